@@ -1,0 +1,191 @@
+//! What others see of the client: plain values that a screen samples, and the events of a file's life.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::Error;
+use crate::http1::path::RemotePath;
+
+/// Names an item of the queue for as long as the client runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemId(pub u64);
+
+/// The client at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The queue in its order, ended items included until they are cleared.
+    pub items: Vec<ItemView>,
+    /// Body bytes received since the start, also those that were thrown away.
+    pub received: u64,
+    /// Open connections.
+    pub connections: usize,
+    /// Whether the server can be reached.
+    pub link: Link,
+    /// Time of the last connection's handshake.
+    pub rtt: Option<Duration>,
+    /// What the server calls itself, such as `haul/0.1.0`, raw.
+    pub server: Option<String>,
+}
+
+/// Whether the server can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Link {
+    /// No connection was tried yet, or the first is under way.
+    #[default]
+    Connecting,
+    /// The last connection attempt worked.
+    Up,
+    /// The last attempt failed; the next is the `attempt`th, `after` from the failure.
+    Retrying {
+        /// Counted from 1.
+        attempt: u32,
+        /// Pause before it.
+        after: Duration,
+        /// Why the last one failed, for people.
+        reason: String,
+    },
+    /// All attempts failed.
+    Down(String),
+}
+
+/// One thing that was asked for: a file, or a tree of them.
+#[derive(Debug, Clone)]
+pub struct ItemView {
+    /// Stable while the client runs.
+    pub id: ItemId,
+    /// The file or directory, below the base URL.
+    pub path: RemotePath,
+    /// For a tree: how many of its files are complete and how many were found; `None` for one file.
+    pub files: Option<FilesView>,
+    /// Bytes here that count as received (verified ones, where the server offers pieces); never above `total`.
+    pub done: u64,
+    /// Bytes in all, as far as they are known; for a tree the sum of what was found so far.
+    pub total: Option<u64>,
+    /// Connections that work on it now.
+    pub connections: usize,
+    /// How it stands.
+    pub state: ItemState,
+}
+
+/// A tree's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilesView {
+    /// Complete under their final names (or equal and already there).
+    pub done: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Found by listing so far.
+    pub found: u64,
+    /// Whether listing has ended, so that `found` and the item's `total` are final.
+    pub listed: bool,
+}
+
+/// How an item stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemState {
+    /// Waits for its turn.
+    Queued,
+    /// Bytes flow, or are about to.
+    Active,
+    /// Stopped by the user; what is here is kept.
+    Paused,
+    /// A failure is waited out; the text says which.
+    Waiting(String),
+    /// Every byte is here: hash, sync and rename are under way.
+    Landing,
+    /// Complete under its final name.
+    Finished(Verified),
+    /// Failed for good: the reason, for people.
+    Failed(String),
+    /// Cancelled by the user.
+    Cancelled,
+}
+
+impl ItemState {
+    /// Whether nothing more will happen to it by itself.
+    pub fn is_ended(&self) -> bool {
+        matches!(self, Self::Finished(_) | Self::Failed(_) | Self::Cancelled)
+    }
+}
+
+/// What a finished file's bytes were held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verified {
+    /// BLAKE3, whole or by pieces.
+    Blake3,
+    /// A whole-file digest of another kind (`Repr-Digest`, `Digest`).
+    Digest,
+    /// An equal file was here already.
+    Present,
+    /// Nothing: the server offers no digest.
+    Unverified,
+}
+
+impl Verified {
+    /// The word for logs and JSON: `blake3`, `sha-256`, `present`, `unverified`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Blake3 => "blake3",
+            Self::Digest => "sha-256",
+            Self::Present => "present",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
+/// Turning points of single files, for logs, headless lines and tests. Progress is sampled, never sent.
+#[derive(Debug)]
+pub enum Event {
+    /// The first byte of a file is about to come.
+    Started {
+        /// The item it belongs to.
+        item: ItemId,
+        /// The file, below the base URL.
+        path: RemotePath,
+        /// Its size, if known.
+        total: Option<u64>,
+    },
+    /// A file is complete under its final name.
+    Finished {
+        /// The item it belongs to.
+        item: ItemId,
+        /// The file, below the base URL.
+        path: RemotePath,
+        /// Where it is, below the target directory.
+        local: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// How its bytes were checked.
+        verified: Verified,
+        /// From its first request to its final name.
+        took: Duration,
+    },
+    /// An attempt failed, and another will follow.
+    Retrying {
+        /// The item it belongs to.
+        item: ItemId,
+        /// The file or directory, below the base URL.
+        path: RemotePath,
+        /// The number of the next attempt, from 2.
+        attempt: u32,
+        /// Pause before it.
+        after: Duration,
+        /// Why.
+        error: Error,
+    },
+    /// A file or directory failed for good.
+    Failed {
+        /// The item it belongs to.
+        item: ItemId,
+        /// The file or directory, below the base URL.
+        path: RemotePath,
+        /// Attempts made.
+        attempts: u32,
+        /// Why.
+        error: Error,
+    },
+    /// An item ended: all that could be done for it was done.
+    Ended {
+        /// Which.
+        item: ItemId,
+    },
+}

@@ -1,0 +1,133 @@
+//! The program's settings as plain values, checked once; every section takes its own by argument.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use tracing::Level;
+use url::Url;
+
+/// What `haul serve` runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serve {
+    /// Directory to host.
+    pub dir: PathBuf,
+    /// Addresses to listen on; empty means all interfaces.
+    pub addresses: Vec<IpAddr>,
+    /// Port to listen on; 0 picks a free one.
+    pub port: u16,
+    /// Connections at the same time.
+    pub max_connections: usize,
+    /// A connection that is silent this long is closed.
+    pub timeout: Duration,
+    /// Serve names that begin with a dot too.
+    pub hidden: bool,
+    /// Follow symbolic links even out of the root.
+    pub follow_symlinks: bool,
+    /// Run without a dashboard.
+    pub headless: bool,
+    /// Logging.
+    pub log: Log,
+    /// The screen's looks.
+    pub screen: Screen,
+}
+
+/// What `haul connect` runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connect {
+    /// The server's base URL, always with a path; `None` where none was given and the dashboard asks for one.
+    pub url: Url,
+    /// Whether the user named the target, or it is the default of 127.0.0.1:8888.
+    pub named: bool,
+    /// Where downloads go.
+    pub dir: PathBuf,
+    /// Connections in all.
+    pub workers: usize,
+    /// Further tries for a failing file.
+    pub retries: u32,
+    /// No byte for this long is a failure.
+    pub timeout: Duration,
+    /// How this client is called on the server's screen.
+    pub user: Option<String>,
+    /// Patterns of what to download; with `all`, everything.
+    pub get: Vec<String>,
+    /// Download everything below the URL.
+    pub all: bool,
+    /// Patterns of what to leave out.
+    pub exclude: Vec<String>,
+    /// One file under another name, or `-` for stdout.
+    pub output: Option<PathBuf>,
+    /// One file at a time.
+    pub serial: bool,
+    /// What to do where a local file is in the way.
+    pub on_conflict: OnConflict,
+    /// Go on with what an earlier run left.
+    pub resume: bool,
+    /// A file of `:` commands to run at the start.
+    pub run: Option<PathBuf>,
+    /// Run without a dashboard.
+    pub headless: bool,
+    /// Headless: one JSON object a line.
+    pub json: bool,
+    /// Logging.
+    pub log: Log,
+    /// The screen's looks.
+    pub screen: Screen,
+}
+
+/// What happens where a local file is in the way of a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum OnConflict {
+    /// Equal content counts as done; another content makes `name (1).ext`.
+    #[default]
+    Verify,
+    /// Always makes `name (1).ext`.
+    Rename,
+    /// Leaves the local file and counts as done.
+    Skip,
+    /// Replaces the local file once the new one is complete.
+    Overwrite,
+}
+
+/// Where and how the log is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The file; `None` means the state directory's.
+    pub file: Option<PathBuf>,
+    /// The least severe level that is logged.
+    pub level: Level,
+    /// How a line is written to the file.
+    pub format: LogFormat,
+}
+
+/// How a line is written to the log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One line of text.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The screen's looks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Screen {
+    /// Colours; `None` asks the terminal.
+    pub theme: Option<ThemeName>,
+    /// ASCII only.
+    pub ascii: bool,
+    /// Leave the mouse to the terminal.
+    pub no_mouse: bool,
+}
+
+/// A named set of colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ThemeName {
+    /// For dark backgrounds.
+    Dark,
+    /// For light backgrounds.
+    Light,
+    /// The terminal's own 16 colours.
+    Ansi,
+    /// No colours at all.
+    Mono,
+}

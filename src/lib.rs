@@ -1,0 +1,10 @@
+//! haul
+pub mod client;
+pub mod config;
+pub mod entry;
+pub mod error;
+pub mod http1;
+pub mod progress;
+pub mod server;
+pub mod sys;
+pub mod units;

@@ -1,0 +1,83 @@
+//! What a screen sees of the server: plain values, copied out of the registry about ten times a second.
+
+use std::{net::IpAddr, time::Instant};
+
+use crate::http1::path::RemotePath;
+
+/// Names a row of the clients table for as long as the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// Names a transfer for as long as the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransferId(pub u64);
+
+/// The server at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Clients in the order in which they came; those that left stay for a while.
+    pub clients: Vec<ClientView>,
+    /// Body bytes sent since the start.
+    pub sent: u64,
+    /// Open connections.
+    pub connections: usize,
+    /// Requests answered since the start.
+    pub requests: u64,
+    /// Files sent whole since the start.
+    pub files: u64,
+}
+
+/// A person or machine: everything that one session, or else one address and agent, fetches.
+#[derive(Debug, Clone)]
+pub struct ClientView {
+    /// Stable while the server runs.
+    pub id: ClientId,
+    /// How it calls itself (`Haul-Name`), raw; decides nothing.
+    pub name: Option<String>,
+    /// Where it connects from.
+    pub address: IpAddr,
+    /// `haul/0.1`, `curl/8.5`: the first product of its User-Agent, raw.
+    pub agent: Option<String>,
+    /// Open connections; 0 once it left.
+    pub connections: usize,
+    /// Its first request.
+    pub since: Instant,
+    /// Body bytes sent to it.
+    pub sent: u64,
+    /// Running transfers first, then finished ones, newest first; old finished ones are dropped.
+    pub transfers: Vec<TransferView>,
+    /// Files it took whole, also those no longer among `transfers`.
+    pub files: u64,
+    /// Its last refusal, such as `404 not found: /secrets` (raw), and when.
+    pub refused: Option<(String, Instant)>,
+}
+
+/// One file on its way to one client, over however many connections.
+#[derive(Debug, Clone)]
+pub struct TransferView {
+    /// Stable while the server runs.
+    pub id: TransferId,
+    /// The file below the served root.
+    pub path: RemotePath,
+    /// Bytes of the file that were sent at least once.
+    pub done: u64,
+    /// The file's size in bytes.
+    pub total: u64,
+    /// Connections that carry it now.
+    pub connections: usize,
+    /// When its first request came.
+    pub started: Instant,
+    /// How it stands.
+    pub state: TransferState,
+}
+
+/// How a transfer stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransferState {
+    /// Bytes flow, or the next range is awaited.
+    Active,
+    /// Every byte of the file was sent.
+    Done(Instant),
+    /// It ended early: the client went away or the file changed.
+    Aborted(Instant, String),
+}

@@ -1,0 +1,1 @@
+//! Finding, keeping and replacing files on disk.

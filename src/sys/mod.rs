@@ -1,0 +1,5 @@
+//! What the platform offers beyond std: one function each, with a portable twin, all through rustix.
+
+pub mod disk;
+pub mod open;
+pub mod send;

@@ -1,0 +1,1 @@
+//! Sending file bytes to a socket without copying them.
