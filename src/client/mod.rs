@@ -1,5 +1,10 @@
 //! The download engine.
+mod connection;
+mod error;
+mod origin;
+mod plan;
 pub mod snapshot;
+pub use error::Error;
 use crate::{config::OnConflict, entry::Entry, error::Exit, http1::path::RemotePath};
 pub use snapshot::{Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, Verified};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -20,16 +25,6 @@ pub struct Settings {
     pub resume: bool,
 }
 
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
-    #[error("todo")]
-    Todo,
-}
-impl Error {
-    pub fn exit(&self) -> Exit {
-        Exit::Other
-    }
-}
 
 /// What to download: a path (a directory means its tree), or what patterns match below the base URL.
 #[derive(Debug, Clone)]
