@@ -3,6 +3,7 @@ mod connection;
 mod error;
 mod origin;
 mod plan;
+mod target;
 pub mod snapshot;
 pub use error::Error;
 use crate::{config::OnConflict, entry::Entry, error::Exit, http1::path::RemotePath};

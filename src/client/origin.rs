@@ -121,7 +121,7 @@ impl Origin {
 
     /// Resolves a `Location` against the target it came from: a path here, or the foreign URL.
     pub fn redirect(&self, from: &str, location: &str) -> Result<String, Error> {
-        let elsewhere = || Error::Redirect(crate::escape::display_name(location.as_bytes()).into_owned());
+        let elsewhere = || Error::Redirect(crate::escape::display_name(location).into_owned());
         let here = self.url.join(from).map_err(|_| elsewhere())?;
         let there = here.join(location).map_err(|_| elsewhere())?;
         if there.origin() != self.url.origin() {
