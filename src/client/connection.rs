@@ -63,7 +63,8 @@ impl Connection {
     /// Sends what waits.
     pub async fn flush(&mut self) -> Result<(), Error> {
         if !self.output.is_empty() {
-            let sent = tokio::time::timeout(self.silence, self.stream.write_all(&self.output)).await;
+            let sent =
+                tokio::time::timeout(self.silence, self.stream.write_all(&self.output)).await;
             sent.map_err(|_| Error::Timeout(self.silence))??;
             self.output.clear();
         }
@@ -82,7 +83,11 @@ impl Connection {
                 return Ok(head);
             }
             if self.fill().await? == 0 {
-                let text = if input_is_empty(self) { "the server closed it" } else { "the server closed it in an answer" };
+                let text = if input_is_empty(self) {
+                    "the server closed it"
+                } else {
+                    "the server closed it in an answer"
+                };
                 return Err(Error::Broken(text.into()));
             }
         }
@@ -118,10 +123,17 @@ impl Connection {
     }
 
     /// Reads a whole body of at most `max` bytes into `into`.
-    pub async fn read_body(&mut self, body: &mut BodyReader, into: &mut Vec<u8>, max: usize) -> Result<(), Error> {
+    pub async fn read_body(
+        &mut self,
+        body: &mut BodyReader,
+        into: &mut Vec<u8>,
+        max: usize,
+    ) -> Result<(), Error> {
         while let Some(range) = self.chunk(body).await? {
             if into.len() + range.len() > max {
-                return Err(Error::Protocol(format!("an answer of more than {max} bytes")));
+                return Err(Error::Protocol(format!(
+                    "an answer of more than {max} bytes"
+                )));
             }
             into.extend_from_slice(self.bytes(range));
         }
@@ -141,7 +153,8 @@ impl Connection {
             self.input.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        let read = tokio::time::timeout(self.silence, self.stream.read(&mut self.input[self.end..])).await;
+        let read =
+            tokio::time::timeout(self.silence, self.stream.read(&mut self.input[self.end..])).await;
         let n = read.map_err(|_| Error::Timeout(self.silence))??;
         self.end += n;
         Ok(n)

@@ -12,7 +12,9 @@ use crate::{
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// No connection could be made.
-    #[error("cannot connect to {server}: {reason}: is `haul serve` running there, and is the port right?")]
+    #[error(
+        "cannot connect to {server}: {reason}: is `haul serve` running there, and is the port right?"
+    )]
     Connect {
         /// Host and port.
         server: String,
@@ -97,14 +99,18 @@ impl Error {
     /// The status that a run ends with when this is its only failure.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Connect { .. } | Self::Resolve { .. } | Self::Timeout(_) | Self::Broken(_) | Self::Protocol(_) => {
-                Exit::Network
-            }
+            Self::Connect { .. }
+            | Self::Resolve { .. }
+            | Self::Timeout(_)
+            | Self::Broken(_)
+            | Self::Protocol(_) => Exit::Network,
             Self::Status { status: 401, .. } => Exit::Access,
             Self::Status { status: 500.., .. } => Exit::Network,
-            Self::Status { .. } | Self::Redirect(_) | Self::Listing(_) | Self::Name { .. } | Self::NoMatch => {
-                Exit::Remote
-            }
+            Self::Status { .. }
+            | Self::Redirect(_)
+            | Self::Listing(_)
+            | Self::Name { .. }
+            | Self::NoMatch => Exit::Remote,
             Self::Changed => Exit::Other,
             Self::Integrity { .. } => Exit::Integrity,
             Self::Disk { .. } | Self::Target { .. } => Exit::Disk,
@@ -122,7 +128,9 @@ impl Error {
             | Self::Protocol(_)
             | Self::Changed
             | Self::Integrity { .. } => true,
-            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599) && *status != 501,
+            Self::Status { status, .. } => {
+                matches!(status, 408 | 429 | 500..=599) && *status != 501
+            }
             _ => false,
         }
     }
@@ -131,7 +139,11 @@ impl Error {
     pub fn is_connection(&self) -> bool {
         matches!(
             self,
-            Self::Connect { .. } | Self::Resolve { .. } | Self::Timeout(_) | Self::Broken(_) | Self::Protocol(_)
+            Self::Connect { .. }
+                | Self::Resolve { .. }
+                | Self::Timeout(_)
+                | Self::Broken(_)
+                | Self::Protocol(_)
         )
     }
 
@@ -163,7 +175,9 @@ impl From<HeadError> for Error {
 impl From<BodyError> for Error {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::Truncated => Self::Broken("the server closed it before the end of the file".into()),
+            BodyError::Truncated => {
+                Self::Broken("the server closed it before the end of the file".into())
+            }
             _ => Self::Protocol(error.to_string()),
         }
     }
@@ -173,12 +187,19 @@ fn status_text(status: u16) -> String {
     match status {
         401 => "the server wants a login".into(),
         403 => "the server forbids it (403)".into(),
-        404 => "not found on the server (404): check the path, or list the directory above it".into(),
+        404 => {
+            "not found on the server (404): check the path, or list the directory above it".into()
+        }
         429 => "the server asks to slow down (429)".into(),
         503 => "the server is busy (503)".into(),
         _ => {
-            let reason = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
-            format!("the server answered {status} {}", reason.unwrap_or("(unknown)"))
+            let reason = http::StatusCode::from_u16(status)
+                .ok()
+                .and_then(|code| code.canonical_reason());
+            format!(
+                "the server answered {status} {}",
+                reason.unwrap_or("(unknown)")
+            )
         }
     }
 }
@@ -195,7 +216,9 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ": make space and run the same command again, it goes on with what is here"
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ": choose another directory with --dir",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ": choose another directory with --dir"
+        }
         _ => "",
     }
 }
@@ -206,7 +229,10 @@ mod tests {
 
     #[test]
     fn exit_statuses_follow_the_table() {
-        let status = |status| Error::Status { status, retry_after: None };
+        let status = |status| Error::Status {
+            status,
+            retry_after: None,
+        };
         assert_eq!(status(404).exit(), Exit::Remote);
         assert_eq!(status(401).exit(), Exit::Access);
         assert_eq!(status(503).exit(), Exit::Network);
@@ -218,8 +244,23 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
-        for (status, transient) in [(404, false), (408, true), (429, true), (500, true), (501, false), (503, true)] {
-            assert_eq!(Error::Status { status, retry_after: None }.is_transient(), transient, "{status}");
+        for (status, transient) in [
+            (404, false),
+            (408, true),
+            (429, true),
+            (500, true),
+            (501, false),
+            (503, true),
+        ] {
+            assert_eq!(
+                Error::Status {
+                    status,
+                    retry_after: None
+                }
+                .is_transient(),
+                transient,
+                "{status}"
+            );
         }
         assert!(!Error::disk("x", &io::Error::from(io::ErrorKind::StorageFull)).is_transient());
         assert!(Error::Integrity { piece: None }.is_transient());

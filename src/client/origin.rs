@@ -61,9 +61,14 @@ impl Origin {
     /// For the server and directory that `url` names; `session` and `user` go into every request.
     pub fn new(url: &Url, session: &str, user: Option<&str>) -> Result<Self, Error> {
         if url.scheme() != "http" {
-            return Err(Error::Usage(format!("{}: only http:// is supported", url.scheme())));
+            return Err(Error::Usage(format!(
+                "{}: only http:// is supported",
+                url.scheme()
+            )));
         }
-        let host = url.host_str().ok_or_else(|| Error::Usage(format!("{url} names no host")))?;
+        let host = url
+            .host_str()
+            .ok_or_else(|| Error::Usage(format!("{url} names no host")))?;
         let whole = RemotePath::from_target(url.path().as_bytes())
             .map_err(|error| Error::Usage(format!("{url}: the path has {error}")))?;
         let (base, named) = if whole.is_dir() {
@@ -82,9 +87,18 @@ impl Origin {
             "\r\nUser-Agent: {USER_AGENT}\r\nAccept-Encoding: identity\r\nHaul-Session: {session}\r\n"
         );
         if let Some(user) = user.filter(|user| !user.is_empty()) {
-            let _ = write!(fields, "Haul-Name: {}\r\n", crate::http1::path::encode_name(user.as_bytes()));
+            let _ = write!(
+                fields,
+                "Haul-Name: {}\r\n",
+                crate::http1::path::encode_name(user.as_bytes())
+            );
         }
-        Ok(Self { url: url.clone(), base, named, fields })
+        Ok(Self {
+            url: url.clone(),
+            base,
+            named,
+            fields,
+        })
     }
 
     /// The file that the URL names, if it ends in one.
@@ -94,12 +108,20 @@ impl Origin {
 
     /// `host:port`, for messages.
     pub fn authority(&self) -> String {
-        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
+        format!(
+            "{}:{}",
+            self.url.host_str().unwrap_or_default(),
+            self.port()
+        )
     }
 
     /// The URL of the directory that paths are relative to.
     pub fn base_url(&self) -> String {
-        format!("http://{}{}", self.authority(), self.target(&RemotePath::root()))
+        format!(
+            "http://{}{}",
+            self.authority(),
+            self.target(&RemotePath::root())
+        )
     }
 
     fn port(&self) -> u16 {
@@ -116,7 +138,9 @@ impl Origin {
     /// The path below the base that an absolute request target names, if it lies there.
     pub fn below(&self, target: &str) -> Option<RemotePath> {
         let path = target.split(['?', '#']).next().unwrap_or_default();
-        RemotePath::from_target(path.as_bytes()).ok()?.below(&self.base.clone().into_dir())
+        RemotePath::from_target(path.as_bytes())
+            .ok()?
+            .below(&self.base.clone().into_dir())
     }
 
     /// Resolves a `Location` against the target it came from: a path here, or the foreign URL.
@@ -132,8 +156,16 @@ impl Origin {
 
     /// Appends a request for `target` to `out`.
     pub fn write_request(&self, out: &mut Vec<u8>, target: &str, ask: Ask<'_>) {
-        let method = if matches!(ask, Ask::Head) { "HEAD " } else { "GET " };
-        let query = if matches!(ask, Ask::Pieces { .. }) { "?pieces" } else { "" };
+        let method = if matches!(ask, Ask::Head) {
+            "HEAD "
+        } else {
+            "GET "
+        };
+        let query = if matches!(ask, Ask::Pieces { .. }) {
+            "?pieces"
+        } else {
+            ""
+        };
         for part in [method, target, query, " HTTP/1.1\r\n", &self.fields] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -144,7 +176,12 @@ impl Origin {
         };
         match ask {
             Ask::Head | Ask::Whole => {}
-            Ask::Range { first, last, if_match, if_range } => {
+            Ask::Range {
+                first,
+                last,
+                if_match,
+                if_range,
+            } => {
                 field("Range", &format!("bytes={first}-{last}"));
                 if let Some(tag) = if_match {
                     field("If-Match", tag);
@@ -179,9 +216,16 @@ impl Origin {
             if let Some(address) = addresses.next() {
                 tries.spawn(TcpStream::connect(address));
             } else if tries.is_empty() {
-                return Err(Error::Connect { server: self.authority(), reason: last });
+                return Err(Error::Connect {
+                    server: self.authority(),
+                    reason: last,
+                });
             }
-            let patience = if addresses.len() > 0 { Instant::now() + NEXT_ADDRESS_AFTER } else { deadline };
+            let patience = if addresses.len() > 0 {
+                Instant::now() + NEXT_ADDRESS_AFTER
+            } else {
+                deadline
+            };
             match tokio::time::timeout_at(patience.min(deadline), tries.join_next()).await {
                 Ok(Some(Ok(Ok(stream)))) => {
                     // Requests are written whole: waiting for more would only delay them.
@@ -198,12 +242,18 @@ impl Origin {
 
     /// The host's addresses, IPv6 and IPv4 in turn (RFC 8305 §4).
     async fn resolve(&self, name: &str, deadline: Instant) -> Result<Vec<SocketAddr>, Error> {
-        let failed = |reason: String| Error::Resolve { host: name.to_owned(), reason };
-        let found = match tokio::time::timeout_at(deadline, tokio::net::lookup_host((name, self.port()))).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => return Err(failed(reason(&error))),
-            Err(_) => return Err(failed("the resolver does not answer".into())),
+        let failed = |reason: String| Error::Resolve {
+            host: name.to_owned(),
+            reason,
         };
+        let found =
+            match tokio::time::timeout_at(deadline, tokio::net::lookup_host((name, self.port())))
+                .await
+            {
+                Ok(Ok(found)) => found,
+                Ok(Err(error)) => return Err(failed(reason(&error))),
+                Err(_) => return Err(failed("the resolver does not answer".into())),
+            };
         let (v6, v4): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv6);
         let longest = v6.len().max(v4.len());
         let in_turn = |i: usize| [v6.get(i).copied(), v4.get(i).copied()];
@@ -223,7 +273,10 @@ mod tests {
     fn a_url_is_a_directory_and_perhaps_a_file_in_it() {
         let dir = origin("http://h:1/a%20b/");
         assert_eq!(dir.named(), None);
-        assert_eq!(dir.target(&RemotePath::from_target(b"/x%23y").unwrap()), "/a%20b/x%23y");
+        assert_eq!(
+            dir.target(&RemotePath::from_target(b"/x%23y").unwrap()),
+            "/a%20b/x%23y"
+        );
         assert_eq!(dir.target(&RemotePath::root()), "/a%20b/");
         let file = origin("http://h/a/b.txt");
         assert_eq!(file.named().unwrap().as_bytes(), b"b.txt");
@@ -234,12 +287,23 @@ mod tests {
     #[test]
     fn requests_carry_what_the_protocol_says() {
         let mut out = Vec::new();
-        let ask = Ask::Range { first: 0, last: 9, if_match: Some("\"t\""), if_range: None };
+        let ask = Ask::Range {
+            first: 0,
+            last: 9,
+            if_match: Some("\"t\""),
+            if_range: None,
+        };
         origin("http://h:1/").write_request(&mut out, "/f", ask);
         let text = String::from_utf8(out).unwrap();
-        assert!(text.starts_with("GET /f HTTP/1.1\r\nHost: h:1\r\nUser-Agent: haul/"), "{text}");
+        assert!(
+            text.starts_with("GET /f HTTP/1.1\r\nHost: h:1\r\nUser-Agent: haul/"),
+            "{text}"
+        );
         assert!(text.contains("Haul-Name: a%3Ab%20c\r\n"), "{text}");
-        assert!(text.ends_with("Range: bytes=0-9\r\nIf-Match: \"t\"\r\n\r\n"), "{text}");
+        assert!(
+            text.ends_with("Range: bytes=0-9\r\nIf-Match: \"t\"\r\n\r\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -248,7 +312,10 @@ mod tests {
         assert_eq!(origin.redirect("/a/d", "d/").unwrap(), "/a/d/");
         assert_eq!(origin.redirect("/a/d", "http://h:1/z/").unwrap(), "/z/");
         for elsewhere in ["http://h:2/", "https://h:1/", "//other/"] {
-            assert!(matches!(origin.redirect("/a/d", elsewhere), Err(Error::Redirect(_))), "{elsewhere}");
+            assert!(
+                matches!(origin.redirect("/a/d", elsewhere), Err(Error::Redirect(_))),
+                "{elsewhere}"
+            );
         }
         assert_eq!(origin.below("/a/d/?x").unwrap().as_bytes(), b"d/");
         assert_eq!(origin.below("/z/"), None);

@@ -54,7 +54,13 @@ pub struct Plan {
 impl Plan {
     /// A plan in which no piece is done, free or held: see [`Self::add_free`].
     pub fn new(pieces: u32) -> Self {
-        Self { pieces, done: PieceSet::new(pieces), free: Ranges::default(), runs: Vec::new(), next_id: 0 }
+        Self {
+            pieces,
+            done: PieceSet::new(pieces),
+            free: Ranges::default(),
+            runs: Vec::new(),
+            next_id: 0,
+        }
     }
 
     /// Makes pieces free to be fetched.
@@ -95,7 +101,9 @@ impl Plan {
     pub fn take(&mut self, max: u32, workers: usize, now: Instant) -> Option<Run> {
         // Guided self-scheduling: half of an even share, so that all connections end about together.
         let share = self.free.count().div_ceil(2 * workers.max(1) as u32);
-        let pieces = self.free.take_front(max.clamp(1, RUN_MAX).min(share.max(1)))?;
+        let pieces = self
+            .free
+            .take_front(max.clamp(1, RUN_MAX).min(share.max(1)))?;
         Some(self.hold(pieces, false, now))
     }
 
@@ -114,11 +122,20 @@ impl Plan {
             .runs
             .iter_mut()
             .filter(|run| !run.racing && now.saturating_duration_since(run.since) >= patience)
-            .max_by_key(|run| (run.end - run.next - u32::from(run.begun && run.end > run.next), run.end > run.next))?;
+            .max_by_key(|run| {
+                (
+                    run.end - run.next - u32::from(run.begun && run.end > run.next),
+                    run.end > run.next,
+                )
+            })?;
         let first = victim.next + u32::from(victim.begun);
         let ahead = victim.end.saturating_sub(first);
         if ahead > 0 {
-            let cut = if victim.begun { victim.end - ahead.div_ceil(2) } else { first };
+            let cut = if victim.begun {
+                victim.end - ahead.div_ceil(2)
+            } else {
+                first
+            };
             let taken = cut..victim.end;
             victim.end = cut;
             return Some(self.hold(taken, false, now));
@@ -135,7 +152,14 @@ impl Plan {
     fn hold(&mut self, pieces: Range<u32>, racing: bool, now: Instant) -> Run {
         let id = RunId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
-        self.runs.push(Held { id, next: pieces.start, end: pieces.end, begun: false, racing, since: now });
+        self.runs.push(Held {
+            id,
+            next: pieces.start,
+            end: pieces.end,
+            begun: false,
+            racing,
+            since: now,
+        });
         Run { id, pieces }
     }
 
@@ -152,7 +176,11 @@ impl Plan {
 
     /// Whether the run should still fetch `piece`: it was not cut off, and nobody else has done it.
     pub fn wants(&self, run: RunId, piece: u32) -> bool {
-        !self.done.contains(piece) && self.runs.iter().any(|held| held.id == run && piece < held.end)
+        !self.done.contains(piece)
+            && self
+                .runs
+                .iter()
+                .any(|held| held.id == run && piece < held.end)
     }
 
     /// The run has received `piece` whole. True when it is the first to do so.
@@ -178,7 +206,10 @@ impl Plan {
         };
         let held = self.runs.swap_remove(at);
         for piece in held.next..held.end.max(held.next) {
-            let elsewhere = self.runs.iter().any(|other| (other.next..other.end).contains(&piece));
+            let elsewhere = self
+                .runs
+                .iter()
+                .any(|other| (other.next..other.end).contains(&piece));
             if !self.done.contains(piece) && !elsewhere {
                 self.free.insert(piece..piece + 1);
             }
@@ -219,7 +250,10 @@ mod tests {
         let mut first = plan.take(16, 1, Instant::now()).unwrap();
         plan.begin(&mut first, Instant::now());
         let mut second = plan.take(16, 1, Instant::now()).unwrap();
-        assert_eq!((first.pieces.clone(), second.pieces.clone()), (0..10, 10..15));
+        assert_eq!(
+            (first.pieces.clone(), second.pieces.clone()),
+            (0..10, 10..15)
+        );
         plan.free.take_front(99);
         // Ten held, one of them in progress: the upper half of the other nine.
         let mut third = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
@@ -227,7 +261,10 @@ mod tests {
         plan.begin(&mut third, Instant::now());
         assert!(plan.wants(first.id, 4) && !plan.wants(first.id, 5));
         // Now the longest is the one that was not begun: all of it.
-        assert_eq!(plan.steal(Instant::now(), NO_PATIENCE).unwrap().pieces, 10..15);
+        assert_eq!(
+            plan.steal(Instant::now(), NO_PATIENCE).unwrap().pieces,
+            10..15
+        );
         plan.begin(&mut second, Instant::now());
         assert!(second.pieces.is_empty());
     }
@@ -241,7 +278,10 @@ mod tests {
         let patience = Duration::from_millis(300);
         plan.finish_piece(run.id, 0, start + patience);
         assert_eq!(plan.steal(start + patience, patience), None);
-        assert_eq!(plan.steal(start + 2 * patience, patience).unwrap().pieces, 3..4);
+        assert_eq!(
+            plan.steal(start + 2 * patience, patience).unwrap().pieces,
+            3..4
+        );
         plan.begin(&mut run, start);
         assert_eq!(run.pieces, 1..3);
     }
@@ -289,7 +329,9 @@ mod tests {
                 steps += 1;
                 assert!(steps < 20_000, "no progress");
                 if held.len() < 4
-                    && let Some(mut run) = plan.take(random.u32(1..20), 4, Instant::now()).or_else(|| plan.steal(Instant::now(), NO_PATIENCE))
+                    && let Some(mut run) = plan
+                        .take(random.u32(1..20), 4, Instant::now())
+                        .or_else(|| plan.steal(Instant::now(), NO_PATIENCE))
                 {
                     plan.begin(&mut run, Instant::now());
                     let at = run.pieces.start;

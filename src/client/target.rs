@@ -53,13 +53,24 @@ pub struct Landed {
 impl Target {
     /// Opens `path`, making it and its parents where they are missing.
     pub fn open(path: &Path, on_conflict: OnConflict) -> Result<Self, Error> {
-        let failed =
-            |error: &io::Error| Error::Target { path: escape::display_path(path), reason: reason(error) };
+        let failed = |error: &io::Error| Error::Target {
+            path: escape::display_path(path),
+            reason: reason(error),
+        };
         std::fs::create_dir_all(path).map_err(|error| failed(&error))?;
         let dir = disk::open_dir(path).map_err(|error| failed(&error))?;
-        rustix::fs::accessat(&dir, c".", rustix::fs::Access::WRITE_OK, rustix::fs::AtFlags::EACCESS)
-            .map_err(|error| failed(&error.into()))?;
-        Ok(Self { path: path.to_owned(), dir, on_conflict })
+        rustix::fs::accessat(
+            &dir,
+            c".",
+            rustix::fs::Access::WRITE_OK,
+            rustix::fs::AtFlags::EACCESS,
+        )
+        .map_err(|error| failed(&error.into()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            dir,
+            on_conflict,
+        })
     }
 
     /// The path it was opened by.
@@ -96,7 +107,8 @@ impl Target {
     /// Opens the directory `path` below this one, making what is missing on the way.
     pub fn dir(&self, path: &RemotePath) -> Result<OwnedFd, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = |path: &[u8]| open_beneath(self.dir.as_fd(), path, flags, Mode::empty(), Links::Refuse);
+        let open =
+            |path: &[u8]| open_beneath(self.dir.as_fd(), path, flags, Mode::empty(), Links::Refuse);
         let failed = |error: &io::Error| Error::disk(self.local(path, b""), error);
         match open(path.trimmed()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -106,7 +118,9 @@ impl Target {
         let mut so_far = RemotePath::root();
         for name in path.names() {
             disk::make_dir(dir.as_fd(), name).map_err(|error| failed(&error))?;
-            so_far.push(name).map_err(|error| failed(&io::Error::other(error)))?;
+            so_far
+                .push(name)
+                .map_err(|error| failed(&io::Error::other(error)))?;
             dir = open(so_far.trimmed()).map_err(|error| failed(&error))?;
             so_far.make_dir();
         }
@@ -139,26 +153,51 @@ impl Target {
     pub fn local(&self, dir: &RemotePath, name: &[u8]) -> PathBuf {
         use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
         let mut path = self.path.clone();
-        path.extend(dir.names().chain([name]).filter(|name| !name.is_empty()).map(OsStr::from_bytes));
+        path.extend(
+            dir.names()
+                .chain([name])
+                .filter(|name| !name.is_empty())
+                .map(OsStr::from_bytes),
+        );
         path
     }
 
     /// Names a complete nameless `file` of `dir` by the conflict rule. `content` is what it holds.
-    pub fn land_nameless(&self, dir: BorrowedFd<'_>, file: &File, name: &[u8], content: &[u8]) -> io::Result<Landed> {
+    pub fn land_nameless(
+        &self,
+        dir: BorrowedFd<'_>,
+        file: &File,
+        name: &[u8],
+        content: &[u8],
+    ) -> io::Result<Landed> {
         let same = |there: &File| Ok(equals(there, content)?);
-        self.land(dir, name, &mut |name| disk::name_file(file, dir, name), &same, &|name| {
-            // A nameless file cannot take another's place: it gets a name of its own first.
-            let between = part_name(name, 0);
-            disk::name_file(file, dir, &between)?;
-            disk::rename_over(dir, &between, name)
-        })
+        self.land(
+            dir,
+            name,
+            &mut |name| disk::name_file(file, dir, name),
+            &same,
+            &|name| {
+                // A nameless file cannot take another's place: it gets a name of its own first.
+                let between = part_name(name, 0);
+                disk::name_file(file, dir, &between)?;
+                disk::rename_over(dir, &between, name)
+            },
+        )
     }
 
     /// Renames the complete part `from` of `dir` by the conflict rule; it is gone when an equal file was there.
-    pub fn land_part(&self, dir: BorrowedFd<'_>, part: &File, from: &[u8], name: &[u8]) -> io::Result<Landed> {
+    pub fn land_part(
+        &self,
+        dir: BorrowedFd<'_>,
+        part: &File,
+        from: &[u8],
+        name: &[u8],
+    ) -> io::Result<Landed> {
         let same = |there: &File| same_content(there, part);
         let rename = &mut |name: &[u8]| disk::rename_new(dir, from, name);
-        let landed = self.land(dir, name, rename, &same, &|name| disk::rename_over(dir, from, name))?;
+        let landed = self.land(dir, name, rename, &same, &|name| {
+            disk::rename_over(dir, from, name)
+        })?;
         if landed.present {
             disk::remove(dir, from)?;
         }
@@ -178,22 +217,38 @@ impl Target {
         for copy in 0..COPIES_MAX {
             let candidate = copy_name(name, copy);
             match give(&candidate) {
-                Ok(()) => return Ok(Landed { name: candidate, present: false }),
+                Ok(()) => {
+                    return Ok(Landed {
+                        name: candidate,
+                        present: false,
+                    });
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
             match self.on_conflict {
-                OnConflict::Skip => return Ok(Landed { name: candidate, present: true }),
+                OnConflict::Skip => {
+                    return Ok(Landed {
+                        name: candidate,
+                        present: true,
+                    });
+                }
                 OnConflict::Overwrite if copy == 0 && is_file(dir, &candidate) => {
                     replace(&candidate)?;
-                    return Ok(Landed { name: candidate, present: false });
+                    return Ok(Landed {
+                        name: candidate,
+                        present: false,
+                    });
                 }
                 OnConflict::Verify => {
                     let there = disk::open_own(dir, &candidate, OFlags::RDONLY);
                     if let Ok(there) = there
                         && same(&there)?
                     {
-                        return Ok(Landed { name: candidate, present: true });
+                        return Ok(Landed {
+                            name: candidate,
+                            present: true,
+                        });
                     }
                 }
                 OnConflict::Overwrite | OnConflict::Rename => {}
@@ -204,7 +259,12 @@ impl Target {
 
     /// What the conflict rule makes of a local file before anything is fetched. `skip` needs no look at it; for
     /// `verify` the remote digest must be known. `None` means: fetch it.
-    pub fn already(&self, dir: &RemotePath, name: &[u8], remote: Remote) -> Result<Option<Verified>, Error> {
+    pub fn already(
+        &self,
+        dir: &RemotePath,
+        name: &[u8],
+        remote: Remote,
+    ) -> Result<Option<Verified>, Error> {
         let failed = |error: &io::Error| Error::disk(self.local(dir, name), error);
         match self.on_conflict {
             OnConflict::Skip => return Ok(Some(Verified::Unverified)),
@@ -221,7 +281,9 @@ impl Target {
         }
         let Some(digest) = remote.blake3 else {
             // Nothing to compare but what a quick check compares; it is reported as unverified.
-            let equal_time = remote.modified.is_some_and(|time| same_second(there.modified().ok(), time));
+            let equal_time = remote
+                .modified
+                .is_some_and(|time| same_second(there.modified().ok(), time));
             return Ok(equal_time.then_some(Verified::Unverified));
         };
         let mut hasher = blake3::Hasher::new();
@@ -263,7 +325,10 @@ fn copy_name(name: &[u8], copy: u32) -> Vec<u8> {
     if copy == 0 {
         return name.to_vec();
     }
-    let dot = name.iter().rposition(|b| *b == b'.').filter(|at| *at > 0 && name.len() - at <= 16);
+    let dot = name
+        .iter()
+        .rposition(|b| *b == b'.')
+        .filter(|at| *at > 0 && name.len() - at <= 16);
     let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
     let mark = format!(" ({copy})");
     let mut room = stem.len().min(NAME_MAX - mark.len() - extension.len());
@@ -285,7 +350,8 @@ fn equals(file: &File, content: &[u8]) -> io::Result<bool> {
         return Ok(false);
     }
     let mut there = Vec::with_capacity(content.len());
-    file.take(content.len() as u64 + 1).read_to_end(&mut there)?;
+    file.take(content.len() as u64 + 1)
+        .read_to_end(&mut there)?;
     Ok(there == content)
 }
 
@@ -313,7 +379,11 @@ fn same_content(a: &File, b: &File) -> io::Result<bool> {
 
 /// HTTP dates have whole seconds.
 fn same_second(a: Option<SystemTime>, b: SystemTime) -> bool {
-    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map(|since| since.as_secs()).ok();
+    let seconds = |time: SystemTime| {
+        time.duration_since(SystemTime::UNIX_EPOCH)
+            .map(|since| since.as_secs())
+            .ok()
+    };
     a.and_then(seconds) == seconds(b)
 }
 
@@ -336,7 +406,9 @@ mod tests {
     fn land(target: &Target, content: &[u8]) -> Landed {
         let mut part = disk::new_file(target.handle(), b"x.part").unwrap();
         part.write_all(content).unwrap();
-        target.land_part(target.handle(), &part, b"x.part", b"x.txt").unwrap()
+        target
+            .land_part(target.handle(), &part, b"x.part", b"x.txt")
+            .unwrap()
     }
 
     #[test]
@@ -351,10 +423,24 @@ mod tests {
             let (temp, target) = target(rule);
             std::fs::write(temp.path().join("x.txt"), "old").unwrap();
             let landed = land(&target, content.as_bytes());
-            assert_eq!(landed, Landed { name: name.into(), present }, "{rule:?} {content}");
+            assert_eq!(
+                landed,
+                Landed {
+                    name: name.into(),
+                    present
+                },
+                "{rule:?} {content}"
+            );
             assert!(!temp.path().join("x.part").exists());
             let there = std::fs::read_to_string(temp.path().join(name)).unwrap();
-            assert_eq!(there, if rule == OnConflict::Skip { "old" } else { content });
+            assert_eq!(
+                there,
+                if rule == OnConflict::Skip {
+                    "old"
+                } else {
+                    content
+                }
+            );
         }
     }
 
@@ -364,7 +450,9 @@ mod tests {
         std::fs::write(temp.path().join("x"), "old").unwrap();
         if let Some(mut file) = disk::nameless_file(target.handle()).unwrap() {
             file.write_all(b"new").unwrap();
-            target.land_nameless(target.handle(), &file, b"x", b"new").unwrap();
+            target
+                .land_nameless(target.handle(), &file, b"x", b"new")
+                .unwrap();
             assert_eq!(std::fs::read(temp.path().join("x")).unwrap(), b"new");
             assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
         }
@@ -384,8 +472,14 @@ mod tests {
         assert!(temp.path().join("a/b c/d").is_dir());
         let outside = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(outside.path(), temp.path().join("link")).unwrap();
-        assert!(matches!(target.dir(&path("/link/")), Err(Error::Disk { .. })));
-        assert!(matches!(target.dir(&path("/link/deeper/")), Err(Error::Disk { .. })));
+        assert!(matches!(
+            target.dir(&path("/link/")),
+            Err(Error::Disk { .. })
+        ));
+        assert!(matches!(
+            target.dir(&path("/link/deeper/")),
+            Err(Error::Disk { .. })
+        ));
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     }
 
@@ -408,7 +502,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         Target::open(&temp.path().join("a/b"), OnConflict::Verify).unwrap();
         std::fs::write(temp.path().join("file"), "").unwrap();
-        assert!(matches!(Target::open(&temp.path().join("file"), OnConflict::Verify), Err(Error::Target { .. })));
+        assert!(matches!(
+            Target::open(&temp.path().join("file"), OnConflict::Verify),
+            Err(Error::Target { .. })
+        ));
     }
 
     #[test]

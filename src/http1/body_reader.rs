@@ -102,16 +102,35 @@ impl BodyReader {
             match self.0 {
                 State::Done => return Ok(Step::End { skip }),
                 _ if rest.is_empty() => return Ok(Step::More { skip }),
-                State::Close => return Ok(Step::Data { skip, len: rest.len() }),
+                State::Close => {
+                    return Ok(Step::Data {
+                        skip,
+                        len: rest.len(),
+                    });
+                }
                 State::Length(left) => {
                     let len = (rest.len() as u64).min(left);
-                    self.0 = if len == left { State::Done } else { State::Length(left - len) };
-                    return Ok(Step::Data { skip, len: len as usize });
+                    self.0 = if len == left {
+                        State::Done
+                    } else {
+                        State::Length(left - len)
+                    };
+                    return Ok(Step::Data {
+                        skip,
+                        len: len as usize,
+                    });
                 }
                 State::ChunkData(left) => {
                     let len = (rest.len() as u64).min(left);
-                    self.0 = if len == left { State::ChunkEnd } else { State::ChunkData(left - len) };
-                    return Ok(Step::Data { skip, len: len as usize });
+                    self.0 = if len == left {
+                        State::ChunkEnd
+                    } else {
+                        State::ChunkData(left - len)
+                    };
+                    return Ok(Step::Data {
+                        skip,
+                        len: len as usize,
+                    });
                 }
                 State::ChunkEnd => {
                     if rest.len() < 2 && rest == b"\r" {
@@ -174,7 +193,10 @@ fn line(input: &[u8], max: usize) -> Result<Option<&[u8]>, BodyError> {
 
 /// The size in a chunk line, extensions ignored (RFC 9112 §7.1.1).
 fn chunk_size(line: &[u8]) -> Result<u64, BodyError> {
-    let digits = line.split(|b| matches!(b, b';' | b' ' | b'\t')).next().unwrap_or_default();
+    let digits = line
+        .split(|b| matches!(b, b';' | b' ' | b'\t'))
+        .next()
+        .unwrap_or_default();
     // 15 digits keep the value below 2^60: no file is larger, and no addition overflows.
     if digits.is_empty() || digits.len() > 15 {
         return Err(BodyError::Chunk);
@@ -218,8 +240,15 @@ mod tests {
     fn every_framing_survives_every_split() {
         let chunked = b"4;x=y\r\nWiki\r\n5\r\npedia\r\n0\r\nTrailer: 1\r\n\r\nNEXT";
         for step in 1..=chunked.len() {
-            assert_eq!(read(Framing::Chunked, chunked, step), Ok((b"Wikipedia".to_vec(), 4)), "{step}");
-            assert_eq!(read(Framing::Length(4), b"bodyNEXT", step), Ok((b"body".to_vec(), 4)));
+            assert_eq!(
+                read(Framing::Chunked, chunked, step),
+                Ok((b"Wikipedia".to_vec(), 4)),
+                "{step}"
+            );
+            assert_eq!(
+                read(Framing::Length(4), b"bodyNEXT", step),
+                Ok((b"body".to_vec(), 4))
+            );
             assert_eq!(read(Framing::Close, b"all", step), Ok((b"all".to_vec(), 0)));
         }
         assert_eq!(read(Framing::Empty, b"NEXT", 9), Ok((vec![], 4)));
@@ -236,10 +265,20 @@ mod tests {
             (b"1000000000000000\r\n", BodyError::Chunk),
             (b"0\r\n", BodyError::Truncated),
         ] {
-            assert_eq!(read(Framing::Chunked, wire, 3).unwrap_err(), error, "{wire:?}");
+            assert_eq!(
+                read(Framing::Chunked, wire, 3).unwrap_err(),
+                error,
+                "{wire:?}"
+            );
         }
-        assert_eq!(read(Framing::Length(9), b"short", 2), Err(BodyError::Truncated));
+        assert_eq!(
+            read(Framing::Length(9), b"short", 2),
+            Err(BodyError::Truncated)
+        );
         let endless = [b"1;".as_slice(), &[b'x'; 2000]].concat();
-        assert_eq!(read(Framing::Chunked, &endless, 100), Err(BodyError::TooLong));
+        assert_eq!(
+            read(Framing::Chunked, &endless, 100),
+            Err(BodyError::TooLong)
+        );
     }
 }

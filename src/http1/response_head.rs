@@ -18,6 +18,8 @@ pub struct ResponseHead {
     pub status: u16,
     /// How the body ends.
     pub framing: Option<Framing>,
+    /// `Content-Length`, also where no body follows: the answer to HEAD tells the size by it.
+    pub length: Option<u64>,
     /// Whether another response may follow on this connection.
     pub keep_alive: bool,
     /// The validator of a strong entity tag, quotes included; weak ones are left out: they identify no bytes.
@@ -87,13 +89,20 @@ impl ResponseHead {
             Err(_) => return Err(HeadError::Malformed),
         };
         let status = response.code.unwrap_or(0);
-        let mut head = Self { status, keep_alive: response.version == Some(1), ..Self::default() };
+        let mut head = Self {
+            status,
+            keep_alive: response.version == Some(1),
+            ..Self::default()
+        };
         let (mut content_length, mut chunked) = (None, false);
         for field in response.headers.iter() {
             match field.name.len() {
                 14 if is(field, "content-length") => {
                     let length = parse_u64(field.value).ok_or(HeadError::Length)?;
-                    if content_length.replace(length).is_some_and(|before| before != length) {
+                    if content_length
+                        .replace(length)
+                        .is_some_and(|before| before != length)
+                    {
                         return Err(HeadError::Length);
                     }
                 }
@@ -106,6 +115,7 @@ impl ResponseHead {
                 _ => head.take(field),
             }
         }
+        head.length = content_length;
         head.framing = Some(match (status, content_length) {
             _ if to_head || matches!(status, 100..=199 | 204 | 304) => Framing::Empty,
             _ if chunked => Framing::Chunked,
@@ -131,20 +141,27 @@ impl ResponseHead {
             10 if is(field, "connection") => self.connection(value),
             11 if is(field, "repr-digest") => self.digest = Some(text()),
             11 if is(field, "haul-blake3") => {
-                self.blake3 = std::str::from_utf8(value).ok().and_then(|hex| Hash::from_hex(hex).ok());
+                self.blake3 = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|hex| Hash::from_hex(hex).ok());
             }
             11 if is(field, "haul-pieces") => self.pieces = value == b"1",
             11 if is(field, "retry-after") => self.retry_after = retry_after(value),
             12 if is(field, "content-type") => {
                 let essence = value.split(|b| *b == b';').next().unwrap_or_default();
-                self.content_type = String::from_utf8_lossy(essence.trim_ascii()).to_ascii_lowercase();
+                self.content_type =
+                    String::from_utf8_lossy(essence.trim_ascii()).to_ascii_lowercase();
             }
             13 if is(field, "last-modified") => {
-                self.modified = std::str::from_utf8(value).ok().and_then(|date| httpdate::parse_http_date(date).ok());
+                self.modified = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|date| httpdate::parse_http_date(date).ok());
             }
             13 if is(field, "content-range") => self.range = ContentRange::parse(value),
             13 if is(field, "accept-ranges") => self.ranges = value.eq_ignore_ascii_case(b"bytes"),
-            16 if is(field, "content-encoding") => self.encoded = !value.eq_ignore_ascii_case(b"identity"),
+            16 if is(field, "content-encoding") => {
+                self.encoded = !value.eq_ignore_ascii_case(b"identity")
+            }
             _ => {}
         }
     }
@@ -215,7 +232,9 @@ mod tests {
 
     fn head(text: &str) -> ResponseHead {
         let wire = format!("HTTP/1.1 {}\r\n\r\n", text.replace('\n', "\r\n"));
-        let (head, length) = ResponseHead::parse(wire.as_bytes(), false).unwrap().unwrap();
+        let (head, length) = ResponseHead::parse(wire.as_bytes(), false)
+            .unwrap()
+            .unwrap();
         assert_eq!(length, wire.len());
         head
     }
@@ -231,7 +250,13 @@ mod tests {
         assert_eq!(head.status, 206);
         assert_eq!(head.framing, Some(Framing::Length(5)));
         assert_eq!(head.etag.as_deref(), Some("\"abc\""));
-        assert_eq!(head.range, Some(ContentRange { bytes: Some((5, 9)), total: Some(100) }));
+        assert_eq!(
+            head.range,
+            Some(ContentRange {
+                bytes: Some((5, 9)),
+                total: Some(100)
+            })
+        );
         assert!(head.ranges && head.pieces && !head.keep_alive);
         assert_eq!(head.content_type, "text/html");
         assert_eq!(head.blake3, Some(hash));
@@ -246,30 +271,61 @@ mod tests {
 
     #[test]
     fn framing_follows_the_rules() {
-        assert_eq!(head("200 OK\nTransfer-Encoding: chunked").framing, Some(Framing::Chunked));
+        assert_eq!(
+            head("200 OK\nTransfer-Encoding: chunked").framing,
+            Some(Framing::Chunked)
+        );
         let until_close = head("200 OK");
-        assert_eq!((until_close.framing, until_close.keep_alive), (Some(Framing::Close), false));
-        assert_eq!(head("304 Not Modified\nContent-Length: 9").framing, Some(Framing::Empty));
-        let (to_head, _) = ResponseHead::parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", true).unwrap().unwrap();
+        assert_eq!(
+            (until_close.framing, until_close.keep_alive),
+            (Some(Framing::Close), false)
+        );
+        assert_eq!(
+            head("304 Not Modified\nContent-Length: 9").framing,
+            Some(Framing::Empty)
+        );
+        let (to_head, _) =
+            ResponseHead::parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", true)
+                .unwrap()
+                .unwrap();
         assert_eq!(to_head.framing, Some(Framing::Empty));
     }
 
     #[test]
     fn what_is_malformed_is_refused_or_absent() {
-        let parse = |wire: &str| ResponseHead::parse(wire.as_bytes(), false).map(|head| head.is_some());
+        let parse =
+            |wire: &str| ResponseHead::parse(wire.as_bytes(), false).map(|head| head.is_some());
         assert_eq!(parse("HTTP/1.1 200 OK\r\nContent-Le"), Ok(false));
         assert_eq!(parse("SSH-2.0-OpenSSH\r\n\r\n"), Err(HeadError::Malformed));
         for length in ["-1", "+1", "1,2", "", "99999999999999999999"] {
             let wire = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
             assert_eq!(parse(&wire), Err(HeadError::Length), "{length}");
         }
-        assert_eq!(parse("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), Err(HeadError::Length));
-        assert_eq!(parse("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"), Err(HeadError::Coding));
+        assert_eq!(
+            parse("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+            Err(HeadError::Length)
+        );
+        assert_eq!(
+            parse("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"),
+            Err(HeadError::Coding)
+        );
         let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_MAX));
         assert_eq!(parse(&endless), Err(HeadError::TooLong));
-        for range in ["bytes 9-5/10", "bytes 0-10/10", "items 0-1/2", "bytes 0-1", "bytes -1/2"] {
+        for range in [
+            "bytes 9-5/10",
+            "bytes 0-10/10",
+            "items 0-1/2",
+            "bytes 0-1",
+            "bytes -1/2",
+        ] {
             assert_eq!(ContentRange::parse(range.as_bytes()), None, "{range}");
         }
-        assert_eq!(ContentRange::parse(b"bytes */7"), Some(ContentRange { bytes: None, total: Some(7) }));
+        assert_eq!(
+            ContentRange::parse(b"bytes */7"),
+            Some(ContentRange {
+                bytes: None,
+                total: Some(7)
+            })
+        );
     }
 }

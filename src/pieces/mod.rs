@@ -89,7 +89,9 @@ impl Preamble {
         if reserved != [0; 4] {
             return Err(FormatError::Reserved);
         }
-        Ok(Self { size: u64::from_le_bytes(size.try_into().unwrap_or_default()) })
+        Ok(Self {
+            size: u64::from_le_bytes(size.try_into().unwrap_or_default()),
+        })
     }
 }
 
@@ -143,7 +145,11 @@ fn merge(values: &[Value]) -> Value {
 
 /// Pieces in the left subtree: the largest power of two below `n` (as `left_subtree_len` says for bytes).
 const fn left_count(n: usize) -> usize {
-    if n < 2 { n } else { 1 << (usize::BITS - 1 - (n - 1).leading_zeros()) }
+    if n < 2 {
+        n
+    } else {
+        1 << (usize::BITS - 1 - (n - 1).leading_zeros())
+    }
 }
 
 #[cfg(test)]
@@ -173,7 +179,16 @@ mod tests {
     fn values_merge_to_the_digest_of_the_file() {
         let mib = PIECE as usize;
         let data = bytes(11 * mib + 5);
-        for size in [mib + 1, 2 * mib, 2 * mib + 1, 3 * mib, 5 * mib + 7, 8 * mib, 9 * mib, data.len()] {
+        for size in [
+            mib + 1,
+            2 * mib,
+            2 * mib + 1,
+            3 * mib,
+            5 * mib + 7,
+            8 * mib,
+            9 * mib,
+            data.len(),
+        ] {
             let data = &data[..size];
             assert_eq!(root(&values(data)), blake3::hash(data), "{size}");
         }

@@ -12,7 +12,10 @@ pub struct PieceSet {
 impl PieceSet {
     /// An empty set for indices below `pieces`.
     pub fn new(pieces: u32) -> Self {
-        Self { words: vec![0; pieces.div_ceil(64) as usize], count: 0 }
+        Self {
+            words: vec![0; pieces.div_ceil(64) as usize],
+            count: 0,
+        }
     }
 
     /// Adds `index`; false when it was in already.

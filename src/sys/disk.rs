@@ -47,7 +47,13 @@ pub fn name_file(file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()
         }
         use std::os::fd::AsRawFd;
         let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-        Ok(rustix::fs::linkat(rustix::fs::CWD, own, dir, name, AtFlags::SYMLINK_FOLLOW)?)
+        Ok(rustix::fs::linkat(
+            rustix::fs::CWD,
+            own,
+            dir,
+            name,
+            AtFlags::SYMLINK_FOLLOW,
+        )?)
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -68,10 +74,16 @@ pub fn open_own(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<F
     let file = rustix::fs::openat(dir, name, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&file)?;
     if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        ));
     }
     if stat.st_nlink != 1 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it has several names"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it has several names",
+        ));
     }
     Ok(file.into())
 }
@@ -120,10 +132,24 @@ pub fn allocate(file: &File, size: u64) -> io::Result<()> {
 
 /// Sets the time of the last change.
 pub fn set_modified(file: &File, time: SystemTime) -> io::Result<()> {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let modified = Timespec { tv_sec: since.as_secs().cast_signed(), tv_nsec: since.subsec_nanos().into() };
-    let access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    Ok(rustix::fs::futimens(file, &Timestamps { last_access: access, last_modification: modified })?)
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let modified = Timespec {
+        tv_sec: since.as_secs().cast_signed(),
+        tv_nsec: since.subsec_nanos().into(),
+    };
+    let access = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_OMIT,
+    };
+    Ok(rustix::fs::futimens(
+        file,
+        &Timestamps {
+            last_access: access,
+            last_modification: modified,
+        },
+    )?)
 }
 
 /// Writes everything of the file system that holds `dir` to the disk, at once for many files.
@@ -165,7 +191,11 @@ pub fn directory_id(dir: BorrowedFd<'_>) -> io::Result<String> {
 
 /// Opens a directory by its path, for the functions here.
 pub fn open_dir(path: &std::path::Path) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
 }
 
 #[cfg(test)]
