@@ -7,4 +7,4 @@ fn main() {
 const PRIMES: [u32; 1] = [
     2,
 ];
-////
+//..

@@ -27,6 +27,9 @@ const CONFIGURED: [&str; 2] = ["serve", "connect"];
 /// Sections of the format whose keys no command of this version reads.
 const RESERVED: [&str; 3] = ["eval", "keys", "theme"];
 
+/// Options that make no sense in a file: it names no other file.
+const NOT_KEYS: [&str; 2] = ["config", "help"];
+
 /// What the command line, the environment and the file amount to.
 #[derive(Debug)]
 pub struct Parsed {
@@ -206,18 +209,18 @@ fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
     Ok(file.settings.into_iter().filter(mine).collect())
 }
 
-/// The option that a key means. A file names no other file.
+/// The option that a key means.
 fn option<'a>(command: &'a clap::Command, key: &str) -> Option<&'a Arg> {
     command
         .get_arguments()
-        .find(|arg| arg.get_long() == Some(key) && key != "config")
+        .find(|arg| arg.get_long() == Some(key) && !NOT_KEYS.contains(&key))
 }
 
 fn keys(command: &clap::Command) -> String {
     let names: Vec<&str> = command
         .get_arguments()
         .filter_map(Arg::get_long)
-        .filter(|name| !matches!(*name, "config" | "help"))
+        .filter(|name| !NOT_KEYS.contains(name))
         .collect();
     names.join(", ")
 }
