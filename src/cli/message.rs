@@ -42,7 +42,11 @@ pub(super) fn subject(error: &clap::Error) -> Option<String> {
         | ErrorKind::TooFewValues
         | ErrorKind::WrongNumberOfValues => {
             let shown = text(error, ContextKind::InvalidArg)?;
-            Some(bare(shown.split([' ', '=']).next()?).into())
+            // `--port <PORT>`, `--hidden[=<HIDDEN>]`
+            if shown.starts_with('-') {
+                return shown.split([' ', '=', '[']).next().map(str::to_owned);
+            }
+            Some(bare(&shown).into())
         }
         _ => None,
     }
@@ -52,11 +56,13 @@ pub(super) fn subject(error: &clap::Error) -> Option<String> {
 pub(super) fn problem(error: &clap::Error) -> String {
     let read = text(error, ContextKind::InvalidValue).unwrap_or_default();
     match error.kind() {
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue if read.is_empty() => {
+            "needs a value".into()
+        }
         ErrorKind::ValueValidation => match error.source() {
             Some(source) => source.to_string(),
             None => format!("`{read}` is not allowed"),
         },
-        ErrorKind::InvalidValue if read.is_empty() => "needs a value".into(),
         ErrorKind::InvalidValue => match list(error, ContextKind::ValidValue) {
             Some(allowed) => format!("`{read}` is not allowed: {allowed}"),
             None => format!("`{read}` is not allowed"),

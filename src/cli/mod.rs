@@ -93,7 +93,7 @@ pub struct ServeArgs {
     /// An IP address of this machine, such as `127.0.0.1` or `::1`. The default is all of them, IPv4 and IPv6.
     #[arg(short, long, env = "HAUL_ADDRESS", value_name = "IP", value_parser = values::listen_address)]
     pub address: Vec<IpAddr>,
-    /// Port; 0 picks a free one and prints it
+    /// Port to listen on; 0 picks one
     #[arg(short, long, env = "HAUL_PORT", default_value = "8888", value_parser = values::listen_port)]
     pub port: u16,
     /// Serve names that begin with a dot too
@@ -107,7 +107,7 @@ pub struct ServeArgs {
     /// Connections at the same time
     #[arg(long, env = "HAUL_MAX_CONNECTIONS", value_name = "N", default_value = "4096", value_parser = values::connections)]
     pub max_connections: usize,
-    /// Close a connection that is silent this long
+    /// Silence that closes a connection
     #[arg(
         short,
         long,

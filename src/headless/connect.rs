@@ -113,17 +113,10 @@ fn plan(settings: &config::Connect) -> Result<(Url, Want), Error> {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        let want = if settings.all && settings.exclude.is_empty() {
-            Want::Path(RemotePath::default())
-        } else {
-            Want::Patterns {
-                get: if settings.all {
-                    vec!["**".into()]
-                } else {
-                    settings.get.clone()
-                },
-                exclude: settings.exclude.clone(),
-            }
+        // No pattern at all matches everything.
+        let want = Want::Patterns {
+            get: settings.get.clone(),
+            exclude: settings.exclude.clone(),
         };
         return Ok((url, want));
     }
