@@ -13,8 +13,8 @@ use haul::{
 };
 
 fn main() -> ExitCode {
-    let argv: Vec<_> = std::env::args_os().collect();
-    run(&argv)
+    let typed: Vec<_> = std::env::args_os().collect();
+    run(&typed)
         .unwrap_or_else(|error| {
             if !matches!(error, Error::Signal(_)) {
                 let line = logging::one_line(&format!("haul: {error}"));
@@ -27,8 +27,8 @@ fn main() -> ExitCode {
 }
 
 /// Help, version and the other printers need no runtime: only what transfers starts one.
-fn run(argv: &[std::ffi::OsString]) -> Result<Exit, Error> {
-    let parsed = match cli::parse(argv) {
+fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
+    let parsed = match cli::parse(typed) {
         Ok(parsed) => parsed,
         Err(Stop::Wrong(line)) => return Err(Error::Usage(line)),
         Err(Stop::Show(help)) => {

@@ -1,5 +1,10 @@
 //! The program itself, as a shell runs it: one clear line for each mistake, and its exit status.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which may panic as tests may"
+)]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},
@@ -333,7 +338,7 @@ fn an_unreadable_file_is_one_line_and_the_rest_arrives() {
     fs::write(dir.path().join("good.txt"), "good").unwrap();
     let locked = dir.path().join("locked.txt");
     fs::write(&locked, "locked").unwrap();
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     // Nothing is unreadable to root: the server runs as nobody then.
     let server = Server::start(dir.path(), is_root().then_some(65534));
     let out = tempfile::tempdir().unwrap();

@@ -48,6 +48,7 @@ pub struct Serve {
 
 /// What `haul connect` runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Connect {
     /// The server's base URL, always with a path; `None` where none was given and the dashboard asks for one.
     pub url: Url,

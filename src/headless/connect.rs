@@ -121,9 +121,61 @@ fn plan(settings: &config::Connect) -> Result<(Url, Want), Error> {
         return Ok((url, want));
     }
     let at = url.path().rfind('/').unwrap_or_default();
-    let path = RemotePath::from_target(url.path()[at..].as_bytes())
+    let path = RemotePath::from_target(&url.path().as_bytes()[at..])
         .map_err(|error| Error::Usage(format!("{}: {error}", settings.url)))?;
     let parent = url.path()[..=at].to_owned();
     url.set_path(&parent);
     Ok((url, Want::Path(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{self, Command};
+
+    fn planned(arguments: &[&str]) -> (String, Want) {
+        let typed: Vec<_> = ["haul", "connect"]
+            .iter()
+            .chain(arguments)
+            .map(std::ffi::OsString::from)
+            .collect();
+        let Ok(parsed) = cli::parse(&typed) else {
+            panic!("{arguments:?} is wrong");
+        };
+        let Command::Connect(args) = parsed.command else {
+            panic!("another command");
+        };
+        let (url, want) = plan(&cli::connect(args, false).unwrap()).unwrap();
+        (url.into(), want)
+    }
+
+    #[test]
+    fn a_url_without_a_slash_names_what_to_take() {
+        for (given, base, name) in [
+            ("http://nas/a.txt", "http://nas/", "a.txt"),
+            ("http://nas/x/%23%20a.txt", "http://nas/x/", "# a.txt"),
+            ("nas:9/x/y", "http://nas:9/x/", "y"),
+        ] {
+            let (url, want) = planned(&[given]);
+            assert_eq!(url, base);
+            let Want::Path(path) = want else {
+                panic!("{given}: {want:?}");
+            };
+            assert_eq!(path.as_bytes(), name.as_bytes());
+        }
+    }
+
+    #[test]
+    fn with_patterns_the_url_is_a_directory() {
+        for given in ["http://nas/x", "http://nas/x/"] {
+            let (url, want) = planned(&[given, "--get", "*.txt", "--exclude", "b"]);
+            assert_eq!(url, "http://nas/x/");
+            let Want::Patterns { get, exclude } = want else {
+                panic!("{given}: {want:?}");
+            };
+            assert_eq!((get, exclude), (vec!["*.txt".into()], vec!["b".into()]));
+        }
+        let (_, want) = planned(&["--all"]);
+        assert!(matches!(want, Want::Patterns { get, .. } if get.is_empty()));
+    }
 }

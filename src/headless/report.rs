@@ -1,6 +1,7 @@
 //! What a download without a dashboard tells: a bar, plain lines or JSON, and a summary at the end.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use crate::{
     error::{Error, Exit},
     escape::display_name,
     http1::path::RemotePath,
-    logging::{REPORTED, Sink, one_line},
+    logging::{REPORTED, Sink, json_escaped, one_line},
     progress::{Meter, percent},
     units,
 };
@@ -147,7 +148,7 @@ impl Report {
         match event {
             Event::Started { path, total, .. } => self.json(&Object {
                 event: "started",
-                path: Some(&display_name(path.as_bytes())),
+                path: Some(&name(path)),
                 total: *total,
                 ..Object::default()
             }),
@@ -168,7 +169,7 @@ impl Report {
                 }
                 self.json(&Object {
                     event: "finished",
-                    path: Some(&display_name(path.as_bytes())),
+                    path: Some(&name(path)),
                     bytes: Some(*bytes),
                     total: Some(*bytes),
                     verified: Some(verified.word()),
@@ -185,7 +186,7 @@ impl Report {
                 (self.stderr)(&one_line(&format!("haul: {}{error}", subject(path))));
                 self.json(&Object {
                     event: "failed",
-                    path: Some(&display_name(path.as_bytes())),
+                    path: Some(&name(path)),
                     error: Some(error.to_string()),
                     attempt: Some(*attempts),
                     ..Object::default()
@@ -278,10 +279,8 @@ impl Report {
         if !matches!(self.style, Style::Json) {
             return Ok(());
         }
-        let mut line = serde_json::to_vec(object).map_err(|error| unwritable(error.into()))?;
-        line.push(b'\n');
-        self.out
-            .write_all(&line)
+        let line = serde_json::to_string(object).map_err(|error| unwritable(error.into()))?;
+        writeln!(self.out, "{}", json_escaped(&line))
             .and_then(|()| self.out.flush())
             .map_err(unwritable)
     }
@@ -294,6 +293,12 @@ fn unwritable(source: io::Error) -> Error {
         remedy: "keep its reader running",
         exit: Exit::Other,
     }
+}
+
+/// A path for programs: as it is, or in its visible form where it is no UTF-8.
+fn name(path: &RemotePath) -> Cow<'_, str> {
+    std::str::from_utf8(path.as_bytes())
+        .map_or_else(|_| display_name(path.as_bytes()), Cow::Borrowed)
 }
 
 /// `docs/a.txt: `, or nothing for the root.
@@ -387,5 +392,140 @@ fn log(event: &Event) {
             "{error}"
         ),
         Event::Ended { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::client::{ItemId, ItemState, ItemView};
+
+    /// A writer whose bytes can be read after it was given away.
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Shared {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn path(target: &str) -> RemotePath {
+        RemotePath::from_target(target.as_bytes()).unwrap()
+    }
+
+    fn finished(target: &str, bytes: u64, verified: Verified) -> Event {
+        Event::Finished {
+            item: ItemId(1),
+            path: path(target),
+            local: "x".into(),
+            bytes,
+            verified,
+            took: Duration::from_millis(2),
+        }
+    }
+
+    #[test]
+    fn json_has_an_object_a_line_for_each_turning_point() {
+        let (out, began) = (Shared::default(), Instant::now());
+        let mut report = Report::new(Style::Json, Box::new(out.clone()), began);
+        let started = Event::Started {
+            item: ItemId(1),
+            path: path("/a%0A%C2%9B.txt"),
+            total: Some(2048),
+        };
+        report.event(&started).unwrap();
+        let snapshot = Snapshot {
+            received: 512,
+            items: vec![ItemView {
+                id: ItemId(1),
+                path: path("/"),
+                files: None,
+                done: 512,
+                total: Some(2048),
+                connections: 1,
+                state: ItemState::Active,
+            }],
+            ..Snapshot::default()
+        };
+        report.progress(&snapshot, began).unwrap();
+        let done = finished("/a", 2048, Verified::Blake3);
+        report.event(&done).unwrap();
+        report
+            .event(&finished("/b", 5, Verified::Unverified))
+            .unwrap();
+        let exit = report.end(began + Duration::from_secs(2), false).unwrap();
+        assert_eq!(exit, Exit::Done);
+        let text = out.text();
+        assert!(!text.contains('\u{9b}'), "{text}");
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let expected = serde_json::json!([
+            {"event": "started", "path": "a\n\u{9b}.txt", "total": 2048},
+            {"event": "progress", "bytes": 512, "total": 2048, "rate": 0},
+            {"event": "finished", "path": "a", "bytes": 2048, "total": 2048, "verified": "blake3"},
+            {"event": "finished", "path": "b", "bytes": 5, "total": 5, "verified": "unverified"},
+            {"event": "summary", "bytes": 2053, "rate": 1027, "files": 2, "failed": 0, "unverified": 1, "seconds": 2.0},
+        ]);
+        assert_eq!(serde_json::Value::from(lines), expected);
+    }
+
+    #[test]
+    fn the_summary_says_what_nothing_vouches_for() {
+        let took = Duration::from_millis(4100);
+        let line = |tally: Tally, failed, interrupted| {
+            summary(tally, failed, took, 750 << 20, interrupted)
+        };
+        let tally = Tally {
+            files: 12,
+            bytes: 3 << 30,
+            ..Tally::default()
+        };
+        assert_eq!(
+            line(tally, 0, false),
+            "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified"
+        );
+        let unverified = Tally {
+            unverified: 3,
+            present: 1,
+            ..tally
+        };
+        assert_eq!(
+            line(unverified, 2, true),
+            "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, 1 here already, 3 unverified, 2 failed, interrupted: the same \
+             command goes on from here"
+        );
+        assert_eq!(
+            line(Tally::default(), 1, false),
+            "0 files, 0 B in 4.1 s, 1 failed"
+        );
+    }
+
+    #[test]
+    fn what_was_here_already_is_no_download() {
+        let (out, began) = (Shared::default(), Instant::now());
+        let mut report = Report::new(Style::Lines, Box::new(out.clone()), began);
+        report
+            .event(&finished("/a", 2048, Verified::Present))
+            .unwrap();
+        report.end(began + Duration::from_secs(1), false).unwrap();
+        assert_eq!(
+            out.text(),
+            "1 file, 0 B in 1.0 s, 1 here already, all verified\n"
+        );
     }
 }

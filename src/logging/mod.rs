@@ -26,7 +26,7 @@ use tracing_subscriber::{
     layer::{Context, Layer, SubscriberExt as _},
 };
 
-pub use record::one_line;
+pub use record::{json_escaped, one_line};
 pub use ring::{Line, Ring};
 
 use crate::{

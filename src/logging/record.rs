@@ -126,7 +126,7 @@ pub fn one_line(text: &str) -> String {
 
 /// Writes what would act on a terminal as JSON's own `\u` escapes, so that a reader gets the text unchanged.
 /// Such characters stand in strings only; `serde_json` has escaped the ASCII controls but DEL.
-fn json_escaped(object: &str) -> String {
+pub fn json_escaped(object: &str) -> String {
     let mut shown = String::with_capacity(object.len());
     for c in object.chars() {
         if c != '\\'
