@@ -75,7 +75,7 @@ pub enum Error {
         exit: Exit,
     },
     /// A local file or the terminal could not be used.
-    #[error("{what}: {source}: {remedy}")]
+    #[error("{what}: {}: {remedy}", reason(.source))]
     Local {
         /// The thing that was being done, with its path.
         what: String,
