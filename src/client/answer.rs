@@ -505,7 +505,6 @@ impl Worker {
                 return None;
             }
         };
-        tracing::info!(path = %task.shown(), "started, {}", units::size(size));
         engine
             .emit(Event::Started {
                 item: task.item,

@@ -183,7 +183,6 @@ impl Engine {
             && !paused
         {
             let after = backoff(task.failures, retry_after);
-            tracing::warn!(path = %task.shown(), "{error}: try {} in {}", task.failures + 1, units::took(after));
             self.queue().waiting(task.item, &error);
             let attempt = task.failures + 1;
             self.emit(Event::Retrying {
@@ -203,7 +202,6 @@ impl Engine {
             return;
         }
         let (path, attempts) = (task.path.clone(), task.failures);
-        tracing::error!(path = %task.shown(), "failed: {error}");
         let item = task.item;
         self.queue().file_failed(task, error.clone());
         self.emit(Event::Failed {
@@ -224,13 +222,11 @@ impl Engine {
         retry_after: Option<Duration>,
     ) {
         task.failures += 1;
-        let shown = escape::display_name(task.dir.as_bytes()).into_owned();
         if error.is_transient()
             && task.failures <= self.settings.retries
             && !self.stop.is_cancelled()
         {
             let after = backoff(task.failures, retry_after);
-            tracing::warn!(path = %shown, "{error}: try {} in {}", task.failures + 1, units::took(after));
             let attempt = task.failures + 1;
             self.emit(Event::Retrying {
                 item: task.item,
@@ -248,7 +244,6 @@ impl Engine {
             });
             return;
         }
-        tracing::error!(path = %shown, "failed: {error}");
         let (item, path, attempts) = (task.item, task.dir.clone(), task.failures);
         self.queue().dir_failed(task, error.clone());
         self.emit(Event::Failed {
@@ -296,7 +291,6 @@ impl Engine {
             && failures <= self.settings.retries
             && !matches!(error, Error::Integrity { .. })
         {
-            tracing::warn!(path = %job.task.shown(), "{error}: try {} in {}", failures + 1, units::took(pause));
             let (item, path) = (job.task.item, job.task.path.clone());
             self.emit(Event::Retrying {
                 item,
@@ -500,12 +494,6 @@ impl Engine {
         began: Instant,
     ) {
         let took = began.elapsed();
-        let word = if verified == Verified::Blake3 {
-            "blake3 verified"
-        } else {
-            verified.word()
-        };
-        tracing::info!(path = %task.shown(), "{} in {}, {word}", units::size(bytes), units::took(took));
         self.queue().finished(task.item, verified);
         self.emit_blocking(Event::Finished {
             item: task.item,
@@ -520,7 +508,6 @@ impl Engine {
 
     /// The local disk failed for good. Blocking.
     fn failed_on_disk(&self, task: FileTask, error: Error) {
-        tracing::error!(path = %task.shown(), "failed: {error}");
         let (item, path, attempts) = (task.item, task.path.clone(), task.failures + 1);
         self.queue().file_failed(task, error.clone());
         self.emit_blocking(Event::Failed {
@@ -540,7 +527,6 @@ impl Engine {
             for browse in browsers {
                 let _ = browse.reply.send(Err(error.clone()));
             }
-            tracing::error!(path = %self.origin.authority(), "{error}");
             self.settle().await;
             return true;
         }

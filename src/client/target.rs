@@ -21,6 +21,7 @@ use crate::{
     escape,
     http1::path::RemotePath,
     sys::{
+        dir_id::dir_id,
         disk,
         open::{Links, open_beneath},
     },
@@ -83,14 +84,14 @@ impl Target {
         self.dir.as_fd()
     }
 
-    /// The ids of this directory and all above it (see [`disk::directory_id`]): a server that hosts one of them
+    /// The ids of this directory and all above it (see [`dir_id`]): a server that hosts one of them
     /// would be serving its own downloads.
     pub fn ids(&self) -> Vec<String> {
         let mut ids = Vec::new();
         let Ok(mut dir) = self.dir.try_clone() else {
             return ids;
         };
-        while let Ok(id) = disk::directory_id(dir.as_fd()) {
+        while let Some(id) = dir_id(dir.as_fd()) {
             if ids.last() == Some(&id) {
                 break; // the root is its own parent
             }

@@ -178,17 +178,6 @@ pub fn free_space(dir: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Names a directory on this machine, so that a client can tell that it is the one being served: BLAKE3 over the
-/// boot's id (where there is one), device and inode, in hexadecimal. Tells nothing about where it lies.
-pub fn directory_id(dir: BorrowedFd<'_>) -> io::Result<String> {
-    let stat = rustix::fs::fstat(dir)?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default());
-    hasher.update(&(stat.st_dev as u64).to_le_bytes());
-    hasher.update(&(stat.st_ino as u64).to_le_bytes());
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
 /// Opens a directory by its path, for the functions here.
 pub fn open_dir(path: &std::path::Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(
@@ -234,13 +223,5 @@ mod tests {
         std::os::unix::fs::symlink("a", temp.path().join("link")).unwrap();
         assert!(open_own(dir.as_fd(), b"link", OFlags::RDWR).is_err());
         assert!(open_own(dir.as_fd(), b".", OFlags::RDONLY).is_err());
-    }
-
-    #[test]
-    fn a_directory_has_one_id() {
-        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let id = |path| directory_id(open_dir(path).unwrap().as_fd()).unwrap();
-        assert_eq!(id(a.path()), id(a.path()));
-        assert_ne!(id(a.path()), id(b.path()));
     }
 }
