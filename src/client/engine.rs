@@ -16,7 +16,7 @@ use super::{
     journal::{FileId, Journal},
     lander::{Lander, SmallFile},
     origin::Origin,
-    queue::{DirTask, FileTask, Queue, backoff},
+    queue::{DirTask, Ended, FileTask, Queue, backoff},
     target::{Target, part_name},
 };
 use crate::{
@@ -59,6 +59,8 @@ pub struct Engine {
     pub stop: CancellationToken,
     /// Connections and landings.
     pub tasks: TaskTracker,
+    /// Where they run; calls may come from threads outside of it.
+    pub runtime: tokio::runtime::Handle,
     /// Requests in flight on one connection, while small files flow.
     pub depth: AtomicUsize,
     lander: Lander,
@@ -96,6 +98,7 @@ impl Engine {
             server: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            runtime: tokio::runtime::Handle::current(),
             depth: AtomicUsize::new(1),
             lander: Lander::default(),
             journal,
@@ -135,10 +138,24 @@ impl Engine {
     fn ended(&self) -> Vec<Event> {
         let ended = self.queue().take_ended();
         self.wake.notify_waiters();
-        ended
-            .into_iter()
-            .map(|(item, _)| Event::Ended { item })
-            .collect()
+        let mut events = Vec::new();
+        for Ended {
+            item,
+            path,
+            unmatched,
+        } in ended
+        {
+            if unmatched {
+                events.push(Event::Failed {
+                    item,
+                    path,
+                    attempts: 1,
+                    error: Error::NoMatch,
+                });
+            }
+            events.push(Event::Ended { item });
+        }
+        events
     }
 
     /// Notes what every answer tells about the server; refuses to download into the directory that it serves.

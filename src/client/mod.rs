@@ -220,9 +220,8 @@ impl Client {
     pub fn cancel(&self, item: ItemId) {
         self.engine.queue().cancel(item);
         let engine = Arc::clone(&self.engine);
-        self.engine
-            .tasks
-            .spawn(async move { engine.settle().await });
+        let settle = async move { engine.settle().await };
+        self.engine.tasks.spawn_on(settle, &self.engine.runtime);
     }
 
     /// Tries a failed or cancelled item again: what failed, and what was never begun.

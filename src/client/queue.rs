@@ -3,7 +3,6 @@
 
 use std::{
     collections::VecDeque,
-    path::PathBuf,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -223,6 +222,17 @@ pub struct NewItem {
     pub target: Arc<Target>,
     /// Another name for a single file.
     pub rename: Option<Vec<u8>>,
+}
+
+/// An item that has just ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Which.
+    pub item: ItemId,
+    /// What was asked for.
+    pub path: RemotePath,
+    /// Whether its patterns matched nothing.
+    pub unmatched: bool,
 }
 
 /// What a run comes to.
@@ -478,14 +488,22 @@ impl Queue {
     }
 
     /// Items that have just ended: everything that could be done for them was done.
-    pub fn take_ended(&mut self) -> Vec<(ItemId, ItemState)> {
+    pub fn take_ended(&mut self) -> Vec<Ended> {
         let mut ended = Vec::new();
         for item in &mut self.items {
-            if item.ended.is_none() && item.is_exhausted() {
-                let state = item.final_state();
-                item.ended = Some(state.clone());
-                ended.push((item.id, state));
+            if item.ended.is_some() || !item.is_exhausted() {
+                continue;
             }
+            let unmatched = item.filter.is_some() && item.found == 0 && item.failed == 0;
+            if unmatched && !item.cancelled {
+                item.note_failure(Error::NoMatch);
+            }
+            item.ended = Some(item.final_state());
+            ended.push(Ended {
+                item: item.id,
+                path: item.path.clone(),
+                unmatched,
+            });
         }
         ended
     }
@@ -717,9 +735,6 @@ impl Item {
             return ItemState::Cancelled;
         }
         match (&self.last_error, self.failed) {
-            (None, 0) if self.filter.is_some() && self.found == 0 => {
-                ItemState::Failed(Error::NoMatch.to_string())
-            }
             (None, 0) => ItemState::Finished(self.verified.unwrap_or(Verified::Present)),
             (Some(error), 1) => ItemState::Failed(error.to_string()),
             (Some(error), failed) => {
@@ -864,11 +879,6 @@ impl Item {
             state,
         }
     }
-}
-
-/// Where a finished file is, for events.
-pub fn local_path(target: &Target, path: &RemotePath, name: &[u8]) -> PathBuf {
-    target.local(&path.parent(), name)
 }
 
 /// The time of the next try after so many failures in a row: 0.5 s, doubling to 30 s, with jitter, unless the server

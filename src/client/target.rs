@@ -284,7 +284,7 @@ impl Target {
             // Nothing to compare but what a quick check compares; it is reported as unverified.
             let equal_time = remote
                 .modified
-                .is_some_and(|time| same_second(there.modified().ok(), time));
+                .is_some_and(|time| landed_with(there.modified().ok(), time));
             return Ok(equal_time.then_some(Verified::Unverified));
         };
         let mut hasher = blake3::Hasher::new();
@@ -378,14 +378,11 @@ fn same_content(a: &File, b: &File) -> io::Result<bool> {
     }
 }
 
-/// HTTP dates have whole seconds.
-fn same_second(a: Option<SystemTime>, b: SystemTime) -> bool {
-    let seconds = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH)
-            .map(|since| since.as_secs())
-            .ok()
-    };
-    a.and_then(seconds) == seconds(b)
+/// Whether a local file has the very time that landing gives: HTTP dates have whole seconds, and a file that was
+/// written by something else hardly ever has.
+fn landed_with(local: Option<SystemTime>, remote: SystemTime) -> bool {
+    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+    local.and_then(since) == since(remote)
 }
 
 #[cfg(test)]
