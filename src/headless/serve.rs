@@ -25,6 +25,7 @@ pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, 
         follow_symlinks: settings.follow_symlinks,
         timeout: settings.timeout,
         max_connections: settings.max_connections,
+        cache: config::cache_dir(),
     })?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     for url in server::urls(&listeners) {

@@ -115,6 +115,23 @@ impl Stamp {
     }
 }
 
+/// A file that changed within this time may change again without its stamp showing it.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+impl Stamp {
+    /// Whether the last change is long enough ago for the stamp to name the content for good.
+    pub fn is_settled(&self) -> bool {
+        let changed = |(seconds, _): (i64, u32)| {
+            UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+        };
+        let last = changed(self.modified).max(changed(self.changed));
+        // A second more, as the fraction is left out.
+        SystemTime::now()
+            .duration_since(last)
+            .is_ok_and(|age| age > SETTLED_AFTER + Duration::from_secs(1))
+    }
+}
+
 impl FoundFile {
     /// Whether the open file still is what it was.
     pub fn is_unchanged(&self) -> bool {

@@ -17,6 +17,7 @@ use super::{
     body::{Broken, send_bytes, send_range},
     clients::{Attached, Identity, SmallFile},
     respond::{self, Body, Listing},
+    values::Stream,
 };
 use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
 
@@ -279,6 +280,7 @@ impl Connection<'_> {
                 }
             }
             Body::Listing(listing) => self.send_listing(listing).await?,
+            Body::Pieces(stream) => self.send_pieces(stream).await?,
         }
         tokio::task::consume_budget().await;
         Ok(keep)
@@ -317,6 +319,21 @@ impl Connection<'_> {
                 return Ok(());
             }
             listing = next;
+        }
+    }
+
+    /// Sends values as they are computed; where they cannot be, the connection breaks off.
+    async fn send_pieces(&mut self, mut values: Stream) -> Result<(), End> {
+        loop {
+            self.flush(false).await?;
+            match values.next().await {
+                Ok(Some(bytes)) => self.output.bytes.extend_from_slice(&bytes),
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(client = self.who(), "cannot send values: {error}");
+                    return Err(error.into());
+                }
+            }
         }
     }
 

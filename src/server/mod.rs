@@ -16,6 +16,7 @@ mod respond;
 pub mod snapshot;
 mod spans;
 mod transfers;
+mod values;
 
 use std::{
     io,
@@ -36,6 +37,7 @@ use crate::{entry::Entry, http1::path::RemotePath};
 use catalog::{Catalog, Found};
 use clients::Registry;
 use listing::Entries;
+use values::Values;
 
 pub use error::Error;
 pub use listen::{bind, urls};
@@ -63,6 +65,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Connections at the same time; more get 503.
     pub max_connections: usize,
+    /// Where values of large files are kept between runs; `None` keeps none.
+    pub cache: Option<PathBuf>,
 }
 
 /// A server of one directory; clones share it.
@@ -74,6 +78,7 @@ struct Shared {
     settings: Settings,
     catalog: Arc<Catalog>,
     registry: Registry,
+    values: Values,
     listings: Semaphore,
 }
 
@@ -97,6 +102,7 @@ impl Server {
         Ok(Self(Arc::new(Shared {
             catalog: Arc::new(catalog),
             registry: Registry::default(),
+            values: Values::new(settings.cache.as_deref()),
             listings: Semaphore::new(LISTINGS),
             settings,
         })))

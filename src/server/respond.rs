@@ -18,6 +18,7 @@ use super::{
     listing::{Entries, Format, Lister},
     page,
     transfers::Flow,
+    values::Stream,
 };
 use crate::{
     escape::display_name,
@@ -29,6 +30,7 @@ use crate::{
         request::{Method, Refusal, RequestHead},
         response::HeadWriter,
     },
+    pieces,
     sys::send::read_cached,
 };
 
@@ -40,6 +42,8 @@ const INLINE_HAUL: u64 = 1 << 20;
 const ATTEMPTS: usize = 3;
 /// Listings up to this size are sent with their length, larger ones in chunks, in bytes.
 const LISTING_BUFFER: usize = 64 * 1024;
+/// What stands for a BLAKE3 digest in hexadecimal until it is known.
+const DIGEST_PLACE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// The methods that are served.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
@@ -71,6 +75,8 @@ pub enum Body {
     File(FoundFile, Range<u64>, Flow),
     /// A listing that did not fit into one buffer.
     Listing(Listing),
+    /// A file's chaining values, as they are computed.
+    Pieces(Stream),
 }
 
 /// A listing whose beginning stands in `chunk`.
@@ -306,6 +312,9 @@ impl Request<'_> {
                 return Ok(self.error(out, &failure));
             }
         }
+        if self.head.query == Some(b"pieces") {
+            return Ok(self.pieces(file, out, now));
+        }
         let size = file.found.stamp.size;
         let ranges = match self.head.range {
             Some(range) if !self.is_head() && self.head.conditions.range_counts(&validators) => {
@@ -328,6 +337,24 @@ impl Request<'_> {
                     self.send_small(file, out, files, now).await
                 }
             }
+        }
+    }
+
+    /// The file's chaining values instead of its bytes.
+    fn pieces(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
+        let mut head = HeadWriter::new(out, StatusCode::OK, now);
+        let length = pieces::wire_len(file.found.stamp.size);
+        head.field("Content-Type", pieces::MEDIA_TYPE)
+            .field_fmt("Content-Length", format_args!("{length}"));
+        file.validators(&mut head);
+        let answer = self.end(head);
+        if self.is_head() {
+            return answer;
+        }
+        let stream = self.shared.values.stream(file.found, &file.etag);
+        Answer {
+            body: Body::Pieces(stream),
+            keep: self.keep,
         }
     }
 
@@ -388,11 +415,21 @@ impl Request<'_> {
             let size = file.found.stamp.size;
             let mut head = HeadWriter::new(out, StatusCode::OK, now);
             self.file_fields(&mut head, &file, size);
+            // The digest goes in front of the bytes that it is made from: its place is kept until they are there.
+            let digest = self.head.haul_session.map(|_| {
+                head.field("Haul-Blake3", DIGEST_PLACE);
+                head.len() - "\r\n".len() - DIGEST_PLACE.len()
+            });
             head.connection(self.keep, self.head.http10);
             let out = head.end();
+            let body = out.len();
             let (found, whole) = append(file.found, out).await?;
             file.found = found;
             if whole && file.found.is_unchanged() {
+                if let Some(at) = digest {
+                    let hex = blake3::hash(&out[body..]).to_hex();
+                    out[at..at + hex.len()].copy_from_slice(hex.as_bytes());
+                }
                 files.push(SmallFile {
                     path: file.path,
                     size,
@@ -421,7 +458,8 @@ impl Request<'_> {
     fn file_fields(&self, head: &mut HeadWriter<'_>, file: &FileAnswer, length: u64) {
         head.field("Content-Type", content_type(file.path.name()))
             .field_fmt("Content-Length", format_args!("{length}"))
-            .field("Accept-Ranges", "bytes");
+            .field("Accept-Ranges", "bytes")
+            .field("Haul-Pieces", "1");
         file.validators(head);
         if self.head.query.is_some_and(asks_for_download) {
             let name = percent_encode(file.path.name(), ATTR_CHAR);
