@@ -132,13 +132,13 @@ async fn send_some(
 ) -> Result<u64, Broken> {
     let send =
         || retry_interrupted(|| send_file(stream.as_fd(), file.as_fd(), offset, count as usize));
-    let sent = match stream.try_io(Interest::WRITABLE, send) {
+    let count = match stream.try_io(Interest::WRITABLE, send) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             in_time(limit, stream.async_io(Interest::WRITABLE, send)).await?
         }
         result => result?,
     };
-    Ok(sent as u64)
+    Ok(count as u64)
 }
 
 /// Makes sure that sending the chunk will not wait for a disk: a thread that serves sockets must never do that.

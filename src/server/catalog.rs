@@ -56,6 +56,8 @@ pub struct FoundFile {
 pub struct Stamp {
     /// Its size in bytes.
     pub size: u64,
+    /// Unix type and permission bits.
+    pub mode: u32,
     /// Time of the last change of its content: seconds since 1970 (may be negative) and nanoseconds.
     modified: (i64, u32),
     changed: (i64, u32),
@@ -67,12 +69,12 @@ impl Stamp {
     /// The stamp in the system's answer.
     #[expect(
         clippy::unnecessary_cast,
-        clippy::cast_lossless,
         reason = "the fields' types differ between systems"
     )]
     pub fn of(stat: &Stat) -> Self {
         Self {
             size: stat.st_size as u64,
+            mode: stat.st_mode as u32,
             modified: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
             changed: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
             device: stat.st_dev as u64,
@@ -272,6 +274,7 @@ mod tests {
     fn times_before_1970_are_times() {
         let stamp = Stamp {
             size: 0,
+            mode: 0,
             modified: (-2, 500_000_000),
             changed: (0, 0),
             device: 0,

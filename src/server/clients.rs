@@ -120,14 +120,13 @@ impl Registry {
     pub fn attach(&self, identity: &Identity<'_>) -> Attached {
         let key = identity.key();
         let mut clients = lock(&self.clients);
-        let client = match clients.get(&key) {
-            Some(client) => Arc::clone(client),
-            None => {
-                make_room(&mut clients, Instant::now());
-                let client = Arc::new(Client::new(identity, &self.totals));
-                clients.insert(key, Arc::clone(&client));
-                client
-            }
+        let client = if let Some(client) = clients.get(&key) {
+            Arc::clone(client)
+        } else {
+            make_room(&mut clients, Instant::now());
+            let client = Arc::new(Client::new(identity, &self.totals));
+            clients.insert(key, Arc::clone(&client));
+            client
         };
         client.connections.fetch_add(1, Ordering::Relaxed);
         *lock(&client.left) = None;

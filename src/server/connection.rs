@@ -249,14 +249,13 @@ impl Connection<'_> {
         let attached = attach(&mut self.attached, self.shared, self.peer, &head);
         self.shared.registry.count_request();
         let keep = head.keep_alive && !head.has_body && !self.drain.is_cancelled();
-        let answer = respond::Request {
+        let request = respond::Request {
             shared: self.shared,
             client: attached.client(),
             head: &head,
             keep,
         };
-        let client = attached.client();
-        let answer = answer
+        let answer = request
             .answer(&mut self.output.bytes, &mut self.output.files)
             .await?;
         let keep = answer.keep;

@@ -74,8 +74,7 @@ mod tests {
     #[test]
     fn a_million_files_do_not_make_it_grow() {
         let mut downloads = Downloads::default();
-        for n in 0..10 {
-            let _ = n;
+        for _ in 0..10 {
             downloads.add(&path("/often"));
         }
         for n in 0..200_000 {

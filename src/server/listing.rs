@@ -136,7 +136,7 @@ impl Entries {
                 modified: Some(stamp.modified()),
                 blake3: None,
             },
-            mode: u32::from(stat.st_mode),
+            mode: stamp.mode,
             is_symlink,
         })
     }

@@ -89,12 +89,11 @@ pub fn read_cached(
         let slices = &mut [io::IoSliceMut::new(buffer)];
         match preadv2(file, slices, offset, ReadWriteFlags::NOWAIT) {
             Ok(read) => return Ok(Some(read)),
-            Err(Errno::AGAIN | Errno::NOSYS) => {}
             // tmpfs does not know the flag, and is memory altogether.
             Err(Errno::OPNOTSUPP) if is_memory(file) => {
                 return Ok(Some(pread(file, buffer, offset)?));
             }
-            Err(Errno::OPNOTSUPP) => {}
+            Err(Errno::AGAIN | Errno::NOSYS | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
     }

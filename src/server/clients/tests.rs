@@ -25,7 +25,7 @@ fn small(name: &str, size: u64) -> SmallFile {
 #[test]
 fn connections_are_grouped_by_session_else_by_address_and_agent() {
     let registry = Registry::default();
-    let _one = registry.attach(&identity(Some("s"), "haul/0.1", 1));
+    let one = registry.attach(&identity(Some("s"), "haul/0.1", 1));
     let _two = registry.attach(&identity(Some("s"), "haul/0.1", 2));
     let curl = registry.attach(&identity(None, "curl/8.5 (x)", 1));
     let _wget = registry.attach(&identity(None, "Wget/1.21", 1));
@@ -45,7 +45,7 @@ fn connections_are_grouped_by_session_else_by_address_and_agent() {
         ]
     );
     assert_eq!(clients[0].name.as_deref(), Some("alice\x1b"));
-    assert_eq!(_one.client().who(), r"alice\x1b 127.0.0.1");
+    assert_eq!(one.client().who(), r"alice\x1b 127.0.0.1");
 }
 
 #[test]
