@@ -10,6 +10,7 @@ pub mod headless;
 pub mod http1;
 pub mod logging;
 pub mod progress;
+pub mod samples;
 pub mod server;
 pub mod sys;
 pub mod units;

@@ -278,14 +278,12 @@ fn an_unwritable_log_is_one_line_and_status_7() {
 }
 
 #[test]
-#[ignore = "needs the engines"]
 fn a_missing_directory_is_one_line_and_status_7() {
     let line = Haul::new(&["serve", "/no/such/dir", "--headless", "-p", "0"]).fails(7);
     assert!(line.contains("/no/such/dir"), "{line}");
 }
 
 #[test]
-#[ignore = "needs the engines"]
 fn a_port_in_use_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -396,7 +394,6 @@ fn a_full_target_is_one_line_and_status_7() {
 }
 
 #[test]
-#[ignore = "needs the engines"]
 fn a_signal_ends_the_server_with_its_status() {
     use rustix::process::{Pid, Signal, kill_process};
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {

@@ -1,6 +1,7 @@
 //! Serving and downloading without a screen, for scripts and services.
 
 pub mod connect;
+pub mod demo;
 pub mod report;
 pub mod serve;
 mod signals;
