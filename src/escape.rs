@@ -53,6 +53,12 @@ pub fn display_name<T: AsRef<[u8]> + ?Sized>(raw: &T) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The visible form of a local path.
+pub fn display_path(path: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    display_name(path.as_os_str().as_bytes()).into_owned()
+}
+
 /// Writing to a `String` cannot fail.
 fn push(text: &mut String, escape: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(escape);

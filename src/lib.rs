@@ -9,6 +9,7 @@ pub mod escape;
 pub mod headless;
 pub mod http1;
 pub mod logging;
+pub mod pieces;
 pub mod progress;
 pub mod samples;
 pub mod server;

@@ -101,6 +101,8 @@ fn engine_settings(settings: config::Connect, url: Url) -> client::Settings {
         serial: settings.serial,
         on_conflict: settings.on_conflict,
         resume: settings.resume,
+        state_dir: config::state_dir(),
+        patient: false,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Exit},
     escape::display_name,
     http1::path::RemotePath,
-    logging::{REPORTED, Sink, json_escaped, one_line},
+    logging::{Sink, json_escaped, one_line},
     progress::{Meter, percent},
     units,
 };
@@ -144,7 +144,7 @@ impl Report {
 
     /// Tells of a file's turning point.
     pub fn event(&mut self, event: &Event) -> Result<(), Error> {
-        log(event);
+        event.log();
         match event {
             Event::Started { path, total, .. } => self.json(&Object {
                 event: "started",
@@ -348,51 +348,6 @@ fn summary(tally: Tally, failed: u64, took: Duration, rate: u64, interrupted: bo
         add("interrupted: the same command goes on from here".into());
     }
     line
-}
-
-/// Puts a turning point in the log. A failure is reported on stderr besides.
-fn log(event: &Event) {
-    match event {
-        Event::Started { path, .. } => {
-            tracing::debug!(path = %display_name(path.as_bytes()), "started");
-        }
-        Event::Finished {
-            path,
-            bytes,
-            verified,
-            took,
-            ..
-        } => tracing::info!(
-            path = %display_name(path.as_bytes()),
-            "{} in {}, {}",
-            units::size(*bytes),
-            units::took(*took),
-            verified.word()
-        ),
-        Event::Retrying {
-            path,
-            attempt,
-            after,
-            error,
-            ..
-        } => tracing::warn!(
-            path = %display_name(path.as_bytes()),
-            "{error}; try {attempt} in {}",
-            units::took(*after)
-        ),
-        Event::Failed {
-            path,
-            attempts,
-            error,
-            ..
-        } => tracing::error!(
-            target: REPORTED,
-            path = %display_name(path.as_bytes()),
-            attempts,
-            "{error}"
-        ),
-        Event::Ended { .. } => {}
-    }
 }
 
 #[cfg(test)]

@@ -31,12 +31,10 @@ pub use ring::{Line, Ring};
 
 use crate::{
     config::{self, LogFormat},
+    error::REPORTED,
     error::{Error, Exit},
 };
 use record::Record;
-
-/// The target of events that the user was told of in another way: [`Show::Lines`] leaves them out.
-pub const REPORTED: &str = "haul::reported";
 
 /// Takes a line, without its newline, for the user to see.
 pub type Sink = Box<dyn Fn(&str) + Send + Sync>;
