@@ -1,14 +1,13 @@
 //! `haul demo --headless`: a server of the samples, and a client that takes them all.
 
 use std::{
-    fs::{self, DirBuilder},
     io::Write,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     time::Duration,
 };
 
-use super::{connect, report::Style};
+use super::{connect, report::Style, scratch::Scratch};
 use crate::{
     config::{self, OnConflict, target::Target, values},
     error::{Error, Exit},
@@ -46,8 +45,8 @@ pub async fn run(log: config::Log, style: Style, out: &mut impl Write) -> Result
         let stop = stop.clone();
         tokio::spawn(async move { server.run(listeners, stop).await })
     };
-    let downloads = Downloads::new()?;
-    let settings = settings(target, downloads.0.clone(), log);
+    let downloads = Scratch::new()?;
+    let settings = settings(target, downloads.path().to_owned(), log);
     let result = connect::run(settings, style).await;
     stop.abort.cancel();
     let _ = tokio::time::timeout(TIMEOUT, running).await;
@@ -75,33 +74,5 @@ fn settings(target: Target, dir: PathBuf, log: config::Log) -> config::Connect {
         json: false,
         log,
         screen: config::Screen::default(),
-    }
-}
-
-/// A new directory among the temporary ones; it is removed with all that it holds when this is dropped.
-struct Downloads(PathBuf);
-
-impl Downloads {
-    fn new() -> Result<Self, Error> {
-        let path = std::env::temp_dir().join(format!("haul-demo-{:016x}", fastrand::u64(..)));
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        match builder.create(&path) {
-            Ok(()) => Ok(Self(path)),
-            Err(source) => Err(Error::Local {
-                what: format!("cannot make {}", path.display()),
-                source,
-                remedy: "point TMPDIR at a directory that you can write",
-                exit: Exit::Disk,
-            }),
-        }
-    }
-}
-
-impl Drop for Downloads {
-    fn drop(&mut self) {
-        // What stays behind is the system's to clear, as all temporary files are.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod connect;
 pub mod demo;
+mod plan;
 pub mod report;
+mod scratch;
 pub mod serve;
 mod signals;
