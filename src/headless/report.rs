@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     client::{Event, Snapshot, Verified},
-    error::{Error, Exit},
+    error::{Error, Exit, REPORTED},
     escape::display_name,
     http1::path::RemotePath,
     logging::{Sink, json_escaped, one_line},
@@ -103,7 +103,6 @@ pub struct Report {
     began: Instant,
     meter: Meter,
     tally: Tally,
-    failures: Vec<Exit>,
 }
 
 /// What became of the files so far.
@@ -129,7 +128,6 @@ impl Report {
             began,
             meter: Meter::default(),
             tally: Tally::default(),
-            failures: Vec::new(),
         }
     }
 
@@ -182,7 +180,6 @@ impl Report {
                 error,
                 ..
             } => {
-                self.failures.push(error.exit());
                 (self.stderr)(&one_line(&format!("haul: {}{error}", subject(path))));
                 self.json(&Object {
                     event: "failed",
@@ -237,11 +234,21 @@ impl Report {
         }
     }
 
-    /// Prints the summary, and gives the status that the failures amount to.
-    pub fn end(mut self, at: Instant, interrupted: bool) -> Result<Exit, Error> {
+    /// Tells that the server cannot be reached, which fails all that is left without a word about each file.
+    pub fn lost(&mut self, reason: &str) -> Result<(), Error> {
+        tracing::error!(target: REPORTED, "{reason}");
+        (self.stderr)(&one_line(&format!("haul: {reason}")));
+        self.json(&Object {
+            event: "failed",
+            error: Some(reason.into()),
+            ..Object::default()
+        })
+    }
+
+    /// Prints the summary; `failed` files or directories did not arrive.
+    pub fn end(mut self, at: Instant, failed: u64, interrupted: bool) -> Result<(), Error> {
         let took = at.saturating_duration_since(self.began);
         let rate = (self.tally.bytes as f64 / took.as_secs_f64().max(0.001)).round() as u64;
-        let failed = self.failures.len() as u64;
         match &self.style {
             Style::Json => {
                 let Tally {
@@ -271,7 +278,7 @@ impl Report {
                     .map_err(unwritable)?;
             }
         }
-        Ok(Exit::of_all(self.failures))
+        Ok(())
     }
 
     /// Writes a line of JSON where JSON is the style.
@@ -286,7 +293,8 @@ impl Report {
     }
 }
 
-fn unwritable(source: io::Error) -> Error {
+/// Nobody takes what goes to stdout.
+pub(super) fn unwritable(source: io::Error) -> Error {
     Error::Local {
         what: "cannot write to stdout".into(),
         source,
@@ -421,8 +429,10 @@ mod tests {
         report
             .event(&finished("/b", 5, Verified::Unverified))
             .unwrap();
-        let exit = report.end(began + Duration::from_secs(2), false).unwrap();
-        assert_eq!(exit, Exit::Done);
+        report.lost("cannot connect").unwrap();
+        report
+            .end(began + Duration::from_secs(2), 1, false)
+            .unwrap();
         let text = out.text();
         assert!(!text.contains('\u{9b}'), "{text}");
         let lines: Vec<serde_json::Value> = text
@@ -434,7 +444,8 @@ mod tests {
             {"event": "progress", "bytes": 512, "total": 2048, "rate": 0},
             {"event": "finished", "path": "a", "bytes": 2048, "total": 2048, "verified": "blake3"},
             {"event": "finished", "path": "b", "bytes": 5, "total": 5, "verified": "unverified"},
-            {"event": "summary", "bytes": 2053, "rate": 1027, "files": 2, "failed": 0, "unverified": 1, "seconds": 2.0},
+            {"event": "failed", "error": "cannot connect"},
+            {"event": "summary", "bytes": 2053, "rate": 1027, "files": 2, "failed": 1, "unverified": 1, "seconds": 2.0},
         ]);
         assert_eq!(serde_json::Value::from(lines), expected);
     }
@@ -477,7 +488,9 @@ mod tests {
         report
             .event(&finished("/a", 2048, Verified::Present))
             .unwrap();
-        report.end(began + Duration::from_secs(1), false).unwrap();
+        report
+            .end(began + Duration::from_secs(1), 0, false)
+            .unwrap();
         assert_eq!(
             out.text(),
             "1 file, 0 B in 1.0 s, 1 here already, all verified\n"
