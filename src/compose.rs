@@ -11,7 +11,7 @@ use crate::{
     cli::{self, ConnectArgs, DemoArgs, ServeArgs},
     config,
     error::{Error, Exit},
-    headless::{self, report::Style},
+    headless::{self, style::Style},
     logging::{Logging, Show, Sink},
 };
 

@@ -14,8 +14,9 @@ use tokio::{
 
 use super::{
     plan::Plan,
-    report::{Report, Style, unwritable},
+    report::{Report, unwritable},
     signals::Signals,
+    style::Style,
 };
 use crate::{
     client::{self, Client, Event, Link},

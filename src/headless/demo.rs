@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{connect, report::Style, scratch::Scratch};
+use super::{connect, scratch::Scratch, style::Style};
 use crate::{
     config::{self, OnConflict, target::Target, values},
     error::{Error, Exit},

@@ -7,3 +7,5 @@ pub mod report;
 mod scratch;
 pub mod serve;
 mod signals;
+pub mod style;
+mod summary;

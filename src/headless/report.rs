@@ -6,9 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::{
+    style::Style,
+    summary::{Tally, summary},
+};
 use crate::{
     client::{Event, Snapshot, Verified},
     error::{Error, Exit, REPORTED},
@@ -18,52 +21,6 @@ use crate::{
     progress::{Meter, percent},
     units,
 };
-
-/// How progress is shown.
-pub enum Style {
-    /// A bar on the terminal.
-    Bar(ProgressBar),
-    /// A log line a file, and one every few seconds.
-    Lines,
-    /// One JSON object a line on stdout.
-    Json,
-}
-
-impl Style {
-    /// JSON where it was asked for, else a bar where stderr is a terminal.
-    pub fn choose(json: bool, terminal: bool) -> Self {
-        match (json, terminal) {
-            (true, _) => Self::Json,
-            (false, true) => Self::Bar(bar()),
-            (false, false) => Self::Lines,
-        }
-    }
-
-    /// Writes lines to stderr, above the bar where there is one.
-    pub fn stderr(&self) -> Sink {
-        let bar = match self {
-            Self::Bar(bar) => Some(bar.clone()),
-            Self::Lines | Self::Json => None,
-        };
-        Box::new(move |line| {
-            // Without stderr the log file has the line.
-            let write = || drop(writeln!(io::stderr(), "{line}"));
-            match &bar {
-                Some(bar) => bar.suspend(write),
-                None => write(),
-            }
-        })
-    }
-}
-
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    // The template is a constant; were it wrong, indicatif's own would do.
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style.progress_chars("━╸─"));
-    bar
-}
 
 /// A line of `--json`. Sizes are bytes, rates bytes a second, times seconds.
 #[derive(Debug, Default, Serialize)]
@@ -103,19 +60,6 @@ pub struct Report {
     began: Instant,
     meter: Meter,
     tally: Tally,
-}
-
-/// What became of the files so far.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    /// Complete under their final names, those that were here already among them.
-    files: u64,
-    /// Bytes of those that were fetched.
-    bytes: u64,
-    /// Those that were here already.
-    present: u64,
-    /// Those that nothing vouches for.
-    unverified: u64,
 }
 
 impl Report {
@@ -325,39 +269,6 @@ fn amount(done: u64, total: Option<u64>) -> String {
     }
 }
 
-/// `12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified`.
-fn summary(tally: Tally, failed: u64, took: Duration, rate: u64, interrupted: bool) -> String {
-    let plural = if tally.files == 1 { "" } else { "s" };
-    let mut line = format!(
-        "{} file{plural}, {} in {}",
-        units::count(tally.files),
-        units::size(tally.bytes),
-        units::took(took)
-    );
-    let mut add = |part: String| {
-        line.push_str(", ");
-        line.push_str(&part);
-    };
-    if tally.bytes > 0 {
-        add(units::rate(rate));
-    }
-    if tally.present > 0 {
-        add(format!("{} here already", units::count(tally.present)));
-    }
-    match tally {
-        Tally { files: 0, .. } => {}
-        Tally { unverified: 0, .. } => add("all verified".into()),
-        Tally { unverified, .. } => add(format!("{} unverified", units::count(unverified))),
-    }
-    if failed > 0 {
-        add(format!("{} failed", units::count(failed)));
-    }
-    if interrupted {
-        add("interrupted: the same command goes on from here".into());
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -448,37 +359,6 @@ mod tests {
             {"event": "summary", "bytes": 2053, "rate": 1027, "files": 2, "failed": 1, "unverified": 1, "seconds": 2.0},
         ]);
         assert_eq!(serde_json::Value::from(lines), expected);
-    }
-
-    #[test]
-    fn the_summary_says_what_nothing_vouches_for() {
-        let took = Duration::from_millis(4100);
-        let line = |tally: Tally, failed, interrupted| {
-            summary(tally, failed, took, 750 << 20, interrupted)
-        };
-        let tally = Tally {
-            files: 12,
-            bytes: 3 << 30,
-            ..Tally::default()
-        };
-        assert_eq!(
-            line(tally, 0, false),
-            "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified"
-        );
-        let unverified = Tally {
-            unverified: 3,
-            present: 1,
-            ..tally
-        };
-        assert_eq!(
-            line(unverified, 2, true),
-            "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, 1 here already, 3 unverified, 2 failed, interrupted: the same \
-             command goes on from here"
-        );
-        assert_eq!(
-            line(Tally::default(), 1, false),
-            "0 files, 0 B in 4.1 s, 1 failed"
-        );
     }
 
     #[test]
