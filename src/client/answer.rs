@@ -10,7 +10,7 @@ use super::{
     listing,
     plan::Run,
     queue::{Browse, DirTask, FileTask, Local, Work},
-    target::Remote,
+    target::{Already, Remote},
     worker::{Broken, First, Flight, Worker},
 };
 use crate::{
@@ -310,59 +310,57 @@ impl Worker {
             self.settle_size(&task, size);
             task.size = Some(size);
         }
-        let Some(target) = self.engine.queue().target(task.item) else {
-            return Ok(());
+        let (Some(target), Some(size)) = (self.engine.queue().target(task.item), size) else {
+            return self.fetch_after_all(task);
         };
-        let digest = head.blake3.or(task.blake3);
-        if let Some(size) = size {
-            let remote = Remote {
-                size,
-                modified: head.modified,
-                blake3: digest,
-            };
-            let (dir, name) = (task.path.parent(), task.local_name().to_vec());
-            let large_unknown = digest.is_none() && head.pieces && size > PIECE;
-            let engine = Arc::clone(&self.engine);
-            if !large_unknown {
-                let already =
-                    tokio::task::spawn_blocking(move || target.already(&dir, &name, remote)).await;
-                match already.unwrap_or(Ok(None)) {
-                    Ok(Some(verified)) => {
-                        engine.queue().opened(task.item);
-                        self.present(task, size, verified).await;
-                        return Ok(());
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        self.blame(Work::Open(task), error, None).await;
-                        return Ok(());
-                    }
+        let facts = Facts {
+            size,
+            etag: head.etag.clone(),
+            modified: head.modified,
+            ranges: true,
+            pieces: head.pieces,
+        };
+        let (modified, has_values) = (head.modified, facts.has_values());
+        let remote = Remote {
+            size,
+            modified,
+            blake3: head.blake3.or(task.blake3),
+            has_values,
+        };
+        let (dir, name) = (task.path.parent(), task.local_name().to_vec());
+        let already =
+            tokio::task::spawn_blocking(move || target.already(&dir, &name, remote)).await;
+        match already.unwrap_or(Ok(Already::Fetch)) {
+            Ok(Already::Here(verified)) => {
+                self.engine.queue().opened(task.item);
+                self.present(task, size, verified).await;
+                Ok(())
+            }
+            Ok(Already::Compare(there)) => {
+                self.engine.queue().opened(task.item);
+                if let Some(job) = self.engine.compare(task, facts, there) {
+                    self.check_left(&job);
                 }
+                Ok(())
+            }
+            // Whatever part lies here is held against the values of its pieces before anything is fetched.
+            Ok(Already::Fetch) if has_values => {
+                self.engine.queue().opened(task.item);
+                self.begin_job(task, facts, 0).await;
+                Ok(())
+            }
+            Ok(Already::Fetch) => self.fetch_after_all(task),
+            Err(error) => {
+                self.blame(Work::Open(task), error, None).await;
+                Ok(())
             }
         }
-        let has_values = Facts {
-            size: size.unwrap_or(0),
-            pieces: head.pieces,
-            ..Facts::default()
-        }
-        .has_values();
-        if let Some(size) = size.filter(|_| has_values) {
-            // Whatever lies here is held against the values of its pieces before anything is fetched.
-            let facts = Facts {
-                size,
-                etag: head.etag.clone(),
-                modified: head.modified,
-                ranges: true,
-                pieces: true,
-            };
-            self.engine.queue().opened(task.item);
-            self.begin_job(task, facts, 0).await;
-            return Ok(());
-        }
+    }
+
+    /// What is here spares nothing: the file is asked for.
+    fn fetch_after_all(&mut self, mut task: FileTask) -> Result<(), Broken> {
         task.local = Local::Nothing;
-        let mut queue = self.engine.queue();
-        queue.put_back(Work::Open(task));
-        drop(queue);
+        self.engine.queue().put_back(Work::Open(task));
         self.engine.wake.notify_waiters();
         Ok(())
     }
@@ -512,24 +510,31 @@ impl Worker {
                 total: Some(size),
             })
             .await;
-        let left = job.left();
-        let run = if left == 0 { job.start(begun) } else { None };
+        if job.left() > 0 {
+            self.check_left(&job);
+            return Some((job, None));
+        }
+        let run = job.start(begun);
         engine.queue().add_job(&job);
         engine.wake.notify_waiters();
-        if left > 0 {
-            let (engine, job) = (Arc::clone(&engine), Arc::clone(&job));
-            tokio::task::spawn_blocking(move || {
-                let checked = job.check_left();
-                tokio::runtime::Handle::current().block_on(async {
-                    if let Err(error) = checked {
-                        engine.job_failed(&job, error, None).await;
-                    }
-                    engine.land_if_complete(&job);
-                    engine.settle().await;
-                });
-            });
-        }
         Some((job, run))
+    }
+
+    /// Begins to judge what lies on disk, beside the connections.
+    fn check_left(&self, job: &Arc<Job>) {
+        self.engine.queue().add_job(job);
+        self.engine.wake.notify_waiters();
+        let (engine, job) = (Arc::clone(&self.engine), Arc::clone(job));
+        self.engine.tasks.clone().spawn_blocking(move || {
+            let checked = job.check_left();
+            engine.runtime.clone().block_on(async {
+                if let Err(error) = checked {
+                    engine.job_failed(&job, error, None).await;
+                }
+                engine.land_if_complete(&job);
+                engine.settle().await;
+            });
+        });
     }
 
     async fn run_answered(
@@ -676,6 +681,7 @@ impl Worker {
             }
             Err(None) => {
                 job.values_failed();
+                self.engine.land_if_complete(&job);
                 Ok(())
             }
             Err(Some(error)) if error.is_connection() => Err(Broken {

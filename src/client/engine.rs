@@ -16,7 +16,7 @@ use super::{
     journal::{FileId, Journal},
     lander::{Lander, SmallFile},
     origin::Origin,
-    queue::{DirTask, Ended, FileTask, Queue, backoff},
+    queue::{DirTask, Ended, FileTask, Local, Queue, backoff},
     target::{Target, part_name},
 };
 use crate::{
@@ -289,7 +289,7 @@ impl Engine {
                 self.queue().remove_job(job);
                 self.file_failed(
                     FileTask {
-                        local: super::queue::Local::Part,
+                        local: Local::Unknown,
                         ..job.task.clone()
                     },
                     error,
@@ -447,8 +447,28 @@ impl Engine {
         }
     }
 
-    /// Starts a job's landing if it is complete and nobody else has.
+    /// Makes a job that compares a local file with the server's, piece by piece.
+    pub fn compare(&self, task: FileTask, facts: Facts, there: Part) -> Option<Arc<Job>> {
+        let (target, done) = {
+            let queue = self.queue();
+            (queue.target(task.item)?, queue.counter(task.item))
+        };
+        Some(Arc::new(Job::comparing(task, target, facts, there, done)))
+    }
+
+    /// Starts a job's landing if it is complete and nobody else has. A file that was compared and differs is fetched.
     pub fn land_if_complete(self: &Arc<Self>, job: &Arc<Job>) {
+        if job.claim_difference() {
+            let mut queue = self.queue();
+            queue.remove_job(job);
+            queue.retry_file(FileTask {
+                local: Local::Part,
+                ..job.task.clone()
+            });
+            drop(queue);
+            self.wake.notify_waiters();
+            return;
+        }
         if !job.claim_landing() {
             return;
         }

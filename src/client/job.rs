@@ -74,6 +74,8 @@ pub struct Job {
     /// Bytes received that count, shared with the item.
     done: Arc<Counter>,
     part: Part,
+    /// The part is a whole file under its final name: it is compared, and nothing is fetched.
+    compares: bool,
     retries: u32,
     state: Mutex<State>,
 }
@@ -95,6 +97,8 @@ struct State {
     failures: u32,
     not_before: Option<Instant>,
     over: bool,
+    /// A piece of a file that is compared was not equal.
+    differs: bool,
     connections: usize,
 }
 
@@ -161,14 +165,30 @@ impl Job {
                 failures: 0,
                 not_before: None,
                 over: false,
+                differs: false,
                 connections: 0,
             }),
+            compares: false,
             task,
             target,
             facts,
             done,
             part,
             retries,
+        }
+    }
+
+    /// A job that holds a local file against the values of the server's pieces, and fetches nothing else.
+    pub fn comparing(
+        task: FileTask,
+        target: Arc<Target>,
+        facts: Facts,
+        there: Part,
+        done: Arc<Counter>,
+    ) -> Self {
+        Self {
+            compares: true,
+            ..Self::new(task, target, facts, there, done, 0)
         }
     }
 
@@ -414,10 +434,25 @@ impl Job {
             let bytes = pieces::len(self.facts.size, piece);
             state.counted += bytes;
             self.done.add(bytes);
+        } else if self.compares {
+            state.differs = true;
+            state.halt.cancel();
         } else {
             state.local[piece as usize] = None;
             state.plan.add_free(piece..piece + 1);
         }
+    }
+
+    /// True once, for the caller that finds that a compared file differs.
+    pub fn claim_difference(&self) -> bool {
+        let mut state = self.state();
+        let first = state.differs && !state.over;
+        if first {
+            state.over = true;
+            let counted = state.counted;
+            Self::uncount_in(&mut state, &self.done, counted);
+        }
+        first
     }
 
     /// True once, for the caller that finds the file complete and checked: it lands it.
@@ -482,6 +517,9 @@ impl Job {
     /// Syncs the complete part, names it by the conflict rule, and syncs its directory. Blocking.
     pub fn land(&self) -> Result<(Vec<u8>, Verified), Error> {
         use std::os::fd::AsFd;
+        if self.compares {
+            return Ok((self.part.name.clone(), Verified::Present));
+        }
         let failed = |error: &std::io::Error| Error::disk(self.part_path(), error);
         if let Some(time) = self.facts.modified {
             disk::set_modified(&self.part.file, time).map_err(|error| failed(&error))?;

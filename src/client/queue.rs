@@ -59,6 +59,8 @@ pub enum Local {
     /// Nothing.
     #[default]
     Nothing,
+    /// Nobody has looked yet.
+    Unknown,
     /// Something that may be its part.
     Part,
     /// A file of that name.
@@ -599,7 +601,7 @@ impl Queue {
             for mut file in std::mem::take(&mut item.failed_files) {
                 file.failures = 0;
                 // What is here of it now must be looked at.
-                file.local = Local::Part;
+                file.local = Local::Unknown;
                 item.push_back(file);
             }
             item.dirs.append(&mut item.failed_dirs);
@@ -711,8 +713,7 @@ impl Item {
         } else {
             let mut task = FileTask::new(self.id, self.path.clone());
             task.rename.clone_from(&self.rename);
-            // Nobody has looked yet whether something is here.
-            task.local = Local::Part;
+            task.local = Local::Unknown;
             self.found = 1;
             self.push_back(task);
         }

@@ -144,10 +144,10 @@ impl Worker {
             {
                 return;
             }
-            let Some(work) = self.engine.queue().next(self.asker(behind)) else {
+            let Some(mut work) = self.engine.queue().next(self.asker(behind)) else {
                 return;
             };
-            let first = match &work {
+            let first = match &mut work {
                 Work::Open(task) => self.first_ask(task),
                 _ => First::None,
             };
@@ -182,17 +182,21 @@ impl Worker {
         }
     }
 
-    fn first_ask(&self, task: &FileTask) -> First {
-        let spares = match task.local {
-            Local::Nothing => false,
-            // A part is worth a look only where it can be gone on with; small files leave none.
-            Local::Part => self.engine.settings.resume && task.is_large(),
-            Local::File => true,
+    /// How to ask for a file at first, after a look at what is here if there was none yet.
+    fn first_ask(&self, task: &mut FileTask) -> First {
+        let target = self.engine.queue().target(task.item);
+        if let Some(target) = target.as_ref().filter(|_| task.local == Local::Unknown) {
+            // Once for a single file that somebody asked for; trees are looked at by directory.
+            task.local = target.look(&task.path.parent(), task.local_name());
+        }
+        let worth_a_look = match task.local {
+            // Small files leave no part that could be gone on with.
+            Local::Part => self.engine.settings.resume && task.size.is_none_or(|size| size > PIECE),
+            Local::File => target.is_some_and(|target| target.spares()),
+            Local::Nothing | Local::Unknown => false,
         };
         match task.size {
-            _ if spares => First::Head,
-            // Whether it is worth it is not known before its size is.
-            None if task.local == Local::Part => First::Head,
+            _ if worth_a_look => First::Head,
             Some(size) if size <= PIECE => First::Whole,
             Some(_) => First::Range(u64::from(self.asker(None).pace.run_max) * PIECE),
             None => First::Range(PIECE),

@@ -119,9 +119,20 @@ pub fn remove(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
 }
 
 /// Reserves `size` bytes, so that a full disk is told at the start; where the file system cannot, sets the size.
+///
+/// Memory file systems fill every page before they return, with the file locked: there the space is only looked at.
 pub fn allocate(file: &File, size: u64) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     if size > 0 {
+        use std::os::unix::fs::MetadataExt;
+        const TMPFS_MAGIC: u64 = 0x0102_1994;
+        if rustix::fs::fstatfs(file)?.f_type as u64 == TMPFS_MAGIC {
+            let missing = size.saturating_sub(file.metadata()?.blocks() * 512);
+            if missing > free_space(file.as_fd())? {
+                return Err(Errno::NOSPC.into());
+            }
+            return file.set_len(size);
+        }
         match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size) {
             Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {}
             done => return Ok(done?),
