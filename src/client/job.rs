@@ -403,15 +403,12 @@ impl Job {
         state.plan.reject(piece);
         state.local[piece as usize] = None;
         Self::uncount_in(state, &self.done, pieces::len(self.facts.size, piece));
-        let times = match state.bad.iter_mut().find(|(bad, _)| *bad == piece) {
-            Some((_, times)) => {
-                *times += 1;
-                *times
-            }
-            None => {
-                state.bad.push((piece, 1));
-                1
-            }
+        let times = if let Some((_, times)) = state.bad.iter_mut().find(|(bad, _)| *bad == piece) {
+            *times += 1;
+            *times
+        } else {
+            state.bad.push((piece, 1));
+            1
         };
         tracing::warn!(path = %self.task.shown(), "piece {piece} bad, try {times} of {}", self.retries + 1);
         if times > self.retries {

@@ -332,7 +332,7 @@ impl Queue {
     /// A job has ended without its file being finished or failed: it will be opened again.
     pub fn remove_job(&mut self, job: &Arc<Job>) {
         self.with(job.task.item, |item| {
-            item.jobs.retain(|other| !Arc::ptr_eq(other, job))
+            item.jobs.retain(|other| !Arc::ptr_eq(other, job));
         });
     }
 
@@ -696,9 +696,9 @@ impl Item {
     /// The same for a directory.
     fn take_back_dir(&mut self, task: DirTask) {
         if self.cancelled {
-            self.failed_dirs.push(task)
+            self.failed_dirs.push(task);
         } else {
-            self.dirs.push(task)
+            self.dirs.push(task);
         }
     }
 
@@ -755,9 +755,9 @@ impl Item {
 
     fn push_back(&mut self, task: FileTask) {
         if task.is_large() {
-            self.large.push_back(task)
+            self.large.push_back(task);
         } else {
-            self.small.push_back(task)
+            self.small.push_back(task);
         }
     }
 
@@ -796,7 +796,7 @@ impl Item {
             steal_after: None,
             ..asker.pace
         };
-        let work = if asker.index % 2 == 0 {
+        let work = if asker.index.is_multiple_of(2) {
             self.next_small().or_else(|| self.next_step(free, false))
         } else {
             self.next_step(free, false).or_else(|| self.next_small())

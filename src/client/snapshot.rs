@@ -193,9 +193,12 @@ pub enum Event {
 impl Event {
     /// Puts the turning point in the log; for whoever takes events, once each.
     pub fn log(&self) {
-        let shown = |path: &RemotePath| match path.is_root() {
-            true => "/".to_owned(),
-            false => display_name(path.as_bytes()).into_owned(),
+        let shown = |path: &RemotePath| {
+            if path.is_root() {
+                "/".to_owned()
+            } else {
+                display_name(path.as_bytes()).into_owned()
+            }
         };
         match self {
             Self::Started { path, total, .. } => {

@@ -209,16 +209,15 @@ impl Worker {
         let mut guard = None;
         if *engine.link.borrow() != Link::Up {
             let mut changed = engine.link.subscribe();
-            match engine.connecting.try_lock() {
-                Ok(held) => guard = Some(held),
-                Err(_) => {
-                    self.put_back_all();
-                    tokio::select! {
-                        _ = changed.changed() => {}
-                        () = engine.stop.cancelled() => {}
-                    }
-                    return false;
+            if let Ok(held) = engine.connecting.try_lock() {
+                guard = Some(held)
+            } else {
+                self.put_back_all();
+                tokio::select! {
+                    _ = changed.changed() => {}
+                    () = engine.stop.cancelled() => {}
                 }
+                return false;
             }
         }
         let opened = tokio::select! {
@@ -311,7 +310,7 @@ impl Worker {
             flight.sent = true;
             match &flight.work {
                 Work::Browse(browse) => {
-                    connection.queue(origin, &origin.target(&browse.dir), Ask::List)
+                    connection.queue(origin, &origin.target(&browse.dir), Ask::List);
                 }
                 Work::List(task) => connection.queue(origin, &origin.target(&task.dir), Ask::List),
                 Work::Open(task) => {

@@ -160,7 +160,7 @@ impl ResponseHead {
             13 if is(field, "content-range") => self.range = ContentRange::parse(value),
             13 if is(field, "accept-ranges") => self.ranges = value.eq_ignore_ascii_case(b"bytes"),
             16 if is(field, "content-encoding") => {
-                self.encoded = !value.eq_ignore_ascii_case(b"identity")
+                self.encoded = !value.eq_ignore_ascii_case(b"identity");
             }
             _ => {}
         }
