@@ -9,7 +9,6 @@
 //!                                                        queue            lander         job (plan, part, values)
 //! ```
 
-mod answer;
 mod connection;
 mod engine;
 mod error;
@@ -21,6 +20,7 @@ mod origin;
 mod pattern;
 mod plan;
 mod queue;
+mod retry;
 pub mod snapshot;
 mod target;
 mod worker;

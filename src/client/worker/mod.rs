@@ -10,6 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod answer;
+mod file;
+mod pieces;
+mod tree;
+
 use super::{
     Error, Link,
     connection::Connection,
@@ -73,6 +78,9 @@ pub enum First {
     None,
 }
 
+/// What reading an answer comes to.
+type Answered = Result<(), Box<Broken>>;
+
 /// What a failed answer leaves to do.
 pub struct Broken {
     pub work: Work,
@@ -102,14 +110,14 @@ impl Worker {
             wake.as_mut().enable();
             self.take_work();
             if self.flight.is_empty() {
-                self.land_complete().await;
+                self.land_complete();
                 let look_again = engine
                     .queue()
                     .has_jobs()
                     .then(|| Instant::now() + LOOK_AGAIN);
                 tokio::select! {
                     () = wake => {}
-                    () = super::queue::wake_at(look_again) => {}
+                    () = super::retry::wake_at(look_again) => {}
                     () = engine.stop.cancelled() => {}
                 }
                 continue;
@@ -120,7 +128,7 @@ impl Worker {
             self.exchange().await;
         }
         self.put_back_all();
-        self.land_complete().await;
+        self.land_complete();
         self.disconnect();
     }
 
@@ -210,7 +218,7 @@ impl Worker {
         if *engine.link.borrow() != Link::Up {
             let mut changed = engine.link.subscribe();
             if let Ok(held) = engine.connecting.try_lock() {
-                guard = Some(held)
+                guard = Some(held);
             } else {
                 self.put_back_all();
                 tokio::select! {
@@ -251,11 +259,7 @@ impl Worker {
             let Some(first) = self.flight.pop_front() else {
                 return;
             };
-            self.broken(Broken {
-                work: first.work,
-                error,
-            })
-            .await;
+            self.broken(first.work, error).await;
             return;
         }
         let Some(flight) = self.flight.pop_front() else {
@@ -287,7 +291,7 @@ impl Worker {
                     );
                 }
             }
-            Err(broken) => self.broken(broken).await,
+            Err(broken) => self.broken(broken.work, broken.error).await,
         }
         if self.connection.is_none() {
             self.put_back_all();
@@ -297,7 +301,7 @@ impl Worker {
             .as_ref()
             .is_none_or(|connection| !connection.has_input());
         if idle || self.complete.len() >= DEPTH_MAX {
-            self.land_complete().await;
+            self.land_complete();
         }
     }
 
@@ -370,9 +374,8 @@ impl Worker {
     }
 
     /// The connection broke: the front of the pipeline is to blame, the rest goes back.
-    async fn broken(&mut self, broken: Broken) {
+    async fn broken(&mut self, work: Work, error: Error) {
         self.disconnect();
-        let Broken { work, error } = broken;
         // A server that closes before it has answered what was sent ahead does not bear pipelining.
         let pipelined = self.flight.iter().any(|flight| flight.sent);
         let depth = self.engine.depth.load(Ordering::Relaxed);
@@ -448,10 +451,10 @@ impl Worker {
     }
 
     /// Hands complete small files to the lander.
-    pub(super) async fn land_complete(&mut self) {
+    pub(super) fn land_complete(&mut self) {
         if !self.complete.is_empty() {
             let files = std::mem::take(&mut self.complete);
-            self.engine.land_small(files).await;
+            self.engine.land_small(files);
         }
     }
 }
