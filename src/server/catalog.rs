@@ -288,6 +288,32 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_is_settled_once_nothing_changed_for_a_while() {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs() as i64;
+        let temp = tempfile::NamedTempFile::new().unwrap();
+        let fresh = Stamp::of(&rustix::fs::stat(temp.path()).unwrap());
+        for (modified, changed, settled) in [
+            (0, 0, true),
+            (now - 4, now - 4, true),
+            (now, 0, false),
+            (0, now, false),
+            (now - 1, now - 100, false),
+            (now + 100, 0, false),
+        ] {
+            let stamp = Stamp {
+                modified: (modified, 0),
+                changed: (changed, 0),
+                ..fresh
+            };
+            assert_eq!(stamp.is_settled(), settled, "{modified} {changed}");
+        }
+        assert!(!fresh.is_settled());
+    }
+
+    #[test]
     fn times_before_1970_are_times() {
         let stamp = Stamp {
             size: 0,
