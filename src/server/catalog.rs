@@ -247,6 +247,7 @@ pub async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::date;
     use std::fs;
 
     #[test]
@@ -289,10 +290,7 @@ mod tests {
 
     #[test]
     fn a_stamp_is_settled_once_nothing_changed_for_a_while() {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs() as i64;
+        let now = i64::try_from(date::seconds(SystemTime::now())).unwrap();
         let temp = tempfile::NamedTempFile::new().unwrap();
         let fresh = Stamp::of(&rustix::fs::stat(temp.path()).unwrap());
         for (modified, changed, settled) in [

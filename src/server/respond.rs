@@ -15,6 +15,7 @@ use super::{
     Shared,
     catalog::{Found, FoundFile, blocking, is_not_found},
     clients::{Client, SmallFile},
+    connection::Output,
     listing::{Entries, Format, Lister},
     page,
     transfers::Flow,
@@ -119,6 +120,8 @@ const fn fail(status: StatusCode, why: &'static str) -> Failure {
     Failure { status, why }
 }
 
+const BEING_CHANGED: Failure = fail(StatusCode::SERVICE_UNAVAILABLE, "the file is being changed");
+
 /// A file that was found, and what its answer's head is made of.
 struct FileAnswer {
     path: RemotePath,
@@ -133,11 +136,8 @@ fn now() -> u64 {
 
 impl Request<'_> {
     /// Writes the head, and small bodies too, into `out`.
-    pub async fn answer(
-        &self,
-        out: &mut Vec<u8>,
-        files: &mut Vec<SmallFile>,
-    ) -> io::Result<Answer> {
+    pub async fn answer(&self, output: &mut Output) -> io::Result<Answer> {
+        let out = &mut output.bytes;
         match self.head.method {
             Method::Get | Method::Head => {}
             Method::Options => return Ok(self.options(out)),
@@ -157,7 +157,7 @@ impl Request<'_> {
             Ok(Found::File(_)) if path.is_dir() => {
                 Ok(self.error(out, &fail(StatusCode::NOT_FOUND, "not found")))
             }
-            Ok(Found::File(found)) => self.file(path, found, out, files).await,
+            Ok(Found::File(found)) => self.file(path, found, output).await,
             Ok(Found::Dir(_)) if !path.is_dir() => Ok(self.redirect(out, &path)),
             Ok(Found::Dir(dir)) => {
                 let entries = Entries::new(Arc::clone(&self.shared.catalog), path, dir)?;
@@ -284,10 +284,10 @@ impl Request<'_> {
         &self,
         path: RemotePath,
         found: FoundFile,
-        out: &mut Vec<u8>,
-        files: &mut Vec<SmallFile>,
+        output: &mut Output,
     ) -> io::Result<Answer> {
         let now = now();
+        let out = &mut output.bytes;
         let file = FileAnswer {
             etag: found.stamp.etag(),
             // A date in the future would be no date at all (RFC 9110 §8.8.2.1).
@@ -324,7 +324,7 @@ impl Request<'_> {
         };
         match ranges {
             Ranges::Unsatisfiable => Ok(self.unsatisfiable(out, size, now)),
-            Ranges::Single(range) => Ok(self.send(file, Some(range), out, now)),
+            Ranges::Single(range) => Ok(self.send(file, Some(range), None, out, now)),
             // Several ranges may be answered with the whole file (RFC 9110 §14.2).
             Ranges::Whole | Ranges::Several(_) => {
                 let inline = match self.head.haul_session {
@@ -332,9 +332,11 @@ impl Request<'_> {
                     None => INLINE,
                 };
                 if self.is_head() || size > inline {
-                    Ok(self.send(file, None, out, now))
+                    Ok(self.send(file, None, None, out, now))
+                } else if self.reserve(size, output) {
+                    self.send_small(file, output, now).await
                 } else {
-                    self.send_small(file, out, files, now).await
+                    self.send_hashed(file, &mut output.bytes, now).await
                 }
             }
         }
@@ -370,6 +372,7 @@ impl Request<'_> {
         &self,
         file: FileAnswer,
         range: Option<Range<u64>>,
+        digest: Option<blake3::Hash>,
         out: &mut Vec<u8>,
         now: u64,
     ) -> Answer {
@@ -387,6 +390,9 @@ impl Request<'_> {
         }
         let range = range.unwrap_or(0..size);
         self.file_fields(&mut head, &file, range.end - range.start);
+        if let Some(digest) = digest {
+            head.field("Haul-Blake3", &digest.to_hex());
+        }
         head.connection(self.keep, self.head.http10);
         head.end();
         if self.is_head() {
@@ -401,15 +407,41 @@ impl Request<'_> {
         }
     }
 
+    /// Reserves memory for a small file's place in the output. The smallest need none: a buffer holds few of them.
+    fn reserve(&self, size: u64, output: &mut Output) -> bool {
+        if size <= INLINE {
+            return true;
+        }
+        let buffered = Arc::clone(&self.shared.buffered);
+        let permit = buffered.try_acquire_many_owned(size as u32);
+        permit.map(|permit| output.permits.push(permit)).is_ok()
+    }
+
+    /// A small file while too many clients are slow to take theirs: hashed first, then sent like a large one.
+    async fn send_hashed(
+        &self,
+        mut file: FileAnswer,
+        out: &mut Vec<u8>,
+        now: u64,
+    ) -> io::Result<Answer> {
+        let mut bytes = Vec::new();
+        let (found, whole) = append(file.found, &mut bytes).await?;
+        file.found = found;
+        if !whole || !file.found.is_unchanged() {
+            return Ok(self.error(out, &BEING_CHANGED));
+        }
+        Ok(self.send(file, None, Some(blake3::hash(&bytes)), out, now))
+    }
+
     /// Head and body at once, from one buffer that was read whole.
     async fn send_small(
         &self,
         mut file: FileAnswer,
-        out: &mut Vec<u8>,
-        files: &mut Vec<SmallFile>,
+        output: &mut Output,
         now: u64,
     ) -> io::Result<Answer> {
         let started = Instant::now();
+        let (out, files) = (&mut output.bytes, &mut output.files);
         let before = out.len();
         for _ in 0..ATTEMPTS {
             let size = file.found.stamp.size;
@@ -449,10 +481,7 @@ impl Request<'_> {
                 Err(error) => return Ok(self.error(out, &of_io(&error))),
             }
         }
-        Ok(self.error(
-            out,
-            &fail(StatusCode::SERVICE_UNAVAILABLE, "the file is being changed"),
-        ))
+        Ok(self.error(out, &BEING_CHANGED))
     }
 
     fn file_fields(&self, head: &mut HeadWriter<'_>, file: &FileAnswer, length: u64) {

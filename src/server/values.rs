@@ -363,8 +363,8 @@ mod tests {
         );
         let values = Values::new(Some(disk.cache.path()));
         // What is kept is of other bytes of the same size, so that it shows where the answer came from.
-        let kept =
-            read(Values::new(None).stream(Disk::new(&other[1..], Duration::ZERO).find(), "\"e\""));
+        let source = Disk::new(&other[1..], Duration::ZERO);
+        let kept = read(Values::new(None).stream(source.find(), "\"e\""));
         let kept = kept.await.unwrap();
         values.store.as_ref().unwrap().keep("e", &kept);
         assert_eq!(
