@@ -742,3 +742,32 @@ fn pieces_of_a_file_are_listed_under_its_own_etag() {
         *blake3::hash(b"hello world").as_bytes()
     );
 }
+
+#[test]
+fn many_clients_that_do_not_read_hold_little_memory_and_get_right_bytes_in_the_end() {
+    const TIMES: usize = 12;
+    let temp = tempfile::tempdir().unwrap();
+    let file = content(1 << 20);
+    fs::write(temp.path().join("f"), &file).unwrap();
+    let serving = serve(temp.path());
+    let mut clients: Vec<Raw> = (0..24)
+        .map(|_| {
+            let mut raw = Raw::connect(serving.address);
+            raw.send(get("/f", "Haul-Session: 12\r\n").repeat(TIMES));
+            raw
+        })
+        .collect();
+    // Sixteen fill the buffers that all share; those behind them are answered another way, which shows as a row.
+    serving.wait_for("the shared buffers are full", |now| {
+        let mut rows = now.clients.iter().flat_map(|client| &client.transfers);
+        rows.any(|row| row.state == TransferState::Active)
+    });
+    let digest = blake3::hash(&file).to_hex();
+    for raw in &mut clients {
+        for _ in 0..TIMES {
+            let answer = raw.read();
+            assert_eq!(answer.field("Haul-Blake3"), Some(digest.as_str()));
+            assert!(answer.body == file);
+        }
+    }
+}

@@ -247,6 +247,7 @@ pub async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::date;
     use std::fs;
 
     #[test]
@@ -285,6 +286,29 @@ mod tests {
         etags.sort();
         etags.dedup();
         assert_eq!(etags.len(), 7);
+    }
+
+    #[test]
+    fn a_stamp_is_settled_once_nothing_changed_for_a_while() {
+        let now = i64::try_from(date::seconds(SystemTime::now())).unwrap();
+        let temp = tempfile::NamedTempFile::new().unwrap();
+        let fresh = Stamp::of(&rustix::fs::stat(temp.path()).unwrap());
+        for (modified, changed, settled) in [
+            (0, 0, true),
+            (now - 4, now - 4, true),
+            (now, 0, false),
+            (0, now, false),
+            (now - 1, now - 100, false),
+            (now + 100, 0, false),
+        ] {
+            let stamp = Stamp {
+                modified: (modified, 0),
+                changed: (changed, 0),
+                ..fresh
+            };
+            assert_eq!(stamp.is_settled(), settled, "{modified} {changed}");
+        }
+        assert!(!fresh.is_settled());
     }
 
     #[test]

@@ -49,6 +49,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Listings that are read at once; each occupies a thread while it reads.
 const LISTINGS: usize = 8;
+/// Bytes of the larger ones among the small files that wait in output buffers, over all connections.
+const BUFFERED: usize = 16 << 20;
 /// Connections over the limit that are told so at once; what comes beyond is closed without a word.
 const TURNED_AWAY: usize = 64;
 
@@ -80,6 +82,8 @@ struct Shared {
     registry: Registry,
     values: Values,
     listings: Semaphore,
+    /// A permit a byte that such a file holds in an output buffer.
+    buffered: Arc<Semaphore>,
 }
 
 /// The two stages of a stop: `drain` ends accepting and lets running transfers finish; `abort` ends at once.
@@ -104,6 +108,7 @@ impl Server {
             registry: Registry::default(),
             values: Values::new(settings.cache.as_deref()),
             listings: Semaphore::new(LISTINGS),
+            buffered: Arc::new(Semaphore::new(BUFFERED)),
             settings,
         })))
     }

@@ -354,4 +354,41 @@ mod tests {
         assert!(error.to_string().contains("changed"), "{error}");
         assert_eq!(disk.kept(), [] as [PathBuf; 0]);
     }
+
+    #[tokio::test]
+    async fn kept_values_are_not_computed_again() {
+        let (other, disk) = (
+            content(3_000_001),
+            Disk::new(&content(3_000_000), Duration::ZERO),
+        );
+        let values = Values::new(Some(disk.cache.path()));
+        // What is kept is of other bytes of the same size, so that it shows where the answer came from.
+        let source = Disk::new(&other[1..], Duration::ZERO);
+        let kept = read(Values::new(None).stream(source.find(), "\"e\""));
+        let kept = kept.await.unwrap();
+        values.store.as_ref().unwrap().keep("e", &kept);
+        assert_eq!(
+            read(values.stream(disk.find(), "\"e\"")).await.unwrap(),
+            kept
+        );
+        assert_ne!(
+            read(values.stream(disk.find(), "\"f\"")).await.unwrap(),
+            kept
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_a_file_that_was_just_changed() {
+        let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
+        let values = Values::new(Some(disk.cache.path()));
+        // It was made just now, whatever its date says.
+        read(values.stream(disk.find(), "\"e\"")).await.unwrap();
+        while lock(&values.running)
+            .values()
+            .any(|job| job.strong_count() > 0)
+        {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(disk.kept(), [] as [PathBuf; 0]);
+    }
 }
