@@ -13,6 +13,10 @@ const FIELDS_MAX: usize = 100;
 
 /// What the client needs of a response head.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of the head, present or not"
+)]
 pub struct ResponseHead {
     /// Status code.
     pub status: u16,

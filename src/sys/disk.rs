@@ -40,12 +40,12 @@ pub fn nameless_file(dir: BorrowedFd<'_>) -> io::Result<Option<File>> {
 pub fn name_file(file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
+        use std::os::fd::AsRawFd;
         // Kernels before 6.10 allow the first form only to the superuser; the second needs /proc.
         match rustix::fs::linkat(file.as_fd(), c"", dir, name, AtFlags::EMPTY_PATH) {
             Err(Errno::NOENT | Errno::PERM) => {}
             done => return Ok(done?),
         }
-        use std::os::fd::AsRawFd;
         let own = format!("/proc/self/fd/{}", file.as_raw_fd());
         Ok(rustix::fs::linkat(
             rustix::fs::CWD,
