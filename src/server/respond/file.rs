@@ -95,7 +95,10 @@ impl Request<'_> {
                     Some(_) => INLINE_HAUL,
                     None => INLINE,
                 };
-                if self.is_head() || size > inline {
+                if self.is_head() && self.head.haul_session.is_some() && size <= INLINE_HAUL {
+                    // The client may have the very content already.
+                    self.send_hashed(file, out, now).await
+                } else if self.is_head() || size > inline {
                     Ok(self.send(file, None, None, out, now))
                 } else if self.reserve(size, output) {
                     self.send_small(file, output, now).await
@@ -181,7 +184,8 @@ impl Request<'_> {
         permit.map(|permit| output.permits.push(permit)).is_ok()
     }
 
-    /// A small file while too many clients are slow to take theirs: hashed first, then sent like a large one.
+    /// A small file for HEAD, or while too many clients are slow to take theirs: hashed first, then sent like a large
+    /// one.
     async fn send_hashed(
         &self,
         mut file: FileAnswer,
