@@ -6,7 +6,9 @@
 )]
 
 pub mod fetching;
+pub mod proxy;
 pub mod raw;
+pub mod scripted;
 pub mod serving;
 pub mod tools;
 pub mod trees;
