@@ -129,7 +129,11 @@ fn one_file_under_another_name() {
     let serving = serve(source.path());
     let mut fetching = fetch_with(settings(&serving.url("/"), target.path()));
     let path = haul::http1::path::RemotePath::from_target(b"/a").unwrap();
-    fetching.get(Want::As(path, b"other name".to_vec()));
+    fetching.get(Want::File {
+        path,
+        name: Some(b"other name".to_vec()),
+        checksum: None,
+    });
     assert_eq!(fetching.finish().failed, []);
     assert_eq!(
         fs::read(target.path().join("other name")).unwrap(),

@@ -14,7 +14,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, Verified,
+    Digest, Error, Verified,
     plan::{Plan, Run, RunId},
     queue::FileTask,
     target::Target,
@@ -38,6 +38,8 @@ pub struct Facts {
     pub ranges: bool,
     /// Whether the server offers the values of its pieces.
     pub pieces: bool,
+    /// Digest of the whole that the server tells where it offers no pieces.
+    pub digest: Option<Digest>,
 }
 
 impl Facts {
@@ -521,6 +523,20 @@ impl Job {
         if let Some(time) = self.facts.modified {
             disk::set_modified(&self.part.file, time).map_err(|error| failed(&error))?;
         }
+        // Pieces were checked as they came; other digests are of the whole file.
+        let told = if self.facts.has_values() {
+            None
+        } else {
+            self.facts.digest.as_ref()
+        };
+        for digest in told.into_iter().chain(self.task.checksum.as_deref()) {
+            if !digest
+                .matches_file(&self.part.file)
+                .map_err(|error| failed(&error))?
+            {
+                return Err(Error::Integrity { piece: None });
+            }
+        }
         self.part.file.sync_data().map_err(|error| failed(&error))?;
         let dir = self.part.dir.as_fd();
         let landed = self.target.land_part(
@@ -531,9 +547,13 @@ impl Job {
         );
         let landed = landed.map_err(|error| failed(&error))?;
         disk::sync_dir(dir).map_err(|error| failed(&error))?;
-        let verified = match (landed.present, self.facts.has_values()) {
-            (_, true) => Verified::Blake3,
-            (_, false) => Verified::Unverified,
+        let verified = match (
+            self.facts.has_values(),
+            told.or(self.task.checksum.as_deref()),
+        ) {
+            (true, _) | (_, Some(Digest::Blake3(_))) => Verified::Blake3,
+            (false, Some(_)) => Verified::Digest,
+            (false, None) => Verified::Unverified,
         };
         Ok((landed.name, verified))
     }
@@ -564,9 +584,9 @@ impl Job {
         (0..pieces::count(self.facts.size)).for_each(|piece| state.plan.add_done(piece));
     }
 
-    /// The part's file.
-    pub fn part_file(&self) -> &File {
-        &self.part.file
+    /// The part.
+    pub fn part(&self) -> &Part {
+        &self.part
     }
 
     fn part_path(&self) -> std::path::PathBuf {

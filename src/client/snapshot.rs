@@ -121,11 +121,11 @@ pub enum Verified {
 }
 
 impl Verified {
-    /// The word for logs and JSON: `blake3`, `sha-256`, `present`, `unverified`.
+    /// The word for logs and JSON: `blake3`, `digest`, `present`, `unverified`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Blake3 => "blake3",
-            Self::Digest => "sha-256",
+            Self::Digest => "digest",
             Self::Present => "present",
             Self::Unverified => "unverified",
         }

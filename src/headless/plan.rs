@@ -63,7 +63,7 @@ impl Plan {
     /// Gives the one file that is wanted another name; the settings were checked to ask for one.
     fn rename(&mut self, output: &Path) -> Result<(), Error> {
         let path = match &self.want {
-            Want::Path(path) | Want::As(path, _) => path.clone(),
+            Want::Path(path) | Want::File { path, .. } => path.clone(),
             Want::Patterns { get, .. } => one_path(get)?,
         };
         let name = if output == Path::new("-") {
@@ -82,7 +82,11 @@ impl Plan {
             dir.clone_into(&mut self.dir);
             name.as_bytes().to_owned()
         };
-        self.want = Want::As(path, name);
+        self.want = Want::File {
+            path,
+            name: Some(name),
+            checksum: None,
+        };
         Ok(())
     }
 }
@@ -181,7 +185,12 @@ mod tests {
         ] {
             let plan = planned(arguments);
             assert_eq!(plan.dir, Path::new(dir), "{arguments:?}");
-            let Want::As(path, name) = plan.want else {
+            let Want::File {
+                path,
+                name: Some(name),
+                ..
+            } = plan.want
+            else {
                 panic!("{arguments:?}: {:?}", plan.want);
             };
             assert_eq!(

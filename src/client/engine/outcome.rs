@@ -185,9 +185,17 @@ impl Engine {
             engine.queue().remove_job(&job);
             match landed {
                 Ok((name, verified)) => {
-                    engine.part_ended(job.part_file());
+                    engine.part_ended(&job.part().file);
                     let local = job.target.local(&job.task.path.parent(), &name);
                     engine.file_finished(&job.task, local, job.facts.size, verified, job.began);
+                }
+                // What is wrong as a whole has no good pieces that could be told from the bad ones.
+                Err(error @ Error::Integrity { .. }) => {
+                    job.uncount(job.facts.size);
+                    engine.drop_part_of(&job);
+                    engine
+                        .runtime
+                        .block_on(engine.file_failed(job.task.clone(), error, None));
                 }
                 Err(error) => engine.failed_on_disk(job.task.clone(), error),
             }

@@ -122,6 +122,12 @@ impl Engine {
         }
     }
 
+    /// The same for a job's part.
+    pub fn drop_part_of(&self, job: &Job) {
+        let part = job.part();
+        self.drop_part(&part.file, &part.dir, &part.name);
+    }
+
     /// Forgets a part that has become a file.
     pub fn part_ended(&self, file: &File) {
         if let Ok(id) = FileId::of(file) {

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::task::{Asker, DirTask, FileTask, Kind, Local, Work};
 use crate::{
     client::{
-        Error,
+        Digest, Error,
         job::{Job, Pace, Step},
         pattern::Filter,
         snapshot::{FilesView, ItemId, ItemState, ItemView, Verified},
@@ -30,6 +30,8 @@ pub struct NewItem {
     pub target: Arc<Target>,
     /// Another name for a single file.
     pub rename: Option<Vec<u8>>,
+    /// What a single file must hash to.
+    pub checksum: Option<Box<Digest>>,
 }
 
 /// An item and everything that waits or is under way for it.
@@ -45,6 +47,7 @@ pub struct Item {
     pub filter: Option<Filter>,
     pub target: Arc<Target>,
     pub rename: Option<Vec<u8>>,
+    pub checksum: Option<Box<Digest>>,
     pub dirs: Vec<DirTask>,
     /// Files up to 1 MiB or of unknown size, and larger ones.
     pub small: VecDeque<FileTask>,
@@ -80,6 +83,7 @@ impl Item {
             filter: new.filter,
             target: new.target,
             rename: new.rename,
+            checksum: new.checksum,
             dirs: Vec::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
@@ -146,6 +150,7 @@ impl Item {
         } else {
             let mut task = FileTask::new(self.id, self.path.clone());
             task.rename.clone_from(&self.rename);
+            task.checksum.clone_from(&self.checksum);
             task.local = Local::Unknown;
             self.found = 1;
             self.push_back(task);

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     client::{
-        Error,
+        Digest, Error,
         job::{Job, Pace},
         plan::Run,
         snapshot::ItemId,
@@ -30,8 +30,10 @@ pub struct FileTask {
     pub size: Option<u64>,
     /// Date of the content, if known.
     pub modified: Option<SystemTime>,
-    /// Digest of the content, if known.
+    /// Digest of the content, if the listing tells it.
     pub blake3: Option<blake3::Hash>,
+    /// Digest that the user asks for.
+    pub checksum: Option<Box<Digest>>,
     /// What is here already.
     pub local: Local,
     /// Failed attempts so far.
@@ -66,6 +68,7 @@ impl FileTask {
             size: None,
             modified: None,
             blake3: None,
+            checksum: None,
             local: Local::Nothing,
             failures: 0,
             redirects: 0,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::{Answered, Broken, First, Worker, answer::Answer};
 use crate::{
     client::{
-        Error, Event, Verified,
+        Digest, Error, Event, Verified,
         job::{Facts, Job},
         lander::SmallFile,
         plan::Run,
@@ -91,6 +91,7 @@ impl Worker {
             modified: head.modified,
             ranges: true,
             pieces: head.pieces,
+            digest: head.digest.as_deref().and_then(Digest::from_field),
         };
         let (modified, has_values) = (head.modified, facts.has_values());
         let remote = Remote {
@@ -196,18 +197,22 @@ impl Worker {
         content: Vec<u8>,
         began: Instant,
     ) {
-        let verified = match head.blake3 {
-            Some(digest) if blake3::hash(&content) == digest => Verified::Blake3,
-            Some(_) => {
-                self.engine
-                    .queue()
-                    .counter(task.item)
-                    .take_back(content.len() as u64);
-                self.engine
-                    .file_failed(task, Error::Integrity { piece: None }, None)
-                    .await;
-                return;
-            }
+        let told = head.blake3.map(Digest::Blake3);
+        let told = told.or_else(|| head.digest.as_deref().and_then(Digest::from_field));
+        let known = told.iter().chain(task.checksum.as_deref());
+        if !known.clone().all(|digest| digest.matches(&content)) {
+            self.engine
+                .queue()
+                .counter(task.item)
+                .take_back(content.len() as u64);
+            self.engine
+                .file_failed(task, Error::Integrity { piece: None }, None)
+                .await;
+            return;
+        }
+        let verified = match known.clone().next() {
+            Some(Digest::Blake3(_)) => Verified::Blake3,
+            Some(_) => Verified::Digest,
             None => Verified::Unverified,
         };
         let Some(target) = self.engine.queue().target(task.item) else {
@@ -235,6 +240,7 @@ impl Worker {
             modified: head.modified.or(task.modified),
             ranges: head.status == 206 || head.ranges,
             pieces: head.pieces,
+            digest: head.digest.as_deref().and_then(Digest::from_field),
         };
         let end = if head.status == 206 {
             head.range
@@ -406,6 +412,12 @@ impl Worker {
             }
         };
         if to == format!("{from}/") {
+            if task.rename.is_some() || task.checksum.is_some() {
+                let error =
+                    Error::Usage("it is a directory: a name or a checksum is for one file".into());
+                self.blame(Work::Open(task), error, None).await;
+                return Ok(());
+            }
             let mut queue = self.engine.queue();
             queue.is_tree(&task);
             drop(queue);
