@@ -172,6 +172,12 @@ impl Drop for Run {
     }
 }
 
+/// Turning points are told as well, on stderr when that is no terminal; the failure is one line.
+fn assert_one_failure(stderr: &str) {
+    let failures = stderr.lines().filter(|line| line.starts_with("haul: "));
+    assert_eq!(failures.count(), 1, "{stderr}");
+}
+
 fn assert_done(fetched: &Fetched) {
     assert_eq!(fetched.failed, []);
     assert_eq!(fetched.exit, Some(Exit::Done));
@@ -367,7 +373,7 @@ fn a_full_disk_ends_with_one_line_and_the_same_command_goes_on() {
         stderr.contains("no space left") && stderr.contains("make space"),
         "{stderr}"
     );
-    assert_eq!(stderr.lines().count(), 1, "one line: {stderr}");
+    assert_one_failure(&stderr);
     assert_content(&target.join("a-first"), &first);
     let before = proxy.file_bytes();
     fs::remove_file(&ballast).unwrap();
@@ -406,7 +412,7 @@ fn a_part_on_a_full_disk_is_kept() {
     fs::write(&ballast, vec![1; 26 * MIB as usize]).unwrap();
     let (status, stderr) = haul.connect(&proxy.url("/"), &target).end();
     assert_eq!(status, 7, "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "one line: {stderr}");
+    assert_one_failure(&stderr);
     assert_eq!(fs::read(&part).unwrap()[..4096], bytes[..4096]);
     fs::remove_file(&ballast).unwrap();
     proxy.lines(|_| Line::default());
@@ -505,7 +511,7 @@ fn a_file_that_keeps_changing_fails_after_its_retries() {
         ..settings(&server.url("/"), target.path())
     })
     .finish();
-    assert_eq!(fetched.finished, []);
+    assert_eq!(fetched.finished, [], "{:?}", server.requests());
     assert_eq!(fetched.failed.len(), 1, "{:?}", fetched.failed);
     assert!(
         fetched.failed[0].1.contains("changed"),
@@ -658,4 +664,3 @@ fn many_small_files_come_quickly_over_a_long_line() {
     println!("{took:?}");
     assert!(took < 2000 / 5 * 2 * latency / 2, "{took:?}");
 }
-

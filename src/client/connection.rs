@@ -20,6 +20,9 @@ use crate::http1::{
 /// Bytes of the read buffer. What is read is hashed and written while it is in the cache: 1 MiB was 4 times slower.
 const BUFFER: usize = 256 * 1024;
 
+/// Interim answers (1xx) that are skipped before an answer; one more counts as the answer.
+const INTERIM_MAX: u32 = 16;
+
 /// A connection. Dropping it closes it, whatever is in flight.
 #[derive(Debug)]
 pub struct Connection {
@@ -68,11 +71,13 @@ impl Connection {
 
     /// Reads the next answer's head; interim ones (1xx) are skipped.
     pub async fn head(&mut self, to_head: bool) -> Result<ResponseHead, Error> {
+        let mut interim = 0;
         loop {
             let input = &self.input[self.start..self.end];
             if let Some((head, length)) = ResponseHead::parse(input, to_head)? {
                 self.start += length;
-                if (100..200).contains(&head.status) {
+                if (100..200).contains(&head.status) && interim < INTERIM_MAX {
+                    interim += 1;
                     continue;
                 }
                 return Ok(head);
@@ -138,6 +143,14 @@ impl Connection {
     /// Whether input is here that was not read yet: the next read will not wait.
     pub fn has_input(&self) -> bool {
         self.start < self.end
+    }
+
+    /// Whether what follows an answer may be the next one, if that is `awaited`; else nothing may follow.
+    pub fn is_in_step(&self, awaited: bool) -> bool {
+        const BEGINNING: &[u8] = b"HTTP/1.";
+        let input = &self.input[self.start..self.end];
+        let n = input.len().min(BEGINNING.len());
+        n == 0 || (awaited && input[..n] == BEGINNING[..n])
     }
 
     /// Reads more input; 0 when the server closed. Cancelling it loses nothing.

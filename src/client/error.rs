@@ -38,6 +38,9 @@ pub enum Error {
     /// The peer does not speak the protocol.
     #[error("{0}: is this an HTTP server?")]
     Protocol(String),
+    /// The answer has a content coding, although identity was asked for.
+    #[error("the server compresses the file although it was asked not to: turn that off there")]
+    Encoded,
     /// The server answered with a status that is no success.
     #[error("{}", status_text(*.status))]
     Status {
@@ -104,6 +107,7 @@ impl Error {
             | Self::Timeout(_)
             | Self::Broken(_)
             | Self::Protocol(_)
+            | Self::Encoded
             | Self::Status { status: 500.., .. } => Exit::Network,
             Self::Status { status: 401, .. } => Exit::Access,
             Self::Status { .. }

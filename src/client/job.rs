@@ -20,6 +20,7 @@ use super::{
     target::Target,
 };
 use crate::{
+    http1::response_head::ResponseHead,
     pieces::{self, PieceHasher, Value},
     progress::Counter,
     sys::disk,
@@ -46,6 +47,15 @@ impl Facts {
     /// Whether pieces are checked one by one: a single piece has no value of its own.
     pub fn has_values(&self) -> bool {
         self.pieces && pieces::value_count(self.size) > 0
+    }
+
+    /// Whether a later answer is about the same content, as far as its validators tell.
+    pub fn agree(&self, head: &ResponseHead) -> bool {
+        fn same<T: PartialEq>(before: Option<&T>, now: Option<&T>) -> bool {
+            before.is_none() || now.is_none() || before == now
+        }
+        same(self.etag.as_ref(), head.etag.as_ref())
+            && same(self.modified.as_ref(), head.modified.as_ref())
     }
 }
 
@@ -378,7 +388,13 @@ impl Job {
             return Err(Error::Integrity { piece: None });
         }
         state.values = Values::Settled;
-        Ok(())
+        (0..state.remote.len() as u32).try_for_each(|piece| {
+            if state.plan.is_done(piece) {
+                self.judge(&mut state, piece)
+            } else {
+                Ok(())
+            }
+        })
     }
 
     /// The values did not come whole: they are asked for again.
@@ -391,7 +407,8 @@ impl Job {
         }
     }
 
-    /// Compares a received piece with the server's value, where both are known.
+    /// Compares a received piece with the server's value, where both are known. Before the values are known to
+    /// merge to the root, one that differs may be wrong itself: the verdict waits.
     fn judge(&self, state: &mut State, piece: u32) -> Result<(), Error> {
         let (Some(Some(local)), Some(remote)) = (
             state.local.get(piece as usize),
@@ -399,7 +416,7 @@ impl Job {
         ) else {
             return Ok(());
         };
-        if local == remote {
+        if local == remote || state.values != Values::Settled {
             return Ok(());
         }
         state.plan.reject(piece);
@@ -496,11 +513,15 @@ impl Job {
     }
 
     /// Notes a failure and the time before which it is not tried again; how many came in a row without progress.
-    pub fn failed(&self, not_before: impl FnOnce(u32) -> Instant) -> u32 {
+    /// Connections that break while a pause lasts are of the same outage: `None`.
+    pub fn failed(&self, not_before: impl FnOnce(u32) -> Instant) -> Option<u32> {
         let mut state = self.state();
+        if state.not_before.is_some_and(|at| at > Instant::now()) {
+            return None;
+        }
         state.failures += 1;
         state.not_before = Some(not_before(state.failures));
-        state.failures
+        Some(state.failures)
     }
 
     /// Whether it has ended, one way or another.

@@ -143,7 +143,10 @@ impl Origin {
         if there.origin() != self.url.origin() {
             return Err(elsewhere());
         }
-        Ok(there.path().to_owned())
+        Ok(match there.query() {
+            Some(query) => format!("{}?{query}", there.path()),
+            None => there.path().to_owned(),
+        })
     }
 
     /// Appends a request for `target` to `out`.

@@ -32,7 +32,10 @@ impl Request {
 
     /// First and last byte of `Range`, the last clamped to a file of `size`.
     pub fn range(&self, size: usize) -> Option<(usize, usize)> {
-        let (first, last) = self.field("Range")?.strip_prefix("bytes=")?.split_once('-')?;
+        let (first, last) = self
+            .field("Range")?
+            .strip_prefix("bytes=")?
+            .split_once('-')?;
         let last: usize = last.parse().unwrap_or(usize::MAX);
         let first = first.parse().ok()?;
         (first < size).then_some((first, last.min(size - 1)))

@@ -59,7 +59,7 @@ pub struct Engine {
     /// Where they run; calls may come from threads outside of it.
     pub runtime: tokio::runtime::Handle,
     /// Requests in flight on one connection, while small files flow.
-    pub depth: AtomicUsize,
+    pub depth: Depth,
     lander: Lander,
     journal: Journal,
     events: mpsc::Sender<Event>,
@@ -69,6 +69,45 @@ pub struct Engine {
 
 /// Requests in flight on one connection at most. 64 hide a round trip of 20 ms at 3,000 files a second.
 pub const DEPTH_MAX: usize = 64;
+
+/// How deep requests for small files are pipelined: one at a time until the server has kept a connection open, then
+/// as many as it bears. What it once broke under is never tried again.
+#[derive(Debug)]
+pub struct Depth {
+    now: AtomicUsize,
+    max: AtomicUsize,
+}
+
+impl Default for Depth {
+    fn default() -> Self {
+        Self {
+            now: AtomicUsize::new(1),
+            max: AtomicUsize::new(DEPTH_MAX),
+        }
+    }
+}
+
+impl Depth {
+    /// Requests that may be in flight on one connection.
+    pub fn now(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// The server kept a connection open behind an answer.
+    pub fn prove(&self) {
+        if self.now() == 1 {
+            self.now
+                .store(self.max.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// A connection broke with requests sent ahead, after so many answers.
+    pub fn lower(&self, answered: usize) {
+        let fewer = answered.min(self.now() / 2).max(1);
+        self.max.fetch_min(fewer, Ordering::Relaxed);
+        self.now.fetch_min(fewer, Ordering::Relaxed);
+    }
+}
 
 impl Engine {
     /// Shared state for one client.
@@ -96,7 +135,7 @@ impl Engine {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
-            depth: AtomicUsize::new(1),
+            depth: Depth::default(),
             lander: Lander::default(),
             journal,
             events,
@@ -153,6 +192,14 @@ impl Engine {
             events.push(Event::Ended { item });
         }
         events
+    }
+
+    /// Whether the server says that it is one of our kind.
+    pub fn is_haul(&self) -> bool {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        server
+            .as_ref()
+            .is_some_and(|name| name.starts_with("haul/"))
     }
 
     /// Notes what every answer tells about the server; refuses to download into the directory that it serves.

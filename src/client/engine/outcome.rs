@@ -131,14 +131,18 @@ impl Engine {
             return;
         }
         let mut pause = Duration::ZERO;
+        // A piece has its own count of tries, and has used it up.
+        let again = error.is_transient() && !matches!(error, Error::Integrity { piece: Some(_) });
         let failures = job.failed(|failures| {
             pause = backoff(failures, retry_after);
             Instant::now() + pause
         });
-        if error.is_transient()
-            && failures <= self.settings.retries
-            && !matches!(error, Error::Integrity { .. })
-        {
+        let failures = match failures {
+            None if again => return,
+            None => 0,
+            Some(failures) => failures,
+        };
+        if again && failures <= self.settings.retries {
             let (item, path) = (job.task.item, job.task.path.clone());
             self.emit(Event::Retrying {
                 item,

@@ -4,7 +4,11 @@ use std::ops::Range;
 
 use super::{Answered, Broken, First, Flight, Worker};
 use crate::{
-    client::{Error, connection::Connection, queue::Work},
+    client::{
+        Error,
+        connection::Connection,
+        queue::{FileTask, Work},
+    },
     escape::display_name,
     http1::{
         body_reader::{BodyReader, Framing},
@@ -34,7 +38,7 @@ impl Worker {
             .and_then(|head| {
                 self.engine.check_server(&head)?;
                 if head.encoded {
-                    Err(Error::Protocol("the answer is compressed".into()))
+                    Err(Error::Encoded)
                 } else {
                     Ok(head)
                 }
@@ -59,12 +63,24 @@ impl Worker {
             Work::Run(job, run) => self.run_answered(&mut answer, job, run).await,
             Work::Values(job) => self.values_answered(&mut answer, job).await,
         };
-        if done.is_ok() && answer.body.is_done() && answer.head.keep_alive {
+        let in_step = answer.body.is_done() && self.check_end(&answer).is_ok();
+        if done.is_ok() && in_step && answer.head.keep_alive {
             self.connection = Some(answer.connection);
         } else {
             self.engine.connection_opened(false);
         }
         done
+    }
+
+    /// A body has ended by its framing: what follows it can only be the answer to a request that was sent. Anything
+    /// else would be taken for the answer to the next one.
+    pub(super) fn check_end(&self, answer: &Answer) -> Result<(), Error> {
+        let awaited = self.flight.iter().any(|flight| flight.sent);
+        if answer.connection.is_in_step(awaited) {
+            Ok(())
+        } else {
+            Err(Error::Protocol("the answer is longer than it says".into()))
+        }
     }
 }
 
@@ -76,6 +92,17 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// A body that ends with its connection looks whole wherever that is cut: only the listing's size can tell.
+    pub(super) fn check_size(&self, task: &FileTask, received: u64) -> Result<(), Error> {
+        let cut = self.head.framing == Some(Framing::Close)
+            && task.size.is_some_and(|size| size != received);
+        if cut {
+            let text = "the server closed it before the size in its listing was reached";
+            return Err(Error::Broken(text.into()));
+        }
+        Ok(())
+    }
+
     /// The failure that the status means, its body read; `None` for a success.
     pub(super) async fn refused(&mut self) -> Option<Error> {
         let (status, retry_after) = (self.head.status, self.head.retry_after);

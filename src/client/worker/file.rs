@@ -25,17 +25,22 @@ impl Worker {
     pub(super) async fn opened(
         &mut self,
         answer: &mut Answer,
-        task: FileTask,
+        mut task: FileTask,
         first: First,
         began: Instant,
     ) -> Answered {
         match answer.head.status {
             200 | 206 => {}
+            // A server that knows no HEAD: the file is asked for without a look at what is here.
+            405 | 501 if first == First::Head => {
+                self.fetch_after_all(task);
+                return Ok(());
+            }
             301 | 302 | 307 | 308 => return self.redirected(answer, task).await,
             // An empty file has no first byte: nginx and others say so to a range request.
             416 if matches!(answer.head.range, Some(range) if range.total == Some(0)) => {
                 answer.drain().await;
-                self.settle_size(&task, 0);
+                self.settle_size(&mut task, 0);
                 self.engine.queue().opened(task.item);
                 self.complete_small(&answer.head, task, Vec::new(), began)
                     .await;
@@ -49,7 +54,10 @@ impl Worker {
             }
         }
         let size = match (answer.head.status, answer.head.range, answer.head.framing) {
-            (206, Some(range), _) if range.bytes.is_some_and(|(first, _)| first == 0) => {
+            // Without its total, a range may be the whole file or not.
+            (206, Some(range), _)
+                if range.total.is_some() && range.bytes.is_some_and(|(first, _)| first == 0) =>
+            {
                 range.total
             }
             (206, ..) => {
@@ -69,7 +77,12 @@ impl Worker {
         }
         match size {
             Some(size) if size <= PIECE => self.read_small(answer, task, size, began).await,
-            Some(size) => self.read_large(answer, task, size).await,
+            Some(size) => {
+                // Who answers a range with the whole does not serve ranges, whatever it says of itself.
+                let head = &answer.head;
+                let ranges = head.status == 206 || (first == First::Whole && head.ranges);
+                self.read_large(answer, task, size, ranges).await
+            }
             None => self.read_unsized(answer, task, began).await,
         }
     }
@@ -78,8 +91,7 @@ impl Worker {
     async fn looked(&mut self, answer: &Answer, mut task: FileTask, size: Option<u64>) -> Answered {
         let head = &answer.head;
         if let Some(size) = size {
-            self.settle_size(&task, size);
-            task.size = Some(size);
+            self.settle_size(&mut task, size);
         }
         let (Some(target), Some(size)) = (self.engine.queue().target(task.item), size) else {
             self.fetch_after_all(task);
@@ -101,9 +113,14 @@ impl Worker {
             has_values,
         };
         let (dir, name) = (task.path.parent(), task.local_name().to_vec());
-        let already =
-            tokio::task::spawn_blocking(move || target.already(&dir, &name, remote)).await;
-        match already.unwrap_or(Ok(Already::Fetch)) {
+        // Where a part is to be looked at, there was no file of that name, or it was found to differ.
+        let already = if task.local == Local::Part {
+            Ok(Already::Fetch)
+        } else {
+            let look = tokio::task::spawn_blocking(move || target.already(&dir, &name, remote));
+            look.await.unwrap_or(Ok(Already::Fetch))
+        };
+        match already {
             Ok(Already::Here(verified)) => {
                 self.engine.queue().opened(task.item);
                 self.present(task, size, verified);
@@ -159,11 +176,11 @@ impl Worker {
     async fn read_small(
         &mut self,
         answer: &mut Answer,
-        task: FileTask,
+        mut task: FileTask,
         size: u64,
         began: Instant,
     ) -> Answered {
-        self.settle_size(&task, size);
+        self.settle_size(&mut task, size);
         let counter = self.engine.queue().counter(task.item);
         let mut content = Vec::with_capacity(size as usize);
         let read = answer
@@ -171,7 +188,7 @@ impl Worker {
             .read_body(&mut answer.body, &mut content, PIECE as usize)
             .await;
         self.engine.received.add(content.len() as u64);
-        if let Err(error) = read {
+        if let Err(error) = read.and_then(|()| self.check_end(answer)) {
             return Err(Box::new(Broken {
                 work: Work::Open(task),
                 error,
@@ -231,14 +248,20 @@ impl Worker {
     }
 
     /// A file of several pieces: this answer is its first run.
-    async fn read_large(&mut self, answer: &mut Answer, task: FileTask, size: u64) -> Answered {
-        self.settle_size(&task, size);
+    async fn read_large(
+        &mut self,
+        answer: &mut Answer,
+        mut task: FileTask,
+        size: u64,
+        ranges: bool,
+    ) -> Answered {
+        self.settle_size(&mut task, size);
         let head = &answer.head;
         let facts = Facts {
             size,
             etag: head.etag.clone(),
             modified: head.modified.or(task.modified),
-            ranges: head.status == 206 || head.ranges,
+            ranges,
             pieces: head.pieces,
             digest: head.digest.as_deref().and_then(Digest::from_field),
         };
@@ -317,7 +340,7 @@ impl Worker {
     async fn read_unsized(
         &mut self,
         answer: &mut Answer,
-        task: FileTask,
+        mut task: FileTask,
         began: Instant,
     ) -> Answered {
         let counter = self.engine.queue().counter(task.item);
@@ -329,7 +352,13 @@ impl Worker {
                     content.extend_from_slice(answer.connection.bytes(range));
                 }
                 Ok(None) => {
-                    self.settle_size(&task, content.len() as u64);
+                    if let Err(error) = answer.check_size(&task, content.len() as u64) {
+                        return Err(Box::new(Broken {
+                            work: Work::Open(task),
+                            error,
+                        }));
+                    }
+                    self.settle_size(&mut task, content.len() as u64);
                     self.engine.queue().opened(task.item);
                     counter.add(content.len() as u64);
                     self.complete_small(&answer.head, task, content, began)
@@ -373,7 +402,7 @@ impl Worker {
                 counter.add(bytes.len() as u64);
                 engine.received.add(bytes.len() as u64);
             }
-            Ok::<_, Error>(())
+            answer.check_size(&task, written)
         }
         .await;
         if let Err(error) = written_all {
@@ -382,10 +411,12 @@ impl Worker {
             engine.file_failed(task, error, None).await;
             return Ok(());
         }
-        self.settle_size(&task, written);
+        self.settle_size(&mut task, written);
+        let head = &answer.head;
         let facts = Facts {
             size: written,
-            modified: answer.head.modified,
+            modified: head.modified.or(task.modified),
+            digest: head.digest.as_deref().and_then(Digest::from_field),
             ..Facts::default()
         };
         let job = Arc::new(Job::new(task, target, facts, part, Arc::default(), 0));
@@ -439,7 +470,9 @@ impl Worker {
         Ok(())
     }
 
-    fn settle_size(&self, task: &FileTask, size: u64) {
+    /// Notes the size that an answer tells, in place of what the listing or an earlier answer told.
+    fn settle_size(&self, task: &mut FileTask, size: u64) {
         self.engine.queue().sized(task.item, task.size, size);
+        task.size = Some(size);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -134,7 +134,7 @@ impl Worker {
 
     /// Fills the pipeline.
     fn take_work(&mut self) {
-        let pipelining = self.engine.depth.load(Ordering::Relaxed);
+        let pipelining = self.engine.depth.now();
         let mut bytes = 0;
         loop {
             let behind = self.flight.back().map(|flight| flight.work.kind());
@@ -215,8 +215,9 @@ impl Worker {
     async fn connect(&mut self) -> bool {
         let engine = Arc::clone(&self.engine);
         let mut guard = None;
-        if *engine.link.borrow() != Link::Up {
-            let mut changed = engine.link.subscribe();
+        // Before the look at the link, so that no change after it is missed.
+        let mut changed = engine.link.subscribe();
+        if *changed.borrow_and_update() != Link::Up {
             if let Ok(held) = engine.connecting.try_lock() {
                 guard = Some(held);
             } else {
@@ -279,16 +280,8 @@ impl Worker {
             Ok(()) => {
                 self.answered += 1;
                 // The server keeps connections open and answers in order: more may be sent ahead.
-                if self.connection.is_some()
-                    && self.engine.depth.load(Ordering::Relaxed) == 1
-                    && !self.engine.settings.serial
-                {
-                    let _ = self.engine.depth.compare_exchange(
-                        1,
-                        DEPTH_MAX,
-                        Ordering::Relaxed,
-                        Ordering::Relaxed,
-                    );
+                if self.connection.is_some() && !self.engine.settings.serial {
+                    self.engine.depth.prove();
                 }
             }
             Err(broken) => self.broken(broken.work, broken.error).await,
@@ -378,14 +371,16 @@ impl Worker {
         self.disconnect();
         // A server that closes before it has answered what was sent ahead does not bear pipelining.
         let pipelined = self.flight.iter().any(|flight| flight.sent);
-        let depth = self.engine.depth.load(Ordering::Relaxed);
-        let fresh = if pipelined && depth > 1 && error.is_connection() {
-            let fewer = if self.answered > 1 {
-                (self.answered as usize).min(depth / 2).max(1)
-            } else {
-                1
-            };
-            self.engine.depth.store(fewer, Ordering::Relaxed);
+        let depth = &self.engine.depth;
+        let fresh = if pipelined && depth.now() > 1 && error.is_connection() {
+            // A cable that is cut says nothing about a server of our kind: those pipeline.
+            if !self.engine.is_haul() {
+                match error {
+                    Error::Broken(_) => depth.lower(self.answered as usize),
+                    // It does not answer what was sent ahead, or answers nonsense.
+                    _ => depth.lower(1),
+                }
+            }
             self.answered > 0
         } else {
             // A kept connection that the server closed while it was idle is nobody's failure.

@@ -27,8 +27,7 @@ impl Worker {
             }
             _ => whole && !job.facts.ranges,
         };
-        let same = head.etag.is_none() || job.facts.etag.is_none() || head.etag == job.facts.etag;
-        if right && same {
+        if right && job.facts.agree(head) {
             return self.read_run(answer, job, run).await;
         }
         let error = match head.status {
@@ -53,13 +52,14 @@ impl Worker {
         let first = run.pieces.start;
         let halt = job.begin(&mut run);
         // A run that was taken over before its answer came begins in the wrong place, or not at all.
+        let mut received = 0;
         let ended = if run.pieces.is_empty() || run.pieces.start != first {
             Ok(())
         } else {
             tokio::select! {
                 biased;
                 () = halt.cancelled() => Ok(()),
-                read = self.read_pieces(answer, &job, &run) => read,
+                read = self.read_pieces(answer, &job, &run, &mut received) => read,
             }
         };
         job.end(&run, true);
@@ -69,24 +69,27 @@ impl Worker {
                 self.engine.wake.notify_waiters();
                 Ok(())
             }
-            Err(error) if error.is_connection() => {
-                // The run was let go of already: the failure is the job's.
-                self.engine.job_failed(&job, error, None).await;
-                self.disconnect();
+            Err(error) if error.is_connection() && received > 0 => {
+                // There was progress: any connection goes on behind it, without a pause.
+                tracing::debug!(path = %job.task.shown(), "{error}");
+                self.engine.wake.notify_waiters();
                 Ok(())
             }
             Err(error) => {
+                // The run was let go of already: the failure is the job's.
                 self.engine.job_failed(&job, error, None).await;
                 Ok(())
             }
         }
     }
 
+    /// Counts whole pieces into `received`.
     async fn read_pieces(
         &mut self,
         answer: &mut Answer,
         job: &Job,
         run: &Run,
+        received: &mut u32,
     ) -> Result<(), Error> {
         let checked = job.facts.has_values();
         let size = job.facts.size;
@@ -94,7 +97,6 @@ impl Worker {
         let mut piece = run.pieces.start;
         let mut partial = PartialPiece { job, bytes: 0 };
         let mut hasher = PieceHasher::new(piece);
-        let mut done = 0u32;
         while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
             self.engine.received.add(range.len() as u64);
             let mut bytes = answer.connection.bytes(range);
@@ -115,13 +117,18 @@ impl Worker {
                     partial.bytes = 0;
                     job.piece_received(run.id, piece, checked.then_some(&hasher))?;
                     piece += 1;
-                    done += 1;
+                    *received += 1;
                     hasher = PieceHasher::new(piece);
                 }
             }
         }
-        if done > 0 {
-            let time = began.elapsed() / done;
+        if piece < run.pieces.end && (partial.bytes > 0 || job.wants(run.id, piece)) {
+            // Without this, an answer that names more than it holds would be asked for for ever.
+            let text = "the answer ends before the range that it names";
+            return Err(Error::Protocol(text.into()));
+        }
+        if *received > 0 {
+            let time = began.elapsed() / *received;
             self.piece_time = Some(
                 self.piece_time
                     .map_or(time, |before| (before * 2 + time) / 3),
