@@ -4,6 +4,7 @@ pub mod config;
 pub mod entry;
 pub mod error;
 pub mod http1;
+pub mod logging;
 pub mod progress;
 pub mod server;
 pub mod sys;
