@@ -3,6 +3,7 @@ pub mod client;
 pub mod config;
 pub mod entry;
 pub mod error;
+pub mod escape;
 pub mod http1;
 pub mod logging;
 pub mod progress;
