@@ -1,4 +1,5 @@
 //! haul
+pub mod app;
 pub mod client;
 pub mod config;
 pub mod entry;
