@@ -10,4 +10,5 @@ pub mod logging;
 pub mod progress;
 pub mod server;
 pub mod sys;
+pub mod ui;
 pub mod units;
