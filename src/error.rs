@@ -5,6 +5,9 @@
 
 use std::process::ExitCode;
 
+/// Target of log lines whose content stderr gets in words of its own: the stderr log leaves them out.
+pub const REPORTED: &str = "haul::reported";
+
 /// Exit statuses, as the README's table gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -75,7 +78,7 @@ pub enum Error {
         exit: Exit,
     },
     /// A local file or the terminal could not be used.
-    #[error("{what}: {source}: {remedy}")]
+    #[error("{what}: {}: {remedy}", reason(.source))]
     Local {
         /// The thing that was being done, with its path.
         what: String,

@@ -34,7 +34,7 @@ pub fn display_name<T: AsRef<[u8]> + ?Sized>(raw: &T) -> Cow<'_, str> {
             match c {
                 '\\' => backslash = true,
                 c if c.is_ascii() && is_hidden(c) => {
-                    push(&mut shown, format_args!("\\x{:02x}", u32::from(c)))
+                    push(&mut shown, format_args!("\\x{:02x}", u32::from(c)));
                 }
                 c if is_hidden(c) => push(&mut shown, format_args!("\\u{{{:x}}}", u32::from(c))),
                 c => shown.push(c),
@@ -51,6 +51,12 @@ pub fn display_name<T: AsRef<[u8]> + ?Sized>(raw: &T) -> Cow<'_, str> {
         shown.push('\\');
     }
     Cow::Owned(shown)
+}
+
+/// The visible form of a local path.
+pub fn display_path(path: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    display_name(path.as_os_str().as_bytes()).into_owned()
 }
 
 /// Writing to a `String` cannot fail.

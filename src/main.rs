@@ -1,1 +1,51 @@
-fn main() {}
+//! The program: parse, run, and turn an error into one line and an exit status.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use haul::{
+    cli::{self, Command, Stop},
+    compose,
+    error::{Error, Exit},
+    logging,
+};
+
+fn main() -> ExitCode {
+    let typed: Vec<_> = std::env::args_os().collect();
+    run(&typed)
+        .unwrap_or_else(|error| {
+            if !matches!(error, Error::Signal(_)) {
+                let line = logging::one_line(&format!("haul: {error}"));
+                // Without stderr there is nobody to tell.
+                let _ = writeln!(io::stderr(), "{line}");
+            }
+            error.exit()
+        })
+        .into()
+}
+
+/// Help, version and the other printers need no runtime: only what transfers starts one.
+fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
+    let parsed = match cli::parse(typed) {
+        Ok(parsed) => parsed,
+        Err(Stop::Wrong(line)) => return Err(Error::Usage(line)),
+        Err(Stop::Show(help)) => {
+            // A reader such as `head` may close the pipe early.
+            let _ = help.print();
+            return Ok(if help.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            });
+        }
+    };
+    match parsed.command {
+        Command::Serve(args) => compose::serve(args, &parsed.overrides),
+        Command::Connect(args) => compose::connect(args, &parsed.overrides),
+        Command::Demo(args) => compose::demo(&args),
+        Command::Completions { shell } => cli::print_completions(shell, &mut io::stdout()),
+        Command::Man { command } => cli::print_manual(command.as_deref(), &mut io::stdout()),
+    }
+}

@@ -1,94 +1,298 @@
-//! The download engine.
+//! The download engine: browses a server, and fetches files and trees from it. It knows nothing of any screen.
+//!
+//! [`Client`] is the handle. Behind it, `workers` connections ask one queue for work and tell it what became of it:
+//!
+//! ```text
+//! Client ──▶ queue (items, directories, files, jobs) ◀── worker × N ── connection ── server
+//!                                                          │ answer: listing │ small file │ run of pieces │ values
+//!                                                          ▼                 ▼            ▼
+//!                                                        queue            lander         job (plan, part, values)
+//! ```
+
+mod answer;
+mod connection;
+mod engine;
+mod error;
+mod job;
+mod journal;
+mod lander;
+mod listing;
+mod origin;
+mod pattern;
+mod plan;
+mod queue;
 pub mod snapshot;
-use crate::{config::OnConflict, entry::Entry, error::Exit, http1::path::RemotePath};
-pub use snapshot::{Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, Verified};
-use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+mod target;
+mod worker;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
-/// Settings
+pub use error::Error;
+pub use snapshot::{Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, Verified};
+
+use self::{
+    engine::Engine,
+    origin::Origin,
+    pattern::Filter,
+    queue::{Browse, NewItem, Tally},
+    target::Target,
+    worker::Worker,
+};
+use crate::{
+    config::OnConflict, entry::Entry, error::Exit, escape::display_path, http1::path::RemotePath,
+};
+
+/// What a client runs with.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`]).
     pub url: Url,
+    /// Where downloads go; made where it is missing.
     pub dir: PathBuf,
+    /// Where journals are kept; `None` for none, so that a later run cannot go on with what this one leaves.
+    pub state_dir: Option<PathBuf>,
+    /// Connections in all, at least 1.
     pub workers: usize,
+    /// Further tries for a failing file or piece, and for the connection itself.
     pub retries: u32,
+    /// No byte for this long is a failure.
     pub timeout: Duration,
+    /// How this client is called on the server's screen.
     pub user: Option<String>,
+    /// One file at a time, over one connection.
     pub serial: bool,
+    /// What happens where a local file is in the way.
     pub on_conflict: OnConflict,
+    /// Go on with parts that an earlier run left.
     pub resume: bool,
+    /// Never give up on a server that cannot be reached: somebody watches, and can end it.
+    pub patient: bool,
 }
 
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
-    #[error("todo")]
-    Todo,
-}
-impl Error {
-    pub fn exit(&self) -> Exit {
-        Exit::Other
-    }
-}
-
-/// What to download: a path (a directory means its tree), or what patterns match below the base URL.
+/// What to download.
 #[derive(Debug, Clone)]
 pub enum Want {
+    /// A file, or a directory's tree.
     Path(RemotePath),
+    /// One file, under another name in the target directory.
+    As(RemotePath, Vec<u8>),
+    /// What patterns match below the base URL; an empty `get` means everything.
     Patterns {
+        /// Patterns of what is wanted.
         get: Vec<String>,
+        /// Patterns of what is left out.
         exclude: Vec<String>,
     },
 }
 
-#[derive(Clone)]
-pub struct Client(Arc<()>);
+/// A handle to a running download engine; clones are the same engine.
+#[derive(Debug, Clone)]
+pub struct Client {
+    engine: Arc<Engine>,
+    target: Arc<Target>,
+}
+
 impl Client {
-    /// Opens the target directory (made if missing) and starts the engine on the current runtime.
+    /// Opens the target directory (made if missing) and starts the connections' tasks on the current runtime. Nothing is
+    /// sent before something is asked for. Turning points are told on `events`; where nobody takes them, work waits.
     pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
-        todo!()
+        let session = format!("{:032x}", fastrand::u128(..));
+        let origin = Origin::new(&settings.url, &session, settings.user.as_deref())?;
+        let target = Arc::new(Target::open(&settings.dir, settings.on_conflict)?);
+        let workers = if settings.serial {
+            1
+        } else {
+            settings.workers.max(1)
+        };
+        let settings = Settings {
+            workers,
+            ..settings
+        };
+        let engine = Arc::new(Engine::new(settings, origin, &target, events));
+        for index in 0..workers {
+            let worker = Worker::new(Arc::clone(&engine), index);
+            engine.tasks.spawn(worker.run());
+        }
+        Ok(Self { engine, target })
     }
+
+    /// The path that the URL names below its directory, if it does not end in a slash.
+    pub fn named(&self) -> Option<RemotePath> {
+        self.engine.origin.named().cloned()
+    }
+
+    /// The URL of the directory that paths are relative to.
+    pub fn base_url(&self) -> String {
+        self.engine.origin.base_url()
+    }
+
+    /// The URL of a path below the base.
+    pub fn url_of(&self, path: &RemotePath) -> String {
+        self.engine.url_of(path)
+    }
+
+    /// The target directory.
+    pub fn dir(&self) -> &std::path::Path {
+        self.target.path()
+    }
+
+    /// Bytes that can still be written to the target's file system, where that is known.
+    pub fn free_space(&self) -> Option<u64> {
+        crate::sys::disk::free_space(self.target.handle()).ok()
+    }
+
+    /// Lists a directory, ahead of everything else. Links and dotfiles are the server's business.
     pub async fn list(&self, dir: &RemotePath) -> Result<Vec<Entry>, Error> {
-        todo!()
+        let (reply, listed) = oneshot::channel();
+        self.engine.queue().browse(Browse {
+            dir: dir.clone().into_dir(),
+            failures: 0,
+            reply,
+        });
+        self.engine.wake.notify_waiters();
+        listed
+            .await
+            .unwrap_or_else(|_| Err(Error::Broken("the client was stopped".into())))
     }
-    /// Adds to the queue's end; an item per call. `to`: another directory (absolute), else the target.
+
+    /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
     pub fn get(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
-        todo!()
+        let target = match to {
+            Some(dir) => Arc::new(Target::open(&dir, self.engine.settings.on_conflict)?),
+            None => Arc::clone(&self.target),
+        };
+        let new = match want {
+            Want::Path(path) => NewItem {
+                path,
+                filter: None,
+                target,
+                rename: None,
+            },
+            Want::As(path, name) => {
+                if crate::http1::path::check_name(&name).is_err() {
+                    let shown = display_path(std::path::Path::new(std::ffi::OsStr::new(
+                        &*String::from_utf8_lossy(&name),
+                    )));
+                    return Err(Error::Usage(format!("`{shown}` is no file name")));
+                }
+                NewItem {
+                    path,
+                    filter: None,
+                    target,
+                    rename: Some(name),
+                }
+            }
+            Want::Patterns { get, exclude } => {
+                let filter =
+                    (!get.is_empty() || !exclude.is_empty()).then(|| Filter::new(&get, &exclude));
+                NewItem {
+                    path: RemotePath::root(),
+                    filter: filter.transpose()?,
+                    target,
+                    rename: None,
+                }
+            }
+        };
+        let id = self.engine.queue().add(new);
+        self.engine.wake.notify_waiters();
+        Ok(id)
     }
+
+    /// Stops an item where it is; what is here stays.
     pub fn pause(&self, item: ItemId) {
-        todo!()
+        self.engine.queue().pause(item);
     }
+
+    /// Goes on with a paused item.
     pub fn resume(&self, item: ItemId) {
-        todo!()
+        self.engine.queue().resume(item);
+        self.engine.wake.notify_waiters();
     }
+
+    /// Ends an item; what is here of it stays for a later try.
     pub fn cancel(&self, item: ItemId) {
-        todo!()
+        self.engine.queue().cancel(item);
+        let engine = Arc::clone(&self.engine);
+        self.engine
+            .tasks
+            .spawn(async move { engine.settle().await });
     }
-    /// Tries a failed or cancelled item again
+
+    /// Tries a failed or cancelled item again: what failed, and what was never begun.
     pub fn retry(&self, item: ItemId) {
-        todo!()
+        self.engine.queue().retry(item);
+        self.engine.wake.notify_waiters();
     }
-    /// Moves an item up (negative) or down in the queue
+
+    /// Moves an item up (negative) or down in the queue.
     pub fn reorder(&self, item: ItemId, by: isize) {
-        todo!()
+        self.engine.queue().reorder(item, by);
     }
-    /// Forgets ended items
+
+    /// Forgets items that have ended.
     pub fn clear_ended(&self) {
-        todo!()
+        self.engine.queue().clear_ended();
     }
-    /// Tries again now instead of waiting out a backoff
+
+    /// Ends every pause before another try.
     pub fn retry_now(&self) {
-        todo!()
+        self.engine.hurry.notify_waiters();
     }
+
+    /// Everything that a screen shows, now.
     pub fn snapshot(&self) -> Snapshot {
-        todo!()
+        let engine = &self.engine;
+        Snapshot {
+            items: engine.queue().views(),
+            received: engine.received.get(),
+            connections: engine.connections.load(Ordering::Relaxed),
+            link: engine.link.borrow().clone(),
+            rtt: *engine.rtt.lock().unwrap_or_else(PoisonError::into_inner),
+            server: engine
+                .server
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
     }
-    /// Completes once every item has ended
+
+    /// Completes once every item has ended.
     pub async fn idle(&self) {
-        todo!()
+        loop {
+            let wake = self.engine.wake.notified();
+            tokio::pin!(wake);
+            wake.as_mut().enable();
+            if self.engine.queue().is_idle() {
+                return;
+            }
+            wake.await;
+        }
     }
-    /// Ends every connection at the next safe point and completes once parts are on disk
+
+    /// Files finished and failed so far, over all items.
+    pub fn tally(&self) -> (u64, u64) {
+        let Tally { finished, failed } = self.engine.queue().tally();
+        (finished, failed)
+    }
+
+    /// The exit status that all failures amount to, and the error if there was just one.
+    pub fn outcome(&self) -> (Exit, Option<Error>) {
+        self.engine.queue().outcome()
+    }
+
+    /// Ends every connection at the next safe point; completes once all that was received is on disk.
     pub async fn stop(&self) {
-        todo!()
+        self.engine.queue().stop();
+        self.engine.stop.cancel();
+        self.engine.wake.notify_waiters();
+        self.engine.tasks.close();
+        self.engine.tasks.wait().await;
     }
 }

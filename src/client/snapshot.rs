@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::Error;
-use crate::http1::path::RemotePath;
+use crate::{error::REPORTED, escape::display_name, http1::path::RemotePath, units};
 
 /// Names an item of the queue for as long as the client runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,4 +188,52 @@ pub enum Event {
         /// Which.
         item: ItemId,
     },
+}
+
+impl Event {
+    /// Puts the turning point in the log; for whoever takes events, once each.
+    pub fn log(&self) {
+        let shown = |path: &RemotePath| match path.is_root() {
+            true => "/".to_owned(),
+            false => display_name(path.as_bytes()).into_owned(),
+        };
+        match self {
+            Self::Started { path, total, .. } => {
+                let size = total.map_or_else(|| "size unknown".to_owned(), units::size);
+                tracing::info!(path = %shown(path), "started, {size}");
+            }
+            Self::Finished {
+                path,
+                bytes,
+                verified,
+                took,
+                ..
+            } => {
+                let checked = if *verified == Verified::Blake3 {
+                    "blake3 verified"
+                } else {
+                    verified.word()
+                };
+                tracing::info!(path = %shown(path), "{} in {}, {checked}", units::size(*bytes), units::took(*took));
+            }
+            Self::Retrying {
+                path,
+                attempt,
+                after,
+                error,
+                ..
+            } => {
+                tracing::warn!(path = %shown(path), "{error}: try {attempt} in {}", units::took(*after));
+            }
+            Self::Failed {
+                path,
+                attempts,
+                error,
+                ..
+            } => {
+                tracing::error!(target: REPORTED, path = %shown(path), attempts, "{error}");
+            }
+            Self::Ended { .. } => {}
+        }
+    }
 }

@@ -1,9 +1,25 @@
 //! The program's settings as plain values, checked once; every section takes its own by argument.
 
+pub mod ini;
+pub mod target;
+pub mod values;
+
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use tracing::Level;
 use url::Url;
+
+/// Where logs, journals and what else a person does not edit are kept: `$XDG_STATE_HOME/haul`, else
+/// `~/.local/state/haul`. `None` where no home directory is known. It is not made here.
+pub fn state_dir() -> Option<PathBuf> {
+    use etcetera::BaseStrategy as _;
+    let base = etcetera::choose_base_strategy().ok()?;
+    Some(
+        base.state_dir()
+            .unwrap_or_else(|| base.data_dir())
+            .join("haul"),
+    )
+}
 
 /// What `haul serve` runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +48,7 @@ pub struct Serve {
 
 /// What `haul connect` runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Connect {
     /// The server's base URL, always with a path; `None` where none was given and the dashboard asks for one.
     pub url: Url,

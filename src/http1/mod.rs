@@ -1,2 +1,10 @@
-//! HTTP/1.1 heads and framing.
+//! HTTP/1.1 heads and framing (RFC 9110, 9112): pure functions over bytes, shared by server and client.
+
+pub mod body_reader;
+pub mod conditional;
+pub mod date;
 pub mod path;
+pub mod range;
+pub mod request;
+pub mod response;
+pub mod response_head;

@@ -1,4 +1,394 @@
-//! The log: to a file, to a ring for the dashboard, or to stderr where there is no dashboard.
+//! The log: every event goes to a file, and to a ring for the dashboard or to stderr where there is none.
+//!
+//! The engine logs through `tracing` and passes names as they came; they are escaped here, so that no remote
+//! byte can break a line or reach a terminal. A field called `who`, `client` or `path` says whom a line is about.
+
+mod record;
 pub mod ring;
 
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use tracing::{
+    Event, Level, Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest,
+};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{
+    Registry,
+    layer::{Context, Layer, SubscriberExt as _},
+};
+
+pub use record::{json_escaped, one_line};
 pub use ring::{Line, Ring};
+
+use crate::{
+    config::{self, LogFormat},
+    error::REPORTED,
+    error::{Error, Exit},
+};
+use record::Record;
+
+/// Takes a line, without its newline, for the user to see.
+pub type Sink = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Where the user sees the log, besides the file.
+pub enum Show {
+    /// In the dashboard's ring.
+    Ring(Ring),
+    /// As plain lines, up to this level and never more than the log's own.
+    Lines(Level, Sink),
+}
+
+/// The running log. Dropping it writes what is pending and closes the file, also while a panic unwinds.
+pub struct Logging {
+    shown: Shown,
+    _file: Option<WorkerGuard>,
+}
+
+/// The level up to which the user sees the log, changeable while it runs. The file keeps the level it began with.
+#[derive(Debug, Clone)]
+pub struct Shown(Arc<AtomicU8>);
+
+impl Shown {
+    fn new(level: Level) -> Self {
+        Self(Arc::new(AtomicU8::new(rank(level))))
+    }
+
+    /// Shows events of `level` and more severe ones from now on.
+    pub fn set(&self, level: Level) {
+        self.0.store(rank(level), Ordering::Relaxed);
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// The level that is shown now.
+    pub fn get(&self) -> Level {
+        match self.0.load(Ordering::Relaxed) {
+            1 => Level::ERROR,
+            2 => Level::WARN,
+            3 => Level::INFO,
+            4 => Level::DEBUG,
+            _ => Level::TRACE,
+        }
+    }
+}
+
+fn rank(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 1,
+        Level::WARN => 2,
+        Level::INFO => 3,
+        Level::DEBUG => 4,
+        Level::TRACE => 5,
+    }
+}
+
+impl Logging {
+    /// Starts the log of this process; `command` names the default file, `serve.log` or `connect.log`.
+    ///
+    /// A file that was asked for and cannot be opened is an error. Where the default one cannot, the log goes on
+    /// without it and says so: a service without a home directory still runs.
+    pub fn start(settings: &config::Log, command: &str, show: Show) -> Result<Self, Error> {
+        let (file, complaint) = match &settings.file {
+            Some(path) => (Some(open(path).map_err(|e| unwritable(path, e))?), None),
+            None => match open_default(command) {
+                Ok(file) => (Some(file), None),
+                Err(complaint) => (None, Some(complaint)),
+            },
+        };
+        let (layer, guard) = Output::new(settings, file, show);
+        let logging = Self {
+            shown: layer.shown.clone(),
+            _file: guard,
+        };
+        tracing::subscriber::set_global_default(Registry::default().with(layer)).map_err(|e| {
+            Error::Local {
+                what: "starting the log".into(),
+                source: io::Error::other(e),
+                remedy: "this process has one already",
+                exit: Exit::Other,
+            }
+        })?;
+        if let Some(complaint) = complaint {
+            tracing::warn!("no log file: {complaint}: name another with --log");
+        }
+        Ok(logging)
+    }
+
+    /// The handle with which `:log LEVEL` changes what is shown.
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
+    }
+}
+
+fn unwritable(path: &Path, source: io::Error) -> Error {
+    Error::Local {
+        what: format!("cannot write the log {}", path.display()),
+        source,
+        remedy: "name another file with --log",
+        exit: Exit::Disk,
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// Opens the state directory's log, or says in words why it cannot.
+fn open_default(command: &str) -> Result<File, String> {
+    let dir = config::state_dir().ok_or("no home directory is known")?;
+    let path = dir.join(format!("{command}.log"));
+    private_dir(&dir)
+        .and_then(|()| open(&path))
+        .map_err(|e| format!("{}: {}", path.display(), crate::error::reason(&e)))
+}
+
+/// Makes a directory, where it is missing, that only its owner can read: logs tell who fetched what.
+fn private_dir(dir: &PathBuf) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+/// The layer that writes every event to its places.
+struct Output {
+    file: Option<(NonBlocking, LogFormat)>,
+    file_level: Level,
+    show: Show,
+    shown: Shown,
+}
+
+impl Output {
+    fn new(settings: &config::Log, file: Option<File>, show: Show) -> (Self, Option<WorkerGuard>) {
+        let (file, guard) = file
+            .map(|file| {
+                // Lossy: where the disk cannot keep up, lines are dropped rather than transfers held up.
+                NonBlockingBuilder::default()
+                    .thread_name("haul-log")
+                    .finish(file)
+            })
+            .unzip();
+        let shown = match &show {
+            Show::Ring(_) => settings.level,
+            Show::Lines(level, _) => settings.level.min(*level),
+        };
+        let output = Self {
+            file: file.map(|file| (file, settings.format)),
+            file_level: settings.level,
+            show,
+            shown: Shown::new(shown),
+        };
+        (output, guard)
+    }
+
+    fn max_level(&self) -> Level {
+        self.file_level.max(self.shown.get())
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Output {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes() // the level may change
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        *metadata.level() <= self.max_level()
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::from_level(self.max_level()))
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = *event.metadata().level();
+        let record = Record::new(event, Timestamp::now());
+        if let Some((file, format)) = &self.file
+            && level <= self.file_level
+        {
+            let line = match format {
+                LogFormat::Text => record.text_line(),
+                LogFormat::Json => record.json_line(),
+            };
+            // The queue to the writer's thread takes every write; it has nobody to report to but the log.
+            let _ = file.clone().write_all(line.as_bytes());
+        }
+        if level > self.shown.get() {
+            return;
+        }
+        match &self.show {
+            Show::Ring(ring) => ring.push(record.into_line()),
+            Show::Lines(_, sink) if event.metadata().target() != REPORTED => {
+                sink(&record.plain_line());
+            }
+            Show::Lines(..) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Runs `body` with a log into a file and the given place; returns what the file then holds.
+    fn logged(format: LogFormat, level: Level, show: Show, body: impl FnOnce(&Shown)) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("haul.log");
+        let settings = config::Log {
+            file: Some(path.clone()),
+            level,
+            format,
+        };
+        let (layer, guard) = Output::new(&settings, Some(open(&path).unwrap()), show);
+        let shown = layer.shown.clone();
+        tracing::subscriber::with_default(Registry::default().with(layer), || body(&shown));
+        drop(guard);
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn the_file_has_a_line_an_event_with_its_subject_first() {
+        let text = logged(
+            LogFormat::Text,
+            Level::INFO,
+            Show::Ring(Ring::new()),
+            |_| {
+                tracing::info!(path = "a/b c.txt", bytes = 12, how = "as is", "sent");
+                tracing::debug!("too much detail");
+                tracing::error!("no subject");
+            },
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        let (time, rest) = lines[0].split_at(24);
+        assert!(time.parse::<Timestamp>().is_ok(), "{time}");
+        assert_eq!(rest, " INFO a/b c.txt: sent bytes=12 how=\"as is\"");
+        assert_eq!(&lines[1][24..], " ERROR no subject");
+    }
+
+    #[test]
+    fn json_is_one_object_a_line_with_the_fields_types() {
+        let text = logged(
+            LogFormat::Json,
+            Level::INFO,
+            Show::Ring(Ring::new()),
+            |_| {
+                tracing::warn!(
+                    client = "c\u{9b}\n",
+                    bytes = 12u64,
+                    ok = true,
+                    "said \"no\""
+                );
+            },
+        );
+        assert_eq!(text.lines().count(), 1);
+        assert!(!text.contains('\u{9b}'), "controls are escaped: {text}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["level"], "WARN");
+        assert_eq!(value["who"], "c\u{9b}\n");
+        assert_eq!(value["message"], "said \"no\"");
+        assert_eq!(
+            value["fields"],
+            serde_json::json!({"bytes": 12, "ok": true})
+        );
+        assert!(value["time"].as_str().unwrap().parse::<Timestamp>().is_ok());
+    }
+
+    #[test]
+    fn no_remote_text_breaks_a_line() {
+        let ring = Ring::new();
+        let text = logged(
+            LogFormat::Text,
+            Level::INFO,
+            Show::Ring(ring.clone()),
+            |_| {
+                tracing::info!(
+                    client = "\x1b[2J\nx",
+                    agent = "a\r\u{202e}b",
+                    "came\nin \u{9b}"
+                );
+            },
+        );
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        assert!(
+            !text
+                .trim_end()
+                .contains(|c: char| c.is_control() || c == '\u{202e}'),
+            "{text:?}"
+        );
+        let line = ring.since(0).remove(0);
+        assert_eq!(line.who, r"\x1b[2J\x0ax");
+        assert_eq!(line.text, r"came\x0ain \u{9b} agent=a\x0d\u{202e}b");
+    }
+
+    #[test]
+    fn what_is_shown_can_change_and_the_file_stays() {
+        let ring = Ring::new();
+        let text = logged(
+            LogFormat::Text,
+            Level::INFO,
+            Show::Ring(ring.clone()),
+            |shown| {
+                tracing::debug!("one");
+                shown.set(Level::DEBUG);
+                assert_eq!(shown.get(), Level::DEBUG);
+                tracing::debug!("two");
+                shown.set(Level::ERROR);
+                tracing::info!("three");
+            },
+        );
+        let seen: Vec<String> = ring.since(0).into_iter().map(|line| line.text).collect();
+        assert_eq!(seen, ["two"]);
+        assert!(
+            text.contains("three") && !text.contains("one") && !text.contains("two"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn plain_lines_leave_out_what_was_reported() {
+        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let sink = seen.clone();
+        let show = Show::Lines(
+            Level::WARN,
+            Box::new(move |line: &str| sink.lock().unwrap().push(line.into())),
+        );
+        let text = logged(LogFormat::Text, Level::TRACE, show, |_| {
+            tracing::warn!(path = "a", "retried");
+            tracing::error!(target: REPORTED, path = "b", "failed");
+            tracing::info!("quiet");
+        });
+        assert_eq!(*seen.lock().unwrap(), ["WARN a  retried"]);
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn an_unwritable_file_is_a_clear_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = config::Log {
+            file: Some(dir.path().into()),
+            level: Level::INFO,
+            format: LogFormat::Text,
+        };
+        let Err(error) = Logging::start(&settings, "serve", Show::Ring(Ring::new())) else {
+            panic!("a directory is no log file");
+        };
+        assert_eq!(error.exit(), Exit::Disk);
+        assert!(
+            error
+                .to_string()
+                .ends_with(": is a directory: name another file with --log"),
+            "{error}"
+        );
+    }
+}

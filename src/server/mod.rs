@@ -1,63 +1,231 @@
-//! The server.
-pub mod snapshot;
-use crate::{entry::Entry, error::Exit, http1::path::RemotePath};
-pub use snapshot::{ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView};
-use std::{net::IpAddr, path::PathBuf, time::Duration};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+//! The server: takes connections, answers requests for what lies below one directory, and counts who takes what.
+//!
+//! It knows nothing of any screen. A request goes through [`connection`] (one client connection), [`respond`]
+//! (status, fields), [`body`] (bytes); [`catalog`] decides what a path leads to and [`clients`] keeps count.
 
-/// Settings
+mod body;
+mod catalog;
+mod clients;
+mod connection;
+mod downloads;
+mod error;
+mod listen;
+mod listing;
+mod page;
+mod respond;
+pub mod snapshot;
+mod spans;
+mod transfers;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{entry::Entry, http1::path::RemotePath};
+use catalog::{Catalog, Found};
+use clients::Registry;
+use listing::Entries;
+
+pub use error::Error;
+pub use listen::{bind, urls};
+pub use snapshot::{ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView};
+
+/// How long running transfers may go on once the server drains.
+const GRACE: Duration = Duration::from_secs(10);
+/// Pause after the system refused a connection, mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Listings that are read at once; each occupies a thread while it reads.
+const LISTINGS: usize = 8;
+/// Connections over the limit that are told so at once; what comes beyond is closed without a word.
+const TURNED_AWAY: usize = 64;
+
+/// What the server runs with.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Directory to host.
     pub root: PathBuf,
+    /// Serve names that begin with a dot too.
     pub hidden: bool,
+    /// Follow symbolic links even out of the root.
     pub follow_symlinks: bool,
+    /// A connection that is silent this long is closed.
     pub timeout: Duration,
+    /// Connections at the same time; more get 503.
     pub max_connections: usize,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("todo")]
-    Todo,
-}
-impl Error {
-    pub fn exit(&self) -> Exit {
-        Exit::Other
-    }
+/// A server of one directory; clones share it.
+#[derive(Clone)]
+pub struct Server(Arc<Shared>);
+
+/// What all connections share.
+struct Shared {
+    settings: Settings,
+    catalog: Arc<Catalog>,
+    registry: Registry,
+    listings: Semaphore,
 }
 
-#[derive(Clone)]
-pub struct Server;
 /// The two stages of a stop: `drain` ends accepting and lets running transfers finish; `abort` ends at once.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
+    /// No new connections or requests; idle connections close, running answers get 10 s.
     pub drain: CancellationToken,
+    /// Every connection is closed where it stands.
     pub abort: CancellationToken,
 }
-pub async fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, Error> {
-    todo!()
-}
-/// URLs under which others reach these listeners, the best one first.
-pub fn urls(listeners: &[TcpListener]) -> Vec<String> {
-    todo!()
-}
+
 impl Server {
+    /// Opens the directory to serve.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        todo!()
+        let catalog = Catalog::open(&settings.root, settings.hidden, settings.follow_symlinks)
+            .map_err(|source| Error::Root {
+                root: settings.root.clone(),
+                source,
+            })?;
+        Ok(Self(Arc::new(Shared {
+            catalog: Arc::new(catalog),
+            registry: Registry::default(),
+            listings: Semaphore::new(LISTINGS),
+            settings,
+        })))
     }
+
+    /// Serves until `stop` says otherwise; completes once the last connection is closed.
     pub async fn run(&self, listeners: Vec<TcpListener>, stop: Stop) {
-        todo!()
+        let connections = TaskTracker::new();
+        let slots = Arc::new(Semaphore::new(self.0.settings.max_connections));
+        let away = Arc::new(Semaphore::new(TURNED_AWAY));
+        for listener in listeners {
+            let accept = Accept {
+                shared: Arc::clone(&self.0),
+                slots: Arc::clone(&slots),
+                away: Arc::clone(&away),
+                connections: connections.clone(),
+                stop: stop.clone(),
+            };
+            connections.spawn(accept.run(listener));
+        }
+        connections.close();
+        connections.wait().await;
     }
+
+    /// Everything that a screen shows, at this moment.
     pub fn snapshot(&self) -> Snapshot {
-        todo!()
+        self.0.registry.snapshot(Instant::now())
     }
-    /// Blocking: reads the directory
+
+    /// The entries of a directory as visitors see them, directories first. Blocks: reads the directory.
     pub fn list(&self, dir: &RemotePath) -> Result<Vec<Entry>, Error> {
-        todo!()
+        self.list_blocking(dir).map_err(|source| Error::List {
+            path: dir.clone(),
+            source,
+        })
     }
-    /// How often each file of `dir` was taken whole, by name
+
+    fn list_blocking(&self, dir: &RemotePath) -> io::Result<Vec<Entry>> {
+        let catalog = &self.0.catalog;
+        let Found::Dir(open) = catalog.find_blocking(dir)? else {
+            return Err(io::ErrorKind::NotADirectory.into());
+        };
+        let entries = Entries::new(Arc::clone(catalog), dir.clone(), open)?;
+        let mut listed = entries.collect::<io::Result<Vec<_>>>()?;
+        listing::sort(&mut listed);
+        Ok(listed.into_iter().map(|listed| listed.entry).collect())
+    }
+
+    /// How often a file was taken whole; for a directory, how many files below it were.
     pub fn downloads(&self, path: &RemotePath) -> u64 {
-        todo!()
+        self.0.registry.downloads(path)
     }
+}
+
+/// Takes connections from one listener.
+struct Accept {
+    shared: Arc<Shared>,
+    slots: Arc<Semaphore>,
+    away: Arc<Semaphore>,
+    connections: TaskTracker,
+    stop: Stop,
+}
+
+impl Accept {
+    async fn run(self, listener: TcpListener) {
+        let mut failing = false;
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.drain.cancelled() => return,
+                () = self.stop.abort.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    self.take(stream, peer);
+                }
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    // Mostly EMFILE: the connections that are there go on, and the others wait in the backlog.
+                    if !failing {
+                        tracing::error!(
+                            "cannot accept connections: {}: trying again",
+                            crate::error::reason(&error)
+                        );
+                    }
+                    failing = true;
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        // Answers are written in as few calls as they can be: nothing is gained by holding them back.
+        let _ = stream.set_nodelay(true);
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            if let Ok(slot) = Arc::clone(&self.away).try_acquire_owned() {
+                self.connections.spawn(async move {
+                    connection::turn_away(stream, peer).await;
+                    drop(slot);
+                });
+            }
+            return;
+        };
+        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        self.connections.spawn(async move {
+            let late = async {
+                stop.drain.cancelled().await;
+                sleep(GRACE).await;
+            };
+            tokio::select! {
+                () = stop.abort.cancelled() => {}
+                () = late => {}
+                () = connection::serve(stream, peer, &shared, &stop.drain) => {}
+            }
+            drop(slot);
+        });
+    }
+}
+
+/// Whether only the connection in question failed, before it was even taken.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
 }

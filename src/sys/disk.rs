@@ -1,1 +1,227 @@
-//! Finding, keeping and replacing files on disk.
+//! Making, keeping and replacing files on disk without ever showing a partial one.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::SystemTime,
+};
+
+use rustix::{
+    fs::{AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT},
+    io::Errno,
+};
+
+/// Permissions of new files and directories, before the umask.
+const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
+const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
+
+/// Makes a file in `dir` that has no name yet (`O_TMPFILE`): a crash leaves nothing behind. `None` where the file
+/// system or the platform cannot do that.
+pub fn nameless_file(dir: BorrowedFd<'_>) -> io::Result<Option<File>> {
+    #[cfg(target_os = "linux")]
+    {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        match rustix::fs::openat(dir, c".", flags, FILE_MODE) {
+            Ok(file) => Ok(Some(file.into())),
+            // Old kernels take the flag for O_DIRECTORY.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = dir;
+        Ok(None)
+    }
+}
+
+/// Gives a nameless file its name; `AlreadyExists` when that is taken.
+pub fn name_file(file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        // Kernels before 6.10 allow the first form only to the superuser; the second needs /proc.
+        match rustix::fs::linkat(file.as_fd(), c"", dir, name, AtFlags::EMPTY_PATH) {
+            Err(Errno::NOENT | Errno::PERM) => {}
+            done => return Ok(done?),
+        }
+        use std::os::fd::AsRawFd;
+        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(rustix::fs::linkat(
+            rustix::fs::CWD,
+            own,
+            dir,
+            name,
+            AtFlags::SYMLINK_FOLLOW,
+        )?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, dir, name);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Makes a file in `dir` for reading and writing; `AlreadyExists` when the name is taken, by a dangling link too.
+pub fn new_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dir, name, flags, FILE_MODE)?.into())
+}
+
+/// Opens a regular file of `dir` that has no other name, following no link.
+pub fn open_own(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&file)?;
+    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        ));
+    }
+    if stat.st_nlink != 1 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it has several names",
+        ));
+    }
+    Ok(file.into())
+}
+
+/// Makes a directory in `dir`; one that exists is as good.
+pub fn make_dir(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    match rustix::fs::mkdirat(dir, name, DIR_MODE) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Renames within `dir`; `AlreadyExists` when `to` is taken.
+pub fn rename_new(dir: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> io::Result<()> {
+    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
+        // Some network file systems lack the flag: a second name fails where one exists, too.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            rustix::fs::linkat(dir, from, dir, to, AtFlags::empty())?;
+            Ok(rustix::fs::unlinkat(dir, from, AtFlags::empty())?)
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Renames within `dir`, replacing a file `to`.
+pub fn rename_over(dir: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> io::Result<()> {
+    Ok(rustix::fs::renameat(dir, from, dir, to)?)
+}
+
+/// Removes a file of `dir`.
+pub fn remove(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?)
+}
+
+/// Reserves `size` bytes, so that a full disk is told at the start; where the file system cannot, sets the size.
+pub fn allocate(file: &File, size: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    if size > 0 {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size) {
+            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {}
+            done => return Ok(done?),
+        }
+    }
+    file.set_len(size)
+}
+
+/// Sets the time of the last change.
+pub fn set_modified(file: &File, time: SystemTime) -> io::Result<()> {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let modified = Timespec {
+        tv_sec: since.as_secs().cast_signed(),
+        tv_nsec: since.subsec_nanos().into(),
+    };
+    let access = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_OMIT,
+    };
+    Ok(rustix::fs::futimens(
+        file,
+        &Timestamps {
+            last_access: access,
+            last_modification: modified,
+        },
+    )?)
+}
+
+/// Writes everything of the file system that holds `dir` to the disk, at once for many files.
+pub fn sync_all_of(dir: BorrowedFd<'_>) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        Ok(rustix::fs::syncfs(dir)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        Ok(rustix::fs::fsync(dir)?)
+    }
+}
+
+/// Writes a directory's entries to the disk. Some file systems cannot: that is no failure.
+pub fn sync_dir(dir: BorrowedFd<'_>) -> io::Result<()> {
+    match rustix::fs::fsync(dir) {
+        Ok(()) | Err(Errno::INVAL | Errno::ROFS) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Bytes that an ordinary user can still write to the file system of `dir`.
+pub fn free_space(dir: BorrowedFd<'_>) -> io::Result<u64> {
+    let stat = rustix::fs::fstatvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Opens a directory by its path, for the functions here.
+pub fn open_dir(path: &std::path::Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn names_are_given_without_replacing() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = open_dir(temp.path()).unwrap();
+        std::fs::write(temp.path().join("taken"), "old").unwrap();
+        if let Some(mut file) = nameless_file(dir.as_fd()).unwrap() {
+            file.write_all(b"new").unwrap();
+            let error = name_file(&file, dir.as_fd(), b"taken").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            name_file(&file, dir.as_fd(), b"free").unwrap();
+            assert_eq!(std::fs::read(temp.path().join("free")).unwrap(), b"new");
+        }
+        std::fs::write(temp.path().join("part"), "x").unwrap();
+        let error = rename_new(dir.as_fd(), b"part", b"taken").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        rename_new(dir.as_fd(), b"part", b"whole").unwrap();
+        assert_eq!(std::fs::read(temp.path().join("taken")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn only_a_regular_file_with_one_name_is_ours() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = open_dir(temp.path()).unwrap();
+        std::fs::write(temp.path().join("a"), "x").unwrap();
+        open_own(dir.as_fd(), b"a", OFlags::RDWR).unwrap();
+        std::fs::hard_link(temp.path().join("a"), temp.path().join("b")).unwrap();
+        assert!(open_own(dir.as_fd(), b"a", OFlags::RDWR).is_err());
+        std::os::unix::fs::symlink("a", temp.path().join("link")).unwrap();
+        assert!(open_own(dir.as_fd(), b"link", OFlags::RDWR).is_err());
+        assert!(open_own(dir.as_fd(), b".", OFlags::RDONLY).is_err());
+    }
+}

@@ -50,6 +50,48 @@ pub fn open_beneath(
     Ok(walk(dir, path, flags, mode, links)?)
 }
 
+/// Opens `path` for reading like [`open_beneath`], but only from what the kernel has in memory.
+///
+/// `None` means that a disk may have to be waited for, or that this system cannot tell: open it on the blocking pool.
+pub fn open_cached(
+    dir: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+    links: Links,
+) -> Option<io::Result<OwnedFd>> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{ResolveFlags, openat2};
+        let path = if path.is_empty() { b"." } else { path };
+        let beneath = match links {
+            Links::Follow => ResolveFlags::empty(),
+            Links::Inside | Links::Refuse => resolve_beneath(links),
+        };
+        let resolve = beneath | ResolveFlags::CACHED;
+        match openat2(dir, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            // EINVAL: a kernel before 5.12 does not know RESOLVE_CACHED.
+            Err(Errno::AGAIN | Errno::INTR | Errno::INVAL | Errno::NOSYS | Errno::PERM) => None,
+            result => Some(result.map_err(io::Error::from)),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (dir, path, flags, links);
+        None
+    }
+}
+
+/// The kernel's rules for [`Links::Inside`] and [`Links::Refuse`].
+#[cfg(target_os = "linux")]
+fn resolve_beneath(links: Links) -> rustix::fs::ResolveFlags {
+    use rustix::fs::ResolveFlags;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match links {
+        Links::Refuse => beneath | ResolveFlags::NO_SYMLINKS,
+        Links::Inside | Links::Follow => beneath,
+    }
+}
+
 /// The kernel's own containment; `None` where it has none (before Linux 5.6, or under a sandbox that denies it).
 #[cfg(target_os = "linux")]
 fn kernel(
@@ -59,7 +101,7 @@ fn kernel(
     mode: Mode,
     links: Links,
 ) -> Option<Result<OwnedFd, Errno>> {
-    use rustix::fs::{ResolveFlags, openat2};
+    use rustix::fs::openat2;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     static MISSING: AtomicBool = AtomicBool::new(false);
@@ -69,10 +111,7 @@ fn kernel(
     if MISSING.load(Ordering::Relaxed) {
         return None;
     }
-    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    if links == Links::Refuse {
-        resolve |= ResolveFlags::NO_SYMLINKS;
-    }
+    let resolve = resolve_beneath(links);
     // Unlike openat, openat2 takes a mode only with a flag that needs it.
     let mode = if flags.intersects(OFlags::CREATE | OFlags::TMPFILE) {
         mode
@@ -391,6 +430,30 @@ mod tests {
             };
             assert_eq!(open("one"), Err(Errno::LOOP), "{twin}");
             assert_eq!(open("to-dir/inner"), Ok(()), "{twin}");
+        }
+    }
+
+    #[test]
+    fn what_was_just_opened_opens_from_memory_with_the_same_containment() {
+        let temp = tree();
+        let root = fs::File::open(temp.path().join("root")).unwrap();
+        for path in ["dir/inner", "to-dir/inner", "out", "absolute", "self"] {
+            let open = || {
+                open_beneath(
+                    root.as_fd(),
+                    path.as_bytes(),
+                    OFlags::RDONLY,
+                    Mode::empty(),
+                    Links::Inside,
+                )
+            };
+            let errno =
+                |result: io::Result<OwnedFd>| result.map(drop).map_err(|e| e.raw_os_error());
+            let expected = errno(open());
+            let cached = open_cached(root.as_fd(), path.as_bytes(), OFlags::RDONLY, Links::Inside);
+            if let Some(cached) = cached {
+                assert_eq!(errno(cached), expected, "{path}");
+            }
         }
     }
 

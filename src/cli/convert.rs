@@ -1,0 +1,164 @@
+//! From parsed options to the plain settings, with the rules that concern more than one option.
+
+use std::path::{Path, PathBuf};
+
+use super::{ConnectArgs, LogArgs, ScreenArgs, ServeArgs};
+use crate::{
+    config::{self, target::Target, values},
+    error::Error,
+};
+
+/// The settings of `haul serve`. Without a terminal on stdout there is no dashboard.
+pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
+    config::Serve {
+        dir: args
+            .directory
+            .or(args.dir)
+            .unwrap_or_else(|| PathBuf::from(".")),
+        addresses: args.address,
+        port: args.port,
+        max_connections: args.max_connections,
+        timeout: args.timeout.0,
+        hidden: args.hidden,
+        follow_symlinks: args.follow_symlinks,
+        headless: args.run.headless || !terminal,
+        log: log(args.log),
+        screen: screen(&args.screen),
+    }
+}
+
+/// The settings of `haul connect`. Without a terminal on stdout there is no dashboard.
+pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Error> {
+    let named = args.target.is_some() || args.address.is_some() || args.port.is_some();
+    let mut target = match args.target {
+        Some(target) => target,
+        None => Target::usual().map_err(Error::Usage)?,
+    };
+    if let Some(host) = &args.address {
+        target.set_host(host).map_err(Error::Usage)?;
+    }
+    if let Some(port) = args.port {
+        target.set_port(port);
+    }
+    let Target { url, .. } = target;
+    let settings = config::Connect {
+        url,
+        named,
+        dir: args.dir,
+        workers: args.workers,
+        retries: args.retries,
+        timeout: args.timeout.0,
+        user: args.user.or_else(login_name),
+        get: args.get,
+        all: args.all,
+        exclude: args.exclude,
+        output: args.output,
+        serial: args.serial,
+        on_conflict: args.on_conflict,
+        resume: !args.no_resume,
+        run: args.commands,
+        headless: args.run.headless || !terminal,
+        json: args.json,
+        log: log(args.log),
+        screen: screen(&args.screen),
+    };
+    selection(&settings)?;
+    headless(&settings, args.run.headless)?;
+    output(&settings)?;
+    Ok(settings)
+}
+
+/// `--get`, `--all` and `--exclude` must make sense together.
+fn selection(settings: &config::Connect) -> Result<(), Error> {
+    if settings.all && !settings.get.is_empty() {
+        return usage("--all takes everything: leave --get out, or leave --all out");
+    }
+    if !settings.exclude.is_empty() && !settings.all && settings.get.is_empty() {
+        return usage("--exclude leaves out parts of what --get or --all takes: add one of them");
+    }
+    Ok(())
+}
+
+/// What a run without a dashboard needs, and what needs a run without one.
+fn headless(settings: &config::Connect, asked: bool) -> Result<(), Error> {
+    if !settings.headless {
+        if settings.json {
+            return usage("--json needs --headless: the dashboard has stdout");
+        }
+        return Ok(());
+    }
+    if settings.run.is_some() {
+        return usage("--run needs the dashboard: name what to download with --get instead");
+    }
+    if !asks_for_something(settings) {
+        let why = if asked {
+            "--headless has nothing to get"
+        } else {
+            "stdout is no terminal, so there is no dashboard, and there is nothing to get"
+        };
+        return usage(&format!(
+            "{why}: add --all or --get PATTERN, or name a file in the URL"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether something is to be downloaded from the start. A URL without a slash at its end names a file.
+fn asks_for_something(settings: &config::Connect) -> bool {
+    settings.all || !settings.get.is_empty() || !settings.url.path().ends_with('/')
+}
+
+/// `--output` names one file, so just one may be asked for.
+fn output(settings: &config::Connect) -> Result<(), Error> {
+    let Some(output) = &settings.output else {
+        return Ok(());
+    };
+    let one = match settings.get.as_slice() {
+        [] => !settings.all && asks_for_something(settings),
+        [get] => !values::is_wildcard(get),
+        _ => false,
+    };
+    if !one {
+        return usage(
+            "--output takes one file: name it in the URL, or with one --get without wildcards",
+        );
+    }
+    if output == Path::new("-") {
+        if settings.json {
+            return usage("--output - and --json both write to stdout: leave one out");
+        }
+        if !settings.headless {
+            return usage("--output - needs --headless: the dashboard has stdout");
+        }
+    }
+    Ok(())
+}
+
+fn usage<T>(line: &str) -> Result<T, Error> {
+    Err(Error::Usage(format!("{line}; see `haul connect --help`")))
+}
+
+/// The login name, where the environment tells one that can serve as a name.
+fn login_name() -> Option<String> {
+    ["USER", "LOGNAME"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find_map(|name| values::user(&name).ok())
+}
+
+fn log(args: LogArgs) -> config::Log {
+    config::Log {
+        file: args.log,
+        level: args.verbosity,
+        format: args.log_format,
+    }
+}
+
+/// The screen's looks.
+pub(super) fn screen(args: &ScreenArgs) -> config::Screen {
+    config::Screen {
+        theme: args.theme,
+        ascii: args.ascii,
+        no_mouse: args.no_mouse,
+    }
+}

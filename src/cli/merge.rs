@@ -1,0 +1,317 @@
+//! Puts the sources of settings together: file over command line over environment over default.
+//!
+//! The command line is parsed once to find the file. Then the options that the file sets are taken out of it, the
+//! file's settings are put in as `--key=value`, and it is parsed again: one definition reads every source.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+use clap::{
+    Arg, ArgAction, ArgMatches, FromArgMatches as _, builder::Resettable, parser::ValueSource,
+};
+
+use super::{
+    Cli, Command,
+    message::{Stop, problem},
+    parsed, shown,
+};
+use crate::config::{
+    ini::{self, Place, Setting},
+    target::Target,
+};
+
+/// The commands that a file's sections configure.
+const CONFIGURED: [&str; 2] = ["serve", "connect"];
+/// Sections of the format whose keys no command of this version reads.
+const RESERVED: [&str; 3] = ["eval", "keys", "theme"];
+
+/// Options that make no sense in a file: it names no other file.
+const NOT_KEYS: [&str; 2] = ["config", "help"];
+
+/// What the command line, the environment and the file amount to.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The command with its options.
+    pub command: Command,
+    /// What the file overrode, a line each: `port: 9000 from x.ini overrides 8888 from the command line`.
+    pub overrides: Vec<String>,
+}
+
+/// Parses the program's arguments, its name first.
+pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
+    let matches = match parsed().try_get_matches_from(argv) {
+        Ok(matches) => matches,
+        Err(error) => return Err(explain(error, argv)),
+    };
+    let Some((name, given)) = matches.subcommand() else {
+        return Err(Stop::Wrong("no command: see `haul --help`".into()));
+    };
+    if !CONFIGURED.contains(&name) {
+        return finish(&matches, Vec::new());
+    }
+    clashes(name, given)
+        .map_err(|line| Stop::Wrong(format!("{line}; see `haul {name} --help`")))?;
+    let Some(path) = given.get_one::<PathBuf>("config") else {
+        return finish(&matches, Vec::new());
+    };
+    let settings = from_file(name, path).map_err(Stop::Wrong)?;
+    let (argv, overrides) = merged(name, given, path, &settings);
+    match parsed().try_get_matches_from(&argv) {
+        Ok(matches) => finish(&matches, overrides),
+        Err(error) => Err(explain(error, &argv)),
+    }
+}
+
+fn finish(matches: &ArgMatches, overrides: Vec<String>) -> Result<Parsed, Stop> {
+    let mut command = Cli::from_arg_matches(matches)
+        .map_err(|error| Stop::new(error, "haul"))?
+        .command;
+    let from_environment = |id: &str| {
+        matches
+            .subcommand()
+            .is_some_and(|(_, sub)| sub.value_source(id) == Some(ValueSource::EnvVariable))
+    };
+    // The command line's target is one value in two spellings: it wins over both variables.
+    if let Command::Connect(args) = &mut command
+        && let Some(target) = &args.target
+    {
+        if from_environment("address") {
+            args.address = None;
+        }
+        if from_environment("port") && target.has_port {
+            args.port = None;
+        }
+    }
+    Ok(Parsed { command, overrides })
+}
+
+/// Tells help from mistakes, and a mistake on the command line from one in the environment.
+fn explain(error: clap::Error, argv: &[OsString]) -> Stop {
+    let tip = tip(argv);
+    let stop = Stop::new(error, &tip);
+    let again = match &stop {
+        // The same help, with flags as people write them.
+        Stop::Show(_) => shown().try_get_matches_from(argv).err(),
+        Stop::Wrong(_) => None,
+    };
+    match (stop, again.map(|error| Stop::new(error, &tip))) {
+        (Stop::Show(_), Some(Stop::Show(nicer))) => Stop::Show(nicer),
+        (Stop::Wrong(line), _) => match without_environment().try_get_matches_from(argv) {
+            Err(_) => Stop::Wrong(line),
+            Ok(_) => Stop::Wrong(as_variable(&line)),
+        },
+        (stop, _) => stop,
+    }
+}
+
+/// `--log-format: …` as `HAUL_LOG_FORMAT: …`.
+fn as_variable(line: &str) -> String {
+    match line
+        .strip_prefix("--")
+        .and_then(|line| line.split_once(':'))
+    {
+        Some((name, rest)) => format!(
+            "HAUL_{}:{rest}",
+            name.to_ascii_uppercase().replace('-', "_")
+        ),
+        None => line.into(),
+    }
+}
+
+fn without_environment() -> clap::Command {
+    parsed().mut_subcommands(|sub| sub.mut_args(|arg| arg.env(Resettable::Reset)))
+}
+
+fn tip(argv: &[OsString]) -> String {
+    let definition = shown();
+    argv.iter()
+        .skip(1)
+        .filter_map(|arg| arg.to_str())
+        .find(|arg| definition.find_subcommand(arg).is_some())
+        .map_or_else(|| "haul".into(), |name| format!("haul {name}"))
+}
+
+/// Two spellings of one thing, both on the command line.
+fn clashes(command: &str, given: &ArgMatches) -> Result<(), String> {
+    let typed = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+    if command == "serve" && typed("directory") && typed("dir") {
+        return Err("the directory is given twice: as DIR and with --dir".into());
+    }
+    if command == "connect"
+        && let Some(target) = given.get_one::<Target>("target")
+    {
+        if typed("address") {
+            return Err("the server is given twice: as URL|HOST[:PORT] and with --address".into());
+        }
+        if typed("port") && target.has_port {
+            return Err("the port is given twice: in the URL and with --port".into());
+        }
+    }
+    Ok(())
+}
+
+/// The file's settings for `command`, each one checked; those for other commands are checked as well.
+fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
+    let file = ini::read(path).map_err(|error| error.to_string())?;
+    let shown = path.display().to_string();
+    let place = |section: Option<&str>, line| Place {
+        path: shown.clone(),
+        line,
+        section: section.map(str::to_owned),
+    };
+    for (section, line) in &file.sections {
+        if !CONFIGURED.contains(&section.as_str()) && !RESERVED.contains(&section.as_str()) {
+            return Err(format!(
+                "{}: no such section: [serve], [connect], [eval], [keys] or [theme]",
+                place(Some(section), *line)
+            ));
+        }
+    }
+    let mut seen: Vec<(&str, &str, usize)> = Vec::new();
+    for setting in &file.settings {
+        let section = setting.section.as_deref().unwrap_or(command);
+        let fail = |problem: String| {
+            Err(format!(
+                "{} {}: {problem}",
+                place(Some(section), setting.line),
+                setting.key
+            ))
+        };
+        if RESERVED.contains(&section) {
+            return fail("this version of haul reads no key of this section".into());
+        }
+        let definition = without_environment();
+        let options = definition.find_subcommand(section);
+        let known = options.and_then(|sub| option(sub, &setting.key));
+        let Some(option) = known else {
+            let all = options.map(keys).unwrap_or_default();
+            return fail(format!("no such key: {all}"));
+        };
+        let before = seen
+            .iter()
+            .find(|(s, key, _)| (*s, *key) == (section, &setting.key));
+        if let Some((_, _, line)) = before
+            && !matches!(option.get_action(), ArgAction::Append)
+        {
+            return fail(format!(
+                "`{}` is a second value: line {line} has the first",
+                setting.value
+            ));
+        }
+        if let Err(problem) = check(section, setting) {
+            return fail(problem);
+        }
+        seen.push((section, &setting.key, setting.line));
+    }
+    let mine = |setting: &Setting| setting.section.as_deref().is_none_or(|s| s == command);
+    Ok(file.settings.into_iter().filter(mine).collect())
+}
+
+/// The option that a key means.
+fn option<'a>(command: &'a clap::Command, key: &str) -> Option<&'a Arg> {
+    command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(key) && !NOT_KEYS.contains(&key))
+}
+
+fn keys(command: &clap::Command) -> String {
+    let names: Vec<&str> = command
+        .get_arguments()
+        .filter_map(Arg::get_long)
+        .filter(|name| !NOT_KEYS.contains(name))
+        .collect();
+    names.join(", ")
+}
+
+/// Reads one value by its option's definition.
+fn check(section: &str, setting: &Setting) -> Result<(), String> {
+    let argument = format!("--{}={}", setting.key, setting.value);
+    match without_environment().try_get_matches_from(["haul", section, &argument]) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(problem(&error)),
+    }
+}
+
+/// The arguments with the file's settings in the place of those that they override, and what to say of it.
+fn merged(
+    command: &str,
+    given: &ArgMatches,
+    path: &Path,
+    settings: &[Setting],
+) -> (Vec<OsString>, Vec<String>) {
+    let mut argv: Vec<OsString> = vec!["haul".into(), command.into()];
+    let mut behind: Vec<OsString> = vec!["--".into()];
+    let mut overrides = Vec::new();
+    let definition = without_environment();
+    for arg in definition
+        .find_subcommand(command)
+        .into_iter()
+        .flat_map(clap::Command::get_arguments)
+    {
+        let id = arg.get_id().as_str();
+        if given.value_source(id) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let values: Vec<&OsStr> = given.get_raw(id).into_iter().flatten().collect();
+        // The argument DIR is another spelling of --dir.
+        let key = arg.get_long().or((id == "directory").then_some("dir"));
+        let replaced = key.map(|key| values_of(settings, key)).unwrap_or_default();
+        match arg.get_long() {
+            _ if !replaced.is_empty() => overrides.push(format!(
+                "{}: {} from {} overrides {} from the command line",
+                key.unwrap_or_default(),
+                replaced.join(", "),
+                path.display(),
+                values.join(OsStr::new(", ")).display()
+            )),
+            Some(long) => argv.extend(values.iter().map(|value| {
+                let mut argument = OsString::from(format!("--{long}="));
+                argument.push(value);
+                argument
+            })),
+            None => behind.extend(values.iter().map(OsString::from)),
+        }
+    }
+    overrides.extend(of_target(given, path, settings));
+    argv.extend(
+        settings
+            .iter()
+            .map(|s| OsString::from(format!("--{}={}", s.key, s.value))),
+    );
+    argv.extend(behind);
+    (argv, overrides)
+}
+
+fn values_of<'a>(settings: &'a [Setting], key: &str) -> Vec<&'a str> {
+    let same = settings.iter().filter(|s| s.key == key);
+    same.map(|s| s.value.as_str()).collect()
+}
+
+/// The parts of the URL argument that the file's address and port replace.
+fn of_target(given: &ArgMatches, path: &Path, settings: &[Setting]) -> Vec<String> {
+    let target = given.try_get_one::<Target>("target").ok().flatten();
+    let Some(target) = target else {
+        return Vec::new();
+    };
+    let host = target.url.host_str().unwrap_or_default().to_owned();
+    let port = target
+        .url
+        .port_or_known_default()
+        .filter(|_| target.has_port);
+    [
+        ("address", Some(host)),
+        ("port", port.map(|port| port.to_string())),
+    ]
+    .into_iter()
+    .filter_map(|(key, old)| {
+        let new = *values_of(settings, key).first()?;
+        Some(format!(
+            "{key}: {new} from {} overrides {} from the command line",
+            path.display(),
+            old?
+        ))
+    })
+    .collect()
+}

@@ -1,0 +1,374 @@
+//! The command line: every option is defined here, once. A configuration file's keys and the `HAUL_…` variables are
+//! the long options, read by the same definitions.
+
+mod convert;
+mod merge;
+mod message;
+
+use std::{
+    io::{self, Write},
+    net::IpAddr,
+    path::PathBuf,
+};
+
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
+use tracing::Level;
+use url::Host;
+
+use crate::{
+    config::{LogFormat, OnConflict, ThemeName, target::Target, values},
+    error::{Error, Exit},
+    units::Span,
+};
+pub use convert::{connect, serve};
+pub use merge::{Parsed, parse};
+pub use message::Stop;
+
+/// Serve a directory, browse it, download from it: verified, resumable, and visible at both ends.
+#[derive(Debug, Parser)]
+#[command(
+    name = "haul",
+    version,
+    after_help = "On one machine:  haul serve DIR      On the other:  haul connect HOST\nTo see it all at once:  haul demo",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What haul does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Host a directory over HTTP, and see who takes what
+    #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
+    Serve(ServeArgs),
+    /// Browse a server and download from it
+    #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
+    Connect(ConnectArgs),
+    /// See a server and a client of it at work on this machine
+    ///
+    /// Serves sample files on a free port of the loopback interface and opens the connect dashboard on them. Without a
+    /// terminal it downloads them all, verifies them and prints a summary.
+    Demo(DemoArgs),
+    /// Print a shell's completions: bash, elvish, fish, powershell, zsh
+    ///
+    /// For bash: haul completions bash > ~/.local/share/bash-completion/completions/haul
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page, of haul or of one of its commands
+    ///
+    /// To read one: haul man connect | man -l -
+    Man {
+        /// The command to describe; haul itself where none is named.
+        command: Option<String>,
+    },
+}
+
+/// The about line would cost two rows, and the usage line says the same.
+const TEMPLATE: &str = "{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+const AFTER: &str = "\
+Every long option is also an environment variable (--log-format is HAUL_LOG_FORMAT; a repeatable option takes one value \
+there) and a key of the configuration file (log-format = json). A configuration file wins over the command line, the \
+command line over the environment. A flag is true or false there; on the command line --hidden=false works as well.
+
+Durations: 250ms, 10s, 5m, 2h, or plain seconds.";
+
+/// Options of `haul serve`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Serving")]
+pub struct ServeArgs {
+    /// Directory to host [default: .]
+    #[arg(value_name = "DIR", hide_short_help = true, help_heading = "Arguments")]
+    pub directory: Option<PathBuf>,
+    /// Directory to host, as the argument DIR [default: .]
+    #[arg(short, long, env = "HAUL_DIR", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Address to listen on, repeatable [default: all]
+    ///
+    /// An IP address of this machine, such as `127.0.0.1` or `::1`. The default is all of them, IPv4 and IPv6.
+    #[arg(short, long, env = "HAUL_ADDRESS", value_name = "IP", value_parser = values::listen_address)]
+    pub address: Vec<IpAddr>,
+    /// Port to listen on; 0 picks one
+    #[arg(short, long, env = "HAUL_PORT", default_value = "8888", value_parser = values::listen_port)]
+    pub port: u16,
+    /// Serve names that begin with a dot too
+    #[arg(long, env = "HAUL_HIDDEN")]
+    pub hidden: bool,
+    /// Follow symbolic links, even out of DIR
+    ///
+    /// Without this, links are followed only where they are relative and stay inside DIR; all others are not found.
+    #[arg(long, env = "HAUL_FOLLOW_SYMLINKS")]
+    pub follow_symlinks: bool,
+    /// Connections at the same time
+    #[arg(long, env = "HAUL_MAX_CONNECTIONS", value_name = "N", default_value = "4096", value_parser = values::connections)]
+    pub max_connections: usize,
+    /// Silence that closes a connection
+    #[arg(
+        short,
+        long,
+        env = "HAUL_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "60s"
+    )]
+    pub timeout: Span,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The screen.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// Options of `haul connect`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
+#[command(next_help_heading = "Download")]
+pub struct ConnectArgs {
+    /// Server to browse, or file to download: http://HOST:PORT/PATH, HOST or HOST:PORT
+    ///
+    /// A URL that names a file downloads that file. The default is 127.0.0.1:8888.
+    #[arg(
+        value_name = "URL|HOST[:PORT]",
+        hide_short_help = true,
+        help_heading = "Arguments"
+    )]
+    pub target: Option<Target>,
+    /// What to download, repeatable: a path or a pattern
+    ///
+    /// Patterns match paths below the URL: `*` and `?` stay within a name, `**` crosses directories, a trailing `/`
+    /// takes the tree. What is fetched keeps its path below the URL.
+    #[arg(short, long, env = "HAUL_GET", value_name = "PATTERN", value_parser = values::pattern)]
+    pub get: Vec<String>,
+    /// Download everything below the URL
+    #[arg(long, env = "HAUL_ALL")]
+    pub all: bool,
+    /// What to leave out, repeatable
+    #[arg(long, env = "HAUL_EXCLUDE", value_name = "PATTERN", value_parser = values::pattern)]
+    pub exclude: Vec<String>,
+    /// Where downloads go
+    #[arg(short, long, env = "HAUL_DIR", value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// One file under another name, or - for stdout
+    #[arg(short, long, env = "HAUL_OUTPUT", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// One file at a time
+    #[arg(long, env = "HAUL_SERIAL")]
+    pub serial: bool,
+    /// Rule for a local file in the way
+    ///
+    /// verify: the same content counts as done, another content makes `name (1).ext`. rename: always makes
+    /// `name (1).ext`. skip: the local file stays. overwrite: it is replaced once the new one is complete.
+    #[arg(
+        long,
+        env = "HAUL_ON_CONFLICT",
+        value_name = "RULE",
+        default_value = "verify",
+        hide_possible_values = true
+    )]
+    pub on_conflict: OnConflict,
+    /// Start afresh; else what an earlier run left is gone on with
+    #[arg(long, env = "HAUL_NO_RESUME", hide_short_help = true)]
+    pub no_resume: bool,
+    /// The server's host, as in the URL [default: 127.0.0.1]
+    #[arg(short, long, env = "HAUL_ADDRESS", value_name = "HOST", value_parser = crate::config::target::host,
+          hide_short_help = true, help_heading = "Connection")]
+    pub address: Option<Host>,
+    /// The server's port [default: 8888]
+    #[arg(short, long, env = "HAUL_PORT", value_parser = values::port, hide_short_help = true, help_heading = "Connection")]
+    pub port: Option<u16>,
+    /// Connections in all, 1 to 64
+    #[arg(short, long, env = "HAUL_WORKERS", value_name = "N", default_value = "5", value_parser = values::workers, help_heading = "Connection")]
+    pub workers: usize,
+    /// Further tries for a file that fails
+    #[arg(short, long, env = "HAUL_RETRIES", value_name = "N", default_value = "3", value_parser = values::retries, help_heading = "Connection")]
+    pub retries: u32,
+    /// Retry when no byte came for this long
+    #[arg(
+        short,
+        long,
+        env = "HAUL_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "60s",
+        help_heading = "Connection"
+    )]
+    pub timeout: Span,
+    /// Your name on the server's screen [default: login]
+    #[arg(short, long, env = "HAUL_USER", value_name = "NAME", value_parser = values::user, help_heading = "Connection")]
+    pub user: Option<String>,
+    /// Headless: print one JSON object a line on stdout
+    ///
+    /// Its keys: event, path, bytes, total, rate, eta, verified, error, attempt. Its events: started, progress,
+    /// finished, failed, summary.
+    #[arg(long, env = "HAUL_JSON", help_heading = "Running")]
+    pub json: bool,
+    /// Run the `:` commands in FILE at the start
+    #[arg(
+        long = "run",
+        env = "HAUL_RUN",
+        value_name = "FILE",
+        hide_short_help = true,
+        help_heading = "Running"
+    )]
+    pub commands: Option<PathBuf>,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The screen.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// Options of `haul demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Download all samples without a dashboard, and print a summary
+    #[arg(long, env = "HAUL_HEADLESS")]
+    pub headless: bool,
+    /// The screen.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// How a command runs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Running")]
+pub struct RunArgs {
+    /// No dashboard: for scripts and services
+    ///
+    /// Chosen by itself when stdout is no terminal.
+    #[arg(long, env = "HAUL_HEADLESS")]
+    pub headless: bool,
+    /// INI file; what it sets wins over the command line
+    #[arg(short, long, env = "HAUL_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// This summary; --help explains every option
+    #[arg(short, long, action = ArgAction::Help)]
+    pub help: Option<bool>,
+}
+
+/// Where and how a command logs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Running")]
+pub struct LogArgs {
+    /// Write the log to FILE [default: in the state dir]
+    ///
+    /// The default is serve.log or connect.log in `$XDG_STATE_HOME/haul`, else `~/.local/state/haul`.
+    #[arg(short, long, env = "HAUL_LOG", value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// error, warn, info, debug or trace
+    ///
+    /// Or as a number: 40, 30, 20, 10, 5.
+    #[arg(short, long, env = "HAUL_VERBOSITY", value_name = "LEVEL", default_value = "info", value_parser = values::verbosity)]
+    pub verbosity: Level,
+    /// How the log file is written: text or json
+    #[arg(
+        long,
+        env = "HAUL_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
+    pub log_format: LogFormat,
+}
+
+/// The screen's looks.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Screen")]
+pub struct ScreenArgs {
+    /// Colours: dark, light, ansi (the terminal's own 16) or mono [default: asks the terminal]
+    #[arg(
+        long,
+        env = "HAUL_THEME",
+        value_name = "THEME",
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
+    pub theme: Option<ThemeName>,
+    /// Draw with ASCII characters only
+    #[arg(long, env = "HAUL_ASCII", hide_short_help = true)]
+    pub ascii: bool,
+    /// Leave the mouse to the terminal
+    #[arg(long, env = "HAUL_NO_MOUSE", hide_short_help = true)]
+    pub no_mouse: bool,
+}
+
+/// The definition of every command and option as help, completions and manual pages show it.
+pub fn shown() -> clap::Command {
+    // Naming each variable would double the help; one sentence at its end does.
+    Cli::command().mut_subcommands(|sub| sub.mut_args(|arg| arg.hide_env(true)))
+}
+
+/// The definition as it is parsed: every flag may be given a value, so that a file or a variable can say `false`.
+fn parsed() -> clap::Command {
+    shown().mut_subcommands(|sub| {
+        sub.mut_args(|arg| match arg.get_action() {
+            ArgAction::SetTrue => arg
+                .action(ArgAction::Set)
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_value("false")
+                .default_missing_value("true")
+                .value_parser(values::flag),
+            _ => arg,
+        })
+    })
+}
+
+/// Writes the completions for `shell`.
+pub fn print_completions(shell: clap_complete::Shell, out: &mut impl Write) -> Result<Exit, Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut shown(), "haul", &mut script);
+    print(&script, out)
+}
+
+/// Writes the manual page of `command`, or of haul.
+pub fn print_manual(command: Option<&str>, out: &mut impl Write) -> Result<Exit, Error> {
+    let mut definition = shown();
+    definition.build();
+    let page = match command {
+        None => definition,
+        Some(name) => match definition.find_subcommand(name) {
+            Some(found) => found.clone().version(env!("CARGO_PKG_VERSION")),
+            None => {
+                return Err(Error::Usage(format!(
+                    "`{name}` is no command: see `haul --help`"
+                )));
+            }
+        },
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page)
+        .render(&mut text)
+        .map_err(writing)?;
+    print(&text, out)
+}
+
+fn print(text: &[u8], out: &mut impl Write) -> Result<Exit, Error> {
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Exit::Done),
+        // A reader such as `head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        Err(source) => Err(writing(source)),
+    }
+}
+
+fn writing(source: io::Error) -> Error {
+    Error::Local {
+        what: "cannot write to stdout".into(),
+        source,
+        remedy: "point it at something writable",
+        exit: Exit::Disk,
+    }
+}

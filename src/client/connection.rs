@@ -1,0 +1,166 @@
+//! One connection to a server: requests out, answers in, with one reused buffer and a limit on silence.
+
+use std::{ops::Range, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
+};
+
+use super::{
+    Error,
+    origin::{Ask, Origin},
+};
+use crate::http1::{
+    body_reader::{BodyReader, Step},
+    response_head::ResponseHead,
+};
+
+/// Bytes of the read buffer. What is read is hashed and written while it is in the cache: 1 MiB was 4 times slower.
+const BUFFER: usize = 256 * 1024;
+
+/// A connection. Dropping it closes it, whatever is in flight.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    /// `start..end` is unread input.
+    input: Box<[u8]>,
+    start: usize,
+    end: usize,
+    output: Vec<u8>,
+    silence: Duration,
+    /// How long the connection took to make: about one round trip.
+    pub rtt: Duration,
+}
+
+impl Connection {
+    /// Connects to `origin`. Later calls fail once the server is silent for `silence`.
+    pub async fn open(origin: &Origin, silence: Duration) -> Result<Self, Error> {
+        let began = Instant::now();
+        let stream = origin.connect(silence).await?;
+        Ok(Self {
+            stream,
+            input: vec![0; BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            output: Vec::new(),
+            silence,
+            rtt: began.elapsed(),
+        })
+    }
+
+    /// Puts a request behind those that wait to be sent.
+    pub fn queue(&mut self, origin: &Origin, target: &str, ask: Ask<'_>) {
+        origin.write_request(&mut self.output, target, ask);
+    }
+
+    /// Bytes of requests that wait to be sent.
+    pub fn queued(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Sends what waits.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        if !self.output.is_empty() {
+            let sent =
+                tokio::time::timeout(self.silence, self.stream.write_all(&self.output)).await;
+            sent.map_err(|_| Error::Timeout(self.silence))??;
+            self.output.clear();
+        }
+        Ok(())
+    }
+
+    /// Reads the next answer's head; interim ones (1xx) are skipped.
+    pub async fn head(&mut self, to_head: bool) -> Result<ResponseHead, Error> {
+        loop {
+            let input = &self.input[self.start..self.end];
+            if let Some((head, length)) = ResponseHead::parse(input, to_head)? {
+                self.start += length;
+                if (100..200).contains(&head.status) {
+                    continue;
+                }
+                return Ok(head);
+            }
+            if self.fill().await? == 0 {
+                let text = if input_is_empty(self) {
+                    "the server closed it"
+                } else {
+                    "the server closed it in an answer"
+                };
+                return Err(Error::Broken(text.into()));
+            }
+        }
+    }
+
+    /// Reads on in a body: where the next bytes stand (see [`Self::bytes`]), or `None` at its end. They are used up.
+    pub async fn chunk(&mut self, body: &mut BodyReader) -> Result<Option<Range<usize>>, Error> {
+        loop {
+            match body.step(&self.input[self.start..self.end])? {
+                Step::Data { skip, len } => {
+                    let at = self.start + skip;
+                    self.start = at + len;
+                    return Ok(Some(at..at + len));
+                }
+                Step::End { skip } => {
+                    self.start += skip;
+                    return Ok(None);
+                }
+                Step::More { skip } => {
+                    self.start += skip;
+                    if self.fill().await? == 0 {
+                        body.eof()?;
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The bytes that [`Self::chunk`] found; valid until the next read.
+    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
+        &self.input[range]
+    }
+
+    /// Reads a whole body of at most `max` bytes into `into`.
+    pub async fn read_body(
+        &mut self,
+        body: &mut BodyReader,
+        into: &mut Vec<u8>,
+        max: usize,
+    ) -> Result<(), Error> {
+        while let Some(range) = self.chunk(body).await? {
+            if into.len() + range.len() > max {
+                return Err(Error::Protocol(format!(
+                    "an answer of more than {max} bytes"
+                )));
+            }
+            into.extend_from_slice(self.bytes(range));
+        }
+        Ok(())
+    }
+
+    /// Whether input is here that was not read yet: the next read will not wait.
+    pub fn has_input(&self) -> bool {
+        self.start < self.end
+    }
+
+    /// Reads more input; 0 when the server closed. Cancelling it loses nothing.
+    async fn fill(&mut self) -> Result<usize, Error> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.input.len() {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let read =
+            tokio::time::timeout(self.silence, self.stream.read(&mut self.input[self.end..])).await;
+        let n = read.map_err(|_| Error::Timeout(self.silence))??;
+        self.end += n;
+        Ok(n)
+    }
+}
+
+fn input_is_empty(connection: &Connection) -> bool {
+    connection.start == connection.end
+}

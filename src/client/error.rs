@@ -1,0 +1,268 @@
+//! What can go wrong for one file, directory or connection: whether to try again, and the exit status.
+
+use std::{io, time::Duration};
+
+use crate::{
+    error::{Exit, reason},
+    http1::{body_reader::BodyError, response_head::HeadError},
+    units,
+};
+
+/// A failure of the client. Remote text in it is escaped where the error is made.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No connection could be made.
+    #[error(
+        "cannot connect to {server}: {reason}: is `haul serve` running there, and is the port right?"
+    )]
+    Connect {
+        /// Host and port.
+        server: String,
+        /// The last address's failure.
+        reason: String,
+    },
+    /// The name has no address.
+    #[error("cannot find {host}: {reason}: check the name and the network")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// The resolver's reason.
+        reason: String,
+    },
+    /// No byte for the time that `--timeout` gives.
+    #[error("no answer for {}: the server or the network is stuck; --timeout sets the limit", units::took(*.0))]
+    Timeout(Duration),
+    /// The connection closed or broke in the middle of an answer.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// The peer does not speak the protocol.
+    #[error("{0}: is this an HTTP server?")]
+    Protocol(String),
+    /// The server answered with a status that is no success.
+    #[error("{}", status_text(*.status))]
+    Status {
+        /// The code.
+        status: u16,
+        /// The pause that the server asks for.
+        retry_after: Option<Duration>,
+    },
+    /// A redirect that is not followed.
+    #[error("the server redirects to {0}: connect to that address instead")]
+    Redirect(String),
+    /// Validators or sizes say that the file is not what it was a moment ago.
+    #[error("the file changed on the server while it was fetched")]
+    Changed,
+    /// Bytes do not match their digest.
+    #[error("{}: the source or the path to it damages data", bad_piece(*.piece))]
+    Integrity {
+        /// The piece, where there are several.
+        piece: Option<u32>,
+    },
+    /// The local disk.
+    #[error("cannot write {path}: {reason}{}", remedy(*.kind))]
+    Disk {
+        /// What was written, below the target directory or absolute.
+        path: String,
+        /// The system's reason.
+        reason: String,
+        /// Its kind.
+        kind: io::ErrorKind,
+    },
+    /// The target directory cannot be used at all.
+    #[error("cannot use {path} as the target: {reason}: choose another directory with --dir")]
+    Target {
+        /// The directory.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A remote name that could do harm, or that the disk cannot hold.
+    #[error("refused the name {name}: {reason}")]
+    Name {
+        /// The name, escaped.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The answer is no listing that is understood.
+    #[error("no listing that haul can read: {0}")]
+    Listing(String),
+    /// A pattern or URL that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Patterns that matched nothing.
+    #[error("nothing there matches: check the pattern against the listing")]
+    NoMatch,
+}
+
+impl Error {
+    /// The status that a run ends with when this is its only failure.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Connect { .. }
+            | Self::Resolve { .. }
+            | Self::Timeout(_)
+            | Self::Broken(_)
+            | Self::Protocol(_) => Exit::Network,
+            Self::Status { status: 401, .. } => Exit::Access,
+            Self::Status { status: 500.., .. } => Exit::Network,
+            Self::Status { .. }
+            | Self::Redirect(_)
+            | Self::Listing(_)
+            | Self::Name { .. }
+            | Self::NoMatch => Exit::Remote,
+            Self::Changed => Exit::Other,
+            Self::Integrity { .. } => Exit::Integrity,
+            Self::Disk { .. } | Self::Target { .. } => Exit::Disk,
+            Self::Usage(_) => Exit::Usage,
+        }
+    }
+
+    /// Whether another try may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Resolve { .. }
+            | Self::Timeout(_)
+            | Self::Broken(_)
+            | Self::Protocol(_)
+            | Self::Changed
+            | Self::Integrity { .. } => true,
+            Self::Status { status, .. } => {
+                matches!(status, 408 | 429 | 500..=599) && *status != 501
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the failure is the connection's rather than the file's.
+    pub fn is_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. }
+                | Self::Resolve { .. }
+                | Self::Timeout(_)
+                | Self::Broken(_)
+                | Self::Protocol(_)
+        )
+    }
+
+    /// A local failure about `path`.
+    pub fn disk(path: impl AsRef<std::path::Path>, error: &io::Error) -> Self {
+        Self::Disk {
+            path: crate::escape::display_path(path.as_ref()),
+            reason: reason(error),
+            kind: error.kind(),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Broken("the server closed it".into()),
+            _ => Self::Broken(reason(&error)),
+        }
+    }
+}
+
+impl From<HeadError> for Error {
+    fn from(error: HeadError) -> Self {
+        Self::Protocol(error.to_string())
+    }
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Truncated => {
+                Self::Broken("the server closed it before the end of the file".into())
+            }
+            _ => Self::Protocol(error.to_string()),
+        }
+    }
+}
+
+fn status_text(status: u16) -> String {
+    match status {
+        401 => "the server wants a login".into(),
+        403 => "the server forbids it (403)".into(),
+        404 => {
+            "not found on the server (404): check the path, or list the directory above it".into()
+        }
+        429 => "the server asks to slow down (429)".into(),
+        503 => "the server is busy (503)".into(),
+        _ => {
+            let reason = http::StatusCode::from_u16(status)
+                .ok()
+                .and_then(|code| code.canonical_reason());
+            format!(
+                "the server answered {status} {}",
+                reason.unwrap_or("(unknown)")
+            )
+        }
+    }
+}
+
+fn bad_piece(piece: Option<u32>) -> String {
+    match piece {
+        Some(piece) => format!("piece {piece} does not match its digest"),
+        None => "the file does not match its digest".into(),
+    }
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": make space and run the same command again, it goes on with what is here"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ": choose another directory with --dir"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_statuses_follow_the_table() {
+        let status = |status| Error::Status {
+            status,
+            retry_after: None,
+        };
+        assert_eq!(status(404).exit(), Exit::Remote);
+        assert_eq!(status(401).exit(), Exit::Access);
+        assert_eq!(status(503).exit(), Exit::Network);
+        assert_eq!(Error::Timeout(Duration::from_secs(1)).exit(), Exit::Network);
+        assert_eq!(Error::Integrity { piece: Some(3) }.exit(), Exit::Integrity);
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(Error::disk("x", &full).exit(), Exit::Disk);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for (status, transient) in [
+            (404, false),
+            (408, true),
+            (429, true),
+            (500, true),
+            (501, false),
+            (503, true),
+        ] {
+            assert_eq!(
+                Error::Status {
+                    status,
+                    retry_after: None
+                }
+                .is_transient(),
+                transient,
+                "{status}"
+            );
+        }
+        assert!(!Error::disk("x", &io::Error::from(io::ErrorKind::StorageFull)).is_transient());
+        assert!(Error::Integrity { piece: None }.is_transient());
+    }
+}

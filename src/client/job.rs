@@ -1,0 +1,544 @@
+//! One large file on its way: its plan, its part on disk, its pieces' values from both sides.
+//!
+//! A job is shared by the connections that work on it. What arrives is hashed piece by piece; a piece counts once it
+//! is whole, and, where the server offers values, once both values are known and equal. The order does not matter:
+//! values and bytes travel side by side, and pieces that an earlier run left on disk are judged the same way.
+
+use std::{
+    fs::File,
+    os::{fd::OwnedFd, unix::fs::FileExt},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, Verified,
+    plan::{Plan, Run, RunId},
+    queue::FileTask,
+    target::Target,
+};
+use crate::{
+    pieces::{self, PieceHasher, Value},
+    progress::Counter,
+    sys::disk,
+};
+
+/// What is known of a file from the first answer about it.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Bytes.
+    pub size: u64,
+    /// Strong entity tag, if any.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub modified: Option<std::time::SystemTime>,
+    /// Whether the server answers ranges, so that several connections can work on the file.
+    pub ranges: bool,
+    /// Whether the server offers the values of its pieces.
+    pub pieces: bool,
+}
+
+impl Facts {
+    /// Whether pieces are checked one by one: a single piece has no value of its own.
+    pub fn has_values(&self) -> bool {
+        self.pieces && pieces::value_count(self.size) > 0
+    }
+}
+
+/// The file on disk until it is complete.
+#[derive(Debug)]
+pub struct Part {
+    /// Its handle, for reading and writing.
+    pub file: File,
+    /// The directory that it lies in.
+    pub dir: OwnedFd,
+    /// Its name there.
+    pub name: Vec<u8>,
+    /// Bytes that an earlier run left in it; 0 for a new one.
+    pub left: u64,
+}
+
+/// A file that is fetched in runs of pieces.
+#[derive(Debug)]
+pub struct Job {
+    /// What is fetched.
+    pub task: FileTask,
+    /// Where it lands.
+    pub target: Arc<Target>,
+    /// What the first answer told.
+    pub facts: Facts,
+    /// When its first request was sent.
+    pub began: Instant,
+    /// Bytes received that count, shared with the item.
+    done: Arc<Counter>,
+    part: Part,
+    retries: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    plan: Plan,
+    /// Values of the pieces as they are here, computed from what arrived or what lay on disk.
+    local: Vec<Option<Value>>,
+    /// Values as the server tells them, in order, as far as they have come.
+    remote: Vec<Value>,
+    values: Values,
+    /// How often each piece was bad; few entries, if any.
+    bad: Vec<(u32, u32)>,
+    /// Cancelled when connections should let go of the job: paused, failed, changed or complete.
+    halt: CancellationToken,
+    /// Bytes added to `done`, to be taken back if the job starts over.
+    counted: u64,
+    failures: u32,
+    not_before: Option<Instant>,
+    over: bool,
+    connections: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Values {
+    /// There are none, or they were checked up to the root.
+    Settled,
+    Unasked,
+    Asked,
+}
+
+/// Something to do for a job.
+#[derive(Debug)]
+pub enum Step {
+    /// Fetch these pieces.
+    Run(Run),
+    /// Fetch the pieces' values.
+    Values,
+}
+
+/// How to choose a job's next step.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Most pieces in a run, by the connection's speed.
+    pub run_max: u32,
+    /// Connections in all.
+    pub workers: usize,
+    /// Now.
+    pub now: Instant,
+    /// Whether to take work over from connections that made no progress for this long.
+    pub steal_after: Option<std::time::Duration>,
+}
+
+impl Job {
+    /// A job on an open part. Nothing is free to be fetched before [`Self::start`].
+    pub fn new(
+        task: FileTask,
+        target: Arc<Target>,
+        facts: Facts,
+        part: Part,
+        done: Arc<Counter>,
+        retries: u32,
+    ) -> Self {
+        let count = pieces::count(facts.size);
+        let has_values = facts.has_values();
+        Self {
+            began: Instant::now(),
+            state: Mutex::new(State {
+                plan: Plan::new(count),
+                local: if has_values {
+                    vec![None; count as usize]
+                } else {
+                    Vec::new()
+                },
+                remote: Vec::new(),
+                values: if has_values {
+                    Values::Unasked
+                } else {
+                    Values::Settled
+                },
+                bad: Vec::new(),
+                halt: CancellationToken::new(),
+                counted: 0,
+                failures: 0,
+                not_before: None,
+                over: false,
+                connections: 0,
+            }),
+            task,
+            target,
+            facts,
+            done,
+            part,
+            retries,
+        }
+    }
+
+    /// Frees all pieces but the first `begun`, which the calling connection reads already; the run for those.
+    pub fn start(&self, begun: u32) -> Option<Run> {
+        let mut state = self.state();
+        let count = pieces::count(self.facts.size);
+        state.plan.add_free(begun..count);
+        (begun > 0).then(|| state.plan.begin_with(0..begun, Instant::now()))
+    }
+
+    /// Bytes that an earlier run left in the part, to be judged by [`Self::check_left`].
+    pub fn left(&self) -> u64 {
+        if self.facts.has_values() {
+            self.part.left.min(self.facts.size)
+        } else {
+            0
+        }
+    }
+
+    /// Hashes what an earlier run left, piece by piece; pieces beyond it are freed at once. Blocking.
+    pub fn check_left(&self) -> Result<(), Error> {
+        let count = pieces::count(self.facts.size);
+        let whole = (0..count)
+            .take_while(|index| self.end_of(*index) <= self.left())
+            .count() as u32;
+        self.state().plan.add_free(whole..count);
+        let mut buffer = vec![0; 256 * 1024];
+        for index in 0..whole {
+            if self.state().over {
+                return Ok(());
+            }
+            let (mut hasher, mut at) = (PieceHasher::new(index), u64::from(index) * pieces::PIECE);
+            while at < self.end_of(index) {
+                let step = (self.end_of(index) - at).min(buffer.len() as u64) as usize;
+                let read = self.part.file.read_exact_at(&mut buffer[..step], at);
+                read.map_err(|error| Error::disk(self.part_path(), &error))?;
+                hasher.update(&buffer[..step]);
+                at += step as u64;
+            }
+            let mut state = self.state();
+            state.local[index as usize] = Some(hasher.value());
+            self.judge_left(&mut state, index);
+        }
+        Ok(())
+    }
+
+    fn end_of(&self, index: u32) -> u64 {
+        u64::from(index) * pieces::PIECE + pieces::len(self.facts.size, index)
+    }
+
+    /// Whether its values come next: nothing is pipelined with them.
+    pub fn wants_values(&self, pace: Pace) -> bool {
+        let state = self.state();
+        state.values == Values::Unasked
+            && (pace.workers > 1 || self.part.left > 0 || state.plan.is_complete())
+    }
+
+    /// The next thing to do for this job, if there is any.
+    pub fn next(&self, pace: Pace) -> Option<Step> {
+        let mut state = self.state();
+        if state.over
+            || state.halt.is_cancelled()
+            || state.not_before.is_some_and(|at| at > pace.now)
+        {
+            return None;
+        }
+        // One connection alone fetches values last: its first byte must not wait for the server's hashing.
+        let values_first = pace.workers > 1 || self.part.left > 0 || state.plan.is_complete();
+        if state.values == Values::Unasked && values_first {
+            state.values = Values::Asked;
+            return Some(Step::Values);
+        }
+        if !self.facts.ranges && state.connections > 0 {
+            return None;
+        }
+        let run = match pace.steal_after {
+            Some(patience) if !state.plan.has_free() && self.facts.ranges => {
+                state.plan.steal(pace.now, patience)
+            }
+            _ => state.plan.take(
+                if self.facts.ranges {
+                    pace.run_max
+                } else {
+                    u32::MAX
+                },
+                pace.workers,
+                pace.now,
+            ),
+        };
+        run.map(Step::Run)
+    }
+
+    /// A connection begins to read a run's answer: what it should still read, and when to let go.
+    pub fn begin(&self, run: &mut Run) -> CancellationToken {
+        let mut state = self.state();
+        state.plan.begin(run, Instant::now());
+        state.connections += 1;
+        state.halt.clone()
+    }
+
+    /// A connection is done with a run, read whole or not.
+    pub fn end(&self, run: &Run, begun: bool) {
+        let mut state = self.state();
+        state.plan.release(run.id);
+        state.connections -= usize::from(begun);
+    }
+
+    /// When connections should let go of the job.
+    pub fn halt_token(&self) -> CancellationToken {
+        self.state().halt.clone()
+    }
+
+    /// Whether `run` should still fetch `piece`.
+    pub fn wants(&self, run: RunId, piece: u32) -> bool {
+        let state = self.state();
+        !state.over && state.plan.wants(run, piece)
+    }
+
+    /// Writes bytes of the file where they belong, and counts them.
+    pub fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.part
+            .file
+            .write_all_at(bytes, at)
+            .map_err(|error| Error::disk(self.part_path(), &error))?;
+        self.count(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn count(&self, bytes: u64) {
+        self.done.add(bytes);
+        self.state().counted += bytes;
+    }
+
+    /// Takes back bytes that were counted but do not stay: a piece that was cut off, bad, or fetched twice.
+    pub fn uncount(&self, bytes: u64) {
+        Self::uncount_in(&mut self.state(), &self.done, bytes);
+    }
+
+    fn uncount_in(state: &mut State, done: &Counter, bytes: u64) {
+        let bytes = bytes.min(state.counted);
+        state.counted -= bytes;
+        done.take_back(bytes);
+    }
+
+    /// A run has received `piece` whole; `hasher` has seen its bytes, if they are hashed at all.
+    pub fn piece_received(
+        &self,
+        run: RunId,
+        piece: u32,
+        hasher: Option<&PieceHasher>,
+    ) -> Result<(), Error> {
+        let value = hasher.map(PieceHasher::value);
+        let mut state = self.state();
+        if !state.plan.finish_piece(run, piece, Instant::now()) {
+            // Another connection was first; its bytes were the same, or will be judged the same way.
+            Self::uncount_in(&mut state, &self.done, pieces::len(self.facts.size, piece));
+            return Ok(());
+        }
+        state.failures = 0;
+        if let Some(value) = value {
+            state.local[piece as usize] = Some(value);
+            self.judge(&mut state, piece)?;
+        }
+        Ok(())
+    }
+
+    /// The server's value of the next piece has come.
+    pub fn value_received(&self, value: Value) -> Result<(), Error> {
+        let mut state = self.state();
+        let piece = state.remote.len() as u32;
+        state.remote.push(value);
+        if state.plan.is_done(piece) {
+            self.judge(&mut state, piece)
+        } else {
+            self.judge_left(&mut state, piece);
+            Ok(())
+        }
+    }
+
+    /// All values have come, and `root` after them: they must merge to it.
+    pub fn values_complete(&self, root: [u8; 32]) -> Result<(), Error> {
+        let mut state = self.state();
+        if pieces::root(&state.remote).as_bytes() != &root {
+            return Err(Error::Integrity { piece: None });
+        }
+        state.values = Values::Settled;
+        Ok(())
+    }
+
+    /// The values did not come whole: they are asked for again.
+    pub fn values_failed(&self) {
+        let mut state = self.state();
+        if state.values == Values::Asked {
+            state.values = Values::Unasked;
+            // The next answer begins with the first value again.
+            state.remote.clear();
+        }
+    }
+
+    /// Compares a received piece with the server's value, where both are known.
+    fn judge(&self, state: &mut State, piece: u32) -> Result<(), Error> {
+        let (Some(Some(local)), Some(remote)) = (
+            state.local.get(piece as usize),
+            state.remote.get(piece as usize),
+        ) else {
+            return Ok(());
+        };
+        if local == remote {
+            return Ok(());
+        }
+        state.plan.reject(piece);
+        state.local[piece as usize] = None;
+        Self::uncount_in(state, &self.done, pieces::len(self.facts.size, piece));
+        let times = match state.bad.iter_mut().find(|(bad, _)| *bad == piece) {
+            Some((_, times)) => {
+                *times += 1;
+                *times
+            }
+            None => {
+                state.bad.push((piece, 1));
+                1
+            }
+        };
+        tracing::warn!(path = %self.task.shown(), "piece {piece} bad, try {times} of {}", self.retries + 1);
+        if times > self.retries {
+            Err(Error::Integrity { piece: Some(piece) })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Compares a piece that lay on disk with the server's value: equal ones are done, others are fetched.
+    fn judge_left(&self, state: &mut State, piece: u32) {
+        let (Some(Some(local)), Some(remote)) = (
+            state.local.get(piece as usize),
+            state.remote.get(piece as usize),
+        ) else {
+            return;
+        };
+        if local == remote {
+            state.plan.add_done(piece);
+            let bytes = pieces::len(self.facts.size, piece);
+            state.counted += bytes;
+            self.done.add(bytes);
+        } else {
+            state.local[piece as usize] = None;
+            state.plan.add_free(piece..piece + 1);
+        }
+    }
+
+    /// True once, for the caller that finds the file complete and checked: it lands it.
+    pub fn claim_landing(&self) -> bool {
+        let mut state = self.state();
+        let all_judged = !self.facts.has_values() || state.remote.len() == state.local.len();
+        let ready = !state.over
+            && state.plan.is_complete()
+            && state.values == Values::Settled
+            && all_judged;
+        if ready {
+            state.over = true;
+            state.halt.cancel();
+        }
+        ready
+    }
+
+    /// Makes connections let go; [`Self::go_on`] lets them take it up again.
+    pub fn halt(&self) {
+        self.state().halt.cancel();
+    }
+
+    /// After [`Self::halt`].
+    pub fn go_on(&self) {
+        let mut state = self.state();
+        if !state.over {
+            state.halt = CancellationToken::new();
+        }
+    }
+
+    /// Ends the job without landing it: the part stays. True for the first to end it.
+    pub fn give_up(&self) -> bool {
+        let mut state = self.state();
+        let first = !state.over;
+        state.over = true;
+        state.halt.cancel();
+        if first {
+            let counted = state.counted;
+            Self::uncount_in(&mut state, &self.done, counted);
+        }
+        first
+    }
+
+    /// Notes a failure and the time before which it is not tried again; how many came in a row without progress.
+    pub fn failed(&self, not_before: impl FnOnce(u32) -> Instant) -> u32 {
+        let mut state = self.state();
+        state.failures += 1;
+        state.not_before = Some(not_before(state.failures));
+        state.failures
+    }
+
+    /// Whether it has ended, one way or another.
+    pub fn is_over(&self) -> bool {
+        self.state().over
+    }
+
+    /// Connections that read it now.
+    pub fn connections(&self) -> usize {
+        self.state().connections
+    }
+
+    /// Syncs the complete part, names it by the conflict rule, and syncs its directory. Blocking.
+    pub fn land(&self) -> Result<(Vec<u8>, Verified), Error> {
+        use std::os::fd::AsFd;
+        let failed = |error: &std::io::Error| Error::disk(self.part_path(), error);
+        if let Some(time) = self.facts.modified {
+            disk::set_modified(&self.part.file, time).map_err(|error| failed(&error))?;
+        }
+        self.part.file.sync_data().map_err(|error| failed(&error))?;
+        let dir = self.part.dir.as_fd();
+        let landed = self.target.land_part(
+            dir,
+            &self.part.file,
+            &self.part.name,
+            self.task.local_name(),
+        );
+        let landed = landed.map_err(|error| failed(&error))?;
+        disk::sync_dir(dir).map_err(|error| failed(&error))?;
+        let verified = match (landed.present, self.facts.has_values()) {
+            (_, true) => Verified::Blake3,
+            (_, false) => Verified::Unverified,
+        };
+        Ok((landed.name, verified))
+    }
+
+    /// The first byte of `run`, and the one behind its last.
+    pub fn bytes_of(&self, run: &std::ops::Range<u32>) -> (u64, u64) {
+        let end = u64::from(run.end) * pieces::PIECE;
+        (
+            u64::from(run.start) * pieces::PIECE,
+            end.min(self.facts.size),
+        )
+    }
+
+    /// What a range request carries so that it fails when the file has changed: `If-Match` for a server of our kind,
+    /// which then answers 412, `If-Range` for others, which then answer 200.
+    pub fn validators(&self) -> (Option<&str>, Option<&str>) {
+        let tag = self.facts.etag.as_deref();
+        if self.facts.pieces {
+            (tag, None)
+        } else {
+            (None, tag)
+        }
+    }
+
+    /// Everything is on disk already: it came in one answer of unknown size.
+    pub fn all_received(&self) {
+        let mut state = self.state();
+        (0..pieces::count(self.facts.size)).for_each(|piece| state.plan.add_done(piece));
+    }
+
+    /// The part's file.
+    pub fn part_file(&self) -> &File {
+        &self.part.file
+    }
+
+    fn part_path(&self) -> std::path::PathBuf {
+        self.target.local(&self.task.path.parent(), &self.part.name)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,252 @@
+//! Which parts in a target directory are this client's own: a log in the state directory, never in the target.
+//!
+//! A file named `NAME.part` may be anybody's. Only one that the journal names, by device and inode, is gone on with;
+//! beside any other a new name is used. One journal belongs to one target directory and one origin, and to one process
+//! at a time (`flock`): a second client of the same pair works without it, on parts of its own.
+//!
+//! Format, version 1: JSON objects, a line each. The first names format and version; `began` and `ended` follow in the
+//! order in which they happened. A journal that cannot be read is set aside as `NAME.bad`, never trusted.
+
+use std::{
+    collections::HashSet,
+    fs::{File, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+use crate::error::reason;
+
+const VERSION: u32 = 1;
+
+/// A file by device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileId {
+    dev: u64,
+    ino: u64,
+}
+
+impl FileId {
+    /// Of an open file.
+    pub fn of(file: &File) -> std::io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = file.metadata()?;
+        Ok(Self {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+        })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    Journal { version: u32 },
+    Began(FileId),
+    Ended(FileId),
+}
+
+/// The parts that are this client's own.
+#[derive(Debug, Default)]
+pub struct Journal(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    parts: HashSet<FileId>,
+    /// `None`: parts are remembered for this run only.
+    log: Option<File>,
+}
+
+impl Journal {
+    /// Opens the journal of a target (by its directory id) and origin in `state_dir`. Where that fails, the reason is
+    /// logged and parts are remembered for this run only: downloads go on, a later run starts them afresh.
+    pub fn open(state_dir: Option<&Path>, target_id: &str, origin: &str) -> Self {
+        let Some(state_dir) = state_dir else {
+            return Self::default();
+        };
+        let key = blake3::hash(format!("{target_id} {origin}").as_bytes()).to_hex();
+        let path = state_dir
+            .join("journals")
+            .join(format!("{}.jsonl", &key[..32]));
+        match open(&path) {
+            Ok(inner) => Self(Mutex::new(inner)),
+            Err(error) => {
+                tracing::warn!(
+                    "what is fetched now cannot be gone on with later: {}: {}",
+                    path.display(),
+                    reason(&error)
+                );
+                Self::default()
+            }
+        }
+    }
+
+    /// Whether `file` is a part of ours.
+    pub fn owns(&self, file: FileId) -> bool {
+        self.inner().parts.contains(&file)
+    }
+
+    /// A part was made.
+    pub fn began(&self, file: FileId) {
+        let mut inner = self.inner();
+        inner.parts.insert(file);
+        inner.append(&Line::Began(file));
+    }
+
+    /// A part was completed or removed.
+    pub fn ended(&self, file: FileId) {
+        let mut inner = self.inner();
+        if inner.parts.remove(&file) {
+            inner.append(&Line::Ended(file));
+        }
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn append(&mut self, line: &Line) {
+        let Some(log) = &mut self.log else { return };
+        let written = serde_json::to_vec(line)
+            .map_err(std::io::Error::other)
+            .and_then(|mut text| {
+                text.push(b'\n');
+                log.write_all(&text)?;
+                log.sync_data()
+            });
+        if let Err(error) = written {
+            tracing::warn!("the journal cannot be written: {}", reason(&error));
+            self.log = None;
+        }
+    }
+}
+
+/// Locks, reads and compacts the journal at `path`.
+fn open(path: &Path) -> std::io::Result<Inner> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut log = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)?;
+    rustix::fs::flock(&log, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| std::io::Error::other("another haul works on the same target"))?;
+    let parts = if let Ok(parts) = read(&log) {
+        parts
+    } else {
+        let aside = path.with_extension("jsonl.bad");
+        std::fs::copy(path, &aside)?;
+        tracing::warn!(
+            "the journal was damaged and is set aside as {}",
+            aside.display()
+        );
+        HashSet::new()
+    };
+    // Compacted at each start; in place, because the lock is on this very file.
+    log.set_len(0)?;
+    let lines = std::iter::once(Line::Journal { version: VERSION })
+        .chain(parts.iter().map(|part| Line::Began(*part)));
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, &line)?;
+        text.push(b'\n');
+    }
+    log.write_all(&text)?;
+    log.sync_data()?;
+    Ok(Inner {
+        parts,
+        log: Some(log),
+    })
+}
+
+/// The parts that a journal names. A last line that is cut is what a crash leaves: it counts as not written.
+fn read(log: &File) -> std::io::Result<HashSet<FileId>> {
+    let damaged = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    let mut parts = HashSet::new();
+    for (number, line) in BufReader::new(log).split(b'\n').enumerate() {
+        let line = line?;
+        match serde_json::from_slice(&line) {
+            Ok(Line::Journal { version: VERSION }) if number == 0 => {}
+            Ok(Line::Began(part)) if number > 0 => {
+                parts.insert(part);
+            }
+            Ok(Line::Ended(part)) if number > 0 => {
+                parts.remove(&part);
+            }
+            Err(error) if error.is_eof() && number > 0 => {}
+            _ => return Err(damaged()),
+        }
+    }
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: FileId = FileId { dev: 1, ino: 2 };
+    const B: FileId = FileId { dev: 1, ino: 3 };
+
+    fn file(dir: &Path) -> std::path::PathBuf {
+        std::fs::read_dir(dir.join("journals"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path()
+    }
+
+    #[test]
+    fn parts_are_remembered_across_runs() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let journal = open();
+        journal.began(A);
+        journal.began(B);
+        journal.ended(B);
+        drop(journal);
+        let journal = open();
+        assert!(journal.owns(A) && !journal.owns(B));
+        assert!(!Journal::open(Some(temp.path()), "target", "elsewhere").owns(A));
+    }
+
+    #[test]
+    fn two_clients_never_share_a_journal() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let first = open();
+        first.began(A);
+        let second = open();
+        assert!(!second.owns(A));
+        second.began(B);
+        drop((first, second));
+        assert!(open().owns(A) && !open().owns(B));
+    }
+
+    #[test]
+    fn a_cut_line_is_dropped_and_damage_is_set_aside() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        open().began(A);
+        let path = file(temp.path());
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
+        assert!(!open().owns(A));
+        for damage in [
+            "nonsense\n",
+            "{\"journal\":{\"version\":9}}\n",
+            "{\"began\":{\"dev\":1,\"ino\":2}}\n",
+        ] {
+            std::fs::write(&path, damage).unwrap();
+            assert!(!open().owns(A));
+            assert!(path.with_extension("jsonl.bad").exists());
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Landing small files: many at once, off the runtime's threads.
+//!
+//! A small file is written to a nameless file, synced together with all others that wait (one sync of the file
+//! system for the lot, as databases commit in groups), and only then given its name: a crash or power loss leaves
+//! either nothing or the whole file. Where nameless files do not exist, `NAME.part` and a rename do the same.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::Write,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Instant, SystemTime},
+};
+
+use tokio::sync::Semaphore;
+
+use super::{
+    Error, Verified,
+    queue::FileTask,
+    target::{Landed, Target, part_name},
+};
+use crate::{http1::path::RemotePath, sys::disk};
+
+/// Bytes of small files that may wait to be landed: connections wait beyond that.
+const WAITING_MAX: u32 = 16 << 20;
+/// Files in one group: each holds a file handle until the group is synced.
+const GROUP_MAX: usize = 256;
+/// Threads that land at the same time.
+const THREADS: usize = 2;
+
+/// A complete small file that is not on disk yet.
+#[derive(Debug)]
+pub struct SmallFile {
+    /// What it is.
+    pub task: FileTask,
+    /// Where it lands.
+    pub target: Arc<Target>,
+    /// Its content.
+    pub content: Vec<u8>,
+    /// Date of the content.
+    pub modified: Option<SystemTime>,
+    /// How it was checked.
+    pub verified: Verified,
+    /// When its request was sent.
+    pub began: Instant,
+}
+
+/// What became of a small file.
+pub type Outcome = Result<Landed, Error>;
+
+/// The queue in front of the disk.
+#[derive(Debug)]
+pub struct Lander {
+    waiting: Mutex<Waiting>,
+    room: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    files: Vec<SmallFile>,
+    threads: usize,
+}
+
+impl Default for Lander {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            room: Arc::new(Semaphore::new(WAITING_MAX as usize)),
+        }
+    }
+}
+
+impl Lander {
+    /// Waits until there is room for `bytes` more.
+    pub async fn room_for(&self, bytes: usize) {
+        // Never closed, so that acquiring cannot fail.
+        if let Ok(permit) = self.room.acquire_many(charge(bytes)).await {
+            permit.forget();
+        }
+    }
+
+    /// Adds files, for which [`Self::room_for`] made room. True when the caller is to call [`Self::work`] on a thread
+    /// that may block.
+    pub fn push(&self, files: impl IntoIterator<Item = SmallFile>) -> bool {
+        let mut waiting = self.waiting();
+        waiting.files.extend(files);
+        let more = waiting.threads < THREADS && !waiting.files.is_empty();
+        waiting.threads += usize::from(more);
+        more
+    }
+
+    /// Lands groups until nothing waits. Blocking.
+    pub fn work(&self, report: &dyn Fn(SmallFile, Outcome)) {
+        let mut dirs = Dirs::default();
+        loop {
+            let group = {
+                let mut waiting = self.waiting();
+                let n = waiting.files.len().min(GROUP_MAX);
+                if n == 0 {
+                    waiting.threads -= 1;
+                    return;
+                }
+                waiting.files.drain(..n).collect::<Vec<_>>()
+            };
+            let bytes: u32 = group.iter().map(|file| charge(file.content.len())).sum();
+            land_group(group, &mut dirs, report);
+            self.room.add_permits(bytes as usize);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An empty file still costs something.
+fn charge(bytes: usize) -> u32 {
+    (bytes as u32).clamp(256, WAITING_MAX)
+}
+
+/// Handles of the directories that were used last.
+#[derive(Default)]
+struct Dirs(HashMap<(usize, RemotePath), Arc<OwnedFd>>);
+
+impl Dirs {
+    fn get(&mut self, target: &Arc<Target>, path: &RemotePath) -> Result<Arc<OwnedFd>, Error> {
+        // Few at a time: a tree is fetched directory by directory.
+        const MAX: usize = 64;
+        let key = (Arc::as_ptr(target) as usize, path.clone());
+        if let Some(dir) = self.0.get(&key) {
+            return Ok(Arc::clone(dir));
+        }
+        if self.0.len() >= MAX {
+            self.0.clear();
+        }
+        let dir = Arc::new(target.dir(path)?);
+        self.0.insert(key, Arc::clone(&dir));
+        Ok(dir)
+    }
+}
+
+/// A file that is written but has no final name yet.
+struct Written {
+    file: File,
+    dir: Arc<OwnedFd>,
+    /// The name of its part, where nameless files do not exist.
+    part: Option<Vec<u8>>,
+}
+
+fn land_group(group: Vec<SmallFile>, dirs: &mut Dirs, report: &dyn Fn(SmallFile, Outcome)) {
+    let mut written = Vec::with_capacity(group.len());
+    for small in group {
+        match write(&small, dirs) {
+            Ok(done) => written.push((small, done)),
+            Err(error) => report(small, Err(error)),
+        }
+    }
+    // Files of one group nearly always share a target; a sync covers its whole file system.
+    let mut synced: Option<Result<(), Error>> = None;
+    let mut synced_target = std::ptr::null();
+    for (small, done) in written {
+        if !std::ptr::eq(synced_target, Arc::as_ptr(&small.target)) {
+            let sync = disk::sync_all_of(small.target.handle());
+            synced = Some(sync.map_err(|error| Error::disk(small.target.path(), &error)));
+            synced_target = Arc::as_ptr(&small.target);
+        }
+        let outcome = match synced.clone() {
+            Some(Err(error)) => Err(error),
+            _ => name(&small, &done),
+        };
+        report(small, outcome);
+    }
+}
+
+fn write(small: &SmallFile, dirs: &mut Dirs) -> Result<Written, Error> {
+    let parent = small.task.path.parent();
+    let failed = |error: &std::io::Error| {
+        Error::disk(small.target.local(&parent, small.task.local_name()), error)
+    };
+    let dir = dirs.get(&small.target, &parent)?;
+    let nameless = disk::nameless_file(dir.as_fd()).map_err(|error| failed(&error))?;
+    let (mut file, part) = match nameless {
+        Some(file) => (file, None),
+        None => new_part(&dir, small.task.local_name()).map_err(|error| failed(&error))?,
+    };
+    let filled = file
+        .write_all(&small.content)
+        .and_then(|()| match small.modified {
+            Some(time) => disk::set_modified(&file, time),
+            None => Ok(()),
+        });
+    if let Err(error) = filled {
+        if let Some(part) = part {
+            // The failure that is reported is the first one.
+            let _ = disk::remove(dir.as_fd(), &part);
+        }
+        return Err(failed(&error));
+    }
+    Ok(Written { file, dir, part })
+}
+
+/// A part under the first name that is free.
+fn new_part(dir: &OwnedFd, name: &[u8]) -> std::io::Result<(File, Option<Vec<u8>>)> {
+    let mut turn = 0;
+    loop {
+        let part = part_name(name, turn);
+        match disk::new_file(dir.as_fd(), &part) {
+            Ok(file) => return Ok((file, Some(part))),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && turn < 1000 => {
+                turn += 1
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn name(small: &SmallFile, written: &Written) -> Outcome {
+    let (dir, name) = (written.dir.as_fd(), small.task.local_name());
+    let landed = match &written.part {
+        None => small
+            .target
+            .land_nameless(dir, &written.file, name, &small.content),
+        Some(part) => small.target.land_part(dir, &written.file, part, name),
+    };
+    landed.map_err(|error| Error::disk(small.target.local(&small.task.path.parent(), name), &error))
+}

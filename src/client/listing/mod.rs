@@ -1,0 +1,82 @@
+//! Reading other people's listings: caddy's and haul's JSON, nginx's JSON, dufs' JSON, and the links of any HTML page.
+
+mod html;
+mod json;
+
+use super::{Error, origin::Origin};
+use crate::{
+    entry::Entry,
+    escape::display_name,
+    http1::path::{RemotePath, check_name},
+};
+
+/// Longest HTML page that is read, in bytes: about half a million entries of nginx's.
+const HTML_MAX: usize = 64 << 20;
+
+/// Turns the body of a listing into entries, piece by piece as it arrives.
+#[derive(Debug)]
+pub struct Reader(Format);
+
+#[derive(Debug)]
+enum Format {
+    Json(json::Splitter),
+    Html(Vec<u8>),
+}
+
+impl Reader {
+    /// A reader for a body of this type (`Content-Type` without parameters).
+    pub fn new(content_type: &str) -> Result<Self, Error> {
+        match content_type {
+            "application/json" | "text/json" => Ok(Self(Format::Json(json::Splitter::default()))),
+            "text/html" | "application/xhtml+xml" | "" => Ok(Self(Format::Html(Vec::new()))),
+            other => Err(Error::Listing(format!("it is {}", display_name(other)))),
+        }
+    }
+
+    /// Takes the next bytes and adds the entries that they complete.
+    pub fn feed(&mut self, bytes: &[u8], entries: &mut Vec<Entry>) -> Result<(), Error> {
+        match &mut self.0 {
+            Format::Json(splitter) => splitter.feed(bytes, &mut |element| {
+                if let Some(entry) = json::entry(element)? {
+                    accept(entry, entries);
+                }
+                Ok(())
+            }),
+            Format::Html(page) if page.len() + bytes.len() > HTML_MAX => {
+                Err(Error::Listing("the page has more than 64 MiB".into()))
+            }
+            Format::Html(page) => {
+                page.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// The body has ended: adds what was held back. `dir` is the directory that was listed.
+    pub fn finish(
+        self,
+        origin: &Origin,
+        dir: &RemotePath,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), Error> {
+        match self.0 {
+            Format::Json(splitter) => splitter.finish(),
+            Format::Html(page) => {
+                for entry in html::entries(&page, &origin.target(dir)) {
+                    accept(entry, entries);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Adds an entry whose name can be one; others are refused one by one, and the rest goes on.
+fn accept(entry: Entry, entries: &mut Vec<Entry>) {
+    match check_name(&entry.name) {
+        Ok(()) => entries.push(entry),
+        Err(error) => {
+            tracing::warn!(path = %display_name(&entry.name), "refused the name: it is {error}")
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Which remote paths are wanted: patterns over segments, with a look ahead that spares listing what cannot match.
+
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::Error;
+use crate::http1::path::RemotePath;
+
+/// What is wanted below a directory.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    get: Vec<Pattern>,
+    exclude: Vec<Pattern>,
+}
+
+/// One pattern: `*` and `?` stay within a segment, `**` crosses segments, a trailing `/` takes the whole tree. A
+/// pattern without wildcards takes the tree of the directory that it names as well.
+#[derive(Debug, Clone)]
+struct Pattern {
+    segments: Vec<Segment>,
+    tree: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Segment {
+    /// `**`
+    Any,
+    One {
+        text: Vec<u8>,
+        glob: GlobMatcher,
+    },
+}
+
+impl Filter {
+    /// Takes everything that a pattern of `get` matches (everything, where there is none) and none of `exclude` does.
+    pub fn new(get: &[String], exclude: &[String]) -> Result<Self, Error> {
+        let parse = |patterns: &[String]| {
+            patterns
+                .iter()
+                .map(|text| Pattern::parse(text))
+                .collect::<Result<_, Error>>()
+        };
+        Ok(Self {
+            get: parse(get)?,
+            exclude: parse(exclude)?,
+        })
+    }
+
+    /// Whether the file at `path` is wanted.
+    pub fn wants(&self, path: &RemotePath) -> bool {
+        let names: Vec<_> = path.names().collect();
+        let matches =
+            |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches_file(&names));
+        (self.get.is_empty() || matches(&self.get)) && !matches(&self.exclude)
+    }
+
+    /// Whether the directory at `path` may hold something that is wanted.
+    pub fn may_hold(&self, path: &RemotePath) -> bool {
+        let names: Vec<_> = path.names().collect();
+        let excluded = self
+            .exclude
+            .iter()
+            .any(|pattern| pattern.takes_tree(&names));
+        !excluded
+            && (self.get.is_empty() || self.get.iter().any(|pattern| pattern.leads_to(&names)))
+    }
+
+    /// Whether the directory at `path` is wanted itself, so that it is made even when it is empty.
+    pub fn wants_dir(&self, path: &RemotePath) -> bool {
+        let names: Vec<_> = path.names().collect();
+        self.get.is_empty() || self.get.iter().any(|pattern| pattern.takes_tree(&names))
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let segments: Vec<&str> = text
+            .split('/')
+            .filter(|segment| !segment.is_empty() && *segment != ".")
+            .collect();
+        if segments.is_empty() && !text.contains('/') {
+            return Err(Error::Usage(
+                "an empty pattern matches nothing: use `**` or --all for everything".into(),
+            ));
+        }
+        let tree = text.ends_with('/') || !text.contains(['*', '?', '[', '{']);
+        let compile = |segment: &&str| -> Result<Segment, Error> {
+            match *segment {
+                "**" => Ok(Segment::Any),
+                text => {
+                    let glob = GlobBuilder::new(text).backslash_escape(true).build();
+                    let glob = glob.map_err(|error| {
+                        Error::Usage(format!(
+                            "the pattern `{}` is malformed: {}",
+                            text.escape_debug(),
+                            error.kind()
+                        ))
+                    })?;
+                    Ok(Segment::One {
+                        text: text.as_bytes().to_vec(),
+                        glob: glob.compile_matcher(),
+                    })
+                }
+            }
+        };
+        Ok(Self {
+            segments: segments.iter().map(compile).collect::<Result<_, _>>()?,
+            tree,
+        })
+    }
+
+    fn matches_file(&self, names: &[&[u8]]) -> bool {
+        matches(&self.segments, names)
+            || (1..names.len()).any(|depth| self.takes_tree(&names[..depth]))
+    }
+
+    /// Whether the pattern takes all of the directory `names`, or of one above it.
+    fn takes_tree(&self, names: &[&[u8]]) -> bool {
+        self.tree && (0..=names.len()).any(|depth| matches(&self.segments, &names[..depth]))
+    }
+
+    /// Whether something below the directory `names` may match.
+    fn leads_to(&self, names: &[&[u8]]) -> bool {
+        if self.takes_tree(names) {
+            return true;
+        }
+        for (segment, name) in self.segments.iter().zip(names) {
+            match segment {
+                Segment::Any => return true,
+                one if !one.matches(name) => return false,
+                Segment::One { .. } => {}
+            }
+        }
+        names.len() < self.segments.len()
+    }
+}
+
+impl Segment {
+    fn matches(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::One { text, glob } => {
+                text == name || glob.is_match(Path::new(OsStr::from_bytes(name)))
+            }
+        }
+    }
+}
+
+fn matches(segments: &[Segment], names: &[&[u8]]) -> bool {
+    match (segments, names) {
+        ([], names) => names.is_empty(),
+        ([Segment::Any, rest @ ..], names) => {
+            (0..=names.len()).any(|skip| matches(rest, &names[skip..]))
+        }
+        ([_, ..], []) => false,
+        ([one, rest @ ..], [name, names @ ..]) => one.matches(name) && matches(rest, names),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(get: &[&str], exclude: &[&str]) -> Filter {
+        let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        Filter::new(&owned(get), &owned(exclude)).unwrap()
+    }
+
+    fn path(text: &str) -> RemotePath {
+        RemotePath::from_target(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn files() {
+        for (pattern, file, wanted) in [
+            ("*.iso", "a.iso", true),
+            ("*.iso", "d/a.iso", false),
+            ("**/*.iso", "d/e/a.iso", true),
+            ("**/*.iso", "a.iso", true),
+            ("d/*", "d/a", true),
+            ("d/*", "d/e/a", false),
+            ("d/", "d/e/a", true),
+            ("d", "d/e/a", true),
+            ("d", "d", true),
+            ("?.txt", "a.txt", true),
+            ("?.txt", "ab.txt", false),
+            ("d/**", "d/e/a", true),
+            ("*/", "d/e/a", true),
+            ("*/", "a", false),
+            ("[1].txt", "[1].txt", true),
+            ("a b&c.txt", "a b&c.txt", true),
+            ("/a", "a", true),
+        ] {
+            let wants = filter(&[pattern], &[])
+                .wants(&RemotePath::from_target(file.replace(' ', "%20").as_bytes()).unwrap());
+            assert_eq!(wants, wanted, "{pattern} {file}");
+        }
+        let without = filter(&[], &["*.tmp", "cache/"]);
+        assert!(
+            without.wants(&path("/a"))
+                && !without.wants(&path("/a.tmp"))
+                && !without.wants(&path("/cache/x/y"))
+        );
+    }
+
+    #[test]
+    fn directories_that_cannot_match_are_not_listed() {
+        let some = filter(&["a/b*/*.txt", "x/"], &["x/skip/"]);
+        for (dir, may) in [
+            ("/", true),
+            ("/a/", true),
+            ("/a/bc/", true),
+            ("/a/c/", false),
+            ("/a/bc/d/", false),
+            ("/x/y/z/", true),
+            ("/x/skip/", false),
+            ("/x/skip/deep/", false),
+            ("/q/", false),
+        ] {
+            assert_eq!(some.may_hold(&path(dir)), may, "{dir}");
+        }
+        assert!(some.wants_dir(&path("/x/empty/")) && !some.wants_dir(&path("/a/bc/")));
+        assert!(filter(&["**/*.iso"], &[]).may_hold(&path("/any/depth/")));
+    }
+
+    #[test]
+    fn a_malformed_pattern_is_told() {
+        assert!(Filter::new(&["[".into()], &[]).is_err());
+        assert!(Filter::new(&[String::new()], &[]).is_err());
+    }
+}

@@ -1,0 +1,358 @@
+//! Who fetches which pieces of one file: runs in file order, cut and handed on as connections turn out slow.
+//!
+//! Pure bookkeeping under the job's lock. A *run* is a range of pieces that one connection fetches with one request.
+//! Runs are short at first and grow with the connection's speed, and shrink again near the end, so that no
+//! connection holds the others back; what a slow one has not begun goes to idle ones, and its last piece is raced.
+
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use crate::pieces::{PieceSet, Ranges};
+
+/// Most pieces in a run: 16 MiB keep requests rare on any link.
+pub const RUN_MAX: u32 = 16;
+
+/// Names a run within its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunId(u32);
+
+/// A run that was handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Names it in later calls.
+    pub id: RunId,
+    /// The pieces to fetch.
+    pub pieces: Range<u32>,
+}
+
+#[derive(Debug)]
+struct Held {
+    id: RunId,
+    /// The piece that comes next; those before it are done.
+    next: u32,
+    end: u32,
+    /// Whether its connection reads it already, rather than another answer before it.
+    begun: bool,
+    /// Whether this is the second connection that fetches a piece.
+    racing: bool,
+    /// Its last sign of life: handed out, begun, or a piece done.
+    since: Instant,
+}
+
+/// The pieces of one file: done, free, or held by runs.
+#[derive(Debug)]
+pub struct Plan {
+    pieces: u32,
+    done: PieceSet,
+    free: Ranges,
+    runs: Vec<Held>,
+    next_id: u32,
+}
+
+impl Plan {
+    /// A plan in which no piece is done, free or held: see [`Self::add_free`].
+    pub fn new(pieces: u32) -> Self {
+        Self {
+            pieces,
+            done: PieceSet::new(pieces),
+            free: Ranges::default(),
+            runs: Vec::new(),
+            next_id: 0,
+        }
+    }
+
+    /// Makes pieces free to be fetched.
+    pub fn add_free(&mut self, pieces: Range<u32>) {
+        for piece in pieces {
+            if !self.done.contains(piece) {
+                self.free.insert(piece..piece + 1);
+            }
+        }
+    }
+
+    /// Marks a piece that was here already as done.
+    pub fn add_done(&mut self, piece: u32) {
+        self.done.insert(piece);
+    }
+
+    /// Whether every piece is done.
+    pub fn is_complete(&self) -> bool {
+        self.done.count() == self.pieces
+    }
+
+    /// Pieces that are done.
+    pub fn done_count(&self) -> u32 {
+        self.done.count()
+    }
+
+    /// Whether a piece is done.
+    pub fn is_done(&self, piece: u32) -> bool {
+        self.done.contains(piece)
+    }
+
+    /// Whether pieces wait for a connection.
+    pub fn has_free(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// Hands out the next free pieces: at most `max` and at most their share among `workers` connections.
+    pub fn take(&mut self, max: u32, workers: usize, now: Instant) -> Option<Run> {
+        // Guided self-scheduling: half of an even share, so that all connections end about together.
+        let share = self.free.count().div_ceil(2 * workers.max(1) as u32);
+        let pieces = self
+            .free
+            .take_front(max.clamp(1, RUN_MAX).min(share.max(1)))?;
+        Some(self.hold(pieces, false, now))
+    }
+
+    /// Registers a run over `pieces` that a connection reads already, whatever was free among them.
+    pub fn begin_with(&mut self, pieces: Range<u32>, now: Instant) -> Run {
+        let mut run = self.hold(pieces, false, now);
+        self.begin(&mut run, now);
+        run
+    }
+
+    /// Takes work over from another run, for a connection that found nothing free. First what no connection has
+    /// begun, then half of what the longest run still has before it, then the last piece as a race. Runs that made
+    /// progress within `patience` are left alone: their connection is not slow.
+    pub fn steal(&mut self, now: Instant, patience: Duration) -> Option<Run> {
+        let victim = self
+            .runs
+            .iter_mut()
+            .filter(|run| !run.racing && now.saturating_duration_since(run.since) >= patience)
+            .max_by_key(|run| {
+                (
+                    run.end - run.next - u32::from(run.begun && run.end > run.next),
+                    run.end > run.next,
+                )
+            })?;
+        let first = victim.next + u32::from(victim.begun);
+        let ahead = victim.end.saturating_sub(first);
+        if ahead > 0 {
+            let cut = if victim.begun {
+                victim.end - ahead.div_ceil(2)
+            } else {
+                first
+            };
+            let taken = cut..victim.end;
+            victim.end = cut;
+            return Some(self.hold(taken, false, now));
+        }
+        if victim.end > victim.next {
+            let piece = victim.next;
+            if !self.runs.iter().any(|run| run.racing && run.next == piece) {
+                return Some(self.hold(piece..piece + 1, true, now));
+            }
+        }
+        None
+    }
+
+    fn hold(&mut self, pieces: Range<u32>, racing: bool, now: Instant) -> Run {
+        let id = RunId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        self.runs.push(Held {
+            id,
+            next: pieces.start,
+            end: pieces.end,
+            begun: false,
+            racing,
+            since: now,
+        });
+        Run { id, pieces }
+    }
+
+    /// The run's connection begins to read its answer: what is left of it, which may be nothing.
+    pub fn begin(&mut self, run: &mut Run, now: Instant) {
+        if let Some(held) = self.runs.iter_mut().find(|held| held.id == run.id) {
+            held.begun = true;
+            held.since = now;
+            run.pieces = held.next..held.end;
+        } else {
+            run.pieces.end = run.pieces.start;
+        }
+    }
+
+    /// Whether the run should still fetch `piece`: it was not cut off, and nobody else has done it.
+    pub fn wants(&self, run: RunId, piece: u32) -> bool {
+        !self.done.contains(piece)
+            && self
+                .runs
+                .iter()
+                .any(|held| held.id == run && piece < held.end)
+    }
+
+    /// The run has received `piece` whole. True when it is the first to do so.
+    pub fn finish_piece(&mut self, run: RunId, piece: u32, now: Instant) -> bool {
+        if let Some(held) = self.runs.iter_mut().find(|held| held.id == run) {
+            held.next = piece + 1;
+            held.since = now;
+        }
+        self.done.insert(piece)
+    }
+
+    /// A piece turned out to be bad: it is free again.
+    pub fn reject(&mut self, piece: u32) {
+        if self.done.remove(piece) {
+            self.free.insert(piece..piece + 1);
+        }
+    }
+
+    /// The run is over, finished or not; what it did not do is free again, unless another connection is at it.
+    pub fn release(&mut self, run: RunId) {
+        let Some(at) = self.runs.iter().position(|held| held.id == run) else {
+            return;
+        };
+        let held = self.runs.swap_remove(at);
+        for piece in held.next..held.end.max(held.next) {
+            let elsewhere = self
+                .runs
+                .iter()
+                .any(|other| (other.next..other.end).contains(&piece));
+            if !self.done.contains(piece) && !elsewhere {
+                self.free.insert(piece..piece + 1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_PATIENCE: Duration = Duration::ZERO;
+
+    fn plan(pieces: u32) -> Plan {
+        let mut plan = Plan::new(pieces);
+        plan.add_free(0..pieces);
+        plan
+    }
+
+    #[test]
+    fn runs_come_in_file_order_and_shrink_towards_the_end() {
+        let mut plan = plan(100);
+        let mut sizes = Vec::new();
+        let mut next = 0;
+        while let Some(run) = plan.take(RUN_MAX, 4, Instant::now()) {
+            assert_eq!(run.pieces.start, next);
+            next = run.pieces.end;
+            sizes.push(run.pieces.len());
+        }
+        assert_eq!(next, 100);
+        assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
+        assert_eq!(sizes.last(), Some(&1));
+    }
+
+    #[test]
+    fn what_is_not_begun_is_taken_whole_and_a_begun_run_is_halved() {
+        let mut plan = plan(20);
+        let mut first = plan.take(16, 1, Instant::now()).unwrap();
+        plan.begin(&mut first, Instant::now());
+        let mut second = plan.take(16, 1, Instant::now()).unwrap();
+        assert_eq!(
+            (first.pieces.clone(), second.pieces.clone()),
+            (0..10, 10..15)
+        );
+        plan.free.take_front(99);
+        // Ten held, one of them in progress: the upper half of the other nine.
+        let mut third = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
+        assert_eq!(third.pieces, 5..10);
+        plan.begin(&mut third, Instant::now());
+        assert!(plan.wants(first.id, 4) && !plan.wants(first.id, 5));
+        // Now the longest is the one that was not begun: all of it.
+        assert_eq!(
+            plan.steal(Instant::now(), NO_PATIENCE).unwrap().pieces,
+            10..15
+        );
+        plan.begin(&mut second, Instant::now());
+        assert!(second.pieces.is_empty());
+    }
+
+    #[test]
+    fn a_connection_that_makes_progress_is_left_alone() {
+        let mut plan = plan(4);
+        let start = Instant::now();
+        let mut run = plan.begin_with(0..4, start);
+        plan.free.take_front(9);
+        let patience = Duration::from_millis(300);
+        plan.finish_piece(run.id, 0, start + patience);
+        assert_eq!(plan.steal(start + patience, patience), None);
+        assert_eq!(
+            plan.steal(start + 2 * patience, patience).unwrap().pieces,
+            3..4
+        );
+        plan.begin(&mut run, start);
+        assert_eq!(run.pieces, 1..3);
+    }
+
+    #[test]
+    fn the_last_piece_is_raced_once() {
+        let mut plan = plan(1);
+        let mut slow = plan.take(16, 1, Instant::now()).unwrap();
+        plan.begin(&mut slow, Instant::now());
+        let fast = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
+        assert_eq!(fast.pieces, 0..1);
+        assert_eq!(plan.steal(Instant::now(), NO_PATIENCE), None);
+        assert!(plan.finish_piece(fast.id, 0, Instant::now()));
+        assert!(!plan.wants(slow.id, 0));
+        plan.release(fast.id);
+        plan.release(slow.id);
+        assert!(plan.is_complete() && !plan.has_free());
+    }
+
+    #[test]
+    fn what_a_broken_connection_left_is_free_again() {
+        let mut plan = plan(8);
+        let mut run = plan.take(8, 1, Instant::now()).unwrap();
+        plan.begin(&mut run, Instant::now());
+        plan.finish_piece(run.id, 0, Instant::now());
+        let stolen = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
+        plan.release(run.id);
+        let again = plan.take(8, 1, Instant::now()).unwrap();
+        assert_eq!(again.pieces.start, 1);
+        plan.release(stolen.id);
+        plan.reject(0);
+        assert!(plan.has_free() && plan.done_count() == 0);
+    }
+
+    /// Whatever connections do, every piece ends up done, and none is lost or fetched by three.
+    #[test]
+    fn any_order_of_events_ends_complete() {
+        let mut random = fastrand::Rng::with_seed(3);
+        for _ in 0..300 {
+            let pieces = random.u32(1..60);
+            let mut plan = plan(pieces);
+            let mut held: Vec<(Run, u32)> = Vec::new();
+            let mut steps = 0;
+            while !plan.is_complete() {
+                steps += 1;
+                assert!(steps < 20_000, "no progress");
+                if held.len() < 4
+                    && let Some(mut run) = plan
+                        .take(random.u32(1..20), 4, Instant::now())
+                        .or_else(|| plan.steal(Instant::now(), NO_PATIENCE))
+                {
+                    plan.begin(&mut run, Instant::now());
+                    let at = run.pieces.start;
+                    held.push((run, at));
+                }
+                if held.is_empty() {
+                    continue;
+                }
+                let i = random.usize(..held.len());
+                let (run, at) = &mut held[i];
+                if random.u32(..10) == 0 || !plan.wants(run.id, *at) {
+                    plan.release(run.id);
+                    held.swap_remove(i);
+                } else {
+                    plan.finish_piece(run.id, *at, Instant::now());
+                    if random.u32(..30) == 0 {
+                        plan.reject(*at);
+                    }
+                    *at += 1;
+                }
+            }
+        }
+    }
+}

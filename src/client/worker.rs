@@ -1,0 +1,454 @@
+//! One connection's life: ask the queue for work, send requests, read their answers in order, say what became of them.
+//!
+//! Requests are pipelined where that helps: small files up to 64 deep, runs of pieces two deep, so that no round trip
+//! is waited for between them. When the connection breaks, the answer that was being read is to blame; everything
+//! behind it goes back to the queue.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Error, Link,
+    connection::Connection,
+    engine::{DEPTH_MAX, Engine},
+    job::Pace,
+    lander::SmallFile,
+    origin::Ask,
+    plan::RUN_MAX,
+    queue::{Asker, FileTask, Kind, Local, Work},
+};
+use crate::pieces::PIECE;
+
+/// Runs in flight on one connection: the second request is under way while the first one's answer is read.
+const RUNS_IN_FLIGHT: usize = 2;
+/// Bytes of requests that are sent before answers are read: more could fill both directions and block both sides.
+const REQUESTS_MAX: usize = 16 * 1024;
+/// How often a connection without work looks whether another one is slow.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// A connection that made no progress for this long, and for twice our own time for a piece, may be helped.
+const STEAL_AFTER: Duration = Duration::from_millis(300);
+/// A run should take about this long, so that connections can be rebalanced and listings need not wait.
+const RUN_TIME: Duration = Duration::from_millis(500);
+/// Pieces of a connection's first run, before its speed is known.
+const FIRST_RUN: u32 = 4;
+
+/// A connection and what is in flight on it.
+pub struct Worker {
+    pub(super) engine: Arc<Engine>,
+    index: usize,
+    pub(super) connection: Option<Connection>,
+    /// Work whose answers have not been read, in the order of the requests.
+    flight: VecDeque<Flight>,
+    /// Small files that are complete but not handed to the lander yet.
+    pub(super) complete: Vec<SmallFile>,
+    /// Time for one piece, smoothed; `None` before the first run.
+    pub(super) piece_time: Option<Duration>,
+    /// Answers read on this connection.
+    answered: u32,
+}
+
+/// Work whose request was sent, or is about to be.
+#[derive(Debug)]
+pub struct Flight {
+    pub work: Work,
+    /// How the first request for a file was made.
+    pub first: First,
+    pub began: Instant,
+    sent: bool,
+}
+
+/// How a file is asked for at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// HEAD: something is here already that may spare the fetching.
+    Head,
+    /// The whole file: it is known to be small.
+    Whole,
+    /// So many bytes from the front: it is large, or of unknown size.
+    Range(u64),
+    /// Not a file.
+    None,
+}
+
+/// What a failed answer leaves to do.
+pub struct Broken {
+    pub work: Work,
+    pub error: Error,
+}
+
+impl Worker {
+    /// The connection number `index`, not connected yet.
+    pub fn new(engine: Arc<Engine>, index: usize) -> Self {
+        Self {
+            engine,
+            index,
+            connection: None,
+            flight: VecDeque::new(),
+            complete: Vec::new(),
+            piece_time: None,
+            answered: 0,
+        }
+    }
+
+    /// Works until the client stops.
+    pub async fn run(mut self) {
+        let engine = Arc::clone(&self.engine);
+        while !engine.stop.is_cancelled() {
+            let wake = engine.wake.notified();
+            tokio::pin!(wake);
+            wake.as_mut().enable();
+            self.take_work();
+            if self.flight.is_empty() {
+                self.land_complete().await;
+                let look_again = engine
+                    .queue()
+                    .has_jobs()
+                    .then(|| Instant::now() + LOOK_AGAIN);
+                tokio::select! {
+                    () = wake => {}
+                    () = super::queue::wake_at(look_again) => {}
+                    () = engine.stop.cancelled() => {}
+                }
+                continue;
+            }
+            if self.connection.is_none() && !self.connect().await {
+                continue;
+            }
+            self.exchange().await;
+        }
+        self.put_back_all();
+        self.land_complete().await;
+        self.disconnect();
+    }
+
+    /// Fills the pipeline.
+    fn take_work(&mut self) {
+        let pipelining = self.engine.depth.load(Ordering::Relaxed);
+        let mut bytes = 0;
+        loop {
+            let behind = self.flight.back().map(|flight| flight.work.kind());
+            let room = match behind {
+                None => true,
+                Some(Kind::Small) => {
+                    self.flight.len() < pipelining.min(DEPTH_MAX) && bytes < REQUESTS_MAX
+                }
+                Some(Kind::Run) => pipelining > 1 && self.flight.len() < RUNS_IN_FLIGHT,
+                Some(Kind::Alone) => false,
+            };
+            // A pipeline is refilled in strides, so that requests leave many to a packet.
+            if !room
+                || (behind == Some(Kind::Small) && self.flight.len() > pipelining / 2 && bytes == 0)
+            {
+                return;
+            }
+            let Some(work) = self.engine.queue().next(self.asker(behind)) else {
+                return;
+            };
+            let first = match &work {
+                Work::Open(task) => self.first_ask(task),
+                _ => First::None,
+            };
+            bytes += 512;
+            self.flight.push_back(Flight {
+                work,
+                first,
+                began: Instant::now(),
+                sent: false,
+            });
+        }
+    }
+
+    fn asker(&self, behind: Option<Kind>) -> Asker {
+        let run_max = self.piece_time.map_or(FIRST_RUN, |time| {
+            (RUN_TIME.as_micros() / time.as_micros().max(1)).clamp(1, RUN_MAX.into()) as u32
+        });
+        let patience = self
+            .piece_time
+            .map_or(STEAL_AFTER, |time| STEAL_AFTER.max(2 * time));
+        let workers = self.engine.settings.workers;
+        let pace = Pace {
+            run_max,
+            workers,
+            now: Instant::now(),
+            steal_after: Some(patience),
+        };
+        Asker {
+            index: self.index,
+            behind,
+            pace,
+        }
+    }
+
+    fn first_ask(&self, task: &FileTask) -> First {
+        let spares = match task.local {
+            Local::Nothing => false,
+            // A part is worth a look only where it can be gone on with; small files leave none.
+            Local::Part => self.engine.settings.resume && task.is_large(),
+            Local::File => true,
+        };
+        match task.size {
+            _ if spares => First::Head,
+            // Whether it is worth it is not known before its size is.
+            None if task.local == Local::Part => First::Head,
+            Some(size) if size <= PIECE => First::Whole,
+            Some(_) => First::Range(u64::from(self.asker(None).pace.run_max) * PIECE),
+            None => First::Range(PIECE),
+        }
+    }
+
+    /// Connects. While the server cannot be reached, one worker tries and the others wait for it.
+    async fn connect(&mut self) -> bool {
+        let engine = Arc::clone(&self.engine);
+        let mut guard = None;
+        if *engine.link.borrow() != Link::Up {
+            let mut changed = engine.link.subscribe();
+            match engine.connecting.try_lock() {
+                Ok(held) => guard = Some(held),
+                Err(_) => {
+                    self.put_back_all();
+                    tokio::select! {
+                        _ = changed.changed() => {}
+                        () = engine.stop.cancelled() => {}
+                    }
+                    return false;
+                }
+            }
+        }
+        let opened = tokio::select! {
+            opened = Connection::open(&engine.origin, engine.settings.timeout) => opened,
+            () = engine.stop.cancelled() => return false,
+        };
+        match opened {
+            Ok(connection) => {
+                engine.link_up(connection.rtt);
+                engine.connection_opened(true);
+                self.connection = Some(connection);
+                self.answered = 0;
+                true
+            }
+            Err(error) => {
+                self.put_back_all();
+                let failures = match &*engine.link.borrow() {
+                    Link::Retrying { attempt, .. } => *attempt,
+                    _ => 1,
+                };
+                engine.link_failed(failures, &error).await;
+                drop(guard);
+                false
+            }
+        }
+    }
+
+    /// Sends what is unsent and reads one answer.
+    async fn exchange(&mut self) {
+        if let Err(error) = self.send().await {
+            let Some(first) = self.flight.pop_front() else {
+                return;
+            };
+            self.broken(Broken {
+                work: first.work,
+                error,
+            })
+            .await;
+            return;
+        }
+        let Some(flight) = self.flight.pop_front() else {
+            return;
+        };
+        let stop = self.engine.stop.clone();
+        let answered = tokio::select! {
+            biased;
+            // Whatever it was doing is dropped with its connection; what it held is let go of by its guards.
+            () = stop.cancelled() => {
+                self.disconnect();
+                return;
+            }
+            answered = self.answer(flight) => answered,
+        };
+        match answered {
+            Ok(()) => {
+                self.answered += 1;
+                // The server keeps connections open and answers in order: more may be sent ahead.
+                if self.connection.is_some()
+                    && self.engine.depth.load(Ordering::Relaxed) == 1
+                    && !self.engine.settings.serial
+                {
+                    let _ = self.engine.depth.compare_exchange(
+                        1,
+                        DEPTH_MAX,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
+                }
+            }
+            Err(broken) => self.broken(broken).await,
+        }
+        if self.connection.is_none() {
+            self.put_back_all();
+        }
+        let idle = self
+            .connection
+            .as_ref()
+            .is_none_or(|connection| !connection.has_input());
+        if idle || self.complete.len() >= DEPTH_MAX {
+            self.land_complete().await;
+        }
+    }
+
+    async fn send(&mut self) -> Result<(), Error> {
+        let Some(connection) = &mut self.connection else {
+            return Err(Error::Broken("not connected".into()));
+        };
+        let origin = &self.engine.origin;
+        for flight in self.flight.iter_mut().filter(|flight| !flight.sent) {
+            flight.sent = true;
+            match &flight.work {
+                Work::Browse(browse) => {
+                    connection.queue(origin, &origin.target(&browse.dir), Ask::List)
+                }
+                Work::List(task) => connection.queue(origin, &origin.target(&task.dir), Ask::List),
+                Work::Open(task) => {
+                    let target = task
+                        .target
+                        .clone()
+                        .unwrap_or_else(|| origin.target(&task.path));
+                    let ask = match flight.first {
+                        First::Head => Ask::Head,
+                        First::Range(bytes) => Ask::Range {
+                            first: 0,
+                            last: bytes - 1,
+                            if_match: None,
+                            if_range: None,
+                        },
+                        First::Whole | First::None => Ask::Whole,
+                    };
+                    connection.queue(origin, &target, ask);
+                }
+                Work::Run(job, run) => {
+                    let target = job
+                        .task
+                        .target
+                        .clone()
+                        .unwrap_or_else(|| origin.target(&job.task.path));
+                    let (first, end) = job.bytes_of(&run.pieces);
+                    let ask = if job.facts.ranges {
+                        let (if_match, if_range) = job.validators();
+                        Ask::Range {
+                            first,
+                            last: end - 1,
+                            if_match,
+                            if_range,
+                        }
+                    } else {
+                        Ask::Whole
+                    };
+                    connection.queue(origin, &target, ask);
+                }
+                Work::Values(job) => {
+                    let target = job
+                        .task
+                        .target
+                        .clone()
+                        .unwrap_or_else(|| origin.target(&job.task.path));
+                    connection.queue(
+                        origin,
+                        &target,
+                        Ask::Pieces {
+                            if_match: job.facts.etag.as_deref(),
+                        },
+                    );
+                }
+            }
+        }
+        connection.flush().await
+    }
+
+    /// The connection broke: the front of the pipeline is to blame, the rest goes back.
+    async fn broken(&mut self, broken: Broken) {
+        self.disconnect();
+        let Broken { work, error } = broken;
+        // A server that closes before it has answered what was sent ahead does not bear pipelining.
+        let pipelined = self.flight.iter().any(|flight| flight.sent);
+        let depth = self.engine.depth.load(Ordering::Relaxed);
+        let fresh = if pipelined && depth > 1 && error.is_connection() {
+            let fewer = if self.answered > 1 {
+                (self.answered as usize).min(depth / 2).max(1)
+            } else {
+                1
+            };
+            self.engine.depth.store(fewer, Ordering::Relaxed);
+            self.answered > 0
+        } else {
+            // A kept connection that the server closed while it was idle is nobody's failure.
+            self.answered > 0 && matches!(error, Error::Broken(_)) && !matches!(work, Work::Run(..))
+        };
+        self.put_back_all();
+        let engine = Arc::clone(&self.engine);
+        if fresh {
+            engine.queue().put_back(work);
+            engine.wake.notify_waiters();
+            return;
+        }
+        self.blame(work, error, None).await;
+    }
+
+    /// Says that `work` failed with `error`. The connection may go on.
+    pub(super) async fn blame(&mut self, work: Work, error: Error, retry_after: Option<Duration>) {
+        let engine = &self.engine;
+        match work {
+            Work::Browse(mut browse) => {
+                browse.failures += 1;
+                if error.is_connection() && browse.failures <= engine.settings.retries {
+                    engine.queue().put_back(Work::Browse(browse));
+                    engine.wake.notify_waiters();
+                } else {
+                    let _ = browse.reply.send(Err(error));
+                }
+            }
+            Work::List(task) => engine.dir_failed(task, error, retry_after).await,
+            Work::Open(task) => {
+                engine.queue().opened(task.item);
+                engine.file_failed(task, error, retry_after).await;
+            }
+            Work::Run(job, run) => {
+                job.end(&run, false);
+                engine.job_failed(&job, error, retry_after).await;
+            }
+            Work::Values(job) => {
+                job.values_failed();
+                engine.job_failed(&job, error, retry_after).await;
+            }
+        }
+    }
+
+    /// Gives back everything in flight.
+    fn put_back_all(&mut self) {
+        if self.flight.is_empty() {
+            return;
+        }
+        let mut queue = self.engine.queue();
+        while let Some(flight) = self.flight.pop_back() {
+            queue.put_back(flight.work);
+        }
+        drop(queue);
+        self.engine.wake.notify_waiters();
+    }
+
+    /// Closes the connection.
+    pub(super) fn disconnect(&mut self) {
+        if self.connection.take().is_some() {
+            self.engine.connection_opened(false);
+        }
+    }
+
+    /// Hands complete small files to the lander.
+    pub(super) async fn land_complete(&mut self) {
+        if !self.complete.is_empty() {
+            let files = std::mem::take(&mut self.complete);
+            self.engine.land_small(files).await;
+        }
+    }
+}

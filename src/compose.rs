@@ -1,0 +1,91 @@
+//! Puts the parts together for one run: settings, log, runtime, and the engine with or without a screen.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
+
+use tracing::Level;
+
+use crate::{
+    cli::{self, ConnectArgs, DemoArgs, ServeArgs},
+    error::{Error, Exit},
+    headless::{self, report::Style},
+    logging::{Logging, Show, Sink},
+};
+
+/// How long blocking work may hold up the end of the program, once everything else has stopped.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
+/// Runs `haul serve`; `overrides` says what the configuration file overrode.
+pub fn serve(args: ServeArgs, overrides: &[String]) -> Result<Exit, Error> {
+    let settings = cli::serve(args, io::stdout().is_terminal());
+    if !settings.headless {
+        return Err(without_dashboard());
+    }
+    let show = Show::Lines(settings.log.level, stderr());
+    let _log = Logging::start(&settings.log, "serve", show)?;
+    note(overrides);
+    block_on(headless::serve::run(settings, &mut io::stdout()))
+}
+
+/// Runs `haul connect`; `overrides` says what the configuration file overrode.
+pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
+    let settings = cli::connect(args, io::stdout().is_terminal())?;
+    if !settings.headless {
+        return Err(without_dashboard());
+    }
+    let style = Style::choose(settings.json, io::stderr().is_terminal());
+    // With a bar or JSON, what goes well is shown there.
+    let level = match style {
+        Style::Lines => settings.log.level,
+        Style::Bar(_) | Style::Json => Level::WARN,
+    };
+    let show = Show::Lines(level, style.stderr());
+    let _log = Logging::start(&settings.log, "connect", show)?;
+    note(overrides);
+    block_on(headless::connect::run(settings, style))
+}
+
+/// Runs `haul demo`.
+pub fn demo(_args: &DemoArgs) -> Result<Exit, Error> {
+    Err(without_dashboard())
+}
+
+/// The seam for the dashboards: `dashboard::serve(settings, …)` and `dashboard::connect(settings, …)` go where this
+/// is returned, each with `Show::Ring(ring)` for the log.
+fn without_dashboard() -> Error {
+    Error::Usage("this version has no dashboard: add --headless".into())
+}
+
+/// Logs each setting of the command line that the configuration file overrode.
+fn note(overrides: &[String]) {
+    for line in overrides {
+        tracing::info!("{line}");
+    }
+}
+
+/// Runs `work` on a runtime with a thread a core, and at least two, so that one slow poll does not stop everything.
+fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(2))
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Local {
+            what: "cannot start threads".into(),
+            source,
+            remedy: "raise the limit on processes (ulimit -u)",
+            exit: Exit::Other,
+        })?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WORK);
+    result
+}
+
+fn stderr() -> Sink {
+    Box::new(|line| {
+        // Without stderr the log file has the line.
+        let _ = writeln!(io::stderr(), "{line}");
+    })
+}

@@ -1,0 +1,190 @@
+//! The server that `haul connect` is pointed at: a URL, or a host with or without a port.
+
+use std::{fmt, net::Ipv6Addr, str::FromStr};
+
+use url::{Host, Url};
+
+/// The port of `haul serve`, and of a target that names none.
+pub const PORT: u16 = 8888;
+/// The host where none is named.
+pub const HOST: &str = "127.0.0.1";
+
+/// A target as the user gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The URL it means, always with a path.
+    pub url: Url,
+    /// Whether it fixes the port: by a number, or by being a URL, whose scheme implies one.
+    pub has_port: bool,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let target = if text.contains("://") {
+            url(text)?
+        } else {
+            host_and_port(text)?
+        };
+        check(text, &target.url)?;
+        Ok(target)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+impl Target {
+    /// The target where none is named: [`HOST`] and [`PORT`].
+    pub fn usual() -> Result<Self, String> {
+        HOST.parse()
+    }
+
+    /// The same target on another host, a name or an address as [`host`] takes it.
+    pub fn set_host(&mut self, host: &Host) -> Result<(), String> {
+        self.url
+            .set_host(Some(&host.to_string()))
+            .map_err(|error| format!("`{host}` is no host: {error}"))
+    }
+
+    /// The same target on another port.
+    pub fn set_port(&mut self, port: u16) {
+        // It fails for URLs without a host only; every target has one.
+        let _ = self.url.set_port(Some(port));
+        self.has_port = true;
+    }
+}
+
+/// A host name or an address; IPv6 ones with or without brackets.
+pub fn host(text: &str) -> Result<Host, String> {
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Ok(Host::Ipv6(address));
+    }
+    Host::parse(text).map_err(|_| {
+        format!("`{text}` is no host: a name or an address, such as nas.local, 192.168.1.5 or ::1")
+    })
+}
+
+fn url(text: &str) -> Result<Target, String> {
+    let url = Url::parse(text).map_err(|error| format!("`{text}` is no URL: {error}"))?;
+    match url.scheme() {
+        "http" => Ok(Target {
+            url,
+            has_port: true,
+        }),
+        "https" => Err(format!(
+            "`{text}` asks for TLS, which this version of haul does not speak: use http://"
+        )),
+        other => Err(format!(
+            "`{text}` has the scheme `{other}`: haul speaks http://"
+        )),
+    }
+}
+
+/// Reads `HOST`, `HOST:PORT`, `[::1]:8888`, `::1`, each with or without a path behind it.
+fn host_and_port(text: &str) -> Result<Target, String> {
+    let (authority, path) = text.find('/').map_or((text, "/"), |at| text.split_at(at));
+    let no_target = || format!("`{text}` is no target: use http://HOST:PORT/PATH or HOST:PORT");
+    let (name, number) = match authority.rsplit_once(':') {
+        _ if authority.parse::<Ipv6Addr>().is_ok() => (authority, None),
+        Some((name, number)) if !number.ends_with(']') => {
+            (name, Some(super::values::port(number)?))
+        }
+        _ => (authority, None),
+    };
+    if name.is_empty() || name.contains('@') {
+        return Err(no_target());
+    }
+    let host = host(name)?;
+    let url = format!("http://{host}:{}{path}", number.unwrap_or(PORT));
+    Ok(Target {
+        url: Url::parse(&url).map_err(|_| no_target())?,
+        has_port: number.is_some(),
+    })
+}
+
+/// Refuses what a base URL cannot have.
+fn check(text: &str, url: &Url) -> Result<(), String> {
+    if !url.username().is_empty() || url.password().is_some() {
+        // The text is not repeated: it holds a password.
+        return Err(
+            "a URL may not hold a login: it would show in process lists and logs; logins are not in this version of haul"
+                .into(),
+        );
+    }
+    if url.query().is_some() {
+        return Err(format!(
+            "`{text}` has a query, which a path to browse cannot have: write a `?` of a name as %3F"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_url_or_a_host_and_port() {
+        for (text, url, has_port) in [
+            ("http://nas/", "http://nas/", true),
+            ("http://nas", "http://nas/", true),
+            (
+                "http://nas:81/a%20b/c.txt",
+                "http://nas:81/a%20b/c.txt",
+                true,
+            ),
+            ("http://[::1]:8888/x/", "http://[::1]:8888/x/", true),
+            ("nas", "http://nas:8888/", false),
+            ("nas:9", "http://nas:9/", true),
+            ("nas:9/photos/", "http://nas:9/photos/", true),
+            ("192.168.1.5:80", "http://192.168.1.5/", true),
+            ("[::1]:8888", "http://[::1]:8888/", true),
+            ("[::1]", "http://[::1]:8888/", false),
+            ("::1", "http://[::1]:8888/", false),
+            ("fe80::1", "http://[fe80::1]:8888/", false),
+            ("日本.example", "http://xn--wgv71a.example:8888/", false),
+        ] {
+            let target: Target = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(
+                (target.url.as_str(), target.has_port),
+                (url, has_port),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_target_is_refused_in_words() {
+        for (text, says) in [
+            ("https://nas/", "does not speak"),
+            ("ftp://nas/", "scheme `ftp`"),
+            ("http://", "no URL"),
+            ("", "no target"),
+            (":80", "no target"),
+            ("nas:0", "no port"),
+            ("nas:http", "no port"),
+            ("nas:70000", "no port"),
+            ("a b", "no host"),
+            ("http://ada:secret@nas/", "may not hold a login"),
+            ("ada@nas", "no target"),
+            ("nas/a?b", "%3F"),
+        ] {
+            let error = text.parse::<Target>().unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn parts_can_be_replaced() {
+        let mut target: Target = "http://nas/x/".parse().unwrap();
+        target.set_host(&host("::1").unwrap()).unwrap();
+        target.set_port(9000);
+        assert_eq!(target.url.as_str(), "http://[::1]:9000/x/");
+    }
+}

@@ -1,0 +1,177 @@
+//! What an option's value may be. Each function reads one kind of value, from wherever it came (command line,
+//! environment or file), or says in a sentence what was read and what is allowed.
+
+use std::net::IpAddr;
+
+use tracing::Level;
+
+/// Characters that a name on the server's screen may have at most.
+const USER_MAX: usize = 64;
+/// Connections that one client may open at most: beyond this no disk or network gains.
+const WORKERS_MAX: usize = 64;
+/// Tries that make sense at most: with the pauses between them, a hundred take most of an hour.
+const RETRIES_MAX: u32 = 100;
+/// Connections that one process may hold at most, as far as file descriptors go.
+const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// A flag's value, as files and environment variables give it.
+pub fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("`{text}` is no choice: true or false")),
+    }
+}
+
+/// A port to listen on; 0 picks a free one.
+pub fn listen_port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no port: 0 to 65535, 0 picks a free one"))
+}
+
+/// A port to connect to.
+pub fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("`{text}` is no port: 1 to 65535")),
+    }
+}
+
+/// An address to listen on; IPv6 ones with or without brackets.
+pub fn listen_address(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    bare.unwrap_or(text).parse().map_err(|_| {
+        format!("`{text}` is no IP address of this machine: such as 127.0.0.1, 0.0.0.0 or ::1")
+    })
+}
+
+/// Connections that the client opens in all.
+pub fn workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(workers @ 1..=WORKERS_MAX) => Ok(workers),
+        _ => Err(format!(
+            "`{text}` is no number of workers: 1 to {WORKERS_MAX}"
+        )),
+    }
+}
+
+/// Further tries for what failed.
+pub fn retries(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(retries @ 0..=RETRIES_MAX) => Ok(retries),
+        _ => Err(format!(
+            "`{text}` is no number of tries: 0 to {RETRIES_MAX}"
+        )),
+    }
+}
+
+/// Connections that the server takes at the same time.
+pub fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(connections @ 1..=CONNECTIONS_MAX) => Ok(connections),
+        _ => Err(format!(
+            "`{text}` is no number of connections: 1 to {CONNECTIONS_MAX}"
+        )),
+    }
+}
+
+/// The least severe level that is logged, by name or by number.
+pub fn verbosity(text: &str) -> Result<Level, String> {
+    match text {
+        "error" | "40" => Ok(Level::ERROR),
+        "warn" | "30" => Ok(Level::WARN),
+        "info" | "20" => Ok(Level::INFO),
+        "debug" | "10" => Ok(Level::DEBUG),
+        "trace" | "5" => Ok(Level::TRACE),
+        _ => Err(format!(
+            "`{text}` is no level: error, warn, info, debug or trace (or 40, 30, 20, 10, 5)"
+        )),
+    }
+}
+
+/// How a client is called on the server's screen. No colon: a login's name stands before one.
+pub fn user(text: &str) -> Result<String, String> {
+    let bad = |c: char| c == ':' || c.is_control();
+    if text.trim().is_empty() || text.contains(bad) || text.chars().count() > USER_MAX {
+        return Err(format!(
+            "`{text}` is no name: 1 to {USER_MAX} characters, no `:` among them"
+        ));
+    }
+    Ok(text.into())
+}
+
+/// A pattern of remote paths.
+pub fn pattern(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err(
+            "an empty pattern matches nothing: `*` takes a directory's files, `**` everything"
+                .into(),
+        );
+    }
+    match globset::Glob::new(text) {
+        Ok(_) => Ok(text.into()),
+        Err(error) => Err(format!("`{text}` is no pattern: {}", error.kind())),
+    }
+}
+
+/// Whether a pattern can match more than the one path that it spells.
+pub fn is_wildcard(pattern: &str) -> bool {
+    pattern.ends_with('/') || pattern.contains(['*', '?', '[', '{'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_held_to_their_limits() {
+        assert_eq!(
+            (listen_port("0"), listen_port("65535")),
+            (Ok(0), Ok(65_535))
+        );
+        assert_eq!(
+            listen_port("70000"),
+            Err("`70000` is no port: 0 to 65535, 0 picks a free one".into())
+        );
+        assert!(port("0").is_err() && port("8888").is_ok() && port("http").is_err());
+        assert!(workers("0").is_err() && workers("65").is_err() && workers("64").is_ok());
+        assert!(retries("-1").is_err() && retries("101").is_err() && retries("0").is_ok());
+        assert!(connections("0").is_err() && connections("4096").is_ok());
+    }
+
+    #[test]
+    fn levels_have_names_and_numbers() {
+        for (name, number, level) in [
+            ("error", "40", Level::ERROR),
+            ("warn", "30", Level::WARN),
+            ("info", "20", Level::INFO),
+            ("debug", "10", Level::DEBUG),
+            ("trace", "5", Level::TRACE),
+        ] {
+            assert_eq!((verbosity(name), verbosity(number)), (Ok(level), Ok(level)));
+        }
+        assert!(verbosity("15").is_err() && verbosity("INFO").is_err());
+    }
+
+    #[test]
+    fn a_name_has_no_colon() {
+        assert!(user("ada lovelace").is_ok() && user("日本").is_ok());
+        for bad in ["a:b", "", " ", "a\nb", &"x".repeat(65)] {
+            assert!(user(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_taken_with_brackets_too() {
+        assert_eq!(listen_address("[::1]"), listen_address("::1"));
+        for bad in ["localhost", "1.2.3", "[::1", "127.0.0.1:80"] {
+            assert!(listen_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_checked() {
+        assert!(pattern("**/*.txt").is_ok() && pattern("a [b").is_err() && pattern("").is_err());
+        assert!(is_wildcard("a/") && is_wildcard("*.txt") && !is_wildcard("a b.txt"));
+    }
+}

@@ -1,0 +1,53 @@
+//! `haul serve --headless`.
+
+use std::{io::Write, pin::pin, time::Duration};
+
+use tokio::time::{sleep, timeout};
+
+use super::signals::Signals;
+use crate::{
+    config,
+    error::{Error, Exit},
+    server::{self, Server, Stop},
+};
+
+/// How long running transfers may go on after the first signal.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long connections may take to close once they are told to.
+const ABORT: Duration = Duration::from_secs(1);
+
+/// Serves until a signal; `out` is told the URLs, a line each.
+pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, Error> {
+    let mut signals = Signals::new()?;
+    let server = Server::new(server::Settings {
+        root: settings.dir,
+        hidden: settings.hidden,
+        follow_symlinks: settings.follow_symlinks,
+        timeout: settings.timeout,
+        max_connections: settings.max_connections,
+    })?;
+    let listeners = server::bind(&settings.addresses, settings.port).await?;
+    for url in server::urls(&listeners) {
+        tracing::info!("listening on {url}");
+        // A server goes on without a reader of its first lines.
+        let _ = writeln!(out, "listening on {url}");
+    }
+    let _ = out.flush();
+
+    let stop = Stop::default();
+    let mut running = pin!(server.run(listeners, stop.clone()));
+    let exit = tokio::select! {
+        () = &mut running => return Ok(Exit::Done),
+        exit = signals.next() => exit,
+    };
+    tracing::info!("stopping: running transfers get 10 s, a second signal ends at once");
+    stop.drain.cancel();
+    tokio::select! {
+        () = &mut running => return Ok(exit),
+        _ = signals.next() => {}
+        () = sleep(DRAIN) => {}
+    }
+    stop.abort.cancel();
+    let _ = timeout(ABORT, running).await;
+    Ok(exit)
+}

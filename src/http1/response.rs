@@ -1,0 +1,91 @@
+//! Response heads as a server writes them, straight into the connection's output buffer.
+
+use std::{fmt, io::Write as _};
+
+use http::StatusCode;
+
+use super::date;
+
+/// What the server calls itself.
+pub const SERVER: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
+
+/// Writes one head into a buffer: the status line and the fields that every answer has at once, the others as they
+/// are given; [`Self::end`] closes it.
+pub struct HeadWriter<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> HeadWriter<'a> {
+    /// Begins a head; `now` is in seconds since 1970.
+    pub fn new(out: &'a mut Vec<u8>, status: StatusCode, now: u64) -> Self {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(status.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(status.canonical_reason().unwrap_or("Status").as_bytes());
+        out.extend_from_slice(b"\r\nServer: ");
+        out.extend_from_slice(SERVER.as_bytes());
+        out.extend_from_slice(b"\r\nDate: ");
+        date::with_now(now, |date| out.extend_from_slice(date.as_bytes()));
+        out.extend_from_slice(
+            b"\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-cache\r\n",
+        );
+        Self { out }
+    }
+
+    /// Adds a field. The value must hold no line end: everything foreign is encoded before it comes here.
+    pub fn field(&mut self, name: &str, value: &str) -> &mut Self {
+        debug_assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
+        self.out.extend_from_slice(value.as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Adds a field whose value is formatted in place.
+    pub fn field_fmt(&mut self, name: &str, value: fmt::Arguments<'_>) -> &mut Self {
+        // Writing to a Vec cannot fail.
+        let _ = write!(self.out, "{name}: {value}\r\n");
+        self
+    }
+
+    /// `Connection: close` where the connection ends, and `keep-alive` where an HTTP/1.0 client needs to be told.
+    pub fn connection(&mut self, keep: bool, http10: bool) -> &mut Self {
+        match (keep, http10) {
+            (false, _) => self.field("Connection", "close"),
+            (true, true) => self.field("Connection", "keep-alive"),
+            (true, false) => self,
+        }
+    }
+
+    /// Ends the head; the body follows in the same buffer or behind it.
+    pub fn end(self) -> &'a mut Vec<u8> {
+        self.out.extend_from_slice(b"\r\n");
+        self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_has_what_every_answer_has() {
+        let mut out = Vec::new();
+        let mut head = HeadWriter::new(&mut out, StatusCode::PARTIAL_CONTENT, 784_111_777);
+        head.field("ETag", "\"x\"")
+            .field_fmt("Content-Length", format_args!("{}", 5))
+            .connection(true, true);
+        head.end().extend_from_slice(b"hello");
+        let text = String::from_utf8(out).unwrap();
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            text,
+            format!(
+                "HTTP/1.1 206 Partial Content\r\nServer: haul/{version}\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                 X-Content-Type-Options: nosniff\r\nCache-Control: no-cache\r\nETag: \"x\"\r\nContent-Length: 5\r\n\
+                 Connection: keep-alive\r\n\r\nhello"
+            )
+        );
+    }
+}

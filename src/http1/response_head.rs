@@ -1,0 +1,331 @@
+//! Response heads as the client reads them (RFC 9112 §4): what it needs, copied out of the buffer.
+
+use std::time::{Duration, SystemTime};
+
+use blake3::Hash;
+
+use super::body_reader::Framing;
+
+/// Longest response head that is read, in bytes.
+pub const HEAD_MAX: usize = 32 * 1024;
+/// Most fields in it.
+const FIELDS_MAX: usize = 100;
+
+/// What the client needs of a response head.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseHead {
+    /// Status code.
+    pub status: u16,
+    /// How the body ends.
+    pub framing: Option<Framing>,
+    /// `Content-Length`, also where no body follows: the answer to HEAD tells the size by it.
+    pub length: Option<u64>,
+    /// Whether another response may follow on this connection.
+    pub keep_alive: bool,
+    /// The validator of a strong entity tag, quotes included; weak ones are left out: they identify no bytes.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub modified: Option<SystemTime>,
+    /// `Content-Range`, if it is one of bytes.
+    pub range: Option<ContentRange>,
+    /// Whether the server says that it serves byte ranges.
+    pub ranges: bool,
+    /// `Content-Type`, without parameters, in lower case.
+    pub content_type: String,
+    /// `Content-Encoding` other than identity.
+    pub encoded: bool,
+    /// `Location`.
+    pub location: Option<String>,
+    /// `Retry-After`, as a pause from now.
+    pub retry_after: Option<Duration>,
+    /// `Server`.
+    pub server: Option<String>,
+    /// `Haul-Blake3`: digest of the whole file.
+    pub blake3: Option<Hash>,
+    /// `Haul-Pieces: 1`: the server answers `?pieces`.
+    pub pieces: bool,
+    /// `Haul-Dir`: names the served directory.
+    pub haul_dir: Option<String>,
+    /// `Repr-Digest`, or else `Digest`, as it stands.
+    pub digest: Option<String>,
+}
+
+/// `Content-Range: bytes first-last/total` (RFC 9110 §14.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentRange {
+    /// First and last byte, inclusive; `None` in a 416.
+    pub bytes: Option<(u64, u64)>,
+    /// Size of the whole; `None` for `*`.
+    pub total: Option<u64>,
+}
+
+/// A head that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// Not HTTP/1.
+    #[error("the answer is not HTTP/1.1")]
+    Malformed,
+    /// More than [`HEAD_MAX`] bytes or 100 fields.
+    #[error("the answer's head is too long")]
+    TooLong,
+    /// Content-Length is malformed, or several differ.
+    #[error("the answer's length is malformed")]
+    Length,
+    /// A transfer coding other than chunked.
+    #[error("the answer has an unknown transfer coding")]
+    Coding,
+}
+
+impl ResponseHead {
+    /// Parses the head at the front of `input`: the head and its length, or `None` when its end is not there yet.
+    /// `to_head` says that it answers a HEAD request, so that no body follows.
+    pub fn parse(input: &[u8], to_head: bool) -> Result<Option<(Self, usize)>, HeadError> {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut response = httparse::Response::new(&mut fields);
+        let length = match response.parse(input) {
+            Ok(httparse::Status::Complete(length)) if length <= HEAD_MAX => length,
+            Ok(httparse::Status::Partial) if input.len() < HEAD_MAX => return Ok(None),
+            Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLong),
+            Err(_) => return Err(HeadError::Malformed),
+        };
+        let status = response.code.unwrap_or(0);
+        let mut head = Self {
+            status,
+            keep_alive: response.version == Some(1),
+            ..Self::default()
+        };
+        let (mut content_length, mut chunked) = (None, false);
+        for field in response.headers.iter() {
+            match field.name.len() {
+                14 if is(field, "content-length") => {
+                    let length = parse_u64(field.value).ok_or(HeadError::Length)?;
+                    if content_length
+                        .replace(length)
+                        .is_some_and(|before| before != length)
+                    {
+                        return Err(HeadError::Length);
+                    }
+                }
+                17 if is(field, "transfer-encoding") => {
+                    if !field.value.trim_ascii().eq_ignore_ascii_case(b"chunked") || chunked {
+                        return Err(HeadError::Coding);
+                    }
+                    chunked = true;
+                }
+                _ => head.take(field),
+            }
+        }
+        head.length = content_length;
+        head.framing = Some(match (status, content_length) {
+            _ if to_head || matches!(status, 100..=199 | 204 | 304) => Framing::Empty,
+            _ if chunked => Framing::Chunked,
+            (_, Some(length)) => Framing::Length(length),
+            (_, None) => Framing::Close,
+        });
+        if head.framing == Some(Framing::Close) {
+            head.keep_alive = false;
+        }
+        Ok(Some((head, length)))
+    }
+
+    /// Notes one field; what is malformed counts as absent.
+    fn take(&mut self, field: &httparse::Header<'_>) {
+        let value = field.value.trim_ascii();
+        let text = || String::from_utf8_lossy(value).into_owned();
+        match field.name.len() {
+            4 if is(field, "etag") && value.starts_with(b"\"") => self.etag = Some(text()),
+            6 if is(field, "server") => self.server = Some(text()),
+            6 if is(field, "digest") && self.digest.is_none() => self.digest = Some(text()),
+            8 if is(field, "location") => self.location = Some(text()),
+            8 if is(field, "haul-dir") => self.haul_dir = Some(text()),
+            10 if is(field, "connection") => self.connection(value),
+            11 if is(field, "repr-digest") => self.digest = Some(text()),
+            11 if is(field, "haul-blake3") => {
+                self.blake3 = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|hex| Hash::from_hex(hex).ok());
+            }
+            11 if is(field, "haul-pieces") => self.pieces = value == b"1",
+            11 if is(field, "retry-after") => self.retry_after = retry_after(value),
+            12 if is(field, "content-type") => {
+                let essence = value.split(|b| *b == b';').next().unwrap_or_default();
+                self.content_type =
+                    String::from_utf8_lossy(essence.trim_ascii()).to_ascii_lowercase();
+            }
+            13 if is(field, "last-modified") => {
+                self.modified = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|date| httpdate::parse_http_date(date).ok());
+            }
+            13 if is(field, "content-range") => self.range = ContentRange::parse(value),
+            13 if is(field, "accept-ranges") => self.ranges = value.eq_ignore_ascii_case(b"bytes"),
+            16 if is(field, "content-encoding") => {
+                self.encoded = !value.eq_ignore_ascii_case(b"identity")
+            }
+            _ => {}
+        }
+    }
+
+    fn connection(&mut self, value: &[u8]) {
+        for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.keep_alive = false;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            }
+        }
+    }
+}
+
+impl ContentRange {
+    fn parse(value: &[u8]) -> Option<Self> {
+        let value = std::str::from_utf8(value).ok()?;
+        let (unit, rest) = value.split_once(' ')?;
+        if !unit.eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        let (bytes, total) = rest.trim().split_once('/')?;
+        let total = match total {
+            "*" => None,
+            digits => Some(parse_u64(digits.as_bytes())?),
+        };
+        let bytes = match bytes {
+            "*" => None,
+            range => {
+                let (first, last) = range.split_once('-')?;
+                let (first, last) = (parse_u64(first.as_bytes())?, parse_u64(last.as_bytes())?);
+                if first > last || total.is_some_and(|total| last >= total) {
+                    return None;
+                }
+                Some((first, last))
+            }
+        };
+        Some(Self { bytes, total })
+    }
+}
+
+fn is(field: &httparse::Header<'_>, name: &str) -> bool {
+    field.name.eq_ignore_ascii_case(name)
+}
+
+/// Digits only: no sign, no blank inside, no overflow.
+fn parse_u64(value: &[u8]) -> Option<u64> {
+    let value = value.trim_ascii();
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3).
+fn retry_after(value: &[u8]) -> Option<Duration> {
+    if let Some(seconds) = parse_u64(value) {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()?;
+    date.duration_since(SystemTime::now()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> ResponseHead {
+        let wire = format!("HTTP/1.1 {}\r\n\r\n", text.replace('\n', "\r\n"));
+        let (head, length) = ResponseHead::parse(wire.as_bytes(), false)
+            .unwrap()
+            .unwrap();
+        assert_eq!(length, wire.len());
+        head
+    }
+
+    #[test]
+    fn the_fields_that_matter_are_read() {
+        let hash = blake3::hash(b"x");
+        let head = head(&format!(
+            "206 Partial Content\ncontent-length: 5\nETag: \"abc\"\nContent-Range: bytes 5-9/100\n\
+             Accept-Ranges: bytes\nContent-Type: Text/HTML; charset=utf-8\nHaul-Blake3: {hash}\nHaul-Pieces: 1\n\
+             Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nConnection: close\nRetry-After: 7"
+        ));
+        assert_eq!(head.status, 206);
+        assert_eq!(head.framing, Some(Framing::Length(5)));
+        assert_eq!(head.etag.as_deref(), Some("\"abc\""));
+        assert_eq!(
+            head.range,
+            Some(ContentRange {
+                bytes: Some((5, 9)),
+                total: Some(100)
+            })
+        );
+        assert!(head.ranges && head.pieces && !head.keep_alive);
+        assert_eq!(head.content_type, "text/html");
+        assert_eq!(head.blake3, Some(hash));
+        assert_eq!(head.retry_after, Some(Duration::from_secs(7)));
+        assert!(head.modified.is_some());
+    }
+
+    #[test]
+    fn a_weak_entity_tag_identifies_no_bytes() {
+        assert_eq!(head("200 OK\nETag: W/\"abc\"").etag, None);
+    }
+
+    #[test]
+    fn framing_follows_the_rules() {
+        assert_eq!(
+            head("200 OK\nTransfer-Encoding: chunked").framing,
+            Some(Framing::Chunked)
+        );
+        let until_close = head("200 OK");
+        assert_eq!(
+            (until_close.framing, until_close.keep_alive),
+            (Some(Framing::Close), false)
+        );
+        assert_eq!(
+            head("304 Not Modified\nContent-Length: 9").framing,
+            Some(Framing::Empty)
+        );
+        let (to_head, _) =
+            ResponseHead::parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", true)
+                .unwrap()
+                .unwrap();
+        assert_eq!(to_head.framing, Some(Framing::Empty));
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused_or_absent() {
+        let parse =
+            |wire: &str| ResponseHead::parse(wire.as_bytes(), false).map(|head| head.is_some());
+        assert_eq!(parse("HTTP/1.1 200 OK\r\nContent-Le"), Ok(false));
+        assert_eq!(parse("SSH-2.0-OpenSSH\r\n\r\n"), Err(HeadError::Malformed));
+        for length in ["-1", "+1", "1,2", "", "99999999999999999999"] {
+            let wire = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            assert_eq!(parse(&wire), Err(HeadError::Length), "{length}");
+        }
+        assert_eq!(
+            parse("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+            Err(HeadError::Length)
+        );
+        assert_eq!(
+            parse("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"),
+            Err(HeadError::Coding)
+        );
+        let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_MAX));
+        assert_eq!(parse(&endless), Err(HeadError::TooLong));
+        for range in [
+            "bytes 9-5/10",
+            "bytes 0-10/10",
+            "items 0-1/2",
+            "bytes 0-1",
+            "bytes -1/2",
+        ] {
+            assert_eq!(ContentRange::parse(range.as_bytes()), None, "{range}");
+        }
+        assert_eq!(
+            ContentRange::parse(b"bytes */7"),
+            Some(ContentRange {
+                bytes: None,
+                total: Some(7)
+            })
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! One log event, and the forms in which it is written.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tracing::{
+    Event, Level,
+    field::{Field, Visit},
+};
+
+use super::Line;
+use crate::escape::display_name;
+
+/// The fields that say whom an event is about, the most telling first.
+const SUBJECTS: [&str; 3] = ["who", "client", "path"];
+
+/// An event's content, not escaped yet.
+pub(super) struct Record {
+    time: Timestamp,
+    level: Level,
+    who: String,
+    message: String,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Record {
+    pub(super) fn new(event: &Event<'_>, time: Timestamp) -> Self {
+        let mut seen = Fields::default();
+        event.record(&mut seen);
+        let who = SUBJECTS
+            .iter()
+            .find_map(|name| seen.others.iter().position(|(field, _)| field == name))
+            .map(|at| plain(&seen.others.remove(at).1).into_owned())
+            .unwrap_or_default();
+        Self {
+            time,
+            level: *event.metadata().level(),
+            who,
+            message: seen.message,
+            fields: seen.others,
+        }
+    }
+
+    /// The message and the fields behind it: `sent bytes=12 agent="curl 8"`.
+    fn text(&self) -> String {
+        let mut text = one_line(&self.message);
+        for (name, value) in &self.fields {
+            let value = one_line(&plain(value));
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            // Writing to a String cannot fail.
+            let _ = if value.is_empty() || value.contains([' ', '"', '=']) {
+                write!(text, "{name}=\"{}\"", value.replace('"', "\\\""))
+            } else {
+                write!(text, "{name}={value}")
+            };
+        }
+        text
+    }
+
+    /// The text file's form: `2026-11-22T14:02:03.123Z INFO who: text key=value` and a newline.
+    pub(super) fn text_line(&self) -> String {
+        let Self { time, level, .. } = self;
+        let who = one_line(&self.who);
+        let colon = if who.is_empty() { "" } else { ": " };
+        format!("{time:.3} {level} {who}{colon}{}\n", self.text())
+    }
+
+    /// The JSON file's form: an object with time, level, who, message and fields, and a newline.
+    pub(super) fn json_line(&self) -> String {
+        let fields: Map<String, Value> = self
+            .fields
+            .iter()
+            .map(|(name, value)| ((*name).into(), value.clone()))
+            .collect();
+        let object = json!({
+            "time": format!("{:.3}", self.time),
+            "level": self.level.as_str(),
+            "who": self.who,
+            "message": self.message,
+            "fields": fields,
+        });
+        json_escaped(&object.to_string()) + "\n"
+    }
+
+    /// The form for stderr, without a newline: `INFO who  text`.
+    pub(super) fn plain_line(&self) -> String {
+        let who = one_line(&self.who);
+        let gap = if who.is_empty() { "" } else { "  " };
+        format!("{} {who}{gap}{}", self.level, self.text())
+    }
+
+    /// The form for the ring.
+    pub(super) fn into_line(self) -> Line {
+        Line {
+            seq: 0,
+            time: self.time,
+            level: self.level,
+            who: one_line(&self.who),
+            text: self.text(),
+        }
+    }
+}
+
+fn plain(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+/// Makes visible what would act on a terminal or break a line. Backslashes stay as they are: the engine may have
+/// escaped a name already, and a line need not be read back.
+pub fn one_line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        shown.push_str(&display_name(c.encode_utf8(&mut [0; 4])));
+    }
+    shown
+}
+
+/// Writes what would act on a terminal as JSON's own `\u` escapes, so that a reader gets the text unchanged.
+/// Such characters stand in strings only; `serde_json` has escaped the ASCII controls but DEL.
+pub fn json_escaped(object: &str) -> String {
+    let mut shown = String::with_capacity(object.len());
+    for c in object.chars() {
+        if c != '\\'
+            && c != ' '
+            && matches!(display_name(c.encode_utf8(&mut [0; 4])), Cow::Owned(_))
+        {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Collects an event's fields with their types.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, Value)>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: Value) {
+        if field.name() == "message" {
+            self.message = plain(&value).into_owned();
+        } else {
+            self.others.push((field.name(), value));
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
+}

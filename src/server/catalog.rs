@@ -1,0 +1,290 @@
+//! The served directory: what a path leads to, who may see it, and what identifies a file's content.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rustix::{
+    fs::{FileType, Mode, OFlags, Stat, fstat},
+    io::Errno,
+};
+
+use crate::{
+    http1::path::RemotePath,
+    sys::{
+        dir_id::dir_id,
+        open::{Links, open_beneath, open_cached},
+    },
+};
+
+/// Files and directories alike are opened so that a FIFO or a terminal never blocks or takes over.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// The served directory.
+#[derive(Debug)]
+pub struct Catalog {
+    root: OwnedFd,
+    hidden: bool,
+    links: Links,
+    id: Option<String>,
+}
+
+/// What a path leads to.
+#[derive(Debug)]
+pub enum Found {
+    /// A regular file, open for reading.
+    File(FoundFile),
+    /// A directory, open for reading.
+    Dir(OwnedFd),
+}
+
+/// A regular file, open for reading.
+#[derive(Debug)]
+pub struct FoundFile {
+    /// The open file.
+    pub file: OwnedFd,
+    /// What it was when it was opened.
+    pub stamp: Stamp,
+}
+
+/// What changes when a file's content does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Unix type and permission bits.
+    pub mode: u32,
+    /// Time of the last change of its content: seconds since 1970 (may be negative) and nanoseconds.
+    modified: (i64, u32),
+    changed: (i64, u32),
+    device: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// The stamp in the system's answer.
+    #[expect(
+        clippy::unnecessary_cast,
+        reason = "the fields' types differ between systems"
+    )]
+    pub fn of(stat: &Stat) -> Self {
+        Self {
+            size: stat.st_size as u64,
+            mode: stat.st_mode as u32,
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+        }
+    }
+
+    /// The strong entity tag, with its quotes: 128 bits of BLAKE3 over the whole stamp.
+    pub fn etag(&self) -> String {
+        let mut bytes = [0; 48];
+        let words = [
+            self.device,
+            self.inode,
+            self.size,
+            self.modified.0 as u64,
+            self.changed.0 as u64,
+            u64::from(self.modified.1) << 32 | u64::from(self.changed.1),
+        ];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        let hex = blake3::hash(&bytes).to_hex();
+        ["\"", &hex[..32], "\""].concat()
+    }
+
+    /// When the content changed last.
+    pub fn modified(&self) -> SystemTime {
+        let (seconds, nanoseconds) = self.modified;
+        let fraction = Duration::from_nanos(u64::from(nanoseconds));
+        let whole = Duration::from_secs(seconds.unsigned_abs());
+        let time = if seconds < 0 {
+            UNIX_EPOCH.checked_sub(whole)
+        } else {
+            UNIX_EPOCH.checked_add(whole)
+        };
+        time.and_then(|time| time.checked_add(fraction))
+            .unwrap_or(UNIX_EPOCH)
+    }
+}
+
+impl FoundFile {
+    /// Whether the open file still is what it was.
+    pub fn is_unchanged(&self) -> bool {
+        fstat(&self.file).is_ok_and(|stat| Stamp::of(&stat) == self.stamp)
+    }
+}
+
+impl Catalog {
+    /// Opens the directory to serve.
+    pub fn open(root: &Path, hidden: bool, follow_symlinks: bool) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(root, flags, Mode::empty())?;
+        Ok(Self {
+            id: dir_id(root.as_fd()),
+            root,
+            hidden,
+            links: if follow_symlinks {
+                Links::Follow
+            } else {
+                Links::Inside
+            },
+        })
+    }
+
+    /// What the `Haul-Dir` field says.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether a name may be seen at all.
+    pub fn shows(&self, name: &[u8]) -> bool {
+        self.hidden || !name.starts_with(b".")
+    }
+
+    /// Opens what `path` leads to. Whatever is no file and no directory, or leaves the root, is not found.
+    pub async fn find(self: &Arc<Self>, path: &RemotePath) -> io::Result<Found> {
+        if !path.names().all(|name| self.shows(name)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // Nearly every file is found in the kernel's caches: no thread has to be woken for it.
+        if let Some(opened) = open_cached(self.root.as_fd(), path.trimmed(), READ, self.links) {
+            return found(opened?);
+        }
+        let (this, path) = (Arc::clone(self), path.clone());
+        blocking(move || this.find_blocking(&path)).await
+    }
+
+    /// [`Self::find`] for threads that may wait for a disk.
+    pub fn find_blocking(&self, path: &RemotePath) -> io::Result<Found> {
+        if !path.names().all(|name| self.shows(name)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let root = self.root.as_fd();
+        found(open_beneath(
+            root,
+            path.trimmed(),
+            READ,
+            Mode::empty(),
+            self.links,
+        )?)
+    }
+
+    /// What a path leads to, without opening it for reading where the system can do that.
+    pub fn stat(&self, path: &[u8]) -> io::Result<Stat> {
+        #[cfg(target_os = "linux")]
+        let flags = OFlags::PATH;
+        #[cfg(not(target_os = "linux"))]
+        let flags = READ;
+        let opened = open_beneath(self.root.as_fd(), path, flags, Mode::empty(), self.links)?;
+        Ok(fstat(opened)?)
+    }
+}
+
+fn found(file: OwnedFd) -> io::Result<Found> {
+    let stat = fstat(&file)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(Found::File(FoundFile {
+            file,
+            stamp: Stamp::of(&stat),
+        })),
+        FileType::Directory => Ok(Found::Dir(file)),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+/// Whether an error of [`Catalog::find`] means that a visitor must not learn more than "not found".
+pub fn is_not_found(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || Errno::from_io_error(error).is_some_and(|errno| {
+            matches!(
+                errno,
+                Errno::NOENT
+                    | Errno::NOTDIR
+                    | Errno::LOOP
+                    | Errno::XDEV
+                    | Errno::NAMETOOLONG
+                    | Errno::NXIO
+                    | Errno::NODEV
+            )
+        })
+}
+
+/// Runs what may wait for a disk away from the threads that serve sockets.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn an_etag_changes_with_every_part_of_the_stamp() {
+        let temp = tempfile::NamedTempFile::new().unwrap();
+        let stamp = || Stamp::of(&rustix::fs::stat(temp.path()).unwrap());
+        let before = stamp();
+        assert_eq!(before.etag(), stamp().etag());
+        assert_eq!(before.etag().len(), 34);
+        fs::write(temp.path(), "x").unwrap();
+        assert_ne!(before.etag(), stamp().etag());
+        let mut etags: Vec<String> = [
+            before,
+            Stamp { size: 1, ..before },
+            Stamp { inode: 1, ..before },
+            Stamp {
+                device: 1,
+                ..before
+            },
+            Stamp {
+                modified: (1, 2),
+                ..before
+            },
+            Stamp {
+                modified: (1, 3),
+                ..before
+            },
+            Stamp {
+                changed: (1, 2),
+                ..before
+            },
+        ]
+        .iter()
+        .map(Stamp::etag)
+        .collect();
+        etags.sort();
+        etags.dedup();
+        assert_eq!(etags.len(), 7);
+    }
+
+    #[test]
+    fn times_before_1970_are_times() {
+        let stamp = Stamp {
+            size: 0,
+            mode: 0,
+            modified: (-2, 500_000_000),
+            changed: (0, 0),
+            device: 0,
+            inode: 0,
+        };
+        assert_eq!(stamp.modified(), UNIX_EPOCH - Duration::from_millis(1500));
+        let absurd = Stamp {
+            modified: (i64::MIN, 0),
+            ..stamp
+        };
+        assert!(absurd.modified() <= UNIX_EPOCH);
+    }
+}

@@ -1,0 +1,358 @@
+//! Who takes what: connections grouped into clients, their transfers, and the server's totals.
+//!
+//! Senders add to atomic counters; whoever shows them calls [`Registry::snapshot`]. What is kept is bounded, so
+//! that neither a thousand clients nor a million small files make it grow.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use percent_encoding::percent_decode;
+
+use super::{
+    downloads::Downloads,
+    snapshot::{ClientId, ClientView, Snapshot, TransferId},
+    transfers::{Flow, Rows, Transfer},
+};
+use crate::{escape::display_name, http1::path::RemotePath, progress::Counter};
+
+/// Clients that are remembered; beyond it those that left first are forgotten.
+const MAX_CLIENTS: usize = 1000;
+/// How long a client that left is remembered.
+const KEEP_CLIENT: Duration = Duration::from_secs(600);
+/// Longest name, agent or session that is kept, in bytes: they are foreign and decide nothing.
+const MAX_LABEL: usize = 64;
+
+/// Locks a mutex; a holder that panicked leaves only counts behind, which stay usable.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All clients.
+#[derive(Debug, Default)]
+pub struct Registry {
+    clients: Mutex<HashMap<Key, Arc<Client>>>,
+    totals: Arc<Totals>,
+}
+
+/// What is counted over all clients.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) sent: Counter,
+    pub(super) requests: Counter,
+    pub(super) files: Counter,
+    connections: AtomicUsize,
+    pub(super) downloads: Mutex<Downloads>,
+    next_client: AtomicU64,
+    next_transfer: AtomicU64,
+}
+
+impl Totals {
+    pub(super) fn next_transfer(&self) -> TransferId {
+        TransferId(self.next_transfer.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Session(Box<[u8]>),
+    Agent(IpAddr, Box<[u8]>),
+}
+
+/// What tells one client from another, as one request gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a> {
+    /// Where the connection comes from.
+    pub address: IpAddr,
+    /// `Haul-Session`
+    pub session: Option<&'a [u8]>,
+    /// `Haul-Name`, percent-encoded.
+    pub name: Option<&'a [u8]>,
+    /// `User-Agent`
+    pub agent: Option<&'a [u8]>,
+}
+
+impl Identity<'_> {
+    fn key(&self) -> Key {
+        let label = |text: &[u8]| text[..text.len().min(MAX_LABEL)].into();
+        match self.session {
+            Some(session) => Key::Session(label(session)),
+            None => Key::Agent(self.address, label(self.agent.unwrap_or_default())),
+        }
+    }
+}
+
+/// One client: a person or machine.
+#[derive(Debug)]
+pub struct Client {
+    id: ClientId,
+    name: Option<String>,
+    address: IpAddr,
+    agent: Option<String>,
+    who: String,
+    since: Instant,
+    connections: AtomicUsize,
+    left: Mutex<Option<Instant>>,
+    pub(super) sent: Counter,
+    pub(super) files: Counter,
+    pub(super) rows: Mutex<Rows>,
+    refused: Mutex<Option<(String, Instant)>>,
+    pub(super) totals: Arc<Totals>,
+}
+
+impl Registry {
+    /// Counts a connection for as long as the guard lives.
+    pub fn connect(&self) -> Connected {
+        self.totals.connections.fetch_add(1, Ordering::Relaxed);
+        Connected {
+            totals: Arc::clone(&self.totals),
+        }
+    }
+
+    /// The client that a request comes from, new or known; it counts as connected while the guard lives.
+    pub fn attach(&self, identity: &Identity<'_>) -> Attached {
+        let key = identity.key();
+        let mut clients = lock(&self.clients);
+        let client = if let Some(client) = clients.get(&key) {
+            Arc::clone(client)
+        } else {
+            make_room(&mut clients, Instant::now());
+            let client = Arc::new(Client::new(identity, &self.totals));
+            clients.insert(key, Arc::clone(&client));
+            client
+        };
+        client.connections.fetch_add(1, Ordering::Relaxed);
+        *lock(&client.left) = None;
+        Attached(client)
+    }
+
+    /// Counts a request.
+    pub fn count_request(&self) {
+        self.totals.requests.add(1);
+    }
+
+    /// Everything at this moment. Forgets what has been kept long enough.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let clients: Vec<Arc<Client>> = {
+            let mut clients = lock(&self.clients);
+            clients.retain(|_, client| !client.is_stale(now));
+            clients.values().map(Arc::clone).collect()
+        };
+        let mut views: Vec<ClientView> = clients.iter().map(|client| client.view(now)).collect();
+        views.sort_by_key(|view| view.id);
+        Snapshot {
+            clients: views,
+            sent: self.totals.sent.get(),
+            connections: self.totals.connections.load(Ordering::Relaxed),
+            requests: self.totals.requests.get(),
+            files: self.totals.files.get(),
+        }
+    }
+
+    /// How often a file was taken whole; for a directory, how many files below it were.
+    pub fn downloads(&self, path: &RemotePath) -> u64 {
+        lock(&self.totals.downloads).of(path)
+    }
+}
+
+/// Forgets clients that left, the longest gone first, until there is room for one more.
+fn make_room(clients: &mut HashMap<Key, Arc<Client>>, now: Instant) {
+    if clients.len() < MAX_CLIENTS {
+        return;
+    }
+    clients.retain(|_, client| !client.is_stale(now));
+    let mut gone: Vec<(Instant, Key)> = clients
+        .iter()
+        .filter_map(|(key, client)| Some(((*lock(&client.left))?, key.clone())))
+        .collect();
+    gone.sort_by_key(|(left, _)| *left);
+    // A tenth at once, so that a stream of new clients does not sort the table each time.
+    let surplus = clients.len() + MAX_CLIENTS / 10 - MAX_CLIENTS;
+    for (_, key) in gone.into_iter().take(surplus) {
+        clients.remove(&key);
+    }
+}
+
+impl Client {
+    fn new(identity: &Identity<'_>, totals: &Arc<Totals>) -> Self {
+        let label = |bytes: &[u8]| {
+            let bytes = &bytes[..bytes.len().min(MAX_LABEL)];
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            (!text.is_empty()).then_some(text)
+        };
+        let name = identity
+            .name
+            .and_then(|name| label(&percent_decode(name).collect::<Vec<u8>>()));
+        let agent = identity.agent.and_then(|agent| {
+            let product = agent.split(|b| *b == b' ').next();
+            label(product.unwrap_or_default())
+        });
+        let who = match &name {
+            Some(name) => format!("{} {}", display_name(name), identity.address),
+            None => identity.address.to_string(),
+        };
+        Self {
+            id: ClientId(totals.next_client.fetch_add(1, Ordering::Relaxed)),
+            name,
+            address: identity.address,
+            agent,
+            who,
+            since: Instant::now(),
+            connections: AtomicUsize::new(0),
+            left: Mutex::default(),
+            sent: Counter::default(),
+            files: Counter::default(),
+            rows: Mutex::default(),
+            refused: Mutex::default(),
+            totals: Arc::clone(totals),
+        }
+    }
+
+    /// Name and address for logs, safe to print.
+    pub fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// Notes that a request was refused, such as `404 not found: /secrets` (raw).
+    pub fn refuse(&self, text: String) {
+        *lock(&self.refused) = Some((text, Instant::now()));
+    }
+
+    /// Counts body bytes that were sent.
+    pub(super) fn count_sent(&self, bytes: u64) {
+        self.sent.add(bytes);
+        self.totals.sent.add(bytes);
+    }
+
+    /// A range of a file begins to flow; it joins the row of the same content where there is one.
+    pub fn begin(
+        self: &Arc<Self>,
+        path: &RemotePath,
+        etag: &str,
+        total: u64,
+        range: Range<u64>,
+    ) -> Flow {
+        let transfer = lock(&self.rows).begin(path, etag, total, &self.totals);
+        Flow::start(Arc::clone(self), transfer, range)
+    }
+
+    /// Small files were sent whole, each in one piece, and are on their way.
+    pub fn took_small(&self, files: &mut Vec<SmallFile>) {
+        if files.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let bytes = files.iter().map(|file| file.size).sum();
+        let count = files.len() as u64;
+        self.count_sent(bytes);
+        self.files.add(count);
+        self.totals.files.add(count);
+        let mut downloads = lock(&self.totals.downloads);
+        for file in &*files {
+            downloads.add(&file.path);
+        }
+        drop(downloads);
+        for file in &*files {
+            log_done(&self.who, &file.path, file.size, now - file.started);
+        }
+        let mut rows = lock(&self.rows);
+        for file in files.drain(..) {
+            rows.add_small(file, now, &self.totals);
+        }
+    }
+
+    /// Every byte of a transfer was sent.
+    pub(super) fn completed(&self, transfer: &Arc<Transfer>, now: Instant) {
+        self.files.add(1);
+        self.totals.files.add(1);
+        lock(&self.totals.downloads).add(&transfer.path);
+        lock(&self.rows).complete(transfer, now);
+        log_done(
+            &self.who,
+            &transfer.path,
+            transfer.total,
+            now - transfer.started,
+        );
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        lock(&self.left).is_some_and(|left| now.saturating_duration_since(left) > KEEP_CLIENT)
+    }
+
+    fn view(&self, now: Instant) -> ClientView {
+        ClientView {
+            id: self.id,
+            name: self.name.clone(),
+            address: self.address,
+            agent: self.agent.clone(),
+            connections: self.connections.load(Ordering::Relaxed),
+            since: self.since,
+            sent: self.sent.get(),
+            transfers: lock(&self.rows).views(now),
+            files: self.files.get(),
+            refused: lock(&self.refused).clone(),
+        }
+    }
+}
+
+fn log_done(who: &str, path: &RemotePath, size: u64, took: Duration) {
+    tracing::info!(
+        client = who,
+        "GET {}, {} in {}, done",
+        display_name(path.as_bytes()),
+        crate::units::size(size),
+        crate::units::took(took)
+    );
+}
+
+/// A small file that was answered from one buffer.
+#[derive(Debug)]
+pub struct SmallFile {
+    /// The file below the root.
+    pub path: RemotePath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was asked for.
+    pub started: Instant,
+}
+
+/// Keeps a connection counted.
+#[derive(Debug)]
+pub struct Connected {
+    totals: Arc<Totals>,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.totals.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection's place among its client's.
+#[derive(Debug)]
+pub struct Attached(Arc<Client>);
+
+impl Attached {
+    /// The client.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.0
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if self.0.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            *lock(&self.0.left) = Some(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+//! One client connection: requests in, answers out, in order.
+//!
+//! Answers gather in one buffer as long as further requests are there already, so that a pipelined batch of small
+//! files leaves in one write. The buffers exist only while there is something in them: an idle connection is cheap.
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::StatusCode;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Shared,
+    body::{Broken, send_bytes, send_range},
+    clients::{Attached, Identity, SmallFile},
+    respond::{self, Body, Listing},
+};
+use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
+
+/// A head must be complete this long after its first byte, else 408.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Requests on one connection; a pipelining client asks for the rest on another.
+const MAX_REQUESTS: u32 = 1_000_000;
+/// Answers that are held back for more, in bytes.
+const FLUSH_AT: usize = 256 * 1024;
+/// The input buffer, in bytes; it grows up to the longest head.
+const READ_SIZE: usize = 8 * 1024;
+/// What a closing connection still reads, so that the client gets to see the last answer: bytes and time.
+const LINGER: (usize, Duration) = (1 << 20, Duration::from_secs(2));
+/// A listing's chunks, in bytes.
+const CHUNK: usize = 64 * 1024;
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("closed")]
+    Closed,
+    #[error("closed in the middle of a request")]
+    Truncated,
+    #[error("idle for too long")]
+    Idle,
+    #[error("the server stops")]
+    Drained,
+    #[error("{} {}", .0.status, .0.why)]
+    Refused(Refusal),
+    #[error("{0}")]
+    Broken(#[from] Broken),
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        Self::Broken(Broken::Io(error))
+    }
+}
+
+/// Serves one connection until it ends.
+pub async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Shared,
+    drain: &CancellationToken,
+) {
+    let _connected = shared.registry.connect();
+    let mut connection = Connection {
+        input: Input::default(),
+        output: Output::default(),
+        attached: None,
+        stream,
+        peer,
+        shared,
+        drain,
+    };
+    let end = connection.run().await;
+    tracing::debug!(client = connection.who(), "connection ended: {end}");
+}
+
+/// Tells a client that there are too many, and closes.
+pub async fn turn_away(stream: TcpStream, peer: SocketAddr) {
+    tracing::warn!(client = %peer.ip(), "503 too many connections");
+    let mut answer = Vec::new();
+    respond::too_many(&mut answer);
+    let second = Duration::from_secs(1);
+    // Wait for the request: an answer that comes before it may be lost with it.
+    if timeout(second, stream.readable()).await.is_ok()
+        && send_bytes(&stream, &answer, false, second).await.is_ok()
+    {
+        linger(&stream).await;
+    }
+}
+
+struct Connection<'s> {
+    input: Input,
+    output: Output,
+    attached: Option<(Fingerprint, Attached)>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &'s Shared,
+    drain: &'s CancellationToken,
+}
+
+/// Bytes that were read; those before `at` are done with.
+#[derive(Default)]
+struct Input {
+    bytes: Vec<u8>,
+    at: usize,
+    scanned: usize,
+}
+
+impl Input {
+    fn pending(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    fn find_head(&mut self) -> Result<Option<Extent>, Refusal> {
+        find_head(&self.bytes[self.at..], &mut self.scanned)
+    }
+
+    /// Drops what is done with, and the whole buffer once it is empty.
+    fn tidy(&mut self) {
+        if self.at == self.bytes.len() {
+            self.bytes = Vec::new();
+        } else if self.at > 0 {
+            self.bytes.drain(..self.at);
+        }
+        self.at = 0;
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.at += count;
+        self.scanned = 0;
+    }
+}
+
+/// Answers that wait to be written, and the small files among them.
+#[derive(Default)]
+struct Output {
+    bytes: Vec<u8>,
+    files: Vec<SmallFile>,
+}
+
+/// The fields that decide which client a request belongs to, as the last request gave them.
+#[derive(PartialEq, Eq)]
+struct Fingerprint {
+    session: Option<Box<[u8]>>,
+    agent: Option<Box<[u8]>>,
+}
+
+impl Fingerprint {
+    fn is_of(&self, head: &RequestHead<'_>) -> bool {
+        self.session.as_deref() == head.haul_session && self.agent.as_deref() == head.user_agent
+    }
+}
+
+impl Connection<'_> {
+    async fn run(&mut self) -> End {
+        for _ in 0..MAX_REQUESTS {
+            let result = match self.next_head().await {
+                Ok(extent) => self.answer(extent).await,
+                Err(end) => Err(end),
+            };
+            match result {
+                Ok(true) => {}
+                Ok(false) => return self.close(End::Closed).await,
+                Err(End::Refused(refusal)) => {
+                    respond::refuse(&mut self.output.bytes, &refusal);
+                    tracing::warn!(
+                        client = self.who(),
+                        "{} {}",
+                        refusal.status.as_u16(),
+                        refusal.why
+                    );
+                    return self.close(End::Refused(refusal)).await;
+                }
+                Err(end) => return end,
+            }
+        }
+        self.close(End::Closed).await
+    }
+
+    fn who(&self) -> String {
+        match &self.attached {
+            Some((_, attached)) => attached.client().who().to_owned(),
+            None => self.peer.ip().to_string(),
+        }
+    }
+
+    /// Waits for a complete head. Whenever it has to wait, it writes first what is due.
+    async fn next_head(&mut self) -> Result<Extent, End> {
+        let mut deadline = None;
+        loop {
+            if let Some(extent) = self.input.find_head().map_err(End::Refused)? {
+                return Ok(extent);
+            }
+            if self.try_read()? {
+                continue;
+            }
+            self.flush(false).await?;
+            if self.input.pending().is_empty() {
+                self.wait_idle().await?;
+                deadline = None;
+            } else {
+                let deadline = *deadline.get_or_insert_with(|| Instant::now() + HEAD_TIME);
+                match timeout_at(deadline, self.stream.readable()).await {
+                    Ok(ready) => ready?,
+                    Err(_) => {
+                        return Err(End::Refused(Refusal {
+                            status: StatusCode::REQUEST_TIMEOUT,
+                            why: "the request was not complete in 10 s",
+                        }));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads what is there; `false` means that nothing is.
+    fn try_read(&mut self) -> Result<bool, End> {
+        self.input.tidy();
+        self.input.bytes.reserve(READ_SIZE);
+        match self.stream.try_read_buf(&mut self.input.bytes) {
+            Ok(0) if self.input.pending().is_empty() => Err(End::Closed),
+            Ok(0) => Err(End::Truncated),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn wait_idle(&mut self) -> Result<(), End> {
+        self.input.tidy();
+        let wait = timeout(self.shared.settings.timeout, self.stream.readable());
+        tokio::select! {
+            biased;
+            () = self.drain.cancelled() => Err(End::Drained),
+            ready = wait => match ready {
+                Ok(ready) => Ok(ready?),
+                Err(_) => Err(End::Idle),
+            },
+        }
+    }
+
+    /// Answers one request; returns whether the connection goes on.
+    async fn answer(&mut self, extent: Extent) -> Result<bool, End> {
+        let head = &self.input.bytes[self.input.at..][extent.start..extent.end];
+        let head = RequestHead::parse(head).map_err(End::Refused)?;
+        let attached = attach(&mut self.attached, self.shared, self.peer, &head);
+        self.shared.registry.count_request();
+        let keep = head.keep_alive && !head.has_body && !self.drain.is_cancelled();
+        let request = respond::Request {
+            shared: self.shared,
+            client: attached.client(),
+            head: &head,
+            keep,
+        };
+        let answer = request
+            .answer(&mut self.output.bytes, &mut self.output.files)
+            .await?;
+        let keep = answer.keep;
+        self.input.consume(extent.end);
+        match answer.body {
+            Body::Written => {
+                if self.output.bytes.len() >= FLUSH_AT {
+                    self.flush(false).await?;
+                }
+            }
+            Body::File(found, range, flow) => {
+                let limit = self.shared.settings.timeout;
+                let result = match self.flush(true).await {
+                    Ok(()) => send_range(&self.stream, found, range, &flow, limit).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = result {
+                    tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
+                    flow.abort(error.to_string());
+                    return Err(error.into());
+                }
+            }
+            Body::Listing(listing) => self.send_listing(listing).await?,
+        }
+        tokio::task::consume_budget().await;
+        Ok(keep)
+    }
+
+    /// Writes what has gathered; only then do small files count as sent.
+    async fn flush(&mut self, more: bool) -> Result<(), Broken> {
+        if self.output.bytes.is_empty() {
+            return Ok(());
+        }
+        let limit = self.shared.settings.timeout;
+        send_bytes(&self.stream, &self.output.bytes, more, limit).await?;
+        self.output.bytes.clear();
+        self.output.bytes.shrink_to(FLUSH_AT);
+        if let Some((_, attached)) = &self.attached {
+            attached.client().took_small(&mut self.output.files);
+        }
+        Ok(())
+    }
+
+    async fn send_listing(&mut self, mut listing: Listing) -> Result<(), End> {
+        let chunked = listing.chunked;
+        loop {
+            let (next, chunk, last) = listing.next(self.shared, CHUNK).await?;
+            if chunked {
+                let size = format!("{:x}\r\n", chunk.len());
+                self.output.bytes.extend_from_slice(size.as_bytes());
+            }
+            self.output.bytes.extend_from_slice(&chunk);
+            if chunked {
+                let end: &[u8] = if last { b"\r\n0\r\n\r\n" } else { b"\r\n" };
+                self.output.bytes.extend_from_slice(end);
+            }
+            self.flush(false).await?;
+            if last {
+                return Ok(());
+            }
+            listing = next;
+        }
+    }
+
+    /// Ends the connection so that the client gets to see the last answer.
+    async fn close(&mut self, end: End) -> End {
+        if let Err(error) = self.flush(false).await {
+            return End::Broken(error);
+        }
+        linger(&self.stream).await;
+        end
+    }
+}
+
+/// The client that a request comes from; nearly always the same as of the request before.
+fn attach<'c>(
+    attached: &'c mut Option<(Fingerprint, Attached)>,
+    shared: &Shared,
+    peer: SocketAddr,
+    head: &RequestHead<'_>,
+) -> &'c Attached {
+    let known = attached
+        .take()
+        .filter(|(fingerprint, _)| fingerprint.is_of(head));
+    let (_, client) = attached.insert(known.unwrap_or_else(|| {
+        let client = shared.registry.attach(&Identity {
+            address: peer.ip(),
+            session: head.haul_session,
+            name: head.haul_name,
+            agent: head.user_agent,
+        });
+        let fingerprint = Fingerprint {
+            session: head.haul_session.map(Into::into),
+            agent: head.user_agent.map(Into::into),
+        };
+        (fingerprint, client)
+    }));
+    client
+}
+
+/// Closes the sending side and reads what still comes, within limits: a socket closed with unread bytes resets the
+/// connection, and a reset may reach the client before the last answer does (RFC 9112 §9.6).
+async fn linger(stream: &TcpStream) {
+    let (mut left, time) = LINGER;
+    if rustix::net::shutdown(stream, rustix::net::Shutdown::Write).is_err() {
+        return;
+    }
+    let drain = async {
+        let mut sink = [0; 4096];
+        while stream.readable().await.is_ok() {
+            match stream.try_read(&mut sink) {
+                Ok(0) => return,
+                Ok(read) if read < left => left -= read,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    };
+    // Running out of time is as good an end as any.
+    let _ = timeout(time, drain).await;
+}

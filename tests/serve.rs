@@ -1,0 +1,690 @@
+//! What a client of `haul serve` sees, byte by byte, over real sockets.
+
+mod common;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpStream},
+    os::unix::{ffi::OsStrExt as _, fs::symlink},
+    path::Path,
+    time::Duration,
+};
+
+use common::{
+    raw::{Raw, fetch, get},
+    serving::{Serving, serve, serve_with, settings},
+};
+use haul::{
+    entry::JsonListing,
+    http1::path::RemotePath,
+    server::{Server, Stop, TransferState, bind},
+};
+
+/// Bytes that are no pattern of a block size.
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|n| (n * 31 + n / 251) as u8).collect()
+}
+
+/// A root with a little of everything, and a secret beside it.
+fn tree() -> tempfile::TempDir {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("root");
+    fs::create_dir_all(root.join("dir/deep")).unwrap();
+    fs::create_dir(root.join(".git")).unwrap();
+    fs::create_dir(root.join("empty dir")).unwrap();
+    for (name, bytes) in [
+        ("hello.txt", b"hello world".to_vec()),
+        ("empty", Vec::new()),
+        ("large.bin", content(3_000_001)),
+        ("dir/inner.html", b"<p>inner</p>".to_vec()),
+        ("dir/deep/leaf", content(70_000)),
+        (".hidden", b"hidden".to_vec()),
+        (".git/config", b"hidden".to_vec()),
+        ("100% & #1?.txt", b"odd".to_vec()),
+        ("back\\slash", b"odd".to_vec()),
+    ] {
+        fs::write(root.join(name), bytes).unwrap();
+    }
+    let raw = std::ffi::OsStr::from_bytes(b"raw\xff\n.txt");
+    fs::write(root.join(raw), "raw").unwrap();
+    fs::write(temp.path().join("secret"), "secret").unwrap();
+    symlink("hello.txt", root.join("link")).unwrap();
+    symlink("../secret", root.join("link-out")).unwrap();
+    symlink(root.join("hello.txt"), root.join("link-absolute")).unwrap();
+    symlink("dir", root.join("link-dir")).unwrap();
+    symlink("..", root.join("link-up")).unwrap();
+    symlink("nothing", root.join("link-dangling")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        root.join("fifo"),
+        rustix::fs::FileType::Fifo,
+        0o644.into(),
+        0,
+    )
+    .unwrap();
+    temp
+}
+
+fn served() -> (tempfile::TempDir, Serving) {
+    let temp = tree();
+    let serving = serve(&temp.path().join("root"));
+    (temp, serving)
+}
+
+#[test]
+fn a_file_comes_whole_with_all_its_fields() {
+    let (_temp, serving) = served();
+    let answer = fetch(serving.address, get("/hello.txt?v=1", ""));
+    assert_eq!((answer.status, answer.text()), (200, "hello world"));
+    for (name, value) in [
+        ("Content-Length", "11"),
+        ("Content-Type", "text/plain"),
+        ("Accept-Ranges", "bytes"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cache-Control", "no-cache"),
+        ("Server", concat!("haul/", env!("CARGO_PKG_VERSION"))),
+    ] {
+        assert_eq!(answer.field(name), Some(value), "{name}");
+    }
+    let etag = answer.field("ETag").unwrap();
+    assert!(etag.len() == 34 && etag.starts_with('"'), "{etag}");
+    assert!(answer.field("Date").unwrap().ends_with(" GMT"));
+    assert!(answer.field("Last-Modified").unwrap().ends_with(" GMT"));
+    assert_eq!(answer.field("Content-Disposition"), None);
+    let download = fetch(
+        serving.address,
+        get("/100%25%20%26%20%231%3F.txt?download", ""),
+    );
+    assert_eq!(
+        download.field("Content-Disposition"),
+        Some("attachment; filename*=UTF-8''100%25%20%26%20%231%3F.txt")
+    );
+    let large = fetch(serving.address, get("/large.bin", ""));
+    assert!(large.body == content(3_000_001));
+    let empty = fetch(serving.address, get("/empty", ""));
+    assert_eq!(
+        (empty.status, empty.field("Content-Length")),
+        (200, Some("0"))
+    );
+}
+
+#[test]
+fn statuses_follow_from_the_request() {
+    let (_temp, serving) = served();
+    let plain = |target: &str| get(target, "");
+    let long = format!("/{}", "a".repeat(9000));
+    for (request, status) in [
+        // Paths
+        (plain("/nothing"), 404),
+        (plain("/hello.txt/"), 404),
+        (plain("/hello.txt/x"), 404),
+        (plain("/dir"), 301),
+        (plain("/../secret"), 400),
+        (plain("/dir/../hello.txt"), 400),
+        (plain("/%2e%2e/secret"), 400),
+        (plain("/dir%2finner.html"), 400),
+        (plain("/a%00"), 400),
+        (plain("/a%zz"), 400),
+        (plain("/..%5csecret"), 404),
+        (plain("/back%5Cslash"), 200),
+        (plain("/raw%FF%0A.txt"), 200),
+        (plain("//dir//inner.html"), 200),
+        // Hidden names, in every place
+        (plain("/.hidden"), 404),
+        (plain("/.git/config"), 404),
+        (plain("/.git/"), 404),
+        (plain("/..."), 404),
+        // Links and what is no file
+        (plain("/link"), 200),
+        (plain("/link-dir/inner.html"), 200),
+        (plain("/link-dir"), 301),
+        (plain("/link-out"), 404),
+        (plain("/link-absolute"), 404),
+        (plain("/link-up"), 404),
+        (plain("/link-up/secret"), 404),
+        (plain("/link-dangling"), 404),
+        (plain("/fifo"), 404),
+        // Methods
+        ("POST /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n".into(), 405),
+        ("BREW / HTTP/1.1\r\nHost: x\r\n\r\n".into(), 501),
+        ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n".into(), 204),
+        ("OPTIONS /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n".into(), 204),
+        // Heads
+        ("GET / HTTP/1.1\r\n\r\n".into(), 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".into(), 400),
+        (
+            get("/", "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
+            400,
+        ),
+        (get("/", "X: a\r\n b\r\n"), 400),
+        (get("/", "Transfer-Encoding: gzip\r\n"), 501),
+        (get("/", "Expect: tea\r\n"), 417),
+        (get("/hello.txt", "Expect: 100-continue\r\n"), 200),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 505),
+        (plain(&long), 414),
+        (get("/", &"X: y\r\n".repeat(101)), 431),
+        (get("/", &format!("X: {}\r\n", "y".repeat(33_000))), 431),
+        (
+            "GET http://elsewhere:1/hello.txt HTTP/1.1\r\nHost: x\r\n\r\n".into(),
+            200,
+        ),
+        ("GET /hello.txt HTTP/1.0\r\n\r\n".into(), 200),
+    ] {
+        let answer = fetch(serving.address, &request);
+        let line = request.lines().next().unwrap();
+        assert_eq!(answer.status, status, "{:.80}: {}", line, answer.text());
+        assert!(!answer.text().contains("secret"), "{line:.80}");
+        let allow = matches!(status, 204 | 405).then_some("GET, HEAD, OPTIONS");
+        assert_eq!(answer.field("Allow"), allow, "{line:.80}");
+    }
+}
+
+#[test]
+fn hidden_names_and_far_links_are_served_when_asked_for() {
+    let temp = tree();
+    let mut settings = settings(&temp.path().join("root"));
+    settings.hidden = true;
+    settings.follow_symlinks = true;
+    let serving = serve_with(settings);
+    for target in [
+        "/.hidden",
+        "/.git/config",
+        "/link-out",
+        "/link-absolute",
+        "/link-up/secret",
+    ] {
+        assert_eq!(
+            fetch(serving.address, get(target, "")).status,
+            200,
+            "{target}"
+        );
+    }
+    assert_eq!(fetch(serving.address, get("/../secret", "")).status, 400);
+    assert_eq!(
+        fetch(serving.address, get("/link-dangling", "")).status,
+        404
+    );
+}
+
+#[test]
+fn a_directory_without_its_slash_is_elsewhere() {
+    let (_temp, serving) = served();
+    let answer = fetch(serving.address, get("/dir/deep?x", ""));
+    assert_eq!(
+        (answer.status, answer.field("Location")),
+        (301, Some("deep/"))
+    );
+    let answer = fetch(serving.address, get("/empty%20dir", ""));
+    assert_eq!(answer.field("Location"), Some("empty%20dir/"));
+}
+
+#[test]
+fn ranges_come_as_parts() {
+    let (_temp, serving) = served();
+    let whole = content(3_000_001);
+    for (range, status, part, content_range) in [
+        ("bytes=0-0", 206, 0..1, Some("bytes 0-0/3000001")),
+        (
+            "bytes=1000000-2999999",
+            206,
+            1_000_000..3_000_000,
+            Some("bytes 1000000-2999999/3000001"),
+        ),
+        (
+            "bytes=-5",
+            206,
+            2_999_996..3_000_001,
+            Some("bytes 2999996-3000000/3000001"),
+        ),
+        (
+            "bytes=2999990-",
+            206,
+            2_999_990..3_000_001,
+            Some("bytes 2999990-3000000/3000001"),
+        ),
+        (
+            "bytes=3000000-18446744073709551615",
+            206,
+            3_000_000..3_000_001,
+            Some("bytes 3000000-3000000/3000001"),
+        ),
+        ("bytes=3000001-", 416, 0..0, Some("bytes */3000001")),
+        ("bytes=5-1", 200, 0..3_000_001, None),
+        ("lines=1-2", 200, 0..3_000_001, None),
+        ("bytes=0-1,9-10", 200, 0..3_000_001, None),
+    ] {
+        let answer = fetch(
+            serving.address,
+            get("/large.bin", &format!("Range: {range}\r\n")),
+        );
+        assert_eq!(answer.status, status, "{range}");
+        assert_eq!(answer.field("Content-Range"), content_range, "{range}");
+        assert!(answer.body == whole[part], "{range}");
+    }
+}
+
+#[test]
+fn conditions_are_held_against_the_file() {
+    let (temp, serving) = served();
+    let first = fetch(serving.address, get("/hello.txt", ""));
+    let etag = first.field("ETag").unwrap();
+    let date = first.field("Last-Modified").unwrap();
+    let old = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (fields, status) in [
+        (format!("If-None-Match: {etag}\r\n"), 304),
+        (format!("If-None-Match: W/{etag}\r\n"), 304),
+        ("If-None-Match: \"x\"\r\n".into(), 200),
+        (format!("If-Modified-Since: {date}\r\n"), 304),
+        (format!("If-Modified-Since: {old}\r\n"), 200),
+        (format!("If-Match: {etag}\r\n"), 200),
+        ("If-Match: \"x\"\r\n".into(), 412),
+        (format!("If-Match: W/{etag}\r\n"), 412),
+        (format!("If-Unmodified-Since: {old}\r\n"), 412),
+        (format!("Range: bytes=0-1\r\nIf-Range: {etag}\r\n"), 206),
+        (format!("Range: bytes=0-1\r\nIf-Range: W/{etag}\r\n"), 200),
+        ("Range: bytes=0-1\r\nIf-Range: \"x\"\r\n".into(), 200),
+        (format!("Range: bytes=0-1\r\nIf-Range: {old}\r\n"), 200),
+    ] {
+        let answer = fetch(serving.address, get("/hello.txt", &fields));
+        assert_eq!(answer.status, status, "{fields}");
+        if status == 304 {
+            assert_eq!(answer.field("ETag"), Some(etag), "{fields}");
+        }
+    }
+    fs::write(temp.path().join("root/hello.txt"), "hello again").unwrap();
+    let changed = fetch(
+        serving.address,
+        get("/hello.txt", &format!("If-Match: {etag}\r\n")),
+    );
+    assert_eq!(changed.status, 412);
+}
+
+#[test]
+fn head_says_what_get_would() {
+    let (_temp, serving) = served();
+    let mut raw = Raw::connect(serving.address);
+    for target in ["/hello.txt", "/large.bin", "/nothing", "/dir"] {
+        let request = get(target, "Range: bytes=0-1\r\nAccept: text/plain\r\n");
+        raw.send(request.replace("GET", "HEAD"));
+        let head = raw.read_head();
+        raw.send(get(target, "Accept: text/plain\r\n"));
+        let full = raw.read();
+        assert_eq!(head.status, full.status, "{target}");
+        let fields = |answer: &common::raw::Answer| {
+            let mut fields = answer.fields.clone();
+            fields.retain(|(name, _)| name != "Date");
+            fields
+        };
+        assert_eq!(fields(&head), fields(&full), "{target}");
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_however_they_arrive() {
+    let (_temp, serving) = served();
+    let targets = [
+        "/hello.txt",
+        "/nothing",
+        "/large.bin",
+        "/dir/",
+        "/dir/deep/leaf",
+        "/empty",
+        "/hello.txt",
+    ];
+    let statuses = [200, 404, 200, 200, 200, 200, 200];
+    let request: String = targets.iter().map(|target| get(target, "")).collect();
+    let read_all = |raw: &mut Raw| -> Vec<(u16, usize)> {
+        targets
+            .iter()
+            .map(|_| raw.read())
+            .map(|answer| (answer.status, answer.body.len()))
+            .collect()
+    };
+    let mut at_once = Raw::connect(serving.address);
+    at_once.send(&request);
+    let answers = read_all(&mut at_once);
+    assert_eq!(
+        answers.iter().map(|answer| answer.0).collect::<Vec<_>>(),
+        statuses
+    );
+    assert_eq!(
+        (answers[0].1, answers[2].1, answers[4].1),
+        (11, 3_000_001, 70_000)
+    );
+    let mut by_byte = Raw::connect(serving.address);
+    for byte in request.bytes() {
+        by_byte.send([byte]);
+    }
+    assert_eq!(read_all(&mut by_byte), answers);
+    // The connection is still good for more.
+    by_byte.send(get("/hello.txt", "Connection: close\r\n"));
+    let last = by_byte.read();
+    assert_eq!(last.field("Connection"), Some("close"));
+    assert_eq!(by_byte.rest(), b"");
+}
+
+#[test]
+fn a_batch_of_small_files_keeps_order_and_is_counted() {
+    let temp = tempfile::tempdir().unwrap();
+    for n in 0..500usize {
+        fs::write(temp.path().join(format!("{n}")), content(n * 37)).unwrap();
+    }
+    let serving = serve(temp.path());
+    let mut raw = Raw::connect(serving.address);
+    let fields = "Haul-Session: 0123\r\nHaul-Name: al%20ice\r\nUser-Agent: haul/0.1.0\r\n";
+    let requests: String = (0..500).map(|n| get(&format!("/{n}"), fields)).collect();
+    raw.send(requests);
+    for n in 0..500 {
+        assert!(raw.read().body == content(n * 37), "{n}");
+    }
+    let snapshot = serving.wait_for("500 files are counted", |now| now.files == 500);
+    let bytes: usize = (0..500).map(|n| n * 37).sum();
+    assert_eq!(snapshot.sent, bytes as u64);
+    assert_eq!(snapshot.requests, 500);
+    let client = &snapshot.clients[0];
+    assert_eq!((client.files, client.connections), (500, 1));
+    assert_eq!(client.name.as_deref(), Some("al ice"));
+    assert_eq!(client.transfers.len(), 100);
+    assert_eq!(
+        serving
+            .server
+            .downloads(&RemotePath::from_target(b"/499").unwrap()),
+        1
+    );
+}
+
+#[test]
+fn connections_end_when_they_must() {
+    let (_temp, serving) = served();
+    for (request, status) in [
+        ("GET /hello.txt HTTP/1.0\r\n\r\n", 200),
+        (
+            "GET /hello.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            200,
+        ),
+        // A body is never read, so nothing behind it could be understood.
+        (
+            "GET /hello.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nGET / HTTP/1.1",
+            200,
+        ),
+        (
+            "POST /hello.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+            405,
+        ),
+        ("GET / HTTP/1.1\r\nbad\r\n\r\n", 400),
+    ] {
+        let mut raw = Raw::connect(serving.address);
+        raw.send(request);
+        let answer = raw.read();
+        assert_eq!(
+            (answer.status, answer.field("Connection")),
+            (status, Some("close")),
+            "{request:?}"
+        );
+        assert_eq!(raw.rest(), b"", "{request:?}");
+    }
+    let mut raw = Raw::connect(serving.address);
+    raw.send("GET /hello.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(raw.read().field("Connection"), Some("keep-alive"));
+    raw.send(get("/hello.txt", ""));
+    assert_eq!(raw.read().status, 200);
+}
+
+#[test]
+fn listings_come_in_three_forms() {
+    let (_temp, serving) = served();
+    let json = fetch(serving.address, get("/", "Accept: application/json\r\n"));
+    assert_eq!(json.field("Content-Type"), Some("application/json"));
+    assert_eq!(json.field("Vary"), Some("Accept, User-Agent"));
+    assert_eq!(json.field("Haul-Dir").map(str::len), Some(64));
+    let listing = JsonListing::read(&json.body).unwrap();
+    let names: Vec<&[u8]> = listing
+        .entries
+        .iter()
+        .map(|entry| entry.name.as_slice())
+        .collect();
+    let expected: [&[u8]; 11] = [
+        b"dir",
+        b"empty dir",
+        b"link-dir",
+        b"100% & #1?.txt",
+        b"back\\slash",
+        b"empty",
+        b"hello.txt",
+        b"large.bin",
+        b"link",
+        b"raw\xff\n.txt",
+        b"",
+    ];
+    assert_eq!(names, expected[..10]);
+    assert_eq!(listing.entries[6].size, Some(11));
+    assert!(listing.entries[0].is_dir && listing.entries[2].is_dir);
+    let value: serde_json::Value = serde_json::from_slice(&json.body).unwrap();
+    assert_eq!(value[8]["is_symlink"], true);
+
+    let text = fetch(
+        serving.address,
+        get("/", "Accept: */*\r\nUser-Agent: curl/8.5.0\r\n"),
+    );
+    let lines: Vec<&str> = text.text().lines().collect();
+    assert_eq!(lines[..3], ["dir/", "empty%20dir/", "link-dir/"]);
+    assert_eq!(lines[3..5], ["100%25%20%26%20%231%3F.txt", "back%5Cslash"]);
+    assert_eq!(lines[9], "raw%FF%0A.txt");
+    assert_eq!(lines.len(), 10);
+
+    let html = fetch(serving.address, get("/dir/", "Accept: text/html\r\n"));
+    for part in [
+        "href=\"../\"",
+        "href=\"./deep/\"",
+        "href=\"./inner.html\"",
+        "<title>/dir/</title>",
+    ] {
+        assert!(html.text().contains(part), "{part}: {}", html.text());
+    }
+    let listed = serving.server.list(&RemotePath::root()).unwrap();
+    assert_eq!(
+        listed, listing.entries,
+        "the screen lists what visitors see"
+    );
+    let empty = fetch(
+        serving.address,
+        get("/empty%20dir/", "Accept: application/json\r\n"),
+    );
+    assert_eq!(
+        JsonListing::read(&empty.body).unwrap(),
+        JsonListing::default()
+    );
+}
+
+#[test]
+fn a_huge_directory_is_streamed() {
+    let temp = tempfile::tempdir().unwrap();
+    for n in 0..2000 {
+        fs::write(temp.path().join(format!("{n:04}-{}", "x".repeat(60))), "").unwrap();
+    }
+    let serving = serve(temp.path());
+    let mut raw = Raw::connect(serving.address);
+    raw.send(get("/", "Accept: application/json\r\n"));
+    let answer = raw.read();
+    assert_eq!(answer.field("Transfer-Encoding"), Some("chunked"));
+    assert_eq!(JsonListing::read(&answer.body).unwrap().entries.len(), 2000);
+    raw.send(get("/", "Accept: text/plain\r\n"));
+    let lines = raw.read();
+    assert_eq!(lines.text().lines().count(), 2000);
+    assert!(lines.text().lines().is_sorted());
+    let old = fetch(
+        serving.address,
+        "GET / HTTP/1.0\r\nAccept: application/json\r\n\r\n",
+    );
+    assert_eq!(old.field("Transfer-Encoding"), None);
+    assert!(old.body == answer.body);
+}
+
+#[test]
+fn ranges_of_one_file_are_one_row_on_the_screen() {
+    let (_temp, serving) = served();
+    let path = RemotePath::from_target(b"/large.bin").unwrap();
+    for range in ["2000000-", "0-999999"] {
+        fetch(
+            serving.address,
+            get("/large.bin", &format!("Range: bytes={range}\r\n")),
+        );
+    }
+    let rows = |snapshot: &haul::server::Snapshot| snapshot.clients[0].transfers.clone();
+    let half = serving.wait_for("two ranges are sent", |now| now.sent == 2_000_001);
+    assert_eq!(rows(&half).len(), 1);
+    assert_eq!(
+        (rows(&half)[0].done, rows(&half)[0].total),
+        (2_000_001, 3_000_001)
+    );
+    fetch(
+        serving.address,
+        get("/large.bin", "Range: bytes=900000-2000000\r\n"),
+    );
+    let done = serving.wait_for("the file is complete", |now| now.files == 1);
+    assert!(matches!(rows(&done)[0].state, TransferState::Done(_)));
+    assert_eq!(serving.server.downloads(&path), 1);
+    fetch(serving.address, get("/sec%1bret", ""));
+    let refused = serving.server.snapshot().clients[0]
+        .refused
+        .clone()
+        .unwrap()
+        .0;
+    assert_eq!(refused, "404 not found: /sec%1bret");
+}
+
+/// A sparse file that is larger than all socket buffers together, and a client that has read only its head.
+fn half_way(size: u64) -> (tempfile::TempDir, Serving, Raw, fs::File) {
+    let temp = tempfile::tempdir().unwrap();
+    let file = fs::File::create(temp.path().join("big")).unwrap();
+    file.set_len(size).unwrap();
+    let serving = serve(temp.path());
+    let mut raw = Raw::connect(serving.address);
+    raw.send(get("/big", ""));
+    assert_eq!(raw.read_head().status, 200);
+    serving.wait_for("bytes flow", |now| now.sent > 0);
+    (temp, serving, raw, file)
+}
+
+#[test]
+fn a_file_that_shrinks_or_changes_breaks_the_connection_off() {
+    const SIZE: u64 = 256 << 20;
+    for change in [
+        |file: &fs::File| file.set_len(64 << 20).unwrap(),
+        |file: &fs::File| {
+            let later = std::time::SystemTime::now() + Duration::from_secs(5);
+            file.set_modified(later).unwrap();
+        },
+    ] {
+        let (_temp, serving, mut raw, file) = half_way(SIZE);
+        change(&file);
+        let got = raw.rest().len() as u64;
+        assert!(got < SIZE, "{got} bytes");
+        let snapshot = serving.wait_for("the row says so", |now| {
+            now.clients[0]
+                .transfers
+                .iter()
+                .any(|row| matches!(row.state, TransferState::Aborted(..)))
+        });
+        assert_eq!(snapshot.files, 0);
+    }
+}
+
+#[test]
+fn a_drained_server_finishes_what_runs_and_takes_no_one_new() {
+    const SIZE: u64 = 64 << 20;
+    let (_temp, mut serving, mut raw, _file) = half_way(SIZE);
+    let mut idle = Raw::connect(serving.address);
+    idle.send(get("/", ""));
+    idle.read();
+    serving.stop.drain.cancel();
+    assert_eq!(idle.rest(), b"", "an idle connection closes at once");
+    assert_eq!(raw.rest().len() as u64, SIZE);
+    serving.wait_for_end();
+    assert!(TcpStream::connect(serving.address).is_err());
+}
+
+#[test]
+fn an_aborted_server_ends_at_once() {
+    let (_temp, mut serving, mut raw, _file) = half_way(1 << 40);
+    serving.stop.abort.cancel();
+    serving.wait_for_end();
+    raw.rest();
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_dropped() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::File::create(temp.path().join("big"))
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let mut settings = settings(temp.path());
+    settings.timeout = Duration::from_millis(200);
+    let serving = serve_with(settings);
+    let mut raw = Raw::connect(serving.address);
+    raw.send(get("/big", ""));
+    let snapshot = serving.wait_for("the transfer is broken off", |now| {
+        let mut rows = now.clients.iter().flat_map(|client| &client.transfers);
+        rows.any(|row| row.state != TransferState::Active)
+    });
+    let TransferState::Aborted(_, reason) = &snapshot.clients[0].transfers[0].state else {
+        panic!("{snapshot:?}");
+    };
+    assert!(reason.contains("read nothing"), "{reason}");
+}
+
+#[test]
+fn connections_over_the_limit_are_told_so() {
+    let (temp, _) = served();
+    let mut settings = settings(&temp.path().join("root"));
+    settings.max_connections = 1;
+    let serving = serve_with(settings);
+    let mut first = Raw::connect(serving.address);
+    first.send(get("/hello.txt", ""));
+    first.read();
+    let answer = fetch(serving.address, get("/hello.txt", ""));
+    assert_eq!(
+        (answer.status, answer.field("Retry-After")),
+        (503, Some("5"))
+    );
+    first.send(get("/hello.txt", ""));
+    assert_eq!(first.read().status, 200);
+}
+
+/// Time stands still but for timers: nothing here waits for real.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_never_ends_gets_408() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let temp = tree();
+    let server = Server::new(settings(&temp.path().join("root"))).unwrap();
+    let listeners = bind(&[Ipv4Addr::LOCALHOST.into()], 0).await.unwrap();
+    let address = listeners[0].local_addr().unwrap();
+    tokio::spawn(async move { server.run(listeners, Stop::default()).await });
+    for (sent, status) in [("GET / HTTP/1.1\r\nHost: x\r\n", "408"), ("", "")] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(
+            answer.get(9..12).unwrap_or_default(),
+            status,
+            "{sent:?}: {answer}"
+        );
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_an_error() {
+    let error = Server::new(settings(Path::new("/nonexistent\x1b")))
+        .err()
+        .unwrap();
+    let line = error.to_string();
+    assert!(
+        line.contains(r"/nonexistent\x1b") && line.contains("no such file"),
+        "{line}"
+    );
+    assert_eq!(error.exit(), haul::error::Exit::Disk);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert!(Server::new(settings(file.path())).is_err());
+}

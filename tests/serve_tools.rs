@@ -1,0 +1,152 @@
+//! Other people's clients get the same bytes from `haul serve`.
+
+mod common;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use common::{
+    serving::{Serving, serve},
+    tools::need,
+};
+
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|n| (n * 31 + n / 251) as u8).collect()
+}
+
+/// A file of several megabytes under a name that has to be encoded, and a place for what is fetched.
+fn served() -> (tempfile::TempDir, tempfile::TempDir, Serving) {
+    let (root, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(root.path().join("tree")).unwrap();
+    fs::write(root.path().join("b g+&#.bin"), content(9_000_001)).unwrap();
+    for n in 0..20usize {
+        fs::write(
+            root.path().join(format!("tree/{n} ü.txt")),
+            content(n * 1000),
+        )
+        .unwrap();
+    }
+    let serving = serve(root.path());
+    (root, target, serving)
+}
+
+const BIG: &str = "/b%20g%2B%26%23.bin";
+
+/// Runs a program in `dir`; it must succeed.
+fn run(program: &Path, arguments: &[&str], dir: &Path) {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .env_remove("http_proxy")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{program:?} {arguments:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn same(file: &Path) {
+    assert!(fs::read(file).unwrap() == content(9_000_001), "{file:?}");
+}
+
+#[test]
+fn curl() {
+    let Some(curl) = need("curl") else { return };
+    let (_root, target, serving) = served();
+    let url = serving.url(BIG);
+    run(&curl, &["-sSf", "-o", "whole", &url], target.path());
+    same(&target.path().join("whole"));
+    fs::write(target.path().join("part"), &content(9_000_001)[..1_234_567]).unwrap();
+    run(
+        &curl,
+        &["-sSf", "-C", "-", "-o", "part", &url],
+        target.path(),
+    );
+    same(&target.path().join("part"));
+}
+
+#[test]
+fn wget_takes_the_tree() {
+    let Some(wget) = need("wget") else { return };
+    let (_root, target, serving) = served();
+    run(
+        &wget,
+        &["-q", "--no-proxy", "-O", "whole", &serving.url(BIG)],
+        target.path(),
+    );
+    same(&target.path().join("whole"));
+    let tree = [
+        "-q",
+        "--no-proxy",
+        "-r",
+        "-np",
+        "-nH",
+        "-R",
+        "index.html",
+        &serving.url("/tree/"),
+    ];
+    run(&wget, &tree, target.path());
+    for n in 0..20usize {
+        let file = target.path().join(format!("tree/{n} ü.txt"));
+        assert!(fs::read(&file).unwrap() == content(n * 1000), "{file:?}");
+    }
+}
+
+#[test]
+fn wget2() {
+    let Some(wget2) = need("wget2") else { return };
+    let (_root, target, serving) = served();
+    run(
+        &wget2,
+        &[
+            "-q",
+            "--no-proxy",
+            "--chunk-size=1M",
+            "-O",
+            "whole",
+            &serving.url(BIG),
+        ],
+        target.path(),
+    );
+    same(&target.path().join("whole"));
+}
+
+#[test]
+fn aria2_with_eight_connections() {
+    let Some(aria2c) = need("aria2c") else { return };
+    let (_root, target, serving) = served();
+    let url = serving.url(BIG);
+    let arguments = [
+        "-q",
+        "--no-conf",
+        "-x8",
+        "-s8",
+        "-k1M",
+        "--file-allocation=none",
+        "-o",
+        "whole",
+        &url,
+    ];
+    run(&aria2c, &arguments, target.path());
+    same(&target.path().join("whole"));
+    let snapshot = serving.wait_for("the file is complete", |now| now.files == 1);
+    assert_eq!(snapshot.clients.len(), 1, "its connections are one client");
+}
+
+#[test]
+fn python() {
+    let Some(python) = need("python3") else {
+        return;
+    };
+    let (_root, target, serving) = served();
+    let script = "import sys, urllib.request as u; u.urlretrieve(sys.argv[1], 'whole')";
+    run(&python, &["-c", script, &serving.url(BIG)], target.path());
+    same(&target.path().join("whole"));
+}
