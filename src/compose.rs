@@ -1,5 +1,7 @@
 //! Puts the parts together for one run: settings, log, runtime, and the engine with or without a screen.
 
+mod dashboards;
+
 use std::{
     io::{self, IsTerminal as _, Write as _},
     time::Duration,
@@ -11,7 +13,7 @@ use crate::{
     cli::{self, ConnectArgs, DemoArgs, ServeArgs},
     error::{Error, Exit},
     headless::{self, report::Style},
-    logging::{Logging, Show, Sink},
+    logging::{Logging, Ring, Show, Sink},
 };
 
 /// How long blocking work may hold up the end of the program, once everything else has stopped.
@@ -21,7 +23,10 @@ const LAST_WORK: Duration = Duration::from_secs(2);
 pub fn serve(args: ServeArgs, overrides: &[String]) -> Result<Exit, Error> {
     let settings = cli::serve(args, io::stdout().is_terminal());
     if !settings.headless {
-        return Err(without_dashboard());
+        let ring = Ring::new();
+        let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()))?;
+        note(overrides);
+        return block_on(dashboards::serve(settings, ring));
     }
     let show = Show::Lines(settings.log.level, stderr());
     let _log = Logging::start(&settings.log, "serve", show)?;
@@ -33,7 +38,10 @@ pub fn serve(args: ServeArgs, overrides: &[String]) -> Result<Exit, Error> {
 pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
     let settings = cli::connect(args, io::stdout().is_terminal())?;
     if !settings.headless {
-        return Err(without_dashboard());
+        let ring = Ring::new();
+        let _log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()))?;
+        note(overrides);
+        return block_on(dashboards::connect(settings, ring));
     }
     let style = Style::choose(settings.json, io::stderr().is_terminal());
     // With a bar or JSON, what goes well is shown there.

@@ -4,7 +4,7 @@ use tracing::Level;
 use url::Url;
 
 use super::listing::SortKey;
-use crate::config::ThemeName;
+use crate::config::{self, ThemeName};
 
 /// Which dashboard a command belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,25 +231,8 @@ pub fn quoted(word: &str) -> String {
 
 /// A server's address as people type it: `host`, `host:port`, or a whole URL.
 pub fn address(text: &str) -> Result<Url, String> {
-    let text = text.trim();
-    let whole = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
-    };
-    let no_address = || {
-        let shown = crate::escape::display_name(text).into_owned();
-        format!("`{shown}` is no address: type HOST:PORT or http://HOST:PORT/path/")
-    };
-    let mut url = Url::parse(&whole).map_err(|_| no_address())?;
-    if url.scheme() != "http" || !url.has_host() {
-        return Err(no_address());
-    }
-    // A name alone means haul's own port; a whole URL means what it says.
-    if !text.contains("://") && url.port().is_none() && !text.ends_with(":80") {
-        url.set_port(Some(8888)).map_err(|()| no_address())?;
-    }
-    Ok(url)
+    let target: config::target::Target = text.trim().parse()?;
+    Ok(target.url)
 }
 
 fn first(arguments: &[String], default: &str) -> String {
@@ -378,7 +361,7 @@ mod tests {
             ("c", "several"),
             ("log loud", "error, warn, info, debug or trace"),
             ("get \"a", "not closed"),
-            ("connect ftp://x", "no address"),
+            ("connect ftp://x", "http"),
         ] {
             let error = parse(line, true).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

@@ -12,7 +12,7 @@ use super::{
     browser::Browser,
     command::Target,
     cursor::{Cursor, Motion},
-    event::{Control, Effect},
+    event::{Control, Effect, Server},
     listing::holds,
     throughput::Gauge,
 };
@@ -48,6 +48,8 @@ pub struct Connect {
     pub snapshot: Snapshot,
     /// When the link went down, and how it did.
     pub link_lost: Option<Instant>,
+    /// What the user named on the server, until its directory is listed.
+    pub named: Option<RemotePath>,
     /// The remote directory.
     pub remote: Browser,
     /// The text that shown transfers hold.
@@ -89,13 +91,15 @@ pub struct Whole {
 
 impl Connect {
     /// A dashboard before the first sample.
-    pub fn new(facts: Facts, url: Option<Url>) -> Self {
+    pub fn new(facts: Facts, server: Option<Server>) -> Self {
+        let (url, named) = server.map_or((None, None), |s| (Some(s.url), s.named));
         Self {
             facts,
             url,
             lcd: None,
             snapshot: Snapshot::default(),
             link_lost: None,
+            named,
             remote: Browser::default(),
             filter: String::new(),
             rows: Vec::new(),
@@ -106,14 +110,31 @@ impl Connect {
     }
 
     /// Turns to another server.
-    pub fn turn_to(&mut self, url: Url) -> Effect {
-        self.url = Some(url);
+    pub fn turn_to(&mut self, server: Server) -> Effect {
+        self.url = Some(server.url);
+        self.named = server.named;
         self.snapshot = Snapshot::default();
         self.link_lost = None;
         self.gauges.clear();
         self.rows.clear();
         self.remote = Browser::default();
         self.remote.open(RemotePath::root())
+    }
+
+    /// Goes to what the user named on the server, now that its directory is listed or cannot be: opens a directory,
+    /// downloads a file.
+    pub fn go_to_named(&mut self) -> Option<Effect> {
+        let named = self.named.take()?;
+        let entries = self.remote.listing.entries();
+        let entry = entries.iter().find(|entry| entry.name == named.name());
+        if entry.is_some_and(|entry| entry.is_dir) {
+            return Some(self.remote.open(named));
+        }
+        // What no listing shows may be there all the same.
+        Some(Effect::Get {
+            want: Want::Path(named),
+            to: None,
+        })
     }
 
     /// Takes a sample. With `refresh` the shown figures are renewed.

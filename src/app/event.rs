@@ -41,8 +41,8 @@ pub enum Event {
     Arranged(listing::Arranged),
     /// How often files were taken, in answer to [`Effect::CountDownloads`].
     Downloads(Vec<(RemotePath, u64)>),
-    /// A client for another server is ready; its URL.
-    Connected(Url),
+    /// A client for another server is ready.
+    Connected(Server),
     /// An effect could not be carried out; the reason is for people and escaped.
     Refused(String),
     /// A line to run as if it were typed after `:`.
@@ -71,6 +71,15 @@ pub enum Sample {
     Client(client::Snapshot),
     /// There is none: no server was named yet.
     Nothing,
+}
+
+/// A server that a client was made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The URL of the directory that paths are relative to.
+    pub url: Url,
+    /// What was named in it: a directory to open or a file to download, once the listing tells which.
+    pub named: Option<RemotePath>,
 }
 
 /// How many rows each pane shows of its list, and the terminal's size in cells.

@@ -148,10 +148,9 @@ impl LogView {
 
     /// The `index`th shown line.
     pub fn line(&self, index: usize) -> Option<&Line> {
-        let first = self.lines.front()?.seq;
         let seq = self.shown.get(index)?;
-        self.lines
-            .get(usize::try_from(seq.checked_sub(first)?).ok()?)
+        let at = self.lines.binary_search_by_key(seq, |line| line.seq).ok()?;
+        self.lines.get(at)
     }
 
     /// Moves; reaching the last line follows again, leaving it stops following.

@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use event::{Effect, Ending, Event, Layout, Mouse, Sample, Tick};
+pub use event::{Effect, Ending, Event, Layout, Mouse, Sample, Server, Tick};
 use jiff::{Timestamp, tz::TimeZone};
 pub use update::update;
 use url::Url;
@@ -163,10 +163,10 @@ impl State {
         )
     }
 
-    /// The dashboard of `haul connect`. Without a URL it begins by asking for one.
-    pub fn connect(facts: connect::Facts, url: Option<Url>, looks: Looks) -> Self {
-        let asks = url.is_none();
-        let view = View::Connect(Box::new(Connect::new(facts, url)));
+    /// The dashboard of `haul connect`. Without a server it begins by asking for one.
+    pub fn connect(facts: connect::Facts, server: Option<Server>, looks: Looks) -> Self {
+        let asks = server.is_none();
+        let view = View::Connect(Box::new(Connect::new(facts, server)));
         let mut state = Self::new(view, looks, Pane::Remote);
         if asks {
             state.ask_address();
@@ -197,6 +197,11 @@ impl State {
             script: VecDeque::new(),
             filter_before: String::new(),
         }
+    }
+
+    /// Says why there is no server to begin with; escaped.
+    pub fn refuse(&mut self, reason: String) {
+        self.complain(reason);
     }
 
     /// What to do first: list the directory that is shown.

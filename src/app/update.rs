@@ -52,7 +52,11 @@ impl State {
                 if failed {
                     self.listing_failed();
                 }
-                return job.map(Effect::Arrange).into_iter().collect();
+                let mut effects: Vec<_> = job.map(Effect::Arrange).into_iter().collect();
+                if let View::Connect(view) = &mut self.view {
+                    effects.extend(view.go_to_named());
+                }
+                return effects;
             }
             Event::Arranged(arranged) => self.browser().listing.take(arranged),
             Event::Downloads(counts) => {
@@ -60,10 +64,10 @@ impl State {
                     view.downloads = counts.into_iter().collect();
                 }
             }
-            Event::Connected(url) => {
+            Event::Connected(server) => {
                 self.throughput.clear();
                 if let View::Connect(view) = &mut self.view {
-                    return vec![view.turn_to(url)];
+                    return vec![view.turn_to(server)];
                 }
             }
             Event::Refused(reason) => self.complain(reason),

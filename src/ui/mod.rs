@@ -236,19 +236,18 @@ fn serve_wide(main: Rect) -> [Slot; 4] {
 fn connect_stacked(main: Rect, shared: Pane) -> [Slot; 4] {
     let (panes, bottom) = cut(main, main.height - (main.height * 3 / 20).max(3));
     let (remote, transfers) = cut(panes, panes.height - panes.height * 4 / 9);
-    let (mut throughput, mut log) = (Slot::default(), Slot::default());
-    if shared == Pane::Throughput {
-        throughput = ruled(bottom);
+    let (throughput, log) = if shared == Pane::Throughput {
+        (ruled(bottom), Slot::default())
     } else {
-        log = ruled(bottom);
         // In the lower border of the box above, left of the whole job's figures.
-        throughput = line(Rect {
+        let border = Rect {
             x: transfers.x + 2,
             y: transfers.bottom() - 1,
             width: transfers.width - 30,
             height: 1,
-        });
-    }
+        };
+        (line(border), ruled(bottom))
+    };
     [boxed(remote), boxed(transfers), throughput, log]
 }
 

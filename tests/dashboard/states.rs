@@ -92,7 +92,13 @@ pub fn item(id: u64, target: &str, done: u64, total: u64, state: ItemState) -> I
 
 pub fn items() -> Vec<ItemView> {
     let part = |n: f64| (n * GIB as f64) as u64;
-    let mut photos = item(3, "/photos/2026/", part(1.15), part(4.02), ItemState::Paused);
+    let mut photos = item(
+        3,
+        "/photos/2026/",
+        part(1.15),
+        part(4.02),
+        ItemState::Paused,
+    );
     photos.files = Some(FilesView {
         done: 41,
         failed: 0,
@@ -100,18 +106,42 @@ pub fn items() -> Vec<ItemView> {
         listed: true,
     });
     vec![
-        item(1, "/debian-13.0-amd64-DVD-1.iso", part(2.31), part(3.78), ItemState::Active),
-        item(2, "/model.safetensors", part(0.71), part(13.1), ItemState::Active),
+        item(
+            1,
+            "/debian-13.0-amd64-DVD-1.iso",
+            part(2.31),
+            part(3.78),
+            ItemState::Active,
+        ),
+        item(
+            2,
+            "/model.safetensors",
+            part(0.71),
+            part(13.1),
+            ItemState::Active,
+        ),
         photos,
         item(4, "/releases/v1.4.tar.zst", 0, 812 * MIB, ItemState::Queued),
-        item(5, "/notes.md", 18637, 18637, ItemState::Finished(Verified::Blake3)),
-        item(6, "/old-disk.img", part(8.94), part(29.8), ItemState::Failed("connection reset, tried 4 times".into())),
+        item(
+            5,
+            "/notes.md",
+            18637,
+            18637,
+            ItemState::Finished(Verified::Blake3),
+        ),
+        item(
+            6,
+            "/old-disk.img",
+            part(8.94),
+            part(29.8),
+            ItemState::Failed("connection reset, tried 4 times".into()),
+        ),
     ]
 }
 
 pub fn line(second: i64, level: Level, who: &str, text: &str) -> Line {
     Line {
-        seq: u64::try_from(second).unwrap(),
+        seq: u64::try_from(second).unwrap(), // grows, as the ring's numbers do
         time: wall() - Duration::from_secs(60) + Duration::from_secs(second as u64),
         level,
         who: who.into(),
@@ -132,17 +162,25 @@ pub fn browsing() -> State {
         named: true,
     };
     let url = "http://nas.lan:8888/".parse().unwrap();
-    let mut state = State::connect(facts, Some(url), looks());
+    let server = app::Server { url, named: None };
+    let mut state = State::connect(facts, Some(server), looks());
     state.begin();
     let up = client::Snapshot {
         link: Link::Up,
         rtt: Some(Duration::from_micros(800)),
         connections: 5,
+        received: 41 * GIB,
         ..client::Snapshot::default()
     };
     tick(&mut state, Instant::now(), wall(), Sample::Client(up));
     let path = RemotePath::root();
-    update(&mut state, Event::Listed { path, result: Ok(entries()) });
+    update(
+        &mut state,
+        Event::Listed {
+            path,
+            result: Ok(entries()),
+        },
+    );
     state
 }
 
@@ -172,19 +210,56 @@ pub fn downloading() -> State {
     update(
         &mut state,
         Event::Log(vec![
-            line(1, Level::INFO, "http://nas.lan:8888", "connected to 192.168.1.10, haul/0.1, rtt 0.8 ms"),
-            line(9, Level::WARN, "photos/2026/", "paused at 41/312 files, 1.15 GiB kept"),
-            line(21, Level::INFO, "debian-13.0-amd64-DVD-1.iso", "started, 3.78 GiB, 4 connections"),
+            line(
+                1,
+                Level::INFO,
+                "http://nas.lan:8888",
+                "connected to 192.168.1.10, haul/0.1, rtt 0.8 ms",
+            ),
+            line(
+                9,
+                Level::WARN,
+                "photos/2026/",
+                "paused at 41/312 files, 1.15 GiB kept",
+            ),
+            line(
+                21,
+                Level::INFO,
+                "debian-13.0-amd64-DVD-1.iso",
+                "started, 3.78 GiB, 4 connections",
+            ),
             line(32, Level::INFO, "~/Downloads", "212 GiB free"),
-            line(34, Level::INFO, "notes.md", "18.2 KiB in 2 ms, blake3 verified"),
-            line(40, Level::INFO, "model.safetensors", "started, 13.1 GiB, 4 connections"),
-            line(41, Level::ERROR, "old-disk.img", "connection reset, tried 4 times"),
+            line(
+                34,
+                Level::INFO,
+                "notes.md",
+                "18.2 KiB in 2 ms, blake3 verified",
+            ),
+            line(
+                40,
+                Level::INFO,
+                "model.safetensors",
+                "started, 13.1 GiB, 4 connections",
+            ),
+            line(
+                41,
+                Level::ERROR,
+                "old-disk.img",
+                "connection reset, tried 4 times",
+            ),
         ]),
     );
     state
 }
 
-fn transfer(id: u64, target: &str, done: f64, total: f64, state: TransferState, started: Instant) -> TransferView {
+fn transfer(
+    id: u64,
+    target: &str,
+    done: f64,
+    total: f64,
+    state: TransferState,
+    started: Instant,
+) -> TransferView {
     TransferView {
         id: TransferId(id),
         path: path(target),
@@ -196,7 +271,13 @@ fn transfer(id: u64, target: &str, done: f64, total: f64, state: TransferState, 
     }
 }
 
-fn someone(id: u64, name: Option<&str>, address: &str, agent: &str, transfers: Vec<TransferView>) -> ClientView {
+fn someone(
+    id: u64,
+    name: Option<&str>,
+    address: &str,
+    agent: &str,
+    transfers: Vec<TransferView>,
+) -> ClientView {
     let since = transfers.first().map_or_else(Instant::now, |t| t.started);
     ClientView {
         id: ClientId(id),
@@ -206,7 +287,10 @@ fn someone(id: u64, name: Option<&str>, address: &str, agent: &str, transfers: V
         connections: transfers.len() * 3,
         since,
         sent: 0,
-        files: transfers.iter().filter(|t| t.state != TransferState::Active).count() as u64,
+        files: transfers
+            .iter()
+            .filter(|t| t.state != TransferState::Active)
+            .count() as u64,
         transfers,
         refused: None,
     }
@@ -219,39 +303,126 @@ pub fn serving() -> State {
     state.begin();
     for tenth in 0..300u64 {
         let now = start + Duration::from_millis(tenth * 100);
-        let moved = tenth as f64 / 10.0 / 1024.0 * 100.0 / 10.0;
+        let left = (299 - tenth) as f64 / 10.0;
         let active = |id, target: &str, done: f64, total: f64, speed: f64| {
-            transfer(id, target, done - (2.93 - moved) * speed, total, TransferState::Active, start)
+            transfer(
+                id,
+                target,
+                done - (2.93 - moved) * speed,
+                total,
+                TransferState::Active,
+                start,
+            )
         };
         let mut clients = vec![
-            someone(1, Some("alice"), "192.168.1.23", "haul/0.1", vec![
-                active(1, "/debian-13.0-amd64-DVD-1.iso", 2.31, 3.78, 0.112),
-                active(2, "/photos/2026/panorama-of-the-harbour.tif", 1.15, 4.02, 0.036),
-            ]),
-            someone(2, None, "fd00::7", "aria2/1.37", vec![active(3, "/model.safetensors", 0.71, 13.1, 0.098)]),
-            someone(3, None, "10.8.0.14", "curl/8.5", vec![active(4, "/backup-2026-11.tar.zst", 9.87, 11.7, 0.061)]),
-            someone(4, None, "203.0.113.9", "Firefox/143", vec![active(5, "/talk-ünïcode-日本.mp4", 0.2, 0.625, 0.0)]),
-            someone(5, None, "10.8.0.14", "wget/1.21", vec![transfer(6, "/notes.md", 0.00002, 0.00002, TransferState::Done(start), start)]),
+            someone(
+                1,
+                Some("alice"),
+                "192.168.1.23",
+                "haul/0.1",
+                vec![
+                    active(1, "/debian-13.0-amd64-DVD-1.iso", 2.31, 3.78, 112.0),
+                    active(
+                        2,
+                        "/photos/2026/panorama-of-the-harbour.tif",
+                        1.15,
+                        4.02,
+                        0.036,
+                    ),
+                ],
+            ),
+            someone(
+                2,
+                None,
+                "fd00::7",
+                "aria2/1.37",
+                vec![active(3, "/model.safetensors", 0.71, 13.1, 98.0)],
+            ),
+            someone(
+                3,
+                None,
+                "10.8.0.14",
+                "curl/8.5",
+                vec![active(4, "/backup-2026-11.tar.zst", 9.87, 11.7, 61.0)],
+            ),
+            someone(
+                4,
+                None,
+                "203.0.113.9",
+                "Firefox/143",
+                vec![active(5, "/talk-ünïcode-日本.mp4", 0.2, 0.625, 0.0)],
+            ),
+            someone(
+                5,
+                None,
+                "10.8.0.14",
+                "wget/1.21",
+                vec![transfer(
+                    6,
+                    "/notes.md",
+                    0.00002,
+                    0.00002,
+                    TransferState::Done(start),
+                    start,
+                )],
+            ),
             someone(6, None, "203.0.113.9", "curl/8.5", vec![]),
         ];
         clients[5].refused = Some(("403 outside the share: /secrets".into(), start));
         for client in &mut clients {
             client.sent = client.transfers.iter().map(|t| t.done).sum();
         }
-        let sent = clients.iter().map(|c| c.sent).sum::<u64>() * 10;
-        let snapshot = server::Snapshot { clients, sent, connections: 19, requests: 40, files: 1 };
+        let sent = clients.iter().map(|c| c.sent).sum::<u64>();
+        let snapshot = server::Snapshot {
+            clients,
+            sent,
+            connections: 19,
+            requests: 40,
+            files: 1,
+        };
         tick(&mut state, now, wall(), Sample::Server(snapshot));
     }
     let path = RemotePath::root();
-    update(&mut state, Event::Listed { path, result: Ok(entries()) });
+    update(
+        &mut state,
+        Event::Listed {
+            path,
+            result: Ok(entries()),
+        },
+    );
     update(
         &mut state,
         Event::Log(vec![
-            line(9, Level::INFO, "alice 192.168.1.23", "GET photos/2026/panorama-of-the-harbour.tif, 4.02 GiB"),
-            line(21, Level::INFO, "alice 192.168.1.23", "GET debian-13.0-amd64-DVD-1.iso, 3.78 GiB"),
-            line(29, Level::INFO, "10.8.0.14", "GET backup-2026-11.tar.zst, from 78%"),
-            line(32, Level::ERROR, "203.0.113.9", "403 outside the share: /secrets"),
-            line(34, Level::INFO, "10.8.0.14", "GET notes.md, 18.2 KiB in 2 ms, done"),
+            line(
+                9,
+                Level::INFO,
+                "alice 192.168.1.23",
+                "GET photos/2026/panorama-of-the-harbour.tif, 4.02 GiB",
+            ),
+            line(
+                21,
+                Level::INFO,
+                "alice 192.168.1.23",
+                "GET debian-13.0-amd64-DVD-1.iso, 3.78 GiB",
+            ),
+            line(
+                29,
+                Level::INFO,
+                "10.8.0.14",
+                "GET backup-2026-11.tar.zst, from 78%",
+            ),
+            line(
+                32,
+                Level::ERROR,
+                "203.0.113.9",
+                "403 outside the share: /secrets",
+            ),
+            line(
+                34,
+                Level::INFO,
+                "10.8.0.14",
+                "GET notes.md, 18.2 KiB in 2 ms, done",
+            ),
         ]),
     );
     state
