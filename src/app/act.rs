@@ -154,7 +154,7 @@ impl State {
                 let running = view.running();
                 running
                     .iter()
-                    .map(|path| display_name(path.as_bytes()).into_owned())
+                    .map(|name| display_name(name).into_owned())
                     .collect()
             }
             View::Serve(view) => view

@@ -182,8 +182,10 @@ mod tests {
 
     #[test]
     fn paths_resolve_from_here() {
-        let mut browser = Browser::default();
-        browser.path = RemotePath::from_target(b"/a/b/").unwrap();
+        let browser = Browser {
+            path: RemotePath::from_target(b"/a/b/").unwrap(),
+            ..Browser::default()
+        };
         for (text, path) in [
             ("..", "a/"),
             ("/", ""),

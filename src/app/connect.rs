@@ -56,6 +56,8 @@ pub struct Connect {
     pub filter: String,
     /// Indices into the snapshot's items that the filter lets through.
     pub rows: Vec<usize>,
+    /// The patterns of items that are no single path; raw.
+    pub labels: HashMap<ItemId, String>,
     gauges: HashMap<ItemId, Gauge>,
     cursor: Cursor,
     current: Option<ItemId>,
@@ -103,6 +105,7 @@ impl Connect {
             remote: Browser::default(),
             filter: String::new(),
             rows: Vec::new(),
+            labels: HashMap::new(),
             gauges: HashMap::new(),
             cursor: Cursor::default(),
             current: None,
@@ -116,6 +119,7 @@ impl Connect {
         self.snapshot = Snapshot::default();
         self.link_lost = None;
         self.gauges.clear();
+        self.labels.clear();
         self.rows.clear();
         self.remote = Browser::default();
         self.remote.open(RemotePath::root())
@@ -189,6 +193,15 @@ impl Connect {
     /// The item under the cursor.
     pub fn item(&self) -> Option<&ItemView> {
         self.row(self.cursor.at()).map(|(item, _)| item)
+    }
+
+    /// What an item is called: its path, or the patterns that it was asked for by; raw.
+    pub fn name<'a>(&'a self, item: &'a ItemView) -> &'a [u8] {
+        match self.labels.get(&item.id) {
+            Some(patterns) => patterns.as_bytes(),
+            None if item.path.is_root() => b"/",
+            None => item.path.as_bytes(),
+        }
     }
 
     /// The queue's item for a remote path, the newest one.
@@ -294,14 +307,10 @@ impl Connect {
     }
 
     /// Whether quitting would stop something.
-    pub fn running(&self) -> Vec<RemotePath> {
+    pub fn running(&self) -> Vec<&[u8]> {
         let runs = |item: &&ItemView| !item.state.is_ended() && item.state != ItemState::Paused;
-        self.snapshot
-            .items
-            .iter()
-            .filter(runs)
-            .map(|item| item.path.clone())
-            .collect()
+        let running = self.snapshot.items.iter().filter(runs);
+        running.map(|item| self.name(item)).collect()
     }
 
     /// Downloads what is marked, or else the current entry; how many that was.
@@ -348,7 +357,7 @@ impl Connect {
                         to: to.clone(),
                     });
                 }
-                _ => globs.push(self.from_top(&pattern)),
+                _ => globs.push(self.pattern_from_top(&pattern)),
             }
         }
         if !globs.is_empty() {
@@ -364,7 +373,7 @@ impl Connect {
     }
 
     /// A pattern as the engine takes it: from the base URL, with this directory's name literal.
-    fn from_top(&self, pattern: &str) -> String {
+    fn pattern_from_top(&self, pattern: &str) -> String {
         if let Some(absolute) = pattern.strip_prefix('/') {
             return absolute.to_owned();
         }

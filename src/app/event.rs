@@ -43,6 +43,8 @@ pub enum Event {
     Downloads(Vec<(RemotePath, u64)>),
     /// A client for another server is ready.
     Connected(Server),
+    /// Patterns were added to the queue: the item, and the patterns to call it by.
+    Queued(ItemId, String),
     /// An effect could not be carried out; the reason is for people and escaped.
     Refused(String),
     /// A line to run as if it were typed after `:`.

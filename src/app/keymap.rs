@@ -429,6 +429,7 @@ impl From<KeyEvent> for Chord {
                 code = KeyCode::Tab;
                 modifiers |= KeyModifiers::SHIFT;
             }
+            KeyCode::Tab => {}
             _ => modifiers -= KeyModifiers::SHIFT,
         }
         Self { code, modifiers }

@@ -398,13 +398,12 @@ fn natural(a: &[u8], b: &[u8]) -> Ordering {
     let (mut x, mut y) = (a, b);
     while let ([p, ..], [q, ..]) = (x, y) {
         if p.is_ascii_digit() && q.is_ascii_digit() {
-            let (m, n) = (digits(x), digits(y));
-            let (v, w) = (significant(&x[..m]), significant(&y[..n]));
-            let order = v.len().cmp(&w.len()).then_with(|| v.cmp(w));
+            let (left, right);
+            ((left, x), (right, y)) = (number(x), number(y));
+            let order = left.len().cmp(&right.len()).then_with(|| left.cmp(right));
             if order.is_ne() {
                 return order;
             }
-            (x, y) = (&x[m..], &y[n..]);
         } else {
             let order = p.to_ascii_lowercase().cmp(&q.to_ascii_lowercase());
             if order.is_ne() {
@@ -416,13 +415,77 @@ fn natural(a: &[u8], b: &[u8]) -> Ordering {
     x.len().cmp(&y.len()).then_with(|| a.cmp(b))
 }
 
-fn digits(text: &[u8]) -> usize {
-    text.iter()
-        .position(|b| !b.is_ascii_digit())
-        .unwrap_or(text.len())
+/// The digits that a text begins with, without leading zeros, and what follows them.
+fn number(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|b| !b.is_ascii_digit());
+    let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
+    let zeros = digits.iter().take_while(|b| **b == b'0').count();
+    (&digits[zeros..], rest)
 }
 
-fn significant(digits: &[u8]) -> &[u8] {
-    let zeros = digits.iter().take_while(|b| **b == b'0').count();
-    &digits[zeros..]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, size: u64) -> Entry {
+        Entry {
+            name: name.into(),
+            is_dir: false,
+            size: Some(size),
+            modified: None,
+            blake3: None,
+        }
+    }
+
+    #[test]
+    fn numbers_in_names_count_by_their_value() {
+        let mut names = ["b2", "B10", "a", "b02", "b1", "10", "9", "b"];
+        names.sort_by(|a, b| natural(a.as_bytes(), b.as_bytes()));
+        assert_eq!(names, ["9", "10", "a", "b", "b1", "b02", "b2", "B10"]);
+    }
+
+    #[test]
+    fn a_large_listing_is_arranged_off_the_loop() {
+        let mut listing = Listing::default();
+        let entries = (0..=INLINE as u64)
+            .map(|n| file(&format!("f{n}"), n))
+            .collect();
+        let job = listing
+            .fill(entries, false, Some(b"f7"))
+            .expect("too many to sort here");
+        assert!(
+            listing.is_empty(),
+            "nothing is shown before it is known where it stands"
+        );
+        // A filter that is typed meanwhile makes the first job's result stale.
+        let newer = listing
+            .rearrange(|a| a.filter = "77".into())
+            .expect("a job");
+        listing.take(job.run());
+        assert!(listing.is_empty());
+        listing.take(newer.run());
+        assert_eq!(listing.row(0), Some(Row::Entry(&file("f77", 77), false)));
+    }
+
+    #[test]
+    fn the_cursor_stays_on_its_entry_when_the_order_changes() {
+        let mut listing = Listing::default();
+        listing.fill(vec![file("a", 3), file("b", 1), file("c", 2)], false, None);
+        listing.go(2);
+        listing.sort_next();
+        assert_eq!(listing.current().unwrap().name, b"c");
+        assert_eq!(listing.cursor().at(), 1);
+    }
+
+    #[test]
+    fn marks_survive_filtering() {
+        let mut listing = Listing::default();
+        listing.fill(vec![file("a", 3), file("b", 1), file("c", 2)], false, None);
+        listing.mark_and_step();
+        listing.rearrange(|a| a.filter = "b".into());
+        listing.mark_and_step();
+        let names: Vec<_> = listing.marked().iter().map(|e| e.name.clone()).collect();
+        assert_eq!(names, [b"b", b"a"], "what is shown comes first");
+        assert_eq!(listing.marked_size(), (4, false));
+    }
 }

@@ -199,11 +199,6 @@ impl State {
         }
     }
 
-    /// Says why there is no server to begin with; escaped.
-    pub fn refuse(&mut self, reason: String) {
-        self.complain(reason);
-    }
-
     /// What to do first: list the directory that is shown.
     pub fn begin(&mut self) -> Vec<Effect> {
         match &mut self.view {

@@ -34,8 +34,8 @@ impl Throughput {
         self.first.get_or_insert(total);
         let (at, before) = *self.step.get_or_insert((now, total));
         let elapsed = now.saturating_duration_since(at).as_secs_f64();
-        // Ticks are no clockwork: the nearest whole number of steps.
-        let steps = (elapsed / STEP.as_secs_f64()).round() as u32;
+        // Ticks are no clockwork: one that comes a little early counts.
+        let steps = (elapsed / STEP.as_secs_f64() + 0.1) as u32;
         if steps == 0 {
             return;
         }
@@ -50,7 +50,7 @@ impl Throughput {
         }
         self.step = Some((now, total));
         if bytes > 0 {
-            self.flowing += STEP.saturating_mul(steps);
+            self.flowing += now.saturating_duration_since(at);
         }
         self.peak = self.peak.max(self.meter.rate());
     }

@@ -70,6 +70,11 @@ impl State {
                     return vec![view.turn_to(server)];
                 }
             }
+            Event::Queued(item, patterns) => {
+                if let View::Connect(view) = &mut self.view {
+                    view.labels.insert(item, patterns);
+                }
+            }
             Event::Refused(reason) => self.complain(reason),
             Event::Command(line) => self.script.push_back(line),
             Event::Ending(ending) => return vec![Effect::Quit(ending)],

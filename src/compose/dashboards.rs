@@ -11,7 +11,7 @@ use crate::{
     config,
     dashboard::{self, ConnectStart, Ending, Session},
     error::{Error, Exit, reason},
-    escape::display_path,
+    escape::{display_name, display_path},
     logging::Ring,
     server::{self, Server, Stop},
 };
@@ -65,30 +65,39 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
         Some(file) => script(file)?,
         None => Vec::new(),
     };
+    // A target directory that cannot be used is told before the screen is taken.
+    let first = first(&settings)?;
     let start = ConnectStart {
-        url: Some(settings.url.clone()),
+        session: Some(first),
         named: settings.named,
         user: settings.user.clone(),
         dir: settings.dir.clone(),
         script,
     };
     let screen = settings.screen.clone();
-    let mut first = (settings.all || !settings.get.is_empty()).then(|| Want::Patterns {
+    let open = move |url: Url| {
+        session(&settings, url).map_err(|error| display_name(&error.to_string()).into_owned())
+    };
+    exit(dashboard::connect(start, open, ring, &screen).await)
+}
+
+/// A client of the server that the settings name, which downloads what they ask for.
+fn first(settings: &config::Connect) -> Result<Session, Error> {
+    let mut url = settings.url.clone();
+    if !settings.all && settings.get.is_empty() {
+        return Ok(session(settings, url)?);
+    }
+    // Patterns are below a directory.
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    let session = session(settings, url)?;
+    let want = Want::Patterns {
         get: settings.get.clone(),
         exclude: settings.exclude.clone(),
-    });
-    let open = move |mut url: Url| {
-        if first.is_some() && !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
-        }
-        let session = session(&settings, url)?;
-        if let Some(want) = first.take() {
-            session.client.get(want, None)?;
-        }
-        Ok(session)
     };
-    // A target directory that cannot be used is told before the screen is taken.
-    exit(dashboard::connect(start, open, ring, &screen).await)
+    session.client.get(want, None)?;
+    Ok(session)
 }
 
 fn session(settings: &config::Connect, url: Url) -> Result<Session, client::Error> {

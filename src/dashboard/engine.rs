@@ -1,6 +1,7 @@
 //! The two engines as the loop sees them: sampled, told, and handed effects.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use url::Url;
 use super::{Session, run::Engine};
 use crate::{
     app::{self, Effect, Event, Sample, event::Control},
-    client::{self, Client},
+    client::{self, Client, Want},
     escape::display_name,
     http1::path::RemotePath,
     server::Server,
@@ -58,7 +59,9 @@ impl Engine for Serving {
                 let _ = answers.try_send(Event::Downloads(counts));
             }
             Effect::Arrange(job) => {
-                spawn_blocking(move || answers.blocking_send(Event::Arranged(job.run())));
+                spawn_blocking(move || {
+                    let _ = answers.blocking_send(Event::Arranged(job.run()));
+                });
             }
             _ => {}
         }
@@ -66,7 +69,7 @@ impl Engine for Serving {
 
     async fn told(&mut self) {
         // The server tells nothing by itself: its samples and the log say it all.
-        std::future::pending().await
+        std::future::pending().await;
     }
 }
 
@@ -100,7 +103,7 @@ pub(super) struct Connecting<F> {
     clients: Clients,
 }
 
-impl<F: FnMut(Url) -> Result<Session, client::Error>> Connecting<F> {
+impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
     pub(super) fn new(open: F) -> Self {
         Self {
             open,
@@ -110,11 +113,10 @@ impl<F: FnMut(Url) -> Result<Session, client::Error>> Connecting<F> {
     }
 
     /// Turns to another server. The client before it is stopped; what it has stays on disk.
-    pub(super) fn turn_to(&mut self, url: Url) -> Result<app::Server, String> {
-        let session = (self.open)(url.clone()).map_err(|error| shown(&error))?;
+    pub(super) fn turn_to(&mut self, session: Session) -> Option<app::Server> {
         self.clients.push(session.client.clone());
         let server = app::Server {
-            url: Url::parse(&session.client.base_url()).unwrap_or(url),
+            url: Url::parse(&session.client.base_url()).ok()?,
             named: session.client.named(),
         };
         if let Some(mut before) = self.session.replace(session) {
@@ -124,7 +126,7 @@ impl<F: FnMut(Url) -> Result<Session, client::Error>> Connecting<F> {
                 tokio::join!(before.client.stop(), timeout(super::STOP, ended))
             });
         }
-        Ok(server)
+        Some(server)
     }
 
     pub(super) fn clients(&self) -> Clients {
@@ -142,7 +144,7 @@ impl<F: FnMut(Url) -> Result<Session, client::Error>> Connecting<F> {
     }
 }
 
-impl<F: FnMut(Url) -> Result<Session, client::Error>> Engine for Connecting<F> {
+impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
     fn sample(&mut self) -> Sample {
         match &self.session {
             Some(session) => Sample::Client(session.client.snapshot()),
@@ -153,8 +155,10 @@ impl<F: FnMut(Url) -> Result<Session, client::Error>> Engine for Connecting<F> {
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
         if let Effect::Connect(url) = effect {
-            let answer = match self.turn_to(url) {
-                Ok(server) => Event::Connected(server),
+            let session = (self.open)(url);
+            let answer = match session.map(|session| self.turn_to(session)) {
+                Ok(Some(server)) => Event::Connected(server),
+                Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
                 Err(reason) => Event::Refused(reason),
             };
             tokio::spawn(async move { answers.send(answer).await });
@@ -172,21 +176,25 @@ impl<F: FnMut(Url) -> Result<Session, client::Error>> Engine for Connecting<F> {
                 });
             }
             Effect::Arrange(job) => {
-                spawn_blocking(move || answers.blocking_send(Event::Arranged(job.run())));
+                spawn_blocking(move || {
+                    let _ = answers.blocking_send(Event::Arranged(job.run()));
+                });
             }
             // In order: the queue is what the user sees.
             Effect::Get { want, to: None } => {
-                if let Err(error) = client.get(want, None) {
-                    let refused = Event::Refused(shown(&error));
-                    tokio::spawn(async move { answers.send(refused).await });
-                }
+                let answer = get(client, want, None);
+                tokio::spawn(async move {
+                    if let Some(answer) = answer {
+                        let _ = answers.send(answer).await;
+                    }
+                });
             }
             Effect::Get { want, to } => {
                 // It opens a directory, which may block.
                 let client = client.clone();
                 spawn_blocking(move || {
-                    if let Err(error) = client.get(want, to) {
-                        let _ = answers.blocking_send(Event::Refused(shown(&error)));
+                    if let Some(answer) = get(&client, want, to) {
+                        let _ = answers.blocking_send(answer);
                     }
                 });
             }
@@ -207,6 +215,18 @@ impl<F: FnMut(Url) -> Result<Session, client::Error>> Engine for Connecting<F> {
             // Nothing more will come.
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Adds to the queue; what the dashboard has to know of it.
+fn get(client: &Client, want: Want, to: Option<PathBuf>) -> Option<Event> {
+    let patterns = match &want {
+        Want::Patterns { get, .. } => Some(get.join(" ")),
+        _ => None,
+    };
+    match client.get(want, to) {
+        Ok(item) => patterns.map(|patterns| Event::Queued(item, patterns)),
+        Err(error) => Some(Event::Refused(shown(&error))),
     }
 }
 

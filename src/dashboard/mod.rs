@@ -38,7 +38,7 @@ pub struct Session {
 /// What `haul connect`'s dashboard begins with.
 pub struct ConnectStart {
     /// The server to begin with; `None` asks for one.
-    pub url: Option<Url>,
+    pub session: Option<Session>,
     /// Whether the user named it; one that was not is asked for when it cannot be reached.
     pub named: bool,
     /// How this client is called on the server's screen.
@@ -70,10 +70,10 @@ pub async fn serve(
 
 /// Browses and downloads until the user or a signal ends it; then parts are brought to the disk.
 ///
-/// `open` makes a client of the server at a URL: for the first one, and for each that the user turns to.
+/// `open` makes a client of each server that the user turns to; its error is for people, and escaped.
 pub async fn connect(
     start: ConnectStart,
-    open: impl FnMut(Url) -> Result<Session, client::Error>,
+    open: impl FnMut(Url) -> Result<Session, String>,
     ring: Ring,
     screen: &Screen,
 ) -> io::Result<Ending> {
@@ -84,15 +84,8 @@ pub async fn connect(
         named: start.named,
     };
     let mut engine = Connecting::new(open);
-    let server = start.url.map(|url| engine.turn_to(url)).transpose();
-    let state = match server {
-        Ok(server) => State::connect(facts, server, looks(screen)),
-        Err(reason) => {
-            let mut state = State::connect(facts, None, looks(screen));
-            state.refuse(reason);
-            state
-        }
-    };
+    let server = start.session.and_then(|session| engine.turn_to(session));
+    let state = State::connect(facts, server, looks(screen));
     let tty = Tty::enter(!screen.no_mouse)?;
     let input = tty.input();
     let clients = engine.clients();

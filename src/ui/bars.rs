@@ -60,7 +60,13 @@ pub fn header(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let mut free = cells
         .saturating_sub(width(&badge) + 3)
         .saturating_sub(width(&clock) + 2);
-    let url = shorten(&facts.url, free, theme);
+    // The scheme goes before the address has to be shortened.
+    let whole = if width(&facts.url) <= free {
+        facts.url.as_str()
+    } else {
+        facts.url.trim_start_matches("http://")
+    };
+    let url = shorten(whole, free, theme);
     free = free.saturating_sub(width(&url));
     let (mut left, mut right) = (Vec::new(), Vec::new());
     for fact in facts.beside {
@@ -71,9 +77,9 @@ pub fn header(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         free -= taken;
         let part: Part<'_> = (format!("  {}", fact.text).into(), on(fact.style));
         if fact.right {
-            right.push((fact.place, part))
+            right.push((fact.place, part));
         } else {
-            left.push((fact.place, part))
+            left.push((fact.place, part));
         }
     }
     let sorted = |mut parts: Vec<(u8, Part<'static>)>| {
@@ -150,7 +156,7 @@ fn serve_facts(state: &State, theme: &Theme) -> Facts {
             .facts
             .urls
             .first()
-            .map(|url| shown(url).into_owned())
+            .map(|url| shown(url.trim_end_matches('/')).into_owned())
             .unwrap_or_default(),
         beside: vec![
             fact(open.to_owned(), theme.warn, false, 1),
@@ -314,6 +320,14 @@ pub fn marked(listing: &crate::app::listing::Listing) -> String {
 pub fn hints(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let cells = usize::from(area.width).saturating_sub(2);
     let mut hints = keymap::hints(state.scopes());
+    if state
+        .prompt
+        .as_ref()
+        .is_some_and(|p| p.kind != Kind::Command)
+    {
+        // Nothing is completed or recalled here.
+        hints.truncate(2);
+    }
     let least = if cells >= 98 { 1 } else { 2 };
     let one = |(key, hint): &(&str, keymap::Hint)| width(key) + 1 + width(hint.label);
     let taken = |hints: &[(&str, keymap::Hint)], gap: usize| {

@@ -84,13 +84,13 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
             break;
         }
         columns.row(y, row, theme, buf);
-        if window.start + i == view.cursor().at() {
+        if window.start + i == view.cursor().at() && state.focus == Pane::Clients {
             let line = Rect {
                 y,
                 height: 1,
                 ..list
             };
-            select(buf, line, state.focus == Pane::Clients, theme);
+            select(buf, line, true, theme);
         }
     }
     scrollbar(buf, list, &window, view.rows.len(), theme);
@@ -99,15 +99,13 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
 /// `4 active · 1 stalled · sort rate ↓`.
 fn title(view: &Serve, theme: &Theme) -> Vec<Part<'static>> {
     let (active, stalled) = view.busy();
-    let mut text = String::new();
-    if active > 0 {
-        text += &format!("{} active · ", units::count(active as u64));
-    }
-    if stalled > 0 {
-        text += &format!("{} stalled · ", units::count(stalled as u64));
-    }
-    text += &format!("sort {} {}", view.sort.word(), arrow(view, theme));
-    let mut parts = vec![(text.into(), theme.dim)];
+    let counts = [(active, "active"), (stalled, "stalled")];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let mut texts: Vec<_> = counts
+        .map(|(count, word)| format!("{} {word}", units::count(count as u64)))
+        .collect();
+    texts.push(format!("sort {} {}", view.sort.word(), arrow(view, theme)));
+    let mut parts = vec![(texts.join(" · ").into(), theme.dim)];
     if !view.filter.is_empty() {
         let filter = format!("/{}  ", shorten(&shown(&view.filter), 20, theme));
         parts.insert(0, (filter.into(), theme.warn));
@@ -130,20 +128,20 @@ fn detail(state: &State, view: &Serve, theme: &Theme) -> Vec<Part<'static>> {
     let Some(client) = view.current() else {
         return Vec::new();
     };
-    let mut text = client.address.to_string();
+    let mut facts = vec![client.address.to_string()];
     if let Some(agent) = &client.agent {
-        text += &format!("  {}", fit(&shown(agent), 16, theme));
+        facts.push(fit(&shown(agent), 16, theme).into_owned());
     }
-    text += &format!("  {}", units::size(client.sent));
+    facts.push(units::size(client.sent));
     if let (Some(now), Some(wall)) = (state.now, state.wall) {
         let age = now.saturating_duration_since(client.since);
         if let Ok(age) = jiff::SignedDuration::try_from(age)
             && let Ok(since) = wall.checked_sub(age)
         {
-            text += &format!("  since {}", at(state, since, "%H:%M:%S"));
+            facts.push(format!("since {}", at(state, since, "%H:%M:%S")));
         }
     }
-    vec![(text.into(), theme.dim)]
+    vec![(facts.join("  ").into(), theme.dim)]
 }
 
 fn words(view: &Serve, theme: &Theme) -> Vec<(String, Style)> {
@@ -154,13 +152,9 @@ fn words(view: &Serve, theme: &Theme) -> Vec<(String, Style)> {
             theme.dim,
         )];
     }
-    let url = view
-        .facts
-        .urls
-        .first()
-        .map(String::as_str)
-        .unwrap_or_default();
-    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let url = view.facts.urls.first();
+    let url = url.map_or("", |url| url.trim_end_matches('/'));
+    let address = url.trim_start_matches("http://");
     vec![
         (
             format!(

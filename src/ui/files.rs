@@ -119,7 +119,10 @@ fn arrow(descending: bool, theme: &Theme) -> &'static str {
 fn footer(pane: Pane, listing: &Listing, theme: &Theme) -> String {
     let (shown, all) = listing.counts();
     let count = |n: usize| units::count(n as u64);
-    let of = if shown == all {
+    // What begins with a dot is not counted as missing.
+    let of = if listing.arrangement().filter.is_empty() {
+        count(shown)
+    } else if shown == all {
         count(all)
     } else {
         format!("{} of {}", count(shown), count(all))
@@ -132,12 +135,11 @@ fn footer(pane: Pane, listing: &Listing, theme: &Theme) -> String {
             format!("{}-{}/{of}", count(window.start + 1), count(window.end))
         };
     }
-    let mut text = format!("{}/{of}", count(listing.place()));
-    let marked = marked(listing);
-    if !marked.is_empty() {
-        text += &format!(" {} {marked}", theme.glyphs.dot);
+    let place = format!("{}/{of}", count(listing.place()));
+    match marked(listing) {
+        marked if marked.is_empty() => place,
+        marked => format!("{place} {} {marked}", theme.glyphs.dot),
     }
-    text
 }
 
 /// Where the columns of a listing stand.
@@ -231,8 +233,9 @@ fn rows(
         let Some(entry) = listing.row(row) else { break };
         let current = row == listing.cursor().at();
         draw_row(state, theme, columns, (y, entry, old), buf);
-        if current {
-            let focused = state.focus == pane;
+        let focused = state.focus == pane;
+        // Where nothing acts on the current row from another pane, it need not be seen from there.
+        if current && (focused || pane == Pane::Remote) {
             select(
                 buf,
                 Rect {

@@ -136,11 +136,12 @@ impl Columns {
     /// The message, with who it is about where that has no column.
     fn message(&self, line: &Line) -> String {
         let who = if self.who.1 == 0 && !line.who.is_empty() {
-            format!("{}: ", shown(&line.who))
+            format!("{}: ", line.who)
         } else {
             String::new()
         };
-        format!("{who}{}", shown(&line.text))
+        // The ring's lines are escaped: here as elsewhere, once.
+        format!("{who}{}", line.text)
     }
 
     /// Draws a line from row `y` on, at most to `bottom`; returns the row behind it.
@@ -163,15 +164,12 @@ impl Columns {
         );
         let (word, style) = level(line.level, theme);
         put(buf, self.level, y, 4, word, style);
-        let who = shown(&line.who);
-        put(
-            buf,
-            self.who.0,
-            y,
-            self.who.1,
-            &shorten(&who, self.who.1, theme),
-            theme.soft,
-        );
+        // A name's end tells files apart, a client's beginning clients.
+        let who = match state.view {
+            View::Serve(_) => fit(&line.who, self.who.1, theme),
+            View::Connect(_) => shorten(&line.who, self.who.1, theme),
+        };
+        put(buf, self.who.0, y, self.who.1, &who, theme.soft);
         let style = if line.level == Level::ERROR {
             theme.bad
         } else {

@@ -101,13 +101,14 @@ pub fn measure(state: &State, area: Rect) -> Layout {
 
 /// The pane at a cell, and the row of its list that the cell belongs to.
 pub fn hit(state: &State, area: Rect, x: u16, y: u16) -> Option<(Pane, Option<usize>)> {
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        return None;
+    }
     let places = arrange(state, area);
-    let panes = state.view.panes().into_iter().zip(places.panes);
+    let mut panes = state.view.panes().into_iter().zip(places.panes);
     // What is drawn last lies on top.
-    let shown = panes.filter(|(_, slot)| slot.form != Form::Hidden);
-    let (pane, slot) = shown
-        .filter(|(_, slot)| slot.area.contains((x, y).into()))
-        .last()?;
+    let (pane, slot) =
+        panes.rfind(|(_, slot)| slot.form != Form::Hidden && slot.area.contains((x, y).into()))?;
     let (list, lines) = list(pane, slot);
     let row = list
         .contains((x, y).into())

@@ -36,7 +36,7 @@ fn quit(state: &State, running: &[String], theme: &Theme, area: Rect, buf: &mut 
         .max()
         .unwrap_or(34)
         .min(70);
-    let rows = running.len() + usize::from(!after.is_empty()) * 2 + 4;
+    let rows = running.len() + usize::from(!after.is_empty()) * 2 + 5;
     let slot = Slot {
         area: middle(area, cells as u16, rows as u16),
         form: Form::Boxed,
@@ -68,8 +68,8 @@ fn quit(state: &State, running: &[String], theme: &Theme, area: Rect, buf: &mut 
         say(&format!("  {name}"), theme.warn, buf);
     }
     if !after.is_empty() {
-        say(after, theme.dim, buf);
         say("", theme.dim, buf);
+        say(after, theme.dim, buf);
     }
     // The answer is in sight however little room there is.
     let y = inner.bottom().saturating_sub(1);

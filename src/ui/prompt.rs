@@ -19,7 +19,7 @@ const ROWS: usize = 8;
 
 /// Where the usage of the command stands, beside the line.
 pub fn usage_column(area: Rect) -> u16 {
-    area.x + area.width * 2 / 5
+    area.x + (area.width * 2 / 5).max(46).min(area.width * 3 / 5)
 }
 
 /// Draws the line, or the last notice where none is typed.
@@ -44,33 +44,32 @@ pub fn draw(state: &State, theme: &Theme, row: Rect, screen: Rect, buf: &mut Buf
         return;
     };
     fill(buf, row, " ", ratatui::style::Style::reset());
-    let usage = usage(state, prompt);
     let column = usage_column(row);
+    let free = usize::from(row.right().saturating_sub(column + 1));
+    let usage = usage(state, prompt, free);
     let narrow = usize::from(column - row.x).saturating_sub(3);
     // The usage gives way to a long line.
     let beside = !usage.is_empty() && line_width(prompt) < narrow;
     let room = if beside { narrow } else { cells };
     line(prompt, theme, row, room, buf);
     if beside {
-        let cells = usize::from(row.right().saturating_sub(column + 1));
         put(
             buf,
             column,
             row.y,
             cells,
-            &fit(&usage, cells, theme),
+            &fit(&usage, free, theme),
             theme.dim,
         );
     } else if let Some(notice) = state.notice.as_ref().filter(|n| n.bad)
         && line_width(prompt) < narrow
     {
-        let cells = usize::from(row.right().saturating_sub(column + 1));
         put(
             buf,
             column,
             row.y,
             cells,
-            &fit(&notice.text, cells, theme),
+            &fit(&notice.text, free, theme),
             theme.bad,
         );
     }
@@ -116,12 +115,14 @@ fn line(prompt: &Prompt, theme: &Theme, row: Rect, room: usize, buf: &mut Buffer
 }
 
 /// How the command goes on, and what it does.
-fn usage(state: &State, prompt: &Prompt) -> String {
+fn usage(state: &State, prompt: &Prompt, cells: usize) -> String {
     match prompt.kind {
         Kind::Command => {
             let connect = matches!(state.view, View::Connect(_));
             named(prompt.text(), connect).map_or_else(String::new, |spec| {
-                format!("{} {}   {}", spec.name, spec.usage, spec.help)
+                let usage = format!("{} {}", spec.name, spec.usage);
+                let whole = format!("{}   {}", usage.trim_end(), spec.help);
+                if width(&whole) <= cells { whole } else { usage }
             })
         }
         Kind::Filter => "shows only what holds this · Enter keeps it, Esc clears".to_owned(),

@@ -24,7 +24,7 @@ pub fn width(text: &str) -> usize {
 
 /// The text in at most `cells`, its end cut off with an ellipsis.
 pub fn fit<'a>(text: &'a str, cells: usize, theme: &Theme) -> Cow<'a, str> {
-    if width(text) <= cells {
+    if fits(text, cells) {
         return Cow::Borrowed(text);
     }
     let Some(room) = cells.checked_sub(1) else {
@@ -35,7 +35,7 @@ pub fn fit<'a>(text: &'a str, cells: usize, theme: &Theme) -> Cow<'a, str> {
 
 /// A name in at most `cells`: its middle is left out, its extension stays.
 pub fn shorten<'a>(name: &'a str, cells: usize, theme: &Theme) -> Cow<'a, str> {
-    if width(name) <= cells {
+    if fits(name, cells) {
         return Cow::Borrowed(name);
     }
     // Too little for both ends: what it begins with says most.
@@ -49,6 +49,11 @@ pub fn shorten<'a>(name: &'a str, cells: usize, theme: &Theme) -> Cow<'a, str> {
     let tail = tail(name, end);
     let head = head(name, room - width(tail));
     Cow::Owned(format!("{head}{}{tail}", theme.glyphs.ellipsis))
+}
+
+/// Whether a text takes at most `cells`; of a long one only as much is measured.
+fn fits(text: &str, cells: usize) -> bool {
+    head(text, cells).len() == text.len()
 }
 
 /// As much of the beginning as takes at most `cells`.

@@ -39,13 +39,9 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
         width: inner.width - 2,
         height: 1,
     };
-    put_parts(
-        buf,
-        figures.x,
-        figures.y,
-        usize::from(figures.width),
-        &summary(state, theme),
-    );
+    let cells = usize::from(figures.width);
+    let parts = summary(state, theme, cells);
+    put_parts(buf, figures.x, figures.y, cells, &parts);
     let graph = Rect {
         x: inner.x + 1 + SCALE,
         y: inner.y,
@@ -55,32 +51,41 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
     scale_and_graph(state, theme, graph, buf);
 }
 
-/// `now 210 MiB/s   peak 231 MiB/s   avg 198 MiB/s   session 41.2 GiB`.
-fn summary(state: &State, theme: &Theme) -> Vec<Part<'static>> {
+/// `now 210 MiB/s   peak 231   avg 198 MiB/s   session 41.2 GiB`, as much of it as has room.
+fn summary(state: &State, theme: &Theme, cells: usize) -> Vec<Part<'static>> {
     let rates = &state.throughput;
     let word = match state.view {
         View::Serve(_) => "served",
         View::Connect(_) => "session",
     };
-    let pair = |label: &str, value: String, style| -> [Part<'static>; 2] {
-        [
-            (format!("{label} ").into(), theme.dim),
-            (format!("{value}   ").into(), style),
-        ]
-    };
-    [
-        pair(
-            "now",
-            format!("{:>10}", units::rate(rates.now())),
-            theme.strong,
-        ),
-        pair("peak", units::rate(rates.peak()), theme.text),
-        pair("avg", units::rate(rates.average()), theme.text),
-        pair(word, units::size(rates.total()), theme.text),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    // The average is never above the peak, so that one unit does for both.
+    let both = units::part_of(rates.average(), rates.peak());
+    let (average, peak) = both.split_once('/').unwrap_or((&both, ""));
+    let (peak, unit) = peak.split_once(' ').unwrap_or((peak, ""));
+    let label = |text: String| -> Part<'static> { (text.into(), theme.dim) };
+    let value = |text: String| -> Part<'static> { (text.into(), theme.text) };
+    let now = format!("{:>10}", units::rate(rates.now()));
+    let groups = [
+        vec![label("now ".into()), (now.into(), theme.strong)],
+        vec![label("   peak ".into()), value(peak.to_owned())],
+        vec![
+            label("   avg ".into()),
+            value(format!("{average} {unit}/s")),
+        ],
+        vec![label("   ".into()), value(units::size(rates.total()))],
+    ];
+    let mut parts: Vec<Part<'static>> = Vec::new();
+    for group in groups {
+        if super::text::parts_width(&parts) + super::text::parts_width(&group) > cells {
+            return parts;
+        }
+        parts.extend(group);
+    }
+    let labelled = format!(" {word}");
+    if super::text::parts_width(&parts) + labelled.len() <= cells {
+        parts.push(label(labelled));
+    }
+    parts
 }
 
 fn scale_and_graph(state: &State, theme: &Theme, graph: Rect, buf: &mut Buffer) {
@@ -101,7 +106,10 @@ fn scale_and_graph(state: &State, theme: &Theme, graph: Rect, buf: &mut Buffer) 
     };
     label(graph.y, &units::rate(top), buf);
     if graph.height >= 5 {
-        label(graph.y + graph.height / 2, &units::rate(top / 2), buf);
+        // In the unit of the label above.
+        let half = units::part_of(top / 2, top);
+        let half = half.split('/').next().unwrap_or_default();
+        label(graph.y + graph.height / 2, half, buf);
     }
     if graph.height >= 2 {
         label(graph.bottom() - 1, "0", buf);
@@ -206,26 +214,31 @@ fn line(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         Vec::new()
     };
     let free = usize::from(area.right().saturating_sub(x));
+    // The picture before the figures, where there is room for one of them only.
     let beside = super::text::parts_width(&figures);
-    let cells = (free.saturating_sub(beside + 1)).min(32);
+    let beside = if beside + 12 > free { 0 } else { beside };
+    let cells = free
+        .saturating_sub(beside + 1)
+        .min(if serve { 60 } else { 32 });
     if cells < 4 {
         return;
     }
     let samples = rates.last(cells);
     let top = ceiling(samples.iter().copied().max().unwrap_or(0));
     for (i, value) in samples.into_iter().enumerate() {
-        let symbol = match level(value, top, 8) {
-            0 => " ",
-            level => theme.glyphs.blocks[level as usize - 1],
-        };
-        put(buf, add(x, i), area.y, 1, symbol, theme.graph);
+        // Where nothing flowed, the border shows through.
+        if let Some(level) = (level(value, top, 8) as usize).checked_sub(1) {
+            put(
+                buf,
+                add(x, i),
+                area.y,
+                1,
+                theme.glyphs.blocks[level],
+                theme.graph,
+            );
+        }
     }
-    let end = add(x, cells);
-    if serve {
-        put_parts(buf, end, area.y, beside, &figures);
-    } else {
-        put(buf, end, area.y, 1, " ", ratatui::style::Style::reset());
-    }
+    put_parts(buf, add(x, cells), area.y, beside, &figures);
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
     let frame = Frame {
         number: state.number(Pane::Transfers),
         title: "Transfers",
-        right: title(view, theme),
+        right: title(view, usize::from(slot.area.width).saturating_sub(20), theme),
         bottom_right: footer(state, view, theme),
         focused: state.focus == Pane::Transfers,
         ..Frame::default()
@@ -72,7 +72,7 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
         if row.bottom() > inner.bottom() {
             break;
         }
-        let row_of = Transfer::new(item, gauge, theme);
+        let row_of = Transfer::new(view.name(item), item, gauge, theme);
         if lines == 2 {
             row_of.on_two(row, theme, buf);
         } else {
@@ -93,7 +93,7 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
 }
 
 /// `2 active · 1 paused · 1 queued · 1 failed`.
-fn title(view: &Connect, theme: &Theme) -> Vec<Part<'static>> {
+fn title(view: &Connect, cells: usize, theme: &Theme) -> Vec<Part<'static>> {
     let Counts {
         active,
         paused,
@@ -112,13 +112,20 @@ fn title(view: &Connect, theme: &Theme) -> Vec<Part<'static>> {
     ];
     // What is over is counted only when nothing else is there to count.
     let going = active + paused + queued + failed;
-    let shown = counts
-        .into_iter()
-        .enumerate()
-        .filter(|(i, (count, _))| *count > 0 && (*i < 4 || going == 0));
-    let texts: Vec<_> = shown
-        .map(|(_, (count, word))| format!("{} {word}", units::count(count as u64)))
+    let counted = if going > 0 {
+        &counts[..4]
+    } else {
+        &counts[4..]
+    };
+    let mut texts: Vec<_> = counted
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{} {word}", units::count(*count as u64)))
         .collect();
+    // Where there is no room for all, the middle goes first: what runs and what failed matter most.
+    while texts.len() > 1 && super::text::width(&texts.join(" · ")) > cells {
+        texts.remove(texts.len() / 2);
+    }
     let mut parts = vec![(texts.join(" · ").into(), theme.dim)];
     if !view.filter.is_empty() {
         let filter = format!("/{}  ", shorten(&shown_filter(view), 20, theme));
@@ -138,17 +145,19 @@ fn footer(state: &State, view: &Connect, theme: &Theme) -> Vec<Part<'static>> {
     }
     let whole = view.whole();
     let percent = match view.percent() {
-        Some(percent) => format!("{percent:>3}%"),
+        Some(percent) => format!("{percent}%"),
         None => units::size(whole.done),
     };
     let missing = whole.total.saturating_sub(whole.done);
     let eta = state
         .throughput
         .eta(state.throughput.total().saturating_add(missing));
-    let mut text = format!("{} {percent}", theme.glyphs.sum);
-    if view.counts().active > 0 && whole.known {
-        text += &format!("  ETA {:>6}", left(eta));
-    }
+    let sum = format!("{} {percent}", theme.glyphs.sum);
+    let text = if view.counts().active > 0 && whole.known {
+        format!("{sum}  ETA {:>5}", left(eta))
+    } else {
+        sum
+    };
     vec![(text.into(), theme.dim)]
 }
 
@@ -183,7 +192,8 @@ struct Transfer {
     total: String,
     percent: u8,
     percent_text: String,
-    connections: usize,
+    /// `4 conns`.
+    connections: String,
     /// The rate, or the state in a word.
     rate: String,
     rate_style: Style,
@@ -193,7 +203,7 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn new(item: &ItemView, gauge: Option<&Gauge>, theme: &Theme) -> Self {
+    fn new(name: &[u8], item: &ItemView, gauge: Option<&Gauge>, theme: &Theme) -> Self {
         let glyphs = theme.glyphs;
         let stalled = gauge.and_then(|g| g.stalled);
         let done = item.state.is_ended() && !matches!(item.state, ItemState::Failed(_));
@@ -228,7 +238,7 @@ impl Transfer {
         Self {
             glyph,
             style,
-            name: shown(item.path.as_bytes()).into_owned(),
+            name: shown(name).into_owned(),
             files: item.files.map_or_else(String::new, |files| {
                 let more = if files.listed { "" } else { "+" };
                 format!(
@@ -243,7 +253,11 @@ impl Transfer {
             total: item.total.map_or_else(String::new, units::size),
             percent,
             percent_text: known.map_or_else(String::new, |_| format!("{percent}%")),
-            connections: item.connections,
+            connections: match item.connections {
+                0 => String::new(),
+                1 => "1 conn".to_owned(),
+                n => format!("{n} conns"),
+            },
             rate,
             rate_style,
             left,
@@ -297,32 +311,18 @@ impl Transfer {
             put_right(buf, (part, y), PART_WIDTH, &self.part, self.soft, theme);
         }
         let y = y + 1;
-        match &self.reason {
-            Some(reason) => {
-                let text = format!("{} {reason}", self.glyph);
-                let cells = usize::from(rate.saturating_sub(x + 1 + PERCENT_WIDTH as u16 + 1));
-                put(buf, x, y, cells, &fit(&text, cells, theme), self.style);
-            }
-            None => {
-                bar(buf, (x, y), cells, self.percent, self.style, theme);
-                if wide && self.connections > 0 {
-                    let word = if self.connections == 1 {
-                        "conn"
-                    } else {
-                        "conns"
-                    };
-                    put(
-                        buf,
-                        part,
-                        y,
-                        8,
-                        &format!("{} {word}", self.connections),
-                        theme.dim,
-                    );
-                }
+        let percent = rate.saturating_sub(1 + PERCENT_WIDTH as u16);
+        let room = usize::from(percent.saturating_sub(x + 1));
+        if let Some(reason) = &self.reason {
+            let text = format!("{} {reason}", self.glyph);
+            put(buf, x, y, room, &fit(&text, room, theme), self.style);
+        } else {
+            let place = (x, y);
+            bar(buf, place, cells.min(room), self.percent, self.style, theme);
+            if wide {
+                put(buf, part, y, 8, &self.connections, theme.dim);
             }
         }
-        let percent = rate.saturating_sub(1 + PERCENT_WIDTH as u16);
         put_right(
             buf,
             (percent, y),

@@ -1,4 +1,6 @@
-//! The dashboards: what keys do, and what the screen shows for it.
-#[path = "shot.rs"]
-mod shot;
+//! The dashboards: what keys do, what the screen shows, how the loop ends.
+
+mod keys;
+mod looping;
+mod screens;
 mod states;

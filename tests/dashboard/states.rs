@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use haul::{
     app::{self, Event, Looks, Sample, State, Tick, connect, serve, update},
     client::{self, FilesView, ItemId, ItemState, ItemView, Link, Verified},
@@ -308,7 +309,7 @@ pub fn serving() -> State {
             transfer(
                 id,
                 target,
-                done - (2.93 - moved) * speed,
+                (done - left * speed / 1024.0).max(0.0),
                 total,
                 TransferState::Active,
                 start,
@@ -327,7 +328,7 @@ pub fn serving() -> State {
                         "/photos/2026/panorama-of-the-harbour.tif",
                         1.15,
                         4.02,
-                        0.036,
+                        36.0,
                     ),
                 ],
             ),
@@ -461,4 +462,52 @@ pub fn text(buf: &Buffer) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Sends an event.
+pub fn send(state: &mut State, event: Event) -> Vec<app::Effect> {
+    update(state, event)
+}
+
+/// Presses keys, with blanks between them: `j`, `Enter`, `C-a`; returns what the last ones asked for.
+pub fn keys(state: &mut State, keys: &str) -> Vec<app::Effect> {
+    let mut effects = Vec::new();
+    for key in keys.split(' ') {
+        let key = key.replacen("C-", "Ctrl-", 1).replacen("S-", "Shift-", 1);
+        effects.extend(press_named(state, &key));
+    }
+    effects
+}
+
+/// Presses a key by the name that the table gives it.
+pub fn press_named(state: &mut State, name: &str) -> Vec<app::Effect> {
+    let mut effects = Vec::new();
+    for key in name.split(' ') {
+        let (modifiers, rest) = match key.split_once('-') {
+            Some(("Ctrl", rest)) => (KeyModifiers::CONTROL, rest),
+            Some(("Alt", rest)) => (KeyModifiers::ALT, rest),
+            Some(("Shift", rest)) => (KeyModifiers::SHIFT, rest),
+            _ => (KeyModifiers::NONE, key),
+        };
+        let code = match rest {
+            "Enter" => KeyCode::Enter,
+            "Esc" => KeyCode::Esc,
+            "Tab" => KeyCode::Tab,
+            "Space" => KeyCode::Char(' '),
+            "Backspace" => KeyCode::Backspace,
+            "Del" => KeyCode::Delete,
+            "Up" => KeyCode::Up,
+            "Down" => KeyCode::Down,
+            "Left" => KeyCode::Left,
+            "Right" => KeyCode::Right,
+            "Home" => KeyCode::Home,
+            "End" => KeyCode::End,
+            "PgUp" => KeyCode::PageUp,
+            "PgDn" => KeyCode::PageDown,
+            "F1" => KeyCode::F(1),
+            other => KeyCode::Char(other.chars().next().unwrap()),
+        };
+        effects.extend(update(state, Event::Key(KeyEvent::new(code, modifiers))));
+    }
+    effects
 }
