@@ -69,7 +69,7 @@ impl Engine for Serving {
 
     async fn told(&mut self) {
         // The server tells nothing by itself: its samples and the log say it all.
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 }
 

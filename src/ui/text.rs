@@ -189,7 +189,7 @@ mod tests {
             ("debian-13.0-amd64-DVD-1.iso", 21, "debian-13.…-DVD-1.iso"),
             ("short.txt", 9, "short.txt"),
             ("a-long-name.tar.zst", 8, "a-l….zst"),
-            ("日本日本日本日本.mp4", 11, "日本…本.mp4"),
+            ("日本日本日本日本.mp4", 11, "日本日….mp4"),
             ("abcdefghij", 4, "abc…"),
             ("abc", 0, ""),
         ] {

@@ -166,21 +166,21 @@ fn level(value: u64, top: u64, steps: u64) -> u64 {
     (level as u64).min(steps)
 }
 
-/// The top of a scale that holds `max`: 1, 2, 2.5 or 5 times a power of ten of the unit it is written in.
+/// The top of a scale that holds `max`: 1, 2, 2.5 or 5 times a power of ten of the unit it is written in, and never
+/// less than 1 KiB/s.
 fn ceiling(max: u64) -> u64 {
-    let mut unit = 1u64;
+    let max = max.max(1024);
+    let mut unit = 1024u64;
     while max / unit >= 1000 && unit < 1 << 60 {
         unit <<= 10;
     }
-    for power in [1, 10, 100, 1000] {
-        for tenths in [10, 20, 25, 50] {
-            let top = unit.saturating_mul(power * tenths) / 10;
-            if top >= max && top >= 1024 {
-                return top;
-            }
-        }
-    }
-    if max < 1024 { 1024 } else { max }
+    let steps = [1, 10, 100, 1000]
+        .into_iter()
+        .flat_map(|power| [10, 20, 25, 50].map(|tenths| power * tenths));
+    steps
+        .map(|tenths| unit.saturating_mul(tenths) / 10)
+        .find(|top| *top >= max)
+        .unwrap_or(max)
 }
 
 /// `3 ↓ 210 MiB/s ▄▆▆▆▇▇` and, where it has a row of its own, the other figures.

@@ -54,7 +54,7 @@ impl Engine for Fake {
     }
 
     async fn told(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -297,6 +297,48 @@ fn someone(
     }
 }
 
+/// Six clients, `left` seconds before the moment that the screens show.
+fn clients(start: Instant, left: f64) -> Vec<ClientView> {
+    let active = |id, target: &str, done: f64, total: f64, mib_per_second: f64| {
+        let done = (done - left * mib_per_second / 1024.0).max(0.0);
+        transfer(id, target, done, total, TransferState::Active, start)
+    };
+    let alice = vec![
+        active(1, "/debian-13.0-amd64-DVD-1.iso", 2.31, 3.78, 112.0),
+        active(
+            2,
+            "/photos/2026/panorama-of-the-harbour.tif",
+            1.15,
+            4.02,
+            36.0,
+        ),
+    ];
+    let model = active(3, "/model.safetensors", 0.71, 13.1, 98.0);
+    let backup = active(4, "/backup-2026-11.tar.zst", 9.87, 11.7, 61.0);
+    let talk = active(5, "/talk-ünïcode-日本.mp4", 0.2, 0.625, 0.0);
+    let notes = transfer(
+        6,
+        "/notes.md",
+        0.00002,
+        0.00002,
+        TransferState::Done(start),
+        start,
+    );
+    let mut clients = vec![
+        someone(1, Some("alice"), "192.168.1.23", "haul/0.1", alice),
+        someone(2, None, "fd00::7", "aria2/1.37", vec![model]),
+        someone(3, None, "10.8.0.14", "curl/8.5", vec![backup]),
+        someone(4, None, "203.0.113.9", "Firefox/143", vec![talk]),
+        someone(5, None, "10.8.0.14", "wget/1.21", vec![notes]),
+        someone(6, None, "203.0.113.9", "curl/8.5", vec![]),
+    ];
+    clients[5].refused = Some(("403 outside the share: /secrets".into(), start));
+    for client in &mut clients {
+        client.sent = client.transfers.iter().map(|t| t.done).sum();
+    }
+    clients
+}
+
 /// A server with several clients.
 pub fn serving() -> State {
     let start = Instant::now();
@@ -304,79 +346,10 @@ pub fn serving() -> State {
     state.begin();
     for tenth in 0..300u64 {
         let now = start + Duration::from_millis(tenth * 100);
-        let left = (299 - tenth) as f64 / 10.0;
-        let active = |id, target: &str, done: f64, total: f64, speed: f64| {
-            transfer(
-                id,
-                target,
-                (done - left * speed / 1024.0).max(0.0),
-                total,
-                TransferState::Active,
-                start,
-            )
-        };
-        let mut clients = vec![
-            someone(
-                1,
-                Some("alice"),
-                "192.168.1.23",
-                "haul/0.1",
-                vec![
-                    active(1, "/debian-13.0-amd64-DVD-1.iso", 2.31, 3.78, 112.0),
-                    active(
-                        2,
-                        "/photos/2026/panorama-of-the-harbour.tif",
-                        1.15,
-                        4.02,
-                        36.0,
-                    ),
-                ],
-            ),
-            someone(
-                2,
-                None,
-                "fd00::7",
-                "aria2/1.37",
-                vec![active(3, "/model.safetensors", 0.71, 13.1, 98.0)],
-            ),
-            someone(
-                3,
-                None,
-                "10.8.0.14",
-                "curl/8.5",
-                vec![active(4, "/backup-2026-11.tar.zst", 9.87, 11.7, 61.0)],
-            ),
-            someone(
-                4,
-                None,
-                "203.0.113.9",
-                "Firefox/143",
-                vec![active(5, "/talk-ünïcode-日本.mp4", 0.2, 0.625, 0.0)],
-            ),
-            someone(
-                5,
-                None,
-                "10.8.0.14",
-                "wget/1.21",
-                vec![transfer(
-                    6,
-                    "/notes.md",
-                    0.00002,
-                    0.00002,
-                    TransferState::Done(start),
-                    start,
-                )],
-            ),
-            someone(6, None, "203.0.113.9", "curl/8.5", vec![]),
-        ];
-        clients[5].refused = Some(("403 outside the share: /secrets".into(), start));
-        for client in &mut clients {
-            client.sent = client.transfers.iter().map(|t| t.done).sum();
-        }
-        let sent = clients.iter().map(|c| c.sent).sum::<u64>();
+        let clients = clients(start, (299 - tenth) as f64 / 10.0);
         let snapshot = server::Snapshot {
+            sent: clients.iter().map(|c| c.sent).sum(),
             clients,
-            sent,
             connections: 19,
             requests: 40,
             files: 1,
@@ -384,48 +357,42 @@ pub fn serving() -> State {
         tick(&mut state, now, wall(), Sample::Server(snapshot));
     }
     let path = RemotePath::root();
-    update(
-        &mut state,
-        Event::Listed {
-            path,
-            result: Ok(entries()),
-        },
-    );
-    update(
-        &mut state,
-        Event::Log(vec![
-            line(
-                9,
-                Level::INFO,
-                "alice 192.168.1.23",
-                "GET photos/2026/panorama-of-the-harbour.tif, 4.02 GiB",
-            ),
-            line(
-                21,
-                Level::INFO,
-                "alice 192.168.1.23",
-                "GET debian-13.0-amd64-DVD-1.iso, 3.78 GiB",
-            ),
-            line(
-                29,
-                Level::INFO,
-                "10.8.0.14",
-                "GET backup-2026-11.tar.zst, from 78%",
-            ),
-            line(
-                32,
-                Level::ERROR,
-                "203.0.113.9",
-                "403 outside the share: /secrets",
-            ),
-            line(
-                34,
-                Level::INFO,
-                "10.8.0.14",
-                "GET notes.md, 18.2 KiB in 2 ms, done",
-            ),
-        ]),
-    );
+    let result = Ok(entries());
+    update(&mut state, Event::Listed { path, result });
+    let alice = "alice 192.168.1.23";
+    let lines = vec![
+        line(
+            9,
+            Level::INFO,
+            alice,
+            "GET photos/2026/panorama-of-the-harbour.tif, 4.02 GiB",
+        ),
+        line(
+            21,
+            Level::INFO,
+            alice,
+            "GET debian-13.0-amd64-DVD-1.iso, 3.78 GiB",
+        ),
+        line(
+            29,
+            Level::INFO,
+            "10.8.0.14",
+            "GET backup-2026-11.tar.zst, from 78%",
+        ),
+        line(
+            32,
+            Level::ERROR,
+            "203.0.113.9",
+            "403 outside the share: /secrets",
+        ),
+        line(
+            34,
+            Level::INFO,
+            "10.8.0.14",
+            "GET notes.md, 18.2 KiB in 2 ms, done",
+        ),
+    ];
+    update(&mut state, Event::Log(lines));
     state
 }
 
