@@ -118,8 +118,14 @@ impl Browser {
     pub fn path_at(&self, row: usize) -> Option<RemotePath> {
         match self.listing.row(row)? {
             super::listing::Row::Parent => None,
-            super::listing::Row::Entry(entry, _) => self.path.join(&entry.name).ok(),
+            super::listing::Row::Entry(entry, _) => self.path_of(entry),
         }
+    }
+
+    /// The path of an entry of the listing.
+    pub fn path_of(&self, entry: &Entry) -> Option<RemotePath> {
+        let path = self.path.join(&entry.name).ok()?;
+        Some(if entry.is_dir { path.into_dir() } else { path })
     }
 
     /// The path that `text` names from here: `..`, `/top`, `sub/dir`, also with `.` segments.

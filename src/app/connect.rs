@@ -321,10 +321,9 @@ impl Connect {
         } else {
             listing.current().into_iter().collect()
         };
-        let paths = entries.into_iter().filter_map(|entry| {
-            let path = self.remote.path.join(&entry.name).ok()?;
-            Some(if entry.is_dir { path.into_dir() } else { path })
-        });
+        let paths = entries
+            .into_iter()
+            .filter_map(|entry| self.remote.path_of(entry));
         let effects = paths
             .map(|path| Effect::Get {
                 want: Want::Path(path),

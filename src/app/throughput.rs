@@ -52,7 +52,7 @@ impl Throughput {
         if bytes > 0 {
             self.flowing += now.saturating_duration_since(at);
         }
-        self.peak = self.peak.max(self.meter.rate());
+        self.peak = self.peak.max(rate);
     }
 
     /// Starts afresh, for another server.
@@ -76,7 +76,7 @@ impl Throughput {
         self.shown
     }
 
-    /// The highest rate so far.
+    /// The highest rate of any step so far; never below the average.
     pub fn peak(&self) -> u64 {
         self.peak
     }

@@ -75,6 +75,18 @@ impl<E: Engine, S: Screen> Run<E, S> {
     /// Runs until the user, a signal or the terminal ends it. The screen is restored before this returns.
     pub async fn until_end(
         mut self,
+        input: impl Stream<Item = io::Result<terminal::Event>> + Unpin,
+        script: Vec<String>,
+    ) -> io::Result<Ending> {
+        match self.turn(input, script).await {
+            // Whatever failed on a terminal that is gone, there is nobody to tell it to.
+            Err(_) if self.screen.is_gone() => Ok(Ending::HungUp),
+            ending => ending,
+        }
+    }
+
+    async fn turn(
+        &mut self,
         mut input: impl Stream<Item = io::Result<terminal::Event>> + Unpin,
         script: Vec<String>,
     ) -> io::Result<Ending> {

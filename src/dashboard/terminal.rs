@@ -41,7 +41,32 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Keys that may wait for the loop.
 const KEYS: usize = 256;
 
-type Backend = CrosstermBackend<BufWriter<Stdout>>;
+type Backend = CrosstermBackend<Output>;
+
+/// The terminal's output while it is ours; afterwards nothing is written, and nothing fails. Without this, ratatui's
+/// `Terminal` would complain on stderr when it is dropped over a dead terminal, and panic over that failing too.
+struct Output {
+    buffer: BufWriter<Stdout>,
+    taken: Arc<AtomicBool>,
+}
+
+impl io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.taken.load(Ordering::SeqCst) {
+            self.buffer.write(bytes)
+        } else {
+            Ok(bytes.len())
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.taken.load(Ordering::SeqCst) {
+            self.buffer.flush()
+        } else {
+            Ok(())
+        }
+    }
+}
 
 /// The terminal in raw mode, on the alternate screen. Dropping it restores everything.
 pub struct Tty {
@@ -62,7 +87,10 @@ impl Tty {
         Colored::set_ansi_color_disabled(false);
         let taken = Arc::new(AtomicBool::new(true));
         restore_on_panic(Arc::clone(&taken));
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(BUFFER, io::stdout()));
+        let backend = CrosstermBackend::new(Output {
+            buffer: BufWriter::with_capacity(BUFFER, io::stdout()),
+            taken: Arc::clone(&taken),
+        });
         // Made before anything is switched on: from here on, drop switches it all off.
         let tty = Self {
             terminal: Terminal::new(backend)?,

@@ -331,7 +331,7 @@ fn draw_row(
         );
     }
     if let (Some(at), View::Serve(view)) = (columns.count, &state.view) {
-        let path = view.files.path.join(&entry.name).ok();
+        let path = view.files.path_of(entry);
         let count = path
             .and_then(|path| view.downloads.get(&path).copied())
             .unwrap_or(0);

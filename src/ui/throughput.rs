@@ -171,10 +171,11 @@ fn level(value: u64, top: u64, steps: u64) -> u64 {
 fn ceiling(max: u64) -> u64 {
     let max = max.max(1024);
     let mut unit = 1024u64;
-    while max / unit >= 1000 && unit < 1 << 60 {
+    // From 500 on the next step is one of the next unit: 1000 MiB would be written as 0.98 GiB.
+    while max / unit >= 500 && max > unit * 500 && unit < 1 << 60 {
         unit <<= 10;
     }
-    let steps = [1, 10, 100, 1000]
+    let steps = [1, 10, 100]
         .into_iter()
         .flat_map(|power| [10, 20, 25, 50].map(|tenths| power * tenths));
     steps
@@ -253,7 +254,7 @@ mod tests {
             (210 * MIB, 250 * MIB),
             (250 * MIB, 250 * MIB),
             (251 * MIB, 500 * MIB),
-            (999 * MIB, 1000 * MIB),
+            (999 * MIB, 1 << 30),
             (1001 * MIB, 1 << 30),
         ] {
             assert_eq!(ceiling(max), top, "{max}");
