@@ -11,8 +11,9 @@ use tracing::Level;
 
 use crate::{
     cli::{self, ConnectArgs, DemoArgs, ServeArgs},
+    config,
     error::{Error, Exit},
-    headless::{self, report::Style},
+    headless::{self, style::Style},
     logging::{Logging, Ring, Show, Sink},
 };
 
@@ -55,9 +56,21 @@ pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
     block_on(headless::connect::run(settings, style))
 }
 
-/// Runs `haul demo`.
-pub fn demo(_args: &DemoArgs) -> Result<Exit, Error> {
-    Err(without_dashboard())
+/// Runs `haul demo`; the dashboard needs a terminal to read keys from as well.
+pub fn demo(args: &DemoArgs) -> Result<Exit, Error> {
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if terminal && !args.headless {
+        return Err(without_dashboard());
+    }
+    let log = config::Log {
+        file: None,
+        level: Level::INFO,
+        format: config::LogFormat::Text,
+    };
+    let style = Style::choose(false, io::stderr().is_terminal());
+    let show = Show::Lines(Level::WARN, style.stderr());
+    let _log = Logging::start(&log, "demo", show)?;
+    block_on(headless::demo::run(log, style, &mut io::stdout()))
 }
 
 /// The seam for the dashboards: `dashboard::serve(settings, …)` and `dashboard::connect(settings, …)` go where this

@@ -13,6 +13,7 @@ pub mod http1;
 pub mod logging;
 pub mod pieces;
 pub mod progress;
+pub mod samples;
 pub mod server;
 pub mod sys;
 pub mod ui;

@@ -278,14 +278,12 @@ fn an_unwritable_log_is_one_line_and_status_7() {
 }
 
 #[test]
-#[ignore = "needs the engines"]
 fn a_missing_directory_is_one_line_and_status_7() {
     let line = Haul::new(&["serve", "/no/such/dir", "--headless", "-p", "0"]).fails(7);
     assert!(line.contains("/no/such/dir"), "{line}");
 }
 
 #[test]
-#[ignore = "needs the engines"]
 fn a_port_in_use_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -296,7 +294,6 @@ fn a_port_in_use_is_one_line() {
 }
 
 #[test]
-#[ignore = "needs the engines"]
 fn a_refused_connection_is_one_line_and_status_4() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", free.local_addr().unwrap());
@@ -308,12 +305,11 @@ fn a_refused_connection_is_one_line_and_status_4() {
 }
 
 #[test]
-#[ignore = "needs the engines"]
 fn a_missing_remote_file_is_one_line_and_status_3() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), None);
     let out = tempfile::tempdir().unwrap();
-    let url = format!("{}no such.txt", server.url);
+    let url = format!("{}/no such.txt", server.url);
     let line = Haul::new(&[
         "connect",
         &url,
@@ -331,7 +327,6 @@ fn a_missing_remote_file_is_one_line_and_status_3() {
 }
 
 #[test]
-#[ignore = "needs the engines"]
 fn an_unreadable_file_is_one_line_and_the_rest_arrives() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -358,7 +353,6 @@ fn an_unreadable_file_is_one_line_and_the_rest_arrives() {
 }
 
 #[test]
-#[ignore = "needs the engines"]
 fn a_full_target_is_one_line_and_status_7() {
     // A file system of 64 KiB, in a mount namespace of its own.
     let in_namespace = |script: &str| {
@@ -396,7 +390,85 @@ fn a_full_target_is_one_line_and_status_7() {
 }
 
 #[test]
-#[ignore = "needs the engines"]
+fn one_file_goes_to_another_name_or_to_stdout() {
+    let dir = tempfile::tempdir().unwrap();
+    let content: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    fs::write(dir.path().join("a b.bin"), &content).unwrap();
+    let server = Server::start(dir.path(), None);
+    let out = tempfile::tempdir().unwrap();
+    let to = out.path().to_str().unwrap();
+    let get = [
+        "connect",
+        &server.url,
+        "--headless",
+        "-g",
+        "a b.bin",
+        "-d",
+        to,
+        "-o",
+    ];
+    let (code, _, stderr) = Haul::new(&[&get[..], &["sub/c.bin"]].concat()).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(fs::read(out.path().join("sub/c.bin")).unwrap() == content);
+
+    let mut haul = Haul::new(&[&get[..], &["-"]].concat());
+    let output = haul.command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(output.stdout == content, "{} bytes", output.stdout.len());
+    assert!(
+        stderr.contains("1 file, 97.7 KiB"),
+        "the summary is on stderr: {stderr}"
+    );
+
+    let url = format!("{}/none", server.url);
+    let (code, stdout, _) = Haul::new(&["connect", &url, "--headless", "-o", "-"]).run();
+    assert_eq!((code, stdout.as_str()), (3, ""));
+}
+
+#[test]
+fn a_tree_arrives_as_it_is() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers");
+    let server = Server::start(&samples, None);
+    let out = tempfile::tempdir().unwrap();
+    let to = out.path().to_str().unwrap();
+    let (code, stdout, stderr) = Haul::new(&["connect", &server.url, "--all", "-d", to]).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.starts_with("50 files, 426 KiB in "), "{stdout}");
+    let compared = Command::new("diff")
+        .arg("-r")
+        .args([&samples, out.path()])
+        .output()
+        .unwrap();
+    assert!(
+        compared.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compared.stdout)
+    );
+}
+
+#[test]
+fn the_demo_needs_no_terminal() {
+    let mut haul = Haul::new(&["demo"]);
+    haul.command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let (code, stdout, stderr) = haul.run();
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.contains("\n50 files, 426 KiB in "), "{stdout}");
+    // Elsewhere the samples are made.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut haul = Haul::new(&["demo"]);
+    haul.command.current_dir(elsewhere.path());
+    let (code, stdout, stderr) = haul.run();
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.contains("\n50 files, 426 KiB in "), "{stdout}");
+    assert_eq!(
+        fs::read_dir(elsewhere.path()).unwrap().count(),
+        0,
+        "nothing is left"
+    );
+}
+
+#[test]
 fn a_signal_ends_the_server_with_its_status() {
     use rustix::process::{Pid, Signal, kill_process};
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {

@@ -688,3 +688,86 @@ fn a_directory_that_is_not_there_is_an_error() {
     let file = tempfile::NamedTempFile::new().unwrap();
     assert!(Server::new(settings(file.path())).is_err());
 }
+
+#[test]
+fn small_files_come_with_the_digest_of_what_was_sent() {
+    let (_temp, serving) = served();
+    for (target, size) in [
+        ("/hello.txt", 11),
+        ("/dir/deep/leaf", 70_000),
+        ("/empty", 0),
+    ] {
+        let answer = fetch(serving.address, get(target, "Haul-Session: 12\r\n"));
+        assert_eq!(answer.body.len(), size, "{target}");
+        let digest = blake3::hash(&answer.body).to_hex();
+        assert_eq!(
+            answer.field("Haul-Blake3"),
+            Some(digest.as_str()),
+            "{target}"
+        );
+        assert_eq!(answer.field("Haul-Pieces"), Some("1"), "{target}");
+        let plain = fetch(serving.address, get(target, ""));
+        assert_eq!(plain.field("Haul-Blake3"), None, "{target}");
+    }
+    let large = fetch(serving.address, get("/large.bin", "Haul-Session: 12\r\n"));
+    assert_eq!(large.field("Haul-Blake3"), None);
+    assert_eq!(large.field("Haul-Dir").map(str::len), Some(64));
+}
+
+#[test]
+fn pieces_of_a_file_are_listed_under_its_own_etag() {
+    let (_temp, serving) = served();
+    let mut raw = Raw::connect(serving.address);
+    raw.send(get("/large.bin", "").replace("GET", "HEAD"));
+    let file = raw.read_head();
+    raw.send(get("/large.bin?pieces", ""));
+    let answer = raw.read();
+    assert_eq!(
+        answer.field("Content-Type"),
+        Some("application/vnd.haul.pieces")
+    );
+    assert_eq!(answer.field("ETag"), file.field("ETag"));
+    assert_eq!(answer.body.len(), 24 + 3 * 32 + 32);
+    assert_eq!(
+        answer.body[..24],
+        *b"HAULPCS1\xc1\xc6\x2d\0\0\0\0\0\0\0\x10\0\0\0\0\0"
+    );
+    let root = blake3::hash(&content(3_000_001));
+    assert_eq!(answer.body[answer.body.len() - 32..], *root.as_bytes());
+    raw.send(get("/large.bin?pieces", "If-Match: \"x\"\r\n"));
+    assert_eq!(raw.read().status, 412);
+    raw.send(get("/hello.txt?pieces", ""));
+    assert_eq!(
+        raw.read().body[24..],
+        *blake3::hash(b"hello world").as_bytes()
+    );
+}
+
+#[test]
+fn many_clients_that_do_not_read_hold_little_memory_and_get_right_bytes_in_the_end() {
+    const TIMES: usize = 12;
+    let temp = tempfile::tempdir().unwrap();
+    let file = content(1 << 20);
+    fs::write(temp.path().join("f"), &file).unwrap();
+    let serving = serve(temp.path());
+    let mut clients: Vec<Raw> = (0..24)
+        .map(|_| {
+            let mut raw = Raw::connect(serving.address);
+            raw.send(get("/f", "Haul-Session: 12\r\n").repeat(TIMES));
+            raw
+        })
+        .collect();
+    // Sixteen fill the buffers that all share; those behind them are answered another way, which shows as a row.
+    serving.wait_for("the shared buffers are full", |now| {
+        let mut rows = now.clients.iter().flat_map(|client| &client.transfers);
+        rows.any(|row| row.state == TransferState::Active)
+    });
+    let digest = blake3::hash(&file).to_hex();
+    for raw in &mut clients {
+        for _ in 0..TIMES {
+            let answer = raw.read();
+            assert_eq!(answer.field("Haul-Blake3"), Some(digest.as_str()));
+            assert!(answer.body == file);
+        }
+    }
+}

@@ -169,44 +169,43 @@ fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
             ));
         }
     }
-    let mut seen: Vec<(&str, &str, usize)> = Vec::new();
-    for setting in &file.settings {
+    for (at, setting) in file.settings.iter().enumerate() {
         let section = setting.section.as_deref().unwrap_or(command);
-        let fail = |problem: String| {
-            Err(format!(
-                "{} {}: {problem}",
-                place(Some(section), setting.line),
-                setting.key
-            ))
-        };
-        if RESERVED.contains(&section) {
-            return fail("this version of haul reads no key of this section".into());
-        }
-        let definition = without_environment();
-        let options = definition.find_subcommand(section);
-        let known = options.and_then(|sub| option(sub, &setting.key));
-        let Some(option) = known else {
-            let all = options.map(keys).unwrap_or_default();
-            return fail(format!("no such key: {all}"));
-        };
-        let before = seen
-            .iter()
-            .find(|(s, key, _)| (*s, *key) == (section, &setting.key));
-        if let Some((_, _, line)) = before
-            && !matches!(option.get_action(), ArgAction::Append)
-        {
-            return fail(format!(
-                "`{}` is a second value: line {line} has the first",
-                setting.value
-            ));
-        }
-        if let Err(problem) = check(section, setting) {
-            return fail(problem);
-        }
-        seen.push((section, &setting.key, setting.line));
+        let before = file.settings[..at].iter().find(|earlier| {
+            earlier.section.as_deref().unwrap_or(command) == section && earlier.key == setting.key
+        });
+        check(section, setting, before).map_err(|problem| {
+            let place = place(Some(section), setting.line);
+            format!("{place} {}: {problem}", setting.key)
+        })?;
     }
     let mine = |setting: &Setting| setting.section.as_deref().is_none_or(|s| s == command);
     Ok(file.settings.into_iter().filter(mine).collect())
+}
+
+/// Reads one setting by its option's definition; `before` is an earlier one of the same section and key.
+fn check(section: &str, setting: &Setting, before: Option<&Setting>) -> Result<(), String> {
+    let Setting { key, value, .. } = setting;
+    if RESERVED.contains(&section) {
+        return Err("this version of haul reads no key of this section".into());
+    }
+    let definition = without_environment();
+    let options = definition.find_subcommand(section);
+    let Some(option) = options.and_then(|sub| option(sub, key)) else {
+        let all = options.map(keys).unwrap_or_default();
+        return Err(format!("no such key: {all}"));
+    };
+    if let Some(Setting { line, .. }) = before
+        && !matches!(option.get_action(), ArgAction::Append)
+    {
+        return Err(format!(
+            "`{value}` is a second value: line {line} has the first"
+        ));
+    }
+    match definition.try_get_matches_from(["haul", section, &format!("--{key}={value}")]) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(problem(&error)),
+    }
 }
 
 /// The option that a key means.
@@ -223,15 +222,6 @@ fn keys(command: &clap::Command) -> String {
         .filter(|name| !NOT_KEYS.contains(name))
         .collect();
     names.join(", ")
-}
-
-/// Reads one value by its option's definition.
-fn check(section: &str, setting: &Setting) -> Result<(), String> {
-    let argument = format!("--{}={}", setting.key, setting.value);
-    match without_environment().try_get_matches_from(["haul", section, &argument]) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(problem(&error)),
-    }
 }
 
 /// The arguments with the file's settings in the place of those that they override, and what to say of it.

@@ -157,6 +157,8 @@ pub struct ConnectArgs {
     #[arg(short, long, env = "HAUL_DIR", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// One file under another name, or - for stdout
+    ///
+    /// FILE is relative to --dir. What goes to stdout is written there once it is complete.
     #[arg(short, long, env = "HAUL_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// One file at a time

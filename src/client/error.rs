@@ -103,9 +103,9 @@ impl Error {
             | Self::Resolve { .. }
             | Self::Timeout(_)
             | Self::Broken(_)
-            | Self::Protocol(_) => Exit::Network,
+            | Self::Protocol(_)
+            | Self::Status { status: 500.., .. } => Exit::Network,
             Self::Status { status: 401, .. } => Exit::Access,
-            Self::Status { status: 500.., .. } => Exit::Network,
             Self::Status { .. }
             | Self::Redirect(_)
             | Self::Listing(_)

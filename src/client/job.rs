@@ -14,7 +14,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, Verified,
+    Digest, Error, Verified,
     plan::{Plan, Run, RunId},
     queue::FileTask,
     target::Target,
@@ -38,6 +38,8 @@ pub struct Facts {
     pub ranges: bool,
     /// Whether the server offers the values of its pieces.
     pub pieces: bool,
+    /// Digest of the whole that the server tells where it offers no pieces.
+    pub digest: Option<Digest>,
 }
 
 impl Facts {
@@ -74,6 +76,8 @@ pub struct Job {
     /// Bytes received that count, shared with the item.
     done: Arc<Counter>,
     part: Part,
+    /// The part is a whole file under its final name: it is compared, and nothing is fetched.
+    compares: bool,
     retries: u32,
     state: Mutex<State>,
 }
@@ -95,6 +99,8 @@ struct State {
     failures: u32,
     not_before: Option<Instant>,
     over: bool,
+    /// A piece of a file that is compared was not equal.
+    differs: bool,
     connections: usize,
 }
 
@@ -161,14 +167,30 @@ impl Job {
                 failures: 0,
                 not_before: None,
                 over: false,
+                differs: false,
                 connections: 0,
             }),
+            compares: false,
             task,
             target,
             facts,
             done,
             part,
             retries,
+        }
+    }
+
+    /// A job that holds a local file against the values of the server's pieces, and fetches nothing else.
+    pub fn comparing(
+        task: FileTask,
+        target: Arc<Target>,
+        facts: Facts,
+        there: Part,
+        done: Arc<Counter>,
+    ) -> Self {
+        Self {
+            compares: true,
+            ..Self::new(task, target, facts, there, done, 0)
         }
     }
 
@@ -383,15 +405,12 @@ impl Job {
         state.plan.reject(piece);
         state.local[piece as usize] = None;
         Self::uncount_in(state, &self.done, pieces::len(self.facts.size, piece));
-        let times = match state.bad.iter_mut().find(|(bad, _)| *bad == piece) {
-            Some((_, times)) => {
-                *times += 1;
-                *times
-            }
-            None => {
-                state.bad.push((piece, 1));
-                1
-            }
+        let times = if let Some((_, times)) = state.bad.iter_mut().find(|(bad, _)| *bad == piece) {
+            *times += 1;
+            *times
+        } else {
+            state.bad.push((piece, 1));
+            1
         };
         tracing::warn!(path = %self.task.shown(), "piece {piece} bad, try {times} of {}", self.retries + 1);
         if times > self.retries {
@@ -414,10 +433,25 @@ impl Job {
             let bytes = pieces::len(self.facts.size, piece);
             state.counted += bytes;
             self.done.add(bytes);
+        } else if self.compares {
+            state.differs = true;
+            state.halt.cancel();
         } else {
             state.local[piece as usize] = None;
             state.plan.add_free(piece..piece + 1);
         }
+    }
+
+    /// True once, for the caller that finds that a compared file differs.
+    pub fn claim_difference(&self) -> bool {
+        let mut state = self.state();
+        let first = state.differs && !state.over;
+        if first {
+            state.over = true;
+            let counted = state.counted;
+            Self::uncount_in(&mut state, &self.done, counted);
+        }
+        first
     }
 
     /// True once, for the caller that finds the file complete and checked: it lands it.
@@ -482,9 +516,26 @@ impl Job {
     /// Syncs the complete part, names it by the conflict rule, and syncs its directory. Blocking.
     pub fn land(&self) -> Result<(Vec<u8>, Verified), Error> {
         use std::os::fd::AsFd;
+        if self.compares {
+            return Ok((self.part.name.clone(), Verified::Present));
+        }
         let failed = |error: &std::io::Error| Error::disk(self.part_path(), error);
         if let Some(time) = self.facts.modified {
             disk::set_modified(&self.part.file, time).map_err(|error| failed(&error))?;
+        }
+        // Pieces were checked as they came; other digests are of the whole file.
+        let told = if self.facts.has_values() {
+            None
+        } else {
+            self.facts.digest.as_ref()
+        };
+        for digest in told.into_iter().chain(self.task.checksum.as_deref()) {
+            if !digest
+                .matches_file(&self.part.file)
+                .map_err(|error| failed(&error))?
+            {
+                return Err(Error::Integrity { piece: None });
+            }
         }
         self.part.file.sync_data().map_err(|error| failed(&error))?;
         let dir = self.part.dir.as_fd();
@@ -496,9 +547,13 @@ impl Job {
         );
         let landed = landed.map_err(|error| failed(&error))?;
         disk::sync_dir(dir).map_err(|error| failed(&error))?;
-        let verified = match (landed.present, self.facts.has_values()) {
-            (_, true) => Verified::Blake3,
-            (_, false) => Verified::Unverified,
+        let verified = match (
+            self.facts.has_values(),
+            told.or(self.task.checksum.as_deref()),
+        ) {
+            (true, _) | (_, Some(Digest::Blake3(_))) => Verified::Blake3,
+            (false, Some(_)) => Verified::Digest,
+            (false, None) => Verified::Unverified,
         };
         Ok((landed.name, verified))
     }
@@ -529,9 +584,9 @@ impl Job {
         (0..pieces::count(self.facts.size)).for_each(|piece| state.plan.add_done(piece));
     }
 
-    /// The part's file.
-    pub fn part_file(&self) -> &File {
-        &self.part.file
+    /// The part.
+    pub fn part(&self) -> &Part {
+        &self.part
     }
 
     fn part_path(&self) -> std::path::PathBuf {

@@ -208,7 +208,7 @@ fn new_part(dir: &OwnedFd, name: &[u8]) -> std::io::Result<(File, Option<Vec<u8>
         match disk::new_file(dir.as_fd(), &part) {
             Ok(file) => return Ok((file, Some(part))),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && turn < 1000 => {
-                turn += 1
+                turn += 1;
             }
             Err(error) => return Err(error),
         }

@@ -9,8 +9,8 @@
 //!                                                        queue            lander         job (plan, part, values)
 //! ```
 
-mod answer;
 mod connection;
+mod digest;
 mod engine;
 mod error;
 mod job;
@@ -21,6 +21,7 @@ mod origin;
 mod pattern;
 mod plan;
 mod queue;
+mod retry;
 pub mod snapshot;
 mod target;
 mod worker;
@@ -34,6 +35,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
+pub use digest::Digest;
 pub use error::Error;
 pub use snapshot::{Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, Verified};
 
@@ -46,7 +48,11 @@ use self::{
     worker::Worker,
 };
 use crate::{
-    config::OnConflict, entry::Entry, error::Exit, escape::display_path, http1::path::RemotePath,
+    config::OnConflict,
+    entry::Entry,
+    error::Exit,
+    escape::display_name,
+    http1::path::{RemotePath, check_name},
 };
 
 /// What a client runs with.
@@ -81,8 +87,15 @@ pub struct Settings {
 pub enum Want {
     /// A file, or a directory's tree.
     Path(RemotePath),
-    /// One file, under another name in the target directory.
-    As(RemotePath, Vec<u8>),
+    /// One file: under another name in the target directory, or with a digest that it must have.
+    File {
+        /// The file.
+        path: RemotePath,
+        /// Its name here, where it is not the remote one.
+        name: Option<Vec<u8>>,
+        /// What its content must hash to, whatever the server says.
+        checksum: Option<Digest>,
+    },
     /// What patterns match below the base URL; an empty `get` means everything.
     Patterns {
         /// Patterns of what is wanted.
@@ -168,35 +181,41 @@ impl Client {
             Some(dir) => Arc::new(Target::open(&dir, self.engine.settings.on_conflict)?),
             None => Arc::clone(&self.target),
         };
+        let new = NewItem {
+            path: RemotePath::root(),
+            filter: None,
+            target,
+            rename: None,
+            checksum: None,
+        };
         let new = match want {
-            Want::Path(path) => NewItem {
+            Want::Path(path) => NewItem { path, ..new },
+            Want::File {
                 path,
-                filter: None,
-                target,
-                rename: None,
-            },
-            Want::As(path, name) => {
-                if crate::http1::path::check_name(&name).is_err() {
-                    let shown = display_path(std::path::Path::new(std::ffi::OsStr::new(
-                        &*String::from_utf8_lossy(&name),
-                    )));
-                    return Err(Error::Usage(format!("`{shown}` is no file name")));
+                name,
+                checksum,
+            } => {
+                if let Some(name) = &name {
+                    check_name(name).map_err(|error| {
+                        Error::Usage(format!(
+                            "`{}` is no file name: it is {error}",
+                            display_name(name)
+                        ))
+                    })?;
                 }
                 NewItem {
                     path,
-                    filter: None,
-                    target,
-                    rename: Some(name),
+                    rename: name,
+                    checksum: checksum.map(Box::new),
+                    ..new
                 }
             }
             Want::Patterns { get, exclude } => {
                 let filter =
                     (!get.is_empty() || !exclude.is_empty()).then(|| Filter::new(&get, &exclude));
                 NewItem {
-                    path: RemotePath::root(),
                     filter: filter.transpose()?,
-                    target,
-                    rename: None,
+                    ..new
                 }
             }
         };
@@ -220,9 +239,8 @@ impl Client {
     pub fn cancel(&self, item: ItemId) {
         self.engine.queue().cancel(item);
         let engine = Arc::clone(&self.engine);
-        self.engine
-            .tasks
-            .spawn(async move { engine.settle().await });
+        let settle = async move { engine.settle().await };
+        self.engine.tasks.spawn_on(settle, &self.engine.runtime);
     }
 
     /// Tries a failed or cancelled item again: what failed, and what was never begun.

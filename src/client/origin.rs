@@ -135,14 +135,6 @@ impl Origin {
         target
     }
 
-    /// The path below the base that an absolute request target names, if it lies there.
-    pub fn below(&self, target: &str) -> Option<RemotePath> {
-        let path = target.split(['?', '#']).next().unwrap_or_default();
-        RemotePath::from_target(path.as_bytes())
-            .ok()?
-            .below(&self.base.clone().into_dir())
-    }
-
     /// Resolves a `Location` against the target it came from: a path here, or the foreign URL.
     pub fn redirect(&self, from: &str, location: &str) -> Result<String, Error> {
         let elsewhere = || Error::Redirect(crate::escape::display_name(location).into_owned());
@@ -233,9 +225,8 @@ impl Origin {
                     return Ok(stream);
                 }
                 Ok(Some(Ok(Err(error)))) => last = reason(&error),
-                Ok(Some(Err(_)) | None) => {}
                 Err(_) if Instant::now() >= deadline => return Err(Error::Timeout(limit)),
-                Err(_) => {}
+                Ok(Some(Err(_)) | None) | Err(_) => {}
             }
         }
     }
@@ -317,7 +308,5 @@ mod tests {
                 "{elsewhere}"
             );
         }
-        assert_eq!(origin.below("/a/d/?x").unwrap().as_bytes(), b"d/");
-        assert_eq!(origin.below("/z/"), None);
     }
 }

@@ -19,7 +19,9 @@ pub struct Filter {
 #[derive(Debug, Clone)]
 struct Pattern {
     segments: Vec<Segment>,
+    /// Whether it takes the tree of a directory that it matches, and whether it matches nothing else.
     tree: bool,
+    only_tree: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -84,7 +86,8 @@ impl Pattern {
                 "an empty pattern matches nothing: use `**` or --all for everything".into(),
             ));
         }
-        let tree = text.ends_with('/') || !text.contains(['*', '?', '[', '{']);
+        let only_tree = text.ends_with('/');
+        let tree = only_tree || !text.contains(['*', '?', '[', '{']);
         let compile = |segment: &&str| -> Result<Segment, Error> {
             match *segment {
                 "**" => Ok(Segment::Any),
@@ -107,11 +110,12 @@ impl Pattern {
         Ok(Self {
             segments: segments.iter().map(compile).collect::<Result<_, _>>()?,
             tree,
+            only_tree,
         })
     }
 
     fn matches_file(&self, names: &[&[u8]]) -> bool {
-        matches(&self.segments, names)
+        (!self.only_tree && matches(&self.segments, names))
             || (1..names.len()).any(|depth| self.takes_tree(&names[..depth]))
     }
 

@@ -82,11 +82,6 @@ impl Plan {
         self.done.count() == self.pieces
     }
 
-    /// Pieces that are done.
-    pub fn done_count(&self) -> u32 {
-        self.done.count()
-    }
-
     /// Whether a piece is done.
     pub fn is_done(&self, piece: u32) -> bool {
         self.done.contains(piece)
@@ -313,7 +308,7 @@ mod tests {
         assert_eq!(again.pieces.start, 1);
         plan.release(stolen.id);
         plan.reject(0);
-        assert!(plan.has_free() && plan.done_count() == 0);
+        assert!(plan.has_free() && plan.done.count() == 0);
     }
 
     /// Whatever connections do, every piece ends up done, and none is lost or fetched by three.

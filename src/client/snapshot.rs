@@ -121,11 +121,11 @@ pub enum Verified {
 }
 
 impl Verified {
-    /// The word for logs and JSON: `blake3`, `sha-256`, `present`, `unverified`.
+    /// The word for logs and JSON: `blake3`, `digest`, `present`, `unverified`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Blake3 => "blake3",
-            Self::Digest => "sha-256",
+            Self::Digest => "digest",
             Self::Present => "present",
             Self::Unverified => "unverified",
         }
@@ -193,9 +193,12 @@ pub enum Event {
 impl Event {
     /// Puts the turning point in the log; for whoever takes events, once each.
     pub fn log(&self) {
-        let shown = |path: &RemotePath| match path.is_root() {
-            true => "/".to_owned(),
-            false => display_name(path.as_bytes()).into_owned(),
+        let shown = |path: &RemotePath| {
+            if path.is_root() {
+                "/".to_owned()
+            } else {
+                display_name(path.as_bytes()).into_owned()
+            }
         };
         match self {
             Self::Started { path, total, .. } => {

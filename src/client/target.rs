@@ -14,7 +14,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Error, Verified};
+use super::{Error, Verified, job::Part, queue::Local};
 use crate::{
     config::OnConflict,
     error::reason,
@@ -171,7 +171,7 @@ impl Target {
         name: &[u8],
         content: &[u8],
     ) -> io::Result<Landed> {
-        let same = |there: &File| Ok(equals(there, content)?);
+        let same = |there: &File| equals(there, content);
         self.land(
             dir,
             name,
@@ -258,39 +258,87 @@ impl Target {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// What the conflict rule makes of a local file before anything is fetched. `skip` needs no look at it; for
-    /// `verify` the remote digest must be known. `None` means: fetch it.
-    pub fn already(
-        &self,
-        dir: &RemotePath,
-        name: &[u8],
-        remote: Remote,
-    ) -> Result<Option<Verified>, Error> {
+    /// What is here where `name` of `dir` should land. One look at the disk.
+    pub fn look(&self, dir: &RemotePath, name: &[u8]) -> Local {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = open_beneath(
+            self.dir.as_fd(),
+            dir.trimmed(),
+            flags,
+            Mode::empty(),
+            Links::Refuse,
+        );
+        let Ok(dir) = dir else { return Local::Nothing };
+        let exists = |name: &[u8]| {
+            rustix::fs::statat(&dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        };
+        if exists(name) {
+            Local::File
+        } else if exists(&part_name(name, 0)) {
+            Local::Part
+        } else {
+            Local::Nothing
+        }
+    }
+
+    /// Whether a file in the way may spare fetching.
+    pub fn spares(&self) -> bool {
+        matches!(self.on_conflict, OnConflict::Verify | OnConflict::Skip)
+    }
+
+    /// What the conflict rule makes of a local file before anything is fetched. Reads the file where a digest is
+    /// known to hold it against. Blocking.
+    pub fn already(&self, dir: &RemotePath, name: &[u8], remote: Remote) -> Result<Already, Error> {
         let failed = |error: &io::Error| Error::disk(self.local(dir, name), error);
-        match self.on_conflict {
-            OnConflict::Skip => return Ok(Some(Verified::Unverified)),
-            OnConflict::Rename | OnConflict::Overwrite => return Ok(None),
-            OnConflict::Verify => {}
+        if !self.spares() {
+            return Ok(Already::Fetch);
         }
         let handle = self.dir(dir)?;
         let Ok(file) = disk::open_own(handle.as_fd(), name, OFlags::RDONLY) else {
-            return Ok(None);
+            return Ok(Already::Fetch);
         };
+        if self.on_conflict == OnConflict::Skip {
+            return Ok(Already::Here(Verified::Unverified));
+        }
         let there = file.metadata().map_err(|error| failed(&error))?;
         if there.len() != remote.size {
-            return Ok(None);
+            return Ok(Already::Fetch);
         }
-        let Some(digest) = remote.blake3 else {
+        let equal = match remote.blake3 {
+            Some(digest) => {
+                let mut hasher = blake3::Hasher::new();
+                io::copy(&mut &file, &mut hasher).map_err(|error| failed(&error))?;
+                (hasher.finalize() == digest).then_some(Verified::Present)
+            }
+            None if remote.has_values => {
+                return Ok(Already::Compare(Part {
+                    file,
+                    dir: handle,
+                    name: name.to_vec(),
+                    left: remote.size,
+                }));
+            }
             // Nothing to compare but what a quick check compares; it is reported as unverified.
-            let equal_time = remote
-                .modified
-                .is_some_and(|time| same_second(there.modified().ok(), time));
-            return Ok(equal_time.then_some(Verified::Unverified));
+            None => {
+                let time = remote
+                    .modified
+                    .filter(|time| landed_with(there.modified().ok(), *time));
+                time.map(|_| Verified::Unverified)
+            }
         };
-        let mut hasher = blake3::Hasher::new();
-        io::copy(&mut &file, &mut hasher).map_err(|error| failed(&error))?;
-        Ok((hasher.finalize() == digest).then_some(Verified::Present))
+        Ok(equal.map_or(Already::Fetch, Already::Here))
     }
+}
+
+/// What the conflict rule makes of what is here.
+#[derive(Debug)]
+pub enum Already {
+    /// The file is to be fetched.
+    Fetch,
+    /// It is here; how that was found out.
+    Here(Verified),
+    /// A file of the same size is here: it is to be compared piece by piece.
+    Compare(Part),
 }
 
 /// What is known of a remote file when a local one is in its way.
@@ -302,6 +350,8 @@ pub struct Remote {
     pub modified: Option<SystemTime>,
     /// Digest of the content.
     pub blake3: Option<blake3::Hash>,
+    /// Whether the server tells the values of its pieces.
+    pub has_values: bool,
 }
 
 /// The name of the part of `name`; `turn` tells several apart. Long names are shortened with a hash of the whole.
@@ -378,14 +428,11 @@ fn same_content(a: &File, b: &File) -> io::Result<bool> {
     }
 }
 
-/// HTTP dates have whole seconds.
-fn same_second(a: Option<SystemTime>, b: SystemTime) -> bool {
-    let seconds = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH)
-            .map(|since| since.as_secs())
-            .ok()
-    };
-    a.and_then(seconds) == seconds(b)
+/// Whether a local file has the very time that landing gives: HTTP dates have whole seconds, and a file that was
+/// written by something else hardly ever has.
+fn landed_with(local: Option<SystemTime>, remote: SystemTime) -> bool {
+    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+    local.and_then(since) == since(remote)
 }
 
 #[cfg(test)]
@@ -513,15 +560,31 @@ mod tests {
     fn an_equal_file_is_found_before_anything_is_fetched() {
         let (temp, target) = target(OnConflict::Verify);
         std::fs::write(temp.path().join("x"), "same").unwrap();
-        let remote = |size, digest: Option<&str>| Remote {
+        let remote = |size, digest: Option<&str>, has_values| Remote {
             size,
             modified: None,
             blake3: digest.map(|content| blake3::hash(content.as_bytes())),
+            has_values,
         };
         let already = |remote| target.already(&RemotePath::root(), b"x", remote).unwrap();
-        assert_eq!(already(remote(4, Some("same"))), Some(Verified::Present));
-        assert_eq!(already(remote(4, Some("else"))), None);
-        assert_eq!(already(remote(5, Some("same"))), None);
-        assert_eq!(already(remote(4, None)), None);
+        assert!(matches!(
+            already(remote(4, Some("same"), false)),
+            Already::Here(Verified::Present)
+        ));
+        assert!(matches!(
+            already(remote(4, Some("else"), false)),
+            Already::Fetch
+        ));
+        assert!(matches!(
+            already(remote(5, Some("same"), true)),
+            Already::Fetch
+        ));
+        assert!(matches!(already(remote(4, None, false)), Already::Fetch));
+        assert!(matches!(
+            already(remote(4, None, true)),
+            Already::Compare(_)
+        ));
+        assert_eq!(target.look(&RemotePath::root(), b"x"), Local::File);
+        assert_eq!(target.look(&RemotePath::root(), b"y"), Local::Nothing);
     }
 }

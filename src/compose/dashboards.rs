@@ -30,6 +30,7 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
         follow_symlinks: settings.follow_symlinks,
         timeout: settings.timeout,
         max_connections: settings.max_connections,
+        cache: config::cache_dir(),
     })?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     let facts = app::serve::Facts {

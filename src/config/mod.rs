@@ -21,6 +21,14 @@ pub fn state_dir() -> Option<PathBuf> {
     )
 }
 
+/// Where what can be computed again is kept: `$XDG_CACHE_HOME/haul`, else `~/.cache/haul`. `None` where no home
+/// directory is known. It is not made here.
+pub fn cache_dir() -> Option<PathBuf> {
+    use etcetera::BaseStrategy as _;
+    let base = etcetera::choose_base_strategy().ok()?;
+    Some(base.cache_dir().join("haul"))
+}
+
 /// What `haul serve` runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serve {

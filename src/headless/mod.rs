@@ -1,6 +1,11 @@
 //! Serving and downloading without a screen, for scripts and services.
 
 pub mod connect;
+pub mod demo;
+mod plan;
 pub mod report;
+mod scratch;
 pub mod serve;
 mod signals;
+pub mod style;
+mod summary;

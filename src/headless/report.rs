@@ -6,64 +6,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::{
+    style::Style,
+    summary::{Tally, summary},
+};
 use crate::{
     client::{Event, Snapshot, Verified},
-    error::{Error, Exit},
+    error::{Error, Exit, REPORTED},
     escape::display_name,
     http1::path::RemotePath,
     logging::{Sink, json_escaped, one_line},
     progress::{Meter, percent},
     units,
 };
-
-/// How progress is shown.
-pub enum Style {
-    /// A bar on the terminal.
-    Bar(ProgressBar),
-    /// A log line a file, and one every few seconds.
-    Lines,
-    /// One JSON object a line on stdout.
-    Json,
-}
-
-impl Style {
-    /// JSON where it was asked for, else a bar where stderr is a terminal.
-    pub fn choose(json: bool, terminal: bool) -> Self {
-        match (json, terminal) {
-            (true, _) => Self::Json,
-            (false, true) => Self::Bar(bar()),
-            (false, false) => Self::Lines,
-        }
-    }
-
-    /// Writes lines to stderr, above the bar where there is one.
-    pub fn stderr(&self) -> Sink {
-        let bar = match self {
-            Self::Bar(bar) => Some(bar.clone()),
-            Self::Lines | Self::Json => None,
-        };
-        Box::new(move |line| {
-            // Without stderr the log file has the line.
-            let write = || drop(writeln!(io::stderr(), "{line}"));
-            match &bar {
-                Some(bar) => bar.suspend(write),
-                None => write(),
-            }
-        })
-    }
-}
-
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    // The template is a constant; were it wrong, indicatif's own would do.
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style.progress_chars("━╸─"));
-    bar
-}
 
 /// A line of `--json`. Sizes are bytes, rates bytes a second, times seconds.
 #[derive(Debug, Default, Serialize)]
@@ -103,20 +60,6 @@ pub struct Report {
     began: Instant,
     meter: Meter,
     tally: Tally,
-    failures: Vec<Exit>,
-}
-
-/// What became of the files so far.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    /// Complete under their final names, those that were here already among them.
-    files: u64,
-    /// Bytes of those that were fetched.
-    bytes: u64,
-    /// Those that were here already.
-    present: u64,
-    /// Those that nothing vouches for.
-    unverified: u64,
 }
 
 impl Report {
@@ -129,7 +72,6 @@ impl Report {
             began,
             meter: Meter::default(),
             tally: Tally::default(),
-            failures: Vec::new(),
         }
     }
 
@@ -182,7 +124,6 @@ impl Report {
                 error,
                 ..
             } => {
-                self.failures.push(error.exit());
                 (self.stderr)(&one_line(&format!("haul: {}{error}", subject(path))));
                 self.json(&Object {
                     event: "failed",
@@ -237,11 +178,21 @@ impl Report {
         }
     }
 
-    /// Prints the summary, and gives the status that the failures amount to.
-    pub fn end(mut self, at: Instant, interrupted: bool) -> Result<Exit, Error> {
+    /// Tells that the server cannot be reached, which fails all that is left without a word about each file.
+    pub fn lost(&mut self, reason: &str) -> Result<(), Error> {
+        tracing::error!(target: REPORTED, "{reason}");
+        (self.stderr)(&one_line(&format!("haul: {reason}")));
+        self.json(&Object {
+            event: "failed",
+            error: Some(reason.into()),
+            ..Object::default()
+        })
+    }
+
+    /// Prints the summary; `failed` files or directories did not arrive.
+    pub fn end(mut self, at: Instant, failed: u64, interrupted: bool) -> Result<(), Error> {
         let took = at.saturating_duration_since(self.began);
         let rate = (self.tally.bytes as f64 / took.as_secs_f64().max(0.001)).round() as u64;
-        let failed = self.failures.len() as u64;
         match &self.style {
             Style::Json => {
                 let Tally {
@@ -271,7 +222,7 @@ impl Report {
                     .map_err(unwritable)?;
             }
         }
-        Ok(Exit::of_all(self.failures))
+        Ok(())
     }
 
     /// Writes a line of JSON where JSON is the style.
@@ -286,7 +237,8 @@ impl Report {
     }
 }
 
-fn unwritable(source: io::Error) -> Error {
+/// Nobody takes what goes to stdout.
+pub(super) fn unwritable(source: io::Error) -> Error {
     Error::Local {
         what: "cannot write to stdout".into(),
         source,
@@ -315,39 +267,6 @@ fn amount(done: u64, total: Option<u64>) -> String {
         Some(total) => units::part_of(done, total),
         None => units::size(done),
     }
-}
-
-/// `12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified`.
-fn summary(tally: Tally, failed: u64, took: Duration, rate: u64, interrupted: bool) -> String {
-    let plural = if tally.files == 1 { "" } else { "s" };
-    let mut line = format!(
-        "{} file{plural}, {} in {}",
-        units::count(tally.files),
-        units::size(tally.bytes),
-        units::took(took)
-    );
-    let mut add = |part: String| {
-        line.push_str(", ");
-        line.push_str(&part);
-    };
-    if tally.bytes > 0 {
-        add(units::rate(rate));
-    }
-    if tally.present > 0 {
-        add(format!("{} here already", units::count(tally.present)));
-    }
-    match tally {
-        Tally { files: 0, .. } => {}
-        Tally { unverified: 0, .. } => add("all verified".into()),
-        Tally { unverified, .. } => add(format!("{} unverified", units::count(unverified))),
-    }
-    if failed > 0 {
-        add(format!("{} failed", units::count(failed)));
-    }
-    if interrupted {
-        add("interrupted: the same command goes on from here".into());
-    }
-    line
 }
 
 #[cfg(test)]
@@ -421,8 +340,10 @@ mod tests {
         report
             .event(&finished("/b", 5, Verified::Unverified))
             .unwrap();
-        let exit = report.end(began + Duration::from_secs(2), false).unwrap();
-        assert_eq!(exit, Exit::Done);
+        report.lost("cannot connect").unwrap();
+        report
+            .end(began + Duration::from_secs(2), 1, false)
+            .unwrap();
         let text = out.text();
         assert!(!text.contains('\u{9b}'), "{text}");
         let lines: Vec<serde_json::Value> = text
@@ -434,40 +355,10 @@ mod tests {
             {"event": "progress", "bytes": 512, "total": 2048, "rate": 0},
             {"event": "finished", "path": "a", "bytes": 2048, "total": 2048, "verified": "blake3"},
             {"event": "finished", "path": "b", "bytes": 5, "total": 5, "verified": "unverified"},
-            {"event": "summary", "bytes": 2053, "rate": 1027, "files": 2, "failed": 0, "unverified": 1, "seconds": 2.0},
+            {"event": "failed", "error": "cannot connect"},
+            {"event": "summary", "bytes": 2053, "rate": 1027, "files": 2, "failed": 1, "unverified": 1, "seconds": 2.0},
         ]);
         assert_eq!(serde_json::Value::from(lines), expected);
-    }
-
-    #[test]
-    fn the_summary_says_what_nothing_vouches_for() {
-        let took = Duration::from_millis(4100);
-        let line = |tally: Tally, failed, interrupted| {
-            summary(tally, failed, took, 750 << 20, interrupted)
-        };
-        let tally = Tally {
-            files: 12,
-            bytes: 3 << 30,
-            ..Tally::default()
-        };
-        assert_eq!(
-            line(tally, 0, false),
-            "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified"
-        );
-        let unverified = Tally {
-            unverified: 3,
-            present: 1,
-            ..tally
-        };
-        assert_eq!(
-            line(unverified, 2, true),
-            "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, 1 here already, 3 unverified, 2 failed, interrupted: the same \
-             command goes on from here"
-        );
-        assert_eq!(
-            line(Tally::default(), 1, false),
-            "0 files, 0 B in 4.1 s, 1 failed"
-        );
     }
 
     #[test]
@@ -477,7 +368,9 @@ mod tests {
         report
             .event(&finished("/a", 2048, Verified::Present))
             .unwrap();
-        report.end(began + Duration::from_secs(1), false).unwrap();
+        report
+            .end(began + Duration::from_secs(1), 0, false)
+            .unwrap();
         assert_eq!(
             out.text(),
             "1 file, 0 B in 1.0 s, 1 here already, all verified\n"

@@ -2,7 +2,7 @@
 
 use std::{io::Write, pin::pin, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::signals::Signals;
 use crate::{
@@ -11,8 +11,6 @@ use crate::{
     server::{self, Server, Stop},
 };
 
-/// How long running transfers may go on after the first signal.
-const DRAIN: Duration = Duration::from_secs(10);
 /// How long connections may take to close once they are told to.
 const ABORT: Duration = Duration::from_secs(1);
 
@@ -25,6 +23,7 @@ pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, 
         follow_symlinks: settings.follow_symlinks,
         timeout: settings.timeout,
         max_connections: settings.max_connections,
+        cache: config::cache_dir(),
     })?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     for url in server::urls(&listeners) {
@@ -41,11 +40,11 @@ pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, 
         exit = signals.next() => exit,
     };
     tracing::info!("stopping: running transfers get 10 s, a second signal ends at once");
+    // The server itself bounds how long it drains.
     stop.drain.cancel();
     tokio::select! {
         () = &mut running => return Ok(exit),
         _ = signals.next() => {}
-        () = sleep(DRAIN) => {}
     }
     stop.abort.cancel();
     let _ = timeout(ABORT, running).await;

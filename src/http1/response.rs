@@ -58,6 +58,15 @@ impl<'a> HeadWriter<'a> {
         }
     }
 
+    /// Bytes in the buffer so far, with whatever stands before this head.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a head that was begun is never empty"
+    )]
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
     /// Ends the head; the body follows in the same buffer or behind it.
     pub fn end(self) -> &'a mut Vec<u8> {
         self.out.extend_from_slice(b"\r\n");

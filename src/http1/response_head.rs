@@ -13,6 +13,10 @@ const FIELDS_MAX: usize = 100;
 
 /// What the client needs of a response head.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of the head, present or not"
+)]
 pub struct ResponseHead {
     /// Status code.
     pub status: u16,
@@ -160,7 +164,7 @@ impl ResponseHead {
             13 if is(field, "content-range") => self.range = ContentRange::parse(value),
             13 if is(field, "accept-ranges") => self.ranges = value.eq_ignore_ascii_case(b"bytes"),
             16 if is(field, "content-encoding") => {
-                self.encoded = !value.eq_ignore_ascii_case(b"identity")
+                self.encoded = !value.eq_ignore_ascii_case(b"identity");
             }
             _ => {}
         }

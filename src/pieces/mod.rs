@@ -159,7 +159,7 @@ mod tests {
     /// Bytes without a short period, so that swapped pieces cannot look alike.
     fn bytes(n: usize) -> Vec<u8> {
         let mut out = vec![0; n];
-        blake3::Hasher::new().finalize_xof().fill(&mut out);
+        Hasher::new().finalize_xof().fill(&mut out);
         out
     }
 

@@ -14,7 +14,7 @@ use super::{
     catalog::{FoundFile, blocking},
     transfers::Flow,
 };
-use crate::sys::send::{is_cached, read_ahead, send_file, send_more};
+use crate::sys::send::{is_cached, is_memory, read_ahead, send_file, send_more};
 
 /// Bytes that one call sends at most: counters move and other connections get their turn after each.
 const CHUNK: u64 = 1 << 20;
@@ -102,7 +102,11 @@ pub async fn send_range(
 ) -> Result<(), Broken> {
     let found = Arc::new(found);
     let mut at = range.start;
-    let mut warm_until = at;
+    let mut warm_until = if is_memory(found.file.as_fd()) {
+        range.end
+    } else {
+        at
+    };
     while at < range.end {
         let count = CHUNK.min(range.end - at);
         if at >= warm_until {

@@ -115,6 +115,23 @@ impl Stamp {
     }
 }
 
+/// A file that changed within this time may change again without its stamp showing it.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+impl Stamp {
+    /// Whether the last change is long enough ago for the stamp to name the content for good.
+    pub fn is_settled(&self) -> bool {
+        let changed = |(seconds, _): (i64, u32)| {
+            UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+        };
+        let last = changed(self.modified).max(changed(self.changed));
+        // A second more, as the fraction is left out.
+        SystemTime::now()
+            .duration_since(last)
+            .is_ok_and(|age| age > SETTLED_AFTER + Duration::from_secs(1))
+    }
+}
+
 impl FoundFile {
     /// Whether the open file still is what it was.
     pub fn is_unchanged(&self) -> bool {
@@ -230,6 +247,7 @@ pub async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::date;
     use std::fs;
 
     #[test]
@@ -268,6 +286,29 @@ mod tests {
         etags.sort();
         etags.dedup();
         assert_eq!(etags.len(), 7);
+    }
+
+    #[test]
+    fn a_stamp_is_settled_once_nothing_changed_for_a_while() {
+        let now = i64::try_from(date::seconds(SystemTime::now())).unwrap();
+        let temp = tempfile::NamedTempFile::new().unwrap();
+        let fresh = Stamp::of(&rustix::fs::stat(temp.path()).unwrap());
+        for (modified, changed, settled) in [
+            (0, 0, true),
+            (now - 4, now - 4, true),
+            (now, 0, false),
+            (0, now, false),
+            (now - 1, now - 100, false),
+            (now + 100, 0, false),
+        ] {
+            let stamp = Stamp {
+                modified: (modified, 0),
+                changed: (changed, 0),
+                ..fresh
+            };
+            assert_eq!(stamp.is_settled(), settled, "{modified} {changed}");
+        }
+        assert!(!fresh.is_settled());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 use http::StatusCode;
 use tokio::{
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use super::{
     body::{Broken, send_bytes, send_range},
     clients::{Attached, Identity, SmallFile},
     respond::{self, Body, Listing},
+    values::Stream,
 };
 use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
 
@@ -136,9 +138,13 @@ impl Input {
 
 /// Answers that wait to be written, and the small files among them.
 #[derive(Default)]
-struct Output {
-    bytes: Vec<u8>,
-    files: Vec<SmallFile>,
+pub struct Output {
+    /// Heads, and bodies that were read whole.
+    pub bytes: Vec<u8>,
+    /// The small files among them.
+    pub files: Vec<SmallFile>,
+    /// What the larger of these files hold of the server's memory.
+    pub permits: Vec<OwnedSemaphorePermit>,
 }
 
 /// The fields that decide which client a request belongs to, as the last request gave them.
@@ -231,6 +237,7 @@ impl Connection<'_> {
 
     async fn wait_idle(&mut self) -> Result<(), End> {
         self.input.tidy();
+        self.output = Output::default();
         let wait = timeout(self.shared.settings.timeout, self.stream.readable());
         tokio::select! {
             biased;
@@ -255,9 +262,7 @@ impl Connection<'_> {
             head: &head,
             keep,
         };
-        let answer = request
-            .answer(&mut self.output.bytes, &mut self.output.files)
-            .await?;
+        let answer = request.answer(&mut self.output).await?;
         let keep = answer.keep;
         self.input.consume(extent.end);
         match answer.body {
@@ -279,6 +284,7 @@ impl Connection<'_> {
                 }
             }
             Body::Listing(listing) => self.send_listing(listing).await?,
+            Body::Pieces(stream) => self.send_pieces(stream).await?,
         }
         tokio::task::consume_budget().await;
         Ok(keep)
@@ -293,6 +299,7 @@ impl Connection<'_> {
         send_bytes(&self.stream, &self.output.bytes, more, limit).await?;
         self.output.bytes.clear();
         self.output.bytes.shrink_to(FLUSH_AT);
+        self.output.permits.clear();
         if let Some((_, attached)) = &self.attached {
             attached.client().took_small(&mut self.output.files);
         }
@@ -317,6 +324,21 @@ impl Connection<'_> {
                 return Ok(());
             }
             listing = next;
+        }
+    }
+
+    /// Sends values as they are computed; where they cannot be, the connection breaks off.
+    async fn send_pieces(&mut self, mut values: Stream) -> Result<(), End> {
+        loop {
+            self.flush(false).await?;
+            match values.next().await {
+                Ok(Some(bytes)) => self.output.bytes.extend_from_slice(&bytes),
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(client = self.who(), "cannot send values: {error}");
+                    return Err(error.into());
+                }
+            }
         }
     }
 

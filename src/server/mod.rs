@@ -16,6 +16,7 @@ mod respond;
 pub mod snapshot;
 mod spans;
 mod transfers;
+mod values;
 
 use std::{
     io,
@@ -36,6 +37,7 @@ use crate::{entry::Entry, http1::path::RemotePath};
 use catalog::{Catalog, Found};
 use clients::Registry;
 use listing::Entries;
+use values::Values;
 
 pub use error::Error;
 pub use listen::{bind, urls};
@@ -47,6 +49,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Listings that are read at once; each occupies a thread while it reads.
 const LISTINGS: usize = 8;
+/// Bytes of the larger ones among the small files that wait in output buffers, over all connections.
+const BUFFERED: usize = 16 << 20;
 /// Connections over the limit that are told so at once; what comes beyond is closed without a word.
 const TURNED_AWAY: usize = 64;
 
@@ -63,6 +67,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Connections at the same time; more get 503.
     pub max_connections: usize,
+    /// Where values of large files are kept between runs; `None` keeps none.
+    pub cache: Option<PathBuf>,
 }
 
 /// A server of one directory; clones share it.
@@ -74,7 +80,10 @@ struct Shared {
     settings: Settings,
     catalog: Arc<Catalog>,
     registry: Registry,
+    values: Values,
     listings: Semaphore,
+    /// A permit a byte that such a file holds in an output buffer.
+    buffered: Arc<Semaphore>,
 }
 
 /// The two stages of a stop: `drain` ends accepting and lets running transfers finish; `abort` ends at once.
@@ -97,7 +106,9 @@ impl Server {
         Ok(Self(Arc::new(Shared {
             catalog: Arc::new(catalog),
             registry: Registry::default(),
+            values: Values::new(settings.cache.as_deref()),
             listings: Semaphore::new(LISTINGS),
+            buffered: Arc::new(Semaphore::new(BUFFERED)),
             settings,
         })))
     }

@@ -40,12 +40,12 @@ pub fn nameless_file(dir: BorrowedFd<'_>) -> io::Result<Option<File>> {
 pub fn name_file(file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
+        use std::os::fd::AsRawFd;
         // Kernels before 6.10 allow the first form only to the superuser; the second needs /proc.
         match rustix::fs::linkat(file.as_fd(), c"", dir, name, AtFlags::EMPTY_PATH) {
             Err(Errno::NOENT | Errno::PERM) => {}
             done => return Ok(done?),
         }
-        use std::os::fd::AsRawFd;
         let own = format!("/proc/self/fd/{}", file.as_raw_fd());
         Ok(rustix::fs::linkat(
             rustix::fs::CWD,
@@ -119,9 +119,20 @@ pub fn remove(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
 }
 
 /// Reserves `size` bytes, so that a full disk is told at the start; where the file system cannot, sets the size.
+///
+/// Memory file systems fill every page before they return, with the file locked: there the space is only looked at.
 pub fn allocate(file: &File, size: u64) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     if size > 0 {
+        use std::os::unix::fs::MetadataExt;
+        const TMPFS_MAGIC: u64 = 0x0102_1994;
+        if rustix::fs::fstatfs(file)?.f_type as u64 == TMPFS_MAGIC {
+            let missing = size.saturating_sub(file.metadata()?.blocks() * 512);
+            if missing > free_space(file.as_fd())? {
+                return Err(Errno::NOSPC.into());
+            }
+            return file.set_len(size);
+        }
         match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size) {
             Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {}
             done => return Ok(done?),

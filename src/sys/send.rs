@@ -101,12 +101,19 @@ pub fn read_cached(
     Ok(None)
 }
 
-/// Whether the file lives in a file system without a disk.
-#[cfg(target_os = "linux")]
-fn is_memory(file: BorrowedFd<'_>) -> bool {
-    const TMPFS: u32 = 0x0102_1994;
-    const RAMFS: u32 = 0x8584_58f6;
-    rustix::fs::fstatfs(file).is_ok_and(|fs| matches!(fs.f_type as u32, TMPFS | RAMFS))
+/// Whether the file lives in a file system without a disk; `false` where the system cannot tell.
+pub fn is_memory(file: BorrowedFd<'_>) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const TMPFS: u32 = 0x0102_1994;
+        const RAMFS: u32 = 0x8584_58f6;
+        rustix::fs::fstatfs(file).is_ok_and(|fs| matches!(fs.f_type as u32, TMPFS | RAMFS))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
+    }
 }
 
 /// Whether `count` bytes from `offset` seem to be in memory: their first and their last byte are.

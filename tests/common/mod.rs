@@ -5,6 +5,8 @@
     reason = "each test binary uses its own part of what they share"
 )]
 
+pub mod fetching;
 pub mod raw;
 pub mod serving;
 pub mod tools;
+pub mod trees;

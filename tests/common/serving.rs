@@ -29,6 +29,7 @@ pub fn settings(root: &Path) -> Settings {
         follow_symlinks: false,
         timeout: Duration::from_secs(60),
         max_connections: 4096,
+        cache: None,
     }
 }
 

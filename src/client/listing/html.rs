@@ -148,8 +148,8 @@ mod tests {
 
     #[test]
     fn python_http_server_and_quotes() {
-        let page = r##"<ul><li><a href="a%26b%3D.txt">a&amp;b=.txt</a></li><li><a href='q"uote.txt'>x</a></li>
-            <li><a href="plus+plus.txt">x</a></li><li><a href="link/">link@</a></li></ul>"##;
+        let page = r#"<ul><li><a href="a%26b%3D.txt">a&amp;b=.txt</a></li><li><a href='q"uote.txt'>x</a></li>
+            <li><a href="plus+plus.txt">x</a></li><li><a href="link/">link@</a></li></ul>"#;
         assert_eq!(
             shown(page, "/"),
             [

@@ -76,7 +76,7 @@ fn accept(entry: Entry, entries: &mut Vec<Entry>) {
     match check_name(&entry.name) {
         Ok(()) => entries.push(entry),
         Err(error) => {
-            tracing::warn!(path = %display_name(&entry.name), "refused the name: it is {error}")
+            tracing::warn!(path = %display_name(&entry.name), "refused the name: it is {error}");
         }
     }
 }

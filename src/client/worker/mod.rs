@@ -10,6 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod answer;
+mod file;
+mod pieces;
+mod tree;
+
 use super::{
     Error, Link,
     connection::Connection,
@@ -73,6 +78,9 @@ pub enum First {
     None,
 }
 
+/// What reading an answer comes to.
+type Answered = Result<(), Box<Broken>>;
+
 /// What a failed answer leaves to do.
 pub struct Broken {
     pub work: Work,
@@ -102,14 +110,14 @@ impl Worker {
             wake.as_mut().enable();
             self.take_work();
             if self.flight.is_empty() {
-                self.land_complete().await;
+                self.land_complete();
                 let look_again = engine
                     .queue()
                     .has_jobs()
                     .then(|| Instant::now() + LOOK_AGAIN);
                 tokio::select! {
                     () = wake => {}
-                    () = super::queue::wake_at(look_again) => {}
+                    () = super::retry::wake_at(look_again) => {}
                     () = engine.stop.cancelled() => {}
                 }
                 continue;
@@ -120,7 +128,7 @@ impl Worker {
             self.exchange().await;
         }
         self.put_back_all();
-        self.land_complete().await;
+        self.land_complete();
         self.disconnect();
     }
 
@@ -144,10 +152,10 @@ impl Worker {
             {
                 return;
             }
-            let Some(work) = self.engine.queue().next(self.asker(behind)) else {
+            let Some(mut work) = self.engine.queue().next(self.asker(behind)) else {
                 return;
             };
-            let first = match &work {
+            let first = match &mut work {
                 Work::Open(task) => self.first_ask(task),
                 _ => First::None,
             };
@@ -182,17 +190,21 @@ impl Worker {
         }
     }
 
-    fn first_ask(&self, task: &FileTask) -> First {
-        let spares = match task.local {
-            Local::Nothing => false,
-            // A part is worth a look only where it can be gone on with; small files leave none.
-            Local::Part => self.engine.settings.resume && task.is_large(),
-            Local::File => true,
+    /// How to ask for a file at first, after a look at what is here if there was none yet.
+    fn first_ask(&self, task: &mut FileTask) -> First {
+        let target = self.engine.queue().target(task.item);
+        if let Some(target) = target.as_ref().filter(|_| task.local == Local::Unknown) {
+            // Once for a single file that somebody asked for; trees are looked at by directory.
+            task.local = target.look(&task.path.parent(), task.local_name());
+        }
+        let worth_a_look = match task.local {
+            // Small files leave no part that could be gone on with.
+            Local::Part => self.engine.settings.resume && task.size.is_none_or(|size| size > PIECE),
+            Local::File => target.is_some_and(|target| target.spares()),
+            Local::Nothing | Local::Unknown => false,
         };
         match task.size {
-            _ if spares => First::Head,
-            // Whether it is worth it is not known before its size is.
-            None if task.local == Local::Part => First::Head,
+            _ if worth_a_look => First::Head,
             Some(size) if size <= PIECE => First::Whole,
             Some(_) => First::Range(u64::from(self.asker(None).pace.run_max) * PIECE),
             None => First::Range(PIECE),
@@ -205,16 +217,15 @@ impl Worker {
         let mut guard = None;
         if *engine.link.borrow() != Link::Up {
             let mut changed = engine.link.subscribe();
-            match engine.connecting.try_lock() {
-                Ok(held) => guard = Some(held),
-                Err(_) => {
-                    self.put_back_all();
-                    tokio::select! {
-                        _ = changed.changed() => {}
-                        () = engine.stop.cancelled() => {}
-                    }
-                    return false;
+            if let Ok(held) = engine.connecting.try_lock() {
+                guard = Some(held);
+            } else {
+                self.put_back_all();
+                tokio::select! {
+                    _ = changed.changed() => {}
+                    () = engine.stop.cancelled() => {}
                 }
+                return false;
             }
         }
         let opened = tokio::select! {
@@ -248,11 +259,7 @@ impl Worker {
             let Some(first) = self.flight.pop_front() else {
                 return;
             };
-            self.broken(Broken {
-                work: first.work,
-                error,
-            })
-            .await;
+            self.broken(first.work, error).await;
             return;
         }
         let Some(flight) = self.flight.pop_front() else {
@@ -284,7 +291,7 @@ impl Worker {
                     );
                 }
             }
-            Err(broken) => self.broken(broken).await,
+            Err(broken) => self.broken(broken.work, broken.error).await,
         }
         if self.connection.is_none() {
             self.put_back_all();
@@ -294,7 +301,7 @@ impl Worker {
             .as_ref()
             .is_none_or(|connection| !connection.has_input());
         if idle || self.complete.len() >= DEPTH_MAX {
-            self.land_complete().await;
+            self.land_complete();
         }
     }
 
@@ -307,7 +314,7 @@ impl Worker {
             flight.sent = true;
             match &flight.work {
                 Work::Browse(browse) => {
-                    connection.queue(origin, &origin.target(&browse.dir), Ask::List)
+                    connection.queue(origin, &origin.target(&browse.dir), Ask::List);
                 }
                 Work::List(task) => connection.queue(origin, &origin.target(&task.dir), Ask::List),
                 Work::Open(task) => {
@@ -367,9 +374,8 @@ impl Worker {
     }
 
     /// The connection broke: the front of the pipeline is to blame, the rest goes back.
-    async fn broken(&mut self, broken: Broken) {
+    async fn broken(&mut self, work: Work, error: Error) {
         self.disconnect();
-        let Broken { work, error } = broken;
         // A server that closes before it has answered what was sent ahead does not bear pipelining.
         let pipelined = self.flight.iter().any(|flight| flight.sent);
         let depth = self.engine.depth.load(Ordering::Relaxed);
@@ -445,10 +451,10 @@ impl Worker {
     }
 
     /// Hands complete small files to the lander.
-    pub(super) async fn land_complete(&mut self) {
+    pub(super) fn land_complete(&mut self) {
         if !self.complete.is_empty() {
             let files = std::mem::take(&mut self.complete);
-            self.engine.land_small(files).await;
+            self.engine.land_small(files);
         }
     }
 }

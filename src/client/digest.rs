@@ -1,0 +1,178 @@
+//! Digests of whole files: those that other servers tell (RFC 9530), and those that the user gives.
+
+use std::{fs::File, io, str::FromStr};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use sha2::{Digest as _, Sha256, Sha512};
+
+/// What the whole of a file must hash to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Digest {
+    /// BLAKE3, 32 bytes.
+    Blake3(blake3::Hash),
+    /// SHA-256.
+    Sha256([u8; 32]),
+    /// SHA-512.
+    Sha512([u8; 64]),
+}
+
+impl Digest {
+    /// The strongest that is known of a `Repr-Digest` (`sha-256=:BASE64:`, RFC 9530 §2) or of the older `Digest`
+    /// (`SHA-256=BASE64`, RFC 3230). `None` where none is.
+    pub fn from_field(field: &str) -> Option<Self> {
+        let each = field.split(',').filter_map(|one| {
+            let (algorithm, value) = one.trim().split_once('=')?;
+            let bytes = BASE64_STANDARD
+                .decode(value.trim().trim_matches(':'))
+                .ok()?;
+            Self::from_bytes(algorithm.trim(), &bytes)
+        });
+        each.max_by_key(|digest| matches!(digest, Self::Sha512(_)))
+    }
+
+    fn from_bytes(algorithm: &str, bytes: &[u8]) -> Option<Self> {
+        match algorithm.to_ascii_lowercase().as_str() {
+            "blake3" => Some(Self::Blake3(blake3::Hash::from_bytes(
+                bytes.try_into().ok()?,
+            ))),
+            "sha-256" | "sha256" => Some(Self::Sha256(bytes.try_into().ok()?)),
+            "sha-512" | "sha512" => Some(Self::Sha512(bytes.try_into().ok()?)),
+            _ => None,
+        }
+    }
+
+    /// Whether `content` has this digest.
+    pub fn matches(&self, content: &[u8]) -> bool {
+        match self {
+            Self::Blake3(hash) => blake3::hash(content) == *hash,
+            Self::Sha256(hash) => Sha256::digest(content)[..] == hash[..],
+            Self::Sha512(hash) => Sha512::digest(content)[..] == hash[..],
+        }
+    }
+
+    /// Whether a file has this digest, read from its first byte. Blocking.
+    pub fn matches_file(&self, file: &File) -> io::Result<bool> {
+        Ok(match self {
+            Self::Blake3(hash) => {
+                let mut hasher = blake3::Hasher::new();
+                feed(file, |bytes| {
+                    hasher.update(bytes);
+                })?;
+                hasher.finalize() == *hash
+            }
+            Self::Sha256(hash) => {
+                let mut hasher = Sha256::new();
+                feed(file, |bytes| hasher.update(bytes))?;
+                hasher.finalize()[..] == hash[..]
+            }
+            Self::Sha512(hash) => {
+                let mut hasher = Sha512::new();
+                feed(file, |bytes| hasher.update(bytes))?;
+                hasher.finalize()[..] == hash[..]
+            }
+        })
+    }
+}
+
+/// `ALG=HEX`, as `--checksum` takes it.
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no checksum: use blake3=HEX, sha-256=HEX or sha-512=HEX, with all digits of the digest"
+            )
+        };
+        let (algorithm, hex) = text.split_once('=').ok_or_else(wrong)?;
+        let hex = hex.trim();
+        let digits: Option<Vec<u8>> = hex
+            .chars()
+            .map(|c| c.to_digit(16).map(|digit| digit as u8))
+            .collect();
+        let digits = digits
+            .filter(|digits| digits.len() % 2 == 0)
+            .ok_or_else(wrong)?;
+        let bytes: Vec<u8> = digits
+            .chunks(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect();
+        Self::from_bytes(algorithm.trim(), &bytes).ok_or_else(wrong)
+    }
+}
+
+/// Reads a file from its first byte, whatever its position is.
+fn feed(file: &File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let mut buffer = vec![0; 256 * 1024];
+    let mut at = 0;
+    loop {
+        let n = file.read_at(&mut buffer, at)?;
+        if n == 0 {
+            return Ok(());
+        }
+        take(&buffer[..n]);
+        at += n as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9530, appendix D: the digests of `{"hello": "world"}` and a line feed.
+    const CONTENT: &[u8] = b"{\"hello\": \"world\"}\n";
+    const SHA256: &str = "RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=";
+
+    #[test]
+    fn fields_of_both_kinds_are_read() {
+        for field in [
+            format!("sha-256=:{SHA256}:"),
+            format!("SHA-256={SHA256}"),
+            format!("md5=:abcd:, sha-256=:{SHA256}:"),
+            format!("unixsum=1, SHA-256={SHA256}"),
+        ] {
+            let digest = Digest::from_field(&field).unwrap();
+            assert!(
+                digest.matches(CONTENT) && !digest.matches(b"else"),
+                "{field}"
+            );
+        }
+        for field in ["", "sha-256", "sha-256=:AAAA:", "md5=:abcd:", "sha-256=:!:"] {
+            assert_eq!(Digest::from_field(field), None, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_read_from_the_command_line() {
+        let file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut &file, CONTENT).unwrap();
+        let hex = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        for text in [
+            format!("blake3={}", blake3::hash(CONTENT)),
+            format!("sha-256={}", hex(&Sha256::digest(CONTENT))),
+            format!("SHA512={}", hex(&Sha512::digest(CONTENT)).to_uppercase()),
+        ] {
+            let digest: Digest = text.parse().unwrap();
+            assert!(
+                digest.matches_file(&file).unwrap() && digest.matches(CONTENT),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "sha-256",
+            "sha-256=12",
+            "md5=00",
+            "sha-256=zz",
+            "blake3=0",
+        ] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
+        }
+    }
+}

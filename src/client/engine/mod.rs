@@ -1,0 +1,243 @@
+//! What the connections of a client share: the queue, the link's state, the counters, and what follows an outcome.
+
+mod outcome;
+mod parts;
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicUsize, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Error, Event, Link, Settings,
+    journal::Journal,
+    lander::Lander,
+    origin::Origin,
+    queue::{Ended, Queue},
+    retry::backoff,
+    target::Target,
+};
+use crate::{
+    escape,
+    http1::{path::RemotePath, response_head::ResponseHead},
+    progress::Counter,
+    units,
+};
+
+/// What the connections share.
+#[derive(Debug)]
+pub struct Engine {
+    /// The client's settings.
+    pub settings: Settings,
+    /// The server.
+    pub origin: Origin,
+    /// What is to be done.
+    queue: Mutex<Queue>,
+    /// Something may have been added to the queue.
+    pub wake: Notify,
+    /// Whether the server can be reached.
+    pub link: watch::Sender<Link>,
+    /// Held by the connection that tries to reach the server while it cannot be reached.
+    pub connecting: tokio::sync::Mutex<()>,
+    /// Tries again now instead of waiting out a pause.
+    pub hurry: Notify,
+    /// Body bytes received.
+    pub received: Counter,
+    /// Open connections.
+    pub connections: AtomicUsize,
+    /// The last handshake's time.
+    pub rtt: Mutex<Option<Duration>>,
+    /// What the server calls itself.
+    pub server: Mutex<Option<String>>,
+    /// Ends everything at the next safe point.
+    pub stop: CancellationToken,
+    /// Connections and landings.
+    pub tasks: TaskTracker,
+    /// Where they run; calls may come from threads outside of it.
+    pub runtime: tokio::runtime::Handle,
+    /// Requests in flight on one connection, while small files flow.
+    pub depth: AtomicUsize,
+    lander: Lander,
+    journal: Journal,
+    events: mpsc::Sender<Event>,
+    /// Ids of the target and what is above it, until the server's was compared.
+    target_ids: Mutex<Option<Vec<String>>>,
+}
+
+/// Requests in flight on one connection at most. 64 hide a round trip of 20 ms at 3,000 files a second.
+pub const DEPTH_MAX: usize = 64;
+
+impl Engine {
+    /// Shared state for one client.
+    pub fn new(
+        settings: Settings,
+        origin: Origin,
+        target: &Target,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let ids = target.ids();
+        let own_id = ids.first().cloned().unwrap_or_default();
+        let journal = Journal::open(settings.state_dir.as_deref(), &own_id, &origin.base_url());
+        Self {
+            settings,
+            origin,
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            link: watch::Sender::new(Link::Connecting),
+            connecting: tokio::sync::Mutex::new(()),
+            hurry: Notify::new(),
+            received: Counter::default(),
+            connections: AtomicUsize::new(0),
+            rtt: Mutex::default(),
+            server: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            runtime: tokio::runtime::Handle::current(),
+            depth: AtomicUsize::new(1),
+            lander: Lander::default(),
+            journal,
+            events,
+            target_ids: Mutex::new(Some(ids)),
+        }
+    }
+
+    /// The queue; never hold it across an await.
+    pub fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what happened. Waits while nobody takes events; a receiver that is gone is no obstacle.
+    pub async fn emit(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+
+    /// The same from a thread that may block.
+    fn emit_blocking(&self, event: Event) {
+        let _ = self.events.blocking_send(event);
+    }
+
+    /// Ends items that are exhausted and wakes idle connections; after every outcome.
+    pub async fn settle(&self) {
+        for event in self.ended() {
+            self.emit(event).await;
+        }
+    }
+
+    fn settle_blocking(&self) {
+        self.ended()
+            .into_iter()
+            .for_each(|event| self.emit_blocking(event));
+    }
+
+    fn ended(&self) -> Vec<Event> {
+        let ended = self.queue().take_ended();
+        self.wake.notify_waiters();
+        let mut events = Vec::new();
+        for Ended {
+            item,
+            path,
+            unmatched,
+        } in ended
+        {
+            if unmatched {
+                events.push(Event::Failed {
+                    item,
+                    path,
+                    attempts: 1,
+                    error: Error::NoMatch,
+                });
+            }
+            events.push(Event::Ended { item });
+        }
+        events
+    }
+
+    /// Notes what every answer tells about the server; refuses to download into the directory that it serves.
+    pub fn check_server(&self, head: &ResponseHead) -> Result<(), Error> {
+        let Some(ids) = self
+            .target_ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        else {
+            return Ok(());
+        };
+        (*self.server.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&head.server);
+        if let Some(id) = &head.haul_dir
+            && ids.contains(id)
+        {
+            // Every later answer must be refused, too.
+            *self
+                .target_ids
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(ids);
+            return Err(Error::Target {
+                path: escape::display_path(&self.settings.dir),
+                reason: "it lies in the directory that the server serves".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits out a pause, unless the client stops or the user hurries it.
+    pub async fn pause(&self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = self.hurry.notified() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// The server cannot be reached: notes the failure; everything fails once that has lasted. True when it has.
+    pub async fn link_failed(&self, failures: u32, error: &Error) -> bool {
+        if failures > self.settings.retries && !self.settings.patient {
+            self.link.send_replace(Link::Down(error.to_string()));
+            let browsers = self.queue().fail_all(error);
+            for browse in browsers {
+                let _ = browse.reply.send(Err(error.clone()));
+            }
+            self.settle().await;
+            return true;
+        }
+        let after = backoff(failures, None);
+        tracing::warn!(path = %self.origin.authority(), "{error}: try {} in {}", failures + 1, units::took(after));
+        self.link.send_replace(Link::Retrying {
+            attempt: failures + 1,
+            after,
+            reason: error.to_string(),
+        });
+        self.pause(after).await;
+        false
+    }
+
+    /// The link works.
+    pub fn link_up(&self, rtt: Duration) {
+        *self.rtt.lock().unwrap_or_else(PoisonError::into_inner) = Some(rtt);
+        self.link.send_if_modified(|link| {
+            let changed = *link != Link::Up;
+            *link = Link::Up;
+            changed
+        });
+    }
+
+    /// A connection was opened (+1) or closed (-1).
+    pub fn connection_opened(&self, opened: bool) {
+        if opened {
+            self.connections.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The base's URL for a path, for messages.
+    pub fn url_of(&self, path: &RemotePath) -> String {
+        format!(
+            "http://{}{}",
+            self.origin.authority(),
+            self.origin.target(path)
+        )
+    }
+}

@@ -1,0 +1,273 @@
+//! What follows an outcome: another try after a pause, a landing, an event.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::Engine;
+use crate::client::{
+    Error, Event, Verified,
+    job::Job,
+    lander::SmallFile,
+    queue::{DirTask, FileTask, Local},
+    retry::backoff,
+};
+
+impl Engine {
+    /// A file's attempt failed: it is tried again after a pause, or it has failed for good. Its item counts it as busy.
+    pub async fn file_failed(
+        self: &Arc<Self>,
+        mut task: FileTask,
+        error: Error,
+        retry_after: Option<Duration>,
+    ) {
+        task.failures += 1;
+        let paused = !self.queue().is_going(task.item);
+        if error.is_transient()
+            && task.failures <= self.settings.retries
+            && !self.stop.is_cancelled()
+            && !paused
+        {
+            let after = backoff(task.failures, retry_after);
+            self.queue().waiting(task.item, &error);
+            let attempt = task.failures + 1;
+            self.emit(Event::Retrying {
+                item: task.item,
+                path: task.path.clone(),
+                attempt,
+                after,
+                error,
+            })
+            .await;
+            let engine = Arc::clone(self);
+            self.tasks.spawn(async move {
+                engine.pause(after).await;
+                engine.queue().retry_file(task);
+                engine.settle().await;
+            });
+            return;
+        }
+        let (path, attempts) = (task.path.clone(), task.failures);
+        let item = task.item;
+        self.queue().file_failed(task, error.clone());
+        self.emit(Event::Failed {
+            item,
+            path,
+            attempts,
+            error,
+        })
+        .await;
+        self.settle().await;
+    }
+
+    /// The same for a directory.
+    pub async fn dir_failed(
+        self: &Arc<Self>,
+        mut task: DirTask,
+        error: Error,
+        retry_after: Option<Duration>,
+    ) {
+        task.failures += 1;
+        if error.is_transient()
+            && task.failures <= self.settings.retries
+            && !self.stop.is_cancelled()
+        {
+            let after = backoff(task.failures, retry_after);
+            let attempt = task.failures + 1;
+            self.emit(Event::Retrying {
+                item: task.item,
+                path: task.dir.clone(),
+                attempt,
+                after,
+                error,
+            })
+            .await;
+            let engine = Arc::clone(self);
+            self.tasks.spawn(async move {
+                engine.pause(after).await;
+                engine.queue().retry_dir(task);
+                engine.settle().await;
+            });
+            return;
+        }
+        let (item, path, attempts) = (task.item, task.dir.clone(), task.failures);
+        self.queue().dir_failed(task, error.clone());
+        self.emit(Event::Failed {
+            item,
+            path,
+            attempts,
+            error,
+        })
+        .await;
+        self.settle().await;
+    }
+
+    /// Something about a job failed on one of its connections.
+    pub async fn job_failed(
+        self: &Arc<Self>,
+        job: &Arc<Job>,
+        error: Error,
+        retry_after: Option<Duration>,
+    ) {
+        if job.is_over() {
+            return;
+        }
+        if matches!(error, Error::Changed) {
+            if job.give_up() {
+                tracing::warn!(path = %job.task.shown(), "it changed on the server: started again");
+                self.queue().remove_job(job);
+                self.file_failed(
+                    FileTask {
+                        local: Local::Unknown,
+                        ..job.task.clone()
+                    },
+                    error,
+                    None,
+                )
+                .await;
+            }
+            return;
+        }
+        let mut pause = Duration::ZERO;
+        let failures = job.failed(|failures| {
+            pause = backoff(failures, retry_after);
+            Instant::now() + pause
+        });
+        if error.is_transient()
+            && failures <= self.settings.retries
+            && !matches!(error, Error::Integrity { .. })
+        {
+            let (item, path) = (job.task.item, job.task.path.clone());
+            self.emit(Event::Retrying {
+                item,
+                path,
+                attempt: failures + 1,
+                after: pause,
+                error,
+            })
+            .await;
+            let engine = Arc::clone(self);
+            self.tasks.spawn(async move {
+                engine.pause(pause).await;
+                engine.wake.notify_waiters();
+            });
+        } else if job.give_up() {
+            self.queue().remove_job(job);
+            let task = FileTask {
+                failures: self.settings.retries.max(failures),
+                ..job.task.clone()
+            };
+            self.file_failed(task, error, None).await;
+        }
+    }
+
+    /// Starts a job's landing if it is complete and nobody else has. A file that was compared and differs is fetched.
+    pub fn land_if_complete(self: &Arc<Self>, job: &Arc<Job>) {
+        if job.claim_difference() {
+            let mut queue = self.queue();
+            queue.remove_job(job);
+            queue.retry_file(FileTask {
+                local: Local::Part,
+                ..job.task.clone()
+            });
+            drop(queue);
+            self.wake.notify_waiters();
+            return;
+        }
+        if !job.claim_landing() {
+            return;
+        }
+        let (engine, job) = (Arc::clone(self), Arc::clone(job));
+        self.tasks.spawn_blocking(move || {
+            let landed = job.land();
+            engine.queue().remove_job(&job);
+            match landed {
+                Ok((name, verified)) => {
+                    engine.part_ended(&job.part().file);
+                    let local = job.target.local(&job.task.path.parent(), &name);
+                    engine.file_finished(&job.task, local, job.facts.size, verified, job.began);
+                }
+                // What is wrong as a whole has no good pieces that could be told from the bad ones.
+                Err(error @ Error::Integrity { .. }) => {
+                    job.uncount(job.facts.size);
+                    engine.drop_part_of(&job);
+                    engine
+                        .runtime
+                        .block_on(engine.file_failed(job.task.clone(), error, None));
+                }
+                Err(error) => engine.failed_on_disk(job.task.clone(), error),
+            }
+        });
+    }
+
+    /// Lands small files soon.
+    pub fn land_small(self: &Arc<Self>, files: Vec<SmallFile>) {
+        if files.is_empty() || !self.lander.push(files) {
+            return;
+        }
+        let engine = Arc::clone(self);
+        self.tasks.spawn_blocking(move || {
+            engine.lander.work(&|small, outcome| match outcome {
+                Ok(landed) => {
+                    let verified = if landed.present {
+                        small.verified.min(Verified::Present)
+                    } else {
+                        small.verified
+                    };
+                    let local = small.target.local(&small.task.path.parent(), &landed.name);
+                    engine.file_finished(
+                        &small.task,
+                        local,
+                        small.content.len() as u64,
+                        verified,
+                        small.began,
+                    );
+                }
+                Err(error) => engine.failed_on_disk(small.task, error),
+            });
+            engine.settle_blocking();
+        });
+    }
+
+    /// Waits until small files of `bytes` more may wait for the disk.
+    pub async fn room_for(&self, bytes: usize) {
+        self.lander.room_for(bytes).await;
+    }
+
+    /// A file is complete under its final name. Blocking.
+    pub fn file_finished(
+        &self,
+        task: &FileTask,
+        local: PathBuf,
+        bytes: u64,
+        verified: Verified,
+        began: Instant,
+    ) {
+        let took = began.elapsed();
+        self.queue().finished(task.item, verified);
+        self.emit_blocking(Event::Finished {
+            item: task.item,
+            path: task.path.clone(),
+            local,
+            bytes,
+            verified,
+            took,
+        });
+        self.settle_blocking();
+    }
+
+    /// The local disk failed for good. Blocking.
+    fn failed_on_disk(&self, task: FileTask, error: Error) {
+        let (item, path, attempts) = (task.item, task.path.clone(), task.failures + 1);
+        self.queue().file_failed(task, error.clone());
+        self.emit_blocking(Event::Failed {
+            item,
+            path,
+            attempts,
+            error,
+        });
+        self.settle_blocking();
+    }
+}

@@ -1,0 +1,146 @@
+//! Parts on disk: ours to go on with, or new ones.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+
+use rustix::fs::OFlags;
+
+use super::Engine;
+use crate::{
+    client::{
+        Error,
+        job::{Facts, Job, Part},
+        journal::FileId,
+        queue::FileTask,
+        target::{Target, part_name},
+    },
+    sys::disk,
+};
+
+/// Names that are tried for a part before giving up on finding a free one.
+const PART_TURNS: u32 = 1000;
+
+impl Engine {
+    /// Opens a file's part and makes its job. Off the runtime's threads, since disks may be slow.
+    pub async fn make_job(
+        self: &Arc<Self>,
+        task: &FileTask,
+        facts: Facts,
+    ) -> Result<Arc<Job>, Error> {
+        let target = self.queue().target(task.item).ok_or(Error::Changed)?;
+        let done = self.queue().counter(task.item);
+        let (engine, task) = (Arc::clone(self), task.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            let keep = facts.has_values() && engine.settings.resume;
+            let part = engine.open_part(&target, &task, facts.size, keep)?;
+            Ok(Arc::new(Job::new(
+                task,
+                target,
+                facts,
+                part,
+                done,
+                engine.settings.retries,
+            )))
+        });
+        made.await
+            .unwrap_or_else(|error| Err(Error::Broken(format!("a thread failed: {error}"))))
+    }
+
+    /// The part of `task`: one of ours to go on with, or a new one of `size` bytes. Blocking.
+    pub fn open_part(
+        &self,
+        target: &Target,
+        task: &FileTask,
+        size: u64,
+        keep: bool,
+    ) -> Result<Part, Error> {
+        let parent = task.path.parent();
+        let dir = target.dir(&parent)?;
+        let failed =
+            |name: &[u8], error: &io::Error| Error::disk(target.local(&parent, name), error);
+        for turn in 0..PART_TURNS {
+            let name = part_name(task.local_name(), turn);
+            match disk::new_file(dir.as_fd(), &name) {
+                Ok(file) => {
+                    self.journal
+                        .began(FileId::of(&file).map_err(|error| failed(&name, &error))?);
+                    if let Err(error) = disk::allocate(&file, size) {
+                        self.drop_part(&file, &dir, &name);
+                        return Err(failed(&name, &error));
+                    }
+                    return Ok(Part {
+                        file,
+                        dir,
+                        name,
+                        left: 0,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(&name, &error)),
+            }
+            let Ok(file) = disk::open_own(dir.as_fd(), &name, OFlags::RDWR) else {
+                continue;
+            };
+            let id = FileId::of(&file).map_err(|error| failed(&name, &error))?;
+            if !self.journal.owns(id) {
+                continue;
+            }
+            let left = if keep {
+                file.metadata()
+                    .map_err(|error| failed(&name, &error))?
+                    .len()
+            } else {
+                0
+            };
+            let sized = file
+                .set_len(left.min(size))
+                .and_then(|()| disk::allocate(&file, size));
+            sized.map_err(|error| failed(&name, &error))?;
+            return Ok(Part {
+                file,
+                dir,
+                name,
+                left: left.min(size),
+            });
+        }
+        Err(failed(
+            task.local_name(),
+            &io::ErrorKind::AlreadyExists.into(),
+        ))
+    }
+
+    /// Removes a part that holds nothing worth keeping.
+    pub fn drop_part(&self, file: &File, dir: &OwnedFd, name: &[u8]) {
+        if disk::remove(dir.as_fd(), name).is_ok()
+            && let Ok(id) = FileId::of(file)
+        {
+            self.journal.ended(id);
+        }
+    }
+
+    /// The same for a job's part.
+    pub fn drop_part_of(&self, job: &Job) {
+        let part = job.part();
+        self.drop_part(&part.file, &part.dir, &part.name);
+    }
+
+    /// Forgets a part that has become a file.
+    pub fn part_ended(&self, file: &File) {
+        if let Ok(id) = FileId::of(file) {
+            self.journal.ended(id);
+        }
+    }
+
+    /// Makes a job that compares a local file with the server's, piece by piece.
+    pub fn compare(&self, task: FileTask, facts: Facts, there: Part) -> Option<Arc<Job>> {
+        let (target, done) = {
+            let queue = self.queue();
+            (queue.target(task.item)?, queue.counter(task.item))
+        };
+        Some(Arc::new(Job::comparing(task, target, facts, there, done)))
+    }
+}

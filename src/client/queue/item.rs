@@ -1,0 +1,321 @@
+//! One item of the queue: a file, or a tree and what is known of it so far.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::task::{Asker, DirTask, FileTask, Kind, Local, Work};
+use crate::{
+    client::{
+        Digest, Error,
+        job::{Job, Pace, Step},
+        pattern::Filter,
+        snapshot::{FilesView, ItemId, ItemState, ItemView, Verified},
+        target::Target,
+    },
+    error::Exit,
+    http1::path::RemotePath,
+    progress::Counter,
+};
+
+/// Directories are listed ahead while fewer files than this are known and not begun.
+const LIST_AHEAD: usize = 2_000;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct NewItem {
+    /// A file or directory below the base URL.
+    pub path: RemotePath,
+    /// What of the directory; everything, where there is none.
+    pub filter: Option<Filter>,
+    /// Where it lands.
+    pub target: Arc<Target>,
+    /// Another name for a single file.
+    pub rename: Option<Vec<u8>>,
+    /// What a single file must hash to.
+    pub checksum: Option<Box<Digest>>,
+}
+
+/// An item and everything that waits or is under way for it.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, set by its own call"
+)]
+pub struct Item {
+    pub id: ItemId,
+    pub path: RemotePath,
+    pub tree: bool,
+    pub filter: Option<Filter>,
+    pub target: Arc<Target>,
+    pub rename: Option<Vec<u8>>,
+    pub checksum: Option<Box<Digest>>,
+    pub dirs: Vec<DirTask>,
+    /// Files up to 1 MiB or of unknown size, and larger ones.
+    pub small: VecDeque<FileTask>,
+    pub large: VecDeque<FileTask>,
+    pub jobs: Vec<Arc<Job>>,
+    /// Listings and first requests under way, files being landed, retries being waited out.
+    pub listing: usize,
+    pub opening: usize,
+    pub busy: usize,
+    pub paused: bool,
+    pub cancelled: bool,
+    pub ended: Option<ItemState>,
+    pub waiting: Option<String>,
+    pub failed_files: Vec<FileTask>,
+    pub failed_dirs: Vec<DirTask>,
+    pub failed: u64,
+    pub failures: Vec<Exit>,
+    pub last_error: Option<Error>,
+    pub found: u64,
+    pub finished: u64,
+    pub total: u64,
+    pub sized: bool,
+    pub done: Arc<Counter>,
+    pub verified: Option<Verified>,
+}
+
+impl Item {
+    pub fn new(id: ItemId, new: NewItem, tree: bool) -> Self {
+        Self {
+            id,
+            path: new.path,
+            tree,
+            filter: new.filter,
+            target: new.target,
+            rename: new.rename,
+            checksum: new.checksum,
+            dirs: Vec::new(),
+            small: VecDeque::new(),
+            large: VecDeque::new(),
+            jobs: Vec::new(),
+            listing: 0,
+            opening: 0,
+            busy: 0,
+            paused: false,
+            cancelled: false,
+            ended: None,
+            waiting: None,
+            failed_files: Vec::new(),
+            failed_dirs: Vec::new(),
+            failed: 0,
+            failures: Vec::new(),
+            last_error: None,
+            found: 0,
+            finished: 0,
+            total: 0,
+            sized: false,
+            done: Arc::default(),
+            verified: None,
+        }
+    }
+
+    /// Ends the jobs under way, and takes out those that were not about to land anyway.
+    pub fn give_up_jobs(&mut self) -> Vec<Arc<Job>> {
+        let (given_up, landing) = std::mem::take(&mut self.jobs)
+            .into_iter()
+            .partition(|job| job.give_up());
+        self.jobs = landing;
+        self.busy -= given_up.len();
+        given_up
+    }
+
+    /// Takes back a file that is not done; a cancelled item keeps it for a later retry.
+    pub fn take_back(&mut self, task: FileTask) {
+        if self.cancelled {
+            self.failed_files.push(task);
+        } else if task.is_large() {
+            self.large.push_front(task);
+        } else {
+            self.small.push_front(task);
+        }
+    }
+
+    /// The same for a directory.
+    pub fn take_back_dir(&mut self, task: DirTask) {
+        if self.cancelled {
+            self.failed_dirs.push(task);
+        } else {
+            self.dirs.push(task);
+        }
+    }
+
+    /// Puts in what the item begins with.
+    pub fn seed(&mut self) {
+        if self.tree {
+            self.dirs.push(DirTask {
+                item: self.id,
+                dir: self.path.clone(),
+                failures: 0,
+            });
+        } else {
+            let mut task = FileTask::new(self.id, self.path.clone());
+            task.rename.clone_from(&self.rename);
+            task.checksum.clone_from(&self.checksum);
+            task.local = Local::Unknown;
+            self.found = 1;
+            self.push_back(task);
+        }
+    }
+
+    pub fn is_going(&self) -> bool {
+        !self.paused && !self.cancelled && self.ended.is_none()
+    }
+
+    pub fn is_exhausted(&self) -> bool {
+        self.dirs.is_empty()
+            && self.small.is_empty()
+            && self.large.is_empty()
+            && self.jobs.is_empty()
+            && self.listing + self.opening + self.busy == 0
+    }
+
+    pub fn final_state(&self) -> ItemState {
+        if self.cancelled {
+            return ItemState::Cancelled;
+        }
+        match (&self.last_error, self.failed) {
+            (None, 0) => ItemState::Finished(self.verified.unwrap_or(Verified::Present)),
+            (Some(error), 1) => ItemState::Failed(error.to_string()),
+            (Some(error), failed) => {
+                ItemState::Failed(format!("{failed} failed, the last: {error}"))
+            }
+            (None, failed) => ItemState::Failed(format!("{failed} failed")),
+        }
+    }
+
+    pub fn note_failure(&mut self, error: Error) {
+        self.failed += 1;
+        if !self.failures.contains(&error.exit()) {
+            self.failures.push(error.exit());
+        }
+        self.last_error = Some(error);
+    }
+
+    pub fn push_back(&mut self, task: FileTask) {
+        if task.is_large() {
+            self.large.push_back(task);
+        } else {
+            self.small.push_back(task);
+        }
+    }
+
+    pub fn next(&mut self, asker: Asker) -> Option<Work> {
+        match asker.behind {
+            Some(Kind::Alone) => return None,
+            Some(Kind::Small) => return self.next_small(),
+            Some(Kind::Run) => {
+                return self.next_step(
+                    Pace {
+                        steal_after: None,
+                        ..asker.pace
+                    },
+                    true,
+                );
+            }
+            None => {}
+        }
+        let known = self.small.len() + self.large.len();
+        if known < LIST_AHEAD
+            && self.listing == 0
+            && let Some(work) = self.next_dir()
+        {
+            return Some(work);
+        }
+        // About two connections for each large file: several advance at once, and none crawls.
+        let abreast = asker.pace.workers.div_ceil(2);
+        if self.jobs.len() + self.opening < abreast
+            && let Some(task) = self.large.pop_front()
+        {
+            self.opening += 1;
+            return Some(Work::Open(task));
+        }
+        // Half of the connections look for small files first, half for pieces.
+        let free = Pace {
+            steal_after: None,
+            ..asker.pace
+        };
+        let work = if asker.index.is_multiple_of(2) {
+            self.next_small().or_else(|| self.next_step(free, false))
+        } else {
+            self.next_step(free, false).or_else(|| self.next_small())
+        };
+        work.or_else(|| self.next_large())
+            .or_else(|| self.next_dir())
+            .or_else(|| self.next_step(asker.pace, false))
+    }
+
+    pub fn next_small(&mut self) -> Option<Work> {
+        let task = self.small.pop_front()?;
+        self.opening += 1;
+        Some(Work::Open(task))
+    }
+
+    pub fn next_large(&mut self) -> Option<Work> {
+        let task = self.large.pop_front()?;
+        self.opening += 1;
+        Some(Work::Open(task))
+    }
+
+    pub fn next_dir(&mut self) -> Option<Work> {
+        let task = self.dirs.pop()?;
+        self.listing += 1;
+        Some(Work::List(task))
+    }
+
+    /// A step for the job with the fewest connections; `runs_only` leaves out what nothing may be sent behind.
+    pub fn next_step(&mut self, pace: Pace, runs_only: bool) -> Option<Work> {
+        let mut jobs: Vec<&Arc<Job>> = self.jobs.iter().collect();
+        jobs.sort_by_key(|job| job.connections());
+        for job in jobs {
+            if runs_only && (!job.facts.ranges || job.wants_values(pace)) {
+                continue;
+            }
+            match job.next(pace) {
+                Some(Step::Run(run)) => return Some(Work::Run(Arc::clone(job), run)),
+                Some(Step::Values) => return Some(Work::Values(Arc::clone(job))),
+                None => {}
+            }
+        }
+        None
+    }
+
+    pub fn view(&self) -> ItemView {
+        let connections =
+            self.jobs.iter().map(|job| job.connections()).sum::<usize>() + self.opening;
+        let listed = self.dirs.is_empty() && self.listing == 0;
+        let state = match &self.ended {
+            Some(state) => state.clone(),
+            None if self.paused => ItemState::Paused,
+            None => match &self.waiting {
+                Some(reason) if connections == 0 => ItemState::Waiting(reason.clone()),
+                _ if connections > 0 || self.listing > 0 => ItemState::Active,
+                _ if self.busy > 0 => ItemState::Landing,
+                _ if self.finished > 0 => ItemState::Active,
+                _ => ItemState::Queued,
+            },
+        };
+        let total = (self.sized || self.tree).then_some(self.total);
+        let mut done = self.done.get().min(total.unwrap_or(u64::MAX));
+        if matches!(state, ItemState::Finished(_)) {
+            done = total.unwrap_or(done);
+        } else if let Some(total) = total {
+            // Never 100 % before all is checked and landed.
+            done = done.min(total.saturating_sub(1));
+        }
+        let files = FilesView {
+            done: self.finished,
+            failed: self.failed,
+            found: self.found,
+            listed,
+        };
+        ItemView {
+            id: self.id,
+            path: self.path.clone(),
+            files: self.tree.then_some(files),
+            done,
+            total,
+            connections,
+            state,
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! What is to be done, in which order: items, the directories still to list, the files still to fetch, and the jobs
+//! under way. Bookkeeping only, under one lock; connections ask it for work and tell it what became of it.
+
+mod item;
+mod task;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    Error,
+    job::Job,
+    pattern::Filter,
+    snapshot::{ItemId, ItemState, ItemView, Verified},
+    target::Target,
+};
+use crate::{error::Exit, http1::path::RemotePath, progress::Counter};
+
+pub use item::NewItem;
+pub use task::{Asker, Browse, DirTask, FileTask, Kind, Local, Work};
+
+use item::Item;
+
+/// A listing waits while more files than this are known and not begun: memory stays bounded for any tree.
+const FILES_MAX: usize = 20_000;
+/// Failed files that an item remembers for `retry`; beyond that, retrying lists the tree again.
+const FAILED_MAX: usize = 10_000;
+
+/// The queue.
+#[derive(Debug, Default)]
+pub struct Queue {
+    items: Vec<Item>,
+    browse: VecDeque<Browse>,
+    next_id: u64,
+    stopped: bool,
+}
+
+/// An item that has just ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Which.
+    pub item: ItemId,
+    /// What was asked for.
+    pub path: RemotePath,
+    /// Whether its patterns matched nothing.
+    pub unmatched: bool,
+}
+
+/// What a run comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Files complete.
+    pub finished: u64,
+    /// Files and directories failed.
+    pub failed: u64,
+}
+
+impl Queue {
+    /// Adds an item at the end.
+    pub fn add(&mut self, new: NewItem) -> ItemId {
+        let id = ItemId(self.next_id);
+        self.next_id += 1;
+        let tree = new.path.is_dir();
+        let mut item = Item::new(id, new, tree);
+        item.seed();
+        self.items.push(item);
+        id
+    }
+
+    /// Asks for a listing ahead of everything else.
+    pub fn browse(&mut self, browse: Browse) {
+        self.browse.push_back(browse);
+    }
+
+    /// No more work is given out.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        for item in &mut self.items {
+            item.jobs.iter().for_each(|job| job.halt());
+        }
+    }
+
+    /// The next thing for a connection to do.
+    pub fn next(&mut self, asker: Asker) -> Option<Work> {
+        if self.stopped {
+            return None;
+        }
+        if asker.behind.is_none()
+            && let Some(browse) = self.browse.pop_front()
+        {
+            return Some(Work::Browse(browse));
+        }
+        self.items
+            .iter_mut()
+            .filter(|item| item.is_going())
+            .find_map(|item| item.next(asker))
+    }
+
+    /// Whether some job is under way, so that an idle connection may find pieces to take over later.
+    pub fn has_jobs(&self) -> bool {
+        self.items
+            .iter()
+            .any(|item| item.is_going() && !item.jobs.is_empty())
+    }
+
+    /// Puts work back that was not done, without blame.
+    pub fn put_back(&mut self, work: Work) {
+        match work {
+            Work::Browse(browse) => self.browse.push_front(browse),
+            Work::List(task) => self.with(task.item, |item| {
+                item.listing -= 1;
+                item.take_back_dir(task);
+            }),
+            Work::Open(task) => self.with(task.item, |item| {
+                item.opening -= 1;
+                item.take_back(task);
+            }),
+            Work::Run(job, run) => job.end(&run, false),
+            Work::Values(job) => job.values_failed(),
+        }
+    }
+
+    /// A first request was answered, or its file is being waited for: it is `busy` until it is finished or failed.
+    pub fn opened(&mut self, item: ItemId) {
+        self.with(item, |item| {
+            item.opening -= 1;
+            item.busy += 1;
+        });
+    }
+
+    /// A file turned out to be large: connections may join. Its bytes count into the item's total.
+    pub fn add_job(&mut self, job: &Arc<Job>) {
+        self.with(job.task.item, |item| {
+            item.jobs.push(Arc::clone(job));
+            if item.paused || item.ended.is_some() {
+                job.halt();
+            }
+        });
+    }
+
+    /// A job has ended without its file being finished or failed: it will be opened again.
+    pub fn remove_job(&mut self, job: &Arc<Job>) {
+        self.with(job.task.item, |item| {
+            item.jobs.retain(|other| !Arc::ptr_eq(other, job));
+        });
+    }
+
+    /// A file's true size is known now, where a listing told none or another.
+    pub fn sized(&mut self, item: ItemId, before: Option<u64>, now: u64) {
+        self.with(item, |item| {
+            item.total = item.total.saturating_sub(before.unwrap_or(0)) + now;
+            item.sized = true;
+        });
+    }
+
+    /// A file failed but will be tried again: it waits outside of the queue until [`Self::retry_file`].
+    pub fn waiting(&mut self, item: ItemId, reason: &Error) {
+        self.with(item, |item| item.waiting = Some(reason.to_string()));
+    }
+
+    /// Its time has come.
+    pub fn retry_file(&mut self, task: FileTask) {
+        self.with(task.item, |item| {
+            item.busy -= 1;
+            item.waiting = None;
+            item.take_back(task);
+        });
+    }
+
+    /// Its time has come.
+    pub fn retry_dir(&mut self, task: DirTask) {
+        self.with(task.item, |item| {
+            item.listing -= 1;
+            item.waiting = None;
+            item.take_back_dir(task);
+        });
+    }
+
+    /// Whether listings should hold back because enough files are known.
+    pub fn is_full(&self, item: ItemId) -> bool {
+        self.items
+            .iter()
+            .any(|it| it.id == item && it.is_going() && it.small.len() + it.large.len() > FILES_MAX)
+    }
+
+    /// A tree's filter and target, for whoever lists it; `None` once the item is gone or ended.
+    pub fn tree(&self, item: ItemId) -> Option<(Option<Filter>, Arc<Target>)> {
+        let item = self
+            .items
+            .iter()
+            .find(|it| it.id == item && it.ended.is_none())?;
+        Some((item.filter.clone(), Arc::clone(&item.target)))
+    }
+
+    /// Where an item's files land.
+    pub fn target(&self, item: ItemId) -> Option<Arc<Target>> {
+        Some(Arc::clone(
+            &self.items.iter().find(|it| it.id == item)?.target,
+        ))
+    }
+
+    /// An item's byte counter.
+    pub fn counter(&self, item: ItemId) -> Arc<Counter> {
+        let found = self.items.iter().find(|it| it.id == item);
+        found.map_or_else(Arc::default, |item| Arc::clone(&item.done))
+    }
+
+    /// Part of a listing has come.
+    pub fn found(&mut self, item: ItemId, dirs: Vec<DirTask>, files: Vec<FileTask>) {
+        self.with(item, |item| {
+            if item.cancelled {
+                return;
+            }
+            item.found += files.len() as u64;
+            item.total += files.iter().filter_map(|file| file.size).sum::<u64>();
+            for file in files {
+                item.push_back(file);
+            }
+            // The first directory is listed first: the stack is taken from its end.
+            item.dirs.extend(dirs.into_iter().rev());
+        });
+    }
+
+    /// A listing is complete.
+    pub fn listed(&mut self, item: ItemId) {
+        self.with(item, |item| item.listing -= 1);
+    }
+
+    /// What was asked for as a file is a directory.
+    pub fn is_tree(&mut self, task: &FileTask) {
+        self.with(task.item, |item| {
+            item.opening -= 1;
+            let dir = task.path.clone().into_dir();
+            if !item.tree {
+                item.tree = true;
+                item.path = dir.clone();
+                item.found = 0;
+            }
+            item.dirs.push(DirTask {
+                item: item.id,
+                dir,
+                failures: 0,
+            });
+        });
+    }
+
+    /// A file is complete under its final name (or was already).
+    pub fn finished(&mut self, item: ItemId, verified: Verified) {
+        self.with(item, |item| {
+            item.busy -= 1;
+            item.finished += 1;
+            item.waiting = None;
+            item.verified = item.verified.max(Some(verified));
+        });
+    }
+
+    /// A file failed for good.
+    pub fn file_failed(&mut self, task: FileTask, error: Error) {
+        self.with(task.item, |item| {
+            item.busy -= 1;
+            if item.failed_files.len() < FAILED_MAX {
+                item.failed_files.push(FileTask {
+                    failures: 0,
+                    ..task
+                });
+            }
+            item.note_failure(error);
+        });
+    }
+
+    /// A directory could not be listed.
+    pub fn dir_failed(&mut self, task: DirTask, error: Error) {
+        self.with(task.item, |item| {
+            item.listing -= 1;
+            item.failed_dirs.push(DirTask {
+                failures: 0,
+                ..task
+            });
+            item.note_failure(error);
+        });
+    }
+
+    /// Fails everything that waits, because the server cannot be reached; the browsers who waited.
+    pub fn fail_all(&mut self, error: &Error) -> Vec<Browse> {
+        for item in self.items.iter_mut().filter(|item| item.ended.is_none()) {
+            let files = item
+                .small
+                .drain(..)
+                .chain(item.large.drain(..))
+                .collect::<Vec<_>>();
+            let lost = files.len() + item.dirs.len();
+            item.failed_files.extend(files);
+            item.failed_dirs.append(&mut item.dirs);
+            for job in item.give_up_jobs() {
+                item.failed_files.push(job.task.clone());
+                item.note_failure(error.clone());
+            }
+            (0..lost).for_each(|_| item.note_failure(error.clone()));
+        }
+        self.browse.drain(..).collect()
+    }
+
+    /// Items that have just ended: everything that could be done for them was done.
+    pub fn take_ended(&mut self) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        for item in &mut self.items {
+            if item.ended.is_some() || !item.is_exhausted() {
+                continue;
+            }
+            let unmatched = item.filter.is_some() && item.found == 0 && item.failed == 0;
+            if unmatched && !item.cancelled {
+                item.note_failure(Error::NoMatch);
+            }
+            item.ended = Some(item.final_state());
+            ended.push(Ended {
+                item: item.id,
+                path: item.path.clone(),
+                unmatched,
+            });
+        }
+        ended
+    }
+
+    /// Whether every item has ended.
+    pub fn is_idle(&self) -> bool {
+        self.items
+            .iter()
+            .all(|item| item.ended.is_some() && item.jobs.is_empty())
+    }
+
+    /// Whether an item is there, and neither paused nor ended.
+    pub fn is_going(&self, item: ItemId) -> bool {
+        self.items.iter().any(|it| it.id == item && it.is_going())
+    }
+
+    /// Sums over all items.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for item in &self.items {
+            tally.finished += item.finished;
+            tally.failed += item.failed;
+        }
+        tally
+    }
+
+    /// The exit statuses of all failures, and the only error if there was just one.
+    pub fn outcome(&self) -> (Exit, Option<Error>) {
+        let exit = Exit::of_all(
+            self.items
+                .iter()
+                .flat_map(|item| item.failures.iter().copied()),
+        );
+        let failed: u64 = self.items.iter().map(|item| item.failed).sum();
+        let only = self
+            .items
+            .iter()
+            .find_map(|item| item.last_error.clone())
+            .filter(|_| failed == 1);
+        (exit, only)
+    }
+
+    /// Stops an item where it is.
+    pub fn pause(&mut self, item: ItemId) {
+        self.with(item, |item| {
+            if item.ended.is_none() {
+                item.paused = true;
+                item.jobs.iter().for_each(|job| job.halt());
+            }
+        });
+    }
+
+    /// Goes on with a paused item.
+    pub fn resume(&mut self, item: ItemId) {
+        self.with(item, |item| {
+            item.paused = false;
+            item.jobs.iter().for_each(|job| job.go_on());
+        });
+    }
+
+    /// Ends an item; what is here of it stays for a later try.
+    pub fn cancel(&mut self, item: ItemId) {
+        self.with(item, |item| {
+            if item.ended.is_some() {
+                return;
+            }
+            item.cancelled = true;
+            item.paused = false;
+            item.failed_files.extend(item.small.drain(..));
+            item.failed_files.extend(item.large.drain(..));
+            item.failed_dirs.append(&mut item.dirs);
+            let jobs = item.give_up_jobs();
+            item.failed_files
+                .extend(jobs.iter().map(|job| job.task.clone()));
+        });
+    }
+
+    /// Tries a failed or cancelled item again: what failed, and what was never begun.
+    pub fn retry(&mut self, item: ItemId) {
+        self.with(item, |item| {
+            if !matches!(
+                item.ended,
+                Some(ItemState::Failed(_) | ItemState::Cancelled)
+            ) {
+                return;
+            }
+            item.ended = None;
+            item.cancelled = false;
+            item.waiting = None;
+            item.failed = 0;
+            item.failures.clear();
+            item.last_error = None;
+            for mut file in std::mem::take(&mut item.failed_files) {
+                file.failures = 0;
+                // What is here of it now must be looked at.
+                file.local = Local::Unknown;
+                item.push_back(file);
+            }
+            item.dirs.append(&mut item.failed_dirs);
+            if item.is_exhausted() && item.finished == 0 {
+                item.seed();
+            }
+        });
+    }
+
+    /// Moves an item up (negative) or down.
+    pub fn reorder(&mut self, item: ItemId, by: isize) {
+        let Some(from) = self.items.iter().position(|it| it.id == item) else {
+            return;
+        };
+        let to = from.saturating_add_signed(by).min(self.items.len() - 1);
+        let item = self.items.remove(from);
+        self.items.insert(to, item);
+    }
+
+    /// Forgets items that have ended.
+    pub fn clear_ended(&mut self) {
+        self.items.retain(|item| item.ended.is_none());
+    }
+
+    /// What a screen shows.
+    pub fn views(&self) -> Vec<ItemView> {
+        self.items.iter().map(Item::view).collect()
+    }
+
+    fn with(&mut self, item: ItemId, act: impl FnOnce(&mut Item)) {
+        if let Some(item) = self.items.iter_mut().find(|it| it.id == item) {
+            act(item);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What connections are given to do.
+
+use std::{sync::Arc, time::SystemTime};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    client::{
+        Digest, Error,
+        job::{Job, Pace},
+        plan::Run,
+        snapshot::ItemId,
+    },
+    entry::Entry,
+    escape,
+    http1::path::RemotePath,
+    pieces::PIECE,
+};
+
+/// A file that is to be fetched.
+#[derive(Debug, Clone)]
+pub struct FileTask {
+    /// The item that it belongs to.
+    pub item: ItemId,
+    /// Below the base URL.
+    pub path: RemotePath,
+    /// The local file's name where it is not the remote one's (`--output`).
+    pub rename: Option<Vec<u8>>,
+    /// Bytes, if known.
+    pub size: Option<u64>,
+    /// Date of the content, if known.
+    pub modified: Option<SystemTime>,
+    /// Digest of the content, if the listing tells it.
+    pub blake3: Option<blake3::Hash>,
+    /// Digest that the user asks for.
+    pub checksum: Option<Box<Digest>>,
+    /// What is here already.
+    pub local: Local,
+    /// Failed attempts so far.
+    pub failures: u32,
+    /// Redirects followed so far, and where to.
+    pub redirects: u32,
+    /// The request target, where a redirect changed it.
+    pub target: Option<String>,
+}
+
+/// What a look into the target directory found where a file should land.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Local {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Nobody has looked yet.
+    Unknown,
+    /// Something that may be its part.
+    Part,
+    /// A file of that name.
+    File,
+}
+
+impl FileTask {
+    /// A task about which only the path is known.
+    pub fn new(item: ItemId, path: RemotePath) -> Self {
+        Self {
+            item,
+            path,
+            rename: None,
+            size: None,
+            modified: None,
+            blake3: None,
+            checksum: None,
+            local: Local::Nothing,
+            failures: 0,
+            redirects: 0,
+            target: None,
+        }
+    }
+
+    /// The name that the file gets.
+    pub fn local_name(&self) -> &[u8] {
+        self.rename.as_deref().unwrap_or_else(|| self.path.name())
+    }
+
+    /// The path for people.
+    pub fn shown(&self) -> String {
+        escape::display_name(self.path.as_bytes()).into_owned()
+    }
+
+    /// Whether it is fetched in runs of pieces, as far as its size is known.
+    pub fn is_large(&self) -> bool {
+        self.size.is_some_and(|size| size > PIECE)
+    }
+}
+
+/// A directory that is to be listed for someone who waits.
+#[derive(Debug)]
+pub struct Browse {
+    /// Below the base URL.
+    pub dir: RemotePath,
+    /// Failed attempts so far.
+    pub failures: u32,
+    /// Who waits.
+    pub reply: oneshot::Sender<Result<Vec<Entry>, Error>>,
+}
+
+/// Something for a connection to do.
+#[derive(Debug)]
+pub enum Work {
+    /// List a directory for someone who waits.
+    Browse(Browse),
+    /// List a directory of a tree.
+    List(DirTask),
+    /// Make the first request for a file.
+    Open(FileTask),
+    /// Fetch pieces.
+    Run(Arc<Job>, Run),
+    /// Fetch the values of pieces.
+    Values(Arc<Job>),
+}
+
+/// A directory of a tree that is to be listed.
+#[derive(Debug, Clone)]
+pub struct DirTask {
+    /// The item that it belongs to.
+    pub item: ItemId,
+    /// Below the base URL.
+    pub dir: RemotePath,
+    /// Failed attempts so far.
+    pub failures: u32,
+}
+
+/// Who asks for work.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    /// Which connection, from 0.
+    pub index: usize,
+    /// What its last work in flight is, if any is: only the like is sent behind it.
+    pub behind: Option<Kind>,
+    /// How to choose pieces.
+    pub pace: Pace,
+}
+
+/// Work that may be pipelined behind other work of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Small files.
+    Small,
+    /// Runs of pieces.
+    Run,
+    /// Anything else: nothing goes behind it.
+    Alone,
+}
+
+impl Work {
+    /// What may follow it before its answer is here.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Open(task) if !task.is_large() => Kind::Small,
+            Self::Run(job, _) if job.facts.ranges => Kind::Run,
+            _ => Kind::Alone,
+        }
+    }
+}

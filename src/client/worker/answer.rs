@@ -1,0 +1,107 @@
+//! Reading answers: which part of the worker an answer is for, and what a refusal means.
+
+use std::ops::Range;
+
+use super::{Answered, Broken, First, Flight, Worker};
+use crate::{
+    client::{Error, connection::Connection, queue::Work},
+    escape::display_name,
+    http1::{
+        body_reader::{BodyReader, Framing},
+        response_head::ResponseHead,
+    },
+};
+
+/// Bodies of errors and redirects are read up to this many bytes to keep the connection; beyond that it is closed.
+const DRAIN_MAX: usize = 64 * 1024;
+
+impl Worker {
+    /// Reads the answer to the first request in flight.
+    pub(super) async fn answer(&mut self, flight: Flight) -> Answered {
+        let Flight {
+            work, first, began, ..
+        } = flight;
+        let Some(mut connection) = self.connection.take() else {
+            return Err(Box::new(Broken {
+                work,
+                error: Error::Broken("not connected".into()),
+            }));
+        };
+        // The connection is put back only once the answer was read to its end.
+        let head = connection
+            .head(first == First::Head)
+            .await
+            .and_then(|head| {
+                self.engine.check_server(&head)?;
+                if head.encoded {
+                    Err(Error::Protocol("the answer is compressed".into()))
+                } else {
+                    Ok(head)
+                }
+            });
+        let head = match head {
+            Ok(head) => head,
+            Err(error) => {
+                self.engine.connection_opened(false);
+                return Err(Box::new(Broken { work, error }));
+            }
+        };
+        let body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
+        let mut answer = Answer {
+            connection,
+            head,
+            body,
+        };
+        let done = match work {
+            Work::Browse(browse) => self.browsed(&mut answer, browse).await,
+            Work::List(task) => self.listed(&mut answer, task).await,
+            Work::Open(task) => self.opened(&mut answer, task, first, began).await,
+            Work::Run(job, run) => self.run_answered(&mut answer, job, run).await,
+            Work::Values(job) => self.values_answered(&mut answer, job).await,
+        };
+        if done.is_ok() && answer.body.is_done() && answer.head.keep_alive {
+            self.connection = Some(answer.connection);
+        } else {
+            self.engine.connection_opened(false);
+        }
+        done
+    }
+}
+
+/// An answer that is being read.
+pub(super) struct Answer {
+    pub connection: Connection,
+    pub head: ResponseHead,
+    pub body: BodyReader,
+}
+
+impl Answer {
+    /// The failure that the status means, its body read; `None` for a success.
+    pub(super) async fn refused(&mut self) -> Option<Error> {
+        let (status, retry_after) = (self.head.status, self.head.retry_after);
+        if (200..300).contains(&status) {
+            return None;
+        }
+        self.drain().await;
+        if (300..400).contains(&status) {
+            return Some(Error::Redirect(
+                display_name(self.head.location.as_deref().unwrap_or("nowhere")).into_owned(),
+            ));
+        }
+        Some(Error::Status {
+            status,
+            retry_after,
+        })
+    }
+
+    /// Reads what is left of a short body, so that the connection can go on.
+    pub(super) async fn drain(&mut self) {
+        let mut left = DRAIN_MAX;
+        while let Ok(Some(Range { start, end })) = self.connection.chunk(&mut self.body).await {
+            left = left.saturating_sub(end - start);
+            if left == 0 {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! The first answer about a file: what it tells, and the whole of a small one.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{Answered, Broken, First, Worker, answer::Answer};
+use crate::{
+    client::{
+        Digest, Error, Event, Verified,
+        job::{Facts, Job},
+        lander::SmallFile,
+        plan::Run,
+        queue::{FileTask, Local, Work},
+        target::{Already, Remote},
+    },
+    escape::display_name,
+    http1::{body_reader::Framing, response_head::ResponseHead},
+    pieces::{self, PIECE},
+};
+
+/// Redirects that are followed for one file.
+const REDIRECTS_MAX: u32 = 5;
+
+impl Worker {
+    /// The first answer about a file.
+    pub(super) async fn opened(
+        &mut self,
+        answer: &mut Answer,
+        task: FileTask,
+        first: First,
+        began: Instant,
+    ) -> Answered {
+        match answer.head.status {
+            200 | 206 => {}
+            301 | 302 | 307 | 308 => return self.redirected(answer, task).await,
+            // An empty file has no first byte: nginx and others say so to a range request.
+            416 if matches!(answer.head.range, Some(range) if range.total == Some(0)) => {
+                answer.drain().await;
+                self.settle_size(&task, 0);
+                self.engine.queue().opened(task.item);
+                self.complete_small(&answer.head, task, Vec::new(), began)
+                    .await;
+                return Ok(());
+            }
+            _ => {
+                let error = answer.refused().await.unwrap_or(Error::Changed);
+                self.blame(Work::Open(task), error, answer.head.retry_after)
+                    .await;
+                return Ok(());
+            }
+        }
+        let size = match (answer.head.status, answer.head.range, answer.head.framing) {
+            (206, Some(range), _) if range.bytes.is_some_and(|(first, _)| first == 0) => {
+                range.total
+            }
+            (206, ..) => {
+                let error =
+                    Error::Protocol("the answer is not the range that was asked for".into());
+                return Err(Box::new(Broken {
+                    work: Work::Open(task),
+                    error,
+                }));
+            }
+            (_, _, Some(Framing::Length(size))) => Some(size),
+            (_, _, Some(Framing::Empty)) if first != First::Head => Some(0),
+            _ => answer.head.length,
+        };
+        if first == First::Head {
+            return self.looked(answer, task, size).await;
+        }
+        match size {
+            Some(size) if size <= PIECE => self.read_small(answer, task, size, began).await,
+            Some(size) => self.read_large(answer, task, size).await,
+            None => self.read_unsized(answer, task, began).await,
+        }
+    }
+
+    /// A HEAD was answered: either what is here will do, or the file is asked for now.
+    async fn looked(&mut self, answer: &Answer, mut task: FileTask, size: Option<u64>) -> Answered {
+        let head = &answer.head;
+        if let Some(size) = size {
+            self.settle_size(&task, size);
+            task.size = Some(size);
+        }
+        let (Some(target), Some(size)) = (self.engine.queue().target(task.item), size) else {
+            self.fetch_after_all(task);
+            return Ok(());
+        };
+        let facts = Facts {
+            size,
+            etag: head.etag.clone(),
+            modified: head.modified,
+            ranges: true,
+            pieces: head.pieces,
+            digest: head.digest.as_deref().and_then(Digest::from_field),
+        };
+        let (modified, has_values) = (head.modified, facts.has_values());
+        let remote = Remote {
+            size,
+            modified,
+            blake3: head.blake3.or(task.blake3),
+            has_values,
+        };
+        let (dir, name) = (task.path.parent(), task.local_name().to_vec());
+        let already =
+            tokio::task::spawn_blocking(move || target.already(&dir, &name, remote)).await;
+        match already.unwrap_or(Ok(Already::Fetch)) {
+            Ok(Already::Here(verified)) => {
+                self.engine.queue().opened(task.item);
+                self.present(task, size, verified);
+                Ok(())
+            }
+            Ok(Already::Compare(there)) => {
+                self.engine.queue().opened(task.item);
+                if let Some(job) = self.engine.compare(task, facts, there) {
+                    self.check_left(&job);
+                }
+                Ok(())
+            }
+            // Whatever part lies here is held against the values of its pieces before anything is fetched.
+            Ok(Already::Fetch) if has_values => {
+                self.engine.queue().opened(task.item);
+                self.begin_job(task, facts, 0).await;
+                Ok(())
+            }
+            Ok(Already::Fetch) => {
+                self.fetch_after_all(task);
+                Ok(())
+            }
+            Err(error) => {
+                self.blame(Work::Open(task), error, None).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// What is here spares nothing: the file is asked for.
+    fn fetch_after_all(&self, mut task: FileTask) {
+        task.local = Local::Nothing;
+        self.engine.queue().put_back(Work::Open(task));
+        self.engine.wake.notify_waiters();
+    }
+
+    /// An equal file is here already.
+    fn present(&self, task: FileTask, size: u64, verified: Verified) {
+        let engine = Arc::clone(&self.engine);
+        let counter = engine.queue().counter(task.item);
+        counter.add(size);
+        let began = Instant::now();
+        engine.clone().tasks.spawn_blocking(move || {
+            let local = engine
+                .queue()
+                .target(task.item)
+                .map(|target| target.local(&task.path.parent(), task.local_name()));
+            engine.file_finished(&task, local.unwrap_or_default(), size, verified, began);
+        });
+    }
+
+    /// A file of at most a piece, from one answer.
+    async fn read_small(
+        &mut self,
+        answer: &mut Answer,
+        task: FileTask,
+        size: u64,
+        began: Instant,
+    ) -> Answered {
+        self.settle_size(&task, size);
+        let counter = self.engine.queue().counter(task.item);
+        let mut content = Vec::with_capacity(size as usize);
+        let read = answer
+            .connection
+            .read_body(&mut answer.body, &mut content, PIECE as usize)
+            .await;
+        self.engine.received.add(content.len() as u64);
+        if let Err(error) = read {
+            return Err(Box::new(Broken {
+                work: Work::Open(task),
+                error,
+            }));
+        }
+        if content.len() as u64 != size {
+            // A 206 of less than the file, or a size that lied: the whole is asked for.
+            self.blame(Work::Open(task), Error::Changed, None).await;
+            return Ok(());
+        }
+        self.engine.queue().opened(task.item);
+        counter.add(size);
+        self.complete_small(&answer.head, task, content, began)
+            .await;
+        Ok(())
+    }
+
+    /// Checks a small file against its digest, where there is one, and hands it on to be landed.
+    async fn complete_small(
+        &mut self,
+        head: &ResponseHead,
+        task: FileTask,
+        content: Vec<u8>,
+        began: Instant,
+    ) {
+        let told = head.blake3.map(Digest::Blake3);
+        let told = told.or_else(|| head.digest.as_deref().and_then(Digest::from_field));
+        let known = told.iter().chain(task.checksum.as_deref());
+        if !known.clone().all(|digest| digest.matches(&content)) {
+            self.engine
+                .queue()
+                .counter(task.item)
+                .take_back(content.len() as u64);
+            self.engine
+                .file_failed(task, Error::Integrity { piece: None }, None)
+                .await;
+            return;
+        }
+        let verified = match known.clone().next() {
+            Some(Digest::Blake3(_)) => Verified::Blake3,
+            Some(_) => Verified::Digest,
+            None => Verified::Unverified,
+        };
+        let Some(target) = self.engine.queue().target(task.item) else {
+            return;
+        };
+        self.engine.room_for(content.len()).await;
+        let modified = task.modified;
+        self.complete.push(SmallFile {
+            task,
+            target,
+            content,
+            modified: head.modified.or(modified),
+            verified,
+            began,
+        });
+    }
+
+    /// A file of several pieces: this answer is its first run.
+    async fn read_large(&mut self, answer: &mut Answer, task: FileTask, size: u64) -> Answered {
+        self.settle_size(&task, size);
+        let head = &answer.head;
+        let facts = Facts {
+            size,
+            etag: head.etag.clone(),
+            modified: head.modified.or(task.modified),
+            ranges: head.status == 206 || head.ranges,
+            pieces: head.pieces,
+            digest: head.digest.as_deref().and_then(Digest::from_field),
+        };
+        let end = if head.status == 206 {
+            head.range
+                .and_then(|range| range.bytes)
+                .map(|(_, last)| last + 1)
+        } else {
+            None
+        };
+        let end = end.unwrap_or(size);
+        let begun = if end == size {
+            pieces::count(size)
+        } else {
+            (end / PIECE) as u32
+        };
+        self.engine.queue().opened(task.item);
+        let Some((job, run)) = self.begin_job(task, facts, begun).await else {
+            // It ended already; the rest of the answer is not wanted.
+            return Ok(());
+        };
+        let Some(run) = run else { return Ok(()) };
+        self.read_run(answer, job, run).await
+    }
+
+    /// Makes the job of a file that the queue counts as busy. `begun` pieces from the front are on their way.
+    async fn begin_job(
+        &mut self,
+        task: FileTask,
+        facts: Facts,
+        begun: u32,
+    ) -> Option<(Arc<Job>, Option<Run>)> {
+        let (engine, size) = (Arc::clone(&self.engine), facts.size);
+        let job = match engine.make_job(&task, facts).await {
+            Ok(job) => job,
+            Err(error) => {
+                engine.file_failed(task, error, None).await;
+                return None;
+            }
+        };
+        engine
+            .emit(Event::Started {
+                item: task.item,
+                path: task.path.clone(),
+                total: Some(size),
+            })
+            .await;
+        if job.left() > 0 {
+            self.check_left(&job);
+            return Some((job, None));
+        }
+        let run = job.start(begun);
+        engine.queue().add_job(&job);
+        engine.wake.notify_waiters();
+        Some((job, run))
+    }
+
+    /// Begins to judge what lies on disk, beside the connections.
+    fn check_left(&self, job: &Arc<Job>) {
+        self.engine.queue().add_job(job);
+        self.engine.wake.notify_waiters();
+        let (engine, job) = (Arc::clone(&self.engine), Arc::clone(job));
+        self.engine.tasks.clone().spawn_blocking(move || {
+            let checked = job.check_left();
+            engine.runtime.clone().block_on(async {
+                if let Err(error) = checked {
+                    engine.job_failed(&job, error, None).await;
+                }
+                engine.land_if_complete(&job);
+                engine.settle().await;
+            });
+        });
+    }
+
+    /// A body whose size nobody tells: kept in memory while it is small, else on disk as it comes, unverified.
+    async fn read_unsized(
+        &mut self,
+        answer: &mut Answer,
+        task: FileTask,
+        began: Instant,
+    ) -> Answered {
+        let counter = self.engine.queue().counter(task.item);
+        let mut content = Vec::new();
+        loop {
+            match answer.connection.chunk(&mut answer.body).await {
+                Ok(Some(range)) => {
+                    self.engine.received.add(range.len() as u64);
+                    content.extend_from_slice(answer.connection.bytes(range));
+                }
+                Ok(None) => {
+                    self.settle_size(&task, content.len() as u64);
+                    self.engine.queue().opened(task.item);
+                    counter.add(content.len() as u64);
+                    self.complete_small(&answer.head, task, content, began)
+                        .await;
+                    return Ok(());
+                }
+                Err(error) => {
+                    return Err(Box::new(Broken {
+                        work: Work::Open(task),
+                        error,
+                    }));
+                }
+            }
+            if content.len() as u64 > PIECE {
+                break;
+            }
+        }
+        self.engine.queue().opened(task.item);
+        let engine = Arc::clone(&self.engine);
+        let Some(target) = engine.queue().target(task.item) else {
+            return Ok(());
+        };
+        let part = match engine.open_part(&target, &task, 0, false) {
+            Ok(part) => part,
+            Err(error) => {
+                engine.file_failed(task, error, None).await;
+                return Ok(());
+            }
+        };
+        let mut written = 0;
+        let written_all = async {
+            use std::os::unix::fs::FileExt;
+            let failed = |error| Error::disk(target.local(&task.path.parent(), &part.name), &error);
+            part.file.write_all_at(&content, 0).map_err(failed)?;
+            counter.add(content.len() as u64);
+            written = content.len() as u64;
+            while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
+                let bytes = answer.connection.bytes(range);
+                part.file.write_all_at(bytes, written).map_err(failed)?;
+                written += bytes.len() as u64;
+                counter.add(bytes.len() as u64);
+                engine.received.add(bytes.len() as u64);
+            }
+            Ok::<_, Error>(())
+        }
+        .await;
+        if let Err(error) = written_all {
+            counter.take_back(written);
+            engine.drop_part(&part.file, &part.dir, &part.name);
+            engine.file_failed(task, error, None).await;
+            return Ok(());
+        }
+        self.settle_size(&task, written);
+        let facts = Facts {
+            size: written,
+            modified: answer.head.modified,
+            ..Facts::default()
+        };
+        let job = Arc::new(Job::new(task, target, facts, part, Arc::default(), 0));
+        job.all_received();
+        engine.queue().add_job(&job);
+        engine.land_if_complete(&job);
+        Ok(())
+    }
+
+    /// A redirect: a directory that was taken for a file, or another path on the same server.
+    async fn redirected(&mut self, answer: &mut Answer, mut task: FileTask) -> Answered {
+        answer.drain().await;
+        let origin = &self.engine.origin;
+        let from = task
+            .target
+            .clone()
+            .unwrap_or_else(|| origin.target(&task.path));
+        let location = answer.head.location.clone().unwrap_or_default();
+        let to = match origin.redirect(&from, &location) {
+            Ok(to) => to,
+            Err(error) => {
+                self.blame(Work::Open(task), error, None).await;
+                return Ok(());
+            }
+        };
+        if to == format!("{from}/") {
+            if task.rename.is_some() || task.checksum.is_some() {
+                let error =
+                    Error::Usage("it is a directory: a name or a checksum is for one file".into());
+                self.blame(Work::Open(task), error, None).await;
+                return Ok(());
+            }
+            let mut queue = self.engine.queue();
+            queue.is_tree(&task);
+            drop(queue);
+            self.engine.wake.notify_waiters();
+            return Ok(());
+        }
+        task.redirects += 1;
+        if task.redirects > REDIRECTS_MAX {
+            let error = Error::Redirect(format!(
+                "{} and on, {REDIRECTS_MAX} times",
+                display_name(&to)
+            ));
+            self.blame(Work::Open(task), error, None).await;
+            return Ok(());
+        }
+        task.target = Some(to);
+        self.engine.queue().put_back(Work::Open(task));
+        self.engine.wake.notify_waiters();
+        Ok(())
+    }
+
+    fn settle_size(&self, task: &FileTask, size: u64) {
+        self.engine.queue().sized(task.item, task.size, size);
+    }
+}

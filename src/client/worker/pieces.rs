@@ -1,0 +1,233 @@
+//! Runs of a large file's pieces, and the values that they are held against.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{Answered, Broken, Worker, answer::Answer};
+use crate::{
+    client::{Error, job::Job, plan::Run, queue::Work},
+    http1::body_reader::Framing,
+    pieces::{self, PIECE, PieceHasher, Preamble},
+};
+
+impl Worker {
+    pub(super) async fn run_answered(
+        &mut self,
+        answer: &mut Answer,
+        job: Arc<Job>,
+        run: Run,
+    ) -> Answered {
+        let (first, end) = job.bytes_of(&run.pieces);
+        let head = &answer.head;
+        let whole = head.status == 200
+            && first == 0
+            && head.framing == Some(Framing::Length(job.facts.size));
+        let right = match (head.status, head.range) {
+            (206, Some(range)) => {
+                range.bytes == Some((first, end - 1)) && range.total == Some(job.facts.size)
+            }
+            _ => whole && !job.facts.ranges,
+        };
+        let same = head.etag.is_none() || job.facts.etag.is_none() || head.etag == job.facts.etag;
+        if right && same {
+            return self.read_run(answer, job, run).await;
+        }
+        let error = match head.status {
+            412 | 200 | 206 | 416 | 404 | 410 => {
+                answer.drain().await;
+                Error::Changed
+            }
+            _ => answer.refused().await.unwrap_or(Error::Changed),
+        };
+        self.blame(Work::Run(job, run), error, answer.head.retry_after)
+            .await;
+        Ok(())
+    }
+
+    /// Reads a run's body: hash, write, count, piece by piece.
+    pub(super) async fn read_run(
+        &mut self,
+        answer: &mut Answer,
+        job: Arc<Job>,
+        mut run: Run,
+    ) -> Answered {
+        let first = run.pieces.start;
+        let halt = job.begin(&mut run);
+        // A run that was taken over before its answer came begins in the wrong place, or not at all.
+        let ended = if run.pieces.is_empty() || run.pieces.start != first {
+            Ok(())
+        } else {
+            tokio::select! {
+                biased;
+                () = halt.cancelled() => Ok(()),
+                read = self.read_pieces(answer, &job, &run) => read,
+            }
+        };
+        job.end(&run, true);
+        self.engine.land_if_complete(&job);
+        match ended {
+            Ok(()) => {
+                self.engine.wake.notify_waiters();
+                Ok(())
+            }
+            Err(error) if error.is_connection() => {
+                // The run was let go of already: the failure is the job's.
+                self.engine.job_failed(&job, error, None).await;
+                self.disconnect();
+                Ok(())
+            }
+            Err(error) => {
+                self.engine.job_failed(&job, error, None).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn read_pieces(
+        &mut self,
+        answer: &mut Answer,
+        job: &Job,
+        run: &Run,
+    ) -> Result<(), Error> {
+        let checked = job.facts.has_values();
+        let size = job.facts.size;
+        let began = Instant::now();
+        let mut piece = run.pieces.start;
+        let mut partial = PartialPiece { job, bytes: 0 };
+        let mut hasher = PieceHasher::new(piece);
+        let mut done = 0u32;
+        while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
+            self.engine.received.add(range.len() as u64);
+            let mut bytes = answer.connection.bytes(range);
+            while !bytes.is_empty() {
+                if partial.bytes == 0 && !job.wants(run.id, piece) {
+                    return Ok(());
+                }
+                let length = pieces::len(size, piece);
+                let now = bytes.len().min((length - partial.bytes) as usize);
+                let at = u64::from(piece) * PIECE + partial.bytes;
+                if checked {
+                    hasher.update(&bytes[..now]);
+                }
+                job.write(at, &bytes[..now])?;
+                partial.bytes += now as u64;
+                bytes = &bytes[now..];
+                if partial.bytes == length {
+                    partial.bytes = 0;
+                    job.piece_received(run.id, piece, checked.then_some(&hasher))?;
+                    piece += 1;
+                    done += 1;
+                    hasher = PieceHasher::new(piece);
+                }
+            }
+        }
+        if done > 0 {
+            let time = began.elapsed() / done;
+            self.piece_time = Some(
+                self.piece_time
+                    .map_or(time, |before| (before * 2 + time) / 3),
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) async fn values_answered(&mut self, answer: &mut Answer, job: Arc<Job>) -> Answered {
+        if answer.head.status != 200 {
+            let error = match answer.head.status {
+                412 | 404 | 410 => Error::Changed,
+                _ => answer.refused().await.unwrap_or(Error::Changed),
+            };
+            self.blame(Work::Values(job), error, answer.head.retry_after)
+                .await;
+            return Ok(());
+        }
+        let halt = job.halt_token();
+        let read = tokio::select! {
+            biased;
+            () = halt.cancelled() => Err(None),
+            read = read_values(answer, &job) => read.map_err(Some),
+        };
+        match read {
+            Ok(()) => {
+                self.engine.land_if_complete(&job);
+                self.engine.wake.notify_waiters();
+                Ok(())
+            }
+            Err(None) => {
+                job.values_failed();
+                self.engine.land_if_complete(&job);
+                Ok(())
+            }
+            Err(Some(error)) if error.is_connection() => Err(Box::new(Broken {
+                work: Work::Values(job),
+                error,
+            })),
+            Err(Some(error)) => {
+                self.blame(Work::Values(job), error, None).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A piece that is being received: what was counted of it is taken back when it does not become whole.
+struct PartialPiece<'a> {
+    job: &'a Job,
+    bytes: u64,
+}
+
+impl Drop for PartialPiece<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.job.uncount(self.bytes);
+        }
+    }
+}
+
+async fn read_values(answer: &mut Answer, job: &Job) -> Result<(), Error> {
+    let mut wire = Wire {
+        answer,
+        pending: Vec::new(),
+    };
+    let preamble = wire.take::<{ pieces::PREAMBLE_LEN }>().await?;
+    let preamble =
+        Preamble::decode(&preamble).map_err(|error| Error::Protocol(error.to_string()))?;
+    if preamble.size != job.facts.size {
+        return Err(Error::Changed);
+    }
+    for _ in 0..pieces::value_count(preamble.size) {
+        job.value_received(wire.take::<32>().await?)?;
+    }
+    let root = wire.take::<32>().await?;
+    if wire
+        .answer
+        .connection
+        .chunk(&mut wire.answer.body)
+        .await?
+        .is_some()
+    {
+        return Err(Error::Protocol("the list of pieces is too long".into()));
+    }
+    job.values_complete(root)
+}
+
+/// A body in portions of a fixed size.
+struct Wire<'a> {
+    answer: &'a mut Answer,
+    pending: Vec<u8>,
+}
+
+impl Wire<'_> {
+    async fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        while self.pending.len() < N {
+            let Some(range) = self.answer.connection.chunk(&mut self.answer.body).await? else {
+                return Err(Error::Broken("the list of pieces ends too early".into()));
+            };
+            self.pending
+                .extend_from_slice(self.answer.connection.bytes(range));
+        }
+        let mut taken = [0; N];
+        taken.copy_from_slice(&self.pending[..N]);
+        self.pending.drain(..N);
+        Ok(taken)
+    }
+}

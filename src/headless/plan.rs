@@ -1,0 +1,205 @@
+//! From settings to what the engine is asked: where to start, what to take, and where it goes.
+
+use std::{
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use url::Url;
+
+use super::scratch::Scratch;
+use crate::{client::Want, config, error::Error, http1::path::RemotePath};
+
+/// The name that a file for stdout has until it is complete.
+const NAME: &str = "output";
+
+/// What a run asks of the engine.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The directory's URL to start from.
+    pub url: Url,
+    /// What to take below it.
+    pub want: Want,
+    /// The directory that it goes to.
+    pub dir: PathBuf,
+    /// Holds the file that goes on to stdout once it is complete.
+    pub for_stdout: Option<Scratch>,
+}
+
+impl Plan {
+    /// With `--get` or `--all` the URL is a directory's, with or without its slash. Else it names what to take.
+    pub(super) fn new(settings: &config::Connect) -> Result<Self, Error> {
+        let (url, path) = if settings.all || !settings.get.is_empty() {
+            (directory(&settings.url), None)
+        } else {
+            let (url, path) = split(&settings.url)?;
+            (url, Some(path))
+        };
+        let mut plan = Self {
+            url,
+            want: match path {
+                Some(path) => Want::Path(path),
+                // No pattern at all matches everything.
+                None => Want::Patterns {
+                    get: settings.get.clone(),
+                    exclude: settings.exclude.clone(),
+                },
+            },
+            dir: settings.dir.clone(),
+            for_stdout: None,
+        };
+        if let Some(output) = &settings.output {
+            plan.rename(output)?;
+        }
+        Ok(plan)
+    }
+
+    /// The file that goes on to stdout.
+    pub(super) fn stdout_file(&self) -> Option<PathBuf> {
+        let scratch = self.for_stdout.as_ref()?;
+        Some(scratch.path().join(NAME))
+    }
+
+    /// Gives the one file that is wanted another name; the settings were checked to ask for one.
+    fn rename(&mut self, output: &Path) -> Result<(), Error> {
+        let path = match &self.want {
+            Want::Path(path) | Want::File { path, .. } => path.clone(),
+            Want::Patterns { get, .. } => one_path(get)?,
+        };
+        let name = if output == Path::new("-") {
+            let scratch = Scratch::new()?;
+            scratch.path().clone_into(&mut self.dir);
+            self.for_stdout = Some(scratch);
+            NAME.as_bytes().to_owned()
+        } else {
+            let whole = self.dir.join(output);
+            let (Some(dir), Some(name)) = (whole.parent(), whole.file_name()) else {
+                return Err(Error::Usage(format!(
+                    "--output: `{}` is no file name",
+                    output.display()
+                )));
+            };
+            dir.clone_into(&mut self.dir);
+            name.as_bytes().to_owned()
+        };
+        self.want = Want::File {
+            path,
+            name: Some(name),
+            checksum: None,
+        };
+        Ok(())
+    }
+}
+
+fn directory(url: &Url) -> Url {
+    let mut url = url.clone();
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url
+}
+
+/// The URL of the directory, and the name in it.
+fn split(url: &Url) -> Result<(Url, RemotePath), Error> {
+    let at = url.path().rfind('/').unwrap_or_default();
+    let path = RemotePath::from_target(&url.path().as_bytes()[at..])
+        .map_err(|error| Error::Usage(format!("{url}: {error}")))?;
+    let mut parent = url.clone();
+    parent.set_path(&url.path()[..=at]);
+    Ok((parent, path))
+}
+
+/// The path that a pattern without wildcards spells.
+fn one_path(get: &[String]) -> Result<RemotePath, Error> {
+    let mut path = RemotePath::root();
+    let text = get.first().map_or("", String::as_str);
+    for name in text.split('/').filter(|name| !name.is_empty()) {
+        path.push(name.as_bytes())
+            .map_err(|error| Error::Usage(format!("--get: `{text}`: {error}")))?;
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{self, Command};
+
+    fn planned(arguments: &[&str]) -> Plan {
+        let typed: Vec<_> = ["haul", "connect"]
+            .iter()
+            .chain(arguments)
+            .map(std::ffi::OsString::from)
+            .collect();
+        let Ok(parsed) = cli::parse(&typed) else {
+            panic!("{arguments:?} is wrong");
+        };
+        let Command::Connect(args) = parsed.command else {
+            panic!("another command");
+        };
+        Plan::new(&cli::connect(args, false).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_url_without_a_slash_names_what_to_take() {
+        for (given, base, name) in [
+            ("http://nas/a.txt", "http://nas/", "a.txt"),
+            ("http://nas/x/%23%20a.txt", "http://nas/x/", "# a.txt"),
+            ("nas:9/x/y", "http://nas:9/x/", "y"),
+        ] {
+            let plan = planned(&[given]);
+            assert_eq!(plan.url.as_str(), base);
+            assert_eq!(plan.dir, Path::new("."));
+            let Want::Path(path) = plan.want else {
+                panic!("{given}: {:?}", plan.want);
+            };
+            assert_eq!(path.as_bytes(), name.as_bytes());
+        }
+    }
+
+    #[test]
+    fn with_patterns_the_url_is_a_directory() {
+        for given in ["http://nas/x", "http://nas/x/"] {
+            let plan = planned(&[given, "--get", "*.txt", "--exclude", "b"]);
+            assert_eq!(plan.url.as_str(), "http://nas/x/");
+            let Want::Patterns { get, exclude } = plan.want else {
+                panic!("{given}: {:?}", plan.want);
+            };
+            assert_eq!((get, exclude), (vec!["*.txt".into()], vec!["b".into()]));
+        }
+        let plan = planned(&["--all"]);
+        assert!(matches!(plan.want, Want::Patterns { get, .. } if get.is_empty()));
+    }
+
+    #[test]
+    fn one_file_may_get_another_name() {
+        for (arguments, dir, remote) in [
+            (&["http://nas/x/a.txt", "-o", "b.txt"][..], ".", "a.txt"),
+            (
+                &["nas/x/", "-g", "c/a b.txt", "-d", "t", "-o", "b.txt"],
+                "t",
+                "c/a b.txt",
+            ),
+            (&["nas/a", "-d", "t", "-o", "u/b.txt"], "t/u", "a"),
+            (&["nas/a", "-d", "t", "-o", "/v/b.txt"], "/v", "a"),
+        ] {
+            let plan = planned(arguments);
+            assert_eq!(plan.dir, Path::new(dir), "{arguments:?}");
+            let Want::File {
+                path,
+                name: Some(name),
+                ..
+            } = plan.want
+            else {
+                panic!("{arguments:?}: {:?}", plan.want);
+            };
+            assert_eq!(
+                (path.as_bytes(), name.as_slice()),
+                (remote.as_bytes(), &b"b.txt"[..])
+            );
+        }
+        let plan = planned(&["nas/a", "-o", "-"]);
+        let file = plan.stdout_file().unwrap();
+        assert_eq!(file.parent(), Some(plan.dir.as_path()));
+    }
+}

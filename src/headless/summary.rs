@@ -1,0 +1,93 @@
+//! The last line of a download.
+
+use std::time::Duration;
+
+use crate::units;
+
+/// What became of the files so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    /// Complete under their final names, those that were here already among them.
+    pub files: u64,
+    /// Bytes of those that were fetched.
+    pub bytes: u64,
+    /// Those that were here already.
+    pub present: u64,
+    /// Those that nothing vouches for.
+    pub unverified: u64,
+}
+
+/// `12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified`.
+pub(super) fn summary(
+    tally: Tally,
+    failed: u64,
+    took: Duration,
+    rate: u64,
+    interrupted: bool,
+) -> String {
+    let plural = if tally.files == 1 { "" } else { "s" };
+    let mut line = format!(
+        "{} file{plural}, {} in {}",
+        units::count(tally.files),
+        units::size(tally.bytes),
+        units::took(took)
+    );
+    let mut add = |part: String| {
+        line.push_str(", ");
+        line.push_str(&part);
+    };
+    if tally.bytes > 0 {
+        add(units::rate(rate));
+    }
+    if tally.present > 0 {
+        add(format!("{} here already", units::count(tally.present)));
+    }
+    match tally {
+        Tally { files: 0, .. } => {}
+        Tally { unverified: 0, .. } => add("all verified".into()),
+        Tally { unverified, .. } => add(format!("{} unverified", units::count(unverified))),
+    }
+    if failed > 0 {
+        add(format!("{} failed", units::count(failed)));
+    }
+    if interrupted {
+        add("interrupted: the same command goes on from here".into());
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_says_what_nothing_vouches_for() {
+        let took = Duration::from_millis(4100);
+        let line = |tally: Tally, failed, interrupted| {
+            summary(tally, failed, took, 750 << 20, interrupted)
+        };
+        let tally = Tally {
+            files: 12,
+            bytes: 3 << 30,
+            ..Tally::default()
+        };
+        assert_eq!(
+            line(tally, 0, false),
+            "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified"
+        );
+        let unverified = Tally {
+            unverified: 3,
+            present: 1,
+            ..tally
+        };
+        assert_eq!(
+            line(unverified, 2, true),
+            "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, 1 here already, 3 unverified, 2 failed, interrupted: the same \
+             command goes on from here"
+        );
+        assert_eq!(
+            line(Tally::default(), 1, false),
+            "0 files, 0 B in 4.1 s, 1 failed"
+        );
+    }
+}

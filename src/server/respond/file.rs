@@ -1,0 +1,332 @@
+//! Answers to requests for files: conditions, ranges, small files from one buffer, chaining values.
+
+use std::{io, ops::Range, os::fd::AsFd as _, sync::Arc, time::Instant};
+
+use http::StatusCode;
+use percent_encoding::percent_encode;
+
+use super::{Answer, Body, Failure, Request, fail, now, of_io};
+use crate::{
+    http1::{
+        conditional::{Validators, Verdict},
+        date,
+        path::RemotePath,
+        range::Ranges,
+        response::HeadWriter,
+    },
+    pieces,
+    server::{
+        catalog::{Found, FoundFile, blocking},
+        clients::SmallFile,
+        connection::Output,
+    },
+    sys::send::read_cached,
+};
+
+/// Files up to this size are sent from the output buffer rather than by a call of their own, in bytes.
+const INLINE: u64 = 16 * 1024;
+/// The same for requests of the haul client, whose small files are hashed from the same buffer.
+const INLINE_HAUL: u64 = 1 << 20;
+/// How often a small file that changes while it is read is tried again.
+const ATTEMPTS: usize = 3;
+/// What stands for a BLAKE3 digest in hexadecimal until it is known.
+const DIGEST_PLACE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+const BEING_CHANGED: Failure = fail(StatusCode::SERVICE_UNAVAILABLE, "the file is being changed");
+
+/// A file that was found, and what its answer's head is made of.
+struct FileAnswer {
+    path: RemotePath,
+    found: FoundFile,
+    etag: String,
+    modified: u64,
+}
+
+impl Request<'_> {
+    /// Answers a GET or HEAD of a file.
+    pub(super) async fn file(
+        &self,
+        path: RemotePath,
+        found: FoundFile,
+        output: &mut Output,
+    ) -> io::Result<Answer> {
+        let now = now();
+        let out = &mut output.bytes;
+        let file = FileAnswer {
+            etag: found.stamp.etag(),
+            // A date in the future would be no date at all (RFC 9110 §8.8.2.1).
+            modified: date::seconds(found.stamp.modified()).min(now),
+            path,
+            found,
+        };
+        let validators = Validators {
+            etag: &file.etag,
+            modified: file.modified,
+            now,
+        };
+        match self.head.conditions.evaluate(&validators) {
+            Verdict::Proceed => {}
+            Verdict::NotModified => {
+                let mut head = HeadWriter::new(out, StatusCode::NOT_MODIFIED, now);
+                file.validators(&mut head);
+                return Ok(self.end(head));
+            }
+            Verdict::Failed => {
+                let failure = fail(StatusCode::PRECONDITION_FAILED, "the file changed");
+                return Ok(self.error(out, &failure));
+            }
+        }
+        if self.head.query == Some(b"pieces") {
+            return Ok(self.pieces(file, out, now));
+        }
+        let size = file.found.stamp.size;
+        let ranges = match self.head.range {
+            Some(range) if !self.is_head() && self.head.conditions.range_counts(&validators) => {
+                Ranges::parse(range, size)
+            }
+            _ => Ranges::Whole,
+        };
+        match ranges {
+            Ranges::Unsatisfiable => Ok(self.unsatisfiable(out, size, now)),
+            Ranges::Single(range) => Ok(self.send(file, Some(range), None, out, now)),
+            // Several ranges may be answered with the whole file (RFC 9110 §14.2).
+            Ranges::Whole | Ranges::Several(_) => {
+                let inline = match self.head.haul_session {
+                    Some(_) => INLINE_HAUL,
+                    None => INLINE,
+                };
+                if self.is_head() && self.head.haul_session.is_some() && size <= INLINE_HAUL {
+                    // The client may have the very content already.
+                    self.send_hashed(file, out, now).await
+                } else if self.is_head() || size > inline {
+                    Ok(self.send(file, None, None, out, now))
+                } else if self.reserve(size, output) {
+                    self.send_small(file, output, now).await
+                } else {
+                    self.send_hashed(file, &mut output.bytes, now).await
+                }
+            }
+        }
+    }
+
+    /// The file's chaining values instead of its bytes.
+    fn pieces(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
+        let mut head = HeadWriter::new(out, StatusCode::OK, now);
+        let length = pieces::wire_len(file.found.stamp.size);
+        head.field("Content-Type", pieces::MEDIA_TYPE)
+            .field_fmt("Content-Length", format_args!("{length}"));
+        file.validators(&mut head);
+        let answer = self.end(head);
+        if self.is_head() {
+            return answer;
+        }
+        let stream = self.shared.values.stream(file.found, &file.etag);
+        Answer {
+            body: Body::Pieces(stream),
+            keep: self.keep,
+        }
+    }
+
+    fn unsatisfiable(&self, out: &mut Vec<u8>, size: u64, now: u64) -> Answer {
+        let mut head = HeadWriter::new(out, StatusCode::RANGE_NOT_SATISFIABLE, now);
+        head.field_fmt("Content-Range", format_args!("bytes */{size}"))
+            .field("Content-Length", "0");
+        self.end(head)
+    }
+
+    /// A head for a body that goes out by itself; none follows a HEAD.
+    fn send(
+        &self,
+        file: FileAnswer,
+        range: Option<Range<u64>>,
+        digest: Option<blake3::Hash>,
+        out: &mut Vec<u8>,
+        now: u64,
+    ) -> Answer {
+        let size = file.found.stamp.size;
+        let status = match range {
+            Some(_) => StatusCode::PARTIAL_CONTENT,
+            None => StatusCode::OK,
+        };
+        let mut head = HeadWriter::new(out, status, now);
+        if let Some(Range { start, end }) = &range {
+            head.field_fmt(
+                "Content-Range",
+                format_args!("bytes {start}-{}/{size}", end - 1),
+            );
+        }
+        let range = range.unwrap_or(0..size);
+        self.file_fields(&mut head, &file, range.end - range.start);
+        if let Some(digest) = digest {
+            head.field("Haul-Blake3", &digest.to_hex());
+        }
+        head.connection(self.keep, self.head.http10);
+        head.end();
+        if self.is_head() {
+            return self.written();
+        }
+        let flow = self
+            .client
+            .begin(&file.path, &file.etag, size, range.clone());
+        Answer {
+            body: Body::File(file.found, range, flow),
+            keep: self.keep,
+        }
+    }
+
+    /// Reserves memory for a small file's place in the output. The smallest need none: a buffer holds few of them.
+    fn reserve(&self, size: u64, output: &mut Output) -> bool {
+        if size <= INLINE {
+            return true;
+        }
+        let buffered = Arc::clone(&self.shared.buffered);
+        let permit = buffered.try_acquire_many_owned(size as u32);
+        permit.map(|permit| output.permits.push(permit)).is_ok()
+    }
+
+    /// A small file for HEAD, or while too many clients are slow to take theirs: hashed first, then sent like a large
+    /// one.
+    async fn send_hashed(
+        &self,
+        mut file: FileAnswer,
+        out: &mut Vec<u8>,
+        now: u64,
+    ) -> io::Result<Answer> {
+        let mut bytes = Vec::new();
+        let (found, whole) = append(file.found, &mut bytes).await?;
+        file.found = found;
+        if !whole || !file.found.is_unchanged() {
+            return Ok(self.error(out, &BEING_CHANGED));
+        }
+        Ok(self.send(file, None, Some(blake3::hash(&bytes)), out, now))
+    }
+
+    /// Head and body at once, from one buffer that was read whole.
+    async fn send_small(
+        &self,
+        mut file: FileAnswer,
+        output: &mut Output,
+        now: u64,
+    ) -> io::Result<Answer> {
+        let started = Instant::now();
+        let (out, files) = (&mut output.bytes, &mut output.files);
+        let before = out.len();
+        for _ in 0..ATTEMPTS {
+            let size = file.found.stamp.size;
+            let mut head = HeadWriter::new(out, StatusCode::OK, now);
+            self.file_fields(&mut head, &file, size);
+            // The digest goes in front of the bytes that it is made from: its place is kept until they are there.
+            let digest = self.head.haul_session.map(|_| {
+                head.field("Haul-Blake3", DIGEST_PLACE);
+                head.len() - "\r\n".len() - DIGEST_PLACE.len()
+            });
+            head.connection(self.keep, self.head.http10);
+            let out = head.end();
+            let body = out.len();
+            let (found, whole) = append(file.found, out).await?;
+            file.found = found;
+            if whole && file.found.is_unchanged() {
+                if let Some(at) = digest {
+                    let hex = blake3::hash(&out[body..]).to_hex();
+                    out[at..at + hex.len()].copy_from_slice(hex.as_bytes());
+                }
+                files.push(SmallFile {
+                    path: file.path,
+                    size,
+                    started,
+                });
+                return Ok(self.written());
+            }
+            // It changed under the reader, and nothing of it has left yet.
+            out.truncate(before);
+            match self.shared.catalog.find(&file.path).await {
+                Ok(Found::File(found)) if found.stamp.size <= INLINE_HAUL => {
+                    file.etag = found.stamp.etag();
+                    file.modified = date::seconds(found.stamp.modified()).min(now);
+                    file.found = found;
+                }
+                Ok(_) => break,
+                Err(error) => return Ok(self.error(out, &of_io(&error))),
+            }
+        }
+        Ok(self.error(out, &BEING_CHANGED))
+    }
+
+    fn file_fields(&self, head: &mut HeadWriter<'_>, file: &FileAnswer, length: u64) {
+        head.field("Content-Type", content_type(file.path.name()))
+            .field_fmt("Content-Length", format_args!("{length}"))
+            .field("Accept-Ranges", "bytes")
+            .field("Haul-Pieces", "1");
+        file.validators(head);
+        if self.head.query.is_some_and(asks_for_download) {
+            let name = percent_encode(file.path.name(), ATTR_CHAR);
+            head.field_fmt(
+                "Content-Disposition",
+                format_args!("attachment; filename*=UTF-8''{name}"),
+            );
+        }
+        if self.head.haul_session.is_some() {
+            self.haul_dir(head);
+        }
+    }
+}
+
+impl FileAnswer {
+    fn validators(&self, head: &mut HeadWriter<'_>) {
+        head.field("ETag", &self.etag).field_fmt(
+            "Last-Modified",
+            format_args!("{}", date::format(self.modified)),
+        );
+    }
+}
+
+/// Reads a file to the end of `out`; the second value says whether all that its size promises was there.
+async fn append(found: FoundFile, out: &mut Vec<u8>) -> io::Result<(FoundFile, bool)> {
+    let (start, size) = (out.len(), found.stamp.size as usize);
+    out.resize(start + size, 0);
+    match read_cached(found.file.as_fd(), &mut out[start..], 0)? {
+        Some(read) if read == size => return Ok((found, true)),
+        _ => {}
+    }
+    let (found, bytes) = blocking(move || {
+        let mut bytes = vec![0; size];
+        let mut filled = 0;
+        while filled < size {
+            match rustix::io::pread(&found.file, &mut bytes[filled..], filled as u64)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        bytes.truncate(filled);
+        Ok((found, bytes))
+    })
+    .await?;
+    out.truncate(start);
+    out.extend_from_slice(&bytes);
+    Ok((found, bytes.len() == size))
+}
+
+/// What stays as it is in `filename*` (RFC 8187 §3.2.1), but for the marks that some clients read otherwise.
+const ATTR_CHAR: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+fn asks_for_download(query: &[u8]) -> bool {
+    query
+        .split(|b| *b == b'&')
+        .any(|part| part == b"download" || part.starts_with(b"download="))
+}
+
+/// The media type that a name suggests.
+fn content_type(name: &[u8]) -> &'static str {
+    const UNKNOWN: &str = "application/octet-stream";
+    let Some(dot) = name.iter().rposition(|b| *b == b'.') else {
+        return UNKNOWN;
+    };
+    std::str::from_utf8(&name[dot + 1..])
+        .ok()
+        .and_then(|extension| mime_guess::from_ext(extension).first_raw())
+        .unwrap_or(UNKNOWN)
+}
