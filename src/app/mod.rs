@@ -3,6 +3,7 @@
 //! from [`update`] as [`Effect`]s.
 
 pub mod browser;
+pub mod clients;
 pub mod command;
 mod complete;
 pub mod connect;

@@ -2,20 +2,22 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::{
     browser::Browser,
+    clients::{address, ended, label, running},
     cursor::{Cursor, Motion},
     listing::holds,
     throughput::Gauge,
 };
 use crate::{
     http1::path::RemotePath,
-    progress::percent,
     server::{ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView},
 };
+
+pub use super::clients::{ClientSort, Figures, Row, RowKind, Standing, What};
 
 /// What does not change while the server runs.
 #[derive(Debug, Clone, Default)]
@@ -26,135 +28,6 @@ pub struct Facts {
     pub root: String,
     /// Whether no login is asked for.
     pub open: bool,
-}
-
-/// What the clients are sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientSort {
-    /// Bytes per second, the fastest first.
-    Rate,
-    /// Name or address.
-    Name,
-    /// Bytes sent.
-    Sent,
-    /// Order of their first request.
-    Came,
-}
-
-impl ClientSort {
-    /// The word in the pane's title.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Rate => "rate",
-            Self::Name => "name",
-            Self::Sent => "sent",
-            Self::Came => "came",
-        }
-    }
-
-    const fn next(self) -> Self {
-        match self {
-            Self::Rate => Self::Name,
-            Self::Name => Self::Sent,
-            Self::Sent => Self::Came,
-            Self::Came => Self::Rate,
-        }
-    }
-}
-
-/// How a row stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Bytes flow.
-    Active,
-    /// None has flowed for this long.
-    Stalled(Duration),
-    /// Everything that was asked for was sent.
-    Done,
-    /// It ended early.
-    Aborted,
-    /// Connected, and fetches nothing.
-    Idle,
-    /// The last thing it asked for was refused.
-    Refused,
-}
-
-/// Figures of a row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Figures {
-    /// How it stands.
-    pub standing: Standing,
-    /// Bytes sent of what is being fetched.
-    pub done: u64,
-    /// Bytes of what is being fetched.
-    pub total: u64,
-    /// Bytes per second.
-    pub rate: u64,
-    /// Time left.
-    pub left: Option<Duration>,
-}
-
-impl Figures {
-    /// Percent sent, rounded down.
-    pub fn percent(&self) -> u8 {
-        percent(self.done, Some(self.total)).unwrap_or(0)
-    }
-}
-
-/// A row of the clients pane. Its texts are raw.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// The client, also on the row of one of its files.
-    pub client: ClientId,
-    /// What the row shows.
-    pub kind: RowKind,
-    /// Its figures.
-    pub figures: Figures,
-}
-
-/// What a row shows.
-#[derive(Debug, Clone)]
-pub enum RowKind {
-    /// A client, with what it fetches in a few words.
-    Client {
-        /// Its name, if it gave one.
-        name: Option<String>,
-        /// Its address, in brackets if IPv6.
-        address: String,
-        /// What it calls itself.
-        agent: String,
-        /// A path, a count of files, or a refusal.
-        what: What,
-        /// Whether its files have rows.
-        unfolded: bool,
-    },
-    /// A file of the client above.
-    File {
-        /// Its path.
-        path: RemotePath,
-        /// Whether it is the client's last.
-        last: bool,
-        /// Why it ended early, if it did.
-        reason: Option<String>,
-    },
-}
-
-/// What a client fetches.
-#[derive(Debug, Clone)]
-pub enum What {
-    /// One file.
-    Path(RemotePath),
-    /// Several.
-    Files {
-        /// How many.
-        count: usize,
-        /// Over how many connections.
-        connections: usize,
-    },
-    /// Nothing now; it took so many files.
-    Taken(u64),
-    /// A refusal, such as `404 not found: /x`.
-    Refusal(String),
 }
 
 /// The state of the dashboard.
@@ -488,40 +361,4 @@ impl Serve {
             .flat_map(|c| running(c).map(move |t| (label(c), t.path.clone())))
             .collect()
     }
-}
-
-impl Row {
-    /// The file of a file's row.
-    pub fn path(&self) -> Option<&RemotePath> {
-        match &self.kind {
-            RowKind::File { path, .. } => Some(path),
-            RowKind::Client { .. } => None,
-        }
-    }
-}
-
-fn running(client: &ClientView) -> impl Iterator<Item = &TransferView> {
-    client
-        .transfers
-        .iter()
-        .filter(|t| t.state == TransferState::Active)
-}
-
-fn ended(transfer: &TransferView) -> Option<Instant> {
-    match &transfer.state {
-        TransferState::Active => None,
-        TransferState::Done(at) | TransferState::Aborted(at, _) => Some(*at),
-    }
-}
-
-fn address(client: &ClientView) -> String {
-    if client.address.is_ipv6() {
-        format!("[{}]", client.address)
-    } else {
-        client.address.to_string()
-    }
-}
-
-fn label(client: &ClientView) -> String {
-    client.name.clone().unwrap_or_else(|| address(client))
 }

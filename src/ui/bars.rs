@@ -59,7 +59,7 @@ pub fn header(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let badge = format!(" {} ", facts.badge);
     let mut free = cells
         .saturating_sub(width(&badge) + 3)
-        .saturating_sub(width(&clock) + 2);
+        .saturating_sub(width(&clock) + 3);
     // The scheme goes before the address has to be shortened.
     let whole = if width(&facts.url) <= free {
         facts.url.as_str()

@@ -186,9 +186,9 @@ fn inset_right(buf: &mut Buffer, area: Rect, y: u16, parts: &[Part<'_>], used: u
 }
 
 fn inset_at(buf: &mut Buffer, x: u16, y: u16, cells: usize, parts: &[Part<'_>]) {
-    put(buf, x, y, 1, " ", Style::reset());
+    put(buf, x, y, 1, " ", Style::new());
     let end = put_parts(buf, add(x, 1), y, cells, parts);
-    put(buf, end, y, 1, " ", Style::reset());
+    put(buf, end, y, 1, " ", Style::new());
 }
 
 /// The part of a long list that is in the window, drawn into the right border.

@@ -39,7 +39,7 @@ pub fn draw(help: &Help, theme: &Theme, area: Rect, buf: &mut Buffer) {
         area: place(area),
         form: Form::Boxed,
     };
-    clear(buf, slot.area);
+    clear(buf, slot.area, theme);
     let frame = Frame {
         title: "Help",
         right: vec![("Enter runs · Esc closes".into(), theme.dim)],

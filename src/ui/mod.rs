@@ -23,6 +23,7 @@ mod help;
 mod log;
 mod popup;
 mod prompt;
+mod remote;
 pub mod text;
 pub mod theme;
 mod throughput;
@@ -56,6 +57,7 @@ pub struct Places {
 /// Draws a whole frame.
 pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let area = area.intersection(*buf.area());
+    buf.set_style(area, theme.ground);
     if area.width < LEAST.0 || area.height < LEAST.1 {
         bars::too_small(state, theme, area, LEAST, buf);
         return;

@@ -41,7 +41,7 @@ fn quit(state: &State, running: &[String], theme: &Theme, area: Rect, buf: &mut 
         area: middle(area, cells as u16, rows as u16),
         form: Form::Boxed,
     };
-    clear(buf, slot.area);
+    clear(buf, slot.area, theme);
     let frame = Frame {
         title: "Quit",
         focused: true,
@@ -93,7 +93,7 @@ pub fn middle(area: Rect, width: u16, height: u16) -> Rect {
 }
 
 /// Empties an area; a wide character that reaches into it from the left goes whole.
-pub fn clear(buf: &mut Buffer, area: Rect) {
+pub fn clear(buf: &mut Buffer, area: Rect, theme: &Theme) {
     let area = area.intersection(*buf.area());
     if let Some(x) = area.x.checked_sub(1).filter(|x| *x >= buf.area().x) {
         for y in area.y..area.bottom() {
@@ -102,5 +102,5 @@ pub fn clear(buf: &mut Buffer, area: Rect) {
             }
         }
     }
-    fill(buf, area, " ", Style::reset());
+    fill(buf, area, " ", theme.ground);
 }

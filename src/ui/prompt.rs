@@ -30,7 +30,7 @@ pub fn draw(state: &State, theme: &Theme, row: Rect, screen: Rect, buf: &mut Buf
     let cells = usize::from(row.width).saturating_sub(2);
     let Some(prompt) = &state.prompt else {
         if let Some(notice) = &state.notice {
-            fill(buf, row, " ", ratatui::style::Style::reset());
+            fill(buf, row, " ", theme.ground);
             let style = if notice.bad { theme.bad } else { theme.soft };
             put(
                 buf,
@@ -43,7 +43,7 @@ pub fn draw(state: &State, theme: &Theme, row: Rect, screen: Rect, buf: &mut Buf
         }
         return;
     };
-    fill(buf, row, " ", ratatui::style::Style::reset());
+    fill(buf, row, " ", theme.ground);
     let column = usage_column(row);
     let free = usize::from(row.right().saturating_sub(column + 1));
     let usage = usage(state, prompt, free);
@@ -161,7 +161,7 @@ fn completions(prompt: &Prompt, theme: &Theme, row: Rect, screen: Rect, buf: &mu
         height: height as u16,
     }
     .intersection(screen);
-    clear(buf, area);
+    clear(buf, area, theme);
     let frame = Frame {
         title: &format!("completions {}", items.len()),
         bottom_right: vec![("Tab takes".into(), theme.dim)],

@@ -7,6 +7,8 @@ use crate::config::ThemeName;
 /// The styles of every role, and the glyphs.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
+    /// Empty cells. Painted, so that colours are legible whatever the terminal's own ground is.
+    pub ground: Style,
     /// Names and messages.
     pub text: Style,
     /// Sizes and whatever stands beside a name.
@@ -182,6 +184,7 @@ impl Theme {
         let fg = |colour: Color| Style::new().fg(colour);
         let bold = |colour: Color| fg(colour).add_modifier(Modifier::BOLD);
         Self {
+            ground: Style::reset().fg(p.text).bg(p.ground),
             text: fg(p.text),
             soft: fg(p.soft),
             dim: fg(p.dim),
@@ -193,13 +196,13 @@ impl Theme {
             warn: fg(p.yellow),
             bad: fg(p.red),
             graph: fg(p.cyan),
-            badge: bold(p.ground).bg(p.accent),
+            badge: bold(p.on_accent).bg(p.accent),
             header: Style::new().bg(p.header),
             selected: Style::new().bg(p.selected).add_modifier(Modifier::BOLD),
             border: fg(p.border),
             focused: fg(p.accent),
             track: fg(p.border),
-            cursor: fg(p.ground).bg(p.text),
+            cursor: fg(p.on_accent).bg(p.cursor),
             glyphs: &UNICODE,
         }
     }
@@ -211,6 +214,7 @@ impl Theme {
         let dim = plain.add_modifier(Modifier::DIM);
         let reversed = plain.add_modifier(Modifier::REVERSED);
         Self {
+            ground: Style::reset(),
             text: plain,
             soft: plain,
             dim,
@@ -247,6 +251,8 @@ struct Palette {
     red: Color,
     cyan: Color,
     ground: Color,
+    on_accent: Color,
+    cursor: Color,
     header: Color,
     selected: Color,
 }
@@ -268,6 +274,8 @@ const DARK: Palette = Palette {
     red: rgb(0x00f3_8ba8),
     cyan: rgb(0x0089_dceb),
     ground: rgb(0x0011_111b),
+    on_accent: rgb(0x0011_111b),
+    cursor: rgb(0x00cd_d6f4),
     header: rgb(0x001e_1e2e),
     selected: rgb(0x0031_3244),
 };
@@ -284,6 +292,8 @@ const LIGHT: Palette = Palette {
     red: rgb(0x00d2_0f39),
     cyan: rgb(0x0004_81a8),
     ground: rgb(0x00ef_f1f5),
+    on_accent: rgb(0x00ef_f1f5),
+    cursor: rgb(0x004c_4f69),
     header: rgb(0x00e6_e9ef),
     selected: rgb(0x00d6_dae4),
 };
@@ -299,7 +309,9 @@ const ANSI: Palette = Palette {
     green: Color::Green,
     red: Color::Red,
     cyan: Color::Cyan,
-    ground: Color::Black,
+    ground: Color::Reset,
+    on_accent: Color::Black,
+    cursor: Color::White,
     header: Color::Reset,
     selected: Color::DarkGray,
 };
