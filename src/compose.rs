@@ -1,5 +1,7 @@
 //! Puts the parts together for one run: settings, log, runtime, and the engine with or without a screen.
 
+mod dashboards;
+
 use std::{
     io::{self, IsTerminal as _, Write as _},
     time::Duration,
@@ -12,7 +14,7 @@ use crate::{
     config,
     error::{Error, Exit},
     headless::{self, style::Style},
-    logging::{Logging, Show, Sink},
+    logging::{Logging, Ring, Show, Sink},
 };
 
 /// How long blocking work may hold up the end of the program, once everything else has stopped.
@@ -22,7 +24,10 @@ const LAST_WORK: Duration = Duration::from_secs(2);
 pub fn serve(args: ServeArgs, overrides: &[String]) -> Result<Exit, Error> {
     let settings = cli::serve(args, io::stdout().is_terminal());
     if !settings.headless {
-        return Err(without_dashboard());
+        let ring = Ring::new();
+        let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()))?;
+        note(overrides);
+        return block_on(dashboards::serve(settings, ring));
     }
     let show = Show::Lines(settings.log.level, stderr());
     let _log = Logging::start(&settings.log, "serve", show)?;
@@ -34,7 +39,10 @@ pub fn serve(args: ServeArgs, overrides: &[String]) -> Result<Exit, Error> {
 pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
     let settings = cli::connect(args, io::stdout().is_terminal())?;
     if !settings.headless {
-        return Err(without_dashboard());
+        let ring = Ring::new();
+        let _log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()))?;
+        note(overrides);
+        return block_on(dashboards::connect(settings, ring));
     }
     let style = Style::choose(settings.json, io::stderr().is_terminal());
     // With a bar or JSON, what goes well is shown there.
@@ -50,25 +58,25 @@ pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
 
 /// Runs `haul demo`; the dashboard needs a terminal to read keys from as well.
 pub fn demo(args: &DemoArgs) -> Result<Exit, Error> {
-    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if terminal && !args.headless {
-        return Err(without_dashboard());
-    }
     let log = config::Log {
         file: None,
         level: Level::INFO,
         format: config::LogFormat::Text,
     };
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if terminal && !args.headless {
+        let ring = Ring::new();
+        let _log = Logging::start(&log, "demo", Show::Ring(ring.clone()))?;
+        return block_on(dashboards::demo(
+            log.clone(),
+            cli::screen(&args.screen),
+            ring,
+        ));
+    }
     let style = Style::choose(false, io::stderr().is_terminal());
     let show = Show::Lines(Level::WARN, style.stderr());
     let _log = Logging::start(&log, "demo", show)?;
-    block_on(headless::demo::run(log, style, &mut io::stdout()))
-}
-
-/// The seam for the dashboards: `dashboard::serve(settings, …)` and `dashboard::connect(settings, …)` go where this
-/// is returned, each with `Show::Ring(ring)` for the log.
-fn without_dashboard() -> Error {
-    Error::Usage("this version has no dashboard: add --headless".into())
+    block_on(headless::demo::run(log.clone(), style, &mut io::stdout()))
 }
 
 /// Logs each setting of the command line that the configuration file overrode.

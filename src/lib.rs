@@ -1,8 +1,10 @@
 //! haul
+pub mod app;
 pub mod cli;
 pub mod client;
 pub mod compose;
 pub mod config;
+pub mod dashboard;
 pub mod entry;
 pub mod error;
 pub mod escape;
@@ -14,4 +16,5 @@ pub mod progress;
 pub mod samples;
 pub mod server;
 pub mod sys;
+pub mod ui;
 pub mod units;

@@ -155,7 +155,7 @@ fn log(args: LogArgs) -> config::Log {
 }
 
 /// The screen's looks.
-pub(super) fn screen(args: &ScreenArgs) -> config::Screen {
+pub fn screen(args: &ScreenArgs) -> config::Screen {
     config::Screen {
         theme: args.theme,
         ascii: args.ascii,

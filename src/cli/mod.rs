@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Exit},
     units::Span,
 };
-pub use convert::{connect, serve};
+pub use convert::{connect, screen, serve};
 pub use merge::{Parsed, parse};
 pub use message::Stop;
 

@@ -1,4 +1,4 @@
-//! `haul demo --headless`: a server of the samples, and a client that takes them all.
+//! `haul demo`: a server of the samples on the loopback interface, and a client of it.
 
 use std::{
     io::Write,
@@ -6,6 +6,8 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+
+use tokio::task::JoinHandle;
 
 use super::{connect, scratch::Scratch, style::Style};
 use crate::{
@@ -18,43 +20,87 @@ use crate::{
 /// A silent connection on the loopback interface means that something is wrong.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves the samples on a free loopback port and downloads them into a directory that is removed afterwards.
+/// A running server of the samples, and a directory for what is downloaded; both go when this ends.
+pub struct Demo {
+    /// Where the samples lie.
+    pub samples: PathBuf,
+    /// The server's URL.
+    pub url: String,
+    /// What a client of it runs with.
+    pub settings: config::Connect,
+    stop: Stop,
+    running: JoinHandle<()>,
+    _downloads: Scratch,
+}
+
+impl Demo {
+    /// Serves the samples on a free loopback port.
+    pub async fn start(log: config::Log, screen: config::Screen) -> Result<Self, Error> {
+        let samples = samples::dir()?;
+        let server = Server::new(server::Settings {
+            root: samples.clone(),
+            hidden: false,
+            follow_symlinks: false,
+            timeout: TIMEOUT,
+            max_connections: 64,
+            cache: None,
+        })?;
+        let listeners = server::bind(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 0).await?;
+        let Some(url) = server::urls(&listeners).into_iter().next() else {
+            return Err(Error::Usage("the server has no address".into()));
+        };
+        let target: Target = url.parse().map_err(Error::Usage)?;
+        let downloads = Scratch::new()?;
+        let stop = Stop::default();
+        let running = {
+            let stop = stop.clone();
+            tokio::spawn(async move { server.run(listeners, stop).await })
+        };
+        let dir = downloads.path().to_owned();
+        let settings = settings(target, dir, log, screen);
+        Ok(Self {
+            samples,
+            url,
+            settings,
+            stop,
+            running,
+            _downloads: downloads,
+        })
+    }
+
+    /// Ends the server.
+    pub async fn end(self) {
+        self.stop.abort.cancel();
+        let _ = tokio::time::timeout(TIMEOUT, self.running).await;
+    }
+}
+
+/// Downloads all samples without a screen, and tells how that went.
 pub async fn run(log: config::Log, style: Style, out: &mut impl Write) -> Result<Exit, Error> {
-    let samples = samples::dir()?;
-    let server = Server::new(server::Settings {
-        root: samples.clone(),
-        hidden: false,
-        follow_symlinks: false,
-        timeout: TIMEOUT,
-        max_connections: 64,
-        cache: None,
-    })?;
-    let listeners = server::bind(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 0).await?;
-    let Some(url) = server::urls(&listeners).into_iter().next() else {
-        return Err(Error::Usage("the server has no address".into()));
-    };
-    let target: Target = url.parse().map_err(Error::Usage)?;
+    let demo = Demo::start(log, config::Screen::default()).await?;
     // Nobody may read this; the summary on the same stream tells if it cannot be written.
     let _ = writeln!(
         out,
-        "serving {} on {url} and downloading it all",
-        samples.display()
+        "serving {} on {} and downloading it all",
+        demo.samples.display(),
+        demo.url
     );
-
-    let stop = Stop::default();
-    let running = {
-        let stop = stop.clone();
-        tokio::spawn(async move { server.run(listeners, stop).await })
+    let settings = config::Connect {
+        all: true,
+        headless: true,
+        ..demo.settings.clone()
     };
-    let downloads = Scratch::new()?;
-    let settings = settings(target, downloads.path().to_owned(), log);
     let result = connect::run(settings, style).await;
-    stop.abort.cancel();
-    let _ = tokio::time::timeout(TIMEOUT, running).await;
+    demo.end().await;
     result
 }
 
-fn settings(target: Target, dir: PathBuf, log: config::Log) -> config::Connect {
+fn settings(
+    target: Target,
+    dir: PathBuf,
+    log: config::Log,
+    screen: config::Screen,
+) -> config::Connect {
     config::Connect {
         url: target.url,
         named: true,
@@ -64,16 +110,16 @@ fn settings(target: Target, dir: PathBuf, log: config::Log) -> config::Connect {
         timeout: TIMEOUT,
         user: values::user("demo").ok(),
         get: Vec::new(),
-        all: true,
+        all: false,
         exclude: Vec::new(),
         output: None,
         serial: false,
         on_conflict: OnConflict::Verify,
         resume: false,
         run: None,
-        headless: true,
+        headless: false,
         json: false,
         log,
-        screen: config::Screen::default(),
+        screen,
     }
 }

@@ -1,0 +1,309 @@
+//! What each action of the keymap does.
+
+use super::{
+    Pane, Popup, State, View,
+    command::Target,
+    event::{Control, Effect, Ending},
+    help::Help,
+    keymap::Action,
+    prompt::Kind,
+};
+use crate::{
+    client::{ItemState, Link},
+    config::ThemeName,
+    escape::display_name,
+};
+
+/// Names that the question before quitting shows; the rest is counted.
+const NAMED: usize = 6;
+
+impl State {
+    pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
+        match action {
+            Action::Help => {
+                let connect = matches!(self.view, View::Connect(_));
+                let mut help = Help::new(connect);
+                help.cursor.set_page(self.layout.help, help.items.len());
+                self.popup = Some(Popup::Help(help));
+            }
+            Action::Command => self.open_prompt(Kind::Command, ""),
+            Action::Filter => {
+                let filter = self.filter().to_owned();
+                self.open_prompt(Kind::Filter, &filter);
+            }
+            Action::NextPane => self.step_pane(1),
+            Action::PreviousPane => self.step_pane(3),
+            Action::Pane(number) => {
+                let panes = self.view.panes();
+                if let Some(pane) = panes.get(usize::from(number)) {
+                    self.focus_on(*pane);
+                }
+            }
+            Action::Zoom => self.zoomed = !self.zoomed,
+            Action::Theme => self.next_theme(),
+            Action::Copy => return self.copy(),
+            Action::Redraw => return vec![Effect::Redraw],
+            Action::Suspend => return vec![Effect::Suspend],
+            Action::Back => return self.back(),
+            Action::Quit => return self.quit(false),
+            Action::Interrupt => self.popup = Some(Popup::Quit(self.running())),
+            Action::Follow => self.log.toggle_follow(),
+            Action::Wrap => self.log.wrap = !self.log.wrap,
+            Action::LessLog => self.log.step_level(false),
+            Action::MoreLog => self.log.step_level(true),
+            Action::Unfold | Action::Fold => {
+                if let View::Serve(view) = &mut self.view {
+                    view.unfold(action == Action::Fold);
+                }
+            }
+            Action::Move(motion) => match (self.focus, &mut self.view) {
+                (Pane::Log, _) => self.log.apply(motion),
+                (Pane::Remote, View::Connect(view)) => view.remote.listing.apply(motion),
+                (Pane::Transfers, View::Connect(view)) => view.apply(motion),
+                (Pane::Clients, View::Serve(view)) => view.apply(motion),
+                (Pane::Files, View::Serve(view)) => view.files.listing.apply(motion),
+                _ => {}
+            },
+            Action::Sort | Action::Reverse => return self.sort(action == Action::Reverse),
+            Action::Open | Action::Up | Action::Hidden => return self.browse(action),
+            Action::Mark | Action::Range | Action::MarkAll => self.mark(action),
+            _ => return self.transfer(action),
+        }
+        Vec::new()
+    }
+
+    fn step_pane(&mut self, by: u8) {
+        let panes = self.view.panes();
+        let at = self.number(self.focus).saturating_sub(1);
+        self.focus_on(panes[usize::from((at + by) % 4)]);
+    }
+
+    pub(super) fn focus_on(&mut self, pane: Pane) {
+        self.focus = pane;
+        if matches!(pane, Pane::Log | Pane::Throughput | Pane::Files) {
+            self.shared = pane;
+        }
+    }
+
+    fn next_theme(&mut self) {
+        self.looks.theme = match self.looks.theme {
+            ThemeName::Dark => ThemeName::Light,
+            ThemeName::Light => ThemeName::Ansi,
+            ThemeName::Ansi => ThemeName::Mono,
+            ThemeName::Mono => ThemeName::Dark,
+        };
+        let word = theme_word(self.looks.theme);
+        self.say(format!("theme {word}"));
+    }
+
+    pub(super) fn copy(&mut self) -> Vec<Effect> {
+        let text = match &self.view {
+            View::Serve(view) => view.facts.urls.first().cloned(),
+            View::Connect(view) => view.url.as_ref().map(|url| {
+                let mut text = url.as_str().trim_end_matches('/').to_owned();
+                let path = match view.remote.listing.current() {
+                    Some(entry) if self.focus == Pane::Remote => {
+                        let path = view.remote.path.join(&entry.name);
+                        path.map(|p| if entry.is_dir { p.into_dir() } else { p })
+                    }
+                    _ => Ok(view.remote.path.clone()),
+                };
+                text.push_str(&path.unwrap_or_default().to_target());
+                text
+            }),
+        };
+        let Some(text) = text else {
+            self.complain("there is no URL to copy yet");
+            return Vec::new();
+        };
+        self.say(format!("copied {}", display_name(&text)));
+        vec![Effect::Copy(text)]
+    }
+
+    fn back(&mut self) -> Vec<Effect> {
+        if self.focus == Pane::Remote
+            && let View::Connect(view) = &mut self.view
+            && (view.remote.listing.end_range() || view.remote.listing.unmark_all())
+        {
+            return Vec::new();
+        }
+        if !self.filter().is_empty() {
+            return self.set_filter("");
+        }
+        if self.zoomed {
+            self.zoomed = false;
+        } else {
+            self.notice = None;
+        }
+        Vec::new()
+    }
+
+    pub(super) fn quit(&mut self, force: bool) -> Vec<Effect> {
+        let running = self.running();
+        if force || running.is_empty() {
+            return vec![Effect::Quit(Ending::Quit)];
+        }
+        self.popup = Some(Popup::Quit(running));
+        Vec::new()
+    }
+
+    /// What quitting would stop, escaped; the first few by name.
+    fn running(&self) -> Vec<String> {
+        let mut names: Vec<String> = match &self.view {
+            View::Connect(view) => {
+                let running = view.running();
+                running
+                    .iter()
+                    .map(|name| display_name(name).into_owned())
+                    .collect()
+            }
+            View::Serve(view) => view
+                .running()
+                .iter()
+                .map(|(who, path)| {
+                    format!("{} · {}", display_name(who), display_name(path.as_bytes()))
+                })
+                .collect(),
+        };
+        if names.len() > NAMED {
+            let more = names.len() - NAMED + 1;
+            names.truncate(NAMED - 1);
+            names.push(format!("and {more} more"));
+        }
+        names
+    }
+
+    fn sort(&mut self, reverse: bool) -> Vec<Effect> {
+        if let (Pane::Clients, View::Serve(view)) = (self.filtered(), &mut self.view) {
+            if reverse {
+                view.sort_by(view.sort, !view.reversed);
+            } else {
+                view.sort_next();
+            }
+            return Vec::new();
+        }
+        let listing = &mut self.browser().listing;
+        let job = if reverse {
+            listing.reverse()
+        } else {
+            listing.sort_next()
+        };
+        job.map(Effect::Arrange).into_iter().collect()
+    }
+
+    fn browse(&mut self, action: Action) -> Vec<Effect> {
+        let on_file = matches!(&self.view, View::Connect(view)
+            if view.remote.listing.current().is_some_and(|entry| !entry.is_dir));
+        let browser = self.browser();
+        let effect = match action {
+            Action::Open => browser.enter(),
+            Action::Up => browser.up(),
+            _ => {
+                let job = browser.listing.rearrange(|a| a.hidden = !a.hidden);
+                let shown = browser.listing.arrangement().hidden;
+                self.say(if shown {
+                    "names with a dot are shown"
+                } else {
+                    "names with a dot are hidden"
+                });
+                return job.map(Effect::Arrange).into_iter().collect();
+            }
+        };
+        if action == Action::Open && effect.is_none() && on_file {
+            self.say("a file: `d` downloads it");
+        }
+        effect.into_iter().collect()
+    }
+
+    fn mark(&mut self, action: Action) {
+        let View::Connect(view) = &mut self.view else {
+            return;
+        };
+        let listing = &mut view.remote.listing;
+        match action {
+            Action::Mark => listing.mark_and_step(),
+            Action::Range => listing.toggle_range(),
+            _ => listing.mark_all(),
+        }
+    }
+
+    /// What is done to transfers, and to the link.
+    fn transfer(&mut self, action: Action) -> Vec<Effect> {
+        let View::Connect(view) = &mut self.view else {
+            return Vec::new();
+        };
+        let result = match action {
+            Action::Download => {
+                let effects = view.download();
+                match effects.len() {
+                    0 => Err("nothing to download here: `Space` marks, `d` downloads"),
+                    _ => Ok(effects),
+                }
+            }
+            Action::Pause => {
+                let paused = view
+                    .item()
+                    .is_some_and(|item| item.state == ItemState::Paused);
+                let control = if paused {
+                    Control::Resume
+                } else {
+                    Control::Pause
+                };
+                view.control(Target::Current, control)
+            }
+            Action::PauseAll => view
+                .control(Target::All, Control::Pause)
+                .or_else(|_| view.control(Target::All, Control::Resume)),
+            Action::Cancel => view.control(Target::Current, Control::Cancel),
+            Action::MoveUp => view.control(Target::Current, Control::Reorder(-1)),
+            Action::MoveDown => view.control(Target::Current, Control::Reorder(1)),
+            Action::Retry => view.control(Target::Current, Control::Retry),
+            Action::RetryAll => view.control(Target::All, Control::Retry),
+            Action::Clear => Ok(vec![Effect::ClearEnded]),
+            Action::Refresh => return self.refresh(),
+            _ => Ok(Vec::new()),
+        };
+        match result {
+            Ok(effects) => {
+                let added = effects
+                    .iter()
+                    .filter(|e| matches!(e, Effect::Get { .. }))
+                    .count();
+                if added > 0 {
+                    self.say(format!("{added} added to the queue"));
+                }
+                effects
+            }
+            Err(reason) => {
+                self.complain(reason);
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn refresh(&mut self) -> Vec<Effect> {
+        let View::Connect(view) = &mut self.view else {
+            return Vec::new();
+        };
+        if view.url.is_none() {
+            self.ask_address();
+            return Vec::new();
+        }
+        let mut effects = Vec::new();
+        if matches!(view.snapshot.link, Link::Retrying { .. } | Link::Down(_)) {
+            effects.push(Effect::RetryNow);
+        }
+        effects.push(view.remote.refresh());
+        effects
+    }
+}
+
+/// The word for a theme in notices and in `:theme`.
+pub(super) const fn theme_word(theme: ThemeName) -> &'static str {
+    match theme {
+        ThemeName::Dark => "dark",
+        ThemeName::Light => "light",
+        ThemeName::Ansi => "ansi",
+        ThemeName::Mono => "mono",
+    }
+}

@@ -1,0 +1,208 @@
+//! A pane that shows a directory: where it is, what it lists, and what it waits for.
+
+use jiff::Timestamp;
+
+use super::{
+    event::Effect,
+    listing::{Job, Listing},
+};
+use crate::{entry::Entry, http1::path::RemotePath};
+
+/// What a browser waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Load {
+    /// Nothing: the listing is what was read last.
+    #[default]
+    Idle,
+    /// A directory is being listed.
+    Loading(RemotePath),
+    /// It could not be; the reason is for people.
+    Failed(RemotePath, String),
+}
+
+/// A directory on the screen.
+#[derive(Debug, Default)]
+pub struct Browser {
+    /// The directory that the listing shows.
+    pub path: RemotePath,
+    /// Its entries.
+    pub listing: Listing,
+    /// What is waited for.
+    pub load: Load,
+    /// When the listing was read; `None` before the first.
+    pub read: Option<Timestamp>,
+    /// The entry to stand on once a directory is listed.
+    wanted: Option<Vec<u8>>,
+}
+
+impl Browser {
+    /// Asks for a directory.
+    pub fn open(&mut self, path: RemotePath) -> Effect {
+        let path = path.into_dir();
+        // On the way up the cursor goes to where one came from, on a refresh it stays.
+        self.wanted = if path == self.path {
+            self.listing.current().map(|entry| entry.name.clone())
+        } else {
+            let below = self.path.below(&path);
+            below.and_then(|rest| rest.names().next().map(<[u8]>::to_vec))
+        };
+        self.load = Load::Loading(path.clone());
+        Effect::List(path)
+    }
+
+    /// Reads the current directory again, or the one that could not be read.
+    pub fn refresh(&mut self) -> Effect {
+        let path = match &self.load {
+            Load::Failed(path, _) | Load::Loading(path) => path.clone(),
+            Load::Idle => self.path.clone(),
+        };
+        self.open(path)
+    }
+
+    /// Opens the directory under the cursor; `None` on a file.
+    pub fn enter(&mut self) -> Option<Effect> {
+        let entry = match self.listing.row(self.listing.cursor().at())? {
+            super::listing::Row::Parent => return self.up(),
+            super::listing::Row::Entry(entry, _) => entry,
+        };
+        if !entry.is_dir {
+            return None;
+        }
+        let path = self.path.join(&entry.name).ok()?;
+        Some(self.open(path))
+    }
+
+    /// Opens the directory above; `None` at the top.
+    pub fn up(&mut self) -> Option<Effect> {
+        // From a directory that could not be listed, back to the one that is shown.
+        if let Load::Failed(..) = self.load
+            && self.read.is_some()
+        {
+            self.load = Load::Idle;
+            return None;
+        }
+        (!self.path.is_root()).then(|| self.open(self.path.parent()))
+    }
+
+    /// Takes the answer to a request, if it is still the one that is waited for.
+    pub fn listed(
+        &mut self,
+        path: RemotePath,
+        result: Result<Vec<Entry>, String>,
+        wall: Option<Timestamp>,
+    ) -> Option<Job> {
+        if self.load != Load::Loading(path.clone()) {
+            return None;
+        }
+        match result {
+            Ok(entries) => {
+                self.load = Load::Idle;
+                if self.path != path {
+                    // A filter is meant for the directory that it was typed in.
+                    let _ = self.listing.rearrange(|a| a.filter.clear());
+                }
+                self.path = path;
+                self.read = wall;
+                let wanted = self.wanted.take();
+                self.listing
+                    .fill(entries, !self.path.is_root(), wanted.as_deref())
+            }
+            Err(reason) => {
+                self.load = Load::Failed(path, reason);
+                None
+            }
+        }
+    }
+
+    /// The path of the `row`th entry; `None` for the way up.
+    pub fn path_at(&self, row: usize) -> Option<RemotePath> {
+        match self.listing.row(row)? {
+            super::listing::Row::Parent => None,
+            super::listing::Row::Entry(entry, _) => self.path_of(entry),
+        }
+    }
+
+    /// The path of an entry of the listing.
+    pub fn path_of(&self, entry: &Entry) -> Option<RemotePath> {
+        let path = self.path.join(&entry.name).ok()?;
+        Some(if entry.is_dir { path.into_dir() } else { path })
+    }
+
+    /// The path that `text` names from here: `..`, `/top`, `sub/dir`, also with `.` segments.
+    pub fn resolve(&self, text: &str) -> Option<RemotePath> {
+        let mut path = if text.starts_with('/') {
+            RemotePath::root()
+        } else {
+            self.path.clone()
+        };
+        for segment in text.split('/') {
+            match segment {
+                "" | "." => {}
+                ".." => path = path.parent(),
+                name => path.push(name.as_bytes()).ok()?,
+            }
+        }
+        Some(path.into_dir())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dir(name: &str) -> Entry {
+        Entry {
+            name: name.into(),
+            is_dir: true,
+            size: None,
+            modified: None,
+            blake3: None,
+        }
+    }
+
+    #[test]
+    fn going_up_stands_on_where_one_came_from() {
+        let mut browser = Browser::default();
+        let root = RemotePath::root();
+        browser.open(root.clone());
+        browser.listed(root.clone(), Ok(vec![dir("a"), dir("b"), dir("c")]), None);
+        browser.listing.go(1);
+        let Some(Effect::List(path)) = browser.enter() else {
+            panic!("a directory opens")
+        };
+        assert_eq!(path.as_bytes(), b"b/");
+        browser.listed(path, Ok(vec![]), None);
+        browser.up();
+        browser.listed(root, Ok(vec![dir("a"), dir("b"), dir("c")]), None);
+        assert_eq!(browser.listing.current().unwrap().name, b"b");
+    }
+
+    #[test]
+    fn a_late_answer_is_not_taken() {
+        let mut browser = Browser::default();
+        browser.open(RemotePath::root());
+        let other = RemotePath::root().join(b"x").unwrap().into_dir();
+        browser.listed(other, Ok(vec![dir("wrong")]), None);
+        assert!(browser.listing.is_empty());
+    }
+
+    #[test]
+    fn paths_resolve_from_here() {
+        let browser = Browser {
+            path: RemotePath::from_target(b"/a/b/").unwrap(),
+            ..Browser::default()
+        };
+        for (text, path) in [
+            ("..", "a/"),
+            ("/", ""),
+            ("c/./d", "a/b/c/d/"),
+            ("../../../x", "x/"),
+        ] {
+            assert_eq!(
+                browser.resolve(text).unwrap().as_bytes(),
+                path.as_bytes(),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The dashboards' state, and how events change it. Pure: no I/O and no clock, so that every key and every
+//! state can be tested without a terminal. A [`Tick`] carries the time; what has to be done outside comes back
+//! from [`update`] as [`Effect`]s.
+
+pub mod browser;
+pub mod clients;
+pub mod command;
+mod complete;
+pub mod connect;
+pub mod cursor;
+pub mod event;
+pub mod help;
+pub mod keymap;
+pub mod listing;
+pub mod log;
+pub mod prompt;
+pub mod serve;
+pub mod throughput;
+
+mod act;
+mod run;
+mod update;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+pub use event::{Effect, Ending, Event, Layout, Mouse, Sample, Server, Tick};
+use jiff::{Timestamp, tz::TimeZone};
+pub use update::update;
+use url::Url;
+
+use self::{
+    browser::Load,
+    connect::Connect,
+    cursor::Cursor,
+    help::Help,
+    keymap::{Keymap, Scope},
+    log::LogView,
+    prompt::{History, Prompt},
+    serve::Serve,
+    throughput::Throughput,
+};
+use crate::config::ThemeName;
+
+/// How long a notice is shown.
+const NOTICE: Duration = Duration::from_secs(6);
+
+/// A pane of one of the dashboards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pane {
+    /// connect: the remote directory.
+    Remote,
+    /// connect: the queue.
+    Transfers,
+    /// serve: who takes what.
+    Clients,
+    /// serve: the served directory.
+    Files,
+    /// The rate over time.
+    Throughput,
+    /// The log.
+    Log,
+}
+
+/// What the dashboard is of.
+#[derive(Debug)]
+pub enum View {
+    /// `haul serve`.
+    Serve(Box<Serve>),
+    /// `haul connect`.
+    Connect(Box<Connect>),
+}
+
+impl View {
+    /// The panes in the order of their numbers.
+    pub const fn panes(&self) -> [Pane; 4] {
+        match self {
+            Self::Serve(_) => [Pane::Clients, Pane::Throughput, Pane::Files, Pane::Log],
+            Self::Connect(_) => [Pane::Remote, Pane::Transfers, Pane::Throughput, Pane::Log],
+        }
+    }
+}
+
+/// A box over the panes that takes all keys.
+#[derive(Debug)]
+pub enum Popup {
+    /// Keys and commands.
+    Help(Help),
+    /// Whether to quit, and what runs, escaped.
+    Quit(Vec<String>),
+}
+
+/// A line that says what came of something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Escaped text.
+    pub text: String,
+    /// Whether something failed.
+    pub bad: bool,
+    until: Option<Instant>,
+}
+
+/// Looks and surroundings of a dashboard.
+#[derive(Debug, Clone)]
+pub struct Looks {
+    /// Colours.
+    pub theme: ThemeName,
+    /// ASCII only.
+    pub ascii: bool,
+    /// For the clock.
+    pub zone: TimeZone,
+}
+
+/// Everything that a dashboard shows.
+#[derive(Debug)]
+pub struct State {
+    /// What it is of.
+    pub view: View,
+    /// Colours and glyphs.
+    pub looks: Looks,
+    /// The pane that has the keys.
+    pub focus: Pane,
+    /// The pane in the place that several share where there is little room.
+    pub shared: Pane,
+    /// Whether the focused pane is shown alone.
+    pub zoomed: bool,
+    /// The terminal's size and the panes' rows.
+    pub layout: Layout,
+    /// The last tick's time.
+    pub now: Option<Instant>,
+    /// The same for the clock.
+    pub wall: Option<Timestamp>,
+    /// The line that is typed, if one is.
+    pub prompt: Option<Prompt>,
+    /// The box over the panes, if there is one.
+    pub popup: Option<Popup>,
+    /// What came of the last thing.
+    pub notice: Option<Notice>,
+    /// The log.
+    pub log: LogView,
+    /// The rate over time.
+    pub throughput: Throughput,
+    /// Whether a frame is due.
+    pub dirty: bool,
+    history: History,
+    keymap: Keymap,
+    refreshed: Option<Instant>,
+    pressed: Option<(Pane, usize, Instant)>,
+    /// Commands that wait for a directory to be listed.
+    script: VecDeque<String>,
+    /// The filter to go back to when typing one is cancelled.
+    filter_before: String,
+}
+
+impl State {
+    /// The dashboard of `haul serve`.
+    pub fn serve(facts: serve::Facts, looks: Looks) -> Self {
+        Self::new(
+            View::Serve(Box::new(Serve::new(facts))),
+            looks,
+            Pane::Clients,
+        )
+    }
+
+    /// The dashboard of `haul connect`. Without a server it begins by asking for one.
+    pub fn connect(facts: connect::Facts, server: Option<Server>, looks: Looks) -> Self {
+        let asks = server.is_none();
+        let view = View::Connect(Box::new(Connect::new(facts, server)));
+        let mut state = Self::new(view, looks, Pane::Remote);
+        if asks {
+            state.ask_address();
+        }
+        state
+    }
+
+    fn new(view: View, looks: Looks, focus: Pane) -> Self {
+        Self {
+            view,
+            looks,
+            focus,
+            shared: Pane::Log,
+            zoomed: false,
+            layout: Layout::default(),
+            now: None,
+            wall: None,
+            prompt: None,
+            popup: None,
+            notice: None,
+            log: LogView::default(),
+            throughput: Throughput::default(),
+            dirty: true,
+            history: History::default(),
+            keymap: Keymap::default(),
+            refreshed: None,
+            pressed: None,
+            script: VecDeque::new(),
+            filter_before: String::new(),
+        }
+    }
+
+    /// What to do first: list the directory that is shown.
+    pub fn begin(&mut self) -> Vec<Effect> {
+        match &mut self.view {
+            View::Serve(view) => vec![view.files.refresh()],
+            View::Connect(view) if view.url.is_some() => vec![view.remote.refresh()],
+            View::Connect(_) => Vec::new(),
+        }
+    }
+
+    /// Where keys are looked up, the narrowest scope first.
+    pub fn scopes(&self) -> &'static [Scope] {
+        use Scope::{Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote};
+        if self.prompt.is_some() {
+            return &[Prompt];
+        }
+        match (self.focus, &self.view) {
+            (Pane::Remote, _) => &[Remote, Directory, List, Connect, Everywhere],
+            (Pane::Transfers, _) => &[List, Connect, Everywhere],
+            (Pane::Clients, _) => &[Clients, List, Everywhere],
+            (Pane::Files, _) => &[Directory, List, Everywhere],
+            (Pane::Throughput, View::Serve(_)) => &[Everywhere],
+            (Pane::Throughput, View::Connect(_)) => &[Connect, Everywhere],
+            (Pane::Log, View::Serve(_)) => &[Log, List, Everywhere],
+            (Pane::Log, View::Connect(_)) => &[Log, List, Connect, Everywhere],
+        }
+    }
+
+    /// The number of a pane, from 1.
+    pub fn number(&self, pane: Pane) -> u8 {
+        let at = self.view.panes().iter().position(|p| *p == pane);
+        at.map_or(0, |at| at as u8 + 1)
+    }
+
+    /// The filter of the list that `/` works on, see [`Self::filtered`].
+    pub fn filter(&self) -> &str {
+        match (self.filtered(), &self.view) {
+            (Pane::Log, _) => self.log.filter(),
+            (Pane::Transfers, View::Connect(view)) => &view.filter,
+            (Pane::Files, View::Serve(view)) => &view.files.listing.arrangement().filter,
+            (_, View::Serve(view)) => &view.filter,
+            (_, View::Connect(view)) => &view.remote.listing.arrangement().filter,
+        }
+    }
+
+    /// The pane that `/` works on: the focused one, or the first where that is no list.
+    pub fn filtered(&self) -> Pane {
+        match self.focus {
+            Pane::Throughput => self.view.panes()[0],
+            pane => pane,
+        }
+    }
+
+    fn set_filter(&mut self, text: &str) -> Vec<Effect> {
+        let pane = self.filtered();
+        let job = match (pane, &mut self.view) {
+            (Pane::Log, _) => {
+                self.log.set_filter(text);
+                None
+            }
+            (Pane::Transfers, View::Connect(view)) => {
+                view.set_filter(text);
+                None
+            }
+            (Pane::Clients, View::Serve(view)) => {
+                view.set_filter(text);
+                None
+            }
+            (_, View::Serve(view)) => view
+                .files
+                .listing
+                .rearrange(|a| text.clone_into(&mut a.filter)),
+            (_, View::Connect(view)) => view
+                .remote
+                .listing
+                .rearrange(|a| text.clone_into(&mut a.filter)),
+        };
+        job.map(Effect::Arrange).into_iter().collect()
+    }
+
+    /// Whether a command has to wait for a listing.
+    fn is_listing(&self) -> bool {
+        match &self.view {
+            View::Serve(_) => false,
+            View::Connect(view) => matches!(view.remote.load, Load::Loading(_)),
+        }
+    }
+
+    fn say(&mut self, text: impl Into<String>) {
+        self.tell(text.into(), false);
+    }
+
+    fn complain(&mut self, text: impl Into<String>) {
+        self.tell(text.into(), true);
+    }
+
+    fn tell(&mut self, text: String, bad: bool) {
+        let until = self.now.map(|now| now + NOTICE);
+        self.notice = Some(Notice { text, bad, until });
+    }
+
+    fn ask_address(&mut self) {
+        let known = match &self.view {
+            View::Connect(view) => view.url.as_ref().map(Url::as_str),
+            View::Serve(_) => None,
+        };
+        self.prompt = Some(Prompt::new(
+            prompt::Kind::Address,
+            known.unwrap_or_default(),
+        ));
+    }
+
+    /// The directory pane, if the dashboard's focus is on one; else the first one it has.
+    fn browser(&mut self) -> &mut browser::Browser {
+        match &mut self.view {
+            View::Serve(view) => &mut view.files,
+            View::Connect(view) => &mut view.remote,
+        }
+    }
+
+    /// The help screen's cursor moves in its own list.
+    fn help_cursor(&mut self) -> Option<(&mut Cursor, usize)> {
+        match &mut self.popup {
+            Some(Popup::Help(help)) => {
+                let len = help.items.len();
+                Some((&mut help.cursor, len))
+            }
+            _ => None,
+        }
+    }
+}

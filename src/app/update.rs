@@ -1,0 +1,419 @@
+//! How events change the state.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::{
+    Event, Layout, Mouse, Pane, Popup, Sample, State, Tick, View,
+    complete::completions,
+    cursor::Motion,
+    event::{Effect, Ending},
+    help::Item,
+    keymap::{Action, Chord, Edit, Found},
+    prompt::{Kind, Outcome, Prompt},
+};
+use crate::client::Link;
+
+/// Figures on the screen are renewed this often, so that their digits can be read.
+const REFRESH: std::time::Duration = std::time::Duration::from_millis(450);
+/// Two presses on a row within this time open it.
+const DOUBLE_CLICK: std::time::Duration = std::time::Duration::from_millis(400);
+
+/// Takes an event in; what has to be done outside is returned.
+pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
+    let mut effects = match event {
+        Event::Tick(tick) => state.tick(tick),
+        event => {
+            state.dirty = true;
+            state.take(event)
+        }
+    };
+    // What a script says next may need the directory that was asked for last.
+    while !state.is_listing()
+        && let Some(line) = state.script.pop_front()
+    {
+        effects.extend(state.run_line(&line));
+    }
+    effects
+}
+
+impl State {
+    fn take(&mut self, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => return self.key(key),
+            Event::Key(_) | Event::Tick(_) => {}
+            Event::Paste(text) => return self.paste(&text),
+            Event::Mouse(mouse) => return self.mouse(mouse),
+            Event::Layout(layout) => self.lay_out(layout),
+            Event::Log(lines) => self.log.extend(lines),
+            Event::Listed { path, result } => {
+                let wall = self.wall;
+                let failed = result.is_err();
+                let job = self.browser().listed(path, result, wall);
+                if failed {
+                    self.listing_failed();
+                }
+                let mut effects: Vec<_> = job.map(Effect::Arrange).into_iter().collect();
+                if let View::Connect(view) = &mut self.view {
+                    effects.extend(view.go_to_named());
+                }
+                return effects;
+            }
+            Event::Arranged(arranged) => self.browser().listing.take(arranged),
+            Event::Downloads(counts) => {
+                if let View::Serve(view) = &mut self.view {
+                    view.downloads = counts.into_iter().collect();
+                }
+            }
+            Event::Connected(server) => {
+                self.throughput.clear();
+                if let View::Connect(view) = &mut self.view {
+                    return vec![view.turn_to(server)];
+                }
+            }
+            Event::Queued(item, patterns) => {
+                if let View::Connect(view) = &mut self.view {
+                    view.labels.insert(item, patterns);
+                }
+            }
+            Event::Refused(reason) => self.complain(reason),
+            Event::Command(line) => self.script.push_back(line),
+            Event::Ending(ending) => return vec![Effect::Quit(ending)],
+        }
+        Vec::new()
+    }
+
+    /// A server that nobody named and that does not answer is not what the user meant: ask.
+    fn listing_failed(&mut self) {
+        let View::Connect(view) = &self.view else {
+            return;
+        };
+        if !view.facts.named && view.remote.read.is_none() && self.prompt.is_none() {
+            self.ask_address();
+        }
+    }
+
+    fn tick(&mut self, tick: Tick) -> Vec<Effect> {
+        let second = |wall: jiff::Timestamp| wall.as_second();
+        self.dirty |= self.wall.map(second) != Some(second(tick.wall));
+        self.now = Some(tick.now);
+        self.wall = Some(tick.wall);
+        let refresh = self
+            .refreshed
+            .is_none_or(|at| tick.now.saturating_duration_since(at) >= REFRESH);
+        if refresh {
+            self.refreshed = Some(tick.now);
+        }
+        if self
+            .notice
+            .as_ref()
+            .is_some_and(|n| n.until.is_some_and(|until| until <= tick.now))
+        {
+            self.notice = None;
+            self.dirty = true;
+        }
+        let mut effects = Vec::new();
+        match (&mut self.view, tick.sample) {
+            (View::Serve(view), Sample::Server(snapshot)) => {
+                self.dirty |= snapshot.sent != view.snapshot.sent
+                    || snapshot.requests != view.snapshot.requests
+                    || snapshot.connections != view.snapshot.connections;
+                self.throughput.sample(tick.now, snapshot.sent);
+                view.sample(tick.now, snapshot, refresh);
+                if refresh && self.layout.rows[2] > 0 {
+                    let listing = &view.files.listing;
+                    let rows = listing.cursor().window(listing.len());
+                    let paths: Vec<_> = rows.filter_map(|row| view.files.path_at(row)).collect();
+                    if !paths.is_empty() {
+                        effects.push(Effect::CountDownloads(paths));
+                    }
+                }
+            }
+            (View::Connect(view), Sample::Client(snapshot)) => {
+                let before = &view.snapshot;
+                self.dirty |= snapshot.received != before.received
+                    || snapshot.link != before.link
+                    || snapshot.items.len() != before.items.len()
+                    || snapshot
+                        .items
+                        .iter()
+                        .zip(&before.items)
+                        .any(|(a, b)| (a.id, &a.state, a.done) != (b.id, &b.state, b.done));
+                let back = snapshot.link == Link::Up && before.link != Link::Up;
+                self.throughput.sample(tick.now, snapshot.received);
+                view.sample(tick.now, snapshot, refresh);
+                // The server is back: what could not be listed may be now.
+                if back && matches!(view.remote.load, super::browser::Load::Failed(..)) {
+                    effects.push(view.remote.refresh());
+                }
+            }
+            _ => {}
+        }
+        if refresh {
+            self.throughput.refresh();
+        }
+        effects
+    }
+
+    fn lay_out(&mut self, layout: Layout) {
+        self.layout = layout;
+        for (pane, rows) in self.view.panes().into_iter().zip(layout.rows) {
+            match (pane, &mut self.view) {
+                (Pane::Log, _) => self.log.set_page(rows),
+                (Pane::Remote, View::Connect(view)) => view.remote.listing.set_page(rows),
+                (Pane::Transfers, View::Connect(view)) => view.set_page(rows),
+                (Pane::Clients, View::Serve(view)) => view.set_page(rows),
+                (Pane::Files, View::Serve(view)) => view.files.listing.set_page(rows),
+                _ => {}
+            }
+        }
+        if let Some((cursor, len)) = self.help_cursor() {
+            cursor.set_page(layout.help, len);
+        }
+    }
+
+    fn paste(&mut self, text: &str) -> Vec<Effect> {
+        if let Some(Popup::Help(help)) = &mut self.popup {
+            help.query
+                .extend(text.chars().filter(|c| !c.is_control()).take(80));
+            help.search();
+            return Vec::new();
+        }
+        // Without a line to paste into, text would be taken for keys.
+        let Some(prompt) = &mut self.prompt else {
+            return Vec::new();
+        };
+        prompt.insert(text);
+        self.typed()
+    }
+
+    fn mouse(&mut self, mouse: Mouse) -> Vec<Effect> {
+        if self.popup.is_some() {
+            if let (Mouse::Wheel { by, .. }, Some((cursor, len))) = (mouse, self.help_cursor()) {
+                cursor.scroll(by, len);
+            }
+            return Vec::new();
+        }
+        match mouse {
+            Mouse::Wheel { pane, by } => match (pane, &mut self.view) {
+                (Pane::Log, _) => self.log.scroll(by),
+                (Pane::Remote, View::Connect(view)) => view.remote.listing.scroll(by),
+                (Pane::Transfers, View::Connect(view)) => view.scroll(by),
+                (Pane::Clients, View::Serve(view)) => view.scroll(by),
+                (Pane::Files, View::Serve(view)) => view.files.listing.scroll(by),
+                _ => {}
+            },
+            Mouse::Press { pane, row, at } => {
+                self.focus_on(pane);
+                let Some(row) = row else { return Vec::new() };
+                let row = match (pane, &mut self.view) {
+                    (Pane::Log, _) => {
+                        let row = self.log.cursor().window(self.log.counts().0).start + row;
+                        self.log.go(row);
+                        row
+                    }
+                    (Pane::Remote, View::Connect(view)) => press(&mut view.remote.listing, row),
+                    (Pane::Files, View::Serve(view)) => press(&mut view.files.listing, row),
+                    (Pane::Transfers, View::Connect(view)) => {
+                        let row = view.cursor().window(view.rows.len()).start + row;
+                        view.go(row);
+                        row
+                    }
+                    (Pane::Clients, View::Serve(view)) => {
+                        let row = view.cursor().window(view.rows.len()).start + row;
+                        view.go(row);
+                        row
+                    }
+                    _ => row,
+                };
+                let before = self.pressed.replace((pane, row, at));
+                let again = before.is_some_and(|(p, r, t)| {
+                    (p, r) == (pane, row) && at.saturating_duration_since(t) < DOUBLE_CLICK
+                });
+                if again {
+                    self.pressed = None;
+                    return match pane {
+                        Pane::Remote | Pane::Files => self.act(Action::Open),
+                        Pane::Clients => self.act(Action::Unfold),
+                        _ => Vec::new(),
+                    };
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        match &self.popup {
+            Some(Popup::Help(_)) => return self.help_key(key),
+            Some(Popup::Quit(_)) => return self.quit_key(key),
+            None => {}
+        }
+        let chord = Chord::from(key);
+        match self.keymap.press(chord, self.scopes()) {
+            Found::Action(Action::Edit(edit)) => self.edit(edit),
+            Found::Action(action) => self.act(action),
+            Found::Prefix => Vec::new(),
+            Found::Nothing => {
+                if let (Some(prompt), Some(c)) = (&mut self.prompt, chord.typed()) {
+                    prompt.insert(c.encode_utf8(&mut [0; 4]));
+                    return self.typed();
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn edit(&mut self, edit: Edit) -> Vec<Effect> {
+        let Some(prompt) = &mut self.prompt else {
+            return Vec::new();
+        };
+        match prompt.edit(edit, &self.history) {
+            Outcome::Changed => self.typed(),
+            Outcome::Kept => Vec::new(),
+            Outcome::Accepted => self.accept(),
+            Outcome::Cancelled => {
+                let filter = prompt.kind == Kind::Filter;
+                self.prompt = None;
+                if filter {
+                    let before = std::mem::take(&mut self.filter_before);
+                    return self.set_filter(&before);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// The prompt's text changed.
+    fn typed(&mut self) -> Vec<Effect> {
+        let found = completions(self);
+        let Some(prompt) = &mut self.prompt else {
+            return Vec::new();
+        };
+        prompt.completions = found;
+        if prompt.kind == Kind::Filter {
+            let text = prompt.text().to_owned();
+            return self.set_filter(&text);
+        }
+        Vec::new()
+    }
+
+    fn accept(&mut self) -> Vec<Effect> {
+        let Some(prompt) = self.prompt.take() else {
+            return Vec::new();
+        };
+        match prompt.kind {
+            Kind::Filter => Vec::new(),
+            Kind::Command => {
+                let line = prompt.text().trim();
+                if line.is_empty() {
+                    return Vec::new();
+                }
+                self.history.push(line);
+                self.run_line(line)
+            }
+            Kind::Address => match super::command::address(prompt.text()) {
+                Ok(url) => vec![Effect::Connect(url)],
+                Err(reason) => {
+                    self.complain(reason);
+                    self.prompt = Some(Prompt::new(Kind::Address, prompt.text()));
+                    Vec::new()
+                }
+            },
+        }
+    }
+
+    pub(super) fn open_prompt(&mut self, kind: Kind, text: &str) {
+        if kind == Kind::Filter {
+            self.filter_before = self.filter().to_owned();
+        }
+        self.prompt = Some(Prompt::new(kind, text));
+        self.typed();
+    }
+
+    fn help_key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        let Some(Popup::Help(help)) = &mut self.popup else {
+            return Vec::new();
+        };
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let motion = match key.code {
+            KeyCode::Esc if !help.query.is_empty() => {
+                help.query.clear();
+                help.search();
+                return Vec::new();
+            }
+            KeyCode::Esc | KeyCode::F(1) => {
+                self.popup = None;
+                return Vec::new();
+            }
+            KeyCode::Char('c' | 'g') if control => {
+                self.popup = None;
+                return Vec::new();
+            }
+            KeyCode::Enter => {
+                let item = help.current();
+                return self.run_help(item);
+            }
+            KeyCode::Backspace => {
+                help.query.pop();
+                help.search();
+                return Vec::new();
+            }
+            KeyCode::Up => Motion::Up,
+            KeyCode::Down | KeyCode::Tab => Motion::Down,
+            KeyCode::PageUp => Motion::PageUp,
+            KeyCode::PageDown => Motion::PageDown,
+            KeyCode::Home => Motion::Top,
+            KeyCode::End => Motion::Bottom,
+            KeyCode::Char('p') if control => Motion::Up,
+            KeyCode::Char('n') if control => Motion::Down,
+            KeyCode::Char('u') if control => Motion::HalfUp,
+            KeyCode::Char('d') if control => Motion::HalfDown,
+            KeyCode::Char(c) if !control => {
+                help.query.push(c);
+                help.search();
+                return Vec::new();
+            }
+            _ => return Vec::new(),
+        };
+        let len = help.items.len();
+        help.cursor.apply(motion, len);
+        Vec::new()
+    }
+
+    /// Does what a line of the help screen describes.
+    fn run_help(&mut self, item: Option<Item>) -> Vec<Effect> {
+        match item {
+            Some(Item::Keys(binding)) if !matches!(binding.action, Action::Edit(_)) => {
+                self.popup = None;
+                self.act(binding.action)
+            }
+            Some(Item::Command(spec)) => {
+                self.popup = None;
+                let blank = if spec.usage.is_empty() { "" } else { " " };
+                self.open_prompt(Kind::Command, &format!("{}{blank}", spec.name));
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn quit_key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('c') if control => vec![Effect::Quit(Ending::Interrupted)],
+            KeyCode::Char('y' | 'Y') | KeyCode::Enter => vec![Effect::Quit(Ending::Quit)],
+            KeyCode::Char('n' | 'N') | KeyCode::Esc => {
+                self.popup = None;
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A press on the `row`th row of a listing's window.
+fn press(listing: &mut super::listing::Listing, row: usize) -> usize {
+    let row = listing.cursor().window(listing.len()).start + row;
+    listing.go(row);
+    row
+}

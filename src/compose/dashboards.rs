@@ -1,0 +1,167 @@
+//! The engines with their dashboards.
+
+use std::{path::Path, time::Duration};
+
+use tokio::sync::mpsc;
+use url::Url;
+
+use crate::{
+    app, client,
+    client::{Client, Want},
+    config,
+    dashboard::{self, ConnectStart, Ending, Session},
+    error::{Error, Exit, reason},
+    escape::{display_name, display_path},
+    headless::demo::Demo,
+    logging::Ring,
+    server::{self, Server, Stop},
+};
+
+/// Events that may wait for the dashboard before workers have to.
+const EVENTS: usize = 1024;
+/// How long connections may take to close once they are told to.
+const ABORT: Duration = Duration::from_secs(1);
+
+/// Serves, and shows it, until the user or a signal ends it.
+pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
+    let root = settings.dir.clone();
+    let server = Server::new(server::Settings {
+        root: settings.dir,
+        hidden: settings.hidden,
+        follow_symlinks: settings.follow_symlinks,
+        timeout: settings.timeout,
+        max_connections: settings.max_connections,
+        cache: config::cache_dir(),
+    })?;
+    let listeners = server::bind(&settings.addresses, settings.port).await?;
+    let facts = app::serve::Facts {
+        urls: server::urls(&listeners),
+        root: display_path(&std::path::absolute(&root).unwrap_or(root)),
+        open: true,
+    };
+    for url in &facts.urls {
+        tracing::info!("listening on {url}");
+    }
+    let stop = Stop::default();
+    let running = {
+        let (server, stop) = (server.clone(), stop.clone());
+        tokio::spawn(async move { server.run(listeners, stop).await })
+    };
+    let ended = dashboard::serve(server, facts, ring, &settings.screen).await;
+    // Running answers get their time, which the server keeps itself; a second signal ends the process.
+    stop.drain.cancel();
+    let aborted = async {
+        let _ = tokio::signal::ctrl_c().await;
+        stop.abort.cancel();
+    };
+    tokio::select! {
+        _ = running => {}
+        () = aborted => tokio::time::sleep(ABORT).await,
+    }
+    exit(ended)
+}
+
+/// Browses and downloads, and shows it, until the user or a signal ends it.
+pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
+    let script = match &settings.run {
+        Some(file) => script(file)?,
+        None => Vec::new(),
+    };
+    // A target directory that cannot be used is told before the screen is taken.
+    let first = first(&settings)?;
+    let start = ConnectStart {
+        session: Some(first),
+        named: settings.named,
+        user: settings.user.clone(),
+        dir: settings.dir.clone(),
+        script,
+    };
+    let screen = settings.screen.clone();
+    let open = move |url: Url| {
+        session(&settings, url).map_err(|error| display_name(&error.to_string()).into_owned())
+    };
+    exit(dashboard::connect(start, open, ring, &screen).await)
+}
+
+/// Serves the samples, and browses them.
+pub(super) async fn demo(
+    log: config::Log,
+    screen: config::Screen,
+    ring: Ring,
+) -> Result<Exit, Error> {
+    let demo = Demo::start(log, screen).await?;
+    let ended = connect(demo.settings.clone(), ring).await;
+    demo.end().await;
+    ended
+}
+
+/// A client of the server that the settings name, which downloads what they ask for.
+fn first(settings: &config::Connect) -> Result<Session, Error> {
+    let mut url = settings.url.clone();
+    if !settings.all && settings.get.is_empty() {
+        return Ok(session(settings, url)?);
+    }
+    // Patterns are below a directory.
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    let session = session(settings, url)?;
+    let want = Want::Patterns {
+        get: settings.get.clone(),
+        exclude: settings.exclude.clone(),
+    };
+    session.client.get(want, None)?;
+    Ok(session)
+}
+
+fn session(settings: &config::Connect, url: Url) -> Result<Session, client::Error> {
+    let (sender, events) = mpsc::channel(EVENTS);
+    let client = Client::start(
+        client::Settings {
+            url,
+            dir: settings.dir.clone(),
+            state_dir: config::state_dir(),
+            workers: settings.workers,
+            retries: settings.retries,
+            timeout: settings.timeout,
+            user: settings.user.clone(),
+            serial: settings.serial,
+            on_conflict: settings.on_conflict,
+            resume: settings.resume,
+            patient: true,
+        },
+        sender,
+    )?;
+    Ok(Session { client, events })
+}
+
+/// The commands of a `--run` file: a line each; empty lines and those that begin with `#` are left out.
+fn script(file: &Path) -> Result<Vec<String>, Error> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let file = display_path(file);
+        Error::Usage(format!(
+            "{file}: {}: name a file of commands",
+            reason(&error)
+        ))
+    })?;
+    let lines = text.lines().map(str::trim);
+    let commands = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(commands
+        .map(|line| line.trim_start_matches(':').to_owned())
+        .collect())
+}
+
+/// The status that a dashboard's end amounts to.
+fn exit(ended: std::io::Result<Ending>) -> Result<Exit, Error> {
+    match ended {
+        Ok(Ending::Quit) => Ok(Exit::Done),
+        Ok(Ending::Interrupted) => Ok(Exit::Interrupted),
+        Ok(Ending::Terminated | Ending::HungUp) => Ok(Exit::Terminated),
+        Err(source) => Err(Error::Local {
+            what: "cannot use the terminal".into(),
+            source,
+            remedy: "run it in a terminal, or with --headless",
+            exit: Exit::Other,
+        }),
+    }
+}

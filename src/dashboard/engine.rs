@@ -1,0 +1,239 @@
+//! The two engines as the loop sees them: sampled, told, and handed effects.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    task::{JoinSet, spawn_blocking},
+    time::timeout,
+};
+use url::Url;
+
+use super::{Session, run::Engine};
+use crate::{
+    app::{self, Effect, Event, Sample, event::Control},
+    client::{self, Client, Want},
+    escape::display_name,
+    http1::path::RemotePath,
+    server::Server,
+};
+
+/// Turning points that are logged between two turns of the loop.
+const TOLD_AT_ONCE: usize = 512;
+
+/// The server behind `haul serve`'s dashboard.
+pub(super) struct Serving {
+    server: Server,
+}
+
+impl Serving {
+    pub(super) fn new(server: Server) -> Self {
+        Self { server }
+    }
+}
+
+impl Engine for Serving {
+    fn sample(&mut self) -> Sample {
+        Sample::Server(self.server.snapshot())
+    }
+
+    fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
+        let answers = answers.clone();
+        match effect {
+            Effect::List(path) => {
+                let server = self.server.clone();
+                spawn_blocking(move || {
+                    let result = server.list(&path).map_err(|error| shown(&error));
+                    // Nobody listens once the dashboard has ended.
+                    let _ = answers.blocking_send(Event::Listed { path, result });
+                });
+            }
+            Effect::CountDownloads(paths) => {
+                let count = |path: RemotePath| {
+                    let count = self.server.downloads(&path);
+                    (path, count)
+                };
+                let counts = paths.into_iter().map(count).collect();
+                // Where the queue is full, the next half second counts again.
+                let _ = answers.try_send(Event::Downloads(counts));
+            }
+            Effect::Arrange(job) => {
+                spawn_blocking(move || {
+                    let _ = answers.blocking_send(Event::Arranged(job.run()));
+                });
+            }
+            _ => {}
+        }
+    }
+
+    async fn told(&mut self) {
+        // The server tells nothing by itself: its samples and the log say it all.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The clients that were made, so that all of them can be stopped: the current one is the last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Clients(Arc<Mutex<Vec<Client>>>);
+
+impl Clients {
+    fn push(&self, client: Client) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(client);
+    }
+
+    /// Stops them all at their next safe points.
+    pub(super) async fn stop(&self, deadline: Duration) {
+        let clients = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut stopping = JoinSet::new();
+        for client in clients {
+            stopping.spawn(async move { client.stop().await });
+        }
+        let _ = timeout(deadline, stopping.join_all()).await;
+    }
+}
+
+/// The client behind `haul connect`'s dashboard, and the way to make another.
+pub(super) struct Connecting<F> {
+    open: F,
+    session: Option<Session>,
+    clients: Clients,
+}
+
+impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
+    pub(super) fn new(open: F) -> Self {
+        Self {
+            open,
+            session: None,
+            clients: Clients::default(),
+        }
+    }
+
+    /// Turns to another server. The client before it is stopped; what it has stays on disk.
+    pub(super) fn turn_to(&mut self, session: Session) -> Option<app::Server> {
+        self.clients.push(session.client.clone());
+        let server = app::Server {
+            url: Url::parse(&session.client.base_url()).ok()?,
+            named: session.client.named(),
+        };
+        if let Some(mut before) = self.session.replace(session) {
+            tokio::spawn(async move {
+                // Workers may wait to hand their events over.
+                let ended = async { while before.events.recv().await.is_some() {} };
+                tokio::join!(before.client.stop(), timeout(super::STOP, ended))
+            });
+        }
+        Some(server)
+    }
+
+    pub(super) fn clients(&self) -> Clients {
+        self.clients.clone()
+    }
+
+    fn control(client: &Client, item: client::ItemId, control: Control) {
+        match control {
+            Control::Pause => client.pause(item),
+            Control::Resume => client.resume(item),
+            Control::Cancel => client.cancel(item),
+            Control::Retry => client.retry(item),
+            Control::Reorder(by) => client.reorder(item, by),
+        }
+    }
+}
+
+impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
+    fn sample(&mut self) -> Sample {
+        match &self.session {
+            Some(session) => Sample::Client(session.client.snapshot()),
+            None => Sample::Nothing,
+        }
+    }
+
+    fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
+        let answers = answers.clone();
+        if let Effect::Connect(url) = effect {
+            let session = (self.open)(url);
+            let answer = match session.map(|session| self.turn_to(session)) {
+                Ok(Some(server)) => Event::Connected(server),
+                Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
+                Err(reason) => Event::Refused(reason),
+            };
+            tokio::spawn(async move { answers.send(answer).await });
+            return;
+        }
+        let Some(Session { client, .. }) = &self.session else {
+            return;
+        };
+        match effect {
+            Effect::List(path) => {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let result = client.list(&path).await.map_err(|error| shown(&error));
+                    answers.send(Event::Listed { path, result }).await
+                });
+            }
+            Effect::Arrange(job) => {
+                spawn_blocking(move || {
+                    let _ = answers.blocking_send(Event::Arranged(job.run()));
+                });
+            }
+            // In order: the queue is what the user sees.
+            Effect::Get { want, to: None } => {
+                let answer = get(client, want, None);
+                tokio::spawn(async move {
+                    if let Some(answer) = answer {
+                        let _ = answers.send(answer).await;
+                    }
+                });
+            }
+            Effect::Get { want, to } => {
+                // It opens a directory, which may block.
+                let client = client.clone();
+                spawn_blocking(move || {
+                    if let Some(answer) = get(&client, want, to) {
+                        let _ = answers.blocking_send(answer);
+                    }
+                });
+            }
+            Effect::Control(item, control) => Self::control(client, item, control),
+            Effect::ClearEnded => client.clear_ended(),
+            Effect::RetryNow => client.retry_now(),
+            _ => {}
+        }
+    }
+
+    async fn told(&mut self) {
+        // Many at once: small files end by the thousand a second, and each turn of the loop costs more than a line.
+        let mut told = Vec::new();
+        if let Some(session) = &mut self.session {
+            session.events.recv_many(&mut told, TOLD_AT_ONCE).await;
+        }
+        if told.is_empty() {
+            // Nothing more will come.
+            std::future::pending::<()>().await;
+        }
+        told.iter().for_each(client::Event::log);
+    }
+}
+
+/// Adds to the queue; what the dashboard has to know of it.
+fn get(client: &Client, want: Want, to: Option<PathBuf>) -> Option<Event> {
+    let patterns = match &want {
+        Want::Patterns { get, .. } => Some(get.join(" ")),
+        _ => None,
+    };
+    match client.get(want, to) {
+        Ok(item) => patterns.map(|patterns| Event::Queued(item, patterns)),
+        Err(error) => Some(Event::Refused(shown(&error))),
+    }
+}
+
+fn shown(error: &impl std::fmt::Display) -> String {
+    display_name(&error.to_string()).into_owned()
+}

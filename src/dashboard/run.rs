@@ -1,0 +1,284 @@
+//! The loop: one `select!` over keys, engine, answers, signals and time. It names events and does nothing else:
+//! drain all that is pending, update, draw when something changed.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use crossterm::event::{self as terminal, MouseButton, MouseEventKind};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use jiff::Timestamp;
+use ratatui::layout::Rect;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time::{Interval, MissedTickBehavior, interval, sleep_until},
+};
+
+use crate::{
+    app::{Effect, Ending, Event, Mouse, Pane, Sample, State, Tick, update},
+    logging::Ring,
+    ui,
+};
+
+/// The engine is looked at this often.
+const SAMPLE: Duration = Duration::from_millis(100);
+/// Frames follow each other no faster.
+const FRAME: Duration = Duration::from_millis(33);
+/// Events from one source that are taken before the next frame, so that a flood of them cannot hold it up.
+const DRAINED: usize = 512;
+/// Answers that may wait for the loop.
+const ANSWERS: usize = 256;
+/// Rows that a turn of the wheel moves.
+const WHEEL: isize = 3;
+
+/// What the loop draws on.
+pub trait Screen {
+    /// The cells that there are.
+    fn size(&self) -> io::Result<Rect>;
+    /// Draws the state.
+    fn draw(&mut self, state: &State) -> io::Result<()>;
+    /// Makes the next frame write every cell.
+    fn redraw(&mut self) -> io::Result<()>;
+    /// Puts text on the clipboard.
+    fn copy(&mut self, text: &str) -> io::Result<()>;
+    /// Gives the terminal back and stops the process, until the shell goes on.
+    fn suspend(&mut self) -> io::Result<()>;
+    /// Whether nobody can see it any more.
+    fn is_gone(&self) -> bool;
+}
+
+/// What the loop shows and hands effects to.
+pub trait Engine {
+    /// The engine at this moment.
+    fn sample(&mut self) -> Sample;
+    /// Carries an effect out without waiting; what comes of it is sent to `answers`.
+    fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>);
+    /// Waits until the engine tells something; what it tells is in the log, and in the next sample.
+    fn told(&mut self) -> impl Future<Output = ()>;
+}
+
+/// A dashboard, ready to run.
+pub struct Run<E, S> {
+    /// What is shown.
+    pub state: State,
+    /// Whose state it is.
+    pub engine: E,
+    /// Where it is shown.
+    pub screen: S,
+    /// The log.
+    pub ring: Ring,
+}
+
+impl<E: Engine, S: Screen> Run<E, S> {
+    /// Runs until the user, a signal or the terminal ends it. The screen is restored before this returns.
+    pub async fn until_end(
+        mut self,
+        input: impl Stream<Item = io::Result<terminal::Event>> + Unpin,
+        script: Vec<String>,
+    ) -> io::Result<Ending> {
+        match self.turn(input, script).await {
+            // Whatever failed on a terminal that is gone, there is nobody to tell it to.
+            Err(_) if self.screen.is_gone() => Ok(Ending::HungUp),
+            ending => ending,
+        }
+    }
+
+    async fn turn(
+        &mut self,
+        mut input: impl Stream<Item = io::Result<terminal::Event>> + Unpin,
+        script: Vec<String>,
+    ) -> io::Result<Ending> {
+        let (answers, mut answered) = mpsc::channel(ANSWERS);
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut samples = every(SAMPLE);
+        let mut drawn = tokio::time::Instant::now();
+        let mut log = 0;
+
+        let effects = self.state.begin();
+        self.apply(effects, &answers)?;
+        self.tick(&answers, &mut log)?;
+        for line in script {
+            self.take(Event::Command(line), &answers)?;
+        }
+        self.draw()?;
+        loop {
+            let due = drawn + FRAME;
+            let ending = tokio::select! {
+                biased;
+                _ = interrupt.recv() => Some(Ending::Interrupted),
+                _ = terminate.recv() => Some(Ending::Terminated),
+                _ = hangup.recv() => Some(Ending::Terminated),
+                key = input.next() => self.keys(key, &mut input, &answers)?,
+                Some(event) = answered.recv() => self.answers(event, &mut answered, &answers)?,
+                // Before what may be ready for ever: a flood of turning points must not hold up frames.
+                () = sleep_until(due), if self.state.dirty => {
+                    self.draw()?;
+                    drawn = tokio::time::Instant::now();
+                    None
+                }
+                _ = samples.tick() => self.tick(&answers, &mut log)?,
+                () = self.engine.told() => self.log(&mut log, &answers)?,
+            };
+            if let Some(ending) = ending {
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// Takes a key, and all that wait behind it.
+    fn keys(
+        &mut self,
+        first: Option<io::Result<terminal::Event>>,
+        input: &mut (impl Stream<Item = io::Result<terminal::Event>> + Unpin),
+        answers: &mpsc::Sender<Event>,
+    ) -> io::Result<Option<Ending>> {
+        let mut next = Some(first);
+        for _ in 0..DRAINED {
+            let Some(read) = next else { break };
+            // Nothing to read from is a terminal that is gone.
+            let Some(Ok(event)) = read else {
+                return Ok(Some(Ending::HungUp));
+            };
+            if let Some(ending) = self.input(event, answers)? {
+                return Ok(Some(ending));
+            }
+            next = input.next().now_or_never();
+        }
+        Ok(None)
+    }
+
+    fn input(
+        &mut self,
+        event: terminal::Event,
+        answers: &mpsc::Sender<Event>,
+    ) -> io::Result<Option<Ending>> {
+        let event = match event {
+            terminal::Event::Key(key) => Event::Key(key),
+            terminal::Event::Paste(text) => Event::Paste(text),
+            terminal::Event::Mouse(mouse) => match self.mouse(mouse)? {
+                Some(mouse) => Event::Mouse(mouse),
+                None => return Ok(None),
+            },
+            terminal::Event::Resize(..) => {
+                self.state.dirty = true;
+                return Ok(None);
+            }
+            terminal::Event::FocusGained | terminal::Event::FocusLost => return Ok(None),
+        };
+        self.take(event, answers)
+    }
+
+    /// What lies under the mouse is known by the layout alone.
+    fn mouse(&self, mouse: terminal::MouseEvent) -> io::Result<Option<Mouse>> {
+        let by = match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) => 0,
+            MouseEventKind::ScrollUp => -WHEEL,
+            MouseEventKind::ScrollDown => WHEEL,
+            _ => return Ok(None),
+        };
+        let area = self.screen.size()?;
+        let Some((pane, row)) = ui::hit(&self.state, area, mouse.column, mouse.row) else {
+            return Ok(None);
+        };
+        Ok(Some(pressed(pane, row, by)))
+    }
+
+    fn answers(
+        &mut self,
+        first: Event,
+        answered: &mut mpsc::Receiver<Event>,
+        answers: &mpsc::Sender<Event>,
+    ) -> io::Result<Option<Ending>> {
+        let mut next = Some(first);
+        for _ in 0..DRAINED {
+            let Some(event) = next else { break };
+            if let Some(ending) = self.take(event, answers)? {
+                return Ok(Some(ending));
+            }
+            next = answered.try_recv().ok();
+        }
+        Ok(None)
+    }
+
+    /// Looks at the engine, the log and the terminal.
+    fn tick(&mut self, answers: &mpsc::Sender<Event>, log: &mut u64) -> io::Result<Option<Ending>> {
+        if self.screen.is_gone() {
+            return Ok(Some(Ending::HungUp));
+        }
+        let tick = Tick {
+            now: Instant::now(),
+            wall: Timestamp::now(),
+            sample: self.engine.sample(),
+        };
+        if let Some(ending) = self.take(Event::Tick(tick), answers)? {
+            return Ok(Some(ending));
+        }
+        self.log(log, answers)
+    }
+
+    fn log(&mut self, log: &mut u64, answers: &mpsc::Sender<Event>) -> io::Result<Option<Ending>> {
+        if self.ring.generation() == *log {
+            return Ok(None);
+        }
+        let lines = self.ring.since(*log);
+        *log = lines.last().map_or(*log, |line| line.seq);
+        self.take(Event::Log(lines), answers)
+    }
+
+    fn take(&mut self, event: Event, answers: &mpsc::Sender<Event>) -> io::Result<Option<Ending>> {
+        let effects = update(&mut self.state, event);
+        self.apply(effects, answers)
+    }
+
+    /// Hands effects to the screen and to the engine.
+    fn apply(
+        &mut self,
+        effects: Vec<Effect>,
+        answers: &mpsc::Sender<Event>,
+    ) -> io::Result<Option<Ending>> {
+        for effect in effects {
+            match effect {
+                Effect::Quit(ending) => return Ok(Some(ending)),
+                Effect::Redraw => self.screen.redraw()?,
+                Effect::Suspend => {
+                    self.screen.suspend()?;
+                    self.state.dirty = true;
+                }
+                Effect::Copy(text) => self.screen.copy(&text)?,
+                effect => self.engine.apply(effect, answers),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Draws a frame; the state is told first how many rows its lists have.
+    fn draw(&mut self) -> io::Result<()> {
+        let area = self.screen.size()?;
+        let layout = ui::measure(&self.state, area);
+        if layout != self.state.layout {
+            // A layout asks for nothing.
+            let _ = update(&mut self.state, Event::Layout(layout));
+        }
+        self.state.dirty = false;
+        self.screen.draw(&self.state)
+    }
+}
+
+fn pressed(pane: Pane, row: Option<usize>, by: isize) -> Mouse {
+    if by == 0 {
+        let at = Instant::now();
+        Mouse::Press { pane, row, at }
+    } else {
+        Mouse::Wheel { pane, by }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

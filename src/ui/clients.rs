@@ -1,0 +1,486 @@
+//! Who takes what: a row a client, and below an unfolded one a row a file.
+
+use std::borrow::Cow;
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::{
+    bars::{at, centred},
+    files::select,
+    frame::{Frame, Slot, scrollbar},
+    text::{
+        LEFT_WIDTH, Part, add, bar, fit, left, put, put_parts, put_right, shorten, shown, width,
+    },
+    theme::Theme,
+};
+use crate::{
+    app::{
+        Pane, State, View,
+        serve::{ClientSort, Figures, Row, RowKind, Serve, Standing, What},
+    },
+    units::{self, RATE_WIDTH, SIZE_WIDTH},
+};
+
+/// `3.46/7.80 GiB`.
+const PART_WIDTH: usize = 13;
+/// `100%`.
+const PERCENT_WIDTH: usize = 4;
+
+/// Cells of the list.
+pub fn list(slot: Slot) -> Rect {
+    let inner = slot.inner();
+    let above = u16::from(inner.height >= 4);
+    Rect {
+        y: inner.y + above,
+        height: inner.height - above,
+        ..inner
+    }
+}
+
+/// Draws the pane.
+pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
+    let View::Serve(view) = &state.view else {
+        return;
+    };
+    let window = view.cursor().window(view.rows.len());
+    let wide = slot.area.width >= 100;
+    let frame = Frame {
+        number: state.number(Pane::Clients),
+        title: "Clients",
+        right: title(view, theme),
+        bottom_left: if wide {
+            Vec::new()
+        } else {
+            detail(state, view, theme)
+        },
+        bottom_right: if wide && !view.rows.is_empty() {
+            let of = units::count(view.rows.len() as u64);
+            vec![(
+                format!("{}-{}/{of}", window.start + 1, window.end).into(),
+                theme.dim,
+            )]
+        } else {
+            Vec::new()
+        },
+        focused: state.focus == Pane::Clients,
+        ..Frame::default()
+    };
+    let inner = frame.draw(slot, theme, buf);
+    if inner.width < 20 || inner.height == 0 {
+        return;
+    }
+    if view.rows.is_empty() {
+        centred(buf, inner, &words(view, theme), theme);
+        return;
+    }
+    let list = list(slot);
+    let columns = Columns::new(list);
+    if list.y > inner.y {
+        columns.heading(inner.y, view, theme, buf);
+    }
+    for (i, row) in view.rows[window.clone()].iter().enumerate() {
+        let y = add(list.y, i);
+        if y >= list.bottom() {
+            break;
+        }
+        columns.row(y, row, theme, buf);
+        if window.start + i == view.cursor().at() && state.focus == Pane::Clients {
+            let line = Rect {
+                y,
+                height: 1,
+                ..list
+            };
+            select(buf, line, true, theme);
+        }
+    }
+    scrollbar(buf, list, &window, view.rows.len(), theme);
+}
+
+/// `4 active · 1 stalled · sort rate ↓`.
+fn title(view: &Serve, theme: &Theme) -> Vec<Part<'static>> {
+    let (active, stalled) = view.busy();
+    let counts = [(active, "active"), (stalled, "stalled")];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let mut texts: Vec<_> = counts
+        .map(|(count, word)| format!("{} {word}", units::count(count as u64)))
+        .collect();
+    texts.push(format!("sort {} {}", view.sort.word(), arrow(view, theme)));
+    let mut parts = vec![(texts.join(" · ").into(), theme.dim)];
+    if !view.filter.is_empty() {
+        let filter = format!("/{}  ", shorten(&shown(&view.filter), 20, theme));
+        parts.insert(0, (filter.into(), theme.warn));
+    }
+    parts
+}
+
+/// Rates and amounts stand largest first, names and times smallest first, unless turned round.
+fn arrow(view: &Serve, theme: &Theme) -> &'static str {
+    let falls = matches!(view.sort, ClientSort::Rate | ClientSort::Sent);
+    if falls == view.reversed {
+        theme.glyphs.rising
+    } else {
+        theme.glyphs.falling
+    }
+}
+
+/// What has no column where it is narrow, of the client under the cursor.
+fn detail(state: &State, view: &Serve, theme: &Theme) -> Vec<Part<'static>> {
+    let Some(client) = view.current() else {
+        return Vec::new();
+    };
+    let mut facts = vec![client.address.to_string()];
+    if let Some(agent) = &client.agent {
+        facts.push(fit(&shown(agent), 16, theme).into_owned());
+    }
+    facts.push(units::size(client.sent));
+    if let (Some(now), Some(wall)) = (state.now, state.wall) {
+        let age = now.saturating_duration_since(client.since);
+        if let Ok(age) = jiff::SignedDuration::try_from(age)
+            && let Ok(since) = wall.checked_sub(age)
+        {
+            facts.push(format!("since {}", at(state, since, "%H:%M:%S")));
+        }
+    }
+    vec![(facts.join("  ").into(), theme.dim)]
+}
+
+fn words(view: &Serve, theme: &Theme) -> Vec<(String, Style)> {
+    if !view.filter.is_empty() {
+        let all = units::count(view.snapshot.clients.len() as u64);
+        return vec![(
+            format!("0 of {all} match \"{}\" · Esc clears", shown(&view.filter)),
+            theme.dim,
+        )];
+    }
+    let url = view.facts.urls.first();
+    let url = url.map_or("", |url| url.trim_end_matches('/'));
+    let address = url.trim_start_matches("http://");
+    vec![
+        (
+            format!(
+                "No clients yet. On the other machine: haul connect {}",
+                shown(address)
+            ),
+            theme.text,
+        ),
+        (
+            format!("or open {} in a browser · y copies it", shown(url)),
+            theme.dim,
+        ),
+    ]
+}
+
+/// Where the columns stand: a column's first cell and its width, 0 where it is left out.
+struct Columns {
+    row: Rect,
+    client: (u16, usize),
+    agent: (u16, usize),
+    file: (u16, usize),
+    bar: (u16, usize),
+    percent: u16,
+    part: (u16, usize),
+    rate: u16,
+    left: (u16, usize),
+}
+
+impl Columns {
+    /// Left out one after the other: AGENT, DONE, TOTAL, FILE, ETA, PROGRESS. Client, percentage and rate stay.
+    fn new(list: Rect) -> Self {
+        // A bar, a glyph and a blank before, a blank after.
+        let cells = usize::from(list.width).saturating_sub(4);
+        let agent = if cells >= 106 { 11 } else { 0 };
+        let part = match cells {
+            96.. => PART_WIDTH,
+            66.. => SIZE_WIDTH,
+            _ => 0,
+        };
+        let bar = match cells {
+            150.. => 14 + (cells - 150) / 4,
+            100.. => 14,
+            44.. => 9,
+            _ => 0,
+        };
+        let left = if cells >= 38 { LEFT_WIDTH } else { 0 };
+        let optional: usize = [agent, part, bar, left]
+            .iter()
+            .filter(|c| **c > 0)
+            .map(|c| c + 1)
+            .sum();
+        let rest = cells.saturating_sub(optional + 1 + PERCENT_WIDTH + 1 + RATE_WIDTH);
+        let (client, file) = match rest {
+            48.. => (20 + (rest - 48) / 4, rest - 21 - (rest - 48) / 4),
+            24.. => (13.min(rest / 2), rest - 13.min(rest / 2) - 1),
+            _ => (rest, 0),
+        };
+        let mut x = add(list.x, 3);
+        let mut place = |cells: usize| {
+            let at = x;
+            if cells > 0 {
+                x = add(x, cells + 1);
+            }
+            (at, cells)
+        };
+        Self {
+            row: list,
+            client: place(client),
+            agent: place(agent),
+            file: place(file),
+            bar: place(bar),
+            percent: place(PERCENT_WIDTH).0,
+            part: place(part),
+            rate: place(RATE_WIDTH).0,
+            left: place(left),
+        }
+    }
+
+    fn heading(&self, y: u16, view: &Serve, theme: &Theme, buf: &mut Buffer) {
+        let label = |text: &str, sort: ClientSort| {
+            if view.sort == sort {
+                format!("{text} {}", arrow(view, theme))
+            } else {
+                text.to_owned()
+            }
+        };
+        let style = theme.dim;
+        put(
+            buf,
+            self.client.0,
+            y,
+            self.client.1,
+            &label("CLIENT", ClientSort::Name),
+            style,
+        );
+        put(buf, self.agent.0, y, self.agent.1, "AGENT", style);
+        put(buf, self.file.0, y, self.file.1, "FILE", style);
+        put(buf, self.bar.0, y, self.bar.1, "PROGRESS", style);
+        put_right(buf, (self.percent, y), PERCENT_WIDTH, "%", style, theme);
+        let part = if self.part.1 == PART_WIDTH {
+            "DONE/TOTAL"
+        } else {
+            "TOTAL"
+        };
+        put_right(buf, (self.part.0, y), self.part.1, part, style, theme);
+        put_right(
+            buf,
+            (self.rate, y),
+            RATE_WIDTH,
+            &label("RATE", ClientSort::Rate),
+            style,
+            theme,
+        );
+        put_right(buf, (self.left.0, y), self.left.1, "ETA", style, theme);
+    }
+
+    fn row(&self, y: u16, row: &Row, theme: &Theme, buf: &mut Buffer) {
+        let looks = Looks::new(&row.figures, theme);
+        match &row.kind {
+            RowKind::Client {
+                name,
+                address,
+                agent,
+                what,
+                unfolded,
+            } => {
+                let glyph = match row.figures.standing {
+                    Standing::Done => theme.glyphs.done,
+                    Standing::Refused | Standing::Aborted => theme.glyphs.failed,
+                    _ if *unfolded => theme.glyphs.unfolded,
+                    _ => theme.glyphs.folded,
+                };
+                put(buf, add(self.row.x, 1), y, 1, glyph, looks.glyph);
+                self.name(y, name.as_deref(), address, &looks, theme, buf);
+                let agent = shown(agent);
+                put(
+                    buf,
+                    self.agent.0,
+                    y,
+                    self.agent.1,
+                    &fit(&agent, self.agent.1, theme),
+                    looks.soft,
+                );
+                self.what(y, what, &looks, theme, buf);
+                if matches!(what, What::Refusal(_)) || row.figures.standing == Standing::Idle {
+                    return;
+                }
+            }
+            RowKind::File { path, last, reason } => {
+                let branch = if *last {
+                    theme.glyphs.last_branch
+                } else {
+                    theme.glyphs.branch
+                };
+                // Where there is no column for files, they stand below the client's name.
+                let (x, cells) = if self.file.1 > 0 {
+                    self.file
+                } else {
+                    self.client
+                };
+                let (path, cells) = (shown(path.as_bytes()), cells.saturating_sub(2));
+                let text = match reason {
+                    Some(reason) => Cow::Owned(format!("{} · {path}", shown(reason))),
+                    None => path,
+                };
+                put(buf, x, y, 1, branch, theme.track);
+                put(
+                    buf,
+                    add(x, 2),
+                    y,
+                    cells,
+                    &shorten(&text, cells, theme),
+                    looks.text,
+                );
+            }
+        }
+        self.figures(y, &row.figures, &looks, theme, buf);
+    }
+
+    fn name(
+        &self,
+        y: u16,
+        name: Option<&str>,
+        address: &str,
+        looks: &Looks,
+        theme: &Theme,
+        buf: &mut Buffer,
+    ) {
+        let (x, cells) = self.client;
+        let Some(name) = name else {
+            put(
+                buf,
+                x,
+                y,
+                cells,
+                &shorten(address, cells, theme),
+                looks.text,
+            );
+            return;
+        };
+        let name = shown(name);
+        let end = put(buf, x, y, cells, &fit(&name, cells, theme), looks.text);
+        // The address beside the name where it has room for all of it.
+        if usize::from(end - x) + 1 + width(address) <= cells {
+            put(buf, add(end, 1), y, cells, address, looks.dim);
+        }
+    }
+
+    fn what(&self, y: u16, what: &What, looks: &Looks, theme: &Theme, buf: &mut Buffer) {
+        let (x, cells) = self.file;
+        if cells == 0 {
+            return;
+        }
+        match what {
+            What::Path(path) => {
+                put(
+                    buf,
+                    x,
+                    y,
+                    cells,
+                    &shorten(&shown(path.as_bytes()), cells, theme),
+                    looks.text,
+                );
+            }
+            What::Files { count, connections } => {
+                let conns = if *connections == 1 { "conn" } else { "conns" };
+                let text = format!("{count} files · {connections} {conns}");
+                put(buf, x, y, cells, &fit(&text, cells, theme), looks.text);
+            }
+            What::Taken(files) => {
+                let text = match files {
+                    0 => "looks around".to_owned(),
+                    1 => "took 1 file".to_owned(),
+                    n => format!("took {} files", units::count(*n)),
+                };
+                put(buf, x, y, cells, &fit(&text, cells, theme), looks.dim);
+            }
+            What::Refusal(reason) => {
+                // Nothing else stands in the row.
+                let cells = usize::from(self.row.right().saturating_sub(x + 1));
+                let reason = shown(reason);
+                put_parts(
+                    buf,
+                    x,
+                    y,
+                    cells,
+                    &[(fit(&reason, cells, theme), looks.text)],
+                );
+            }
+        }
+    }
+
+    fn figures(&self, y: u16, figures: &Figures, looks: &Looks, theme: &Theme, buf: &mut Buffer) {
+        let percent = match figures.standing {
+            Standing::Done => 100,
+            // All bytes may be on their way before the last one is known to be sent.
+            _ => figures.percent().min(99),
+        };
+        if self.bar.1 > 0 {
+            bar(buf, (self.bar.0, y), self.bar.1, percent, looks.bar, theme);
+        }
+        put_right(
+            buf,
+            (self.percent, y),
+            PERCENT_WIDTH,
+            &format!("{percent}%"),
+            looks.bar,
+            theme,
+        );
+        let ended = matches!(figures.standing, Standing::Done);
+        let part = if self.part.1 == PART_WIDTH && !ended && figures.done > 0 {
+            units::part_of(figures.done, figures.total)
+        } else {
+            units::size(figures.total)
+        };
+        put_right(buf, (self.part.0, y), self.part.1, &part, looks.soft, theme);
+        let (rate, eta) = match figures.standing {
+            Standing::Active => (units::rate(figures.rate), left(figures.left)),
+            Standing::Stalled(time) => ("stalled".into(), format!("{}s", time.as_secs())),
+            Standing::Done if self.left.1 > 0 => (String::new(), "done".into()),
+            Standing::Done => ("done".into(), String::new()),
+            Standing::Aborted => ("aborted".into(), String::new()),
+            Standing::Idle | Standing::Refused => (String::new(), String::new()),
+        };
+        put_right(buf, (self.rate, y), RATE_WIDTH, &rate, looks.rate, theme);
+        put_right(buf, (self.left.0, y), self.left.1, &eta, looks.soft, theme);
+    }
+}
+
+/// The colours of a row.
+struct Looks {
+    glyph: Style,
+    text: Style,
+    dim: Style,
+    soft: Style,
+    bar: Style,
+    rate: Style,
+}
+
+impl Looks {
+    fn new(figures: &Figures, theme: &Theme) -> Self {
+        let all = |style| Self {
+            glyph: style,
+            text: style,
+            dim: style,
+            soft: style,
+            bar: style,
+            rate: style,
+        };
+        match figures.standing {
+            Standing::Active => Self {
+                glyph: theme.soft,
+                text: theme.text,
+                dim: theme.soft,
+                soft: theme.soft,
+                bar: theme.good,
+                rate: theme.text,
+            },
+            Standing::Idle => Self {
+                glyph: theme.dim,
+                text: theme.soft,
+                ..all(theme.dim)
+            },
+            Standing::Stalled(_) => all(theme.warn),
+            Standing::Done => all(theme.faint),
+            Standing::Aborted | Standing::Refused => all(theme.bad),
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! A directory: the remote one with marks and details, the served one with its download counts.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::{
+    bars::{centred, marked},
+    frame::{Form, Frame, Slot, scrollbar},
+    remote,
+    text::{add, put, put_right, shorten, shown},
+    theme::Theme,
+};
+use crate::{
+    app::{
+        Pane, State, View,
+        browser::{Browser, Load},
+        listing::{Listing, Row, SortKey},
+    },
+    client::Link,
+    entry::Entry,
+    units::{self, SIZE_WIDTH},
+};
+
+/// `4 mo`, `11 mo`.
+const AGE_WIDTH: usize = 5;
+/// `DOWNLOADS`.
+const COUNT_WIDTH: usize = 9;
+
+/// Cells of the remote directory's list.
+pub fn remote_list(slot: Slot) -> Rect {
+    let inner = slot.inner();
+    let above = u16::from(inner.height >= 10);
+    let below = if inner.height >= 7 { 2 } else { 0 };
+    Rect {
+        y: inner.y + above,
+        height: inner.height - above - below,
+        ..inner
+    }
+}
+
+/// Cells of the served directory's list.
+pub fn served_list(slot: Slot) -> Rect {
+    let inner = slot.inner();
+    let above = u16::from(inner.height >= 4);
+    Rect {
+        y: inner.y + above,
+        height: inner.height - above,
+        ..inner
+    }
+}
+
+/// Draws the pane.
+pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
+    let (pane, title, browser) = match &state.view {
+        View::Connect(view) => (Pane::Remote, "Remote", &view.remote),
+        View::Serve(view) => (Pane::Files, "Files", &view.files),
+    };
+    let listing = &browser.listing;
+    let sort = listing.arrangement();
+    let arrow = arrow(sort.descending, theme);
+    let mut right = vec![(format!("{} {arrow}", sort.key.word()).into(), theme.dim)];
+    if !sort.filter.is_empty() {
+        let filter = format!("/{}  ", shorten(&shown(&sort.filter), 20, theme));
+        right.insert(0, (filter.into(), theme.warn));
+    }
+    if slot.form == Form::Ruled {
+        right.push(("  4".into(), theme.number));
+        right.push((" Log".into(), theme.dim));
+    }
+    let of = match &state.view {
+        View::Serve(view) if browser.path.is_root() => shown(&view.facts.root).into_owned(),
+        View::Serve(view) => format!(
+            "{}/{}",
+            shown(&view.facts.root),
+            shown(browser.path.trimmed())
+        ),
+        View::Connect(_) => format!("/{}", shown(browser.path.trimmed())),
+    };
+    let frame = Frame {
+        number: state.number(pane),
+        title,
+        of: of.into(),
+        right,
+        bottom_right: vec![(footer(pane, listing, theme).into(), theme.dim)],
+        focused: state.focus == pane,
+        ..Frame::default()
+    };
+    let inner = frame.draw(slot, theme, buf);
+    if inner.width < 12 || inner.height == 0 {
+        return;
+    }
+    let list = if pane == Pane::Remote {
+        remote_list(slot)
+    } else {
+        served_list(slot)
+    };
+    let columns = Columns::new(list, pane == Pane::Files);
+    if list.y > inner.y {
+        columns.heading(inner.y, sort.key, arrow, theme, buf);
+    }
+    rows(state, theme, browser, (pane, list, &columns), buf);
+    if let View::Connect(view) = &state.view {
+        if list.bottom() < inner.bottom() {
+            remote::detail(state, theme, view, inner, buf);
+        }
+        remote::link(state, theme, view, inner, buf);
+    }
+}
+
+fn arrow(descending: bool, theme: &Theme) -> &'static str {
+    if descending {
+        theme.glyphs.falling
+    } else {
+        theme.glyphs.rising
+    }
+}
+
+/// Where the cursor is, how much is marked; for the served directory which rows are in the window.
+fn footer(pane: Pane, listing: &Listing, theme: &Theme) -> String {
+    let (shown, all) = listing.counts();
+    let count = |n: usize| units::count(n as u64);
+    // What begins with a dot is not counted as missing.
+    let of = if listing.arrangement().filter.is_empty() {
+        count(shown)
+    } else if shown == all {
+        count(all)
+    } else {
+        format!("{} of {}", count(shown), count(all))
+    };
+    if pane == Pane::Files {
+        let window = listing.cursor().window(listing.len());
+        return if shown == 0 {
+            of
+        } else {
+            format!("{}-{}/{of}", count(window.start + 1), count(window.end))
+        };
+    }
+    let place = format!("{}/{of}", count(listing.place()));
+    match marked(listing) {
+        marked if marked.is_empty() => place,
+        marked => format!("{place} {} {marked}", theme.glyphs.dot),
+    }
+}
+
+/// Where the columns of a listing stand.
+struct Columns {
+    row: Rect,
+    name: (u16, usize),
+    size: u16,
+    age: u16,
+    count: Option<u16>,
+}
+
+impl Columns {
+    fn new(list: Rect, counts: bool) -> Self {
+        let cells = usize::from(list.width);
+        let gap = if cells >= 50 { 2 } else { 1 };
+        // A bar, a mark and a blank before the name; a blank after the last column.
+        let name = add(list.x, 3);
+        let end = add(list.x, cells - 1);
+        let count = (counts && cells >= 45).then(|| end - COUNT_WIDTH as u16);
+        let age_end = count.map_or(end, |at| at - 2);
+        let age = age_end.saturating_sub(AGE_WIDTH as u16);
+        let size = age.saturating_sub((gap + SIZE_WIDTH) as u16);
+        Self {
+            row: list,
+            name: (name, usize::from(size.saturating_sub(name + 1))),
+            size,
+            age,
+            count,
+        }
+    }
+
+    fn heading(&self, y: u16, key: SortKey, arrow: &str, theme: &Theme, buf: &mut Buffer) {
+        let label = |text: &str, of: SortKey| {
+            if of == key {
+                format!("{text} {arrow}")
+            } else {
+                text.to_owned()
+            }
+        };
+        put(
+            buf,
+            self.name.0,
+            y,
+            self.name.1,
+            &label("NAME", SortKey::Name),
+            theme.dim,
+        );
+        put_right(
+            buf,
+            (self.size, y),
+            SIZE_WIDTH,
+            &label("SIZE", SortKey::Size),
+            theme.dim,
+            theme,
+        );
+        put_right(
+            buf,
+            (self.age, y),
+            AGE_WIDTH,
+            &label("AGE", SortKey::Age),
+            theme.dim,
+            theme,
+        );
+        if let Some(count) = self.count {
+            put_right(buf, (count, y), COUNT_WIDTH, "DOWNLOADS", theme.dim, theme);
+        }
+    }
+}
+
+fn rows(
+    state: &State,
+    theme: &Theme,
+    browser: &Browser,
+    (pane, list, columns): (Pane, Rect, &Columns),
+    buf: &mut Buffer,
+) {
+    if list.height == 0 {
+        return;
+    }
+    let listing = &browser.listing;
+    let old = is_stale(state);
+    let words = words(state, theme, browser);
+    let only_words = matches!(browser.load, Load::Failed(..)) || browser.read.is_none();
+    let window = listing.cursor().window(listing.len());
+    let shown = if only_words { 0..0 } else { window.clone() };
+    for (i, row) in shown.clone().enumerate() {
+        let y = add(list.y, i);
+        if y >= list.bottom() {
+            break;
+        }
+        let Some(entry) = listing.row(row) else { break };
+        let current = row == listing.cursor().at();
+        draw_row(state, theme, columns, (y, entry, old), buf);
+        let focused = state.focus == pane;
+        // Where nothing acts on the current row from another pane, it need not be seen from there.
+        if current && (focused || pane == Pane::Remote) {
+            select(
+                buf,
+                Rect {
+                    y,
+                    height: 1,
+                    ..columns.row
+                },
+                focused,
+                theme,
+            );
+        }
+    }
+    if !words.is_empty() {
+        let skip = shown.len() as u16;
+        let rest = Rect {
+            y: list.y + skip.min(list.height),
+            height: list.height.saturating_sub(skip),
+            ..list
+        };
+        centred(buf, rest, &words, theme);
+    } else if !only_words {
+        scrollbar(buf, list, &window, listing.len(), theme);
+    }
+}
+
+/// Whether what is listed may have changed: the server cannot be reached.
+fn is_stale(state: &State) -> bool {
+    match &state.view {
+        View::Connect(view) => matches!(view.snapshot.link, Link::Retrying { .. } | Link::Down(_)),
+        View::Serve(_) => false,
+    }
+}
+
+fn draw_row(
+    state: &State,
+    theme: &Theme,
+    columns: &Columns,
+    (y, row, old): (u16, Row<'_>, bool),
+    buf: &mut Buffer,
+) {
+    let (x, cells) = columns.name;
+    let (entry, marked) = match row {
+        Row::Parent => {
+            put(buf, x, y, cells, "..", theme.accent);
+            return;
+        }
+        Row::Entry(entry, marked) => (entry, marked),
+    };
+    let fade = |style: Style| if old { theme.faint } else { style };
+    if marked {
+        put(
+            buf,
+            add(columns.row.x, 1),
+            y,
+            1,
+            theme.glyphs.mark,
+            theme.number,
+        );
+    }
+    let name = shown(&entry.name);
+    if entry.is_dir {
+        let name = format!("{}/", shorten(&name, cells.saturating_sub(1), theme));
+        put(buf, x, y, cells, &name, fade(theme.accent));
+    } else {
+        put(
+            buf,
+            x,
+            y,
+            cells,
+            &shorten(&name, cells, theme),
+            fade(theme.text),
+        );
+    }
+    let size = entry
+        .size
+        .map_or_else(|| theme.glyphs.dash.to_owned(), units::size);
+    put_right(
+        buf,
+        (columns.size, y),
+        SIZE_WIDTH,
+        &size,
+        fade(theme.soft),
+        theme,
+    );
+    if let Some(age) = age(state, entry) {
+        put_right(
+            buf,
+            (columns.age, y),
+            AGE_WIDTH,
+            &age,
+            fade(theme.dim),
+            theme,
+        );
+    }
+    if let (Some(at), View::Serve(view)) = (columns.count, &state.view) {
+        let path = view.files.path_of(entry);
+        let count = path
+            .and_then(|path| view.downloads.get(&path).copied())
+            .unwrap_or(0);
+        let style = if count == 0 { theme.faint } else { theme.text };
+        let text = if count == 0 && entry.is_dir {
+            theme.glyphs.dash.to_owned()
+        } else {
+            units::count(count)
+        };
+        put_right(buf, (at, y), COUNT_WIDTH, &text, style, theme);
+    }
+}
+
+/// Marks a row as the current one; strongly where the pane has the keys.
+pub fn select(buf: &mut Buffer, row: Rect, focused: bool, theme: &Theme) {
+    let row = row.intersection(*buf.area());
+    if row.is_empty() {
+        return;
+    }
+    if focused {
+        buf.set_style(row, theme.selected);
+    }
+    let bar = if focused { theme.focused } else { theme.border };
+    let ground = if focused {
+        theme.selected
+    } else {
+        Style::new()
+    };
+    put(
+        buf,
+        row.x,
+        row.y,
+        1,
+        theme.glyphs.current,
+        ground.patch(bar),
+    );
+}
+
+fn age(state: &State, entry: &Entry) -> Option<String> {
+    let now = std::time::SystemTime::from(state.wall?);
+    // A clock that is behind the server's makes nothing younger than now.
+    let age = now.duration_since(entry.modified?).unwrap_or_default();
+    Some(units::age(age))
+}
+
+/// What stands where there are no rows: why, and what to do.
+fn words(state: &State, theme: &Theme, browser: &Browser) -> Vec<(String, Style)> {
+    let listing = &browser.listing;
+    let (chosen, all) = listing.counts();
+    match &browser.load {
+        Load::Failed(path, reason) => {
+            let back = if browser.read.is_some() {
+                " · h goes back"
+            } else {
+                ""
+            };
+            let remedy = match &state.view {
+                View::Connect(_) => {
+                    format!("r tries again{back} · :connect URL turns to another server")
+                }
+                View::Serve(_) => back.trim_start_matches(" · ").to_owned(),
+            };
+            return vec![
+                (
+                    format!(
+                        "{} cannot list /{}",
+                        theme.glyphs.failed,
+                        shown(path.trimmed())
+                    ),
+                    theme.bad,
+                ),
+                (reason.clone(), theme.text),
+                (String::new(), theme.dim),
+                (remedy, theme.dim),
+            ];
+        }
+        Load::Loading(path) if browser.read.is_none() => {
+            let text = format!(
+                "{} listing /{}",
+                theme.glyphs.waiting,
+                shown(path.trimmed())
+            );
+            return vec![(text, theme.dim)];
+        }
+        Load::Idle if browser.read.is_none() => {
+            return vec![
+                ("No server yet.".to_owned(), theme.text),
+                (
+                    "Type the address that `haul serve` shows, then Enter.".to_owned(),
+                    theme.dim,
+                ),
+            ];
+        }
+        _ => {}
+    }
+    let filter = &listing.arrangement().filter;
+    if chosen > 0 {
+        Vec::new()
+    } else if all == 0 {
+        vec![("This directory is empty.".to_owned(), theme.dim)]
+    } else if filter.is_empty() {
+        let all = units::count(all as u64);
+        vec![(
+            format!("all {all} names begin with a dot · . shows them"),
+            theme.dim,
+        )]
+    } else {
+        let all = units::count(all as u64);
+        vec![(
+            format!("0 of {all} match \"{}\" · Esc clears", shown(filter)),
+            theme.dim,
+        )]
+    }
+}

@@ -1,0 +1,234 @@
+//! Text in cells: escaping, widths, shortening, alignment. Every text on the screen is put there from here.
+
+use std::{borrow::Cow, time::Duration};
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+use super::theme::Theme;
+use crate::{escape::display_name, units};
+
+/// Styled text.
+pub type Part<'a> = (Cow<'a, str>, Style);
+
+/// Remote text, made harmless: the only way for it to get here.
+pub fn shown<T: AsRef<[u8]> + ?Sized>(raw: &T) -> Cow<'_, str> {
+    display_name(raw)
+}
+
+/// Cells that a text takes.
+pub fn width(text: &str) -> usize {
+    text.graphemes(true).map(UnicodeWidthStr::width).sum()
+}
+
+/// The text in at most `cells`, its end cut off with an ellipsis.
+pub fn fit<'a>(text: &'a str, cells: usize, theme: &Theme) -> Cow<'a, str> {
+    if fits(text, cells) {
+        return Cow::Borrowed(text);
+    }
+    let Some(room) = cells.checked_sub(1) else {
+        return Cow::Borrowed("");
+    };
+    Cow::Owned(format!("{}{}", head(text, room), theme.glyphs.ellipsis))
+}
+
+/// A name in at most `cells`: its middle is left out, its extension stays.
+pub fn shorten<'a>(name: &'a str, cells: usize, theme: &Theme) -> Cow<'a, str> {
+    if fits(name, cells) {
+        return Cow::Borrowed(name);
+    }
+    // Too little for both ends: what it begins with says most.
+    if cells < 8 {
+        return fit(name, cells, theme);
+    }
+    let room = cells - 1;
+    let extension = name.rfind('.').map_or(0, |dot| width(&name[dot..]));
+    // Half for the end, more where the extension needs it, and always a third for the beginning.
+    let end = (room / 2).max(extension).min(room - room / 3);
+    let tail = tail(name, end);
+    let head = head(name, room - width(tail));
+    Cow::Owned(format!("{head}{}{tail}", theme.glyphs.ellipsis))
+}
+
+/// Whether a text takes at most `cells`; of a long one only as much is measured.
+fn fits(text: &str, cells: usize) -> bool {
+    head(text, cells).len() == text.len()
+}
+
+/// As much of the beginning as takes at most `cells`.
+pub fn head(text: &str, cells: usize) -> &str {
+    let mut taken = 0;
+    for (at, grapheme) in text.grapheme_indices(true) {
+        taken += grapheme.width();
+        if taken > cells {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// As much of the end as takes at most `cells`.
+pub fn tail(text: &str, cells: usize) -> &str {
+    let mut taken = 0;
+    for (at, grapheme) in text.grapheme_indices(true).rev() {
+        taken += grapheme.width();
+        if taken > cells {
+            return &text[at + grapheme.len()..];
+        }
+    }
+    text
+}
+
+/// Puts text at `x`, `y`, cut to `cells` and to the buffer; returns the column behind it.
+pub fn put(buf: &mut Buffer, x: u16, y: u16, cells: usize, text: &str, style: Style) -> u16 {
+    let area = *buf.area();
+    if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() {
+        return x;
+    }
+    buf.set_stringn(x, y, text, cells, style).0
+}
+
+/// Puts text so that it ends before column `x + cells`; what is too long loses its end.
+pub fn put_right(
+    buf: &mut Buffer,
+    (x, y): (u16, u16),
+    cells: usize,
+    text: &str,
+    style: Style,
+    theme: &Theme,
+) {
+    let text = fit(text, cells, theme);
+    let indent = cells.saturating_sub(width(&text));
+    put(buf, add(x, indent), y, cells - indent, &text, style);
+}
+
+/// Parts in a row; returns the column behind them. What has no room is cut.
+pub fn put_parts(buf: &mut Buffer, x: u16, y: u16, cells: usize, parts: &[Part<'_>]) -> u16 {
+    let end = add(x, cells);
+    let mut at = x;
+    for (text, style) in parts {
+        let room = usize::from(end.saturating_sub(at));
+        at = put(buf, at, y, room, text, *style);
+    }
+    at
+}
+
+/// Cells that parts take.
+pub fn parts_width(parts: &[Part<'_>]) -> usize {
+    parts.iter().map(|(text, _)| width(text)).sum()
+}
+
+/// `x` and a number of cells, without leaving what a column can be.
+pub fn add(x: u16, cells: usize) -> u16 {
+    x.saturating_add(u16::try_from(cells).unwrap_or(u16::MAX))
+}
+
+/// Fills a row with one character.
+pub fn fill(buf: &mut Buffer, row: Rect, symbol: &str, style: Style) {
+    for position in row.intersection(*buf.area()).positions() {
+        buf[position].set_symbol(symbol).set_style(style);
+    }
+}
+
+/// A bar of `cells`, `percent` of it done: thick for what is done, thin for what is not.
+pub fn bar(
+    buf: &mut Buffer,
+    (x, y): (u16, u16),
+    cells: usize,
+    percent: u8,
+    style: Style,
+    theme: &Theme,
+) {
+    let glyphs = theme.glyphs;
+    // Two steps a cell; something done shows, and only all of it fills the bar.
+    let steps = cells * 2 * usize::from(percent.min(100)) / 100;
+    let steps = if percent > 0 { steps.max(1) } else { 0 };
+    let (full, half) = (steps / 2, steps % 2);
+    let mut at = x;
+    for _ in 0..full {
+        at = put(buf, at, y, 1, glyphs.bar, style);
+    }
+    if half > 0 {
+        at = put(buf, at, y, 1, glyphs.bar_end, style);
+    }
+    for _ in full + half..cells {
+        at = put(buf, at, y, 1, glyphs.track, theme.track);
+    }
+}
+
+/// Time left in at most six cells: `0:13`, `59:59`, `1h 02m`, `14h`, `3d 04h`, `>99d`.
+pub fn left(left: Option<Duration>) -> String {
+    let minutes = left.map_or(0, |left| left.as_secs_f64().ceil() as u64 / 60);
+    let (hours, days) = (minutes / 60, minutes / 60 / 24);
+    match (hours, days) {
+        (0, _) => units::eta(left),
+        (1..=9, 0) => format!("{hours}h {:02}m", minutes % 60),
+        (_, 0) => format!("{hours}h"),
+        (_, 1..=9) => format!("{days}d {:02}h", hours % 24),
+        (_, 10..=99) => format!("{days}d"),
+        _ => ">99d".into(),
+    }
+}
+
+/// Cells that [`left`] takes at most.
+pub const LEFT_WIDTH: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ThemeName;
+
+    fn theme() -> Theme {
+        Theme::new(ThemeName::Mono, false)
+    }
+
+    #[test]
+    fn names_lose_their_middle_and_keep_their_extension() {
+        for (name, cells, short) in [
+            ("debian-13.0-amd64-DVD-1.iso", 21, "debian-13.…-DVD-1.iso"),
+            ("short.txt", 9, "short.txt"),
+            ("a-long-name.tar.zst", 8, "a-l….zst"),
+            ("日本日本日本日本.mp4", 11, "日本日….mp4"),
+            ("abcdefghij", 4, "abc…"),
+            ("abc", 0, ""),
+        ] {
+            let got = shorten(name, cells, &theme());
+            assert_eq!(got, short);
+            assert!(width(&got) <= cells);
+        }
+    }
+
+    #[test]
+    fn bars_are_full_only_when_all_is_done() {
+        let draw = |percent| {
+            let mut buf = Buffer::empty(Rect::new(0, 0, 10, 1));
+            bar(&mut buf, (0, 0), 10, percent, Style::new(), &theme());
+            let cells = buf.content().iter();
+            cells.map(ratatui::buffer::Cell::symbol).collect::<String>()
+        };
+        assert_eq!(draw(0), "──────────");
+        assert_eq!(draw(1), "╸─────────");
+        assert_eq!(draw(55), "━━━━━╸────");
+        assert_eq!(draw(99), "━━━━━━━━━╸");
+        assert_eq!(draw(100), "━━━━━━━━━━");
+    }
+
+    #[test]
+    fn the_time_left_has_a_fixed_width() {
+        let show = |seconds| left(Some(Duration::from_secs(seconds)));
+        for (seconds, text) in [
+            (13, "0:13"),
+            (3599, "59:59"),
+            (3720, "1h 02m"),
+            (14 * 3600, "14h"),
+            (76 * 3600, "3d 04h"),
+            (50 * 86400, "50d"),
+            (u64::MAX / 4, ">99d"),
+        ] {
+            assert_eq!(show(seconds), text);
+            assert!(width(&show(seconds)) <= LEFT_WIDTH);
+        }
+        assert_eq!(left(None), "--:--");
+    }
+}

@@ -1,0 +1,461 @@
+//! The queue: a row a transfer, on one line where it is wide and on two where it is not.
+
+use std::borrow::Cow;
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::{
+    bars::centred,
+    files::select,
+    frame::{Frame, Slot, scrollbar},
+    text::{LEFT_WIDTH, Part, add, bar, fit, left, put, put_right, shorten, shown},
+    theme::Theme,
+};
+use crate::{
+    app::{
+        Pane, State, View,
+        connect::{Connect, Counts},
+        throughput::Gauge,
+    },
+    client::{ItemState, ItemView, Verified},
+    progress::percent,
+    units::{self, RATE_WIDTH, SIZE_WIDTH},
+};
+
+/// `0.71/13.1 GiB`.
+const PART_WIDTH: usize = 13;
+/// `100%`.
+const PERCENT_WIDTH: usize = 4;
+
+/// The lines that a transfer takes.
+pub fn lines(slot: Slot) -> u16 {
+    let inner = slot.inner();
+    if inner.width < 70 && inner.height >= 8 {
+        2
+    } else {
+        1
+    }
+}
+
+/// Draws the pane.
+pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
+    let View::Connect(view) = &state.view else {
+        return;
+    };
+    let frame = Frame {
+        number: state.number(Pane::Transfers),
+        title: "Transfers",
+        right: title(view, usize::from(slot.area.width).saturating_sub(20), theme),
+        bottom_right: footer(state, view, theme),
+        focused: state.focus == Pane::Transfers,
+        ..Frame::default()
+    };
+    let inner = frame.draw(slot, theme, buf);
+    if inner.width < 20 || inner.height == 0 {
+        return;
+    }
+    if view.rows.is_empty() {
+        centred(buf, inner, &words(view, theme), theme);
+        return;
+    }
+    let lines = lines(slot);
+    let window = view.cursor().window(view.rows.len());
+    for (i, index) in window.clone().enumerate() {
+        let Some((item, gauge)) = view.row(index) else {
+            break;
+        };
+        let row = Rect {
+            y: add(inner.y, i * usize::from(lines)),
+            height: lines,
+            ..inner
+        };
+        if row.bottom() > inner.bottom() {
+            break;
+        }
+        let row_of = Transfer::new(view.name(item), item, gauge, theme);
+        if lines == 2 {
+            row_of.on_two(row, theme, buf);
+        } else {
+            row_of.on_one(row, theme, buf);
+        }
+        if index == view.cursor().at() {
+            for y in row.y..row.bottom() {
+                let line = Rect {
+                    y,
+                    height: 1,
+                    ..row
+                };
+                select(buf, line, state.focus == Pane::Transfers, theme);
+            }
+        }
+    }
+    scrollbar(buf, inner, &window, view.rows.len(), theme);
+}
+
+/// `2 active · 1 paused · 1 queued · 1 failed`.
+fn title(view: &Connect, cells: usize, theme: &Theme) -> Vec<Part<'static>> {
+    let Counts {
+        active,
+        paused,
+        queued,
+        failed,
+        done,
+        cancelled,
+    } = view.counts();
+    let counts = [
+        (active, "active"),
+        (paused, "paused"),
+        (queued, "queued"),
+        (failed, "failed"),
+        (done, "done"),
+        (cancelled, "cancelled"),
+    ];
+    // What is over is counted only when nothing else is there to count.
+    let going = active + paused + queued + failed;
+    let counted = if going > 0 {
+        &counts[..4]
+    } else {
+        &counts[4..]
+    };
+    let mut texts: Vec<_> = counted
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{} {word}", units::count(*count as u64)))
+        .collect();
+    // Where there is no room for all, the middle goes first: what runs and what failed matter most.
+    while texts.len() > 1 && super::text::width(&texts.join(" · ")) > cells {
+        texts.remove(texts.len() / 2);
+    }
+    let mut parts = vec![(texts.join(" · ").into(), theme.dim)];
+    if !view.filter.is_empty() {
+        let filter = format!("/{}  ", shorten(&shown_filter(view), 20, theme));
+        parts.insert(0, (filter.into(), theme.warn));
+    }
+    parts
+}
+
+fn shown_filter(view: &Connect) -> Cow<'_, str> {
+    shown(&view.filter)
+}
+
+/// `Σ 64%  ETA 2:41`.
+fn footer(state: &State, view: &Connect, theme: &Theme) -> Vec<Part<'static>> {
+    if view.snapshot.items.is_empty() {
+        return Vec::new();
+    }
+    let whole = view.whole();
+    let percent = match view.percent() {
+        Some(percent) => format!("{percent}%"),
+        None => units::size(whole.done),
+    };
+    let missing = whole.total.saturating_sub(whole.done);
+    let eta = state
+        .throughput
+        .eta(state.throughput.total().saturating_add(missing));
+    let sum = format!("{} {percent}", theme.glyphs.sum);
+    let text = if view.counts().active > 0 && whole.known {
+        format!("{sum}  ETA {:>5}", left(eta))
+    } else {
+        sum
+    };
+    vec![(text.into(), theme.dim)]
+}
+
+fn words(view: &Connect, theme: &Theme) -> Vec<(String, Style)> {
+    if view.filter.is_empty() {
+        vec![
+            ("No transfers yet.".to_owned(), theme.text),
+            (
+                "Space marks, d downloads what is marked or the current entry.".to_owned(),
+                theme.dim,
+            ),
+        ]
+    } else {
+        let all = units::count(view.snapshot.items.len() as u64);
+        vec![(
+            format!("0 of {all} match \"{}\" · Esc clears", shown_filter(view)),
+            theme.dim,
+        )]
+    }
+}
+
+/// What a row says.
+struct Transfer {
+    glyph: &'static str,
+    /// The glyph's, bar's and percentage's colour.
+    style: Style,
+    name: String,
+    files: String,
+    name_style: Style,
+    soft: Style,
+    part: String,
+    total: String,
+    percent: u8,
+    percent_text: String,
+    /// `4 conns`.
+    connections: String,
+    /// The rate, or the state in a word.
+    rate: String,
+    rate_style: Style,
+    left: String,
+    /// Why it waits or failed.
+    reason: Option<String>,
+}
+
+impl Transfer {
+    fn new(name: &[u8], item: &ItemView, gauge: Option<&Gauge>, theme: &Theme) -> Self {
+        let glyphs = theme.glyphs;
+        let stalled = gauge.and_then(|g| g.stalled);
+        let done = item.state.is_ended() && !matches!(item.state, ItemState::Failed(_));
+        let (glyph, style) = match &item.state {
+            ItemState::Active if stalled.is_some() => (glyphs.flowing, theme.warn),
+            ItemState::Active | ItemState::Landing => (glyphs.flowing, theme.good),
+            ItemState::Paused => (glyphs.paused, theme.warn),
+            ItemState::Queued => (glyphs.queued, theme.dim),
+            ItemState::Waiting(_) => (glyphs.waiting, theme.warn),
+            ItemState::Finished(_) => (glyphs.done, theme.faint),
+            ItemState::Failed(_) => (glyphs.failed, theme.bad),
+            ItemState::Cancelled => (glyphs.failed, theme.faint),
+        };
+        let (rate, rate_style) = match (&item.state, stalled) {
+            (ItemState::Active, Some(_)) => ("stalled".to_owned(), theme.warn),
+            (ItemState::Active, None) => (units::rate(gauge.map_or(0, |g| g.rate)), theme.text),
+            (state, _) => (word(state, theme), style),
+        };
+        let left = match (&item.state, stalled) {
+            (ItemState::Active, Some(time)) => format!("{}s", time.as_secs()),
+            (ItemState::Active, None) => left(gauge.and_then(|g| g.left)),
+            _ => String::new(),
+        };
+        // 100 % is said only of what has landed.
+        let most = if matches!(item.state, ItemState::Finished(_)) {
+            100
+        } else {
+            99
+        };
+        let known = percent(item.done, item.total);
+        let percent = known.map_or(0, |p| p.min(most));
+        Self {
+            glyph,
+            style,
+            name: shown(name).into_owned(),
+            files: item.files.map_or_else(String::new, |files| {
+                let more = if files.listed { "" } else { "+" };
+                format!(
+                    " ({}/{}{more})",
+                    units::count(files.done),
+                    units::count(files.found)
+                )
+            }),
+            name_style: if done { theme.faint } else { theme.text },
+            soft: if done { theme.faint } else { theme.soft },
+            part: part(item),
+            total: item.total.map_or_else(String::new, units::size),
+            percent,
+            percent_text: known.map_or_else(String::new, |_| format!("{percent}%")),
+            connections: match item.connections {
+                0 => String::new(),
+                1 => "1 conn".to_owned(),
+                n => format!("{n} conns"),
+            },
+            rate,
+            rate_style,
+            left,
+            reason: match &item.state {
+                ItemState::Waiting(reason) | ItemState::Failed(reason) => {
+                    Some(shown(reason).into_owned())
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// The name with the count of its files, which is never cut off.
+    fn name(&self, cells: usize, theme: &Theme) -> String {
+        let files = if super::text::width(&self.files) + 8 > cells {
+            ""
+        } else {
+            &self.files
+        };
+        let name = shorten(
+            &self.name,
+            cells.saturating_sub(super::text::width(files)),
+            theme,
+        );
+        format!("{name}{files}")
+    }
+
+    /// ```text
+    /// ▼ debian-13.0-amd64-DVD-1.iso     2.31/3.78 GiB  112 MiB/s
+    ///   ━━━━━━━━━━━━━━━━━━━──────────── 4 conns   61%       0:13
+    /// ```
+    fn on_two(&self, row: Rect, theme: &Theme, buf: &mut Buffer) {
+        let (x, y) = (add(row.x, 3), row.y);
+        let end = row.right() - 1;
+        let rate = end.saturating_sub(RATE_WIDTH as u16);
+        let part = rate.saturating_sub(1 + PART_WIDTH as u16);
+        let wide = usize::from(part.saturating_sub(x)) > 12;
+        let name_end = if wide { part } else { rate };
+        let cells = usize::from(name_end.saturating_sub(x + 1));
+        put(buf, add(row.x, 1), y, 1, self.glyph, self.style);
+        put(buf, x, y, cells, &self.name(cells, theme), self.name_style);
+        put_right(
+            buf,
+            (rate, y),
+            RATE_WIDTH,
+            &self.rate,
+            self.rate_style,
+            theme,
+        );
+        if wide {
+            put_right(buf, (part, y), PART_WIDTH, &self.part, self.soft, theme);
+        }
+        let y = y + 1;
+        let percent = rate.saturating_sub(1 + PERCENT_WIDTH as u16);
+        let room = usize::from(percent.saturating_sub(x + 1));
+        if let Some(reason) = &self.reason {
+            let text = format!("{} {reason}", self.glyph);
+            put(buf, x, y, room, &fit(&text, room, theme), self.style);
+        } else {
+            let place = (x, y);
+            bar(buf, place, cells.min(room), self.percent, self.style, theme);
+            if wide {
+                put(buf, part, y, 8, &self.connections, theme.dim);
+            }
+        }
+        put_right(
+            buf,
+            (percent, y),
+            PERCENT_WIDTH,
+            &self.percent_text,
+            self.style,
+            theme,
+        );
+        put_right(buf, (rate, y), RATE_WIDTH, &self.left, self.soft, theme);
+    }
+
+    /// `▼ debian-13.0-amd64-DVD-1.iso ━━━━━━╸────  61% 2.31/3.78 GiB 112 MiB/s  0:13`
+    fn on_one(&self, row: Rect, theme: &Theme, buf: &mut Buffer) {
+        let (x, y) = (add(row.x, 3), row.y);
+        let columns = Columns::new(usize::from(row.width).saturating_sub(4));
+        put(buf, add(row.x, 1), y, 1, self.glyph, self.style);
+        put(
+            buf,
+            x,
+            y,
+            columns.name,
+            &self.name(columns.name, theme),
+            self.name_style,
+        );
+        let mut at = add(x, columns.name + 1);
+        if columns.bar > 0 {
+            bar(buf, (at, y), columns.bar, self.percent, self.style, theme);
+            at = add(at, columns.bar + 1);
+        }
+        put_right(
+            buf,
+            (at, y),
+            PERCENT_WIDTH,
+            &self.percent_text,
+            self.style,
+            theme,
+        );
+        at = add(at, PERCENT_WIDTH + 1);
+        let end = row.right() - 1;
+        if let Some(reason) = &self.reason {
+            let cells = usize::from(end.saturating_sub(at));
+            put_right(buf, (at, y), cells, reason, self.style, theme);
+            return;
+        }
+        if columns.part > 0 {
+            let text = if columns.part == PART_WIDTH {
+                &self.part
+            } else {
+                &self.total
+            };
+            put_right(buf, (at, y), columns.part, text, self.soft, theme);
+            at = add(at, columns.part + 1);
+        }
+        if self.left.is_empty() {
+            let cells = usize::from(end.saturating_sub(at));
+            put_right(buf, (at, y), cells, &self.rate, self.rate_style, theme);
+            return;
+        }
+        put_right(buf, (at, y), RATE_WIDTH, &self.rate, self.rate_style, theme);
+        if columns.left > 0 {
+            at = add(at, RATE_WIDTH + 1);
+            put_right(buf, (at, y), LEFT_WIDTH, &self.left, self.soft, theme);
+        }
+    }
+}
+
+/// `2.31/3.78 GiB`, or one size where the other says nothing.
+fn part(item: &ItemView) -> String {
+    match item.total {
+        Some(total) if item.done == 0 || item.done >= total => units::size(total),
+        Some(total) => units::part_of(item.done, total),
+        None => units::size(item.done),
+    }
+}
+
+/// A state in a word of at most ten cells.
+fn word(state: &ItemState, theme: &Theme) -> String {
+    let done = theme.glyphs.done;
+    match state {
+        ItemState::Queued => "queued".into(),
+        ItemState::Active => String::new(),
+        ItemState::Paused => "paused".into(),
+        ItemState::Waiting(_) => "waiting".into(),
+        ItemState::Landing => "checking".into(),
+        ItemState::Finished(Verified::Blake3 | Verified::Digest) => format!("verified {done}"),
+        ItemState::Finished(Verified::Present) => format!("present {done}"),
+        ItemState::Finished(Verified::Unverified) => "unverified".into(),
+        ItemState::Failed(_) => "failed".into(),
+        ItemState::Cancelled => "cancelled".into(),
+    }
+}
+
+/// Cells of the columns on one line; they are left out in the order DONE, TOTAL, ETA, bar.
+struct Columns {
+    name: usize,
+    bar: usize,
+    part: usize,
+    left: usize,
+}
+
+impl Columns {
+    fn new(cells: usize) -> Self {
+        // Name, percentage and rate are never left out.
+        let fixed = 1 + PERCENT_WIDTH + 1 + RATE_WIDTH;
+        let (mut bar, mut part, mut left) = (11, PART_WIDTH, LEFT_WIDTH);
+        let name = |bar: usize, part: usize, left: usize| {
+            let optional: usize = [bar, part, left]
+                .iter()
+                .filter(|c| **c > 0)
+                .map(|c| c + 1)
+                .sum();
+            cells.saturating_sub(fixed + optional)
+        };
+        if name(bar, part, left) < 22 {
+            part = SIZE_WIDTH;
+        }
+        if name(bar, part, left) < 16 {
+            part = 0;
+        }
+        if name(bar, part, left) < 16 {
+            left = 0;
+        }
+        if name(bar, part, left) < 16 {
+            bar = 0;
+        }
+        if bar > 0 && cells > 110 {
+            bar = 11 + (cells - 110) / 3;
+        }
+        Self {
+            name: name(bar, part, left),
+            bar,
+            part,
+            left,
+        }
+    }
+}

@@ -1,0 +1,545 @@
+//! What keys do: keys in, state and effects out.
+
+use std::time::{Duration, Instant};
+
+use haul::{
+    app::{
+        Effect, Ending, Event, Pane, Popup, Sample, State, View,
+        browser::Load,
+        event::Control,
+        listing::{Row, SortKey},
+    },
+    client::{self, ItemId, Link, Want},
+    config::ThemeName,
+};
+
+use super::states::*;
+
+fn names(state: &State) -> Vec<String> {
+    let View::Connect(view) = &state.view else {
+        panic!("a client")
+    };
+    let listing = &view.remote.listing;
+    let rows = (0..listing.len()).filter_map(|i| match listing.row(i) {
+        Some(Row::Entry(entry, _)) => Some(String::from_utf8_lossy(&entry.name).into_owned()),
+        _ => None,
+    });
+    rows.collect()
+}
+
+fn view(state: &State) -> &haul::app::connect::Connect {
+    match &state.view {
+        View::Connect(view) => view,
+        View::Serve(_) => panic!("a client"),
+    }
+}
+
+fn wanted(effects: &[Effect]) -> Vec<String> {
+    let paths = effects.iter().filter_map(|effect| match effect {
+        Effect::Get {
+            want: Want::Path(path),
+            ..
+        } => Some(path.to_string_lossy().into_owned()),
+        _ => None,
+    });
+    paths.collect()
+}
+
+#[test]
+fn marking_and_downloading() {
+    let mut state = browsing();
+    draw(&mut state, 120, 36);
+    keys(&mut state, "Space j Space");
+    assert_eq!(view(&state).remote.listing.marked_count(), 2);
+    let effects = keys(&mut state, "d");
+    assert_eq!(wanted(&effects), ["photos/", "backup-2026-11.tar.zst"]);
+    assert_eq!(
+        view(&state).remote.listing.marked_count(),
+        0,
+        "what is queued is marked no more"
+    );
+    let effects = keys(&mut state, "d");
+    assert_eq!(
+        wanted(&effects),
+        ["debian-13.0-amd64-DVD-1.iso"],
+        "the current entry"
+    );
+}
+
+#[test]
+fn a_range_grows_and_shrinks_with_the_cursor() {
+    let mut state = browsing();
+    draw(&mut state, 120, 36);
+    keys(&mut state, "v j j j k");
+    assert_eq!(view(&state).remote.listing.marked_count(), 3);
+    keys(&mut state, "v G");
+    assert_eq!(
+        view(&state).remote.listing.marked_count(),
+        3,
+        "an ended range stays"
+    );
+    keys(&mut state, "Esc");
+    assert_eq!(view(&state).remote.listing.marked_count(), 0);
+    keys(&mut state, "C-a");
+    assert_eq!(
+        view(&state).remote.listing.marked_count(),
+        17,
+        "what is hidden is not marked"
+    );
+}
+
+#[test]
+fn moving_by_rows_pages_and_sequences() {
+    let mut state = browsing();
+    draw(&mut state, 80, 24);
+    let at = |state: &State| view(state).remote.listing.cursor().at();
+    keys(&mut state, "G");
+    assert_eq!(at(&state), 16);
+    keys(&mut state, "g");
+    assert_eq!(at(&state), 16, "half a sequence does nothing");
+    keys(&mut state, "g");
+    assert_eq!(at(&state), 0);
+    keys(&mut state, "g j");
+    assert_eq!(
+        at(&state),
+        1,
+        "a sequence that came to nothing gives its last key back"
+    );
+    keys(&mut state, "PgDn");
+    assert_eq!(at(&state), 7, "a page of six rows");
+}
+
+#[test]
+fn sorting_filtering_and_hidden_names() {
+    let mut state = browsing();
+    assert_eq!(
+        names(&state)[..2],
+        ["photos", "releases"],
+        "directories first"
+    );
+    keys(&mut state, "s S");
+    let sort = view(&state).remote.listing.arrangement();
+    assert_eq!((sort.key, sort.descending), (SortKey::Size, true));
+    assert_eq!(names(&state)[2], "old-disk.img");
+    keys(&mut state, "/ l e c t");
+    assert_eq!(
+        names(&state),
+        ["lecture-01.mkv", "lecture-02.mkv"],
+        "while it is typed"
+    );
+    keys(&mut state, "Esc");
+    assert_eq!(
+        names(&state).len(),
+        17,
+        "a filter that was not kept is gone"
+    );
+    keys(&mut state, "/ i s o Enter");
+    assert_eq!(names(&state).len(), 2);
+    keys(&mut state, "Esc .");
+    assert_eq!(names(&state).len(), 18);
+}
+
+#[test]
+fn opening_and_leaving_a_directory() {
+    let mut state = browsing();
+    let effects = keys(&mut state, "Enter");
+    assert!(matches!(&effects[..], [Effect::List(path)] if path.as_bytes() == b"photos/"));
+    send(
+        &mut state,
+        Event::Listed {
+            path: path("/photos/"),
+            result: Ok(vec![entry("a.jpg", Some(1), 0)]),
+        },
+    );
+    assert!(matches!(
+        view(&state).remote.listing.row(0),
+        Some(Row::Parent)
+    ));
+    let effects = keys(&mut state, "h");
+    assert!(matches!(&effects[..], [Effect::List(path)] if path.is_root()));
+}
+
+#[test]
+fn what_cannot_be_listed_says_why_and_leaves_the_way_back() {
+    let mut state = browsing();
+    keys(&mut state, "Enter");
+    send(
+        &mut state,
+        Event::Listed {
+            path: path("/photos/"),
+            result: Err("403 Forbidden".into()),
+        },
+    );
+    let screen = text(&draw(&mut state, 80, 24));
+    assert!(screen.contains("cannot list /photos"), "{screen}");
+    assert!(
+        screen.contains("403 Forbidden") && screen.contains("r tries again"),
+        "{screen}"
+    );
+    keys(&mut state, "h");
+    assert_eq!(view(&state).remote.load, Load::Idle);
+    assert_eq!(names(&state).len(), 17);
+}
+
+#[test]
+fn transfers_are_controlled_from_any_pane() {
+    let mut state = downloading();
+    draw(&mut state, 120, 36);
+    let control = |effects: Vec<Effect>| -> Vec<(u64, Control)> {
+        let controls = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Control(ItemId(id), control) => Some((id, control)),
+            _ => None,
+        });
+        controls.collect()
+    };
+    assert_eq!(control(keys(&mut state, "p")), [(1, Control::Pause)]);
+    assert_eq!(control(keys(&mut state, "2 j j p")), [(3, Control::Resume)]);
+    assert_eq!(control(keys(&mut state, "K")), [(3, Control::Reorder(-1))]);
+    assert_eq!(control(keys(&mut state, "x")), [(3, Control::Cancel)]);
+    assert_eq!(control(keys(&mut state, "E")), [(6, Control::Retry)]);
+    assert_eq!(control(keys(&mut state, "P")).len(), 3, "all that run");
+    assert!(
+        keys(&mut state, "e").is_empty(),
+        "a paused one is not retried"
+    );
+    assert!(state.notice.as_ref().unwrap().bad);
+}
+
+#[test]
+fn the_cursor_stays_on_its_transfer_when_the_queue_changes() {
+    let mut state = downloading();
+    draw(&mut state, 120, 36);
+    keys(&mut state, "2 j j");
+    let mut items = items();
+    items.rotate_left(2);
+    let snapshot = client::Snapshot {
+        items,
+        link: Link::Up,
+        ..client::Snapshot::default()
+    };
+    tick(&mut state, Instant::now(), wall(), Sample::Client(snapshot));
+    assert_eq!(view(&state).item().unwrap().id, ItemId(3));
+}
+
+#[test]
+fn quitting_asks_only_while_something_runs() {
+    let mut state = browsing();
+    assert!(matches!(
+        &keys(&mut state, "q")[..],
+        [Effect::Quit(Ending::Quit)]
+    ));
+    let mut state = downloading();
+    assert!(keys(&mut state, "q").is_empty());
+    let Some(Popup::Quit(running)) = &state.popup else {
+        panic!("it asks")
+    };
+    assert_eq!(
+        running,
+        &[
+            "debian-13.0-amd64-DVD-1.iso",
+            "model.safetensors",
+            "releases/v1.4.tar.zst"
+        ]
+    );
+    assert!(
+        keys(&mut state, "j d Esc").is_empty(),
+        "a popup swallows other keys"
+    );
+    assert!(state.popup.is_none());
+    assert!(matches!(
+        &keys(&mut state, "q y")[..],
+        [Effect::Quit(Ending::Quit)]
+    ));
+    let mut state = downloading();
+    assert!(matches!(
+        &keys(&mut state, "C-c C-c")[..],
+        [Effect::Quit(Ending::Interrupted)]
+    ));
+    let mut state = downloading();
+    assert!(matches!(
+        &keys(&mut state, ": q u i t ! Enter")[..],
+        [Effect::Quit(Ending::Quit)]
+    ));
+}
+
+#[test]
+fn commands_get_complete_and_complain() {
+    let mut state = browsing();
+    keys(&mut state, ": g e t Space d e b");
+    assert_eq!(
+        state.prompt.as_ref().unwrap().ghost(),
+        Some("ian-13.0-amd64-DVD-1.iso")
+    );
+    let effects = keys(&mut state, "Tab Tab Enter");
+    assert_eq!(wanted(&effects), ["debian-13.0-amd64-netinst.iso"]);
+    let effects = keys(&mut state, ": g e t Space * . i s o Enter");
+    assert!(
+        matches!(&effects[..], [Effect::Get { want: Want::Patterns { get, .. }, .. }] if get == &["*.iso"])
+    );
+    keys(&mut state, ": n o Enter");
+    assert!(
+        state
+            .notice
+            .as_ref()
+            .unwrap()
+            .text
+            .contains("no command `no`")
+    );
+    let effects = keys(&mut state, ": Up Up Enter");
+    assert_eq!(effects.len(), 1, "history runs again");
+}
+
+#[test]
+fn patterns_are_meant_from_the_shown_directory_whose_name_is_literal() {
+    let mut state = browsing();
+    let dir = path("/odd[1]*/");
+    keys(&mut state, ": c d Space o d d [ 1 ] * Enter");
+    send(
+        &mut state,
+        Event::Listed {
+            path: dir,
+            result: Ok(vec![]),
+        },
+    );
+    let effects = keys(&mut state, ": g e t Space * . j p g Enter");
+    assert!(
+        matches!(&effects[..], [Effect::Get { want: Want::Patterns { get, .. }, .. }]
+        if get == &["odd[[]1[]][*]/*.jpg"])
+    );
+}
+
+#[test]
+fn a_script_waits_for_the_directory_that_it_goes_to() {
+    let mut state = browsing();
+    let effects = send(&mut state, Event::Command("cd photos".into()));
+    assert!(matches!(&effects[..], [Effect::List(_)]));
+    assert!(
+        send(&mut state, Event::Command("get *".into())).is_empty(),
+        "not yet"
+    );
+    let listed = Event::Listed {
+        path: path("/photos/"),
+        result: Ok(vec![entry("a", Some(1), 0)]),
+    };
+    let effects = send(&mut state, listed);
+    assert!(
+        matches!(&effects[..], [Effect::Get { want: Want::Patterns { get, .. }, .. }]
+        if get == &["photos/*"])
+    );
+}
+
+#[test]
+fn pasting_runs_nothing() {
+    let mut state = browsing();
+    assert!(send(&mut state, Event::Paste("q\ny\n".into())).is_empty());
+    keys(&mut state, ":");
+    assert!(send(&mut state, Event::Paste("quit!\nls\n".into())).is_empty());
+    assert_eq!(state.prompt.as_ref().unwrap().text(), "quit! ls ");
+}
+
+#[test]
+fn help_is_found_by_typing_and_runs() {
+    let mut state = browsing();
+    draw(&mut state, 80, 24);
+    keys(&mut state, "? t h e m e");
+    let screen = text(&draw(&mut state, 80, 24));
+    assert!(screen.contains("next theme"), "{screen}");
+    keys(&mut state, "Enter");
+    assert!(state.popup.is_none());
+    assert_eq!(state.looks.theme, ThemeName::Light);
+}
+
+#[test]
+fn a_server_that_nobody_named_is_asked_for() {
+    let facts = haul::app::connect::Facts::default();
+    let server = haul::app::Server {
+        url: "http://127.0.0.1:8888/".parse().unwrap(),
+        named: None,
+    };
+    let mut state = State::connect(facts, Some(server), looks());
+    state.begin();
+    assert!(state.prompt.is_none());
+    send(
+        &mut state,
+        Event::Listed {
+            path: path("/"),
+            result: Err("connection refused".into()),
+        },
+    );
+    assert_eq!(
+        state.prompt.as_ref().unwrap().text(),
+        "http://127.0.0.1:8888/"
+    );
+    let effects = keys(&mut state, "C-u n a s Enter");
+    assert!(matches!(&effects[..], [Effect::Connect(url)] if url.as_str() == "http://nas:8888/"));
+}
+
+#[test]
+fn what_the_url_names_is_opened_or_downloaded() {
+    for (name, opens) in [("photos", true), ("notes.md", false), ("unlisted", false)] {
+        let facts = haul::app::connect::Facts::default();
+        let url = "http://nas/".parse().unwrap();
+        let named = Some(path(&format!("/{name}")));
+        let mut state = State::connect(facts, Some(haul::app::Server { url, named }), looks());
+        state.begin();
+        let effects = send(
+            &mut state,
+            Event::Listed {
+                path: path("/"),
+                result: Ok(entries()),
+            },
+        );
+        match &effects[..] {
+            [Effect::List(path)] => assert!(opens && path.name() == name.as_bytes()),
+            [
+                Effect::Get {
+                    want: Want::Path(path),
+                    ..
+                },
+            ] => assert!(!opens && path.name() == name.as_bytes()),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_lost_server_is_told_and_comes_back() {
+    let mut state = browsing();
+    let now = Instant::now();
+    let link = Link::Retrying {
+        attempt: 3,
+        after: Duration::from_secs(6),
+        reason: "connection refused".into(),
+    };
+    let lost = || client::Snapshot {
+        link: link.clone(),
+        ..client::Snapshot::default()
+    };
+    tick(&mut state, now, wall(), Sample::Client(lost()));
+    tick(
+        &mut state,
+        now + Duration::from_secs(2),
+        wall(),
+        Sample::Client(lost()),
+    );
+    let screen = text(&draw(&mut state, 120, 36));
+    assert!(
+        screen.contains("◌ reconnecting, try 3, in 4 s · r now"),
+        "{screen}"
+    );
+    let effects = keys(&mut state, "r");
+    assert!(matches!(&effects[..], [Effect::RetryNow, Effect::List(_)]));
+    send(
+        &mut state,
+        Event::Listed {
+            path: path("/"),
+            result: Err("gone".into()),
+        },
+    );
+    let up = client::Snapshot {
+        link: Link::Up,
+        ..client::Snapshot::default()
+    };
+    let effects = tick(
+        &mut state,
+        now + Duration::from_secs(3),
+        wall(),
+        Sample::Client(up),
+    );
+    assert!(
+        matches!(&effects[..], [Effect::List(_)]),
+        "listed again by itself"
+    );
+}
+
+#[test]
+fn a_client_unfolds_into_its_files() {
+    let mut state = serving();
+    draw(&mut state, 120, 36);
+    let rows = |state: &State| match &state.view {
+        View::Serve(view) => view.rows.len(),
+        View::Connect(_) => 0,
+    };
+    assert_eq!(rows(&state), 6);
+    keys(&mut state, "Enter");
+    assert_eq!(rows(&state), 8);
+    keys(&mut state, "j j h");
+    assert_eq!(rows(&state), 6, "folds from one of its files too");
+    keys(&mut state, "/ c u r l Enter");
+    assert_eq!(rows(&state), 2);
+}
+
+#[test]
+fn panes_are_reached_by_number_tab_and_mouse() {
+    let mut state = browsing();
+    draw(&mut state, 120, 36);
+    keys(&mut state, "3");
+    assert_eq!(state.focus, Pane::Throughput);
+    keys(&mut state, "Tab Tab");
+    assert_eq!(state.focus, Pane::Remote);
+    keys(&mut state, "S-Tab");
+    assert_eq!(state.focus, Pane::Log);
+    let at = Instant::now();
+    let press = |at| {
+        Event::Mouse(haul::app::Mouse::Press {
+            pane: Pane::Remote,
+            row: Some(1),
+            at,
+        })
+    };
+    assert!(send(&mut state, press(at)).is_empty());
+    assert_eq!(state.focus, Pane::Remote);
+    let effects = send(&mut state, press(at + Duration::from_millis(200)));
+    assert!(matches!(&effects[..], [Effect::List(path)] if path.as_bytes() == b"releases/"));
+    let area = ratatui::layout::Rect::new(0, 0, 120, 36);
+    assert_eq!(
+        haul::ui::hit(&state, area, 10, 4),
+        Some((Pane::Remote, Some(1)))
+    );
+    assert_eq!(
+        haul::ui::hit(&state, area, 80, 30),
+        Some((Pane::Log, Some(5)))
+    );
+}
+
+#[test]
+fn copying_gives_the_url_of_what_is_current() {
+    let mut state = browsing();
+    keys(&mut state, "j j");
+    let effects = keys(&mut state, "y");
+    assert!(
+        matches!(&effects[..], [Effect::Copy(url)] if url == "http://nas.lan:8888/backup-2026-11.tar.zst")
+    );
+}
+
+#[test]
+fn the_log_follows_until_one_looks_back() {
+    let mut state = downloading();
+    draw(&mut state, 120, 36);
+    keys(&mut state, "4 k");
+    assert!(!state.log.follow);
+    keys(&mut state, "G");
+    assert!(state.log.follow);
+    keys(&mut state, "[");
+    assert_eq!(state.log.counts(), (2, 7), "warnings and errors");
+    keys(&mut state, "w");
+    assert!(state.log.wrap);
+}
+
+#[test]
+fn every_hint_and_help_line_has_a_key_that_does_something() {
+    // Pressing any key of the table anywhere must neither panic nor leave the cursor outside its list.
+    for make in [browsing, downloading, serving] {
+        for binding in haul::app::keymap::BINDINGS {
+            for pane in ["1", "2", "3", "4"] {
+                let mut state = make();
+                draw(&mut state, 80, 24);
+                keys(&mut state, pane);
+                for key in binding.keys {
+                    press_named(&mut state, key);
+                }
+                draw(&mut state, 60, 16);
+            }
+        }
+    }
+}

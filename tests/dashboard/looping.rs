@@ -1,0 +1,177 @@
+//! The loop, with a scripted terminal and an engine that records what it is told to do.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
+use futures_util::stream;
+use haul::{
+    app::{Effect, Ending, Event, Sample, State},
+    client::{self, Link},
+    dashboard::run::{Engine, Run, Screen},
+    logging::Ring,
+    ui,
+};
+use ratatui::{Terminal, backend::TestBackend, layout::Rect};
+use tokio::sync::mpsc;
+
+use super::states::*;
+
+/// What the loop did.
+#[derive(Debug, Default, Clone)]
+struct Seen(Arc<Mutex<Vec<String>>>);
+
+impl Seen {
+    fn note(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+struct Fake(Seen);
+
+impl Engine for Fake {
+    fn sample(&mut self) -> Sample {
+        Sample::Client(client::Snapshot {
+            link: Link::Up,
+            ..client::Snapshot::default()
+        })
+    }
+
+    fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
+        self.0.note(format!("{effect:?}"));
+        if let Effect::List(path) = effect {
+            let _ = answers.try_send(Event::Listed {
+                path,
+                result: Ok(entries()),
+            });
+        }
+    }
+
+    async fn told(&mut self) {
+        std::future::pending::<()>().await;
+    }
+}
+
+struct Picture {
+    terminal: Terminal<TestBackend>,
+    seen: Seen,
+    gone: bool,
+}
+
+impl Screen for Picture {
+    fn size(&self) -> io::Result<Rect> {
+        Ok(Rect::new(0, 0, 80, 24))
+    }
+
+    fn draw(&mut self, state: &State) -> io::Result<()> {
+        let theme = ui::Theme::new(state.looks.theme, state.looks.ascii);
+        let drawn = self.terminal.draw(|frame| {
+            let area = frame.area();
+            ui::draw(state, &theme, area, frame.buffer_mut());
+        });
+        drawn.map_err(io::Error::other)?;
+        let screen = text(self.terminal.backend().buffer());
+        self.seen.note(format!("frame {screen}"));
+        Ok(())
+    }
+
+    fn redraw(&mut self) -> io::Result<()> {
+        self.seen.note("redraw".into());
+        Ok(())
+    }
+
+    fn copy(&mut self, text: &str) -> io::Result<()> {
+        self.seen.note(format!("copy {text}"));
+        Ok(())
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        self.seen.note("suspend".into());
+        Ok(())
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone
+    }
+}
+
+fn ready(gone: bool) -> (Run<Fake, Picture>, Seen) {
+    let seen = Seen::default();
+    let run = Run {
+        state: browsing(),
+        engine: Fake(seen.clone()),
+        screen: Picture {
+            terminal: Terminal::new(TestBackend::new(80, 24)).unwrap(),
+            seen: seen.clone(),
+            gone,
+        },
+        ring: Ring::new(),
+    };
+    (run, seen)
+}
+
+fn input(keys: &str) -> Vec<io::Result<Input>> {
+    let keys = keys.chars().map(|c| {
+        Ok(Input::Key(KeyEvent::new(
+            KeyCode::Char(c),
+            KeyModifiers::NONE,
+        )))
+    });
+    keys.collect()
+}
+
+#[tokio::test]
+async fn keys_become_effects_and_a_quit_ends_it() {
+    let (run, seen) = ready(false);
+    let ending = run
+        .until_end(stream::iter(input("yq")), Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(ending, Ending::Quit);
+    let seen = seen.all();
+    assert!(
+        seen.iter()
+            .any(|s| s.starts_with("copy http://nas.lan:8888/")),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test]
+async fn input_that_ends_is_a_terminal_that_is_gone() {
+    let (run, _) = ready(false);
+    let ending = run
+        .until_end(stream::iter(input("jj")), Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(ending, Ending::HungUp);
+    let (run, _) = ready(false);
+    let broken = vec![Err(io::Error::other("gone"))];
+    let ending = run
+        .until_end(stream::iter(broken), Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(ending, Ending::HungUp);
+}
+
+#[tokio::test]
+async fn a_dead_terminal_ends_it_though_nothing_is_typed() {
+    let (run, _) = ready(true);
+    let ending = run.until_end(stream::pending(), Vec::new()).await.unwrap();
+    assert_eq!(ending, Ending::HungUp);
+}
+
+#[tokio::test]
+async fn a_script_runs_and_its_listing_is_shown() {
+    let (run, seen) = ready(false);
+    let script = vec!["cd photos".into(), "get *.jpg".into(), "quit".into()];
+    let ending = run.until_end(stream::pending(), script).await.unwrap();
+    assert_eq!(ending, Ending::Quit);
+    let seen = seen.all();
+    assert!(seen.iter().any(|s| s.contains("photos/*.jpg")), "{seen:?}");
+}
