@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
     frame::{Form, Frame, Slot},
-    text::{Part, add, put, put_parts, put_right},
+    text::{Part, add, parts_width, put, put_parts, put_right},
     theme::Theme,
 };
 use crate::{
@@ -72,18 +72,24 @@ fn summary(state: &State, theme: &Theme, cells: usize) -> Vec<Part<'static>> {
             label("   avg ".into()),
             value(format!("{average} {unit}/s")),
         ],
-        vec![label("   ".into()), value(units::size(rates.total()))],
+    ];
+    let total = units::size(rates.total());
+    // Where its label has no room, the total speaks for itself.
+    let totals = [
+        vec![label(format!("   {word} ")), value(total.clone())],
+        vec![label("   ".into()), value(total)],
     ];
     let mut parts: Vec<Part<'static>> = Vec::new();
+    let fits =
+        |parts: &[Part<'_>], group: &[Part<'_>]| parts_width(parts) + parts_width(group) <= cells;
     for group in groups {
-        if super::text::parts_width(&parts) + super::text::parts_width(&group) > cells {
+        if !fits(&parts, &group) {
             return parts;
         }
         parts.extend(group);
     }
-    let labelled = format!(" {word}");
-    if super::text::parts_width(&parts) + labelled.len() <= cells {
-        parts.push(label(labelled));
+    if let Some(group) = totals.into_iter().find(|group| fits(&parts, group)) {
+        parts.extend(group);
     }
     parts
 }
@@ -216,7 +222,7 @@ fn line(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     };
     let free = usize::from(area.right().saturating_sub(x));
     // The picture before the figures, where there is room for one of them only.
-    let beside = super::text::parts_width(&figures);
+    let beside = parts_width(&figures);
     let beside = if beside + 12 > free { 0 } else { beside };
     let cells = free
         .saturating_sub(beside + 1)
