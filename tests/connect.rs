@@ -322,6 +322,17 @@ fn several_items_advance_side_by_side() {
 }
 
 #[test]
+fn more_small_files_than_may_wait_for_the_disk_arrive() {
+    let (source, target) = (temp(), temp());
+    for n in 0..120 {
+        fs::write(source.path().join(n.to_string()), content(n, 700_000)).unwrap();
+    }
+    let serving = serve(source.path());
+    assert_eq!(fetch_all(&serving.url("/"), target.path()).failed, []);
+    assert_same(source.path(), target.path());
+}
+
+#[test]
 fn browsing_lists_directories_and_names() {
     let (source, target) = (temp(), temp());
     make_tree(source.path());

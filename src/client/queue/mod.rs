@@ -462,8 +462,9 @@ impl Queue {
     }
 
     /// What a screen shows.
-    pub fn views(&self) -> Vec<ItemView> {
-        self.items.iter().map(Item::view).collect()
+    pub fn views(&self, workers: usize) -> Vec<ItemView> {
+        let each = self.items.iter();
+        each.map(|item| item.view(workers)).collect()
     }
 
     fn with(&mut self, item: ItemId, act: impl FnOnce(&mut Item)) {
