@@ -488,10 +488,10 @@ fn a_file_that_changes_meanwhile_is_noticed_and_fetched_anew() {
 
 #[test]
 fn a_file_that_keeps_changing_fails_after_its_retries() {
-    let bytes = content(5, 9 * MIB as usize);
+    let bytes = content(5, 24 * MIB as usize);
     let server = scripted(move |request| {
         if request.target == "/" {
-            let listing = br#"[{"name":"big","size":9437184,"url":"./big","is_dir":false}]"#;
+            let listing = br#"[{"name":"big","size":25165824,"url":"./big","is_dir":false}]"#;
             return common::scripted::ok("application/json", listing);
         }
         let tag = format!("\nETag: \"{}\"", fastrand::u64(..));
