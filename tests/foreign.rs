@@ -189,8 +189,8 @@ fn python_http_server() {
 
 #[test]
 fn rclone_serve_http() {
-    // rclone lists names that are no UTF-8 under other ones.
-    let source = tree_without(&[b"not utf8 \xff\xfe.bin"]);
+    // rclone lists names with control characters, or that are no UTF-8, under other ones.
+    let source = tree_without(&[b"not utf8 \xff\xfe.bin", b"new\nline", b"esc\x1b[31mape"]);
     let Some(rclone) = need("rclone") else {
         return;
     };
@@ -750,7 +750,7 @@ fn ranges_that_lie() {
     // Another total each time.
     let totals = AtomicUsize::new(20 * MIB);
     odd(size, move |request, bytes| {
-        let (first, last) = request.range(size).unwrap();
+        let (first, last) = request.range(size).unwrap_or((0, 9));
         let total = totals.fetch_add(1, Ordering::Relaxed);
         let head = format!(
             "206 Partial Content\nContent-Range: bytes {first}-{last}/{total}\nContent-Length: {}",

@@ -23,6 +23,7 @@ pub struct Splitter {
     /// The element so far, once one has begun, and how many brackets were open then.
     element: Vec<u8>,
     inside: Option<usize>,
+    /// Whether there was an array that could hold entries, empty or not.
     any: bool,
 }
 
@@ -69,7 +70,7 @@ impl Splitter {
             self.element.clear();
             self.element.push(byte);
         }
-        self.any = true;
+        self.any |= byte == b'[' && self.open.len() <= 1;
         self.open.push(byte);
     }
 
@@ -91,10 +92,10 @@ impl Splitter {
 
     /// The body has ended: it must be whole.
     pub fn finish(self) -> Result<(), Error> {
-        if self.open.is_empty() && self.any {
-            Ok(())
-        } else {
-            Err(malformed("it ends too early"))
+        match (self.open.is_empty(), self.any) {
+            (true, true) => Ok(()),
+            (true, false) => Err(malformed("there is no list of entries in it")),
+            (false, _) => Err(malformed("it ends too early")),
         }
     }
 }
@@ -307,6 +308,7 @@ mod tests {
             "[}",
             r#"[{"size":1}]"#,
             r#"[{"name":5}]"#,
+            r#"{"error":"no"}"#,
             "nonsense",
         ] {
             assert!(matches!(entries(json, 3), Err(Error::Listing(_))), "{json}");
