@@ -298,6 +298,41 @@ fn an_item_is_paused_resumed_cancelled_and_retried() {
 }
 
 #[test]
+fn several_items_advance_side_by_side() {
+    let (source, target) = (temp(), temp());
+    for name in ["a", "b", "c"] {
+        fs::write(source.path().join(name), content(1, 96 << 20)).unwrap();
+    }
+    let serving = serve(source.path());
+    let mut fetching = fetch_with(settings(&serving.url("/"), target.path()));
+    for name in ["/a", "/b", "/c"] {
+        fetching.get_path(name);
+    }
+    // Before the first has half of its bytes, the others have some.
+    let some = |now: &haul::client::Snapshot| now.items.iter().all(|item| item.done > 4 << 20);
+    let now = fetching.wait_for("all on their way", some);
+    assert!(
+        !now.items.iter().all(|item| is_finished(&item.state)),
+        "{now:#?}"
+    );
+    fetching.wait_for("the end", |now| {
+        now.items.iter().all(|item| is_finished(&item.state))
+    });
+    assert_same(source.path(), target.path());
+}
+
+#[test]
+fn more_small_files_than_may_wait_for_the_disk_arrive() {
+    let (source, target) = (temp(), temp());
+    for n in 0..120 {
+        fs::write(source.path().join(n.to_string()), content(n, 700_000)).unwrap();
+    }
+    let serving = serve(source.path());
+    assert_eq!(fetch_all(&serving.url("/"), target.path()).failed, []);
+    assert_same(source.path(), target.path());
+}
+
+#[test]
 fn browsing_lists_directories_and_names() {
     let (source, target) = (temp(), temp());
     make_tree(source.path());

@@ -529,6 +529,12 @@ impl Job {
         self.state().over
     }
 
+    /// Runs that connections hold, and the values if they are being fetched.
+    pub fn load(&self) -> usize {
+        let state = self.state();
+        state.plan.held() + usize::from(state.values == Values::Asked)
+    }
+
     /// Connections that read it now.
     pub fn connections(&self) -> usize {
         self.state().connections

@@ -72,7 +72,14 @@ impl Default for Lander {
 }
 
 impl Lander {
-    /// Waits until there is room for `bytes` more.
+    /// Makes room for `bytes` more if there is some now.
+    pub fn try_room_for(&self, bytes: usize) -> bool {
+        let permit = self.room.try_acquire_many(charge(bytes));
+        permit.map(tokio::sync::SemaphorePermit::forget).is_ok()
+    }
+
+    /// Waits until there is room for `bytes` more. Whoever waits must have handed over all that it made room for:
+    /// only what is landed gives room back.
     pub async fn room_for(&self, bytes: usize) {
         // Never closed, so that acquiring cannot fail.
         if let Ok(permit) = self.room.acquire_many(charge(bytes)).await {

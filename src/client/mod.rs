@@ -86,7 +86,12 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub enum Want {
     /// A file, or a directory's tree.
-    Path(RemotePath),
+    Path {
+        /// Which.
+        path: RemotePath,
+        /// The file's size, where a listing told it.
+        size: Option<u64>,
+    },
     /// One file: under another name in the target directory, or with a digest that it must have.
     File {
         /// The file.
@@ -187,9 +192,10 @@ impl Client {
             target,
             rename: None,
             checksum: None,
+            size: None,
         };
         let new = match want {
-            Want::Path(path) => NewItem { path, ..new },
+            Want::Path { path, size } => NewItem { path, size, ..new },
             Want::File {
                 path,
                 name,
@@ -268,7 +274,7 @@ impl Client {
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
         Snapshot {
-            items: engine.queue().views(),
+            items: engine.queue().views(engine.settings.workers),
             received: engine.received.get(),
             connections: engine.connections.load(Ordering::Relaxed),
             link: engine.link.borrow().clone(),

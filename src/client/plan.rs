@@ -87,6 +87,11 @@ impl Plan {
         self.done.contains(piece)
     }
 
+    /// Runs that connections hold.
+    pub fn held(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Whether pieces wait for a connection.
     pub fn has_free(&self) -> bool {
         !self.free.is_empty()

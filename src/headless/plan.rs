@@ -38,7 +38,7 @@ impl Plan {
         let mut plan = Self {
             url,
             want: match path {
-                Some(path) => Want::Path(path),
+                Some(path) => Want::Path { path, size: None },
                 // No pattern at all matches everything.
                 None => Want::Patterns {
                     get: settings.get.clone(),
@@ -63,7 +63,7 @@ impl Plan {
     /// Gives the one file that is wanted another name; the settings were checked to ask for one.
     fn rename(&mut self, output: &Path) -> Result<(), Error> {
         let path = match &self.want {
-            Want::Path(path) | Want::File { path, .. } => path.clone(),
+            Want::Path { path, .. } | Want::File { path, .. } => path.clone(),
             Want::Patterns { get, .. } => one_path(get)?,
         };
         let name = if output == Path::new("-") {
@@ -150,7 +150,7 @@ mod tests {
             let plan = planned(&[given]);
             assert_eq!(plan.url.as_str(), base);
             assert_eq!(plan.dir, Path::new("."));
-            let Want::Path(path) = plan.want else {
+            let Want::Path { path, .. } = plan.want else {
                 panic!("{given}: {:?}", plan.want);
             };
             assert_eq!(path.as_bytes(), name.as_bytes());

@@ -85,9 +85,8 @@ impl Fetching {
     }
 
     pub fn get_path(&mut self, target: &str) {
-        self.get(Want::Path(
-            RemotePath::from_target(target.as_bytes()).unwrap(),
-        ));
+        let path = RemotePath::from_target(target.as_bytes()).unwrap();
+        self.get(Want::Path { path, size: None });
     }
 
     pub fn get(&mut self, want: Want) {

@@ -243,9 +243,12 @@ impl Engine {
         });
     }
 
-    /// Waits until small files of `bytes` more may wait for the disk.
-    pub async fn room_for(&self, bytes: usize) {
-        self.lander.room_for(bytes).await;
+    /// Waits until small files of `bytes` more may wait for the disk; what the caller holds is in `complete`.
+    pub async fn room_for(self: &Arc<Self>, bytes: usize, complete: &mut Vec<SmallFile>) {
+        if !self.lander.try_room_for(bytes) {
+            self.land_small(std::mem::take(complete));
+            self.lander.room_for(bytes).await;
+        }
     }
 
     /// A file is complete under its final name. Blocking.

@@ -32,6 +32,8 @@ pub struct NewItem {
     pub rename: Option<Vec<u8>>,
     /// What a single file must hash to.
     pub checksum: Option<Box<Digest>>,
+    /// A single file's size, if it is known.
+    pub size: Option<u64>,
 }
 
 /// An item and everything that waits or is under way for it.
@@ -48,6 +50,7 @@ pub struct Item {
     pub target: Arc<Target>,
     pub rename: Option<Vec<u8>>,
     pub checksum: Option<Box<Digest>>,
+    pub size: Option<u64>,
     pub dirs: Vec<DirTask>,
     /// Files up to 1 MiB or of unknown size, and larger ones.
     pub small: VecDeque<FileTask>,
@@ -84,6 +87,7 @@ impl Item {
             target: new.target,
             rename: new.rename,
             checksum: new.checksum,
+            size: new.size,
             dirs: Vec::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
@@ -102,8 +106,8 @@ impl Item {
             last_error: None,
             found: 0,
             finished: 0,
-            total: 0,
-            sized: false,
+            total: if tree { 0 } else { new.size.unwrap_or(0) },
+            sized: new.size.is_some(),
             done: Arc::default(),
             verified: None,
         }
@@ -151,6 +155,7 @@ impl Item {
             let mut task = FileTask::new(self.id, self.path.clone());
             task.rename.clone_from(&self.rename);
             task.checksum.clone_from(&self.checksum);
+            task.size = self.size;
             task.local = Local::Unknown;
             self.found = 1;
             self.push_back(task);
@@ -199,19 +204,28 @@ impl Item {
         }
     }
 
-    pub fn next(&mut self, asker: Asker) -> Option<Work> {
+    /// Whether a connection may find something to do here.
+    pub fn has_work(&self) -> bool {
+        let waiting = self.dirs.len() + self.small.len() + self.large.len() + self.jobs.len();
+        self.is_going() && waiting > 0
+    }
+
+    /// What connections hold of it.
+    pub fn load(&self) -> usize {
+        self.jobs.iter().map(|job| job.load()).sum::<usize>() + self.opening + self.listing
+    }
+
+    /// Large files that are fetched or about to be.
+    pub fn large_open(&self) -> usize {
+        self.jobs.len() + self.opening
+    }
+
+    /// The next thing for a connection to do; `room` says whether another large file may be begun.
+    pub fn next(&mut self, asker: Asker, room: bool) -> Option<Work> {
         match asker.behind {
             Some(Kind::Alone) => return None,
             Some(Kind::Small) => return self.next_small(),
-            Some(Kind::Run) => {
-                return self.next_step(
-                    Pace {
-                        steal_after: None,
-                        ..asker.pace
-                    },
-                    true,
-                );
-            }
+            Some(Kind::Run) => return self.next_step(asker.pace, true),
             None => {}
         }
         let known = self.small.len() + self.large.len();
@@ -221,27 +235,19 @@ impl Item {
         {
             return Some(work);
         }
-        // About two connections for each large file: several advance at once, and none crawls.
-        let abreast = asker.pace.workers.div_ceil(2);
-        if self.jobs.len() + self.opening < abreast
-            && let Some(task) = self.large.pop_front()
-        {
-            self.opening += 1;
-            return Some(Work::Open(task));
+        if room && let Some(work) = self.next_large() {
+            return Some(work);
         }
         // Half of the connections look for small files first, half for pieces.
-        let free = Pace {
-            steal_after: None,
-            ..asker.pace
-        };
         let work = if asker.index.is_multiple_of(2) {
-            self.next_small().or_else(|| self.next_step(free, false))
+            self.next_small()
+                .or_else(|| self.next_step(asker.pace, false))
         } else {
-            self.next_step(free, false).or_else(|| self.next_small())
+            self.next_step(asker.pace, false)
+                .or_else(|| self.next_small())
         };
         work.or_else(|| self.next_large())
             .or_else(|| self.next_dir())
-            .or_else(|| self.next_step(asker.pace, false))
     }
 
     pub fn next_small(&mut self) -> Option<Work> {
@@ -265,7 +271,7 @@ impl Item {
     /// A step for the job with the fewest connections; `runs_only` leaves out what nothing may be sent behind.
     pub fn next_step(&mut self, pace: Pace, runs_only: bool) -> Option<Work> {
         let mut jobs: Vec<&Arc<Job>> = self.jobs.iter().collect();
-        jobs.sort_by_key(|job| job.connections());
+        jobs.sort_by_key(|job| job.load());
         for job in jobs {
             if runs_only && (!job.facts.ranges || job.wants_values(pace)) {
                 continue;
@@ -279,19 +285,23 @@ impl Item {
         None
     }
 
-    pub fn view(&self) -> ItemView {
-        let connections =
-            self.jobs.iter().map(|job| job.connections()).sum::<usize>() + self.opening;
+    pub fn view(&self, workers: usize) -> ItemView {
+        // Small files are asked for many at a time: how many connections that takes is not known exactly.
+        let reading: usize = self.jobs.iter().map(|job| job.connections()).sum();
+        let connections = (reading + self.opening).min(workers);
         let listed = self.dirs.is_empty() && self.listing == 0;
         let state = match &self.ended {
             Some(state) => state.clone(),
             None if self.paused => ItemState::Paused,
             None => match &self.waiting {
-                Some(reason) if connections == 0 => ItemState::Waiting(reason.clone()),
-                _ if connections > 0 || self.listing > 0 => ItemState::Active,
-                _ if self.busy > 0 => ItemState::Landing,
-                _ if self.finished > 0 => ItemState::Active,
-                _ => ItemState::Queued,
+                _ if connections + self.listing > 0 => ItemState::Active,
+                Some(reason) => ItemState::Waiting(reason.clone()),
+                None if self.jobs.iter().any(|job| job.is_over())
+                    || self.busy > self.jobs.len() =>
+                {
+                    ItemState::Landing
+                }
+                None => ItemState::Queued,
             },
         };
         let total = (self.sized || self.tree).then_some(self.total);

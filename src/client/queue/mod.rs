@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Error,
-    job::Job,
+    job::{Job, Pace},
     pattern::Filter,
     snapshot::{ItemId, ItemState, ItemView, Verified},
     target::Target,
@@ -89,10 +89,35 @@ impl Queue {
         {
             return Some(Work::Browse(browse));
         }
-        self.items
-            .iter_mut()
-            .filter(|item| item.is_going())
-            .find_map(|item| item.next(asker))
+        // About two connections for each item at the front: several advance at once, and none crawls.
+        let abreast = asker.pace.workers.div_ceil(2);
+        let mut order: Vec<usize> = (0..self.items.len())
+            .filter(|at| self.items[*at].has_work())
+            .collect();
+        let front = abreast.min(order.len());
+        order[..front].sort_by_key(|at| self.items[*at].load());
+        let open: usize = self.items.iter().map(Item::large_open).sum();
+        // Work that nobody does comes before work that somebody is slow at, whichever item it belongs to.
+        let patient = Asker {
+            pace: Pace {
+                steal_after: None,
+                ..asker.pace
+            },
+            ..asker
+        };
+        for &at in &order {
+            let item = &mut self.items[at];
+            let room = open < abreast || item.large_open() == 0;
+            if let Some(work) = item.next(patient, room) {
+                return Some(work);
+            }
+        }
+        if asker.behind.is_some() {
+            return None;
+        }
+        order
+            .iter()
+            .find_map(|at| self.items[*at].next_step(asker.pace, false))
     }
 
     /// Whether some job is under way, so that an idle connection may find pieces to take over later.
@@ -437,8 +462,9 @@ impl Queue {
     }
 
     /// What a screen shows.
-    pub fn views(&self) -> Vec<ItemView> {
-        self.items.iter().map(Item::view).collect()
+    pub fn views(&self, workers: usize) -> Vec<ItemView> {
+        let each = self.items.iter();
+        each.map(|item| item.view(workers)).collect()
     }
 
     fn with(&mut self, item: ItemId, act: impl FnOnce(&mut Item)) {

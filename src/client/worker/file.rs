@@ -235,7 +235,8 @@ impl Worker {
         let Some(target) = self.engine.queue().target(task.item) else {
             return;
         };
-        self.engine.room_for(content.len()).await;
+        let engine = Arc::clone(&self.engine);
+        engine.room_for(content.len(), &mut self.complete).await;
         let modified = task.modified;
         self.complete.push(SmallFile {
             task,
