@@ -3,7 +3,8 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "helpers of tests, which may panic as tests may"
+    clippy::print_stdout,
+    reason = "helpers of tests, which may panic and tell as tests may"
 )]
 
 mod common;
@@ -408,7 +409,7 @@ fn odd_sized(
     let fetched = fetch(Settings {
         workers: 3,
         retries: 1,
-        timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(1),
         ..settings(&server.url("/"), target.path())
     });
     Odd {
@@ -447,9 +448,19 @@ impl Odd {
 /// A small file, one of a piece and a bit, and one of several runs.
 const SIZES: [usize; 3] = [50_000, MIB + 1, 9 * MIB + 7];
 
+/// All sizes at once: most of the time goes by in pauses before another try.
+fn each_size(case: impl Fn(usize) + Sync) {
+    std::thread::scope(|scope| {
+        for size in SIZES {
+            let case = &case;
+            scope.spawn(move || case(size));
+        }
+    });
+}
+
 #[test]
 fn servers_that_close_after_each_answer() {
-    for size in SIZES {
+    each_size(|size| {
         odd(size, |_, bytes| {
             let mut bytes = bytes.to_vec();
             let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len());
@@ -462,12 +473,12 @@ fn servers_that_close_after_each_answer() {
             file(request, bytes, "\nConnection: close").then(Then::Close)
         })
         .arrives();
-    }
+    });
 }
 
 #[test]
 fn servers_that_tell_no_length() {
-    for size in SIZES {
+    each_size(|size| {
         for listed in [true, false] {
             odd_sized(size, listed, |_, bytes| {
                 let mut body = Vec::new();
@@ -490,12 +501,12 @@ fn servers_that_tell_no_length() {
             reply("200 OK", &bytes[..bytes.len() - 1]).then(Then::Close)
         })
         .fails(Exit::Network, "before the size in its listing");
-    }
+    });
 }
 
 #[test]
 fn servers_that_ignore_ranges() {
-    for size in SIZES {
+    each_size(|size| {
         for fields in [
             "",
             "\nAccept-Ranges: bytes",
@@ -509,7 +520,7 @@ fn servers_that_ignore_ranges() {
                 .arrives();
             }
         }
-    }
+    });
 }
 
 #[test]
@@ -619,7 +630,7 @@ fn a_server_that_closes_without_a_word_after_seven_answers() {
 
 #[test]
 fn a_busy_server_is_asked_again_when_it_says() {
-    for size in SIZES {
+    each_size(|size| {
         let tries = AtomicUsize::new(0);
         let start = Instant::now();
         odd(size, move |request, bytes| {
@@ -634,7 +645,7 @@ fn a_busy_server_is_asked_again_when_it_says() {
         })
         .arrives();
         assert!(start.elapsed() >= Duration::from_secs(1));
-    }
+    });
     odd(1000, |_, _| {
         reply(
             "503 Service Unavailable\nRetry-After: 0\nContent-Length: 0",
@@ -646,7 +657,7 @@ fn a_busy_server_is_asked_again_when_it_says() {
 
 #[test]
 fn a_redirect_to_another_path_is_followed_with_its_query() {
-    for size in SIZES {
+    each_size(|size| {
         odd(size, |request, bytes| {
             if request.target == "/f" {
                 reply(
@@ -659,7 +670,7 @@ fn a_redirect_to_another_path_is_followed_with_its_query() {
             }
         })
         .arrives();
-    }
+    });
     odd(1000, |_, _| {
         reply("302 Found\nLocation: /f\nContent-Length: 0", b"")
     })
@@ -679,18 +690,18 @@ fn a_redirect_to_another_origin_is_refused() {
 
 #[test]
 fn compressed_answers_are_refused() {
-    for size in SIZES {
+    each_size(|size| {
         let odd = odd(size, |request, bytes| {
             assert_eq!(request.field("Accept-Encoding"), Some("identity"));
             file(request, bytes, "\nContent-Encoding: gzip")
         });
         odd.fails(Exit::Network, "compresses");
-    }
+    });
 }
 
 #[test]
 fn lengths_that_lie() {
-    for size in SIZES {
+    each_size(|size| {
         // More than it names: what is left over must not be taken for an answer.
         odd(size, |_, bytes| {
             let length = bytes.len() - 100;
@@ -712,7 +723,7 @@ fn lengths_that_lie() {
                 },
             );
         }
-    }
+    });
 }
 
 #[test]
@@ -775,7 +786,7 @@ fn ranges_that_lie() {
 
 #[test]
 fn answers_that_are_no_http() {
-    for (bytes, then, reason) in [
+    let cases = [
         (
             &b"HTTP/1.1 200 OK\r\nX-Endless: "[..],
             Then::Repeat,
@@ -795,18 +806,24 @@ fn answers_that_are_no_http() {
             Then::Hang,
             "chunk",
         ),
-    ] {
-        let exit = if reason == "100" {
-            Exit::Remote
-        } else {
-            Exit::Network
-        };
-        odd(1000, move |_, _| Reply {
-            bytes: bytes.to_vec(),
-            then,
-        })
-        .fails(exit, reason);
-    }
+    ];
+    std::thread::scope(|scope| {
+        for (bytes, then, reason) in cases {
+            scope.spawn(move || {
+                let exit = if reason == "100" {
+                    Exit::Remote
+                } else {
+                    Exit::Network
+                };
+                let bytes = bytes.to_vec();
+                odd(1000, move |_, _| Reply {
+                    bytes: bytes.clone(),
+                    then,
+                })
+                .fails(exit, reason);
+            });
+        }
+    });
 }
 
 #[test]

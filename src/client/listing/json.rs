@@ -190,17 +190,15 @@ fn name(wire: &Wire) -> Vec<u8> {
         .as_deref()
         .map(|url| url.strip_prefix("./").unwrap_or(url));
     let segment = relative.map(|url| url.strip_suffix('/').unwrap_or(url));
-    match segment
+    let decoded = segment
         .filter(|segment| !segment.contains(['/', '?', '#']))
         .map(str::as_bytes)
-        .map(path::decode)
-    {
-        Some(Ok(name)) => name.into_owned(),
-        _ => {
-            let name = &wire.name.0;
-            name.strip_suffix(b"/").unwrap_or(name).to_vec()
-        }
+        .map(path::decode);
+    if let Some(Ok(name)) = decoded {
+        return name.into_owned();
     }
+    let name = &wire.name.0;
+    name.strip_suffix(b"/").unwrap_or(name).to_vec()
 }
 
 #[cfg(test)]
