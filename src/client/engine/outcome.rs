@@ -130,6 +130,14 @@ impl Engine {
             }
             return;
         }
+        if !job.facts.ranges {
+            // There is no going on in the middle: the file is asked for again from its first byte.
+            if job.give_up() {
+                self.queue().remove_job(job);
+                self.file_failed(job.task.clone(), error, retry_after).await;
+            }
+            return;
+        }
         let mut pause = Duration::ZERO;
         // A piece has its own count of tries, and has used it up.
         let again = error.is_transient() && !matches!(error, Error::Integrity { piece: Some(_) });

@@ -69,7 +69,7 @@ impl Worker {
                 self.engine.wake.notify_waiters();
                 Ok(())
             }
-            Err(error) if error.is_connection() && received > 0 => {
+            Err(error) if error.is_connection() && received > 0 && job.facts.ranges => {
                 // There was progress: any connection goes on behind it, without a pause.
                 tracing::debug!(path = %job.task.shown(), "{error}");
                 self.engine.wake.notify_waiters();
@@ -114,6 +114,9 @@ impl Worker {
                 partial.bytes += now as u64;
                 bytes = &bytes[now..];
                 if partial.bytes == length {
+                    if !checked && answer.body.is_done() {
+                        self.check_end(answer)?;
+                    }
                     partial.bytes = 0;
                     job.piece_received(run.id, piece, checked.then_some(&hasher))?;
                     piece += 1;
