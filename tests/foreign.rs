@@ -1,14 +1,6 @@
 //! Downloading from other people's servers: real ones where they are installed, recorded listings of others, and
 //! servers that break the rules. Each ends right or with one clear error; nothing wrong lands under a final name.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "helpers of tests, which may panic and tell as tests may"
-)]
-
-mod common;
-
 use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
@@ -19,8 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use common::{
+use crate::common::{
     fetching::{Fetched, fetch_with, settings},
     proxy::proxy,
     scripted::{Reply, Request, Scripted, Then, file, not_found, ok, reply, scripted},
@@ -28,6 +19,7 @@ use common::{
     tools::need,
     trees::{assert_same, content, make_tree},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use haul::{
     client::{Settings, Verified, Want},
     error::Exit,
@@ -220,7 +212,7 @@ fn browsing_nginx_tells_names_sizes_and_dates() {
         let listed = fetching.runtime.block_on(fetching.client.list(&names));
         let mut listed: Vec<_> = listed.unwrap();
         listed.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut expected: Vec<_> = common::trees::NAMES.iter().zip(100u64..).collect();
+        let mut expected: Vec<_> = crate::common::trees::NAMES.iter().zip(100u64..).collect();
         expected.sort_unstable();
         assert_eq!(listed.len(), expected.len());
         for (entry, (name, size)) in listed.iter().zip(expected) {
