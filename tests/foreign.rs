@@ -13,7 +13,7 @@ use std::{
 
 use crate::common::{
     fetching::{Fetched, fetch_with, settings},
-    proxy::proxy,
+    proxy::{Line, proxy},
     scripted::{Reply, Request, Scripted, Then, file, not_found, ok, reply, scripted},
     serving::PATIENCE,
     tools::need,
@@ -151,6 +151,39 @@ fn nginx_html() {
         return;
     };
     assert_tree_arrives(source.path(), &nginx.url("/"));
+}
+
+#[test]
+fn what_nginx_sent_is_gone_on_with_by_the_next_run() {
+    const SIZE: usize = 48 << 20;
+    let (source, target, state) = (temp(), temp(), temp());
+    fs::write(source.path().join("big"), content(5, SIZE)).unwrap();
+    let Some(nginx) = nginx(source.path(), "") else {
+        return;
+    };
+    let proxy = proxy(nginx.address);
+    let settings = || Settings {
+        state_dir: Some(state.path().to_owned()),
+        ..settings(&proxy.url("/"), target.path())
+    };
+    proxy.lines(|_| Line {
+        rate: Some(4 << 20),
+        ..Line::default()
+    });
+    let mut first = fetch_with(settings());
+    first.get_path("/big");
+    first.wait_for("a third of it", |now| now.items[0].done > SIZE as u64 / 3);
+    drop(first);
+    assert!(target.path().join("big.part").exists());
+    let before = proxy.file_bytes();
+    let mut second = fetch_with(settings());
+    second.get_path("/big");
+    assert_eq!(second.finish().failed, []);
+    assert_same(source.path(), target.path());
+    // Whole pieces are kept; what each connection had of the next one is not, nor what was on its way.
+    let again = proxy.file_bytes() - SIZE as u64;
+    assert!(again < 12 << 20, "{again} bytes were fetched twice");
+    assert!(before > SIZE as u64 / 3, "{before}");
 }
 
 #[test]
