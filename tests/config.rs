@@ -398,14 +398,7 @@ fn no_option_is_there_before_it_works() {
         ),
         (
             "connect",
-            &[
-                "auth",
-                "auth-file",
-                "token-file",
-                "fingerprint",
-                "limit",
-                "checksum",
-            ],
+            &["auth", "auth-file", "token-file", "fingerprint", "limit"],
         ),
     ] {
         for option in options {

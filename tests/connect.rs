@@ -139,6 +139,46 @@ fn one_file_under_another_name() {
     );
 }
 
+#[test]
+fn a_checksum_decides_whatever_the_server_says() {
+    let (source, target) = (temp(), temp());
+    for (name, size) in [("small", 100), ("large", 3 << 20)] {
+        fs::write(source.path().join(name), content(1, size)).unwrap();
+    }
+    let serving = serve(source.path());
+    let mut fetching = fetch_with(haul::client::Settings {
+        retries: 0,
+        ..settings(&serving.url("/"), target.path())
+    });
+    let right = |size| format!("blake3={}", blake3::hash(&content(1, size)));
+    let wrong = format!("sha-256={}", "00".repeat(32));
+    for (file, name, checksum) in [
+        ("/small", "a", right(100)),
+        ("/large", "b", right(3 << 20)),
+        ("/small", "c", wrong.clone()),
+        ("/large", "d", wrong),
+    ] {
+        fetching.get(Want::File {
+            path: haul::http1::path::RemotePath::from_target(file.as_bytes()).unwrap(),
+            name: Some(name.into()),
+            checksum: Some(checksum.parse().unwrap()),
+        });
+    }
+    let fetched = fetching.finish();
+    assert_eq!(
+        (fetched.finished.len(), fetched.failed.len()),
+        (2, 2),
+        "{fetched:?}"
+    );
+    assert_eq!(fetched.exit, Some(Exit::Integrity));
+    let mut names: Vec<_> = fs::read_dir(target.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["a", "b"]);
+}
+
 fn with_conflict(
     rule: OnConflict,
     there: &str,
