@@ -80,6 +80,12 @@ impl Lander {
         }
     }
 
+    /// Makes room at once for `bytes` more, if there is any.
+    pub fn try_room_for(&self, bytes: usize) -> bool {
+        let permit = self.room.try_acquire_many(charge(bytes));
+        permit.map(tokio::sync::SemaphorePermit::forget).is_ok()
+    }
+
     /// Adds files, for which [`Self::room_for`] made room. True when the caller is to call [`Self::work`] on a thread
     /// that may block.
     pub fn push(&self, files: impl IntoIterator<Item = SmallFile>) -> bool {

@@ -235,6 +235,11 @@ impl Engine {
         });
     }
 
+    /// Whether small files of `bytes` more may wait for the disk, at once.
+    pub fn try_room_for(&self, bytes: usize) -> bool {
+        self.lander.try_room_for(bytes)
+    }
+
     /// Waits until small files of `bytes` more may wait for the disk.
     pub async fn room_for(&self, bytes: usize) {
         self.lander.room_for(bytes).await;

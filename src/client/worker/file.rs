@@ -235,7 +235,11 @@ impl Worker {
         let Some(target) = self.engine.queue().target(task.item) else {
             return;
         };
-        self.engine.room_for(content.len()).await;
+        if !self.engine.try_room_for(content.len()) {
+            // Our own files may be what takes the room.
+            self.land_complete();
+            self.engine.room_for(content.len()).await;
+        }
         let modified = task.modified;
         self.complete.push(SmallFile {
             task,
