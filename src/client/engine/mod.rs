@@ -165,6 +165,14 @@ impl Engine {
         }
     }
 
+    /// The same where no outcome is new: what was put back may have been the last of a cancelled item. Wakes nobody
+    /// for nothing, so that idle connections can call it.
+    pub async fn settle_put_back(&self) {
+        if self.queue().any_exhausted() {
+            self.settle().await;
+        }
+    }
+
     fn settle_blocking(&self) {
         self.ended()
             .into_iter()

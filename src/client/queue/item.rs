@@ -119,6 +119,13 @@ impl Item {
         given_up
     }
 
+    /// Gives up the jobs under way; their files are kept for a later retry.
+    pub fn cancel_jobs(&mut self) {
+        let jobs = self.give_up_jobs();
+        self.failed_files
+            .extend(jobs.iter().map(|job| job.task.clone()));
+    }
+
     /// Takes back a file that is not done; a cancelled item keeps it for a later retry.
     pub fn take_back(&mut self, task: FileTask) {
         if self.cancelled {

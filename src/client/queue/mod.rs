@@ -152,11 +152,14 @@ impl Queue {
         });
     }
 
-    /// A file turned out to be large: connections may join. Its bytes count into the item's total.
+    /// A file turned out to be large: connections may join. Where its item was cancelled meanwhile, the job is given
+    /// up at once.
     pub fn add_job(&mut self, job: &Arc<Job>) {
         self.with(job.task.item, |item| {
             item.jobs.push(Arc::clone(job));
-            if item.paused || item.ended.is_some() {
+            if item.cancelled {
+                item.cancel_jobs();
+            } else if item.paused {
                 job.halt();
             }
         });
@@ -260,7 +263,7 @@ impl Queue {
                 item.path = dir.clone();
                 item.found = 0;
             }
-            item.dirs.push(DirTask {
+            item.take_back_dir(DirTask {
                 item: item.id,
                 dir,
                 failures: 0,
@@ -345,6 +348,12 @@ impl Queue {
         ended
     }
 
+    /// Whether some item is about to end.
+    pub fn any_exhausted(&self) -> bool {
+        let mut items = self.items.iter();
+        items.any(|item| item.ended.is_none() && item.is_exhausted())
+    }
+
     /// Whether every item has ended.
     pub fn is_idle(&self) -> bool {
         self.items
@@ -412,9 +421,7 @@ impl Queue {
             item.failed_files.extend(item.small.drain(..));
             item.failed_files.extend(item.large.drain(..));
             item.failed_dirs.append(&mut item.dirs);
-            let jobs = item.give_up_jobs();
-            item.failed_files
-                .extend(jobs.iter().map(|job| job.task.clone()));
+            item.cancel_jobs();
         });
     }
 

@@ -111,6 +111,7 @@ impl Worker {
             self.take_work();
             if self.flight.is_empty() {
                 self.land_complete();
+                engine.settle_put_back().await;
                 let look_again = engine
                     .queue()
                     .has_jobs()
