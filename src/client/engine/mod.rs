@@ -60,6 +60,8 @@ pub struct Engine {
     pub runtime: tokio::runtime::Handle,
     /// Requests in flight on one connection, while small files flow.
     pub depth: Depth,
+    /// Connections that hold a listing back until some of the files that are known were begun.
+    pub held_back: AtomicUsize,
     lander: Lander,
     journal: Journal,
     events: mpsc::Sender<Event>,
@@ -136,6 +138,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
             depth: Depth::default(),
+            held_back: AtomicUsize::new(0),
             lander: Lander::default(),
             journal,
             events,

@@ -149,11 +149,7 @@ impl Item {
     /// Puts in what the item begins with.
     pub fn seed(&mut self) {
         if self.tree {
-            self.dirs.push(DirTask {
-                item: self.id,
-                dir: self.path.clone(),
-                failures: 0,
-            });
+            self.dirs.push(DirTask::new(self.id, self.path.clone()));
         } else {
             let mut task = FileTask::new(self.id, self.path.clone());
             task.rename.clone_from(&self.rename);

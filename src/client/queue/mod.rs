@@ -232,9 +232,11 @@ impl Queue {
         found.map_or_else(Arc::default, |item| Arc::clone(&item.done))
     }
 
-    /// Part of a listing has come.
-    pub fn found(&mut self, item: ItemId, dirs: Vec<DirTask>, files: Vec<FileTask>) {
+    /// Part of a listing has come. False when it is not wanted now, because the item was cancelled.
+    pub fn found(&mut self, item: ItemId, dirs: Vec<DirTask>, files: Vec<FileTask>) -> bool {
+        let mut wanted = true;
         self.with(item, |item| {
+            wanted = !item.cancelled;
             if item.cancelled {
                 return;
             }
@@ -246,6 +248,7 @@ impl Queue {
             // The first directory is listed first: the stack is taken from its end.
             item.dirs.extend(dirs.into_iter().rev());
         });
+        wanted
     }
 
     /// A listing is complete.
@@ -263,11 +266,7 @@ impl Queue {
                 item.path = dir.clone();
                 item.found = 0;
             }
-            item.take_back_dir(DirTask {
-                item: item.id,
-                dir,
-                failures: 0,
-            });
+            item.take_back_dir(DirTask::new(item.id, dir));
         });
     }
 
