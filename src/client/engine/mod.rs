@@ -40,8 +40,9 @@ pub struct Engine {
     pub wake: Notify,
     /// Whether the server can be reached.
     pub link: watch::Sender<Link>,
-    /// Held by the connection that tries to reach the server while it cannot be reached.
-    pub connecting: tokio::sync::Mutex<()>,
+    /// Held by the connection that tries to reach the server while it cannot be reached. The value is what was
+    /// received before its last failure.
+    pub connecting: tokio::sync::Mutex<u64>,
     /// Tries again now instead of waiting out a pause.
     pub hurry: Notify,
     /// Body bytes received.
@@ -128,7 +129,7 @@ impl Engine {
             queue: Mutex::default(),
             wake: Notify::new(),
             link: watch::Sender::new(Link::Connecting),
-            connecting: tokio::sync::Mutex::new(()),
+            connecting: tokio::sync::Mutex::default(),
             hurry: Notify::new(),
             received: Counter::default(),
             connections: AtomicUsize::new(0),
