@@ -42,8 +42,9 @@ pub struct Engine {
     pub wake: Notify,
     /// Whether the server can be reached.
     pub link: watch::Sender<Link>,
-    /// Held by the connection that tries to reach the server while it cannot be reached.
-    pub connecting: tokio::sync::Mutex<()>,
+    /// Held by the connection that tries to reach the server while it cannot be reached. The value is what was
+    /// received before its last failure.
+    pub connecting: tokio::sync::Mutex<u64>,
     /// Tries again now instead of waiting out a pause.
     pub hurry: Notify,
     /// Body bytes received.
@@ -62,6 +63,8 @@ pub struct Engine {
     pub runtime: tokio::runtime::Handle,
     /// Requests in flight on one connection, while small files flow.
     pub depth: Depth,
+    /// Connections that hold a listing back until some of the files that are known were begun.
+    pub held_back: AtomicUsize,
     lander: Lander,
     journal: Journal,
     events: mpsc::Sender<Event>,
@@ -145,7 +148,7 @@ impl Engine {
             queue: Mutex::default(),
             wake: Notify::new(),
             link: watch::Sender::new(Link::Connecting),
-            connecting: tokio::sync::Mutex::new(()),
+            connecting: tokio::sync::Mutex::default(),
             hurry: Notify::new(),
             received: Counter::default(),
             connections: AtomicUsize::new(0),
@@ -155,6 +158,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
             depth: Depth::default(),
+            held_back: AtomicUsize::new(0),
             lander: Lander::default(),
             journal,
             events,
@@ -181,6 +185,14 @@ impl Engine {
     pub async fn settle(&self) {
         for event in self.ended() {
             self.emit(event).await;
+        }
+    }
+
+    /// The same where no outcome is new: what was put back may have been the last of a cancelled item. Wakes nobody
+    /// for nothing, so that idle connections can call it.
+    pub async fn settle_put_back(&self) {
+        if self.queue().any_exhausted() {
+            self.settle().await;
         }
     }
 

@@ -123,6 +123,13 @@ impl Item {
         given_up
     }
 
+    /// Gives up the jobs under way; their files are kept for a later retry.
+    pub fn cancel_jobs(&mut self) {
+        let jobs = self.give_up_jobs();
+        self.failed_files
+            .extend(jobs.iter().map(|job| job.task.clone()));
+    }
+
     /// Takes back a file that is not done; a cancelled item keeps it for a later retry.
     pub fn take_back(&mut self, task: FileTask) {
         if self.cancelled {
@@ -146,11 +153,7 @@ impl Item {
     /// Puts in what the item begins with.
     pub fn seed(&mut self) {
         if self.tree {
-            self.dirs.push(DirTask {
-                item: self.id,
-                dir: self.path.clone(),
-                failures: 0,
-            });
+            self.dirs.push(DirTask::new(self.id, self.path.clone()));
         } else {
             let mut task = FileTask::new(self.id, self.path.clone());
             task.rename.clone_from(&self.rename);

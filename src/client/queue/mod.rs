@@ -160,11 +160,14 @@ impl Queue {
         });
     }
 
-    /// A file turned out to be large: connections may join. Its bytes count into the item's total.
+    /// A file turned out to be large: connections may join. Where its item was cancelled meanwhile, the job is given
+    /// up at once.
     pub fn add_job(&mut self, job: &Arc<Job>) {
         self.with(job.task.item, |item| {
             item.jobs.push(Arc::clone(job));
-            if item.paused || item.ended.is_some() {
+            if item.cancelled {
+                item.cancel_jobs();
+            } else if item.paused {
                 job.halt();
             }
         });
@@ -237,9 +240,11 @@ impl Queue {
         found.map_or_else(Arc::default, |item| Arc::clone(&item.done))
     }
 
-    /// Part of a listing has come.
-    pub fn found(&mut self, item: ItemId, dirs: Vec<DirTask>, files: Vec<FileTask>) {
+    /// Part of a listing has come. False when it is not wanted now, because the item was cancelled.
+    pub fn found(&mut self, item: ItemId, dirs: Vec<DirTask>, files: Vec<FileTask>) -> bool {
+        let mut wanted = true;
         self.with(item, |item| {
+            wanted = !item.cancelled;
             if item.cancelled {
                 return;
             }
@@ -251,6 +256,7 @@ impl Queue {
             // The first directory is listed first: the stack is taken from its end.
             item.dirs.extend(dirs.into_iter().rev());
         });
+        wanted
     }
 
     /// A listing is complete.
@@ -268,11 +274,7 @@ impl Queue {
                 item.path = dir.clone();
                 item.found = 0;
             }
-            item.dirs.push(DirTask {
-                item: item.id,
-                dir,
-                failures: 0,
-            });
+            item.take_back_dir(DirTask::new(item.id, dir));
         });
     }
 
@@ -353,6 +355,12 @@ impl Queue {
         ended
     }
 
+    /// Whether some item is about to end.
+    pub fn any_exhausted(&self) -> bool {
+        let mut items = self.items.iter();
+        items.any(|item| item.ended.is_none() && item.is_exhausted())
+    }
+
     /// Whether every item has ended.
     pub fn is_idle(&self) -> bool {
         self.items
@@ -420,9 +428,7 @@ impl Queue {
             item.failed_files.extend(item.small.drain(..));
             item.failed_files.extend(item.large.drain(..));
             item.failed_dirs.append(&mut item.dirs);
-            let jobs = item.give_up_jobs();
-            item.failed_files
-                .extend(jobs.iter().map(|job| job.task.clone()));
+            item.cancel_jobs();
         });
     }
 

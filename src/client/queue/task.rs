@@ -1,6 +1,6 @@
 //! What connections are given to do.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use tokio::sync::oneshot;
 
@@ -127,6 +127,20 @@ pub struct DirTask {
     pub dir: RemotePath,
     /// Failed attempts so far.
     pub failures: u32,
+    /// Entries that attempts before handed on, by a hash of their names: there may be millions.
+    pub taken: HashSet<u128>,
+}
+
+impl DirTask {
+    /// A directory of which nothing is known.
+    pub fn new(item: ItemId, dir: RemotePath) -> Self {
+        Self {
+            item,
+            dir,
+            failures: 0,
+            taken: HashSet::new(),
+        }
+    }
 }
 
 /// Who asks for work.

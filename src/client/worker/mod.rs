@@ -113,6 +113,7 @@ impl Worker {
             self.take_work();
             if self.flight.is_empty() {
                 self.land_complete();
+                engine.settle_put_back().await;
                 let look_again = engine
                     .queue()
                     .has_jobs()
@@ -219,7 +220,8 @@ impl Worker {
         let mut guard = None;
         // Before the look at the link, so that no change after it is missed.
         let mut changed = engine.link.subscribe();
-        if *changed.borrow_and_update() != Link::Up {
+        let began_up = *changed.borrow_and_update() == Link::Up;
+        if !began_up {
             if let Ok(held) = engine.connecting.try_lock() {
                 guard = Some(held);
             } else {
@@ -245,10 +247,19 @@ impl Worker {
             }
             Err(error) => {
                 self.put_back_all();
+                // Those that began while the link was up fail together: one of them speaks for all.
+                let Some(mut guard) = guard.or_else(|| engine.connecting.try_lock().ok()) else {
+                    return false;
+                };
+                let received = engine.received.get();
                 let failures = match &*engine.link.borrow() {
-                    Link::Retrying { attempt, .. } => *attempt,
+                    // Another has waited out a pause for this outage.
+                    Link::Retrying { .. } | Link::Down(_) if began_up => return false,
+                    // What other connections received since is progress.
+                    Link::Retrying { attempt, .. } if *guard == received => *attempt,
                     _ => 1,
                 };
+                *guard = received;
                 engine.link_failed(failures, &error).await;
                 drop(guard);
                 false

@@ -1,6 +1,10 @@
 //! Listings: for someone who browses, and for a tree that is fetched.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use super::{Answered, Broken, Worker, answer::Answer};
 use crate::{
@@ -46,8 +50,12 @@ impl Worker {
         }
     }
 
-    pub(super) async fn listed(&mut self, answer: &mut Answer, task: DirTask) -> Answered {
-        let (mut entries, mut look) = (Vec::new(), Look::default());
+    pub(super) async fn listed(&mut self, answer: &mut Answer, mut task: DirTask) -> Answered {
+        let mut entries = Vec::new();
+        let mut look = Look {
+            taken: std::mem::take(&mut task.taken),
+            ..Look::default()
+        };
         let read = match answer.refused().await {
             Some(error) => Err(error),
             None => {
@@ -62,13 +70,23 @@ impl Worker {
             }
             failed => failed,
         };
+        // What was found of it already is fetched; the next try must not find it again.
+        task.taken = look.taken;
+        if look.any {
+            task.failures = 0;
+        }
         match read {
+            // Cancelled meanwhile: a retry must find the rest.
+            Ok(()) if look.dropped => {
+                self.engine.queue().put_back(Work::List(task));
+                self.engine.settle().await;
+                Ok(())
+            }
             Ok(()) => {
                 self.engine.queue().listed(task.item);
                 self.engine.settle().await;
                 Ok(())
             }
-            // What was found of it already is fetched; the next try must not find it again.
             Err(error) if error.is_connection() && !look.any => Err(Box::new(Broken {
                 work: Work::List(task),
                 error,
@@ -98,13 +116,7 @@ impl Worker {
             {
                 self.found(task, std::mem::take(entries), look, false)
                     .await?;
-                // With one connection alone nobody else could make room.
-                while self.engine.settings.workers > 1 && self.engine.queue().is_full(task.item) {
-                    self.engine.pause(Duration::from_millis(20)).await;
-                    if self.engine.stop.is_cancelled() {
-                        return Err(Error::Broken("stopped".into()));
-                    }
-                }
+                self.hold_back(task).await?;
             } else if entries.len() > BROWSE_MAX {
                 return Err(Error::Listing(format!(
                     "it has more than {} entries",
@@ -113,6 +125,21 @@ impl Worker {
             }
         }
         reader.finish(&self.engine.origin, dir, entries)
+    }
+
+    /// Waits while many files are known and not begun. Of all connections one at least goes on: when all held back,
+    /// nobody could make room.
+    async fn hold_back(&self, task: &DirTask) -> Result<(), Error> {
+        let held = Held::new(&self.engine.held_back);
+        while held.before + 1 < self.engine.connections.load(Ordering::Relaxed)
+            && self.engine.queue().is_full(task.item)
+        {
+            self.engine.pause(Duration::from_millis(20)).await;
+            if self.engine.stop.is_cancelled() {
+                return Err(Error::Broken("stopped".into()));
+            }
+        }
+        Ok(())
     }
 
     /// Hands entries of a tree's directory to the queue, after a look at what is here already.
@@ -130,18 +157,23 @@ impl Worker {
         let may_hold =
             |path: &RemotePath| filter.as_ref().is_none_or(|filter| filter.may_hold(path));
         let (mut dirs, mut files) = (Vec::new(), Vec::new());
+        let mut keys = Vec::new();
         for entry in entries {
+            // After the last ones nothing can break.
+            if !last || !look.taken.is_empty() {
+                let key = key(&entry.name);
+                if look.taken.contains(&key) {
+                    continue;
+                }
+                keys.push(key);
+            }
             let Ok(path) = task.dir.join(&entry.name) else {
                 continue;
             };
             if entry.is_dir {
                 let dir = path.into_dir();
                 if may_hold(&dir) {
-                    dirs.push(DirTask {
-                        item: task.item,
-                        dir,
-                        failures: 0,
-                    });
+                    dirs.push(DirTask::new(task.item, dir));
                 }
             } else if wants(&path) {
                 let (size, modified, blake3) = (entry.size, entry.modified, entry.blake3);
@@ -172,7 +204,11 @@ impl Worker {
             }
         }
         look.any |= !files.is_empty() || !dirs.is_empty();
-        self.engine.queue().found(task.item, dirs, files);
+        if self.engine.queue().found(task.item, dirs, files) {
+            look.taken.extend(keys);
+        } else {
+            look.dropped = true;
+        }
         self.engine.wake.notify_waiters();
         Ok(())
     }
@@ -185,4 +221,35 @@ struct Look {
     names: Option<HashMap<Vec<u8>, Option<u64>>>,
     /// Whether anything was handed to the queue.
     any: bool,
+    /// Whether something was found after the item was cancelled.
+    dropped: bool,
+    /// See [`DirTask::taken`].
+    taken: HashSet<u128>,
+}
+
+/// Stands for a name in [`DirTask::taken`].
+fn key(name: &[u8]) -> u128 {
+    let mut key = [0; 16];
+    key.copy_from_slice(&blake3::hash(name).as_bytes()[..16]);
+    u128::from_le_bytes(key)
+}
+
+/// A connection that holds a listing back.
+struct Held<'a> {
+    count: &'a AtomicUsize,
+    /// How many others did when it began to.
+    before: usize,
+}
+
+impl<'a> Held<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        Self { count, before }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
