@@ -186,6 +186,38 @@ fn what_nginx_sent_is_gone_on_with_by_the_next_run() {
     assert!(before > SIZE as u64 / 3, "{before}");
 }
 
+/// Time for 10,000 files of 4 KiB over a line with a round trip of 20 ms.
+fn over_a_slow_line(upstream: SocketAddr) -> Duration {
+    let target = temp();
+    let proxy = proxy(upstream);
+    proxy.lines(|_| Line {
+        latency: Duration::from_millis(10),
+        ..Line::default()
+    });
+    let began = Instant::now();
+    let mut fetching = fetch_with(settings(&proxy.url("/"), target.path()));
+    fetching.get_everything();
+    let fetched = fetching.finish();
+    let took = began.elapsed();
+    assert_eq!((fetched.finished.len(), fetched.failed.len()), (10_000, 0));
+    took
+}
+
+#[test]
+fn many_small_files_do_not_wait_for_a_slow_line() {
+    let source = temp();
+    for n in 0..10_000u64 {
+        fs::write(source.path().join(n.to_string()), content(n, 4096)).unwrap();
+    }
+    let serving = crate::common::serving::serve(source.path());
+    let took = over_a_slow_line(serving.address);
+    assert!(took < Duration::from_secs(3), "haul: {took:?}");
+    if let Some(nginx) = nginx(source.path(), "") {
+        let took = over_a_slow_line(nginx.address);
+        assert!(took < Duration::from_secs(6), "nginx: {took:?}");
+    }
+}
+
 #[test]
 fn nginx_json() {
     let source = tree_without(&[]);
