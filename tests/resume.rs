@@ -23,7 +23,7 @@ use common::{
     proxy::{Line, proxy},
     scripted::{file, reply, scripted},
     serving::{PATIENCE, serve},
-    trees::content,
+    trees::{content, quick_temp},
 };
 use haul::{
     client::{Settings, Verified},
@@ -648,7 +648,7 @@ fn a_connection_that_stalls_is_given_up_after_the_timeout() {
 
 #[test]
 fn many_small_files_come_quickly_over_a_long_line() {
-    let (source, target) = (temp(), temp());
+    let (source, target) = (temp(), quick_temp());
     for i in 0..2000 {
         fs::write(source.path().join(format!("{i}")), content(i, 4096)).unwrap();
     }
