@@ -3,11 +3,6 @@
 //! Variables of the environment are shared by all tests of a process: only `tests/cli.rs`, which starts processes of
 //! its own, sets any.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests, which may panic as tests may"
-)]
-
 use std::{ffi::OsString, fs, path::Path, time::Duration};
 
 use haul::{

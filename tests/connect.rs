@@ -1,10 +1,8 @@
 //! Downloading from `haul serve`: trees, patterns, conflicts, control, and servers that misbehave.
 
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{
+use crate::common::{
     fetching::{fetch_all, fetch_with, is_finished, settings},
     serving::serve,
     trees::{assert_same, content, make_tree},
@@ -141,7 +139,10 @@ fn one_file_under_another_name() {
     );
 }
 
-fn with_conflict(rule: OnConflict, there: &str) -> (tempfile::TempDir, common::fetching::Fetched) {
+fn with_conflict(
+    rule: OnConflict,
+    there: &str,
+) -> (tempfile::TempDir, crate::common::fetching::Fetched) {
     let (source, target) = (temp(), temp());
     fs::write(source.path().join("x.txt"), "new content").unwrap();
     fs::write(target.path().join("x.txt"), there).unwrap();
@@ -344,7 +345,7 @@ fn browsing_lists_directories_and_names() {
         .block_on(fetching.client.list(&path))
         .unwrap();
     let mut names: Vec<_> = entries.into_iter().map(|entry| entry.name).collect();
-    let mut expected: Vec<_> = common::trees::NAMES
+    let mut expected: Vec<_> = crate::common::trees::NAMES
         .iter()
         .map(|name| name.to_vec())
         .collect();

@@ -1,14 +1,6 @@
 //! Downloading from other people's servers: real ones where they are installed, recorded listings of others, and
 //! servers that break the rules. Each ends right or with one clear error; nothing wrong lands under a final name.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "helpers of tests, which may panic and tell as tests may"
-)]
-
-mod common;
-
 use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
@@ -19,15 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use common::{
+use crate::common::{
     fetching::{Fetched, fetch_with, settings},
-    proxy::proxy,
+    proxy::{Line, proxy},
     scripted::{Reply, Request, Scripted, Then, file, not_found, ok, reply, scripted},
     serving::PATIENCE,
     tools::need,
     trees::{assert_same, content, make_tree, quick_temp},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use haul::{
     client::{Settings, Verified, Want},
     error::Exit,
@@ -162,6 +154,39 @@ fn nginx_html() {
 }
 
 #[test]
+fn what_nginx_sent_is_gone_on_with_by_the_next_run() {
+    const SIZE: usize = 48 << 20;
+    let (source, target, state) = (temp(), temp(), temp());
+    fs::write(source.path().join("big"), content(5, SIZE)).unwrap();
+    let Some(nginx) = nginx(source.path(), "") else {
+        return;
+    };
+    let proxy = proxy(nginx.address);
+    let settings = || Settings {
+        state_dir: Some(state.path().to_owned()),
+        ..settings(&proxy.url("/"), target.path())
+    };
+    proxy.lines(|_| Line {
+        rate: Some(4 << 20),
+        ..Line::default()
+    });
+    let mut first = fetch_with(settings());
+    first.get_path("/big");
+    first.wait_for("a third of it", |now| now.items[0].done > SIZE as u64 / 3);
+    drop(first);
+    assert!(target.path().join("big.part").exists());
+    let before = proxy.file_bytes();
+    let mut second = fetch_with(settings());
+    second.get_path("/big");
+    assert_eq!(second.finish().failed, []);
+    assert_same(source.path(), target.path());
+    // Whole pieces are kept; what each connection had of the next one is not, nor what was on its way.
+    let again = proxy.file_bytes() - SIZE as u64;
+    assert!(again < 12 << 20, "{again} bytes were fetched twice");
+    assert!(before > SIZE as u64 / 3, "{before}");
+}
+
+#[test]
 fn nginx_json() {
     let source = tree_without(&[]);
     let Some(nginx) = nginx(source.path(), "autoindex_format json;") else {
@@ -220,7 +245,7 @@ fn browsing_nginx_tells_names_sizes_and_dates() {
         let listed = fetching.runtime.block_on(fetching.client.list(&names));
         let mut listed: Vec<_> = listed.unwrap();
         listed.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut expected: Vec<_> = common::trees::NAMES.iter().zip(100u64..).collect();
+        let mut expected: Vec<_> = crate::common::trees::NAMES.iter().zip(100u64..).collect();
         expected.sort_unstable();
         assert_eq!(listed.len(), expected.len());
         for (entry, (name, size)) in listed.iter().zip(expected) {

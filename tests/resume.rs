@@ -1,14 +1,6 @@
 //! What was received and verified is not fetched again: after damage on the way, crashes, full disks, cut cables and
 //! changed files. Real sockets, and where it is the program that dies, the real program.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "helpers of tests, which may panic and tell as tests may"
-)]
-
-mod common;
-
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
@@ -18,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     fetching::{Fetched, Fetching, fetch_with, settings},
     proxy::{Line, proxy},
     scripted::{file, reply, scripted},
@@ -496,7 +488,7 @@ fn a_file_that_keeps_changing_fails_after_its_retries() {
     let server = scripted(move |request| {
         if request.target == "/" {
             let listing = br#"[{"name":"big","size":25165824,"url":"./big","is_dir":false}]"#;
-            return common::scripted::ok("application/json", listing);
+            return crate::common::scripted::ok("application/json", listing);
         }
         let tag = format!("\nETag: \"{}\"", fastrand::u64(..));
         match request.field("If-Range") {
@@ -617,7 +609,7 @@ fn cables_that_are_cut_again_and_again_are_survived() {
     let fetched = fetch(settings(&proxy.url("/"), target.path())).finish();
     assert_done(&fetched);
     assert!(proxy.connections() > 8, "{}", proxy.connections());
-    common::trees::assert_same(source.path(), target.path());
+    crate::common::trees::assert_same(source.path(), target.path());
     assert_content(&target.path().join("big"), &bytes);
 }
 
@@ -663,7 +655,7 @@ fn many_small_files_come_quickly_over_a_long_line() {
     let fetched = fetch(settings(&proxy.url("/"), target.path())).finish();
     let took = start.elapsed();
     assert_done(&fetched);
-    common::trees::assert_same(source.path(), target.path());
+    crate::common::trees::assert_same(source.path(), target.path());
     // One at a time on each of 5 connections would take 2000 / 5 round trips: 8 s.
     println!("{took:?}");
     assert!(took < 2000 / 5 * 2 * latency / 2, "{took:?}");

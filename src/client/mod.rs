@@ -318,5 +318,14 @@ impl Client {
         self.engine.wake.notify_waiters();
         self.engine.tasks.close();
         self.engine.tasks.wait().await;
+        let engine = Arc::clone(&self.engine);
+        // What only the journal can vouch for is noted, so that a later run goes on from here.
+        let noted = tokio::task::spawn_blocking(move || {
+            let jobs = engine.queue().jobs();
+            jobs.iter()
+                .filter(|job| !job.is_over())
+                .for_each(|job| engine.sync_part(job));
+        });
+        let _ = noted.await;
     }
 }

@@ -1,6 +1,6 @@
 //! A client in a runtime of its own, and what it told.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use haul::{
     client::{Client, Event, ItemState, Settings, Snapshot, Verified, Want},
@@ -165,6 +165,3 @@ impl Fetched {
 pub fn is_finished(state: &ItemState) -> bool {
     matches!(state, ItemState::Finished(_))
 }
-
-/// A pause that only a stuck program reaches.
-pub const LONG: Duration = Duration::from_secs(3600);

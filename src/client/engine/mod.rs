@@ -3,6 +3,8 @@
 mod outcome;
 mod parts;
 
+pub use parts::Keep;
+
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicUsize, atomic::Ordering},
     time::Duration,

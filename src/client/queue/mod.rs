@@ -127,6 +127,14 @@ impl Queue {
             .any(|item| item.is_going() && !item.jobs.is_empty())
     }
 
+    /// All jobs under way.
+    pub fn jobs(&self) -> Vec<Arc<Job>> {
+        self.items
+            .iter()
+            .flat_map(|item| item.jobs.iter().cloned())
+            .collect()
+    }
+
     /// Puts work back that was not done, without blame.
     pub fn put_back(&mut self, work: Work) {
         match work {

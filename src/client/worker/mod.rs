@@ -341,13 +341,13 @@ impl Worker {
                         .clone()
                         .unwrap_or_else(|| origin.target(&job.task.path));
                     let (first, end) = job.bytes_of(&run.pieces);
+                    let (if_match, if_range) = job.validators();
                     let ask = if job.facts.ranges {
-                        let (if_match, if_range) = job.validators();
                         Ask::Range {
                             first,
                             last: end - 1,
                             if_match,
-                            if_range,
+                            if_range: if_range.as_deref(),
                         }
                     } else {
                         Ask::Whole

@@ -87,7 +87,7 @@ impl Worker {
     async fn read_pieces(
         &mut self,
         answer: &mut Answer,
-        job: &Job,
+        job: &Arc<Job>,
         run: &Run,
         received: &mut u32,
     ) -> Result<(), Error> {
@@ -119,6 +119,12 @@ impl Worker {
                     }
                     partial.bytes = 0;
                     job.piece_received(run.id, piece, checked.then_some(&hasher))?;
+                    if job.is_sync_due() {
+                        let (engine, job) = (Arc::clone(&self.engine), Arc::clone(job));
+                        self.engine
+                            .tasks
+                            .spawn_blocking(move || engine.sync_part(&job));
+                    }
                     piece += 1;
                     *received += 1;
                     hasher = PieceHasher::new(piece);
