@@ -17,7 +17,7 @@ use crate::common::{
     scripted::{Reply, Request, Scripted, Then, file, not_found, ok, reply, scripted},
     serving::PATIENCE,
     tools::need,
-    trees::{assert_same, content, make_tree},
+    trees::{assert_same, content, make_tree, quick_temp},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use haul::{
@@ -318,7 +318,7 @@ fn many_files(count: u64) -> TempDir {
 
 #[test]
 fn two_thousand_small_files_from_nginx() {
-    let (source, target) = (many_files(2000), temp());
+    let (source, target) = (many_files(2000), quick_temp());
     let Some(nginx) = nginx(source.path(), "keepalive_requests 100000;") else {
         return;
     };
@@ -330,7 +330,7 @@ fn two_thousand_small_files_from_nginx() {
 
 #[test]
 fn an_nginx_that_closes_after_ten_requests() {
-    let (source, target) = (many_files(300), temp());
+    let (source, target) = (many_files(300), quick_temp());
     fs::write(source.path().join("big"), content(1, 20 * MIB)).unwrap();
     let Some(nginx) = nginx(source.path(), "keepalive_requests 10;") else {
         return;
