@@ -45,7 +45,7 @@ fn connect(arguments: &[&str]) -> Result<(config::Connect, Vec<String>), String>
     let parsed = parse(arguments)?;
     match parsed.command {
         Command::Connect(args) => {
-            let settings = cli::connect(args, true).map_err(|error| error.to_string())?;
+            let settings = cli::connect(*args, true).map_err(|error| error.to_string())?;
             Ok((settings, parsed.overrides))
         }
         other => panic!("{other:?}"),

@@ -47,7 +47,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Browse a server and download from it
     #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
-    Connect(ConnectArgs),
+    Connect(Box<ConnectArgs>),
     /// See a server and a client of it at work on this machine
     ///
     /// Serves sample files on a free port of the loopback interface and opens the connect dashboard on them. Without a

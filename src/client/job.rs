@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Digest, Error, Verified,
-    journal::Content,
+    journal::{Content, Synced},
     plan::{Plan, Run, RunId},
     queue::FileTask,
     target::Target,
@@ -271,6 +271,12 @@ impl Job {
         for index in 0..whole {
             if self.state().over {
                 return Ok(());
+            }
+            let start = u64::from(index) * pieces::PIECE;
+            if !self.compares && disk::is_hole(&self.part.file, start, self.end_of(index)) {
+                // Reserved but never received: hashing zeros would only take time.
+                self.state().plan.add_free(index..index + 1);
+                continue;
             }
             let (mut hasher, mut at) = (PieceHasher::new(index), u64::from(index) * pieces::PIECE);
             while at < self.end_of(index) {
@@ -658,7 +664,7 @@ impl Job {
     }
 
     /// Syncs the part; the content it is of and the pieces that are on disk for certain now. Blocking.
-    pub fn sync(&self) -> Result<Option<(Content, Vec<Range<u32>>)>, Error> {
+    pub fn sync(&self) -> Result<Option<Synced>, Error> {
         let Some(content) = self.facts.content() else {
             return Ok(None);
         };

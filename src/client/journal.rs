@@ -70,7 +70,7 @@ pub struct Content {
 }
 
 /// What of a part was on disk when it was synced last.
-type Synced = (Content, Vec<Range<u32>>);
+pub type Synced = (Content, Vec<Range<u32>>);
 
 /// The parts that are this client's own.
 #[derive(Debug, Default)]
@@ -286,9 +286,9 @@ mod tests {
         };
         let journal = open();
         journal.began(A);
-        journal.synced(A, content("one"), vec![0..2]);
+        journal.synced(A, content("one"), vec![0..2, 4..5]);
         journal.synced(A, content("one"), vec![0..3, 5..6]);
-        journal.synced(B, content("one"), vec![0..1]);
+        journal.synced(B, content("one"), vec![0..1, 2..3]);
         drop(journal);
         let journal = open();
         assert_eq!(journal.pieces_of(A, &content("one")), [0..3, 5..6]);

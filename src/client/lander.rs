@@ -24,8 +24,10 @@ use crate::{http1::path::RemotePath, sys::disk};
 
 /// Bytes of small files that may wait to be landed: connections wait beyond that.
 const WAITING_MAX: u32 = 16 << 20;
-/// Files in one group: each holds a file handle until the group is synced.
-const GROUP_MAX: usize = 256;
+/// Files in one group: each holds a file handle until the group is synced. A large group is what makes a slow sync bearable.
+const GROUP_MAX: usize = 2048;
+/// The least that a group holds, however few files may be open.
+const GROUP_MIN: usize = 64;
 /// Threads that land at the same time.
 const THREADS: usize = 2;
 
@@ -54,6 +56,7 @@ pub type Outcome = Result<Landed, Error>;
 pub struct Lander {
     waiting: Mutex<Waiting>,
     room: Arc<Semaphore>,
+    group_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -64,9 +67,12 @@ struct Waiting {
 
 impl Default for Lander {
     fn default() -> Self {
+        // Both threads may hold a group, and the rest of the program needs files, too.
+        let may_open = usize::try_from(disk::raise_open_files()).unwrap_or(usize::MAX);
         Self {
             waiting: Mutex::default(),
             room: Arc::new(Semaphore::new(WAITING_MAX as usize)),
+            group_max: (may_open / 4).clamp(GROUP_MIN, GROUP_MAX),
         }
     }
 }
@@ -103,7 +109,7 @@ impl Lander {
         loop {
             let group = {
                 let mut waiting = self.waiting();
-                let n = waiting.files.len().min(GROUP_MAX);
+                let n = waiting.files.len().min(self.group_max);
                 if n == 0 {
                     waiting.threads -= 1;
                     return;

@@ -146,7 +146,7 @@ mod tests {
         let Command::Connect(args) = parsed.command else {
             panic!("another command");
         };
-        Plan::new(&cli::connect(args, false).unwrap()).unwrap()
+        Plan::new(&cli::connect(*args, false).unwrap()).unwrap()
     }
 
     #[test]

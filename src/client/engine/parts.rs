@@ -142,7 +142,7 @@ impl Engine {
             (Ok(Some((content, pieces))), Ok(id)) => self.journal.synced(id, content, pieces),
             (Ok(None), _) | (_, Err(_)) => {}
             (Err(error), _) => {
-                tracing::warn!(path = %job.task.shown(), "a later run will start it afresh: {error}")
+                tracing::warn!(path = %job.task.shown(), "a later run will start it afresh: {error}");
             }
         }
     }
