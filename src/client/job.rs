@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Digest, Error, Verified,
+    journal::Claim,
     plan::{Plan, Run, RunId},
     queue::FileTask,
     target::Target,
@@ -62,6 +63,9 @@ impl Facts {
 /// The file on disk until it is complete.
 #[derive(Debug)]
 pub struct Part {
+    /// Keeps other jobs off it; released before the handle, since its inode may be used again after that.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub claim: Option<Claim>,
     /// Its handle, for reading and writing.
     pub file: File,
     /// The directory that it lies in.

@@ -312,6 +312,7 @@ impl Target {
             }
             None if remote.has_values => {
                 return Ok(Already::Compare(Part {
+                    claim: None,
                     file,
                     dir: handle,
                     name: name.to_vec(),

@@ -66,13 +66,15 @@ impl Engine {
             let name = part_name(task.local_name(), turn);
             match disk::new_file(dir.as_fd(), &name) {
                 Ok(file) => {
-                    self.journal
-                        .began(FileId::of(&file).map_err(|error| failed(&name, &error))?);
+                    let id = FileId::of(&file).map_err(|error| failed(&name, &error))?;
+                    let claim = self.journal.claim(id);
+                    self.journal.began(id);
                     if let Err(error) = disk::allocate(&file, size) {
                         self.drop_part(&file, &dir, &name);
                         return Err(failed(&name, &error));
                     }
                     return Ok(Part {
+                        claim,
                         file,
                         dir,
                         name,
@@ -89,6 +91,10 @@ impl Engine {
             if !self.journal.owns(id) {
                 continue;
             }
+            let claim = self.journal.claim(id);
+            if claim.is_none() {
+                continue;
+            }
             let left = if keep {
                 file.metadata()
                     .map_err(|error| failed(&name, &error))?
@@ -101,6 +107,7 @@ impl Engine {
                 .and_then(|()| disk::allocate(&file, size));
             sized.map_err(|error| failed(&name, &error))?;
             return Ok(Part {
+                claim,
                 file,
                 dir,
                 name,
