@@ -324,19 +324,33 @@ impl Job {
         !state.over && state.plan.wants(run, piece)
     }
 
-    /// Writes bytes of the file where they belong, and counts them.
-    pub fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.part
-            .file
-            .write_all_at(bytes, at)
-            .map_err(|error| Error::disk(self.part_path(), &error))?;
-        self.count(bytes.len() as u64);
-        Ok(())
+    /// Writes bytes of `piece` where they belong, and counts them. False, and nothing is written, when `run` should
+    /// not fetch it any more: another connection's bytes are there, and may be checked already.
+    pub fn write(&self, run: RunId, piece: u32, at: u64, bytes: &[u8]) -> Result<bool, Error> {
+        let mut state = self.state();
+        if state.over || !state.plan.wants(run, piece) {
+            return Ok(false);
+        }
+        if state.plan.is_raced(piece) {
+            // Under the lock, so that the racer's piece comes wholly before or after.
+            self.write_at(at, bytes)?;
+        } else {
+            drop(state);
+            self.write_at(at, bytes)?;
+            state = self.state();
+        }
+        self.count(&mut state, bytes.len() as u64);
+        Ok(true)
     }
 
-    fn count(&self, bytes: u64) {
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.part.file.write_all_at(bytes, at);
+        written.map_err(|error| Error::disk(self.part_path(), &error))
+    }
+
+    fn count(&self, state: &mut State, bytes: u64) {
         self.done.add(bytes);
-        self.state().counted += bytes;
+        state.counted += bytes;
     }
 
     /// Takes back bytes that were counted but do not stay: a piece that was cut off, bad, or fetched twice.
@@ -350,20 +364,29 @@ impl Job {
         done.take_back(bytes);
     }
 
-    /// A run has received `piece` whole; `hasher` has seen its bytes, if they are hashed at all.
+    /// A run has received `piece` whole; `hasher` has seen its bytes, if they are hashed at all. `raced` holds them
+    /// where they were not written yet.
     pub fn piece_received(
         &self,
         run: RunId,
         piece: u32,
         hasher: Option<&PieceHasher>,
+        raced: Option<&[u8]>,
     ) -> Result<(), Error> {
         let value = hasher.map(PieceHasher::value);
         let mut state = self.state();
-        if !state.plan.finish_piece(run, piece, Instant::now()) {
-            // Another connection was first; its bytes were the same, or will be judged the same way.
-            Self::uncount_in(&mut state, &self.done, pieces::len(self.facts.size, piece));
+        if state.over || !state.plan.wants(run, piece) {
+            // Another connection was first: its bytes are there.
+            if raced.is_none() {
+                Self::uncount_in(&mut state, &self.done, pieces::len(self.facts.size, piece));
+            }
             return Ok(());
         }
+        if let Some(bytes) = raced {
+            self.write_at(u64::from(piece) * pieces::PIECE, bytes)?;
+            self.count(&mut state, bytes.len() as u64);
+        }
+        state.plan.finish_piece(run, piece, Instant::now());
         state.failures = 0;
         if let Some(value) = value {
             state.local[piece as usize] = Some(value);
