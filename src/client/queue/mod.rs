@@ -68,12 +68,15 @@ impl Queue {
 
     /// Asks for a listing ahead of everything else.
     pub fn browse(&mut self, browse: Browse) {
-        self.browse.push_back(browse);
+        if !self.stopped {
+            self.browse.push_back(browse);
+        }
     }
 
-    /// No more work is given out.
+    /// No more work is given out. Who waits for a listing is told by its dropped reply.
     pub fn stop(&mut self) {
         self.stopped = true;
+        self.browse.clear();
         for item in &mut self.items {
             item.jobs.iter().for_each(|job| job.halt());
         }
@@ -130,6 +133,7 @@ impl Queue {
     /// Puts work back that was not done, without blame.
     pub fn put_back(&mut self, work: Work) {
         match work {
+            Work::Browse(browse) if self.stopped => drop(browse),
             Work::Browse(browse) => self.browse.push_front(browse),
             Work::List(task) => self.with(task.item, |item| {
                 item.listing -= 1;
