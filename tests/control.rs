@@ -222,6 +222,41 @@ fn an_outage_counts_once_however_many_connections_notice_it() {
 }
 
 #[test]
+fn a_failure_while_an_item_is_paused_is_no_failure() {
+    let gate = Arc::new(Gate::default());
+    let times = AtomicUsize::new(0);
+    let server = scripted({
+        let gate = Arc::clone(&gate);
+        move |request| {
+            if times.fetch_add(1, Ordering::Relaxed) > 0 {
+                return file(request, b"content", "");
+            }
+            gate.pass();
+            Reply {
+                bytes: Vec::new(),
+                then: Then::Close,
+            }
+        }
+    });
+    let to = temp();
+    let mut fetching = fetch_with(Settings {
+        retries: 0,
+        ..settings(&server.url("/"), to.path())
+    });
+    let item = fetching.client.get(Want::Path(path("/a")), None).unwrap();
+    fetching.wait_for("the request", |_| !server.requests().is_empty());
+    fetching.client.pause(item);
+    gate.open();
+    fetching.wait_for("the break", |snapshot| {
+        assert_eq!(snapshot.items[0].state, ItemState::Paused);
+        snapshot.connections == 0 && snapshot.items[0].connections == 0
+    });
+    fetching.client.resume(item);
+    assert_eq!(fetching.finish().failed, []);
+    assert!(to.path().join("a").is_file());
+}
+
+#[test]
 fn two_items_of_one_file_do_not_share_a_part() {
     let (gate, opened) = (Arc::new(Gate::default()), AtomicUsize::new(0));
     let content: Vec<u8> = (0..4 * MIB).map(|i| (i / 1000) as u8).collect();

@@ -23,12 +23,16 @@ impl Engine {
         error: Error,
         retry_after: Option<Duration>,
     ) {
+        if error.is_transient() && !self.queue().is_going(task.item) {
+            // Paused or cancelled meanwhile: it is kept for when that ends.
+            self.queue().retry_file(task);
+            self.settle().await;
+            return;
+        }
         task.failures += 1;
-        let paused = !self.queue().is_going(task.item);
         if error.is_transient()
             && task.failures <= self.settings.retries
             && !self.stop.is_cancelled()
-            && !paused
         {
             let after = backoff(task.failures, retry_after);
             self.queue().waiting(task.item, &error);
@@ -69,6 +73,11 @@ impl Engine {
         error: Error,
         retry_after: Option<Duration>,
     ) {
+        if error.is_transient() && !self.queue().is_going(task.item) {
+            self.queue().retry_dir(task);
+            self.settle().await;
+            return;
+        }
         task.failures += 1;
         if error.is_transient()
             && task.failures <= self.settings.retries
