@@ -552,6 +552,11 @@ impl Job {
         Some(state.failures)
     }
 
+    /// The pause before another try is over.
+    pub fn end_pause(&self) {
+        self.state().not_before = None;
+    }
+
     /// Whether it has ended, one way or another.
     pub fn is_over(&self) -> bool {
         self.state().over

@@ -161,9 +161,11 @@ impl Engine {
                 error,
             })
             .await;
-            let engine = Arc::clone(self);
+            let (engine, paused) = (Arc::clone(self), Arc::clone(job));
             self.tasks.spawn(async move {
                 engine.pause(pause).await;
+                // Where the user hurried it, too.
+                paused.end_pause();
                 engine.wake.notify_waiters();
             });
         } else if job.give_up() {
