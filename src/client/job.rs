@@ -642,6 +642,8 @@ impl Job {
     pub fn all_received(&self) {
         let mut state = self.state();
         (0..pieces::count(self.facts.size)).for_each(|piece| state.plan.add_done(piece));
+        // The caller has added them to the counter.
+        state.counted = self.facts.size;
     }
 
     /// The part.

@@ -212,7 +212,10 @@ impl Engine {
                         .runtime
                         .block_on(engine.file_failed(job.task.clone(), error, None));
                 }
-                Err(error) => engine.failed_on_disk(job.task.clone(), error),
+                Err(error) => {
+                    job.uncount(job.facts.size);
+                    engine.failed_on_disk(job.task.clone(), error);
+                }
             }
         });
     }
@@ -240,7 +243,11 @@ impl Engine {
                         small.began,
                     );
                 }
-                Err(error) => engine.failed_on_disk(small.task, error),
+                Err(error) => {
+                    let counter = engine.queue().counter(small.task.item);
+                    counter.take_back(small.content.len() as u64);
+                    engine.failed_on_disk(small.task, error);
+                }
             });
             engine.settle_blocking();
         });

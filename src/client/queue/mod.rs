@@ -179,7 +179,8 @@ impl Queue {
     /// A file's true size is known now, where a listing told none or another.
     pub fn sized(&mut self, item: ItemId, before: Option<u64>, now: u64) {
         self.with(item, |item| {
-            item.total = item.total.saturating_sub(before.unwrap_or(0)) + now;
+            let others = item.total.saturating_sub(before.unwrap_or(0));
+            item.total = others.saturating_add(now);
             item.sized = true;
         });
     }
@@ -245,7 +246,9 @@ impl Queue {
                 return;
             }
             item.found += files.len() as u64;
-            item.total += files.iter().filter_map(|file| file.size).sum::<u64>();
+            // A listing can name any size.
+            let sizes = files.iter().filter_map(|file| file.size);
+            item.total = sizes.fold(item.total, u64::saturating_add);
             for file in files {
                 item.push_back(file);
             }
