@@ -226,8 +226,8 @@ impl Job {
     }
 
     /// Hashes what an earlier run left, piece by piece; pieces beyond it are freed at once. Blocking,
-    /// until `stop`.
-    pub fn check_left(&self, stop: &CancellationToken) -> Result<(), Error> {
+    /// until `cancel`.
+    pub fn check_left(&self, cancel: &CancellationToken) -> Result<(), Error> {
         let count = pieces::count(self.facts.size);
         let whole = (0..count)
             .take_while(|index| self.end_of(*index) <= self.left())
@@ -235,7 +235,7 @@ impl Job {
         self.state().plan.add_free(whole..count);
         let mut buffer = vec![0; 256 * 1024];
         for index in 0..whole {
-            if stop.is_cancelled() || self.state().over {
+            if cancel.is_cancelled() || self.state().over {
                 return Ok(());
             }
             let (mut hasher, mut at) = (PieceHasher::new(index), u64::from(index) * pieces::PIECE);
