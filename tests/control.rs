@@ -1,5 +1,10 @@
 //! Downloads in bulk and under control: bursts, endless listings, cancelling and stopping in the middle of things.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which may panic as tests may"
+)]
+
 mod common;
 
 use std::{
