@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Digest, Error, Verified,
-    journal::{Content, Synced},
+    journal::{Claim, Content, Synced},
     plan::{Plan, Run, RunId},
     queue::FileTask,
     target::Target,
@@ -83,6 +83,9 @@ impl Facts {
 /// The file on disk until it is complete.
 #[derive(Debug)]
 pub struct Part {
+    /// Keeps other jobs off it; released before the handle, since its inode may be used again after that.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub claim: Option<Claim>,
     /// Its handle, for reading and writing.
     pub file: File,
     /// The directory that it lies in.
@@ -260,8 +263,9 @@ impl Job {
         }
     }
 
-    /// Hashes what an earlier run left, piece by piece; pieces beyond it are freed at once. Blocking.
-    pub fn check_left(&self) -> Result<(), Error> {
+    /// Hashes what an earlier run left, piece by piece; pieces beyond it are freed at once. Blocking,
+    /// until `cancel`.
+    pub fn check_left(&self, cancel: &CancellationToken) -> Result<(), Error> {
         let count = pieces::count(self.facts.size);
         let whole = (0..count)
             .take_while(|index| self.end_of(*index) <= self.left())
@@ -269,7 +273,7 @@ impl Job {
         self.state().plan.add_free(whole..count);
         let mut buffer = vec![0; 256 * 1024];
         for index in 0..whole {
-            if self.state().over {
+            if cancel.is_cancelled() || self.state().over {
                 return Ok(());
             }
             let start = u64::from(index) * pieces::PIECE;
@@ -365,19 +369,33 @@ impl Job {
         !state.over && state.plan.wants(run, piece)
     }
 
-    /// Writes bytes of the file where they belong, and counts them.
-    pub fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.part
-            .file
-            .write_all_at(bytes, at)
-            .map_err(|error| Error::disk(self.part_path(), &error))?;
-        self.count(bytes.len() as u64);
-        Ok(())
+    /// Writes bytes of `piece` where they belong, and counts them. False, and nothing is written, when `run` should
+    /// not fetch it any more: another connection's bytes are there, and may be checked already.
+    pub fn write(&self, run: RunId, piece: u32, at: u64, bytes: &[u8]) -> Result<bool, Error> {
+        let mut state = self.state();
+        if state.over || !state.plan.wants(run, piece) {
+            return Ok(false);
+        }
+        if state.plan.is_raced(piece) {
+            // Under the lock, so that the racer's piece comes wholly before or after.
+            self.write_at(at, bytes)?;
+        } else {
+            drop(state);
+            self.write_at(at, bytes)?;
+            state = self.state();
+        }
+        self.count(&mut state, bytes.len() as u64);
+        Ok(true)
     }
 
-    fn count(&self, bytes: u64) {
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.part.file.write_all_at(bytes, at);
+        written.map_err(|error| Error::disk(self.part_path(), &error))
+    }
+
+    fn count(&self, state: &mut State, bytes: u64) {
         self.done.add(bytes);
-        self.state().counted += bytes;
+        state.counted += bytes;
     }
 
     /// Takes back bytes that were counted but do not stay: a piece that was cut off, bad, or fetched twice.
@@ -391,20 +409,29 @@ impl Job {
         done.take_back(bytes);
     }
 
-    /// A run has received `piece` whole; `hasher` has seen its bytes, if they are hashed at all.
+    /// A run has received `piece` whole; `hasher` has seen its bytes, if they are hashed at all. `raced` holds them
+    /// where they were not written yet.
     pub fn piece_received(
         &self,
         run: RunId,
         piece: u32,
         hasher: Option<&PieceHasher>,
+        raced: Option<&[u8]>,
     ) -> Result<(), Error> {
         let value = hasher.map(PieceHasher::value);
         let mut state = self.state();
-        if !state.plan.finish_piece(run, piece, Instant::now()) {
-            // Another connection was first; its bytes were the same, or will be judged the same way.
-            Self::uncount_in(&mut state, &self.done, pieces::len(self.facts.size, piece));
+        if state.over || !state.plan.wants(run, piece) {
+            // Another connection was first: its bytes are there.
+            if raced.is_none() {
+                Self::uncount_in(&mut state, &self.done, pieces::len(self.facts.size, piece));
+            }
             return Ok(());
         }
+        if let Some(bytes) = raced {
+            self.write_at(u64::from(piece) * pieces::PIECE, bytes)?;
+            self.count(&mut state, bytes.len() as u64);
+        }
+        state.plan.finish_piece(run, piece, Instant::now());
         state.failures = 0;
         state.synced.1 += pieces::len(self.facts.size, piece);
         if let Some(value) = value {
@@ -570,6 +597,11 @@ impl Job {
         Some(state.failures)
     }
 
+    /// The pause before another try is over.
+    pub fn end_pause(&self) {
+        self.state().not_before = None;
+    }
+
     /// Whether it has ended, one way or another.
     pub fn is_over(&self) -> bool {
         self.state().over
@@ -681,6 +713,8 @@ impl Job {
     pub fn all_received(&self) {
         let mut state = self.state();
         (0..pieces::count(self.facts.size)).for_each(|piece| state.plan.add_done(piece));
+        // The caller has added them to the counter.
+        state.counted = self.facts.size;
     }
 
     /// The part.

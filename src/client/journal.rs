@@ -11,12 +11,12 @@
 //! in the order in which they happened; a later `synced` of a part replaces the earlier. A journal that cannot be read is set aside as `NAME.bad`, never trusted.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Write},
     ops::Range,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use rustix::fs::FlockOperation;
@@ -74,7 +74,21 @@ pub type Synced = (Content, Vec<Range<u32>>);
 
 /// The parts that are this client's own.
 #[derive(Debug, Default)]
-pub struct Journal(Mutex<Inner>);
+pub struct Journal(Mutex<Inner>, Arc<Mutex<HashSet<FileId>>>);
+
+/// A part that a job works on: no other may take it up. Released when it is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    file: FileId,
+    claimed: Arc<Mutex<HashSet<FileId>>>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        claimed.remove(&self.file);
+    }
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -95,7 +109,7 @@ impl Journal {
             .join("journals")
             .join(format!("{}.jsonl", &key[..32]));
         match open(&path) {
-            Ok(inner) => Self(Mutex::new(inner)),
+            Ok(inner) => Self(Mutex::new(inner), Arc::default()),
             Err(error) => {
                 tracing::warn!(
                     "what is fetched now cannot be gone on with later: {}: {}",
@@ -131,6 +145,15 @@ impl Journal {
                 pieces,
             });
         }
+    }
+
+    /// Claims a part; `None` while another job works on it.
+    pub fn claim(&self, file: FileId) -> Option<Claim> {
+        let mut claimed = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        claimed.insert(file).then(|| Claim {
+            file,
+            claimed: Arc::clone(&self.1),
+        })
     }
 
     /// A part was made.

@@ -311,7 +311,8 @@ impl Client {
         self.engine.queue().outcome()
     }
 
-    /// Ends every connection at the next safe point; completes once all that was received is on disk.
+    /// Ends every connection at the next safe point; completes once all that was received is on disk. Once an
+    /// event found no room for a second, nobody is taken to listen, and later ones are dropped.
     pub async fn stop(&self) {
         self.engine.queue().stop();
         self.engine.stop.cancel();

@@ -25,6 +25,8 @@ pub struct Run {
     pub id: RunId,
     /// The pieces to fetch.
     pub pieces: Range<u32>,
+    /// Whether it is the second to fetch its piece: it must write nothing before that is whole.
+    pub racing: bool,
 }
 
 #[derive(Debug)]
@@ -90,6 +92,12 @@ impl Plan {
     /// Pieces that are done, as ranges in order.
     pub fn done(&self) -> Vec<Range<u32>> {
         self.done.ranges()
+    }
+
+    /// Whether a second connection fetches `piece`.
+    pub fn is_raced(&self, piece: u32) -> bool {
+        let mut runs = self.runs.iter();
+        runs.any(|run| run.racing && run.next == piece)
     }
 
     /// Runs that connections hold.
@@ -165,7 +173,7 @@ impl Plan {
             racing,
             since: now,
         });
-        Run { id, pieces }
+        Run { id, pieces, racing }
     }
 
     /// The run's connection begins to read its answer: what is left of it, which may be nothing.
@@ -181,11 +189,11 @@ impl Plan {
 
     /// Whether the run should still fetch `piece`: it was not cut off, and nobody else has done it.
     pub fn wants(&self, run: RunId, piece: u32) -> bool {
-        !self.done.contains(piece)
-            && self
-                .runs
-                .iter()
-                .any(|held| held.id == run && piece < held.end)
+        // The bound first: an answer that is longer than it says leads beyond the last piece.
+        self.runs
+            .iter()
+            .any(|held| held.id == run && piece < held.end)
+            && !self.done.contains(piece)
     }
 
     /// The run has received `piece` whole. True when it is the first to do so.
@@ -197,10 +205,22 @@ impl Plan {
         self.done.insert(piece)
     }
 
-    /// A piece turned out to be bad: it is free again.
+    /// A piece turned out to be bad: it is free again. Who still reads it lets go, so that nobody writes it beside
+    /// the one that fetches it next.
     pub fn reject(&mut self, piece: u32) {
-        if self.done.remove(piece) {
-            self.free.insert(piece..piece + 1);
+        if !self.done.remove(piece) {
+            return;
+        }
+        self.free.insert(piece..piece + 1);
+        let mut rest = Vec::new();
+        for run in self.runs.iter_mut().filter(|run| run.next == piece) {
+            rest.extend(piece + 1..run.end);
+            run.end = piece;
+        }
+        for piece in rest {
+            if !self.done.contains(piece) {
+                self.free.insert(piece..piece + 1);
+            }
         }
     }
 
@@ -304,6 +324,30 @@ mod tests {
         plan.release(fast.id);
         plan.release(slow.id);
         assert!(plan.is_complete() && !plan.has_free());
+    }
+
+    #[test]
+    fn nothing_is_wanted_beyond_the_last_piece() {
+        let mut plan = plan(64);
+        let run = plan.begin_with(0..64, Instant::now());
+        assert!(plan.wants(run.id, 63) && !plan.wants(run.id, 64));
+    }
+
+    #[test]
+    fn a_bad_piece_is_let_go_of_by_all_who_read_it() {
+        let mut plan = plan(1);
+        let mut slow = plan.take(16, 1, Instant::now()).unwrap();
+        plan.begin(&mut slow, Instant::now());
+        let fast = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
+        assert!(fast.racing && plan.is_raced(0));
+        let piece = slow.pieces.start;
+        assert!(plan.finish_piece(fast.id, piece, Instant::now()));
+        plan.release(fast.id);
+        plan.reject(piece);
+        assert!(!plan.wants(slow.id, piece));
+        plan.release(slow.id);
+        let again = plan.take(1, 1, Instant::now()).unwrap();
+        assert_eq!(again.pieces, piece..piece + 1);
     }
 
     #[test]

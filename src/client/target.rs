@@ -179,8 +179,20 @@ impl Target {
             &same,
             &|name| {
                 // A nameless file cannot take another's place: it gets a name of its own first.
-                let between = part_name(name, 0);
-                disk::name_file(file, dir, &between)?;
+                let mut turn = 0;
+                let between = loop {
+                    let between = part_name(name, turn);
+                    match disk::name_file(file, dir, &between) {
+                        Ok(()) => break between,
+                        Err(error)
+                            if error.kind() == io::ErrorKind::AlreadyExists
+                                && turn < COPIES_MAX =>
+                        {
+                            turn += 1;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                };
                 disk::rename_over(dir, &between, name)
             },
         )
@@ -234,7 +246,10 @@ impl Target {
                         present: true,
                     });
                 }
-                OnConflict::Overwrite if copy == 0 && is_file(dir, &candidate) => {
+                // What ends like a part may be one, and on its way.
+                OnConflict::Overwrite
+                    if copy == 0 && !candidate.ends_with(PART) && is_file(dir, &candidate) =>
+                {
                     replace(&candidate)?;
                     return Ok(Landed {
                         name: candidate,
@@ -312,6 +327,7 @@ impl Target {
             }
             None if remote.has_values => {
                 return Ok(Already::Compare(Part {
+                    claim: None,
                     file,
                     dir: handle,
                     name: name.to_vec(),
@@ -504,6 +520,25 @@ mod tests {
                 .unwrap();
             assert_eq!(std::fs::read(temp.path().join("x")).unwrap(), b"new");
             assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_part_in_the_way_is_neither_replaced_nor_an_obstacle() {
+        let (temp, target) = target(OnConflict::Overwrite);
+        for name in ["x", "x.part"] {
+            std::fs::write(temp.path().join(name), "old").unwrap();
+        }
+        if let Some(mut file) = disk::nameless_file(target.handle()).unwrap() {
+            file.write_all(b"new").unwrap();
+            let land = |name: &[u8]| {
+                let landed = target.land_nameless(target.handle(), &file, name, b"new");
+                landed.unwrap().name
+            };
+            assert_eq!(land(b"x"), b"x");
+            assert_eq!(land(b"x.part"), b"x (1).part");
+            let part = std::fs::read(temp.path().join("x.part")).unwrap();
+            assert_eq!(part, b"old");
         }
     }
 

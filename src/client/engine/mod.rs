@@ -57,6 +57,8 @@ pub struct Engine {
     pub server: Mutex<Option<String>>,
     /// Ends everything at the next safe point.
     pub stop: CancellationToken,
+    /// The client stops, and nobody has taken events for a while: nobody will.
+    pub unheard: CancellationToken,
     /// Connections and landings.
     pub tasks: TaskTracker,
     /// Where they run; calls may come from threads outside of it.
@@ -71,6 +73,9 @@ pub struct Engine {
     /// Ids of the target and what is above it, until the server's was compared.
     target_ids: Mutex<Option<Vec<String>>>,
 }
+
+/// After a stop, an event waits this long for somebody to take it.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 /// Requests in flight on one connection at most. 64 hide a round trip of 20 ms at 3,000 files a second.
 pub const DEPTH_MAX: usize = 64;
@@ -155,6 +160,7 @@ impl Engine {
             rtt: Mutex::default(),
             server: Mutex::default(),
             stop: CancellationToken::new(),
+            unheard: CancellationToken::new(),
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
             depth: Depth::default(),
@@ -171,14 +177,27 @@ impl Engine {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what happened. Waits while nobody takes events; a receiver that is gone is no obstacle.
+    /// Tells what happened. Waits while nobody takes events; a receiver that is gone is no obstacle, and one that
+    /// takes none is none after a stop.
     pub async fn emit(&self, event: Event) {
-        let _ = self.events.send(event).await;
+        tokio::select! {
+            biased;
+            _ = self.events.send(event) => {}
+            () = self.unheard.cancelled() => {}
+            () = self.give_up_hearing() => {}
+        }
+    }
+
+    /// Completes when an event has waited too long after a stop; later ones do not wait.
+    async fn give_up_hearing(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(LAST_EVENTS).await;
+        self.unheard.cancel();
     }
 
     /// The same from a thread that may block.
     fn emit_blocking(&self, event: Event) {
-        let _ = self.events.blocking_send(event);
+        self.runtime.block_on(self.emit(event));
     }
 
     /// Ends items that are exhausted and wakes idle connections; after every outcome.

@@ -23,12 +23,16 @@ impl Engine {
         error: Error,
         retry_after: Option<Duration>,
     ) {
+        if error.is_transient() && !self.queue().is_going(task.item) {
+            // Paused or cancelled meanwhile: it is kept for when that ends.
+            self.queue().retry_file(task);
+            self.settle().await;
+            return;
+        }
         task.failures += 1;
-        let paused = !self.queue().is_going(task.item);
         if error.is_transient()
             && task.failures <= self.settings.retries
             && !self.stop.is_cancelled()
-            && !paused
         {
             let after = backoff(task.failures, retry_after);
             self.queue().waiting(task.item, &error);
@@ -69,6 +73,11 @@ impl Engine {
         error: Error,
         retry_after: Option<Duration>,
     ) {
+        if error.is_transient() && !self.queue().is_going(task.item) {
+            self.queue().retry_dir(task);
+            self.settle().await;
+            return;
+        }
         task.failures += 1;
         if error.is_transient()
             && task.failures <= self.settings.retries
@@ -160,9 +169,11 @@ impl Engine {
                 error,
             })
             .await;
-            let engine = Arc::clone(self);
+            let (engine, paused) = (Arc::clone(self), Arc::clone(job));
             self.tasks.spawn(async move {
                 engine.pause(pause).await;
+                // Where the user hurried it, too.
+                paused.end_pause();
                 engine.wake.notify_waiters();
             });
         } else if job.give_up() {
@@ -209,7 +220,10 @@ impl Engine {
                         .runtime
                         .block_on(engine.file_failed(job.task.clone(), error, None));
                 }
-                Err(error) => engine.failed_on_disk(job.task.clone(), error),
+                Err(error) => {
+                    job.uncount(job.facts.size);
+                    engine.failed_on_disk(job.task.clone(), error);
+                }
             }
         });
     }
@@ -237,7 +251,11 @@ impl Engine {
                         small.began,
                     );
                 }
-                Err(error) => engine.failed_on_disk(small.task, error),
+                Err(error) => {
+                    let counter = engine.queue().counter(small.task.item);
+                    counter.take_back(small.content.len() as u64);
+                    engine.failed_on_disk(small.task, error);
+                }
             });
             engine.settle_blocking();
         });

@@ -18,8 +18,12 @@ use crate::{
         queue::FileTask,
         target::{Target, part_name},
     },
+    pieces::PIECE,
     sys::disk,
 };
+
+/// The largest file: pieces are counted in 32 bits.
+const SIZE_MAX: u64 = u32::MAX as u64 * PIECE;
 
 /// Names that are tried for a part before giving up on finding a free one.
 const PART_TURNS: u32 = 1000;
@@ -79,17 +83,23 @@ impl Engine {
         let dir = target.dir(&parent)?;
         let failed =
             |name: &[u8], error: &io::Error| Error::disk(target.local(&parent, name), error);
+        if size > SIZE_MAX {
+            let error = io::ErrorKind::FileTooLarge.into();
+            return Err(failed(task.local_name(), &error));
+        }
         for turn in 0..PART_TURNS {
             let name = part_name(task.local_name(), turn);
             match disk::new_file(dir.as_fd(), &name) {
                 Ok(file) => {
-                    self.journal
-                        .began(FileId::of(&file).map_err(|error| failed(&name, &error))?);
+                    let id = FileId::of(&file).map_err(|error| failed(&name, &error))?;
+                    let claim = self.journal.claim(id);
+                    self.journal.began(id);
                     if let Err(error) = disk::allocate(&file, size) {
                         self.drop_part(&file, &dir, &name);
                         return Err(failed(&name, &error));
                     }
                     return Ok(Part {
+                        claim,
                         file,
                         dir,
                         name,
@@ -105,6 +115,10 @@ impl Engine {
             };
             let id = FileId::of(&file).map_err(|error| failed(&name, &error))?;
             if !self.journal.owns(id) {
+                continue;
+            }
+            let claim = self.journal.claim(id);
+            if claim.is_none() {
                 continue;
             }
             let there = file
@@ -123,6 +137,7 @@ impl Engine {
                 .and_then(|()| disk::allocate(&file, size));
             sized.map_err(|error| failed(&name, &error))?;
             return Ok(Part {
+                claim,
                 file,
                 dir,
                 name,

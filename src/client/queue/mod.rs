@@ -68,12 +68,15 @@ impl Queue {
 
     /// Asks for a listing ahead of everything else.
     pub fn browse(&mut self, browse: Browse) {
-        self.browse.push_back(browse);
+        if !self.stopped {
+            self.browse.push_back(browse);
+        }
     }
 
-    /// No more work is given out.
+    /// No more work is given out. Who waits for a listing is told by its dropped reply.
     pub fn stop(&mut self) {
         self.stopped = true;
+        self.browse.clear();
         for item in &mut self.items {
             item.jobs.iter().for_each(|job| job.halt());
         }
@@ -138,6 +141,7 @@ impl Queue {
     /// Puts work back that was not done, without blame.
     pub fn put_back(&mut self, work: Work) {
         match work {
+            Work::Browse(browse) if self.stopped => drop(browse),
             Work::Browse(browse) => self.browse.push_front(browse),
             Work::List(task) => self.with(task.item, |item| {
                 item.listing -= 1;
@@ -183,7 +187,8 @@ impl Queue {
     /// A file's true size is known now, where a listing told none or another.
     pub fn sized(&mut self, item: ItemId, before: Option<u64>, now: u64) {
         self.with(item, |item| {
-            item.total = item.total.saturating_sub(before.unwrap_or(0)) + now;
+            let others = item.total.saturating_sub(before.unwrap_or(0));
+            item.total = others.saturating_add(now);
             item.sized = true;
         });
     }
@@ -249,7 +254,9 @@ impl Queue {
                 return;
             }
             item.found += files.len() as u64;
-            item.total += files.iter().filter_map(|file| file.size).sum::<u64>();
+            // A listing can name any size.
+            let sizes = files.iter().filter_map(|file| file.size);
+            item.total = sizes.fold(item.total, u64::saturating_add);
             for file in files {
                 item.push_back(file);
             }

@@ -327,7 +327,7 @@ impl Worker {
         self.engine.wake.notify_waiters();
         let (engine, job) = (Arc::clone(&self.engine), Arc::clone(job));
         self.engine.tasks.clone().spawn_blocking(move || {
-            let checked = job.check_left();
+            let checked = job.check_left(&engine.stop);
             engine.runtime.clone().block_on(async {
                 if let Err(error) = checked {
                     engine.job_failed(&job, error, None).await;

@@ -96,29 +96,40 @@ impl Worker {
         let began = Instant::now();
         let mut piece = run.pieces.start;
         let mut partial = PartialPiece { job, bytes: 0 };
+        // Bytes of the piece so far; a racer keeps them until they are whole.
+        let (mut got, mut raced) = (0, Vec::new());
         let mut hasher = PieceHasher::new(piece);
         while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
             self.engine.received.add(range.len() as u64);
             let mut bytes = answer.connection.bytes(range);
             while !bytes.is_empty() {
-                if partial.bytes == 0 && !job.wants(run.id, piece) {
+                if got == 0 && !job.wants(run.id, piece) {
                     return Ok(());
                 }
                 let length = pieces::len(size, piece);
-                let now = bytes.len().min((length - partial.bytes) as usize);
-                let at = u64::from(piece) * PIECE + partial.bytes;
+                let now = bytes.len().min((length - got) as usize);
+                let at = u64::from(piece) * PIECE + got;
                 if checked {
                     hasher.update(&bytes[..now]);
                 }
-                job.write(at, &bytes[..now])?;
-                partial.bytes += now as u64;
+                if run.racing {
+                    raced.extend_from_slice(&bytes[..now]);
+                } else if job.write(run.id, piece, at, &bytes[..now])? {
+                    partial.bytes += now as u64;
+                } else {
+                    return Ok(());
+                }
+                got += now as u64;
                 bytes = &bytes[now..];
-                if partial.bytes == length {
+                if got == length {
                     if !checked && answer.body.is_done() {
                         self.check_end(answer)?;
                     }
-                    partial.bytes = 0;
-                    job.piece_received(run.id, piece, checked.then_some(&hasher))?;
+                    (got, partial.bytes) = (0, 0);
+                    let value = checked.then_some(&hasher);
+                    let unwritten = run.racing.then_some(raced.as_slice());
+                    job.piece_received(run.id, piece, value, unwritten)?;
+                    raced.clear();
                     if job.is_sync_due() {
                         let (engine, job) = (Arc::clone(&self.engine), Arc::clone(job));
                         self.engine
@@ -131,7 +142,7 @@ impl Worker {
                 }
             }
         }
-        if piece < run.pieces.end && (partial.bytes > 0 || job.wants(run.id, piece)) {
+        if piece < run.pieces.end && (got > 0 || job.wants(run.id, piece)) {
             // Without this, an answer that names more than it holds would be asked for for ever.
             let text = "the answer ends before the range that it names";
             return Err(Error::Protocol(text.into()));
