@@ -1,4 +1,18 @@
-//! haul
+//! haul moves files out of a directory on one machine into a directory on others, and shows both ends doing it.
+//!
+//! The map, from the top down; a module may use what stands below it, never above:
+//!
+//! - [`compose`] puts one run together: settings, log, runtime, and an engine with or without a screen.
+//! - [`cli`] reads the command line, and merges it with what [`config`] reads from INI files.
+//! - [`headless`] runs the engines for scripts; [`dashboard`] runs them for people.
+//! - [`ui`] draws the state that [`app`] keeps; both are pure.
+//! - [`server`] and [`client`] are the engines. They know nothing of any screen.
+//! - [`pieces`] and [`http1`] hold what goes over the wire; both are pure. [`sys`] is what the platform adds to std.
+//! - [`logging`], [`progress`], [`units`], [`escape`], [`entry`], [`error`] and [`samples`] serve all of them.
+//!
+//! Three paths to read first: a byte (`server::respond` to `client::job`), a key (`dashboard::run` to `app::update`), a
+//! setting (`config::ini` to the typed structs of [`config`]). ARCHITECTURE.md follows them step by step.
+
 pub mod app;
 pub mod cli;
 pub mod client;

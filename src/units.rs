@@ -165,10 +165,11 @@ pub fn eta(left: Option<Duration>) -> String {
     }
 }
 
-/// How long something took, for a log line: `2 ms`, `1.4 s`, `3:05`.
+/// How long something took, for a log line: `<1 ms`, `2 ms`, `1.4 s`, `3:05`.
 pub fn took(time: Duration) -> String {
     match time.as_millis() {
-        0..1000 => format!("{} ms", time.as_millis()),
+        0 => "<1 ms".into(),
+        1..1000 => format!("{} ms", time.as_millis()),
         1000..60_000 => format!("{:.1} s", time.as_secs_f64()),
         _ => eta(Some(time)),
     }

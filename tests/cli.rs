@@ -1,10 +1,5 @@
 //! The program itself, as a shell runs it: one clear line for each mistake, and its exit status.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests, which may panic as tests may"
-)]
-
 use std::{
     fs,
     io::{BufRead as _, BufReader},

@@ -3,11 +3,6 @@
 //! Variables of the environment are shared by all tests of a process: only `tests/cli.rs`, which starts processes of
 //! its own, sets any.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests, which may panic as tests may"
-)]
-
 use std::{ffi::OsString, fs, path::Path, time::Duration};
 
 use haul::{
@@ -50,7 +45,7 @@ fn connect(arguments: &[&str]) -> Result<(config::Connect, Vec<String>), String>
     let parsed = parse(arguments)?;
     match parsed.command {
         Command::Connect(args) => {
-            let settings = cli::connect(args, true).map_err(|error| error.to_string())?;
+            let settings = cli::connect(*args, true).map_err(|error| error.to_string())?;
             Ok((settings, parsed.overrides))
         }
         other => panic!("{other:?}"),
@@ -403,14 +398,7 @@ fn no_option_is_there_before_it_works() {
         ),
         (
             "connect",
-            &[
-                "auth",
-                "auth-file",
-                "token-file",
-                "fingerprint",
-                "limit",
-                "checksum",
-            ],
+            &["auth", "auth-file", "token-file", "fingerprint", "limit"],
         ),
     ] {
         for option in options {

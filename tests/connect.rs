@@ -1,10 +1,8 @@
 //! Downloading from `haul serve`: trees, patterns, conflicts, control, and servers that misbehave.
 
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{
+use crate::common::{
     fetching::{fetch_all, fetch_with, is_finished, settings},
     serving::serve,
     trees::{assert_same, content, make_tree},
@@ -141,7 +139,50 @@ fn one_file_under_another_name() {
     );
 }
 
-fn with_conflict(rule: OnConflict, there: &str) -> (tempfile::TempDir, common::fetching::Fetched) {
+#[test]
+fn a_checksum_decides_whatever_the_server_says() {
+    let (source, target) = (temp(), temp());
+    for (name, size) in [("small", 100), ("large", 3 << 20)] {
+        fs::write(source.path().join(name), content(1, size)).unwrap();
+    }
+    let serving = serve(source.path());
+    let mut fetching = fetch_with(haul::client::Settings {
+        retries: 0,
+        ..settings(&serving.url("/"), target.path())
+    });
+    let right = |size| format!("blake3={}", blake3::hash(&content(1, size)));
+    let wrong = format!("sha-256={}", "00".repeat(32));
+    for (file, name, checksum) in [
+        ("/small", "a", right(100)),
+        ("/large", "b", right(3 << 20)),
+        ("/small", "c", wrong.clone()),
+        ("/large", "d", wrong),
+    ] {
+        fetching.get(Want::File {
+            path: haul::http1::path::RemotePath::from_target(file.as_bytes()).unwrap(),
+            name: Some(name.into()),
+            checksum: Some(checksum.parse().unwrap()),
+        });
+    }
+    let fetched = fetching.finish();
+    assert_eq!(
+        (fetched.finished.len(), fetched.failed.len()),
+        (2, 2),
+        "{fetched:?}"
+    );
+    assert_eq!(fetched.exit, Some(Exit::Integrity));
+    let mut names: Vec<_> = fs::read_dir(target.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["a", "b"]);
+}
+
+fn with_conflict(
+    rule: OnConflict,
+    there: &str,
+) -> (tempfile::TempDir, crate::common::fetching::Fetched) {
     let (source, target) = (temp(), temp());
     fs::write(source.path().join("x.txt"), "new content").unwrap();
     fs::write(target.path().join("x.txt"), there).unwrap();
@@ -322,6 +363,17 @@ fn several_items_advance_side_by_side() {
 }
 
 #[test]
+fn more_small_files_than_may_wait_for_the_disk_arrive() {
+    let (source, target) = (temp(), temp());
+    for n in 0..120 {
+        fs::write(source.path().join(n.to_string()), content(n, 700_000)).unwrap();
+    }
+    let serving = serve(source.path());
+    assert_eq!(fetch_all(&serving.url("/"), target.path()).failed, []);
+    assert_same(source.path(), target.path());
+}
+
+#[test]
 fn browsing_lists_directories_and_names() {
     let (source, target) = (temp(), temp());
     make_tree(source.path());
@@ -333,7 +385,7 @@ fn browsing_lists_directories_and_names() {
         .block_on(fetching.client.list(&path))
         .unwrap();
     let mut names: Vec<_> = entries.into_iter().map(|entry| entry.name).collect();
-    let mut expected: Vec<_> = common::trees::NAMES
+    let mut expected: Vec<_> = crate::common::trees::NAMES
         .iter()
         .map(|name| name.to_vec())
         .collect();

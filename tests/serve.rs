@@ -1,7 +1,5 @@
 //! What a client of `haul serve` sees, byte by byte, over real sockets.
 
-mod common;
-
 use std::{
     fs,
     net::{Ipv4Addr, TcpStream},
@@ -10,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     raw::{Raw, fetch, get},
     serving::{Serving, serve, serve_with, settings},
 };
@@ -310,7 +308,7 @@ fn head_says_what_get_would() {
         raw.send(get(target, "Accept: text/plain\r\n"));
         let full = raw.read();
         assert_eq!(head.status, full.status, "{target}");
-        let fields = |answer: &common::raw::Answer| {
+        let fields = |answer: &crate::common::raw::Answer| {
             let mut fields = answer.fields.clone();
             fields.retain(|(name, _)| name != "Date");
             fields

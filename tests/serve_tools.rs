@@ -1,14 +1,12 @@
 //! Other people's clients get the same bytes from `haul serve`.
 
-mod common;
-
 use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
 };
 
-use common::{
+use crate::common::{
     serving::{Serving, serve},
     tools::need,
 };

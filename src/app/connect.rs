@@ -136,7 +136,10 @@ impl Connect {
         }
         // What no listing shows may be there all the same.
         Some(Effect::Get {
-            want: Want::Path(named),
+            want: Want::Path {
+                path: named,
+                size: entry.and_then(|entry| entry.size),
+            },
             to: None,
         })
     }
@@ -323,10 +326,10 @@ impl Connect {
         };
         let paths = entries
             .into_iter()
-            .filter_map(|entry| self.remote.path_of(entry));
+            .filter_map(|entry| Some((self.remote.path_of(entry)?, entry.size)));
         let effects = paths
-            .map(|path| Effect::Get {
-                want: Want::Path(path),
+            .map(|(path, size)| Effect::Get {
+                want: Want::Path { path, size },
                 to: self.lcd.clone(),
             })
             .collect();
@@ -352,7 +355,10 @@ impl Connect {
                 Some((entry, Ok(path))) => {
                     let path = if entry.is_dir { path.into_dir() } else { path };
                     effects.push(Effect::Get {
-                        want: Want::Path(path),
+                        want: Want::Path {
+                            path,
+                            size: entry.size,
+                        },
                         to: to.clone(),
                     });
                 }

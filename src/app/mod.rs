@@ -1,6 +1,6 @@
 //! The dashboards' state, and how events change it. Pure: no I/O and no clock, so that every key and every
 //! state can be tested without a terminal. A [`Tick`] carries the time; what has to be done outside comes back
-//! from [`update`] as [`Effect`]s.
+//! from [`update()`] as [`Effect`]s.
 
 pub mod browser;
 pub mod clients;

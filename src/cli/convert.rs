@@ -53,6 +53,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         all: args.all,
         exclude: args.exclude,
         output: args.output,
+        checksum: args.checksum,
         serial: args.serial,
         on_conflict: args.on_conflict,
         resume: !args.no_resume,
@@ -64,6 +65,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     };
     selection(&settings)?;
     headless(&settings, args.run.headless)?;
+    one_file(&settings)?;
     output(&settings)?;
     Ok(settings)
 }
@@ -108,10 +110,12 @@ fn asks_for_something(settings: &config::Connect) -> bool {
     settings.all || !settings.get.is_empty() || !settings.url.path().ends_with('/')
 }
 
-/// `--output` names one file, so just one may be asked for.
-fn output(settings: &config::Connect) -> Result<(), Error> {
-    let Some(output) = &settings.output else {
-        return Ok(());
+/// `--output` and `--checksum` are about one file, so just one may be asked for.
+fn one_file(settings: &config::Connect) -> Result<(), Error> {
+    let option = match (&settings.output, &settings.checksum) {
+        (Some(_), _) => "--output",
+        (None, Some(_)) => "--checksum",
+        (None, None) => return Ok(()),
     };
     let one = match settings.get.as_slice() {
         [] => !settings.all && asks_for_something(settings),
@@ -119,10 +123,18 @@ fn output(settings: &config::Connect) -> Result<(), Error> {
         _ => false,
     };
     if !one {
-        return usage(
-            "--output takes one file: name it in the URL, or with one --get without wildcards",
-        );
+        return usage(&format!(
+            "{option} takes one file: name it in the URL, or with one --get without wildcards"
+        ));
     }
+    Ok(())
+}
+
+/// What goes to stdout must have it alone.
+fn output(settings: &config::Connect) -> Result<(), Error> {
+    let Some(output) = &settings.output else {
+        return Ok(());
+    };
     if output == Path::new("-") {
         if settings.json {
             return usage("--output - and --json both write to stdout: leave one out");

@@ -16,6 +16,7 @@ use tracing::Level;
 use url::Host;
 
 use crate::{
+    client::Digest,
     config::{LogFormat, OnConflict, ThemeName, target::Target, values},
     error::{Error, Exit},
     units::Span,
@@ -46,7 +47,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Browse a server and download from it
     #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
-    Connect(ConnectArgs),
+    Connect(Box<ConnectArgs>),
     /// See a server and a client of it at work on this machine
     ///
     /// Serves sample files on a free port of the loopback interface and opens the connect dashboard on them. Without a
@@ -161,6 +162,16 @@ pub struct ConnectArgs {
     /// FILE is relative to --dir. What goes to stdout is written there once it is complete.
     #[arg(short, long, env = "HAUL_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// The digest that one file must have
+    ///
+    /// ALG is blake3, sha-256 or sha-512. A file that does not have it is damaged, whatever the server says.
+    #[arg(
+        long,
+        env = "HAUL_CHECKSUM",
+        value_name = "ALG=HEX",
+        hide_short_help = true
+    )]
+    pub checksum: Option<Digest>,
     /// One file at a time
     #[arg(long, env = "HAUL_SERIAL")]
     pub serial: bool,

@@ -148,10 +148,11 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         io::Write::write_all(&mut &file, CONTENT).unwrap();
         let hex = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
+            use std::fmt::Write;
+            bytes.iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
         };
         for text in [
             format!("blake3={}", blake3::hash(CONTENT)),

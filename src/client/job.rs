@@ -6,16 +6,17 @@
 
 use std::{
     fs::File,
+    ops::Range,
     os::{fd::OwnedFd, unix::fs::FileExt},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Digest, Error, Verified,
-    journal::Claim,
+    journal::{Claim, Content, Synced},
     plan::{Plan, Run, RunId},
     queue::FileTask,
     target::Target,
@@ -26,6 +27,11 @@ use crate::{
     progress::Counter,
     sys::disk,
 };
+
+/// Parts that only the journal can vouch for are synced after so many bytes or so much time: that much may be fetched
+/// again after a crash.
+const SYNC_BYTES: u64 = 256 << 20;
+const SYNC_TIME: Duration = Duration::from_secs(5);
 
 /// What is known of a file from the first answer about it.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +54,20 @@ impl Facts {
     /// Whether pieces are checked one by one: a single piece has no value of its own.
     pub fn has_values(&self) -> bool {
         self.pieces && pieces::value_count(self.size) > 0
+    }
+
+    /// What names the content on a server that offers no pieces: without a validator nothing can be gone on with.
+    pub fn content(&self) -> Option<Content> {
+        let date = || self.modified.map(httpdate::fmt_http_date);
+        let validator = self
+            .etag
+            .clone()
+            .or_else(date)
+            .filter(|_| self.ranges && !self.has_values())?;
+        Some(Content {
+            validator,
+            size: self.size,
+        })
     }
 
     /// Whether a later answer is about the same content, as far as its validators tell.
@@ -74,6 +94,8 @@ pub struct Part {
     pub name: Vec<u8>,
     /// Bytes that an earlier run left in it; 0 for a new one.
     pub left: u64,
+    /// Pieces in it that the journal vouches for, where the server cannot.
+    pub known: Vec<Range<u32>>,
 }
 
 /// A file that is fetched in runs of pieces.
@@ -108,6 +130,8 @@ struct State {
     bad: Vec<(u32, u32)>,
     /// Cancelled when connections should let go of the job: paused, failed, changed or complete.
     halt: CancellationToken,
+    /// When the part was synced last, and bytes received since then; only where the journal needs it.
+    synced: (Instant, u64),
     /// Bytes added to `done`, to be taken back if the job starts over.
     counted: u64,
     failures: u32,
@@ -145,7 +169,7 @@ pub struct Pace {
     /// Now.
     pub now: Instant,
     /// Whether to take work over from connections that made no progress for this long.
-    pub steal_after: Option<std::time::Duration>,
+    pub steal_after: Option<Duration>,
 }
 
 impl Job {
@@ -177,6 +201,7 @@ impl Job {
                 },
                 bad: Vec::new(),
                 halt: CancellationToken::new(),
+                synced: (Instant::now(), 0),
                 counted: 0,
                 failures: 0,
                 not_before: None,
@@ -212,6 +237,19 @@ impl Job {
     pub fn start(&self, begun: u32) -> Option<Run> {
         let mut state = self.state();
         let count = pieces::count(self.facts.size);
+        for piece in self
+            .part
+            .known
+            .iter()
+            .cloned()
+            .flatten()
+            .filter(|piece| *piece < count)
+        {
+            state.plan.add_done(piece);
+            let bytes = pieces::len(self.facts.size, piece);
+            state.counted += bytes;
+            self.done.add(bytes);
+        }
         state.plan.add_free(begun..count);
         (begun > 0).then(|| state.plan.begin_with(0..begun, Instant::now()))
     }
@@ -237,6 +275,12 @@ impl Job {
         for index in 0..whole {
             if cancel.is_cancelled() || self.state().over {
                 return Ok(());
+            }
+            let start = u64::from(index) * pieces::PIECE;
+            if !self.compares && disk::is_hole(&self.part.file, start, self.end_of(index)) {
+                // Reserved but never received: hashing zeros would only take time.
+                self.state().plan.add_free(index..index + 1);
+                continue;
             }
             let (mut hasher, mut at) = (PieceHasher::new(index), u64::from(index) * pieces::PIECE);
             while at < self.end_of(index) {
@@ -389,6 +433,7 @@ impl Job {
         }
         state.plan.finish_piece(run, piece, Instant::now());
         state.failures = 0;
+        state.synced.1 += pieces::len(self.facts.size, piece);
         if let Some(value) = value {
             state.local[piece as usize] = Some(value);
             self.judge(&mut state, piece)?;
@@ -619,7 +664,7 @@ impl Job {
     }
 
     /// The first byte of `run`, and the one behind its last.
-    pub fn bytes_of(&self, run: &std::ops::Range<u32>) -> (u64, u64) {
+    pub fn bytes_of(&self, run: &Range<u32>) -> (u64, u64) {
         let end = u64::from(run.end) * pieces::PIECE;
         (
             u64::from(run.start) * pieces::PIECE,
@@ -629,13 +674,39 @@ impl Job {
 
     /// What a range request carries so that it fails when the file has changed: `If-Match` for a server of our kind,
     /// which then answers 412, `If-Range` for others, which then answer 200.
-    pub fn validators(&self) -> (Option<&str>, Option<&str>) {
-        let tag = self.facts.etag.as_deref();
+    pub fn validators(&self) -> (Option<&str>, Option<String>) {
         if self.facts.pieces {
-            (tag, None)
+            (self.facts.etag.as_deref(), None)
         } else {
-            (None, tag)
+            (None, self.facts.content().map(|content| content.validator))
         }
+    }
+
+    /// Whether the part should be synced now, so that a later run can go on with it. True once for each time.
+    pub fn is_sync_due(&self) -> bool {
+        let mut state = self.state();
+        let (at, bytes) = state.synced;
+        let due = bytes > 0
+            && (bytes >= SYNC_BYTES || at.elapsed() >= SYNC_TIME)
+            && self.facts.content().is_some();
+        if due {
+            state.synced = (Instant::now(), 0);
+        }
+        due
+    }
+
+    /// Syncs the part; the content it is of and the pieces that are on disk for certain now. Blocking.
+    pub fn sync(&self) -> Result<Option<Synced>, Error> {
+        let Some(content) = self.facts.content() else {
+            return Ok(None);
+        };
+        // What is done before the sync is what the sync covers.
+        let done = self.state().plan.done();
+        self.part
+            .file
+            .sync_data()
+            .map_err(|error| Error::disk(self.part_path(), &error))?;
+        Ok(Some((content, done)))
     }
 
     /// Everything is on disk already: it came in one answer of unknown size.

@@ -4,13 +4,17 @@
 //! beside any other a new name is used. One journal belongs to one target directory and one origin, and to one process
 //! at a time (`flock`): a second client of the same pair works without it, on parts of its own.
 //!
-//! Format, version 1: JSON objects, a line each. The first names format and version; `began` and `ended` follow in the
-//! order in which they happened. A journal that cannot be read is set aside as `NAME.bad`, never trusted.
+//! Where a server offers no pieces, nothing but the journal can tell what of a part is right: after each sync of the part
+//! it notes which pieces were there, and of which content (entity tag or date, and size). Only those are gone on with.
+//!
+//! Format, version 1: JSON objects, a line each. The first names format and version; `began`, `synced` and `ended` follow
+//! in the order in which they happened; a later `synced` of a part replaces the earlier. A journal that cannot be read is set aside as `NAME.bad`, never trusted.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Write},
+    ops::Range,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -44,10 +48,29 @@ impl FileId {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
-    Journal { version: u32 },
+    Journal {
+        version: u32,
+    },
     Began(FileId),
+    Synced {
+        part: FileId,
+        content: Content,
+        pieces: Vec<Range<u32>>,
+    },
     Ended(FileId),
 }
+
+/// Names the content that a part is of: validator and size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// A strong entity tag, or else the date of the last change.
+    pub validator: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What of a part was on disk when it was synced last.
+pub type Synced = (Content, Vec<Range<u32>>);
 
 /// The parts that are this client's own.
 #[derive(Debug, Default)]
@@ -69,7 +92,7 @@ impl Drop for Claim {
 
 #[derive(Debug, Default)]
 struct Inner {
-    parts: HashSet<FileId>,
+    parts: HashMap<FileId, Option<Synced>>,
     /// `None`: parts are remembered for this run only.
     log: Option<File>,
 }
@@ -100,7 +123,28 @@ impl Journal {
 
     /// Whether `file` is a part of ours.
     pub fn owns(&self, file: FileId) -> bool {
-        self.inner().parts.contains(&file)
+        self.inner().parts.contains_key(&file)
+    }
+
+    /// The pieces of `content` that `file` is known to hold.
+    pub fn pieces_of(&self, file: FileId, content: &Content) -> Vec<Range<u32>> {
+        match self.inner().parts.get(&file) {
+            Some(Some((of, pieces))) if of == content => pieces.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A part was synced, and holds these pieces of `content`.
+    pub fn synced(&self, part: FileId, content: Content, pieces: Vec<Range<u32>>) {
+        let mut inner = self.inner();
+        if let Some(synced) = inner.parts.get_mut(&part) {
+            *synced = Some((content.clone(), pieces.clone()));
+            inner.append(&Line::Synced {
+                part,
+                content,
+                pieces,
+            });
+        }
     }
 
     /// Claims a part; `None` while another job works on it.
@@ -115,14 +159,14 @@ impl Journal {
     /// A part was made.
     pub fn began(&self, file: FileId) {
         let mut inner = self.inner();
-        inner.parts.insert(file);
+        inner.parts.insert(file, None);
         inner.append(&Line::Began(file));
     }
 
     /// A part was completed or removed.
     pub fn ended(&self, file: FileId) {
         let mut inner = self.inner();
-        if inner.parts.remove(&file) {
+        if inner.parts.remove(&file).is_some() {
             inner.append(&Line::Ended(file));
         }
     }
@@ -170,12 +214,20 @@ fn open(path: &Path) -> std::io::Result<Inner> {
             "the journal was damaged and is set aside as {}",
             aside.display()
         );
-        HashSet::new()
+        HashMap::new()
     };
     // Compacted at each start; in place, because the lock is on this very file.
     log.set_len(0)?;
-    let lines = std::iter::once(Line::Journal { version: VERSION })
-        .chain(parts.iter().map(|part| Line::Began(*part)));
+    let lines = std::iter::once(Line::Journal { version: VERSION }).chain(parts.iter().flat_map(
+        |(part, synced)| {
+            let synced = synced.clone().map(|(content, pieces)| Line::Synced {
+                part: *part,
+                content,
+                pieces,
+            });
+            std::iter::once(Line::Began(*part)).chain(synced)
+        },
+    ));
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, &line)?;
@@ -190,15 +242,22 @@ fn open(path: &Path) -> std::io::Result<Inner> {
 }
 
 /// The parts that a journal names. A last line that is cut is what a crash leaves: it counts as not written.
-fn read(log: &File) -> std::io::Result<HashSet<FileId>> {
+fn read(log: &File) -> std::io::Result<HashMap<FileId, Option<Synced>>> {
     let damaged = || std::io::Error::from(std::io::ErrorKind::InvalidData);
-    let mut parts = HashSet::new();
+    let mut parts = HashMap::new();
     for (number, line) in BufReader::new(log).split(b'\n').enumerate() {
         let line = line?;
         match serde_json::from_slice(&line) {
             Ok(Line::Journal { version: VERSION }) if number == 0 => {}
             Ok(Line::Began(part)) if number > 0 => {
-                parts.insert(part);
+                parts.insert(part, None);
+            }
+            Ok(Line::Synced {
+                part,
+                content,
+                pieces,
+            }) if number > 0 => {
+                parts.insert(part, Some((content, pieces)));
             }
             Ok(Line::Ended(part)) if number > 0 => {
                 parts.remove(&part);
@@ -238,6 +297,26 @@ mod tests {
         let journal = open();
         assert!(journal.owns(A) && !journal.owns(B));
         assert!(!Journal::open(Some(temp.path()), "target", "elsewhere").owns(A));
+    }
+
+    #[test]
+    fn what_a_part_holds_is_remembered_for_its_content_only() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let content = |validator: &str| Content {
+            validator: validator.into(),
+            size: 9,
+        };
+        let journal = open();
+        journal.began(A);
+        journal.synced(A, content("one"), vec![0..2, 4..5]);
+        journal.synced(A, content("one"), vec![0..3, 5..6]);
+        journal.synced(B, content("one"), vec![0..1, 2..3]);
+        drop(journal);
+        let journal = open();
+        assert_eq!(journal.pieces_of(A, &content("one")), [0..3, 5..6]);
+        assert_eq!(journal.pieces_of(A, &content("two")), []);
+        assert_eq!(journal.pieces_of(B, &content("one")), []);
     }
 
     #[test]

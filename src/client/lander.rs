@@ -24,8 +24,10 @@ use crate::{http1::path::RemotePath, sys::disk};
 
 /// Bytes of small files that may wait to be landed: connections wait beyond that.
 const WAITING_MAX: u32 = 16 << 20;
-/// Files in one group: each holds a file handle until the group is synced.
-const GROUP_MAX: usize = 256;
+/// Files in one group: each holds a file handle until the group is synced. A large group is what makes a slow sync bearable.
+const GROUP_MAX: usize = 2048;
+/// The least that a group holds, however few files may be open.
+const GROUP_MIN: usize = 64;
 /// Threads that land at the same time.
 const THREADS: usize = 2;
 
@@ -54,6 +56,7 @@ pub type Outcome = Result<Landed, Error>;
 pub struct Lander {
     waiting: Mutex<Waiting>,
     room: Arc<Semaphore>,
+    group_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -64,26 +67,30 @@ struct Waiting {
 
 impl Default for Lander {
     fn default() -> Self {
+        // Both threads may hold a group, and the rest of the program needs files, too.
+        let may_open = usize::try_from(disk::raise_open_files()).unwrap_or(usize::MAX);
         Self {
             waiting: Mutex::default(),
             room: Arc::new(Semaphore::new(WAITING_MAX as usize)),
+            group_max: (may_open / 4).clamp(GROUP_MIN, GROUP_MAX),
         }
     }
 }
 
 impl Lander {
-    /// Waits until there is room for `bytes` more.
+    /// Makes room for `bytes` more if there is some now.
+    pub fn try_room_for(&self, bytes: usize) -> bool {
+        let permit = self.room.try_acquire_many(charge(bytes));
+        permit.map(tokio::sync::SemaphorePermit::forget).is_ok()
+    }
+
+    /// Waits until there is room for `bytes` more. Whoever waits must have handed over all that it made room for:
+    /// only what is landed gives room back.
     pub async fn room_for(&self, bytes: usize) {
         // Never closed, so that acquiring cannot fail.
         if let Ok(permit) = self.room.acquire_many(charge(bytes)).await {
             permit.forget();
         }
-    }
-
-    /// Makes room at once for `bytes` more, if there is any.
-    pub fn try_room_for(&self, bytes: usize) -> bool {
-        let permit = self.room.try_acquire_many(charge(bytes));
-        permit.map(tokio::sync::SemaphorePermit::forget).is_ok()
     }
 
     /// Adds files, for which [`Self::room_for`] made room. True when the caller is to call [`Self::work`] on a thread
@@ -102,7 +109,7 @@ impl Lander {
         loop {
             let group = {
                 let mut waiting = self.waiting();
-                let n = waiting.files.len().min(GROUP_MAX);
+                let n = waiting.files.len().min(self.group_max);
                 if n == 0 {
                     waiting.threads -= 1;
                     return;

@@ -86,7 +86,12 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub enum Want {
     /// A file, or a directory's tree.
-    Path(RemotePath),
+    Path {
+        /// Which.
+        path: RemotePath,
+        /// The file's size, where a listing told it.
+        size: Option<u64>,
+    },
     /// One file: under another name in the target directory, or with a digest that it must have.
     File {
         /// The file.
@@ -187,9 +192,10 @@ impl Client {
             target,
             rename: None,
             checksum: None,
+            size: None,
         };
         let new = match want {
-            Want::Path(path) => NewItem { path, ..new },
+            Want::Path { path, size } => NewItem { path, size, ..new },
             Want::File {
                 path,
                 name,
@@ -268,7 +274,7 @@ impl Client {
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
         Snapshot {
-            items: engine.queue().views(),
+            items: engine.queue().views(engine.settings.workers),
             received: engine.received.get(),
             connections: engine.connections.load(Ordering::Relaxed),
             link: engine.link.borrow().clone(),
@@ -313,5 +319,14 @@ impl Client {
         self.engine.wake.notify_waiters();
         self.engine.tasks.close();
         self.engine.tasks.wait().await;
+        let engine = Arc::clone(&self.engine);
+        // What only the journal can vouch for is noted, so that a later run goes on from here.
+        let noted = tokio::task::spawn_blocking(move || {
+            let jobs = engine.queue().jobs();
+            jobs.iter()
+                .filter(|job| !job.is_over())
+                .for_each(|job| engine.sync_part(job));
+        });
+        let _ = noted.await;
     }
 }

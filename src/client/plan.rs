@@ -95,6 +95,11 @@ impl Plan {
         runs.any(|run| run.racing && run.next == piece)
     }
 
+    /// Pieces that are done, as ranges in order.
+    pub fn done(&self) -> Vec<Range<u32>> {
+        self.done.ranges()
+    }
+
     /// Runs that connections hold.
     pub fn held(&self) -> usize {
         self.runs.len()

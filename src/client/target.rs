@@ -332,6 +332,7 @@ impl Target {
                     dir: handle,
                     name: name.to_vec(),
                     left: remote.size,
+                    known: Vec::new(),
                 }));
             }
             // Nothing to compare but what a quick check compares; it is reported as unverified.

@@ -7,12 +7,12 @@ use url::Url;
 
 use crate::{
     app, client,
-    client::{Client, Want},
+    client::Client,
     config,
     dashboard::{self, ConnectStart, Ending, Session},
     error::{Error, Exit, reason},
     escape::{display_name, display_path},
-    headless::demo::Demo,
+    headless::{demo::Demo, plan::Plan},
     logging::Ring,
     server::{self, Server, Stop},
 };
@@ -78,7 +78,8 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
     };
     let screen = settings.screen.clone();
     let open = move |url: Url| {
-        session(&settings, url).map_err(|error| display_name(&error.to_string()).into_owned())
+        session(&settings, url, &settings.dir)
+            .map_err(|error| display_name(&error.to_string()).into_owned())
     };
     exit(dashboard::connect(start, open, ring, &screen).await)
 }
@@ -97,29 +98,25 @@ pub(super) async fn demo(
 
 /// A client of the server that the settings name, which downloads what they ask for.
 fn first(settings: &config::Connect) -> Result<Session, Error> {
-    let mut url = settings.url.clone();
-    if !settings.all && settings.get.is_empty() {
-        return Ok(session(settings, url)?);
+    if !settings.all
+        && settings.get.is_empty()
+        && settings.output.is_none()
+        && settings.checksum.is_none()
+    {
+        return Ok(session(settings, settings.url.clone(), &settings.dir)?);
     }
-    // Patterns are below a directory.
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    let session = session(settings, url)?;
-    let want = Want::Patterns {
-        get: settings.get.clone(),
-        exclude: settings.exclude.clone(),
-    };
-    session.client.get(want, None)?;
+    let plan = Plan::new(settings)?;
+    let session = session(settings, plan.url, &plan.dir)?;
+    session.client.get(plan.want, None)?;
     Ok(session)
 }
 
-fn session(settings: &config::Connect, url: Url) -> Result<Session, client::Error> {
+fn session(settings: &config::Connect, url: Url, dir: &Path) -> Result<Session, client::Error> {
     let (sender, events) = mpsc::channel(EVENTS);
     let client = Client::start(
         client::Settings {
             url,
-            dir: settings.dir.clone(),
+            dir: dir.to_owned(),
             state_dir: config::state_dir(),
             workers: settings.workers,
             retries: settings.retries,

@@ -9,6 +9,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing::Level;
 use url::Url;
 
+use crate::client::Digest;
+
 /// Where logs, journals and what else a person does not edit are kept: `$XDG_STATE_HOME/haul`, else
 /// `~/.local/state/haul`. `None` where no home directory is known. It is not made here.
 pub fn state_dir() -> Option<PathBuf> {
@@ -80,6 +82,8 @@ pub struct Connect {
     pub exclude: Vec<String>,
     /// One file under another name, or `-` for stdout.
     pub output: Option<PathBuf>,
+    /// What the one file must hash to.
+    pub checksum: Option<Digest>,
     /// One file at a time.
     pub serial: bool,
     /// What to do where a local file is in the way.

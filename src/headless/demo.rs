@@ -113,6 +113,7 @@ fn settings(
         all: false,
         exclude: Vec::new(),
         output: None,
+        checksum: None,
         serial: false,
         on_conflict: OnConflict::Verify,
         resume: false,

@@ -2,7 +2,7 @@
 
 pub mod connect;
 pub mod demo;
-mod plan;
+pub(crate) mod plan;
 pub mod report;
 mod scratch;
 pub mod serve;

@@ -15,7 +15,7 @@ const NAME: &str = "output";
 
 /// What a run asks of the engine.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// The directory's URL to start from.
     pub url: Url,
     /// What to take below it.
@@ -23,12 +23,12 @@ pub(super) struct Plan {
     /// The directory that it goes to.
     pub dir: PathBuf,
     /// Holds the file that goes on to stdout once it is complete.
-    pub for_stdout: Option<Scratch>,
+    pub(super) for_stdout: Option<Scratch>,
 }
 
 impl Plan {
     /// With `--get` or `--all` the URL is a directory's, with or without its slash. Else it names what to take.
-    pub(super) fn new(settings: &config::Connect) -> Result<Self, Error> {
+    pub(crate) fn new(settings: &config::Connect) -> Result<Self, Error> {
         let (url, path) = if settings.all || !settings.get.is_empty() {
             (directory(&settings.url), None)
         } else {
@@ -38,7 +38,7 @@ impl Plan {
         let mut plan = Self {
             url,
             want: match path {
-                Some(path) => Want::Path(path),
+                Some(path) => Want::Path { path, size: None },
                 // No pattern at all matches everything.
                 None => Want::Patterns {
                     get: settings.get.clone(),
@@ -48,6 +48,13 @@ impl Plan {
             dir: settings.dir.clone(),
             for_stdout: None,
         };
+        if settings.output.is_some() || settings.checksum.is_some() {
+            plan.want = Want::File {
+                path: plan.one_path()?,
+                name: None,
+                checksum: settings.checksum.clone(),
+            };
+        }
         if let Some(output) = &settings.output {
             plan.rename(output)?;
         }
@@ -60,12 +67,16 @@ impl Plan {
         Some(scratch.path().join(NAME))
     }
 
-    /// Gives the one file that is wanted another name; the settings were checked to ask for one.
+    /// The one file that is wanted; the settings were checked to ask for one.
+    fn one_path(&self) -> Result<RemotePath, Error> {
+        match &self.want {
+            Want::Path { path, .. } | Want::File { path, .. } => Ok(path.clone()),
+            Want::Patterns { get, .. } => one_path(get),
+        }
+    }
+
+    /// Gives the one file that is wanted another name.
     fn rename(&mut self, output: &Path) -> Result<(), Error> {
-        let path = match &self.want {
-            Want::Path(path) | Want::File { path, .. } => path.clone(),
-            Want::Patterns { get, .. } => one_path(get)?,
-        };
         let name = if output == Path::new("-") {
             let scratch = Scratch::new()?;
             scratch.path().clone_into(&mut self.dir);
@@ -82,11 +93,9 @@ impl Plan {
             dir.clone_into(&mut self.dir);
             name.as_bytes().to_owned()
         };
-        self.want = Want::File {
-            path,
-            name: Some(name),
-            checksum: None,
-        };
+        if let Want::File { name: given, .. } = &mut self.want {
+            *given = Some(name);
+        }
         Ok(())
     }
 }
@@ -137,7 +146,7 @@ mod tests {
         let Command::Connect(args) = parsed.command else {
             panic!("another command");
         };
-        Plan::new(&cli::connect(args, false).unwrap()).unwrap()
+        Plan::new(&cli::connect(*args, false).unwrap()).unwrap()
     }
 
     #[test]
@@ -150,7 +159,7 @@ mod tests {
             let plan = planned(&[given]);
             assert_eq!(plan.url.as_str(), base);
             assert_eq!(plan.dir, Path::new("."));
-            let Want::Path(path) = plan.want else {
+            let Want::Path { path, .. } = plan.want else {
                 panic!("{given}: {:?}", plan.want);
             };
             assert_eq!(path.as_bytes(), name.as_bytes());

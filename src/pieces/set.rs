@@ -47,6 +47,18 @@ impl PieceSet {
     pub fn count(&self) -> u32 {
         self.count
     }
+
+    /// What is in, as ranges in order.
+    pub fn ranges(&self) -> Vec<Range<u32>> {
+        let mut ranges: Vec<Range<u32>> = Vec::new();
+        for index in (0..self.words.len() as u32 * 64).filter(|index| self.contains(*index)) {
+            match ranges.last_mut() {
+                Some(last) if last.end == index => last.end += 1,
+                _ => ranges.push(index..index + 1),
+            }
+        }
+        ranges
+    }
 }
 
 /// A set of piece indices as ranges that neither touch nor overlap: cheap where few and long.
@@ -106,6 +118,9 @@ mod tests {
         assert!(!set.insert(64));
         assert_eq!(set.count(), 3);
         assert!(set.contains(129) && !set.contains(1));
+        set.insert(1);
+        assert_eq!(set.ranges(), [0..2, 64..65, 129..130]);
+        set.remove(1);
         assert!(set.remove(64) && !set.remove(64));
         assert_eq!(set.count(), 2);
     }

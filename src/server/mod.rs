@@ -115,6 +115,8 @@ impl Server {
 
     /// Serves until `stop` says otherwise; completes once the last connection is closed.
     pub async fn run(&self, listeners: Vec<TcpListener>, stop: Stop) {
+        // Each client needs a socket, and a file while it is sent.
+        crate::sys::disk::raise_open_files();
         let connections = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(self.0.settings.max_connections));
         let away = Arc::new(Semaphore::new(TURNED_AWAY));

@@ -163,6 +163,40 @@ pub fn set_modified(file: &File, time: SystemTime) -> io::Result<()> {
     )?)
 }
 
+/// Whether nothing was ever written to these bytes of a file; false where the file system cannot tell.
+pub fn is_hole(file: &File, start: u64, end: u64) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    {
+        match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(start)) {
+            Ok(data) => data >= end,
+            // No data from there to the end.
+            Err(error) => error == Errno::NXIO && start < end,
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    {
+        let _ = (file, start, end);
+        false
+    }
+}
+
+/// Lets this process open as many files as the system allows it to, rather than the few that are usual; their number.
+pub fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum {
+        // Where it is refused, the old limit stands.
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                ..limit
+            },
+        );
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Writes everything of the file system that holds `dir` to the disk, at once for many files.
 pub fn sync_all_of(dir: BorrowedFd<'_>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
@@ -221,6 +255,18 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         rename_new(dir.as_fd(), b"part", b"whole").unwrap();
         assert_eq!(std::fs::read(temp.path().join("taken")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn what_was_never_written_is_a_hole() {
+        use std::os::unix::fs::FileExt;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8 << 20).unwrap();
+        file.write_all_at(&[1; 4096], 4 << 20).unwrap();
+        assert!(!is_hole(&file, 4 << 20, 5 << 20));
+        assert!(!is_hole(&file, 3 << 20, 5 << 20));
+        // Where the file system cannot tell, nothing is a hole.
+        assert_eq!(is_hole(&file, 0, 1 << 20), is_hole(&file, 6 << 20, 7 << 20));
     }
 
     #[test]

@@ -51,27 +51,28 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
     scale_and_graph(state, theme, graph, buf);
 }
 
-/// `now 210 MiB/s   peak 231   avg 198 MiB/s   session 41.2 GiB`, as much of it as has room.
+/// `now 210 MiB/s   peak 231   avg 198   session 41.2 GiB`, as much of it as has room.
 fn summary(state: &State, theme: &Theme, cells: usize) -> Vec<Part<'static>> {
     let rates = &state.throughput;
     let word = match state.view {
         View::Serve(_) => "served",
         View::Connect(_) => "session",
     };
-    // The average is never above the peak, so that one unit does for both.
-    let both = units::part_of(rates.average(), rates.peak());
-    let (average, peak) = both.split_once('/').unwrap_or((&both, ""));
-    let (peak, unit) = peak.split_once(' ').unwrap_or((peak, ""));
+    // All in the peak's unit, so that they can be compared at a glance and never change their width.
+    let peak = rates.peak().max(rates.now()).max(rates.average());
+    let whole = units::part_of(0, peak);
+    let unit = whole.rsplit(' ').next().unwrap_or_default();
+    let figure = |rate: u64| {
+        let text = units::part_of(rate, peak);
+        format!("{:>4}", text.split('/').next().unwrap_or_default())
+    };
     let label = |text: String| -> Part<'static> { (text.into(), theme.dim) };
     let value = |text: String| -> Part<'static> { (text.into(), theme.text) };
-    let now = format!("{:>10}", units::rate(rates.now()));
+    let now = format!("{} {unit}/s", figure(rates.now()));
     let groups = [
         vec![label("now ".into()), (now.into(), theme.strong)],
-        vec![label("   peak ".into()), value(peak.to_owned())],
-        vec![
-            label("   avg ".into()),
-            value(format!("{average} {unit}/s")),
-        ],
+        vec![label("   peak ".into()), value(figure(rates.peak()))],
+        vec![label("   avg ".into()), value(figure(rates.average()))],
     ];
     let total = units::size(rates.total());
     // Where its label has no room, the total speaks for itself.

@@ -394,6 +394,8 @@ fn part(item: &ItemView) -> String {
     match item.total {
         Some(total) if item.done == 0 || item.done >= total => units::size(total),
         Some(total) => units::part_of(item.done, total),
+        // An unknown size is no size of zero.
+        None if item.done == 0 => String::new(),
         None => units::size(item.done),
     }
 }

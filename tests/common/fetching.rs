@@ -1,6 +1,6 @@
 //! A client in a runtime of its own, and what it told.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use haul::{
     client::{Client, Event, ItemState, Settings, Snapshot, Verified, Want},
@@ -85,9 +85,8 @@ impl Fetching {
     }
 
     pub fn get_path(&mut self, target: &str) {
-        self.get(Want::Path(
-            RemotePath::from_target(target.as_bytes()).unwrap(),
-        ));
+        let path = RemotePath::from_target(target.as_bytes()).unwrap();
+        self.get(Want::Path { path, size: None });
     }
 
     pub fn get(&mut self, want: Want) {
@@ -166,6 +165,3 @@ impl Fetched {
 pub fn is_finished(state: &ItemState) -> bool {
     matches!(state, ItemState::Finished(_))
 }
-
-/// A pause that only a stuck program reaches.
-pub const LONG: Duration = Duration::from_secs(3600);

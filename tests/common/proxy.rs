@@ -410,8 +410,7 @@ impl Answers {
                     body.at += len as u64;
                     at += skip + len;
                 }
-                Step::More { skip } => at += skip,
-                Step::End { skip } => at += skip,
+                Step::More { skip } | Step::End { skip } => at += skip,
             }
             if body.reader.is_done() {
                 self.body = None;

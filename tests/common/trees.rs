@@ -36,6 +36,14 @@ pub fn digest(dir: &Path) -> BTreeMap<PathBuf, Option<blake3::Hash>> {
     found
 }
 
+/// A temporary directory in memory where there is one: for many small files, whose syncs would otherwise wait for
+/// whatever else is being written to the disk.
+pub fn quick_temp() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
 /// Fails with the first difference.
 pub fn assert_same(left: &Path, right: &Path) {
     let (left, right) = (digest(left), digest(right));

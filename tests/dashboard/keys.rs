@@ -37,7 +37,7 @@ fn view(state: &State) -> &haul::app::connect::Connect {
 fn wanted(effects: &[Effect]) -> Vec<String> {
     let paths = effects.iter().filter_map(|effect| match effect {
         Effect::Get {
-            want: Want::Path(path),
+            want: Want::Path { path, .. },
             ..
         } => Some(path.to_string_lossy().into_owned()),
         _ => None,
@@ -393,7 +393,7 @@ fn what_the_url_names_is_opened_or_downloaded() {
             [Effect::List(path)] => assert!(opens && path.name() == name.as_bytes()),
             [
                 Effect::Get {
-                    want: Want::Path(path),
+                    want: Want::Path { path, .. },
                     ..
                 },
             ] => assert!(!opens && path.name() == name.as_bytes()),

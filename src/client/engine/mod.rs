@@ -3,6 +3,8 @@
 mod outcome;
 mod parts;
 
+pub use parts::Keep;
+
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicUsize, atomic::Ordering},
     time::Duration,
@@ -78,8 +80,14 @@ const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// Requests in flight on one connection at most. 64 hide a round trip of 20 ms at 3,000 files a second.
 pub const DEPTH_MAX: usize = 64;
 
+/// Requests in flight while it is not known whether the server answers what is sent ahead.
+const TRIAL: usize = 2;
+
 /// How deep requests for small files are pipelined: one at a time until the server has kept a connection open, then
-/// as many as it bears. What it once broke under is never tried again.
+/// two, and once it has answered both, as many as it bears. What it once broke under is never tried again.
+///
+/// The two matter: a server that throws away what it read ahead, and then answers what comes later, would give one
+/// file's bytes for another's. Of two requests in one packet it never answers the second.
 #[derive(Debug)]
 pub struct Depth {
     now: AtomicUsize,
@@ -101,12 +109,23 @@ impl Depth {
         self.now.load(Ordering::Relaxed)
     }
 
+    /// Whether the answers to what is in flight must be waited for before more is sent.
+    pub fn is_trial(&self) -> bool {
+        self.now() == TRIAL
+    }
+
     /// The server kept a connection open behind an answer.
-    pub fn prove(&self) {
+    pub fn kept_open(&self) {
         if self.now() == 1 {
-            self.now
-                .store(self.max.load(Ordering::Relaxed), Ordering::Relaxed);
+            let max = self.max.load(Ordering::Relaxed);
+            self.now.store(max.min(TRIAL), Ordering::Relaxed);
         }
+    }
+
+    /// The server is known to answer what is sent ahead.
+    pub fn proven(&self) {
+        let max = self.max.load(Ordering::Relaxed);
+        self.now.store(max, Ordering::Relaxed);
     }
 
     /// A connection broke with requests sent ahead, after so many answers.

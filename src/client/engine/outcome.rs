@@ -139,6 +139,14 @@ impl Engine {
             }
             return;
         }
+        if !job.facts.ranges {
+            // There is no going on in the middle: the file is asked for again from its first byte.
+            if job.give_up() {
+                self.queue().remove_job(job);
+                self.file_failed(job.task.clone(), error, retry_after).await;
+            }
+            return;
+        }
         let mut pause = Duration::ZERO;
         // A piece has its own count of tries, and has used it up.
         let again = error.is_transient() && !matches!(error, Error::Integrity { piece: Some(_) });
@@ -253,14 +261,12 @@ impl Engine {
         });
     }
 
-    /// Whether small files of `bytes` more may wait for the disk, at once.
-    pub fn try_room_for(&self, bytes: usize) -> bool {
-        self.lander.try_room_for(bytes)
-    }
-
-    /// Waits until small files of `bytes` more may wait for the disk.
-    pub async fn room_for(&self, bytes: usize) {
-        self.lander.room_for(bytes).await;
+    /// Waits until small files of `bytes` more may wait for the disk; what the caller holds is in `complete`.
+    pub async fn room_for(self: &Arc<Self>, bytes: usize, complete: &mut Vec<SmallFile>) {
+        if !self.lander.try_room_for(bytes) {
+            self.land_small(std::mem::take(complete));
+            self.lander.room_for(bytes).await;
+        }
     }
 
     /// A file is complete under its final name. Blocking.

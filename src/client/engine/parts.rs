@@ -14,7 +14,7 @@ use crate::{
     client::{
         Error,
         job::{Facts, Job, Part},
-        journal::FileId,
+        journal::{Content, FileId},
         queue::FileTask,
         target::{Target, part_name},
     },
@@ -28,6 +28,17 @@ const SIZE_MAX: u64 = u32::MAX as u64 * PIECE;
 /// Names that are tried for a part before giving up on finding a free one.
 const PART_TURNS: u32 = 1000;
 
+/// What of a part that an earlier run left is worth keeping.
+#[derive(Debug)]
+pub enum Keep {
+    /// Nothing: it is started afresh.
+    Nothing,
+    /// Everything, to be held against the values of its pieces.
+    All,
+    /// What the journal vouches for, of this content.
+    Known(Content),
+}
+
 impl Engine {
     /// Opens a file's part and makes its job. Off the runtime's threads, since disks may be slow.
     pub async fn make_job(
@@ -39,8 +50,14 @@ impl Engine {
         let done = self.queue().counter(task.item);
         let (engine, task) = (Arc::clone(self), task.clone());
         let made = tokio::task::spawn_blocking(move || {
-            let keep = facts.has_values() && engine.settings.resume;
-            let part = engine.open_part(&target, &task, facts.size, keep)?;
+            let keep = if !engine.settings.resume {
+                Keep::Nothing
+            } else if facts.has_values() {
+                Keep::All
+            } else {
+                facts.content().map_or(Keep::Nothing, Keep::Known)
+            };
+            let part = engine.open_part(&target, &task, facts.size, &keep)?;
             Ok(Arc::new(Job::new(
                 task,
                 target,
@@ -60,7 +77,7 @@ impl Engine {
         target: &Target,
         task: &FileTask,
         size: u64,
-        keep: bool,
+        keep: &Keep,
     ) -> Result<Part, Error> {
         let parent = task.path.parent();
         let dir = target.dir(&parent)?;
@@ -87,6 +104,7 @@ impl Engine {
                         dir,
                         name,
                         left: 0,
+                        known: Vec::new(),
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -103,12 +121,16 @@ impl Engine {
             if claim.is_none() {
                 continue;
             }
-            let left = if keep {
-                file.metadata()
-                    .map_err(|error| failed(&name, &error))?
-                    .len()
-            } else {
-                0
+            let there = file
+                .metadata()
+                .map_err(|error| failed(&name, &error))?
+                .len();
+            let (left, known) = match keep {
+                Keep::All => (there, Vec::new()),
+                Keep::Known(content) if there == size => {
+                    (there, self.journal.pieces_of(id, content))
+                }
+                Keep::Known(_) | Keep::Nothing => (0, Vec::new()),
             };
             let sized = file
                 .set_len(left.min(size))
@@ -120,12 +142,24 @@ impl Engine {
                 dir,
                 name,
                 left: left.min(size),
+                known,
             });
         }
         Err(failed(
             task.local_name(),
             &io::ErrorKind::AlreadyExists.into(),
         ))
+    }
+
+    /// Syncs a job's part and notes what it holds. Blocking.
+    pub fn sync_part(&self, job: &Job) {
+        match (job.sync(), FileId::of(&job.part().file)) {
+            (Ok(Some((content, pieces))), Ok(id)) => self.journal.synced(id, content, pieces),
+            (Ok(None), _) | (_, Err(_)) => {}
+            (Err(error), _) => {
+                tracing::warn!(path = %job.task.shown(), "a later run will start it afresh: {error}");
+            }
+        }
     }
 
     /// Removes a part that holds nothing worth keeping.

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use html5gum::{Token, Tokenizer};
 use url::Url;
 
@@ -53,6 +54,15 @@ pub fn entries(page: &[u8], target: &str) -> Vec<Entry> {
     }
     finish(&mut entries, behind);
     entries
+}
+
+/// The JSON that dufs embeds in its page, base64-encoded, for a script to show; the page itself has no links to files.
+pub fn embedded_json(page: &[u8]) -> Option<Vec<u8>> {
+    const BEFORE: &[u8] = b"<template id=\"index-data\">";
+    let start = page.windows(BEFORE.len()).position(|at| at == BEFORE)? + BEFORE.len();
+    let rest = &page[start..];
+    let end = rest.iter().position(|byte| *byte == b'<')?;
+    BASE64_STANDARD.decode(rest[..end].trim_ascii()).ok()
 }
 
 /// The entry that `href` names, if it lies directly below `base`.
@@ -159,6 +169,18 @@ mod tests {
                 ("link".into(), true, None)
             ]
         );
+    }
+
+    #[test]
+    fn the_data_in_a_page_of_dufs() {
+        let page = br#"<body><a href="" class="hidden"></a>
+            <template id="index-data">eyJwYXRocyI6W119</template><script src="/x.js"></script>"#;
+        assert_eq!(embedded_json(page).unwrap(), br#"{"paths":[]}"#);
+        assert_eq!(
+            embedded_json(b"<template id=\"index-data\">!</template>"),
+            None
+        );
+        assert_eq!(embedded_json(NGINX.as_bytes()), None);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! JSON listings, element by element, so that a million entries need no more memory than one.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Visitor};
 
 use super::Error;
 use crate::{entry::Entry, http1::path};
@@ -20,6 +23,7 @@ pub struct Splitter {
     /// The element so far, once one has begun, and how many brackets were open then.
     element: Vec<u8>,
     inside: Option<usize>,
+    /// Whether there was an array that could hold entries, empty or not.
     any: bool,
 }
 
@@ -66,7 +70,7 @@ impl Splitter {
             self.element.clear();
             self.element.push(byte);
         }
-        self.any = true;
+        self.any |= byte == b'[' && self.open.len() <= 1;
         self.open.push(byte);
     }
 
@@ -88,10 +92,10 @@ impl Splitter {
 
     /// The body has ended: it must be whole.
     pub fn finish(self) -> Result<(), Error> {
-        if self.open.is_empty() && self.any {
-            Ok(())
-        } else {
-            Err(malformed("it ends too early"))
+        match (self.open.is_empty(), self.any) {
+            (true, true) => Ok(()),
+            (true, false) => Err(malformed("there is no list of entries in it")),
+            (false, _) => Err(malformed("it ends too early")),
         }
     }
 }
@@ -104,7 +108,7 @@ fn malformed(what: &str) -> Error {
 /// `mtime` in milliseconds).
 #[derive(Deserialize)]
 struct Wire {
-    name: String,
+    name: Name,
     #[serde(default)]
     url: Option<String>,
     #[serde(default)]
@@ -123,6 +127,27 @@ struct Wire {
     blake3: Option<String>,
 }
 
+/// A name as the bytes that stand in the JSON: nginx writes names that are no UTF-8 as they are.
+struct Name(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Name;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a name")
+            }
+
+            fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
+                Ok(Name(name.to_vec()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
 /// The entry in one element; `None` for what is neither a file nor a directory.
 pub fn entry(element: &[u8]) -> Result<Option<Entry>, Error> {
     let wire: Wire =
@@ -135,7 +160,7 @@ pub fn entry(element: &[u8]) -> Result<Option<Entry>, Error> {
         (Some(is_dir), _, _) => is_dir,
         (_, Some("directory"), _) | (_, _, Some("Dir" | "SymlinkDir")) => true,
         (_, Some("file"), _) | (_, _, Some("File" | "SymlinkFile")) => false,
-        (None, None, None) => wire.name.ends_with('/'),
+        (None, None, None) => wire.name.0.ends_with(b"/"),
         _ => return Ok(None),
     };
     let modified = match (&wire.mod_time, &wire.mtime) {
@@ -165,19 +190,15 @@ fn name(wire: &Wire) -> Vec<u8> {
         .as_deref()
         .map(|url| url.strip_prefix("./").unwrap_or(url));
     let segment = relative.map(|url| url.strip_suffix('/').unwrap_or(url));
-    match segment
+    let decoded = segment
         .filter(|segment| !segment.contains(['/', '?', '#']))
         .map(str::as_bytes)
-        .map(path::decode)
-    {
-        Some(Ok(name)) => name.into_owned(),
-        _ => wire
-            .name
-            .strip_suffix('/')
-            .unwrap_or(&wire.name)
-            .as_bytes()
-            .to_vec(),
+        .map(path::decode);
+    if let Some(Ok(name)) = decoded {
+        return name.into_owned();
     }
+    let name = &wire.name.0;
+    name.strip_suffix(b"/").unwrap_or(name).to_vec()
 }
 
 #[cfg(test)]
@@ -265,6 +286,18 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_no_utf8_may_stand_as_they_are() {
+        let (mut splitter, mut found) = (Splitter::default(), Vec::new());
+        let json = b"[{\"name\":\"a\xff\\n\xc3\xbc\",\"type\":\"file\",\"size\":1}]";
+        let each = &mut |element: &[u8]| {
+            found.extend(entry(element)?);
+            Ok(())
+        };
+        splitter.feed(json, each).unwrap();
+        assert_eq!(found[0].name, b"a\xff\n\xc3\xbc");
+    }
+
+    #[test]
     fn what_is_cut_or_malformed_is_an_error() {
         for json in [
             "",
@@ -273,6 +306,7 @@ mod tests {
             "[}",
             r#"[{"size":1}]"#,
             r#"[{"name":5}]"#,
+            r#"{"error":"no"}"#,
             "nonsense",
         ] {
             assert!(matches!(entries(json, 3), Err(Error::Listing(_))), "{json}");

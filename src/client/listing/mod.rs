@@ -36,12 +36,7 @@ impl Reader {
     /// Takes the next bytes and adds the entries that they complete.
     pub fn feed(&mut self, bytes: &[u8], entries: &mut Vec<Entry>) -> Result<(), Error> {
         match &mut self.0 {
-            Format::Json(splitter) => splitter.feed(bytes, &mut |element| {
-                if let Some(entry) = json::entry(element)? {
-                    accept(entry, entries);
-                }
-                Ok(())
-            }),
+            Format::Json(splitter) => feed_json(splitter, bytes, entries),
             Format::Html(page) if page.len() + bytes.len() > HTML_MAX => {
                 Err(Error::Listing("the page has more than 64 MiB".into()))
             }
@@ -62,6 +57,11 @@ impl Reader {
         match self.0 {
             Format::Json(splitter) => splitter.finish(),
             Format::Html(page) => {
+                if let Some(json) = html::embedded_json(&page) {
+                    let mut splitter = json::Splitter::default();
+                    feed_json(&mut splitter, &json, entries)?;
+                    return splitter.finish();
+                }
                 for entry in html::entries(&page, &origin.target(dir)) {
                     accept(entry, entries);
                 }
@@ -69,6 +69,19 @@ impl Reader {
             }
         }
     }
+}
+
+fn feed_json(
+    splitter: &mut json::Splitter,
+    bytes: &[u8],
+    entries: &mut Vec<Entry>,
+) -> Result<(), Error> {
+    splitter.feed(bytes, &mut |element| {
+        if let Some(entry) = json::entry(element)? {
+            accept(entry, entries);
+        }
+        Ok(())
+    })
 }
 
 /// Adds an entry whose name can be one; others are refused one by one, and the rest goes on.

@@ -32,6 +32,8 @@ pub struct NewItem {
     pub rename: Option<Vec<u8>>,
     /// What a single file must hash to.
     pub checksum: Option<Box<Digest>>,
+    /// A single file's size, if it is known.
+    pub size: Option<u64>,
 }
 
 /// An item and everything that waits or is under way for it.
@@ -48,6 +50,7 @@ pub struct Item {
     pub target: Arc<Target>,
     pub rename: Option<Vec<u8>>,
     pub checksum: Option<Box<Digest>>,
+    pub size: Option<u64>,
     pub dirs: Vec<DirTask>,
     /// Files up to 1 MiB or of unknown size, and larger ones.
     pub small: VecDeque<FileTask>,
@@ -84,6 +87,7 @@ impl Item {
             target: new.target,
             rename: new.rename,
             checksum: new.checksum,
+            size: new.size,
             dirs: Vec::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
@@ -102,8 +106,8 @@ impl Item {
             last_error: None,
             found: 0,
             finished: 0,
-            total: 0,
-            sized: false,
+            total: if tree { 0 } else { new.size.unwrap_or(0) },
+            sized: new.size.is_some(),
             done: Arc::default(),
             verified: None,
         }
@@ -154,6 +158,7 @@ impl Item {
             let mut task = FileTask::new(self.id, self.path.clone());
             task.rename.clone_from(&self.rename);
             task.checksum.clone_from(&self.checksum);
+            task.size = self.size;
             task.local = Local::Unknown;
             self.found = 1;
             self.push_back(task);
@@ -283,9 +288,10 @@ impl Item {
         None
     }
 
-    pub fn view(&self) -> ItemView {
-        let connections =
-            self.jobs.iter().map(|job| job.connections()).sum::<usize>() + self.opening;
+    pub fn view(&self, workers: usize) -> ItemView {
+        // Small files are asked for many at a time: how many connections that takes is not known exactly.
+        let reading: usize = self.jobs.iter().map(|job| job.connections()).sum();
+        let connections = (reading + self.opening).min(workers);
         let listed = self.dirs.is_empty() && self.listing == 0;
         let state = match &self.ended {
             Some(state) => state.clone(),

@@ -130,6 +130,14 @@ impl Queue {
             .any(|item| item.is_going() && !item.jobs.is_empty())
     }
 
+    /// All jobs under way.
+    pub fn jobs(&self) -> Vec<Arc<Job>> {
+        self.items
+            .iter()
+            .flat_map(|item| item.jobs.iter().cloned())
+            .collect()
+    }
+
     /// Puts work back that was not done, without blame.
     pub fn put_back(&mut self, work: Work) {
         match work {
@@ -475,8 +483,9 @@ impl Queue {
     }
 
     /// What a screen shows.
-    pub fn views(&self) -> Vec<ItemView> {
-        self.items.iter().map(Item::view).collect()
+    pub fn views(&self, workers: usize) -> Vec<ItemView> {
+        let each = self.items.iter();
+        each.map(|item| item.view(workers)).collect()
     }
 
     fn with(&mut self, item: ItemId, act: impl FnOnce(&mut Item)) {

@@ -6,6 +6,7 @@ use super::{Answered, Broken, First, Worker, answer::Answer};
 use crate::{
     client::{
         Digest, Error, Event, Verified,
+        engine::Keep,
         job::{Facts, Job},
         lander::SmallFile,
         plan::Run,
@@ -101,7 +102,7 @@ impl Worker {
             size,
             etag: head.etag.clone(),
             modified: head.modified,
-            ranges: true,
+            ranges: head.ranges || head.pieces,
             pieces: head.pieces,
             digest: head.digest.as_deref().and_then(Digest::from_field),
         };
@@ -133,8 +134,8 @@ impl Worker {
                 }
                 Ok(())
             }
-            // Whatever part lies here is held against the values of its pieces before anything is fetched.
-            Ok(Already::Fetch) if has_values => {
+            // Whatever part lies here is looked at before anything is fetched.
+            Ok(Already::Fetch) if has_values || (facts.ranges && size > PIECE) => {
                 self.engine.queue().opened(task.item);
                 self.begin_job(task, facts, 0).await;
                 Ok(())
@@ -235,11 +236,8 @@ impl Worker {
         let Some(target) = self.engine.queue().target(task.item) else {
             return;
         };
-        if !self.engine.try_room_for(content.len()) {
-            // Our own files may be what takes the room.
-            self.land_complete();
-            self.engine.room_for(content.len()).await;
-        }
+        let engine = Arc::clone(&self.engine);
+        engine.room_for(content.len(), &mut self.complete).await;
         let modified = task.modified;
         self.complete.push(SmallFile {
             task,
@@ -385,7 +383,7 @@ impl Worker {
         let Some(target) = engine.queue().target(task.item) else {
             return Ok(());
         };
-        let part = match engine.open_part(&target, &task, 0, false) {
+        let part = match engine.open_part(&target, &task, 0, &Keep::Nothing) {
             Ok(part) => part,
             Err(error) => {
                 engine.file_failed(task, error, None).await;

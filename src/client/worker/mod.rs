@@ -63,6 +63,8 @@ pub struct Flight {
     pub first: First,
     pub began: Instant,
     sent: bool,
+    /// Whether it was sent before the one in front of it was answered.
+    ahead: bool,
 }
 
 /// How a file is asked for at first.
@@ -148,9 +150,8 @@ impl Worker {
                 Some(Kind::Alone) => false,
             };
             // A pipeline is refilled in strides, so that requests leave many to a packet.
-            if !room
-                || (behind == Some(Kind::Small) && self.flight.len() > pipelining / 2 && bytes == 0)
-            {
+            let stride = self.engine.depth.is_trial() || self.flight.len() > pipelining / 2;
+            if !room || (behind == Some(Kind::Small) && stride && bytes == 0) {
                 return;
             }
             let Some(mut work) = self.engine.queue().next(self.asker(behind)) else {
@@ -166,6 +167,7 @@ impl Worker {
                 first,
                 began: Instant::now(),
                 sent: false,
+                ahead: behind.is_some(),
             });
         }
     }
@@ -271,12 +273,13 @@ impl Worker {
             let Some(first) = self.flight.pop_front() else {
                 return;
             };
-            self.broken(first.work, error).await;
+            self.broken(first.work, first.ahead, error).await;
             return;
         }
         let Some(flight) = self.flight.pop_front() else {
             return;
         };
+        let was_ahead = flight.ahead;
         let stop = self.engine.stop.clone();
         let answered = tokio::select! {
             biased;
@@ -292,10 +295,14 @@ impl Worker {
                 self.answered += 1;
                 // The server keeps connections open and answers in order: more may be sent ahead.
                 if self.connection.is_some() && !self.engine.settings.serial {
-                    self.engine.depth.prove();
+                    if was_ahead || self.engine.is_haul() {
+                        self.engine.depth.proven();
+                    } else {
+                        self.engine.depth.kept_open();
+                    }
                 }
             }
-            Err(broken) => self.broken(broken.work, broken.error).await,
+            Err(broken) => self.broken(broken.work, was_ahead, broken.error).await,
         }
         if self.connection.is_none() {
             self.put_back_all();
@@ -345,13 +352,13 @@ impl Worker {
                         .clone()
                         .unwrap_or_else(|| origin.target(&job.task.path));
                     let (first, end) = job.bytes_of(&run.pieces);
+                    let (if_match, if_range) = job.validators();
                     let ask = if job.facts.ranges {
-                        let (if_match, if_range) = job.validators();
                         Ask::Range {
                             first,
                             last: end - 1,
                             if_match,
-                            if_range,
+                            if_range: if_range.as_deref(),
                         }
                     } else {
                         Ask::Whole
@@ -378,12 +385,12 @@ impl Worker {
     }
 
     /// The connection broke: the front of the pipeline is to blame, the rest goes back.
-    async fn broken(&mut self, work: Work, error: Error) {
+    async fn broken(&mut self, work: Work, was_ahead: bool, error: Error) {
         self.disconnect();
         // A server that closes before it has answered what was sent ahead does not bear pipelining.
-        let pipelined = self.flight.iter().any(|flight| flight.sent);
+        let pipelined = was_ahead || self.flight.iter().any(|flight| flight.sent);
         let depth = &self.engine.depth;
-        let fresh = if pipelined && depth.now() > 1 && error.is_connection() {
+        let fresh = if pipelined && error.is_connection() {
             // A cable that is cut says nothing about a server of our kind: those pipeline.
             if !self.engine.is_haul() {
                 match error {

@@ -69,7 +69,7 @@ impl Worker {
                 self.engine.wake.notify_waiters();
                 Ok(())
             }
-            Err(error) if error.is_connection() && received > 0 => {
+            Err(error) if error.is_connection() && received > 0 && job.facts.ranges => {
                 // There was progress: any connection goes on behind it, without a pause.
                 tracing::debug!(path = %job.task.shown(), "{error}");
                 self.engine.wake.notify_waiters();
@@ -87,7 +87,7 @@ impl Worker {
     async fn read_pieces(
         &mut self,
         answer: &mut Answer,
-        job: &Job,
+        job: &Arc<Job>,
         run: &Run,
         received: &mut u32,
     ) -> Result<(), Error> {
@@ -122,11 +122,20 @@ impl Worker {
                 got += now as u64;
                 bytes = &bytes[now..];
                 if got == length {
+                    if !checked && answer.body.is_done() {
+                        self.check_end(answer)?;
+                    }
                     (got, partial.bytes) = (0, 0);
                     let value = checked.then_some(&hasher);
                     let unwritten = run.racing.then_some(raced.as_slice());
                     job.piece_received(run.id, piece, value, unwritten)?;
                     raced.clear();
+                    if job.is_sync_due() {
+                        let (engine, job) = (Arc::clone(&self.engine), Arc::clone(job));
+                        self.engine
+                            .tasks
+                            .spawn_blocking(move || engine.sync_part(&job));
+                    }
                     piece += 1;
                     *received += 1;
                     hasher = PieceHasher::new(piece);

@@ -1,0 +1,20 @@
+//! Tests by what a user does, in one binary: linking is what a test binary costs.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::unnecessary_debug_formatting,
+    clippy::large_stack_arrays,
+    reason = "a test fails by panicking, says what it skips, and names paths as they are"
+)]
+
+mod cli;
+mod common;
+mod config;
+mod connect;
+mod control;
+mod dashboard;
+mod foreign;
+mod resume;
+mod serve;
+mod serve_tools;
