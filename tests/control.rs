@@ -1,12 +1,5 @@
 //! Downloads in bulk and under control: bursts, endless listings, cancelling and stopping in the middle of things.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests, which may panic as tests may"
-)]
-
-mod common;
-
 use std::{
     sync::{
         Arc, Condvar, Mutex,
@@ -15,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     fetching::{fetch_with, settings},
     scripted::{Reply, Then, file, ok, scripted},
     serving::PATIENCE,
@@ -97,7 +90,16 @@ fn an_item_that_is_cancelled_before_its_first_answer_ends() {
     });
     let to = temp();
     let mut fetching = fetch_with(settings(&server.url("/"), to.path()));
-    let item = fetching.client.get(Want::Path(path("/big")), None).unwrap();
+    let item = fetching
+        .client
+        .get(
+            Want::Path {
+                path: path("/big"),
+                size: None,
+            },
+            None,
+        )
+        .unwrap();
     fetching.wait_for("the request", |_| !server.requests().is_empty());
     fetching.client.cancel(item);
     gate.open();
@@ -173,7 +175,13 @@ fn a_tree_that_is_cancelled_while_it_is_listed_is_whole_after_a_retry() {
     });
     let to = temp();
     let mut fetching = fetch_with(settings(&server.url("/"), to.path()));
-    let item = fetching.client.get(Want::Path(RemotePath::root()), None);
+    let item = fetching.client.get(
+        Want::Path {
+            path: RemotePath::root(),
+            size: None,
+        },
+        None,
+    );
     let item = item.unwrap();
     fetching.wait_for("the other file", |snapshot| {
         let listed = server.requests().iter().any(|it| it.target == "/b/");
@@ -248,7 +256,16 @@ fn a_failure_while_an_item_is_paused_is_no_failure() {
         retries: 0,
         ..settings(&server.url("/"), to.path())
     });
-    let item = fetching.client.get(Want::Path(path("/a")), None).unwrap();
+    let item = fetching
+        .client
+        .get(
+            Want::Path {
+                path: path("/a"),
+                size: None,
+            },
+            None,
+        )
+        .unwrap();
     fetching.wait_for("the request", |_| !server.requests().is_empty());
     fetching.client.pause(item);
     gate.open();

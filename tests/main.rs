@@ -12,6 +12,7 @@ mod cli;
 mod common;
 mod config;
 mod connect;
+mod control;
 mod dashboard;
 mod foreign;
 mod resume;
