@@ -166,7 +166,7 @@ fn words(view: &Connect, theme: &Theme) -> Vec<(String, Style)> {
         vec![
             ("No transfers yet.".to_owned(), theme.text),
             (
-                "Space marks, d downloads what is marked or the current entry.".to_owned(),
+                "Space marks, d downloads.".to_owned(),
                 theme.dim,
             ),
         ]
