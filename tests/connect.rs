@@ -309,6 +309,38 @@ fn a_refused_connection_fails_after_its_retries() {
 }
 
 #[test]
+fn who_browses_an_absent_server_is_told_at_once_however_patient_the_client_is() {
+    let (source, target) = (temp(), temp());
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let fetching = fetch_with(haul::client::Settings {
+        patient: true,
+        ..settings(&format!("http://{free}/"), target.path())
+    });
+    let root = haul::http1::path::RemotePath::root();
+    for _ in 0..2 {
+        let error = fetching
+            .runtime
+            .block_on(fetching.client.list(&root))
+            .unwrap_err();
+        assert_eq!(error.exit(), Exit::Network);
+    }
+    assert!(matches!(
+        fetching.client.snapshot().link,
+        haul::client::Link::Down(_)
+    ));
+    // It may have come up by now.
+    let serving = crate::common::serving::serve_at(source.path(), free);
+    fetching
+        .runtime
+        .block_on(fetching.client.list(&root))
+        .unwrap();
+    drop(serving);
+}
+
+#[test]
 fn an_item_is_paused_resumed_cancelled_and_retried() {
     let (source, target) = (temp(), temp());
     fs::write(source.path().join("big"), content(1, 64 << 20)).unwrap();

@@ -165,10 +165,7 @@ fn words(view: &Connect, theme: &Theme) -> Vec<(String, Style)> {
     if view.filter.is_empty() {
         vec![
             ("No transfers yet.".to_owned(), theme.text),
-            (
-                "Space marks, d downloads.".to_owned(),
-                theme.dim,
-            ),
+            ("Space marks, d downloads.".to_owned(), theme.dim),
         ]
     } else {
         let all = units::count(view.snapshot.items.len() as u64);

@@ -38,8 +38,17 @@ pub fn serve(root: &Path) -> Serving {
     serve_with(settings(root))
 }
 
+/// Serves `root` with the defaults on an address that was free a moment ago.
+pub fn serve_at(root: &Path, address: SocketAddr) -> Serving {
+    start(settings(root), address.port())
+}
+
 /// Serves with settings of the test's own.
 pub fn serve_with(settings: Settings) -> Serving {
+    start(settings, 0)
+}
+
+fn start(settings: Settings, port: u16) -> Serving {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -47,7 +56,7 @@ pub fn serve_with(settings: Settings) -> Serving {
         .unwrap();
     let server = Server::new(settings).unwrap();
     let listeners = runtime
-        .block_on(bind(&[Ipv4Addr::LOCALHOST.into()], 0))
+        .block_on(bind(&[Ipv4Addr::LOCALHOST.into()], port))
         .unwrap();
     let address = listeners[0].local_addr().unwrap();
     let stop = Stop::default();

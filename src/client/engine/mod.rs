@@ -299,6 +299,25 @@ impl Engine {
             self.settle().await;
             return true;
         }
+        let never_up = self
+            .rtt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none();
+        if self.settings.patient && never_up {
+            // Somebody looks at an empty screen: they are told at once, and may name another server.
+            let (browsers, idle) = {
+                let mut queue = self.queue();
+                (queue.take_browsers(), queue.is_idle())
+            };
+            for browse in browsers {
+                let _ = browse.reply.send(Err(error.clone()));
+            }
+            if idle {
+                self.link.send_replace(Link::Down(error.to_string()));
+                return false;
+            }
+        }
         let after = backoff(failures, None);
         tracing::warn!(path = %self.origin.authority(), "{error}: try {} in {}", failures + 1, units::took(after));
         self.link.send_replace(Link::Retrying {

@@ -338,6 +338,11 @@ impl Queue {
             }
             (0..lost).for_each(|_| item.note_failure(error.clone()));
         }
+        self.take_browsers()
+    }
+
+    /// Those who wait for a listing that nobody is about to fetch.
+    pub fn take_browsers(&mut self) -> Vec<Browse> {
         self.browse.drain(..).collect()
     }
 
