@@ -29,7 +29,6 @@ use std::{
 pub use event::{Effect, Ending, Event, Layout, Mouse, Sample, Server, Tick};
 use jiff::{Timestamp, tz::TimeZone};
 pub use update::update;
-use url::Url;
 
 use self::{
     browser::Load,
@@ -301,14 +300,7 @@ impl State {
     }
 
     fn ask_address(&mut self) {
-        let known = match &self.view {
-            View::Connect(view) => view.url.as_ref().map(Url::as_str),
-            View::Serve(_) => None,
-        };
-        self.prompt = Some(Prompt::new(
-            prompt::Kind::Address,
-            known.unwrap_or_default(),
-        ));
+        self.prompt = Some(Prompt::new(prompt::Kind::Address, ""));
     }
 
     /// The directory pane, if the dashboard's focus is on one; else the first one it has.

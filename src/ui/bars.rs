@@ -3,7 +3,9 @@
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    text::{Part, add, fill, parts_width, put, put_parts, put_right, shorten, shown, width},
+    text::{
+        Part, add, fill, folded, parts_width, put, put_parts, put_right, shorten, shown, width,
+    },
     theme::Theme,
 };
 use crate::{
@@ -351,14 +353,18 @@ pub fn hints(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// Text in the middle of an area, a line each; what has no room is shortened.
+/// Text in the middle of an area; a line that is too long goes on in the next, a word that is too long is shortened.
 pub fn centred(buf: &mut Buffer, area: Rect, lines: &[(String, Style)], theme: &Theme) {
+    let cells = usize::from(area.width).saturating_sub(2);
+    let folded = lines
+        .iter()
+        .flat_map(|(text, style)| folded(text, cells).into_iter().map(move |row| (row, style)));
+    let lines: Vec<_> = folded.collect();
     let shown = lines.len().min(usize::from(area.height));
     let top = usize::from(area.height).saturating_sub(shown) / 2;
     for (i, (text, style)) in lines.iter().take(shown).enumerate() {
-        let cells = usize::from(area.width).saturating_sub(2);
         let taken = width(text).min(cells);
         let x = add(area.x, 1 + (cells - taken) / 2);
-        put_right(buf, (x, add(area.y, top + i)), taken, text, *style, theme);
+        put_right(buf, (x, add(area.y, top + i)), taken, text, **style, theme);
     }
 }

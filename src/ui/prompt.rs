@@ -127,7 +127,7 @@ fn usage(state: &State, prompt: &Prompt, cells: usize) -> String {
         }
         Kind::Filter => "shows only what holds this · Enter keeps it, Esc clears".to_owned(),
         Kind::Address if state.notice.as_ref().is_some_and(|n| n.bad) => String::new(),
-        Kind::Address => "HOST, HOST:PORT or a URL, then Enter".to_owned(),
+        Kind::Address => "HOST[:PORT] or URL".to_owned(),
     }
 }
 

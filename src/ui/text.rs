@@ -80,6 +80,29 @@ pub fn tail(text: &str, cells: usize) -> &str {
     text
 }
 
+/// A text as rows of at most `cells`, broken between words; at least one row. A word alone may be longer.
+pub fn folded(text: &str, cells: usize) -> Vec<&str> {
+    let mut rows = Vec::new();
+    let mut rest = text;
+    while width(rest) > cells {
+        let fits = head(rest, cells);
+        // A break in the blank behind what fits is as good as one within it.
+        let whole_word = rest[fits.len()..].starts_with(' ');
+        let end = if whole_word {
+            Some(fits.len())
+        } else {
+            fits.rfind(' ')
+        };
+        let Some(end) = end.filter(|end| *end > 0) else {
+            break;
+        };
+        rows.push(rest[..end].trim_end());
+        rest = rest[end..].trim_start();
+    }
+    rows.push(rest);
+    rows
+}
+
 /// Puts text at `x`, `y`, cut to `cells` and to the buffer; returns the column behind it.
 pub fn put(buf: &mut Buffer, x: u16, y: u16, cells: usize, text: &str, style: Style) -> u16 {
     let area = *buf.area();
@@ -177,6 +200,15 @@ pub const LEFT_WIDTH: usize = 6;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_folded_between_words() {
+        assert_eq!(folded("is it there", 6), ["is it", "there"]);
+        assert_eq!(folded("is it there", 5), ["is it", "there"]);
+        assert_eq!(folded("unbreakable", 5), ["unbreakable"]);
+        assert_eq!(folded("", 5), [""]);
+        assert_eq!(folded("a b", 0), ["a b"]);
+    }
     use crate::config::ThemeName;
 
     fn theme() -> Theme {

@@ -366,11 +366,8 @@ fn a_server_that_nobody_named_is_asked_for() {
             result: Err("connection refused".into()),
         },
     );
-    assert_eq!(
-        state.prompt.as_ref().unwrap().text(),
-        "http://127.0.0.1:8888/"
-    );
-    let effects = keys(&mut state, "C-u n a s Enter");
+    assert_eq!(state.prompt.as_ref().unwrap().text(), "");
+    let effects = keys(&mut state, "n a s Enter");
     assert!(matches!(&effects[..], [Effect::Connect(url)] if url.as_str() == "http://nas:8888/"));
 }
 
