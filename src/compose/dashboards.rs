@@ -1,6 +1,6 @@
 //! The engines with their dashboards.
 
-use std::{path::Path, time::Duration};
+use std::{io::Write as _, path::Path, time::Duration};
 
 use tokio::sync::mpsc;
 use url::Url;
@@ -14,7 +14,7 @@ use crate::{
     escape::{display_name, display_path},
     headless::{demo::Demo, plan::Plan},
     logging::Ring,
-    server::{self, Server, Stop},
+    server::{self, Server, Stop, TransferState},
 };
 
 /// Events that may wait for the dashboard before workers have to.
@@ -47,9 +47,19 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
         let (server, stop) = (server.clone(), stop.clone());
         tokio::spawn(async move { server.run(listeners, stop).await })
     };
-    let ended = dashboard::serve(server, facts, ring, &settings.screen).await;
+    let ended = dashboard::serve(server.clone(), facts, ring, &settings.screen).await;
     // Running answers get their time, which the server keeps itself; a second signal ends the process.
     stop.drain.cancel();
+    let clients = server.snapshot().clients;
+    let mut transfers = clients.iter().flat_map(|client| &client.transfers);
+    let busy = transfers.any(|transfer| transfer.state == TransferState::Active);
+    if busy && matches!(ended, Ok(Ending::Quit | Ending::Interrupted)) {
+        // The screen is the user's again; without stderr nobody waits here.
+        let _ = writeln!(
+            std::io::stderr(),
+            "haul: running transfers get 10 s to finish; Ctrl-C ends them at once"
+        );
+    }
     let aborted = async {
         let _ = tokio::signal::ctrl_c().await;
         stop.abort.cancel();
