@@ -23,7 +23,7 @@ use super::{
 use crate::{http1::path::RemotePath, sys::disk};
 
 /// Bytes of small files that may wait to be landed: connections wait beyond that.
-const WAITING_MAX: u32 = 16 << 20;
+const WAITING_MAX: u32 = 8 << 20;
 /// Files in one group: each holds a file handle until the group is synced. A large group is what makes a slow sync bearable.
 const GROUP_MAX: usize = 2048;
 /// The least that a group holds, however few files may be open.

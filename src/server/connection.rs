@@ -27,7 +27,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Requests on one connection; a pipelining client asks for the rest on another.
 const MAX_REQUESTS: u32 = 1_000_000;
 /// Answers that are held back for more, in bytes.
-const FLUSH_AT: usize = 256 * 1024;
+const FLUSH_AT: usize = 64 * 1024;
 /// The input buffer, in bytes; it grows up to the longest head.
 const READ_SIZE: usize = 8 * 1024;
 /// What a closing connection still reads, so that the client gets to see the last answer: bytes and time.
