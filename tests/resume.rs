@@ -335,7 +335,7 @@ impl SmallDisk {
                 .status()
                 .is_ok_and(|status| status.success());
         if !mounted {
-            println!("SKIPPED: only root can mount a small disk to fill");
+            crate::common::tools::skipped("only root can mount a small disk to fill");
             return None;
         }
         Some(Self(dir))

@@ -1,6 +1,15 @@
 //! Programs that tests run where they are installed.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+/// Says why a test did not run, past the capture of what passing tests print.
+pub fn skipped(why: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED: {why}");
+}
 
 /// The program's path; where it is not installed, says so and returns `None`.
 ///
@@ -12,7 +21,7 @@ pub fn need(program: &str) -> Option<PathBuf> {
         .map(|dir| dir.join(program))
         .find(|file| file.is_file());
     if found.is_none() {
-        println!("SKIPPED: {program} is not installed");
+        skipped(&format!("{program} is not installed"));
         assert!(
             env::var_os("HAUL_TESTS_NO_SKIP").is_none_or(|value| value != "1"),
             "{program} is not installed, and no test may be skipped"

@@ -55,14 +55,15 @@ impl Engine {
         }
         let (path, attempts) = (task.path.clone(), task.failures);
         let item = task.item;
-        self.queue().file_failed(task, error.clone());
+        // Told before it counts: an item must not have ended while something about it is still to be told.
         self.emit(Event::Failed {
             item,
             path,
             attempts,
-            error,
+            error: error.clone(),
         })
         .await;
+        self.queue().file_failed(task, error);
         self.settle().await;
     }
 
@@ -102,14 +103,14 @@ impl Engine {
             return;
         }
         let (item, path, attempts) = (task.item, task.dir.clone(), task.failures);
-        self.queue().dir_failed(task, error.clone());
         self.emit(Event::Failed {
             item,
             path,
             attempts,
-            error,
+            error: error.clone(),
         })
         .await;
+        self.queue().dir_failed(task, error);
         self.settle().await;
     }
 
@@ -279,7 +280,6 @@ impl Engine {
         began: Instant,
     ) {
         let took = began.elapsed();
-        self.queue().finished(task.item, verified);
         self.emit_blocking(Event::Finished {
             item: task.item,
             path: task.path.clone(),
@@ -288,19 +288,20 @@ impl Engine {
             verified,
             took,
         });
+        self.queue().finished(task.item, verified);
         self.settle_blocking();
     }
 
     /// The local disk failed for good. Blocking.
     fn failed_on_disk(&self, task: FileTask, error: Error) {
         let (item, path, attempts) = (task.item, task.path.clone(), task.failures + 1);
-        self.queue().file_failed(task, error.clone());
         self.emit_blocking(Event::Failed {
             item,
             path,
             attempts,
-            error,
+            error: error.clone(),
         });
+        self.queue().file_failed(task, error);
         self.settle_blocking();
     }
 }

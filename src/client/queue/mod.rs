@@ -156,6 +156,17 @@ impl Queue {
         }
     }
 
+    /// A first request failed: like [`Self::opened`], unless trying again may help and the item is paused. Then the
+    /// file goes back, in one step, so that nobody sees it gone meanwhile.
+    pub fn opened_or_put_back(&mut self, task: FileTask, transient: bool) -> Option<FileTask> {
+        if transient && !self.is_going(task.item) {
+            self.put_back(Work::Open(task));
+            return None;
+        }
+        self.opened(task.item);
+        Some(task)
+    }
+
     /// A first request was answered, or its file is being waited for: it is `busy` until it is finished or failed.
     pub fn opened(&mut self, item: ItemId) {
         self.with(item, |item| {

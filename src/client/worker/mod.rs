@@ -429,8 +429,14 @@ impl Worker {
             }
             Work::List(task) => engine.dir_failed(task, error, retry_after).await,
             Work::Open(task) => {
-                engine.queue().opened(task.item);
-                engine.file_failed(task, error, retry_after).await;
+                // Nothing fails while its item is paused: it is done again once that goes on.
+                let blamed = engine
+                    .queue()
+                    .opened_or_put_back(task, error.is_transient());
+                match blamed {
+                    Some(task) => engine.file_failed(task, error, retry_after).await,
+                    None => engine.settle().await,
+                }
             }
             Work::Run(job, run) => {
                 job.end(&run, false);
