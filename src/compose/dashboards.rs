@@ -12,7 +12,7 @@ use crate::{
     dashboard::{self, ConnectStart, Ending, Session},
     error::{Error, Exit, reason},
     escape::{display_name, display_path},
-    headless::{demo::Demo, plan::Plan},
+    headless::{self, demo::Demo, plan::Plan},
     logging::Ring,
     server::{self, Server, Stop, TransferState},
 };
@@ -25,14 +25,7 @@ const ABORT: Duration = Duration::from_secs(1);
 /// Serves, and shows it, until the user or a signal ends it.
 pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
     let root = settings.dir.clone();
-    let server = Server::new(server::Settings {
-        root: settings.dir,
-        hidden: settings.hidden,
-        follow_symlinks: settings.follow_symlinks,
-        timeout: settings.timeout,
-        max_connections: settings.max_connections,
-        cache: config::cache_dir(),
-    })?;
+    let server = Server::new(headless::serve::engine_settings(&settings))?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     let facts = app::serve::Facts {
         urls: server::urls(&listeners),
@@ -123,22 +116,11 @@ fn first(settings: &config::Connect) -> Result<Session, Error> {
 
 fn session(settings: &config::Connect, url: Url, dir: &Path) -> Result<Session, client::Error> {
     let (sender, events) = mpsc::channel(EVENTS);
-    let client = Client::start(
-        client::Settings {
-            url,
-            dir: dir.to_owned(),
-            state_dir: config::state_dir(),
-            workers: settings.workers,
-            retries: settings.retries,
-            timeout: settings.timeout,
-            user: settings.user.clone(),
-            serial: settings.serial,
-            on_conflict: settings.on_conflict,
-            resume: settings.resume,
-            patient: true,
-        },
-        sender,
-    )?;
+    let engine = client::Settings {
+        patient: true,
+        ..headless::connect::engine_settings(settings, url, dir)
+    };
+    let client = Client::start(engine, sender)?;
     Ok(Session { client, events })
 }
 

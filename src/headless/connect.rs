@@ -12,6 +12,8 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
+use url::Url;
+
 use super::{
     plan::Plan,
     report::{Report, unwritable},
@@ -41,7 +43,10 @@ pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error>
     };
     let mut report = Report::new(style, out, Instant::now());
     let (sender, mut events) = mpsc::channel(EVENTS);
-    let client = Client::start(engine_settings(settings, &plan), sender)?;
+    let client = Client::start(
+        engine_settings(&settings, plan.url.clone(), &plan.dir),
+        sender,
+    )?;
     let item = client.get(plan.want.clone(), None)?;
 
     let mut tick = interval(report.interval());
@@ -108,18 +113,23 @@ async fn stop(
     Ok(())
 }
 
-fn engine_settings(settings: config::Connect, plan: &Plan) -> client::Settings {
+/// What the client's engine runs with, with or without a screen; without one nobody could end endless patience.
+pub(crate) fn engine_settings(
+    settings: &config::Connect,
+    url: Url,
+    dir: &Path,
+) -> client::Settings {
     client::Settings {
-        url: plan.url.clone(),
-        dir: plan.dir.clone(),
+        url,
+        dir: dir.to_owned(),
+        state_dir: config::state_dir(),
         workers: settings.workers,
         retries: settings.retries,
         timeout: settings.timeout,
-        user: settings.user,
+        user: settings.user.clone(),
         serial: settings.serial,
         on_conflict: settings.on_conflict,
         resume: settings.resume,
-        state_dir: config::state_dir(),
         patient: false,
     }
 }

@@ -17,14 +17,7 @@ const ABORT: Duration = Duration::from_secs(1);
 /// Serves until a signal; `out` is told the URLs, a line each.
 pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
-    let server = Server::new(server::Settings {
-        root: settings.dir,
-        hidden: settings.hidden,
-        follow_symlinks: settings.follow_symlinks,
-        timeout: settings.timeout,
-        max_connections: settings.max_connections,
-        cache: config::cache_dir(),
-    })?;
+    let server = Server::new(engine_settings(&settings))?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     for url in server::urls(&listeners) {
         tracing::info!("listening on {url}");
@@ -49,4 +42,16 @@ pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, 
     stop.abort.cancel();
     let _ = timeout(ABORT, running).await;
     Ok(exit)
+}
+
+/// What the server's engine runs with, with or without a screen.
+pub(crate) fn engine_settings(settings: &config::Serve) -> server::Settings {
+    server::Settings {
+        root: settings.dir.clone(),
+        hidden: settings.hidden,
+        follow_symlinks: settings.follow_symlinks,
+        timeout: settings.timeout,
+        max_connections: settings.max_connections,
+        cache: config::cache_dir(),
+    }
 }
