@@ -23,9 +23,9 @@ use crate::config::{
 };
 
 /// The commands that a file's sections configure.
-const CONFIGURED: [&str; 2] = ["serve", "connect"];
+const CONFIGURED: [&str; 3] = ["serve", "connect", "eval"];
 /// Sections of the format whose keys no command of this version reads.
-const RESERVED: [&str; 3] = ["eval", "keys", "theme"];
+const RESERVED: [&str; 2] = ["keys", "theme"];
 
 /// Options that make no sense in a file: it names no other file.
 const NOT_KEYS: [&str; 2] = ["config", "help"];
@@ -153,8 +153,18 @@ fn clashes(command: &str, given: &ArgMatches) -> Result<(), String> {
 }
 
 /// The file's settings for `command`, each one checked; those for other commands are checked as well.
-fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
+pub(super) fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
     let file = ini::read(path).map_err(|error| error.to_string())?;
+    checked(command, path, file)
+}
+
+/// The same of a text that stands for the file at `path`.
+pub(super) fn from_text(command: &str, path: &Path, text: &str) -> Result<Vec<Setting>, String> {
+    let file = ini::parse(&path.display().to_string(), text).map_err(|error| error.to_string())?;
+    checked(command, path, file)
+}
+
+fn checked(command: &str, path: &Path, file: ini::File) -> Result<Vec<Setting>, String> {
     let shown = path.display().to_string();
     let place = |section: Option<&str>, line| Place {
         path: shown.clone(),

@@ -15,6 +15,7 @@ use tokio::{
 use url::Url;
 
 use super::{
+    hold::hold,
     plan::Plan,
     report::{Report, unwritable},
     signals::Signals,
@@ -41,6 +42,11 @@ pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error>
     } else {
         Box::new(io::stdout())
     };
+    if settings.hold
+        && let Some(exit) = hold(&mut signals, settings.json).await?
+    {
+        return Ok(exit);
+    }
     let mut report = Report::new(style, out, Instant::now());
     let (sender, mut events) = mpsc::channel(EVENTS);
     let client = Client::start(

@@ -2,10 +2,11 @@
 
 pub mod connect;
 pub mod demo;
+mod hold;
 pub(crate) mod plan;
 pub mod report;
-mod scratch;
+pub(crate) mod scratch;
 pub mod serve;
-mod signals;
+pub(crate) mod signals;
 pub mod style;
 mod summary;
