@@ -210,3 +210,40 @@ fn distinct<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     }
     once
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(section: &str, key: &str, value: &str) -> Setting {
+        Setting {
+            section: Some(section.into()),
+            key: key.into(),
+            value: value.into(),
+            line: 1,
+        }
+    }
+
+    #[test]
+    fn the_sides_files_say_what_a_measurement_can_heed() {
+        assert!(!side("serve", SERVE).unwrap().is_empty());
+        assert!(!side("connect", CONNECT).unwrap().is_empty());
+        assert_eq!(allowed(&setting("serve", "address", "127.0.0.1")), Ok(()));
+        assert_eq!(allowed(&setting("connect", "workers", "7")), Ok(()));
+        for (section, key, value, says) in [
+            ("connect", "address", "127.0.0.1", "leave it out"),
+            ("serve", "dir", "x", "leave it out"),
+            ("connect", "get", "*", "leave it out"),
+            ("connect", "all", "false", "`false` does not work"),
+            ("serve", "log-format", "text", "haul eval: json"),
+        ] {
+            let problem = allowed(&setting(section, key, value)).unwrap_err();
+            assert!(problem.contains(says), "{key}: {problem}");
+        }
+    }
+
+    #[test]
+    fn each_value_of_an_axis_counts_once() {
+        assert_eq!(distinct(vec![2, 1, 2, 3, 1]), [2, 1, 3]);
+    }
+}

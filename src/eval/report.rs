@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{samples::size_name, units};
 
-/// Cells between two columns.
-const GAP: &str = "  ";
+/// The header of a figure's spread, which stands close behind the figure.
+const SPREAD: &str = "±";
 
 /// A duration with three significant digits: `850 ns`, `1.23 ms`, `45.6 s`.
 pub fn time(seconds: f64) -> String {
@@ -119,11 +119,10 @@ pub fn table(all: &Aggregate) -> String {
     for row in &rows {
         let mut line = String::new();
         for (column, (cell, widest)) in row.iter().zip(&widths).enumerate() {
-            let pad = " ".repeat(widest - width(cell));
-            if column > 0 {
-                line.push_str(GAP);
-            }
-            line.push_str(&pad);
+            let is_spread = rows[0][column] == SPREAD;
+            let gap = if column == 0 || is_spread { 0 } else { 2 };
+            let pad = gap + usize::from(is_spread) + widest - width(cell);
+            line.push_str(&" ".repeat(pad));
             line.push_str(cell);
         }
         text.push_str(line.trim_end());
@@ -150,17 +149,17 @@ fn header(all: &Aggregate) -> Vec<String> {
     }
     names.extend([
         "file median",
-        "±",
+        SPREAD,
         "p90",
         "p99",
         "client mean",
-        "±",
+        SPREAD,
         "throughput",
-        "±",
+        SPREAD,
         "files/s",
-        "±",
+        SPREAD,
         "fairness",
-        "±",
+        SPREAD,
         "failed",
     ]);
     names.into_iter().map(str::to_owned).collect()
