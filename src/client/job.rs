@@ -19,6 +19,7 @@ use super::{
     journal::{Claim, Content, Synced},
     plan::{Plan, Run, RunId},
     queue::FileTask,
+    source::{Outlook, SourceId, SourceSet},
     target::Target,
 };
 use crate::{
@@ -36,6 +37,8 @@ const SYNC_TIME: Duration = Duration::from_secs(5);
 /// What is known of a file from the first answer about it.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// Who told it.
+    pub source: SourceId,
     /// Bytes.
     pub size: u64,
     /// Strong entity tag, if any.
@@ -58,11 +61,9 @@ impl Facts {
 
     /// What names the content on a server that offers no pieces: without a validator nothing can be gone on with.
     pub fn content(&self) -> Option<Content> {
-        let date = || self.modified.map(httpdate::fmt_http_date);
         let validator = self
-            .etag
-            .clone()
-            .or_else(date)
+            .validators()
+            .condition()
             .filter(|_| self.ranges && !self.has_values())?;
         Some(Content {
             validator,
@@ -72,12 +73,63 @@ impl Facts {
 
     /// Whether a later answer is about the same content, as far as its validators tell.
     pub fn agree(&self, head: &ResponseHead) -> bool {
-        fn same<T: PartialEq>(before: Option<&T>, now: Option<&T>) -> bool {
-            before.is_none() || now.is_none() || before == now
-        }
-        same(self.etag.as_ref(), head.etag.as_ref())
-            && same(self.modified.as_ref(), head.modified.as_ref())
+        self.validators().agree(&Validators::of(head))
     }
+
+    fn validators(&self) -> Validators {
+        Validators {
+            etag: self.etag.clone(),
+            modified: self.modified,
+        }
+    }
+}
+
+/// What tells one content from another on one source (RFC 9110 §8.8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Validators {
+    etag: Option<String>,
+    modified: Option<std::time::SystemTime>,
+}
+
+impl Validators {
+    fn of(head: &ResponseHead) -> Self {
+        Self {
+            etag: head.etag.clone(),
+            modified: head.modified,
+        }
+    }
+
+    /// Whether nothing says that they are of different content.
+    fn agree(&self, other: &Self) -> bool {
+        fn same<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+            one.is_none() || other.is_none() || one == other
+        }
+        same(self.etag.as_ref(), other.etag.as_ref())
+            && same(self.modified.as_ref(), other.modified.as_ref())
+    }
+
+    /// Whether something says that they are of the same content, on whichever source.
+    fn coincide(&self, other: &Self) -> bool {
+        self.etag.is_some() && self.etag == other.etag
+            || self.modified.is_some() && self.modified == other.modified
+    }
+
+    /// For `If-Range`: a strong entity tag, else the date.
+    fn condition(&self) -> Option<String> {
+        let date = || self.modified.map(httpdate::fmt_http_date);
+        self.etag.clone().or_else(date)
+    }
+}
+
+/// What an answer to a range request says about the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It is the file's.
+    Yes,
+    /// The file changed.
+    Changed,
+    /// A mirror has another file there.
+    Foreign,
 }
 
 /// The file on disk until it is complete.
@@ -128,6 +180,16 @@ struct State {
     values: Values,
     /// How often each piece was bad; few entries, if any.
     bad: Vec<(u32, u32)>,
+    /// Who sent each piece that is here; only where pieces are judged one by one.
+    senders: Vec<SourceId>,
+    /// Who sent bad ones, until somebody asks.
+    blamed: Vec<SourceId>,
+    /// Sources that have no such file.
+    excluded: SourceSet,
+    /// What mirrors' answers said of the file.
+    mirrors: Vec<(SourceId, Validators)>,
+    /// Who tells the values.
+    teller: SourceId,
     /// Cancelled when connections should let go of the job: paused, failed, changed or complete.
     halt: CancellationToken,
     /// When the part was synced last, and bytes received since then; only where the journal needs it.
@@ -170,6 +232,8 @@ pub struct Pace {
     pub now: Instant,
     /// Whether to take work over from connections that made no progress for this long.
     pub steal_after: Option<Duration>,
+    /// The connection's source, and the others.
+    pub outlook: Outlook,
 }
 
 impl Job {
@@ -200,6 +264,11 @@ impl Job {
                     Values::Settled
                 },
                 bad: Vec::new(),
+                senders: vec![facts.source; if has_values { count as usize } else { 0 }],
+                blamed: Vec::new(),
+                excluded: task.tried,
+                mirrors: Vec::new(),
+                teller: facts.source,
                 halt: CancellationToken::new(),
                 synced: (Instant::now(), 0),
                 counted: 0,
@@ -303,9 +372,25 @@ impl Job {
 
     /// Whether its values come next: nothing is pipelined with them.
     pub fn wants_values(&self, pace: Pace) -> bool {
+        self.wants_values_in(&self.state(), pace)
+    }
+
+    fn wants_values_in(&self, state: &State, pace: Pace) -> bool {
+        // One connection alone fetches values last: its first byte must not wait for the server's hashing.
+        let first = pace.workers > 1 || self.part.left > 0 || state.plan.is_complete();
+        state.values == Values::Unasked && first && pace.outlook.leads(state.excluded)
+    }
+
+    /// A source other than the asker's own that it waits for.
+    pub fn needed(&self, outlook: Outlook) -> Option<SourceId> {
         let state = self.state();
-        state.values == Values::Unasked
-            && (pace.workers > 1 || self.part.left > 0 || state.plan.is_complete())
+        if state.over || state.halt.is_cancelled() {
+            return None;
+        }
+        let only_lead = !self.facts.ranges
+            || state.values == Values::Unasked
+            || state.excluded.contains(outlook.source);
+        outlook.lead(state.excluded).filter(|_| only_lead)
     }
 
     /// The next thing to do for this job, if there is any.
@@ -317,13 +402,16 @@ impl Job {
         {
             return None;
         }
-        // One connection alone fetches values last: its first byte must not wait for the server's hashing.
-        let values_first = pace.workers > 1 || self.part.left > 0 || state.plan.is_complete();
-        if state.values == Values::Unasked && values_first {
+        let leads = pace.outlook.leads(state.excluded);
+        if !leads && state.excluded.contains(pace.outlook.source) {
+            return None;
+        }
+        if self.wants_values_in(&state, pace) {
             state.values = Values::Asked;
+            state.teller = pace.outlook.source;
             return Some(Step::Values);
         }
-        if !self.facts.ranges && state.connections > 0 {
+        if !self.facts.ranges && (state.connections > 0 || !leads) {
             return None;
         }
         let run = match pace.steal_after {
@@ -409,11 +497,11 @@ impl Job {
         done.take_back(bytes);
     }
 
-    /// A run has received `piece` whole; `hasher` has seen its bytes, if they are hashed at all. `raced` holds them
-    /// where they were not written yet.
+    /// A run has received `piece` whole from `sender`; `hasher` has seen its bytes, if they are hashed at all. `raced`
+    /// holds them where they were not written yet.
     pub fn piece_received(
         &self,
-        run: RunId,
+        (run, sender): (RunId, SourceId),
         piece: u32,
         hasher: Option<&PieceHasher>,
         raced: Option<&[u8]>,
@@ -436,9 +524,58 @@ impl Job {
         state.synced.1 += pieces::len(self.facts.size, piece);
         if let Some(value) = value {
             state.local[piece as usize] = Some(value);
+            state.senders[piece as usize] = sender;
             self.judge(&mut state, piece)?;
         }
         Ok(())
+    }
+
+    /// What an answer of `source` to a request for some of the pieces says about the file. A mirror's first one must
+    /// agree with what the file was opened as where its bytes are not judged one by one, nor all of them in the end.
+    pub fn fit(&self, source: SourceId, head: &ResponseHead) -> Fit {
+        if source == self.facts.source {
+            return if self.facts.agree(head) {
+                Fit::Yes
+            } else {
+                Fit::Changed
+            };
+        }
+        let told = Validators::of(head);
+        let mut state = self.state();
+        let mut mirrors = state.mirrors.iter();
+        if let Some((_, before)) = mirrors.find(|(of, _)| *of == source) {
+            return if before.agree(&told) {
+                Fit::Yes
+            } else {
+                Fit::Foreign
+            };
+        }
+        let judged = self.facts.has_values()
+            || self.task.failures == 0
+                && (self.facts.digest.is_some() || self.task.checksum.is_some());
+        if judged || self.facts.validators().coincide(&told) {
+            state.mirrors.push((source, told));
+            return Fit::Yes;
+        }
+        Fit::Foreign
+    }
+
+    /// A source turned out to have no such file: it is not asked for it again. True the first time.
+    pub fn exclude(&self, source: SourceId) -> bool {
+        let mut state = self.state();
+        let first = !state.excluded.contains(source);
+        state.excluded.insert(source);
+        first
+    }
+
+    /// The sources that sent bad pieces since the last call, once for each piece.
+    pub fn take_blamed(&self) -> Vec<SourceId> {
+        std::mem::take(&mut self.state().blamed)
+    }
+
+    /// Who told the values of the pieces, or is about to.
+    pub fn teller(&self) -> SourceId {
+        self.state().teller
     }
 
     /// The server's value of the next piece has come.
@@ -494,6 +631,8 @@ impl Job {
         }
         state.plan.reject(piece);
         state.local[piece as usize] = None;
+        let sender = state.senders[piece as usize];
+        state.blamed.push(sender);
         Self::uncount_in(state, &self.done, pieces::len(self.facts.size, piece));
         let times = if let Some((_, times)) = state.bad.iter_mut().find(|(bad, _)| *bad == piece) {
             *times += 1;
@@ -674,7 +813,13 @@ impl Job {
 
     /// What a range request carries so that it fails when the file has changed: `If-Match` for a server of our kind,
     /// which then answers 412, `If-Range` for others, which then answer 200.
-    pub fn validators(&self) -> (Option<&str>, Option<String>) {
+    pub fn validators(&self, source: SourceId) -> (Option<&str>, Option<String>) {
+        if source != self.facts.source {
+            let state = self.state();
+            let mut mirrors = state.mirrors.iter();
+            let known = mirrors.find(|(of, _)| *of == source);
+            return (None, known.and_then(|(_, told)| told.condition()));
+        }
         if self.facts.pieces {
             (self.facts.etag.as_deref(), None)
         } else {

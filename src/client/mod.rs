@@ -10,6 +10,7 @@
 //! ```
 
 mod connection;
+mod depth;
 mod digest;
 mod engine;
 mod error;
@@ -23,12 +24,13 @@ mod plan;
 mod queue;
 mod retry;
 pub mod snapshot;
+mod source;
 mod target;
 mod worker;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -37,13 +39,16 @@ use url::Url;
 
 pub use digest::Digest;
 pub use error::Error;
-pub use snapshot::{Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, Verified};
+pub use snapshot::{
+    Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, SourceView, Verified,
+};
 
 use self::{
     engine::Engine,
     origin::Origin,
     pattern::Filter,
     queue::{Browse, NewItem, Tally},
+    source::{SOURCES_MAX, Source, SourceSet},
     target::Target,
     worker::Worker,
 };
@@ -60,6 +65,8 @@ use crate::{
 pub struct Settings {
     /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`]).
     pub url: Url,
+    /// Other directories that hold the same tree; empty for none.
+    pub mirrors: Vec<Url>,
     /// Where downloads go; made where it is missing.
     pub dir: PathBuf,
     /// Where journals are kept; `None` for none, so that a later run cannot go on with what this one leaves.
@@ -122,7 +129,15 @@ impl Client {
     /// sent before something is asked for. Turning points are told on `events`; where nobody takes them, work waits.
     pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
         let session = format!("{:032x}", fastrand::u128(..));
-        let origin = Origin::new(&settings.url, &session, settings.user.as_deref())?;
+        let origin = |url| Origin::new(url, &session, settings.user.as_deref());
+        let urls = std::iter::once(&settings.url).chain(&settings.mirrors);
+        let origins = urls.map(origin).collect::<Result<Vec<_>, _>>()?;
+        if origins.len() > SOURCES_MAX {
+            return Err(Error::Usage(format!(
+                "{} servers: at most {SOURCES_MAX} can be mirrors of one tree",
+                origins.len()
+            )));
+        }
         let target = Arc::new(Target::open(&settings.dir, settings.on_conflict)?);
         let workers = if settings.serial {
             1
@@ -133,7 +148,7 @@ impl Client {
             workers,
             ..settings
         };
-        let engine = Arc::new(Engine::new(settings, origin, &target, events));
+        let engine = Arc::new(Engine::new(settings, origins, &target, events));
         for index in 0..workers {
             let worker = Worker::new(Arc::clone(&engine), index);
             engine.tasks.spawn(worker.run());
@@ -143,12 +158,12 @@ impl Client {
 
     /// The path that the URL names below its directory, if it does not end in a slash.
     pub fn named(&self) -> Option<RemotePath> {
-        self.engine.origin.named().cloned()
+        self.engine.sources.primary().origin.named().cloned()
     }
 
     /// The URL of the directory that paths are relative to.
     pub fn base_url(&self) -> String {
-        self.engine.origin.base_url()
+        self.engine.sources.primary().origin.base_url()
     }
 
     /// The URL of a path below the base.
@@ -172,6 +187,7 @@ impl Client {
         self.engine.queue().browse(Browse {
             dir: dir.clone().into_dir(),
             failures: 0,
+            tried: SourceSet::default(),
             reply,
         });
         self.engine.wake.notify_waiters();
@@ -267,23 +283,27 @@ impl Client {
 
     /// Ends every pause before another try.
     pub fn retry_now(&self) {
+        self.engine.sources.wake();
         self.engine.hurry.notify_waiters();
     }
 
     /// Everything that a screen shows, now.
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
+        let lead = engine.sources.lead();
+        let source = |(source, dropped): (&Arc<Source>, _)| SourceView {
+            url: source.origin.base_url(),
+            received: source.received.get(),
+            dropped,
+        };
         Snapshot {
             items: engine.queue().views(engine.settings.workers),
             received: engine.received.get(),
             connections: engine.connections.load(Ordering::Relaxed),
-            link: engine.link.borrow().clone(),
-            rtt: *engine.rtt.lock().unwrap_or_else(PoisonError::into_inner),
-            server: engine
-                .server
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            link: lead.link.borrow().clone(),
+            rtt: lead.rtt(),
+            server: lead.server(),
+            sources: engine.sources.each().into_iter().map(source).collect(),
         }
     }
 

@@ -121,6 +121,7 @@ pub(crate) fn engine_settings(
 ) -> client::Settings {
     client::Settings {
         url,
+        mirrors: Vec::new(),
         dir: dir.to_owned(),
         state_dir: config::state_dir(),
         workers: settings.workers,

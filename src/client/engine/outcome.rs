@@ -13,6 +13,7 @@ use crate::client::{
     lander::SmallFile,
     queue::{DirTask, FileTask, Local},
     retry::backoff,
+    source::SourceId,
 };
 
 impl Engine {
@@ -213,6 +214,7 @@ impl Engine {
                     let local = job.target.local(&job.task.path.parent(), &name);
                     engine.file_finished(&job.task, local, job.facts.size, verified, job.began);
                 }
+                Err(Error::Integrity { .. }) if engine.asks_elsewhere(&job) => {}
                 // What is wrong as a whole has no good pieces that could be told from the bad ones.
                 Err(error @ Error::Integrity { .. }) => {
                     job.uncount(job.facts.size);
@@ -227,6 +229,46 @@ impl Engine {
                 }
             }
         });
+    }
+
+    /// A complete file is not what its digest names: where another mirror may have it, that one is asked. What is here of
+    /// it is kept: its pieces will be held against the other's.
+    fn asks_elsewhere(&self, job: &Job) -> bool {
+        // Without values nobody knows who sent what is wrong: at first the others are left out, then the one who is left.
+        if !job.facts.has_values() && job.task.failures == 0 {
+            return false;
+        }
+        let task = FileTask {
+            local: Local::Part,
+            ..job.task.clone()
+        };
+        let asks = self.ask_another(task, job.teller()).is_none();
+        if asks {
+            job.uncount(job.facts.size);
+        }
+        asks
+    }
+
+    /// What a server has of a file is not what its digest names: another one is asked for it. The file, where no
+    /// other is left.
+    pub fn ask_another(&self, mut task: FileTask, teller: SourceId) -> Option<FileTask> {
+        task.tried.insert(teller);
+        self.sources.acquit();
+        let outlook = self.sources.outlook(teller, Instant::now());
+        if outlook.kept.without(task.tried).is_empty() {
+            return Some(task);
+        }
+        tracing::warn!(path = %task.shown(), "it does not match its digest: another mirror is asked");
+        self.queue().retry_file(task);
+        self.wake.notify_waiters();
+        None
+    }
+
+    /// Notes who sent bad pieces of a job.
+    pub fn blame_senders(&self, job: &Job) {
+        for sender in job.take_blamed() {
+            self.sources.bad_piece(sender);
+        }
     }
 
     /// Lands small files soon.

@@ -10,6 +10,7 @@ use crate::{
         job::{Job, Pace},
         plan::Run,
         snapshot::ItemId,
+        source::{Source, SourceId, SourceSet},
     },
     entry::Entry,
     escape,
@@ -38,10 +39,12 @@ pub struct FileTask {
     pub local: Local,
     /// Failed attempts so far.
     pub failures: u32,
-    /// Redirects followed so far, and where to.
+    /// Sources that refused it.
+    pub tried: SourceSet,
+    /// Redirects followed so far.
     pub redirects: u32,
-    /// The request target, where a redirect changed it.
-    pub target: Option<String>,
+    /// Request targets where they are not the path below the source's base: where a redirect led, or a Metalink points.
+    pub targets: Vec<(SourceId, String)>,
 }
 
 /// What a look into the target directory found where a file should land.
@@ -71,9 +74,20 @@ impl FileTask {
             checksum: None,
             local: Local::Nothing,
             failures: 0,
+            tried: SourceSet::default(),
             redirects: 0,
-            target: None,
+            targets: Vec::new(),
         }
+    }
+
+    /// What a source is asked for to get the file.
+    pub fn target_at(&self, source: &Source) -> String {
+        let mut targets = self.targets.iter();
+        let known = targets.find(|(of, _)| *of == source.id);
+        known.map_or_else(
+            || source.origin.target(&self.path),
+            |(_, target)| target.clone(),
+        )
     }
 
     /// The name that the file gets.
@@ -99,6 +113,8 @@ pub struct Browse {
     pub dir: RemotePath,
     /// Failed attempts so far.
     pub failures: u32,
+    /// Sources that refused it.
+    pub tried: SourceSet,
     /// Who waits.
     pub reply: oneshot::Sender<Result<Vec<Entry>, Error>>,
 }
@@ -127,6 +143,8 @@ pub struct DirTask {
     pub dir: RemotePath,
     /// Failed attempts so far.
     pub failures: u32,
+    /// Sources that refused it.
+    pub tried: SourceSet,
     /// Entries that attempts before handed on, by a hash of their names: there may be millions.
     pub taken: HashSet<u128>,
 }
@@ -138,6 +156,7 @@ impl DirTask {
             item,
             dir,
             failures: 0,
+            tried: SourceSet::default(),
             taken: HashSet::new(),
         }
     }
