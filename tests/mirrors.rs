@@ -6,9 +6,10 @@ use haul::client::{Client, Digest, ItemState, Settings, SourceView, Verified, Wa
 
 use crate::common::{
     fetching::{Fetched, Fetching, fetch_with, settings},
+    program::Haul,
     proxy::{Line, proxy},
     serving::serve,
-    trees::content,
+    trees::{content, digest},
 };
 
 const MIB: u64 = 1 << 20;
@@ -262,5 +263,113 @@ fn when_the_leading_mirror_goes_away_another_leads() {
             snapshot.items
         );
         crate::common::trees::assert_same(root.path(), &target);
+    }
+}
+
+/// A Metalink of files as (name, digest's algorithm and hex, URLs).
+fn metalink(files: &[(&str, &str, &str, Vec<String>)]) -> String {
+    let mut text = String::from(
+        "<?xml version=\"1.0\"?>\n<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\">\n",
+    );
+    for (name, algorithm, hex, urls) in files {
+        text += &format!("<file name=\"{name}\"><hash type=\"{algorithm}\">{hex}</hash>");
+        for url in urls {
+            text += &format!("<url>{url}</url>");
+        }
+        text += "</file>\n";
+    }
+    text + "</metalink>\n"
+}
+
+#[test]
+fn a_metalink_is_downloaded_from_its_mirrors_and_held_against_its_digests() {
+    let roots: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let (large, small) = (content(9, 5 * MIB as usize + 7), content(10, 1000));
+    // The first server has another content of the large file, and nothing of the small one.
+    fs::write(roots[0].path().join("l"), content(11, large.len())).unwrap();
+    fs::write(roots[1].path().join("ell"), &large).unwrap();
+    fs::write(roots[1].path().join("s"), &small).unwrap();
+    let servers: Vec<_> = roots.iter().map(|root| serve(root.path())).collect();
+    let sha256 = |bytes: &[u8]| {
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(bytes);
+        digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    let text = metalink(&[
+        (
+            "a/large.bin",
+            "sha-256",
+            &sha256(&large),
+            vec![servers[0].url("/l"), servers[1].url("/ell?any"), dead()],
+        ),
+        (
+            "small.bin",
+            "sha-256",
+            &sha256(&small),
+            vec![servers[0].url("/s"), servers[1].url("/s")],
+        ),
+        (
+            "../escape",
+            "sha-256",
+            &sha256(&small),
+            vec![servers[1].url("/s")],
+        ),
+        (
+            "damaged",
+            "sha-256",
+            &sha256(&large),
+            vec![servers[1].url("/s")],
+        ),
+    ]);
+    fs::write(dir.path().join("all.meta4"), &text).unwrap();
+    fs::write(roots[0].path().join("all.meta4"), &text).unwrap();
+    for source in [
+        dir.path().join("all.meta4").display().to_string(),
+        servers[0].url("/all.meta4"),
+    ] {
+        let target = dir.path().join("target");
+        let arguments = [
+            "connect",
+            &source,
+            "--headless",
+            "-r",
+            "1",
+            "-d",
+            target.to_str().unwrap(),
+        ];
+        let (status, _, stderr) = Haul::new(&arguments).run();
+        assert_eq!(status, 6, "{stderr}");
+        assert!(stderr.contains("damaged"), "{stderr}");
+        let mut found: Vec<_> = digest(&target).into_keys().collect();
+        found.sort();
+        assert_eq!(
+            found,
+            ["a", "a/large.bin", "small.bin"].map(std::path::PathBuf::from)
+        );
+        assert_eq!(fs::read(target.join("a/large.bin")).unwrap(), large);
+        assert_eq!(fs::read(target.join("small.bin")).unwrap(), small);
+        fs::remove_dir_all(&target).unwrap();
+    }
+    assert!(!dir.path().join("escape").exists());
+}
+
+#[test]
+fn what_is_no_metalink_is_refused_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("x.meta4"), "<html/>").unwrap();
+    for (arguments, says) in [
+        (&["x.meta4"][..], "no Metalink that haul can read"),
+        (&["y.meta4"], "cannot be read"),
+        (&["x.meta4", "http://127.0.0.1/"], "give it alone"),
+        (&["x.meta4", "--all"], "leave --get and --all out"),
+        (&["x.meta4", "-o", "z"], "does not go with a Metalink"),
+    ] {
+        let mut run = Haul::new(&["connect", "--headless"]);
+        run.command.args(arguments).current_dir(dir.path());
+        let stderr = run.fails(2);
+        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
     }
 }

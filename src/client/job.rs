@@ -121,6 +121,17 @@ impl Validators {
     }
 }
 
+/// A source that sent bad pieces of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blame {
+    /// Who.
+    pub sender: SourceId,
+    /// How many in all.
+    pub times: u32,
+    /// How many since somebody asked last.
+    pub news: u32,
+}
+
 /// What an answer to a range request says about the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
@@ -182,8 +193,8 @@ struct State {
     bad: Vec<(u32, u32)>,
     /// Who sent each piece that is here; only where pieces are judged one by one.
     senders: Vec<SourceId>,
-    /// Who sent bad ones, until somebody asks.
-    blamed: Vec<SourceId>,
+    /// Who sent bad ones.
+    blamed: Vec<Blame>,
     /// Sources that have no such file.
     excluded: SourceSet,
     /// What mirrors' answers said of the file.
@@ -378,7 +389,8 @@ impl Job {
     fn wants_values_in(&self, state: &State, pace: Pace) -> bool {
         // One connection alone fetches values last: its first byte must not wait for the server's hashing.
         let first = pace.workers > 1 || self.part.left > 0 || state.plan.is_complete();
-        state.values == Values::Unasked && first && pace.outlook.leads(state.excluded)
+        let mute = state.excluded.union(self.task.mute());
+        state.values == Values::Unasked && first && pace.outlook.leads(mute)
     }
 
     /// A source other than the asker's own that it waits for.
@@ -387,9 +399,10 @@ impl Job {
         if state.over || state.halt.is_cancelled() {
             return None;
         }
-        let only_lead = !self.facts.ranges
-            || state.values == Values::Unasked
-            || state.excluded.contains(outlook.source);
+        if state.values == Values::Unasked {
+            return outlook.lead(state.excluded.union(self.task.mute()));
+        }
+        let only_lead = !self.facts.ranges || state.excluded.contains(outlook.source);
         outlook.lead(state.excluded).filter(|_| only_lead)
     }
 
@@ -568,9 +581,13 @@ impl Job {
         first
     }
 
-    /// The sources that sent bad pieces since the last call, once for each piece.
-    pub fn take_blamed(&self) -> Vec<SourceId> {
-        std::mem::take(&mut self.state().blamed)
+    /// The sources that sent bad pieces since the last call.
+    pub fn take_blamed(&self) -> Vec<Blame> {
+        let mut state = self.state();
+        let blamed = state.blamed.iter().copied().filter(|one| one.news > 0);
+        let blamed = blamed.collect();
+        state.blamed.iter_mut().for_each(|one| one.news = 0);
+        blamed
     }
 
     /// Who told the values of the pieces, or is about to.
@@ -632,7 +649,14 @@ impl Job {
         state.plan.reject(piece);
         state.local[piece as usize] = None;
         let sender = state.senders[piece as usize];
-        state.blamed.push(sender);
+        match state.blamed.iter_mut().find(|known| known.sender == sender) {
+            Some(known) => (known.times, known.news) = (known.times + 1, known.news + 1),
+            None => state.blamed.push(Blame {
+                sender,
+                times: 1,
+                news: 1,
+            }),
+        }
         Self::uncount_in(state, &self.done, pieces::len(self.facts.size, piece));
         let times = if let Some((_, times)) = state.bad.iter_mut().find(|(bad, _)| *bad == piece) {
             *times += 1;

@@ -12,12 +12,14 @@
 mod connection;
 mod depth;
 mod digest;
+mod document;
 mod engine;
 mod error;
 mod job;
 mod journal;
 mod lander;
 mod listing;
+pub mod metalink;
 mod origin;
 mod pattern;
 mod plan;
@@ -38,6 +40,7 @@ use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
 pub use digest::Digest;
+pub use document::read;
 pub use error::Error;
 pub use snapshot::{
     Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, SourceView, Verified,
@@ -45,9 +48,10 @@ pub use snapshot::{
 
 use self::{
     engine::Engine,
+    metalink::NamedFile,
     origin::Origin,
     pattern::Filter,
-    queue::{Browse, NewItem, Tally},
+    queue::{Browse, FileTask, NewItem, Tally},
     source::{SOURCES_MAX, Source, SourceSet},
     target::Target,
     worker::Worker,
@@ -115,6 +119,8 @@ pub enum Want {
         /// Patterns of what is left out.
         exclude: Vec<String>,
     },
+    /// What a Metalink names, from its servers: those that the client was started with.
+    Named(Vec<NamedFile>),
 }
 
 /// A handle to a running download engine; clones are the same engine.
@@ -209,6 +215,7 @@ impl Client {
             rename: None,
             checksum: None,
             size: None,
+            named: Vec::new(),
         };
         let new = match want {
             Want::Path { path, size } => NewItem { path, size, ..new },
@@ -229,6 +236,18 @@ impl Client {
                     path,
                     rename: name,
                     checksum: checksum.map(Box::new),
+                    ..new
+                }
+            }
+            Want::Named(files) => {
+                let servers = SourceSet::all(self.engine.sources.count());
+                let task = |file: &NamedFile| FileTask::named(file, servers);
+                NewItem {
+                    path: match files.as_slice() {
+                        [file] => file.path.clone(),
+                        _ => RemotePath::root(),
+                    },
+                    named: files.iter().map(task).collect(),
                     ..new
                 }
             }

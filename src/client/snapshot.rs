@@ -6,7 +6,7 @@ use super::Error;
 use crate::{error::REPORTED, escape::display_name, http1::path::RemotePath, units};
 
 /// Names an item of the queue for as long as the client runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ItemId(pub u64);
 
 /// The client at one moment.

@@ -21,12 +21,21 @@ pub const SOURCES_MAX: usize = 64;
 /// Bad pieces after which a mirror is dropped: one may be the network's fault.
 pub const BAD_PIECES_MAX: u32 = 2;
 
-/// Why a mirror is dropped that sent them.
-const BAD_BYTES: &str = "its bytes do not match the digests";
-
 /// Names one of a client's sources: its place among those that the user named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SourceId(u8);
+
+impl SourceId {
+    /// The one at a place, below [`SOURCES_MAX`].
+    pub fn at(place: usize) -> Self {
+        Self(place as u8)
+    }
+
+    /// Its place.
+    pub fn place(self) -> usize {
+        usize::from(self.0)
+    }
+}
 
 /// Some of a client's sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,9 +57,19 @@ impl SourceSet {
         Self(self.0 & !others.0)
     }
 
+    /// Those in either.
+    pub fn union(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// The one that the user named first.
     pub fn first(self) -> Option<SourceId> {
         (self.0 != 0).then(|| SourceId(self.0.trailing_zeros() as u8))
+    }
+
+    /// The first `count` of those that the user named.
+    pub fn all(count: usize) -> Self {
+        (0..count).map(SourceId::at).collect()
     }
 
     /// Whether there is none.
@@ -194,7 +213,7 @@ impl Sources {
     pub fn new(origins: Vec<Origin>, target_ids: &[String], retries: u32) -> Self {
         let source = |(place, origin)| {
             Arc::new(Source {
-                id: SourceId(place as u8),
+                id: SourceId::at(place),
                 origin,
                 link: watch::Sender::new(Link::Connecting),
                 connecting: tokio::sync::Mutex::default(),
@@ -224,9 +243,14 @@ impl Sources {
         self.get(first.unwrap_or_default())
     }
 
+    /// How many there are, dropped ones included.
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// By its place.
     pub fn get(&self, id: SourceId) -> &Arc<Source> {
-        &self.all[usize::from(id.0)]
+        &self.all[id.place()]
     }
 
     /// All, with the reason why it was dropped for each that was.
@@ -251,10 +275,10 @@ impl Sources {
     pub fn choose(&self, before: Option<SourceId>) -> Arc<Source> {
         let mut standings = lock(&self.standings);
         if let Some(before) = before {
-            standings[usize::from(before.0)].workers -= 1;
+            standings[before.place()].workers -= 1;
         }
         let usable = usable(&standings, Instant::now());
-        let load = |id: SourceId| standings[usize::from(id.0)].workers;
+        let load = |id: SourceId| standings[id.place()].workers;
         let chosen = match usable.first() {
             Some(lead) if load(lead) == 0 => lead,
             _ => ids(&standings)
@@ -263,17 +287,17 @@ impl Sources {
                 .min_by_key(|id| load(*id))
                 .unwrap_or_default(),
         };
-        standings[usize::from(chosen.0)].workers += 1;
+        standings[chosen.place()].workers += 1;
         Arc::clone(self.get(chosen))
     }
 
     /// Moves an idle connection from one source to another that is needed and has none. True when it moved.
     pub fn move_to(&self, needed: SourceId, from: SourceId) -> bool {
         let mut standings = lock(&self.standings);
-        let moves = needed != from && standings[usize::from(needed.0)].workers == 0;
+        let moves = needed != from && standings[needed.place()].workers == 0;
         if moves {
-            standings[usize::from(from.0)].workers -= 1;
-            standings[usize::from(needed.0)].workers += 1;
+            standings[from.place()].workers -= 1;
+            standings[needed.place()].workers += 1;
         }
         moves
     }
@@ -291,7 +315,7 @@ impl Sources {
             return None;
         }
         let now = Instant::now();
-        let standing = &mut standings[usize::from(id.0)];
+        let standing = &mut standings[id.place()];
         if standing.dropped.is_some() || standing.rests_until.is_some_and(|until| until > now) {
             // Connections that break together are one failure.
             return Some(Duration::ZERO);
@@ -314,27 +338,19 @@ impl Sources {
 
     /// A source answered: earlier failures are forgotten.
     pub fn answered(&self, id: SourceId) {
-        let standing = &mut lock(&self.standings)[usize::from(id.0)];
+        let standing = &mut lock(&self.standings)[id.place()];
         (standing.failures, standing.rests_until) = (0, None);
     }
 
-    /// A piece that came from a source was wrong. It is dropped once that was no accident, where others are left.
-    pub fn bad_piece(&self, id: SourceId) {
+    /// Pieces that came from a source were wrong. It is dropped once that was no accident, where others are left.
+    pub fn bad_pieces(&self, id: SourceId, pieces: u32) {
         let bad = {
-            let standing = &mut lock(&self.standings)[usize::from(id.0)];
-            standing.bad_pieces += 1;
+            let standing = &mut lock(&self.standings)[id.place()];
+            standing.bad_pieces += pieces;
             standing.bad_pieces
         };
         if bad >= BAD_PIECES_MAX {
-            self.distrust(id, BAD_BYTES);
-        }
-    }
-
-    /// The digests that bytes were held against were wrong themselves: who was dropped for that is back.
-    pub fn acquit(&self) {
-        for standing in lock(&self.standings).iter_mut() {
-            standing.bad_pieces = 0;
-            standing.dropped.take_if(|reason| reason == BAD_BYTES);
+            self.distrust(id, "its bytes do not match the digests");
         }
     }
 
@@ -347,13 +363,13 @@ impl Sources {
     /// What a source sends is wrong: it is dropped, where others are left. True when it was, now or before.
     pub fn distrust(&self, id: SourceId, reason: &str) -> bool {
         let mut standings = lock(&self.standings);
-        if standings[usize::from(id.0)].dropped.is_some() {
+        if standings[id.place()].dropped.is_some() {
             return true;
         }
         if !has_others(&standings, id) {
             return false;
         }
-        standings[usize::from(id.0)].dropped = Some(reason.to_owned());
+        standings[id.place()].dropped = Some(reason.to_owned());
         drop(standings);
         tracing::warn!(path = %self.get(id).origin.authority(), "mirror dropped: {reason}");
         true
@@ -370,7 +386,7 @@ impl Sources {
 /// Every source's place and standing.
 fn ids(standings: &[Standing]) -> impl Iterator<Item = (SourceId, &Standing)> {
     let places = standings.iter().enumerate();
-    places.map(|(place, standing)| (SourceId(place as u8), standing))
+    places.map(|(place, standing)| (SourceId::at(place), standing))
 }
 
 /// Those that were not dropped.

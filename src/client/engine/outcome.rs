@@ -9,11 +9,11 @@ use std::{
 use super::Engine;
 use crate::client::{
     Error, Event, Verified,
-    job::Job,
+    job::{Blame, Job},
     lander::SmallFile,
     queue::{DirTask, FileTask, Local},
     retry::backoff,
-    source::SourceId,
+    source::{BAD_PIECES_MAX, SourceId},
 };
 
 impl Engine {
@@ -252,10 +252,11 @@ impl Engine {
     /// What a server has of a file is not what its digest names: another one is asked for it. The file, where no
     /// other is left.
     pub fn ask_another(&self, mut task: FileTask, teller: SourceId) -> Option<FileTask> {
-        task.tried.insert(teller);
-        self.sources.acquit();
         let outlook = self.sources.outlook(teller, Instant::now());
+        let before = task.tried;
+        task.tried.insert(teller);
         if outlook.kept.without(task.tried).is_empty() {
+            task.tried = before;
             return Some(task);
         }
         tracing::warn!(path = %task.shown(), "it does not match its digest: another mirror is asked");
@@ -264,10 +265,21 @@ impl Engine {
         None
     }
 
-    /// Notes who sent bad pieces of a job.
+    /// Notes who sent bad pieces of a job. Where its whole will be held against a digest, it is not settled before that
+    /// who is wrong, the sender or the one who told the values: they part for this file only.
     pub fn blame_senders(&self, job: &Job) {
-        for sender in job.take_blamed() {
-            self.sources.bad_piece(sender);
+        for Blame {
+            sender,
+            times,
+            news,
+        } in job.take_blamed()
+        {
+            if job.task.checksum.is_none() {
+                self.sources.bad_pieces(sender, news);
+            } else if times >= BAD_PIECES_MAX && job.exclude(sender) {
+                let mirror = self.sources.get(sender).origin.authority();
+                tracing::warn!(path = %job.task.shown(), "{mirror} has another file: left out for it");
+            }
         }
     }
 

@@ -39,6 +39,8 @@ pub struct NewItem {
     pub checksum: Option<Box<Digest>>,
     /// A single file's size, if it is known.
     pub size: Option<u64>,
+    /// Files that a Metalink names, instead of what is found at the path.
+    pub named: Vec<FileTask>,
 }
 
 /// An item and everything that waits or is under way for it.
@@ -56,6 +58,7 @@ pub struct Item {
     pub rename: Option<Vec<u8>>,
     pub checksum: Option<Box<Digest>>,
     pub size: Option<u64>,
+    pub named: Vec<FileTask>,
     pub dirs: Vec<DirTask>,
     /// Files up to 1 MiB or of unknown size, and larger ones.
     pub small: VecDeque<FileTask>,
@@ -93,6 +96,7 @@ impl Item {
             rename: new.rename,
             checksum: new.checksum,
             size: new.size,
+            named: new.named,
             dirs: Vec::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
@@ -157,7 +161,15 @@ impl Item {
 
     /// Puts in what the item begins with.
     pub fn seed(&mut self) {
-        if self.tree {
+        if !self.named.is_empty() {
+            for mut task in std::mem::take(&mut self.named) {
+                task.item = self.id;
+                self.found += 1;
+                self.total = self.total.saturating_add(task.size.unwrap_or(0));
+                self.sized |= task.size.is_some();
+                self.push_back(task);
+            }
+        } else if self.tree {
             self.dirs.push(DirTask::new(self.id, self.path.clone()));
         } else {
             let mut task = FileTask::new(self.id, self.path.clone());

@@ -8,6 +8,7 @@ use crate::{
     client::{
         Digest, Error,
         job::{Job, Pace},
+        metalink::NamedFile,
         plan::Run,
         snapshot::ItemId,
         source::{Source, SourceId, SourceSet},
@@ -80,6 +81,19 @@ impl FileTask {
         }
     }
 
+    /// A task for what a Metalink names; of `servers` only those that have it are asked.
+    pub fn named(file: &NamedFile, servers: SourceSet) -> Self {
+        let has = file.places.iter().map(|(source, _)| *source).collect();
+        Self {
+            size: file.size,
+            checksum: file.digest.clone().map(Box::new),
+            local: Local::Unknown,
+            tried: servers.without(has),
+            targets: file.places.clone(),
+            ..Self::new(ItemId::default(), file.path.clone())
+        }
+    }
+
     /// What a source is asked for to get the file.
     pub fn target_at(&self, source: &Source) -> String {
         let mut targets = self.targets.iter();
@@ -88,6 +102,22 @@ impl FileTask {
             || source.origin.target(&self.path),
             |(_, target)| target.clone(),
         )
+    }
+
+    /// Whether a source is known not to have it: a Metalink names others.
+    pub fn is_foreign_to(&self, source: SourceId) -> bool {
+        !self.targets.is_empty()
+            && self.tried.contains(source)
+            && self.targets.iter().all(|(of, _)| *of != source)
+    }
+
+    /// Sources that cannot be asked for the values of its pieces, because they are asked for it by a query.
+    pub fn mute(&self) -> SourceSet {
+        let with_query = self
+            .targets
+            .iter()
+            .filter(|(_, target)| target.contains('?'));
+        with_query.map(|(source, _)| *source).collect()
     }
 
     /// The name that the file gets.

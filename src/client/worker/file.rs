@@ -104,7 +104,7 @@ impl Worker {
             etag: head.etag.clone(),
             modified: head.modified,
             ranges: head.ranges || head.pieces,
-            pieces: head.pieces,
+            pieces: head.pieces && !task.mute().contains(self.source.id),
             digest: head.digest.as_deref().and_then(Digest::from_field),
         };
         let (modified, has_values) = (head.modified, facts.has_values());
@@ -269,7 +269,7 @@ impl Worker {
             etag: head.etag.clone(),
             modified: head.modified.or(task.modified),
             ranges,
-            pieces: head.pieces,
+            pieces: head.pieces && !task.mute().contains(self.source.id),
             digest: head.digest.as_deref().and_then(Digest::from_field),
         };
         let end = if head.status == 206 {

@@ -193,6 +193,12 @@ impl Worker {
             let Some(mut work) = self.engine.queue().next(self.asker(behind)) else {
                 return;
             };
+            if let Work::Open(task) = &work
+                && task.is_foreign_to(self.source.id)
+            {
+                self.fail_without_mirror(task.clone());
+                continue;
+            }
             let first = match &mut work {
                 Work::Open(task) => self.first_ask(task),
                 _ => First::None,
@@ -206,6 +212,15 @@ impl Worker {
                 ahead: behind.is_some(),
             });
         }
+    }
+
+    /// A file came here because no server is left that has it.
+    fn fail_without_mirror(&self, task: FileTask) {
+        let engine = Arc::clone(&self.engine);
+        engine.queue().opened(task.item);
+        self.engine
+            .tasks
+            .spawn(async move { engine.file_failed(task, Error::NoMirror, None).await });
     }
 
     fn asker(&self, behind: Option<Kind>) -> Asker {
@@ -503,9 +518,11 @@ impl Worker {
                 Work::Open(task) => &mut task.tried,
                 Work::Run(..) | Work::Values(_) => return Some(work),
             };
-            tried.insert(source);
             let outlook = engine.sources.outlook(source, Instant::now());
+            let before = *tried;
+            tried.insert(source);
             if outlook.kept.without(*tried).is_empty() {
+                *tried = before;
                 return Some(work);
             }
             tracing::debug!(path = %self.source.origin.authority(), "answered {status}: another mirror is asked");
