@@ -16,6 +16,7 @@ mod control;
 mod dashboard;
 mod eval;
 mod foreign;
+mod mirrors;
 mod resume;
 mod serve;
 mod serve_tools;

@@ -49,7 +49,7 @@ pub struct EvalArgs {
     #[arg(long, env = "HAUL_SERIAL", value_name = "LIST", value_delimiter = ',', num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_parser = values::flag, action = clap::ArgAction::Append)]
     pub serial: Vec<bool>,
-    /// Round trip to add between server and client; 0 adds none
+    /// Round trip to add for each client; 0 for none
     ///
     /// A proxy for each client holds bytes back for half of it each way, and each new connection for one more.
     #[arg(long, env = "HAUL_LATENCY", value_name = "LIST", value_delimiter = ',', value_parser = values::latency)]

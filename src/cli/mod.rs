@@ -18,7 +18,7 @@ use url::Host;
 
 use crate::{
     client::Digest,
-    config::{LogFormat, OnConflict, ThemeName, target::Target, values},
+    config::{LogFormat, OnConflict, ThemeName, target::Goal, values},
     error::{Error, Exit},
     units::Span,
 };
@@ -144,13 +144,15 @@ pub struct ServeArgs {
 pub struct ConnectArgs {
     /// Server to browse, or file to download: http://HOST:PORT/PATH, HOST or HOST:PORT
     ///
-    /// A URL that names a file downloads that file. The default is 127.0.0.1:8888.
+    /// A URL that names a file downloads that file. Several are mirrors of one tree: each piece comes from whichever
+    /// is free, and is held against the digests of the first. FILE.meta4, or the URL of one, is a Metalink: what it
+    /// names is downloaded, from the mirrors that it names. The default is 127.0.0.1:8888.
     #[arg(
-        value_name = "URL|HOST[:PORT]",
+        value_name = "URL|HOST[:PORT]|FILE.meta4",
         hide_short_help = true,
         help_heading = "Arguments"
     )]
-    pub target: Option<Target>,
+    pub target: Vec<Goal>,
     /// What to download, repeatable: a path or a pattern
     ///
     /// Patterns match paths below the URL: `*` and `?` stay within a name, `**` crosses directories, a trailing `/`

@@ -10,25 +10,29 @@
 //! ```
 
 mod connection;
+mod depth;
 mod digest;
+mod document;
 mod engine;
 mod error;
 mod job;
 mod journal;
 mod lander;
 mod listing;
+pub mod metalink;
 mod origin;
 mod pattern;
 mod plan;
 mod queue;
 mod retry;
 pub mod snapshot;
+mod source;
 mod target;
 mod worker;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -36,14 +40,19 @@ use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
 pub use digest::Digest;
+pub use document::read;
 pub use error::Error;
-pub use snapshot::{Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, Verified};
+pub use snapshot::{
+    Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, SourceView, Verified,
+};
 
 use self::{
     engine::Engine,
+    metalink::NamedFile,
     origin::Origin,
     pattern::Filter,
-    queue::{Browse, NewItem, Tally},
+    queue::{Browse, FileTask, NewItem, Tally},
+    source::{SOURCES_MAX, Source, SourceSet},
     target::Target,
     worker::Worker,
 };
@@ -60,6 +69,8 @@ use crate::{
 pub struct Settings {
     /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`]).
     pub url: Url,
+    /// Other directories that hold the same tree; empty for none.
+    pub mirrors: Vec<Url>,
     /// Where downloads go; made where it is missing.
     pub dir: PathBuf,
     /// Where journals are kept; `None` for none, so that a later run cannot go on with what this one leaves.
@@ -108,6 +119,8 @@ pub enum Want {
         /// Patterns of what is left out.
         exclude: Vec<String>,
     },
+    /// What a Metalink names, from its servers: those that the client was started with.
+    Named(Vec<NamedFile>),
 }
 
 /// A handle to a running download engine; clones are the same engine.
@@ -122,7 +135,15 @@ impl Client {
     /// sent before something is asked for. Turning points are told on `events`; where nobody takes them, work waits.
     pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
         let session = format!("{:032x}", fastrand::u128(..));
-        let origin = Origin::new(&settings.url, &session, settings.user.as_deref())?;
+        let origin = |url| Origin::new(url, &session, settings.user.as_deref());
+        let urls = std::iter::once(&settings.url).chain(&settings.mirrors);
+        let origins = urls.map(origin).collect::<Result<Vec<_>, _>>()?;
+        if origins.len() > SOURCES_MAX {
+            return Err(Error::Usage(format!(
+                "{} servers: at most {SOURCES_MAX} can be mirrors of one tree",
+                origins.len()
+            )));
+        }
         let target = Arc::new(Target::open(&settings.dir, settings.on_conflict)?);
         let workers = if settings.serial {
             1
@@ -133,7 +154,7 @@ impl Client {
             workers,
             ..settings
         };
-        let engine = Arc::new(Engine::new(settings, origin, &target, events));
+        let engine = Arc::new(Engine::new(settings, origins, &target, events));
         for index in 0..workers {
             let worker = Worker::new(Arc::clone(&engine), index);
             engine.tasks.spawn(worker.run());
@@ -143,12 +164,12 @@ impl Client {
 
     /// The path that the URL names below its directory, if it does not end in a slash.
     pub fn named(&self) -> Option<RemotePath> {
-        self.engine.origin.named().cloned()
+        self.engine.sources.primary().origin.named().cloned()
     }
 
     /// The URL of the directory that paths are relative to.
     pub fn base_url(&self) -> String {
-        self.engine.origin.base_url()
+        self.engine.sources.primary().origin.base_url()
     }
 
     /// The URL of a path below the base.
@@ -172,6 +193,7 @@ impl Client {
         self.engine.queue().browse(Browse {
             dir: dir.clone().into_dir(),
             failures: 0,
+            tried: SourceSet::default(),
             reply,
         });
         self.engine.wake.notify_waiters();
@@ -193,6 +215,7 @@ impl Client {
             rename: None,
             checksum: None,
             size: None,
+            named: Vec::new(),
         };
         let new = match want {
             Want::Path { path, size } => NewItem { path, size, ..new },
@@ -213,6 +236,18 @@ impl Client {
                     path,
                     rename: name,
                     checksum: checksum.map(Box::new),
+                    ..new
+                }
+            }
+            Want::Named(files) => {
+                let servers = SourceSet::all(self.engine.sources.count());
+                let task = |file: &NamedFile| FileTask::named(file, servers);
+                NewItem {
+                    path: match files.as_slice() {
+                        [file] => file.path.clone(),
+                        _ => RemotePath::root(),
+                    },
+                    named: files.iter().map(task).collect(),
                     ..new
                 }
             }
@@ -267,23 +302,27 @@ impl Client {
 
     /// Ends every pause before another try.
     pub fn retry_now(&self) {
+        self.engine.sources.wake();
         self.engine.hurry.notify_waiters();
     }
 
     /// Everything that a screen shows, now.
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
+        let lead = engine.sources.lead();
+        let source = |(source, dropped): (&Arc<Source>, _)| SourceView {
+            url: source.origin.base_url(),
+            received: source.received.get(),
+            dropped,
+        };
         Snapshot {
             items: engine.queue().views(engine.settings.workers),
             received: engine.received.get(),
             connections: engine.connections.load(Ordering::Relaxed),
-            link: engine.link.borrow().clone(),
-            rtt: *engine.rtt.lock().unwrap_or_else(PoisonError::into_inner),
-            server: engine
-                .server
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            link: lead.link.borrow().clone(),
+            rtt: lead.rtt(),
+            server: lead.server(),
+            sources: engine.sources.each().into_iter().map(source).collect(),
         }
     }
 

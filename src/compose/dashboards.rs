@@ -71,7 +71,7 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
         None => Vec::new(),
     };
     // A target directory that cannot be used is told before the screen is taken.
-    let first = first(&settings)?;
+    let first = first(&settings).await?;
     let start = ConnectStart {
         session: Some(first),
         named: settings.named,
@@ -81,7 +81,7 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
     };
     let screen = settings.screen.clone();
     let open = move |url: Url| {
-        session(&settings, url, &settings.dir)
+        session(&settings, url, Vec::new(), &settings.dir)
             .map_err(|error| display_name(&error.to_string()).into_owned())
     };
     exit(dashboard::connect(start, open, ring, &screen).await)
@@ -100,25 +100,32 @@ pub(super) async fn demo(
 }
 
 /// A client of the server that the settings name, which downloads what they ask for.
-fn first(settings: &config::Connect) -> Result<Session, Error> {
+async fn first(settings: &config::Connect) -> Result<Session, Error> {
     if !settings.all
+        && !settings.names_metalink()
         && settings.get.is_empty()
         && settings.output.is_none()
         && settings.checksum.is_none()
     {
-        return Ok(session(settings, settings.url.clone(), &settings.dir)?);
+        let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
+        return Ok(session(settings, url, mirrors, &settings.dir)?);
     }
-    let plan = Plan::new(settings)?;
-    let session = session(settings, plan.url, &plan.dir)?;
+    let plan = Plan::prepare(settings).await?;
+    let session = session(settings, plan.url, plan.mirrors, &plan.dir)?;
     session.client.get(plan.want, None)?;
     Ok(session)
 }
 
-fn session(settings: &config::Connect, url: Url, dir: &Path) -> Result<Session, client::Error> {
+fn session(
+    settings: &config::Connect,
+    url: Url,
+    mirrors: Vec<Url>,
+    dir: &Path,
+) -> Result<Session, client::Error> {
     let (sender, events) = mpsc::channel(EVENTS);
     let engine = client::Settings {
         patient: true,
-        ..headless::connect::engine_settings(settings, url, dir)
+        ..headless::connect::engine_settings(settings, url, mirrors, dir)
     };
     let client = Client::start(engine, sender)?;
     Ok(Session { client, events })

@@ -35,22 +35,22 @@ const STOP: Duration = Duration::from_secs(10);
 /// Downloads what the settings ask for, and reports it in the given style.
 pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
-    let plan = Plan::new(&settings)?;
+    if settings.hold
+        && let Some(exit) = hold(&mut signals, settings.json).await?
+    {
+        return Ok(exit);
+    }
+    let plan = Plan::prepare(&settings).await?;
     // Data on stdout leaves only stderr to speak to people.
     let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {
         Box::new(io::stderr())
     } else {
         Box::new(io::stdout())
     };
-    if settings.hold
-        && let Some(exit) = hold(&mut signals, settings.json).await?
-    {
-        return Ok(exit);
-    }
     let mut report = Report::new(style, out, Instant::now());
     let (sender, mut events) = mpsc::channel(EVENTS);
     let client = Client::start(
-        engine_settings(&settings, plan.url.clone(), &plan.dir),
+        engine_settings(&settings, plan.url.clone(), plan.mirrors.clone(), &plan.dir),
         sender,
     )?;
     let item = client.get(plan.want.clone(), None)?;
@@ -123,10 +123,12 @@ async fn stop(
 pub(crate) fn engine_settings(
     settings: &config::Connect,
     url: Url,
+    mirrors: Vec<Url>,
     dir: &Path,
 ) -> client::Settings {
     client::Settings {
         url,
+        mirrors,
         dir: dir.to_owned(),
         state_dir: config::state_dir(),
         workers: settings.workers,
