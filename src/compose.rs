@@ -11,7 +11,7 @@ use tracing::Level;
 
 use crate::{
     cli::{self, ConnectArgs, DemoArgs, EvalArgs, ServeArgs},
-    config,
+    config, dashboard,
     error::{Error, Exit},
     eval,
     headless::{self, style::Style},
@@ -59,7 +59,22 @@ pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
 
 /// Runs `haul eval`; `overrides` says what the configuration file overrode.
 pub fn eval(args: EvalArgs, overrides: &[String]) -> Result<Exit, Error> {
-    let settings = cli::eval(args, io::stdout().is_terminal())?;
+    // The dashboard reads keys as well.
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let settings = cli::eval(args, terminal)?;
+    if !settings.headless {
+        let screen = settings.screen.clone();
+        return block_on(eval::measure_shown(
+            settings,
+            &mut io::stdout(),
+            |board, stop, ended| async move {
+                for line in overrides {
+                    board.tell(line, false);
+                }
+                dashboard::measure::measurement(&board, &stop, &ended, &screen).await
+            },
+        ));
+    }
     let told = stderr();
     for line in overrides {
         told(line);

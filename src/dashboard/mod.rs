@@ -1,6 +1,7 @@
 //! The dashboards: what puts state, drawing, terminal and engine together.
 
 mod engine;
+pub mod measure;
 pub mod run;
 pub mod terminal;
 

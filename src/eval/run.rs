@@ -148,7 +148,6 @@ impl Lab {
     /// The part that is timed, with what must stand before it and be gone after it.
     async fn timed(&self, job: &Job<'_>, scratch: &Path) -> Result<Timed, Error> {
         let seats = self.seats(job, scratch)?;
-        self.board.begin(seats.len());
         let server = match job.source {
             Some(source) => {
                 let log = self.log("server0", job)?.0;

@@ -17,6 +17,7 @@
 
 mod bars;
 mod clients;
+pub mod eval;
 mod files;
 pub mod frame;
 mod help;
