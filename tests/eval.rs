@@ -467,7 +467,7 @@ fn results_go_nowhere_that_was_not_named() {
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        stderr.contains("name a directory for logs/ and times/ with --out"),
+        stderr.contains("name a directory for the results with --out"),
         "{stderr}"
     );
     assert_eq!(lab.names("cwd"), [""; 0]);

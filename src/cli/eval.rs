@@ -142,8 +142,8 @@ pub fn eval(args: EvalArgs, terminal: bool) -> Result<config::Eval, Error> {
 /// What is told where results would have to go into a directory that is not the repository.
 pub(super) fn no_place(command: &str) -> Error {
     Error::Usage(format!(
-        "the current directory is not haul's repository (it lacks configs/ or servers/): name a directory for logs/ \
-         and times/ with --out; see `{command} --help`"
+        "the current directory is not haul's repository (it lacks configs/ or servers/): name a directory for the \
+         results with --out; see `{command} --help`"
     ))
 }
 

@@ -150,6 +150,27 @@ pub struct Eval {
     pub screen: Screen,
 }
 
+/// What `haul plot` runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plot {
+    /// Whether the logs are drawn rather than the times.
+    pub from_logs: bool,
+    /// The directory of logs.
+    pub logs: PathBuf,
+    /// The file of raw times.
+    pub times: PathBuf,
+    /// Where the drawings go.
+    pub out: PathBuf,
+    /// Draw in the terminal.
+    pub tui: bool,
+    /// Two measurements to compare.
+    pub compare: Option<(String, String)>,
+    /// The measurement to draw; `None` takes the last.
+    pub label: Option<String>,
+    /// The run of the timeline; `None` takes the busiest.
+    pub run: Option<String>,
+}
+
 impl Connect {
     /// Whether a Metalink is to be read first, from a file or from the URL.
     pub fn names_metalink(&self) -> bool {

@@ -193,6 +193,12 @@ impl Drop for Tty {
     }
 }
 
+/// The columns of the terminal, where there is one.
+pub fn width() -> Option<u16> {
+    let (width, _) = crossterm::terminal::size().ok()?;
+    Some(width)
+}
+
 /// Switches everything off. Errors are passed over: on a dead terminal there is nothing left to restore.
 fn restore() {
     let mut out = io::stdout();
