@@ -16,6 +16,7 @@ mod control;
 mod dashboard;
 mod foreign;
 mod mirrors;
+mod queue;
 mod resume;
 mod serve;
 mod serve_tools;

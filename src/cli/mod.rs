@@ -161,7 +161,8 @@ pub struct ConnectArgs {
     pub dir: PathBuf,
     /// One file under another name, or - for stdout
     ///
-    /// FILE is relative to --dir. What goes to stdout is written there once it is complete.
+    /// FILE is relative to --dir. What goes to stdout is written piece by piece, each once it is verified; from a server
+    /// without pieces, once it is complete.
     #[arg(short, long, env = "HAUL_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// The digest that one file must have

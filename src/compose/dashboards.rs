@@ -82,6 +82,7 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
     let screen = settings.screen.clone();
     let open = move |url: Url| {
         session(&settings, url, Vec::new(), &settings.dir)
+            .inspect(restore)
             .map_err(|error| display_name(&error.to_string()).into_owned())
     };
     exit(dashboard::connect(start, open, ring, &screen).await)
@@ -108,12 +109,25 @@ async fn first(settings: &config::Connect) -> Result<Session, Error> {
         && settings.checksum.is_none()
     {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
-        return Ok(session(settings, url, mirrors, &settings.dir)?);
+        let session = session(settings, url, mirrors, &settings.dir)?;
+        restore(&session);
+        return Ok(session);
     }
     let plan = Plan::prepare(settings).await?;
     let session = session(settings, plan.url, plan.mirrors, &plan.dir)?;
     session.client.get(plan.want, None)?;
+    restore(&session);
     Ok(session)
+}
+
+/// What earlier runs left undone waits, paused, until the user lets it go on.
+fn restore(session: &Session) {
+    let restored = session.client.restore(true);
+    if restored > 0 {
+        tracing::info!(
+            "from an earlier run, paused: {restored} to download: P lets all go on, x forgets one"
+        );
+    }
 }
 
 fn session(

@@ -100,6 +100,11 @@ impl Engine {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a later run goes on with.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// Tells what happened. Waits while nobody takes events; a receiver that is gone is no obstacle, and one that
     /// takes none is none after a stop.
     pub async fn emit(&self, event: Event) {
@@ -152,8 +157,12 @@ impl Engine {
             item,
             path,
             unmatched,
+            settled,
         } in ended
         {
+            if let Some(ticket) = settled {
+                self.journal.settle(ticket);
+            }
             if unmatched {
                 events.push(Event::Failed {
                     item,
