@@ -204,6 +204,7 @@ pub fn downloading() -> State {
             rtt: Some(Duration::from_micros(800)),
             connections: 5,
             server: None,
+            ..client::Snapshot::default()
         };
         let now = start + Duration::from_millis(tenth * 100);
         tick(&mut state, now, wall(), Sample::Client(snapshot));
@@ -294,6 +295,8 @@ fn someone(
             .count() as u64,
         transfers,
         refused: None,
+        paused: false,
+        limit: None,
     }
 }
 
@@ -353,6 +356,7 @@ pub fn serving() -> State {
             connections: 19,
             requests: 40,
             files: 1,
+            ..server::Snapshot::default()
         };
         tick(&mut state, now, wall(), Sample::Server(snapshot));
     }
