@@ -17,6 +17,7 @@ mod dashboard;
 mod foreign;
 mod mirrors;
 mod queue;
+mod limits;
 mod resume;
 mod serve;
 mod serve_tools;

@@ -295,6 +295,8 @@ fn someone(
             .count() as u64,
         transfers,
         refused: None,
+        paused: false,
+        limit: None,
     }
 }
 
@@ -354,6 +356,7 @@ pub fn serving() -> State {
             connections: 19,
             requests: 40,
             files: 1,
+            ..server::Snapshot::default()
         };
         tick(&mut state, now, wall(), Sample::Server(snapshot));
     }

@@ -26,7 +26,7 @@ use super::{
     source::{Source, SourceId, Sources},
     target::Target,
 };
-use crate::{http1::path::RemotePath, progress::Counter, units};
+use crate::{http1::path::RemotePath, pace::Pace, progress::Counter, units};
 
 /// What the connections share.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct Engine {
     pub wake: Notify,
     /// Tries again now instead of waiting out a pause.
     pub hurry: Notify,
+    /// The limit of all connections together.
+    pub pace: Arc<Pace>,
     /// Body bytes received.
     pub received: Counter,
     /// Open connections.
@@ -77,6 +79,7 @@ impl Engine {
         let base = sources.primary().origin.base_url();
         let journal = Journal::open(settings.state_dir.as_deref(), &own_id, &base);
         Self {
+            pace: Arc::new(Pace::new(settings.limit)),
             settings,
             sources,
             queue: Mutex::default(),
