@@ -11,6 +11,7 @@ use haul::{
         self, LogFormat, OnConflict,
         theme::{Colour, Role},
     },
+    units::Rate,
 };
 use tempfile::TempDir;
 use tracing::Level;
@@ -39,7 +40,7 @@ fn parse(arguments: &[&str]) -> Result<Parsed, String> {
 fn serve(arguments: &[&str]) -> (config::Serve, Vec<String>) {
     let parsed = parse(arguments).unwrap();
     match parsed.command {
-        Command::Serve(args) => (cli::serve(args, true), parsed.overrides),
+        Command::Serve(args) => (cli::serve(*args, true), parsed.overrides),
         other => panic!("{other:?}"),
     }
 }
@@ -59,7 +60,8 @@ fn connect(arguments: &[&str]) -> Result<(config::Connect, Vec<String>), String>
 fn every_key_of_serve_is_read() {
     let (_dir, path) = file(
         "[serve]\ndir = /srv/a b\naddress = 127.0.0.1\naddress = ::1\nport = 0\nlog = /tmp/x.log\n\
-         verbosity = 10\nlog-format = json\nmax-connections = 7\ntimeout = 250ms\nhidden = true\n\
+         verbosity = 10\nlog-format = json\nmax-connections = 7\nmax-clients = 3\nlimit = 20M\nlimit-client = 1.5MiB/s\n\
+         min-rate = 500\ntimeout = 250ms\nhidden = true\n\
          follow-symlinks = true\nheadless = true\ntheme = mono\nascii = true\nno-mouse = true\n",
     );
     let (got, overrides) = serve(&["serve", "-c", &path]);
@@ -68,6 +70,10 @@ fn every_key_of_serve_is_read() {
         addresses: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
         port: 0,
         max_connections: 7,
+        max_clients: Some(3),
+        limit: Some(Rate(20 << 20)),
+        limit_client: Some(Rate(3 << 19)),
+        min_rate: Some(Rate(500)),
         timeout: Duration::from_millis(250),
         hidden: true,
         follow_symlinks: true,
@@ -95,7 +101,7 @@ fn every_key_of_serve_is_read() {
 fn every_key_of_connect_is_read() {
     let (_dir, path) = file(
         "[connect]\naddress = nas.local\nport = 9\ndir = out\nlog = x.log\nverbosity = error\nlog-format = text\n\
-         workers = 64\nretries = 0\ntimeout = 5m\nuser = ada l\nget = a/*.txt\nget = b/\nexclude = **/c\n\
+         workers = 64\nretries = 0\ntimeout = 5m\nlimit = 64k/s\nuser = ada l\nget = a/*.txt\nget = b/\nexclude = **/c\n\
          serial = true\non-conflict = skip\nno-resume = true\nheadless = true\njson = true\n",
     );
     let (got, _) = connect(&["connect", "-c", &path]).unwrap();
@@ -103,6 +109,7 @@ fn every_key_of_connect_is_read() {
     assert!(got.named && got.serial && !got.resume && got.headless && got.json && !got.all);
     assert_eq!((got.workers, got.retries), (64, 0));
     assert_eq!(got.timeout, Duration::from_secs(300));
+    assert_eq!(got.limit, Some(Rate(65536)));
     assert_eq!(got.user.as_deref(), Some("ada l"));
     assert_eq!(got.get, ["a/*.txt", "b/"]);
     assert_eq!(got.exclude, ["**/c"]);
@@ -399,7 +406,7 @@ fn without_a_terminal_there_is_no_dashboard() {
     else {
         panic!("no settings");
     };
-    assert!(cli::serve(args, false).headless);
+    assert!(cli::serve(*args, false).headless);
 }
 
 #[test]
@@ -432,15 +439,11 @@ fn no_option_is_there_before_it_works() {
                 "tls",
                 "tls-cert",
                 "tls-key",
-                "limit",
-                "limit-client",
-                "min-rate",
-                "max-clients",
             ][..],
         ),
         (
             "connect",
-            &["auth", "auth-file", "token-file", "fingerprint", "limit"],
+            &["auth", "auth-file", "token-file", "fingerprint"],
         ),
     ] {
         for option in options {

@@ -53,6 +53,7 @@ use crate::{
     error::Exit,
     escape::display_name,
     http1::path::{RemotePath, check_name},
+    units::Rate,
 };
 
 /// What a client runs with.
@@ -70,6 +71,8 @@ pub struct Settings {
     pub retries: u32,
     /// No byte for this long is a failure.
     pub timeout: Duration,
+    /// What all connections together may take at the start; see [`Client::limit`].
+    pub limit: Option<Rate>,
     /// How this client is called on the server's screen.
     pub user: Option<String>,
     /// One file at a time, over one connection.
@@ -270,12 +273,18 @@ impl Client {
         self.engine.hurry.notify_waiters();
     }
 
+    /// Limits what all connections together may take; `None` lifts the limit. Running transfers obey at once.
+    pub fn limit(&self, rate: Option<Rate>) {
+        self.engine.pace.limit(rate);
+    }
+
     /// Everything that a screen shows, now.
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
         Snapshot {
             items: engine.queue().views(engine.settings.workers),
             received: engine.received.get(),
+            limit: engine.pace.rate(),
             connections: engine.connections.load(Ordering::Relaxed),
             link: engine.link.borrow().clone(),
             rtt: *engine.rtt.lock().unwrap_or_else(PoisonError::into_inner),

@@ -126,6 +126,7 @@ pub(crate) fn engine_settings(
         workers: settings.workers,
         retries: settings.retries,
         timeout: settings.timeout,
+        limit: settings.limit,
         user: settings.user.clone(),
         serial: settings.serial,
         on_conflict: settings.on_conflict,

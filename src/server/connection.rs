@@ -11,12 +11,12 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    body::{Broken, send_bytes, send_range},
+    body::{Broken, Sender},
     clients::{Attached, Identity, SmallFile},
+    open::Opened,
     respond::{self, Body, Listing},
     values::Stream,
 };
@@ -46,6 +46,8 @@ enum End {
     Idle,
     #[error("the server stops")]
     Drained,
+    #[error("closed by the server")]
+    Cut,
     #[error("{} {}", .0.status, .0.why)]
     Refused(Refusal),
     #[error("{0}")]
@@ -59,23 +61,24 @@ impl From<std::io::Error> for End {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: &Shared,
-    drain: &CancellationToken,
-) {
-    let _connected = shared.registry.connect();
+pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
+    let opened = shared.registry.open().enter(peer.ip());
+    let settings = &shared.settings;
     let mut connection = Connection {
         input: Input::default(),
         output: Output::default(),
         attached: None,
-        stream,
+        stream: &stream,
+        sender: Sender::new(&stream, settings.timeout, settings.min_rate),
         peer,
         shared,
-        drain,
+        opened: &opened,
     };
-    let end = connection.run().await;
+    let end = tokio::select! {
+        biased;
+        () = opened.handle().cut() => End::Cut,
+        end = connection.run() => end,
+    };
     tracing::debug!(client = connection.who(), "connection ended: {end}");
 }
 
@@ -87,7 +90,10 @@ pub async fn turn_away(stream: TcpStream, peer: SocketAddr) {
     let second = Duration::from_secs(1);
     // Wait for the request: an answer that comes before it may be lost with it.
     if timeout(second, stream.readable()).await.is_ok()
-        && send_bytes(&stream, &answer, false, second).await.is_ok()
+        && Sender::new(&stream, second, None)
+            .send(&answer, false)
+            .await
+            .is_ok()
     {
         linger(&stream).await;
     }
@@ -97,10 +103,11 @@ struct Connection<'s> {
     input: Input,
     output: Output,
     attached: Option<(Fingerprint, Attached)>,
-    stream: TcpStream,
+    stream: &'s TcpStream,
+    sender: Sender<'s>,
     peer: SocketAddr,
     shared: &'s Shared,
-    drain: &'s CancellationToken,
+    opened: &'s Opened,
 }
 
 /// Bytes that were read; those before `at` are done with.
@@ -141,6 +148,8 @@ impl Input {
 pub struct Output {
     /// Heads, and bodies that were read whole.
     pub bytes: Vec<u8>,
+    /// Whether there is more among them than heads and refusals: limits and pauses are about bodies.
+    pub has_bodies: bool,
     /// The small files among them.
     pub files: Vec<SmallFile>,
     /// What the larger of these files hold of the server's memory.
@@ -198,12 +207,16 @@ impl Connection<'_> {
         let mut deadline = None;
         loop {
             if let Some(extent) = self.input.find_head().map_err(End::Refused)? {
+                self.opened.handle().busy();
                 return Ok(extent);
             }
             if self.try_read()? {
                 continue;
             }
             self.flush(false).await?;
+            if deadline.is_none() {
+                self.opened.idle();
+            }
             if self.input.pending().is_empty() {
                 self.wait_idle().await?;
                 deadline = None;
@@ -241,7 +254,7 @@ impl Connection<'_> {
         let wait = timeout(self.shared.settings.timeout, self.stream.readable());
         tokio::select! {
             biased;
-            () = self.drain.cancelled() => Err(End::Drained),
+            () = self.shared.drain.cancelled() => Err(End::Drained),
             ready = wait => match ready {
                 Ok(ready) => Ok(ready?),
                 Err(_) => Err(End::Idle),
@@ -253,16 +266,27 @@ impl Connection<'_> {
     async fn answer(&mut self, extent: Extent) -> Result<bool, End> {
         let head = &self.input.bytes[self.input.at..][extent.start..extent.end];
         let head = RequestHead::parse(head).map_err(End::Refused)?;
-        let attached = attach(&mut self.attached, self.shared, self.peer, &head);
+        let attached = attach(
+            &mut self.attached,
+            self.shared,
+            self.peer,
+            &head,
+            self.opened,
+        );
         self.shared.registry.count_request();
-        let keep = head.keep_alive && !head.has_body && !self.drain.is_cancelled();
+        let admitted = attached.admit(std::time::Instant::now());
+        let catalog = self.shared.catalog();
         let request = respond::Request {
             shared: self.shared,
+            catalog: &catalog,
             client: attached.client(),
             head: &head,
-            keep,
+            keep: head.keep_alive && !head.has_body && !self.shared.drain.is_cancelled(),
         };
-        let answer = request.answer(&mut self.output).await?;
+        let answer = match admitted {
+            Ok(()) => request.answer(&mut self.output).await?,
+            Err(denied) => request.deny(&mut self.output.bytes, &denied),
+        };
         let keep = answer.keep;
         self.input.consume(extent.end);
         match answer.body {
@@ -272,10 +296,12 @@ impl Connection<'_> {
                 }
             }
             Body::File(found, range, flow) => {
-                let limit = self.shared.settings.timeout;
-                let result = match self.flush(true).await {
-                    Ok(()) => send_range(&self.stream, found, range, &flow, limit).await,
-                    Err(error) => Err(error),
+                let result = match (self.flush(true).await, &self.attached) {
+                    (Ok(()), Some((_, attached))) => {
+                        let sender = &mut self.sender;
+                        sender.send_range(found, range, &flow, attached).await
+                    }
+                    (result, _) => result,
                 };
                 if let Err(error) = result {
                     tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
@@ -295,8 +321,14 @@ impl Connection<'_> {
         if self.output.bytes.is_empty() {
             return Ok(());
         }
-        let limit = self.shared.settings.timeout;
-        send_bytes(&self.stream, &self.output.bytes, more, limit).await?;
+        let bytes = &self.output.bytes;
+        match &self.attached {
+            Some((_, attached)) if self.output.has_bodies => {
+                self.sender.send_paced(bytes, more, attached).await?;
+            }
+            _ => self.sender.send(bytes, more).await?,
+        }
+        self.output.has_bodies = false;
         self.output.bytes.clear();
         self.output.bytes.shrink_to(FLUSH_AT);
         self.output.permits.clear();
@@ -315,6 +347,7 @@ impl Connection<'_> {
                 self.output.bytes.extend_from_slice(size.as_bytes());
             }
             self.output.bytes.extend_from_slice(&chunk);
+            self.output.has_bodies = true;
             if chunked {
                 let end: &[u8] = if last { b"\r\n0\r\n\r\n" } else { b"\r\n" };
                 self.output.bytes.extend_from_slice(end);
@@ -332,7 +365,10 @@ impl Connection<'_> {
         loop {
             self.flush(false).await?;
             match values.next().await {
-                Ok(Some(bytes)) => self.output.bytes.extend_from_slice(&bytes),
+                Ok(Some(bytes)) => {
+                    self.output.bytes.extend_from_slice(&bytes);
+                    self.output.has_bodies = true;
+                }
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     tracing::warn!(client = self.who(), "cannot send values: {error}");
@@ -347,7 +383,7 @@ impl Connection<'_> {
         if let Err(error) = self.flush(false).await {
             return End::Broken(error);
         }
-        linger(&self.stream).await;
+        linger(self.stream).await;
         end
     }
 }
@@ -358,17 +394,20 @@ fn attach<'c>(
     shared: &Shared,
     peer: SocketAddr,
     head: &RequestHead<'_>,
-) -> &'c Attached {
+    opened: &Opened,
+) -> &'c mut Attached {
     let known = attached
         .take()
         .filter(|(fingerprint, _)| fingerprint.is_of(head));
     let (_, client) = attached.insert(known.unwrap_or_else(|| {
         let client = shared.registry.attach(&Identity {
             address: peer.ip(),
+            login: None,
             session: head.haul_session,
             name: head.haul_name,
             agent: head.user_agent,
         });
+        opened.handle().belongs_to(client.client(), client.peer());
         let fingerprint = Fingerprint {
             session: head.haul_session.map(Into::into),
             agent: head.user_agent.map(Into::into),
@@ -386,7 +425,8 @@ async fn linger(stream: &TcpStream) {
         return;
     }
     let drain = async {
-        let mut sink = [0; 4096];
+        // Not in the future: every connection would hold it from its start.
+        let mut sink = vec![0; 4096];
         while stream.readable().await.is_ok() {
             match stream.try_read(&mut sink) {
                 Ok(0) => return,

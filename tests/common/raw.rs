@@ -123,6 +123,13 @@ impl Raw {
             .to_owned()
     }
 
+    /// Reads so many bytes of a body whose head was read.
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
     /// Reads what comes until the connection ends, however it ends.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();

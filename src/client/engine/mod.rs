@@ -6,7 +6,7 @@ mod parts;
 pub use parts::Keep;
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicUsize, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize, atomic::Ordering},
     time::Duration,
 };
 
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     escape,
     http1::{path::RemotePath, response_head::ResponseHead},
+    pace::Pace,
     progress::Counter,
     units,
 };
@@ -47,6 +48,8 @@ pub struct Engine {
     pub connecting: tokio::sync::Mutex<u64>,
     /// Tries again now instead of waiting out a pause.
     pub hurry: Notify,
+    /// The limit of all connections together.
+    pub pace: Arc<Pace>,
     /// Body bytes received.
     pub received: Counter,
     /// Open connections.
@@ -148,6 +151,7 @@ impl Engine {
         let own_id = ids.first().cloned().unwrap_or_default();
         let journal = Journal::open(settings.state_dir.as_deref(), &own_id, &origin.base_url());
         Self {
+            pace: Arc::new(Pace::new(settings.limit)),
             settings,
             origin,
             queue: Mutex::default(),

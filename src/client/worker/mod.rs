@@ -234,7 +234,7 @@ impl Worker {
             }
         }
         let opened = tokio::select! {
-            opened = Connection::open(&engine.origin, engine.settings.timeout) => opened,
+            opened = Connection::open(&engine.origin, engine.settings.timeout, &engine.pace) => opened,
             () = engine.stop.cancelled() => return false,
         };
         match opened {
