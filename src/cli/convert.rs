@@ -218,5 +218,7 @@ pub fn screen(args: &ScreenArgs) -> config::Screen {
         theme: args.theme,
         ascii: args.ascii,
         no_mouse: args.no_mouse,
+        keys: args.own.keys.clone(),
+        colours: args.own.colours.clone(),
     }
 }

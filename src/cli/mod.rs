@@ -17,7 +17,7 @@ use url::Host;
 
 use crate::{
     client::Digest,
-    config::{LogFormat, OnConflict, ThemeName, target::Goal, values},
+    config::{Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
     error::{Error, Exit},
     units::{Rate, Span},
 };
@@ -343,6 +343,18 @@ pub struct ScreenArgs {
     /// Leave the mouse to the terminal
     #[arg(long, env = "HAUL_NO_MOUSE", hide_short_help = true)]
     pub no_mouse: bool,
+    /// The file's sections `[keys]` and `[theme]`.
+    #[arg(skip)]
+    pub own: Own,
+}
+
+/// What only a configuration file can set of the screen.
+#[derive(Debug, Clone, Default)]
+pub struct Own {
+    /// Actions and their keys, checked.
+    pub keys: Vec<(String, String)>,
+    /// Colours by their role.
+    pub colours: Colours,
 }
 
 /// The definition of every command and option as help, completions and manual pages show it.

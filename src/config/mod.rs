@@ -2,6 +2,7 @@
 
 pub mod ini;
 pub mod target;
+pub mod theme;
 pub mod values;
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -167,7 +168,14 @@ pub struct Screen {
     pub ascii: bool,
     /// Leave the mouse to the terminal.
     pub no_mouse: bool,
+    /// Keys of the user's own: actions and their keys, as `[keys]` has them.
+    pub keys: Vec<(String, String)>,
+    /// Colours of the user's own.
+    pub colours: Colours,
 }
+
+/// Colours that replace those of a theme, as `[theme]` has them.
+pub type Colours = Vec<(theme::Role, theme::Colour)>;
 
 /// A named set of colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
