@@ -42,7 +42,7 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
         }
     };
     match parsed.command {
-        Command::Serve(args) => compose::serve(args, &parsed.overrides),
+        Command::Serve(args) => compose::serve(*args, &parsed.overrides),
         Command::Connect(args) => compose::connect(*args, &parsed.overrides),
         Command::Eval(args) => compose::eval(*args, &parsed.overrides),
         Command::Plot(args) => compose::plot(args),

@@ -59,6 +59,9 @@ pub struct EvalArgs {
     /// A proxy for each client lets no more through, in each direction, over all its connections together.
     #[arg(long, env = "HAUL_RATE", value_name = "LIST", value_delimiter = ',', value_parser = values::rate_or_off)]
     pub rate: Vec<Option<Rate>>,
+    /// Bytes a second of the server; off for no limit
+    #[arg(long, env = "HAUL_LIMIT", value_name = "LIST", value_delimiter = ',', value_parser = values::rate_or_off)]
+    pub limit: Vec<Option<Rate>>,
     /// Measure a server elsewhere: HOST, HOST:PORT or URL
     ///
     /// Each size is downloaded from the folder of that name below the URL; what all clients got must be equal.
@@ -105,6 +108,12 @@ pub struct EvalArgs {
 
 /// The settings of `haul eval`. Without a terminal there is no dashboard.
 pub fn eval(args: EvalArgs, terminal: bool) -> Result<config::Eval, Error> {
+    if args.address.is_some() && !args.limit.is_empty() {
+        return Err(Error::Usage(
+            "--limit is the server's, and --address measures one that runs already: leave one out; see `haul eval --help`"
+                .into(),
+        ));
+    }
     let home = match &args.out {
         Some(out) => out.clone(),
         None if config::in_repository() => PathBuf::from("."),
@@ -125,6 +134,10 @@ pub fn eval(args: EvalArgs, terminal: bool) -> Result<config::Eval, Error> {
             .map(|span| span.map(|span| span.0))
             .collect(),
         rate: distinct(args.rate)
+            .into_iter()
+            .map(|rate| rate.map(|rate| rate.0))
+            .collect(),
+        limit: distinct(args.limit)
             .into_iter()
             .map(|rate| rate.map(|rate| rate.0))
             .collect(),
@@ -155,7 +168,12 @@ fn side(command: &str, built_in: &str) -> Result<Vec<Setting>, Error> {
     } else {
         merge::from_text(command, &path, built_in)
     };
-    let settings = settings.map_err(Error::Usage)?;
+    let mut settings = settings.map_err(Error::Usage)?;
+    // No screen, no keys.
+    settings.retain(|setting| {
+        let section = setting.section.as_deref();
+        section.is_none_or(|section| section == command)
+    });
     for setting in &settings {
         allowed(setting).map_err(|problem| {
             let Setting { line, key, .. } = setting;

@@ -55,7 +55,7 @@ async fn show(
     signals: &mut Signals,
 ) -> io::Result<Option<Exit>> {
     let looks = looks(screen);
-    let theme = ui::Theme::new(looks.theme, looks.ascii);
+    let theme = ui::Theme::of(&looks);
     let mut tty = Tty::enter(false)?;
     let mut input = tty.input();
     let mut frames = interval(FRAME);

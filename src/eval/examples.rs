@@ -17,6 +17,7 @@ pub fn cell(clients: usize, size: u64) -> Cell {
         serial: false,
         latency: 0.0,
         rate: None,
+        limit: None,
     }
 }
 

@@ -81,12 +81,14 @@ impl Server {
         dir: &Path,
         log: &Path,
         scratch: &Path,
+        limit: Option<u64>,
     ) -> Result<Self, Error> {
         let mut child = program
             .command("serve", scratch)
             .args(["--headless", "--port=0", "--log-format=json"])
             .arg(option("--dir=", dir))
             .arg(option("--log=", log))
+            .args(limit.map(|limit| format!("--limit={limit}")))
             .args(&program.serve)
             .stdin(Stdio::null())
             .spawn()

@@ -71,6 +71,9 @@ pub fn extras(cell: &Cell) -> Vec<String> {
     if let Some(rate) = cell.rate {
         extras.push(format!("link {}", units::rate(rate)));
     }
+    if let Some(limit) = cell.limit {
+        extras.push(format!("server {}", units::rate(limit)));
+    }
     extras
 }
 

@@ -151,7 +151,8 @@ impl Lab {
         let server = match job.source {
             Some(source) => {
                 let log = self.log("server0", job)?.0;
-                Some(Server::start(&self.program, source, &log, &scratch.join("server0")).await?)
+                let scratch = scratch.join("server0");
+                Some(Server::start(&self.program, source, &log, &scratch, job.cell.limit).await?)
             }
             None => None,
         };

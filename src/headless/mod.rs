@@ -8,5 +8,6 @@ pub mod report;
 pub(crate) mod scratch;
 pub mod serve;
 pub(crate) mod signals;
+mod stdout;
 pub mod style;
 mod summary;

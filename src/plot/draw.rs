@@ -37,19 +37,25 @@ const PALETTE: [RGBColor; 7] = [
 ];
 /// The two that bars alternate between.
 const BARS: [RGBColor; 2] = [PALETTE[0], PALETTE[6]];
+/// Sizes of texts: a chart is read at the width of a page, not at its own.
+const TITLE: f64 = 27.0;
+const LABEL: f64 = 18.0;
+const SMALL: f64 = 16.5;
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 const PALE: RGBColor = RGBColor(0x5f, 0x5f, 0x5f);
 const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 
-/// Draws `chart` on `paper`, `scale` times its own size.
+/// Draws `chart` on `paper`, `scale` times its own size. `sink` is the part of a text's size by which this paper puts
+/// text too high that is to stand in the middle of a line.
 pub fn draw<B: DrawingBackend>(
     chart: &Chart,
     paper: &DrawingArea<B, Shift>,
     scale: f64,
+    sink: f64,
 ) -> Result<(), Error> {
     let failed = |problem: String| Error::Draw(chart.name.clone(), problem);
     font().map_err(|problem| failed(problem.into()))?;
-    let pen = Pen { scale };
+    let pen = Pen { scale, sink };
     pen.sheet(chart, paper)
         .map_err(|error| failed(error.to_string()))
 }
@@ -75,12 +81,18 @@ type Plane<'a, B> = ChartContext<
 /// Sizes at a scale.
 struct Pen {
     scale: f64,
+    sink: f64,
 }
 
 impl Pen {
     /// Units in pixels.
     fn px(&self, units: f64) -> i32 {
         (units * self.scale).round() as i32
+    }
+
+    /// How much lower a small text must be put to stand in the middle of a line.
+    fn sunk(&self) -> i32 {
+        self.px(SMALL * self.sink)
     }
 
     fn text(&self, size: f64, colour: RGBColor) -> TextStyle<'static> {
@@ -94,19 +106,19 @@ impl Pen {
     fn sheet<B: DrawingBackend>(&self, chart: &Chart, paper: &DrawingArea<B, Shift>) -> Drawn<B> {
         paper.fill(&WHITE)?;
         let left = self.px(22.0);
-        let title = self.text(23.0, INK);
+        let title = self.text(TITLE, INK);
         paper.draw(&Text::new(
             chart.title.clone(),
             (left, self.px(16.0)),
             title,
         ))?;
-        let subtitle = self.text(14.0, PALE);
+        let subtitle = self.text(SMALL, PALE);
         paper.draw(&Text::new(
             chart.subtitle.clone(),
             (left, self.px(48.0)),
             subtitle,
         ))?;
-        let (_, body) = paper.split_vertically(self.px(76.0));
+        let (_, body) = paper.split_vertically(self.px(80.0));
         let legend = self.legend_width(chart);
         let (width, _) = body.dim_in_pixel();
         let (plane, beside) = body.split_horizontally(width as i32 - legend);
@@ -130,7 +142,7 @@ impl Pen {
             .chain([chart.legend.chars().count()])
             .max()
             .unwrap_or(0);
-        self.px((longest as f64 * 8.6 + 62.0).min(f64::from(SIZE.0) / 3.0))
+        self.px((longest as f64 * 8.4 + 66.0).min(f64::from(SIZE.0) / 3.0))
     }
 
     fn plane<B: DrawingBackend>(&self, chart: &Chart, area: &DrawingArea<B, Shift>) -> Drawn<B> {
@@ -145,8 +157,8 @@ impl Pen {
             .margin_right(self.px(26.0))
             .margin_left(self.px(10.0))
             .margin_bottom(self.px(12.0))
-            .x_label_area_size(self.px(58.0))
-            .y_label_area_size(self.px(104.0))
+            .x_label_area_size(self.px(64.0))
+            .y_label_area_size(self.px(116.0))
             .build_cartesian_2d(x0..x1, y0..y1)?;
         self.axes(chart, &mut plane)?;
         self.labels(chart, &plane, area)?;
@@ -188,29 +200,33 @@ impl Pen {
         let inner = plane.plotting_area();
         let (width, height) = inner.dim_in_pixel();
         let origin = area.get_base_pixel();
-        let place = |(x, y): (i32, i32)| (x - origin.0, y - origin.1);
-        let (left, top) = place(inner.get_base_pixel());
+        let within = |(x, y): (i32, i32)| (x - origin.0, y - origin.1);
+        let (left, top) = within(inner.get_base_pixel());
         let (x0, _) = chart.x.range;
         let (y0, _) = chart.y.range;
-        let mark = self.text(14.0, INK);
+        let mark = self.text(SMALL, INK);
         for (value, name) in &chart.x.ticks {
-            let (x, y) = place(plane.backend_coord(&(*value, y0)));
+            let (x, y) = within(plane.backend_coord(&(*value, y0)));
             let style = mark.pos(Pos::new(HPos::Center, VPos::Top));
             area.draw(&Text::new(name.clone(), (x, y + self.px(8.0)), style))?;
         }
         for (value, name) in &chart.y.ticks {
-            let (x, y) = place(plane.backend_coord(&(x0, *value)));
+            let (x, y) = within(plane.backend_coord(&(x0, *value)));
             let style = mark.pos(Pos::new(HPos::Right, VPos::Center));
-            area.draw(&Text::new(name.clone(), (x - self.px(8.0), y), style))?;
+            area.draw(&Text::new(
+                name.clone(),
+                (x - self.px(8.0), y + self.sunk()),
+                style,
+            ))?;
         }
-        let named = self.text(15.0, INK);
+        let named = self.text(LABEL, INK);
         let below = named.pos(Pos::new(HPos::Center, VPos::Top));
-        let middle = (left + width as i32 / 2, top + height as i32 + self.px(34.0));
+        let middle = (left + width as i32 / 2, top + height as i32 + self.px(37.0));
         area.draw(&Text::new(chart.x.label.clone(), middle, below))?;
         let beside = named
             .transform(FontTransform::Rotate270)
             .pos(Pos::new(HPos::Center, VPos::Top));
-        let middle = (self.px(8.0), top + height as i32 / 2);
+        let middle = (self.px(20.0), top + height as i32 / 2);
         area.draw(&Text::new(chart.y.label.clone(), middle, beside))
     }
 
@@ -267,8 +283,12 @@ impl Pen {
 
     fn legend<B: DrawingBackend>(&self, chart: &Chart, area: &DrawingArea<B, Shift>) -> Drawn<B> {
         let centred = Pos::new(HPos::Left, VPos::Center);
-        let title = self.text(14.0, PALE).pos(centred);
-        area.draw(&Text::new(chart.legend.clone(), (0, self.px(16.0)), title))?;
+        let title = self.text(SMALL, PALE).pos(centred);
+        area.draw(&Text::new(
+            chart.legend.clone(),
+            (0, self.px(16.0) + self.sunk()),
+            title,
+        ))?;
         let (_, height) = area.dim_in_pixel();
         let room = (f64::from(height) / self.scale - 48.0) / chart.series.len().max(1) as f64;
         let step = room.clamp(8.0, 26.0);
@@ -279,8 +299,12 @@ impl Pen {
             if series.marked {
                 self.marker(number, (self.px(15.0), y), area)?;
             }
-            let name = self.text(14.0, INK).pos(centred);
-            area.draw(&Text::new(series.name.clone(), (self.px(38.0), y), name))?;
+            let name = self.text(SMALL, INK).pos(centred);
+            area.draw(&Text::new(
+                series.name.clone(),
+                (self.px(38.0), y + self.sunk()),
+                name,
+            ))?;
         }
         Ok(())
     }

@@ -129,7 +129,11 @@ pub(super) fn bytes(size: f64) -> String {
 }
 
 fn ratio(value: f64) -> String {
-    let digits = if value < 0.1 { 2 } else { 1 };
+    let digits = match value {
+        v if v < 0.1 => 2,
+        v if v < 9.95 => 1,
+        _ => 0,
+    };
     format!("{value:.digits$}×")
 }
 
@@ -233,7 +237,7 @@ fn time_by_clients(points: &[Point<'_>], about: &str) -> Chart {
         title: "Time of a file by number of clients".into(),
         subtitle: format!("{about}; median, band from 10th to 90th percentile"),
         x: clients_axis(points),
-        y: seconds_axis("time of a file", spread_values(points)),
+        y: seconds_axis("time of a file (log scale)", spread_values(points)),
         legend: "size of a file".into(),
         series: lines(
             points.iter(),
@@ -257,7 +261,7 @@ fn time_by_size(points: &[Point<'_>], about: &str) -> Chart {
         title: "Time of a file by its size".into(),
         subtitle: format!("{about}; median, band from 10th to 90th percentile"),
         x: Axis::of_values("size of a file", sizes, bytes),
-        y: seconds_axis("time of a file", spread_values(points)),
+        y: seconds_axis("time of a file (log scale)", spread_values(points)),
         legend: "at the same time".into(),
         series: lines(
             points.iter(),
@@ -285,7 +289,7 @@ fn throughput(points: &[Point<'_>], about: &str) -> Chart {
         title: "Throughput of all clients together".into(),
         subtitle: format!("{about}; median of the runs, band from slowest to fastest"),
         x: clients_axis(points),
-        y: Axis::binary("throughput", values, |rate| {
+        y: Axis::binary("throughput (log scale)", values, |rate| {
             format!("{}/s", bytes(rate as f64))
         }),
         legend: "size of a file".into(),
@@ -397,7 +401,7 @@ fn ratios(
         x: Axis::of_values("clients at the same time", counts, |count| {
             format!("{count}")
         }),
-        y: Axis::logarithmic("ratio", values, ratio),
+        y: Axis::logarithmic("ratio (log scale)", values, ratio),
         legend: "size of a file".into(),
         series,
         bars: Vec::new(),

@@ -20,6 +20,9 @@ use super::{
 /// Pixels of a PNG for each unit of the chart: sharp on the screens of today.
 const SCALE: u32 = 2;
 
+/// plotters reckons the room above a text's letters into its height.
+const SINK: f64 = 0.14;
+
 /// A file that is ready to be written.
 #[derive(Debug)]
 pub struct File {
@@ -47,7 +50,7 @@ fn svg(chart: &Chart) -> Result<String, Error> {
     let mut text = String::new();
     {
         let paper = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-        draw(chart, &paper, 1.0)?;
+        draw(chart, &paper, 1.0, 0.0)?;
         paper.present().map_err(|error| failed(chart, &error))?;
     }
     Ok(text)
@@ -58,7 +61,7 @@ fn png(chart: &Chart) -> Result<Vec<u8>, Error> {
     let mut pixels = vec![0; width as usize * height as usize * 3];
     {
         let paper = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-        draw(chart, &paper, f64::from(SCALE))?;
+        draw(chart, &paper, f64::from(SCALE), SINK)?;
         paper.present().map_err(|error| failed(chart, &error))?;
     }
     let mut file = Vec::new();

@@ -382,6 +382,7 @@ mod tests {
             serial: false,
             latency: 0.0,
             rate,
+            limit: None,
         };
         let mut cells = Vec::new();
         for rate in [None, Some(1 << 20)] {

@@ -17,6 +17,7 @@
 
 mod bars;
 mod clients;
+mod details;
 pub mod eval;
 mod files;
 pub mod frame;
@@ -24,6 +25,7 @@ mod help;
 mod log;
 mod popup;
 mod prompt;
+mod qr;
 mod remote;
 pub mod text;
 pub mod theme;
