@@ -7,8 +7,10 @@ pub struct Chart {
     pub name: String,
     /// What it shows.
     pub title: String,
-    /// Of what, and how it is to be read.
-    pub subtitle: String,
+    /// Which measurement, and where it ran.
+    pub about: String,
+    /// How it is to be read.
+    pub reading: String,
     /// The horizontal axis.
     pub x: Axis,
     /// The vertical axis.

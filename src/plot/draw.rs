@@ -112,13 +112,11 @@ impl Pen {
             (left, self.px(16.0)),
             title,
         ))?;
-        let subtitle = self.text(SMALL, PALE);
-        paper.draw(&Text::new(
-            chart.subtitle.clone(),
-            (left, self.px(48.0)),
-            subtitle,
-        ))?;
-        let (_, body) = paper.split_vertically(self.px(80.0));
+        let small = self.text(SMALL, PALE);
+        for (line, y) in [(&chart.about, 52.0), (&chart.reading, 76.0)] {
+            paper.draw(&Text::new(line.clone(), (left, self.px(y)), small.clone()))?;
+        }
+        let (_, body) = paper.split_vertically(self.px(104.0));
         let legend = self.legend_width(chart);
         let (width, _) = body.dim_in_pixel();
         let (plane, beside) = body.split_horizontally(width as i32 - legend);

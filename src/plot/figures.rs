@@ -67,14 +67,20 @@ pub fn comparison(before: &Evaluation, after: &Evaluation) -> Result<Vec<Chart>,
         ratios(
             "compare-time",
             "Time of a file, compared",
-            &format!("{names}: median, 1 is the same, below is faster"),
+            (
+                &names,
+                "ratio of the medians: 1 is the same, below is faster",
+            ),
             &pairs,
             time,
         ),
         ratios(
             "compare-throughput",
             "Throughput of all clients, compared",
-            &format!("{names}: median, 1 is the same, above is faster"),
+            (
+                &names,
+                "ratio of the medians: 1 is the same, above is faster",
+            ),
             &pairs,
             rate,
         ),
@@ -235,7 +241,8 @@ fn time_by_clients(points: &[Point<'_>], about: &str) -> Chart {
     Chart {
         name: "time-by-clients".into(),
         title: "Time of a file by number of clients".into(),
-        subtitle: format!("{about}; median, band from 10th to 90th percentile"),
+        about: about.to_owned(),
+        reading: "median, band from 10th to 90th percentile".into(),
         x: clients_axis(points),
         y: seconds_axis("time of a file (log scale)", spread_values(points)),
         legend: "size of a file".into(),
@@ -259,7 +266,8 @@ fn time_by_size(points: &[Point<'_>], about: &str) -> Chart {
     Chart {
         name: "time-by-size".into(),
         title: "Time of a file by its size".into(),
-        subtitle: format!("{about}; median, band from 10th to 90th percentile"),
+        about: about.to_owned(),
+        reading: "median, band from 10th to 90th percentile".into(),
         x: Axis::of_values("size of a file", sizes, bytes),
         y: seconds_axis("time of a file (log scale)", spread_values(points)),
         legend: "at the same time".into(),
@@ -287,7 +295,8 @@ fn throughput(points: &[Point<'_>], about: &str) -> Chart {
     Chart {
         name: "throughput-by-clients".into(),
         title: "Throughput of all clients together".into(),
-        subtitle: format!("{about}; median of the runs, band from slowest to fastest"),
+        about: about.to_owned(),
+        reading: "median of the runs, band from slowest to fastest".into(),
         x: clients_axis(points),
         y: Axis::binary("throughput (log scale)", values, |rate| {
             format!("{}/s", bytes(rate as f64))
@@ -321,7 +330,8 @@ fn distributions(points: &[Point<'_>], about: &str) -> Vec<Chart> {
                     "How the times of files of {} are spread",
                     bytes(size as f64)
                 ),
-                subtitle: format!("{about}; the part of all files that took no longer"),
+                about: about.to_owned(),
+                reading: "the part of all files that took no longer".into(),
                 x: seconds_axis(
                     "time of a file",
                     of().flat_map(|point| [point.at(0.0), point.at(1.0)]),
@@ -364,7 +374,7 @@ fn ecdf(sorted: &[f64]) -> Vec<(f64, f64)> {
 fn ratios(
     name: &str,
     title: &str,
-    subtitle: &str,
+    (about, reading): (&str, &str),
     pairs: &[(&Point<'_>, &Point<'_>)],
     ratio_of: impl Fn(&(&Point<'_>, &Point<'_>)) -> f64,
 ) -> Chart {
@@ -397,7 +407,8 @@ fn ratios(
     Chart {
         name: name.into(),
         title: title.into(),
-        subtitle: subtitle.into(),
+        about: about.into(),
+        reading: reading.into(),
         x: Axis::of_values("clients at the same time", counts, |count| {
             format!("{count}")
         }),

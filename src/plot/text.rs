@@ -21,6 +21,8 @@ use super::chart::{Axis, Chart};
 
 /// Rows of a chart's plane.
 const ROWS: u16 = 18;
+/// Rows above the plane.
+const HEAD: u16 = 3;
 /// Columns that a chart needs at least.
 const LEAST: u16 = 40;
 /// Columns for what stands beside the vertical axis' marks.
@@ -72,19 +74,15 @@ fn shade(colour: Color, out: &mut impl Write) -> io::Result<()> {
 /// Title, plane with its marks, legend.
 fn drawn(chart: &Chart, width: u16) -> Buffer {
     let entries = chart.series.len() as u16;
-    let height = 2 + ROWS + 2 + entries.saturating_add(1);
+    let height = HEAD + ROWS + 2 + entries.saturating_add(1);
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
     let cells = usize::from(width);
     let plain = Style::new();
     buffer.set_stringn(0, 0, &chart.title, cells, plain);
-    buffer.set_stringn(
-        0,
-        1,
-        format!("{} in {}", chart.y.label, chart.subtitle),
-        cells,
-        plain,
-    );
-    let plane = Rect::new(GUTTER, 2, width - GUTTER - 2, ROWS);
+    buffer.set_stringn(0, 1, &chart.about, cells, plain);
+    let reading = format!("{}: {}", chart.y.label, chart.reading);
+    buffer.set_stringn(0, 2, reading, cells, plain);
+    let plane = Rect::new(GUTTER, HEAD, width - GUTTER - 2, ROWS);
     lines(chart, plane, &mut buffer);
     marks(chart, plane, &mut buffer);
     let y = plane.bottom() + 2;

@@ -38,9 +38,9 @@ pub fn chart(evaluation: &Evaluation, run: &Run) -> Chart {
             run.cell.files,
             bytes(run.cell.size as f64)
         ),
-        subtitle: format!(
-            "{}, run {}; a bar a file, from its first request to its final name{failures}",
-            about(evaluation),
+        about: about(evaluation),
+        reading: format!(
+            "run {}: a bar a file, from its first request to its final name{failures}",
             run.id.rsplit('/').next().unwrap_or(&run.id)
         ),
         x: Axis::linear("time since all clients were released", ends, |at| {
