@@ -208,7 +208,7 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
     let (glyph, style) = match (&view.url, &view.snapshot.link) {
         (None, _) | (_, Link::Connecting) => (theme.glyphs.waiting, theme.dim),
         (_, Link::Up) => (theme.glyphs.up, theme.good),
-        (_, Link::Retrying { .. }) => (theme.glyphs.waiting, theme.warn),
+        (_, Link::Retrying { .. } | Link::Paused) => (theme.glyphs.waiting, theme.warn),
         (_, Link::Down(_)) => (theme.glyphs.lost, theme.bad),
     };
     let url = match &view.url {
