@@ -21,6 +21,7 @@ pub mod snapshot;
 mod spans;
 mod standing;
 mod transfers;
+mod unsent;
 mod values;
 
 use std::{
