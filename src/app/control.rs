@@ -136,7 +136,7 @@ impl State {
         } else {
             (
                 "Kick",
-                "It may come back; b bans it.",
+                "It may come back after a minute; b bans it.",
                 format!("{name} was kicked"),
                 Order::Kick(client.id, reason),
             )

@@ -80,6 +80,7 @@ impl Serving {
             Order::Share(dir) => {
                 let server = server.clone();
                 spawn_blocking(move || {
+                    let dir = std::path::absolute(&dir).unwrap_or(dir);
                     let answer = match server.share(&dir) {
                         Ok(()) => Event::Shared(display_path(&dir)),
                         Err(error) => Event::Refused(shown(&error)),

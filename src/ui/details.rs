@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Cells of the labels' column.
-const LABEL: usize = 11;
+const LABEL: usize = 13;
 
 /// A label and what belongs to it.
 type Fact = (&'static str, String);

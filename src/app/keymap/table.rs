@@ -53,6 +53,21 @@ impl Scope {
             Self::Prompt => "command line",
         }
     }
+
+    /// Where its keys hold, in a sentence.
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Everywhere => "In every pane of both dashboards.",
+            Self::List => "In every pane that is a list.",
+            Self::Directory => "In a pane that shows a directory.",
+            Self::Connect => "In every pane of `haul connect`.",
+            Self::Remote => "In the list of the server's files in `haul connect`.",
+            Self::Serve => "In every pane of `haul serve`.",
+            Self::Clients => "In the clients of `haul serve`.",
+            Self::Log => "In the log.",
+            Self::Prompt => "While a line is typed.",
+        }
+    }
 }
 
 /// What a key does.
