@@ -14,7 +14,7 @@ use crate::common::{
 };
 use haul::{
     client,
-    server::{ClientId, ClientView, Settings, Snapshot, TransferState},
+    server::{ClientId, ClientView, MinRate, Settings, Snapshot, TransferState},
     units::Rate,
 };
 
@@ -262,9 +262,9 @@ fn a_limit_takes_effect_on_what_runs_and_is_lifted_again() {
 #[test]
 fn each_client_has_the_usual_limit_until_it_is_given_its_own() {
     let usual = Some(Rate(4 * MIB));
-    let (_temp, serving) = served(|settings| settings.limit_client = usual);
+    let (temp, serving) = served(|settings| settings.limit_client = usual);
     // Small files and pipelining are no way around it.
-    fs::write(_temp.path().join("10k"), [b'x'; 10_240]).unwrap();
+    fs::write(temp.path().join("10k"), [b'x'; 10_240]).unwrap();
     let mut raw = Raw::connect(serving.address);
     let start = Instant::now();
     raw.send(ask("/10k", "small").repeat(500));
@@ -312,11 +312,11 @@ fn a_client_limits_itself() {
 
 #[test]
 fn another_directory_is_served_from_now_on() {
-    let (_temp, serving) = served(|_| {});
+    let (temp, serving) = served(|_| {});
     let other = tempfile::tempdir().unwrap();
     fs::write(other.path().join("big"), "not so big").unwrap();
     let mut running = begin(serving.address, "one");
-    assert_eq!(serving.server.snapshot().root, _temp.path());
+    assert_eq!(serving.server.snapshot().root, temp.path());
     serving.server.share(other.path()).unwrap();
     assert_eq!(serving.server.snapshot().root, other.path());
     assert_eq!(
@@ -343,4 +343,126 @@ fn draining_finishes_what_runs() {
     assert!(serving.server.snapshot().draining);
     assert_eq!(running.rest().len() as u64, BIG - 1000);
     serving.wait_for_end();
+}
+
+#[test]
+fn draining_lets_a_file_end_that_is_taken_in_ranges() {
+    let (_temp, mut serving) = served(|_| {});
+    let mut ranges = Raw::connect(serving.address);
+    let range = |first: u64, last: u64| {
+        get(
+            "/big",
+            &format!("Haul-Session: one\r\nRange: bytes={first}-{last}\r\n"),
+        )
+    };
+    ranges.send(range(0, BIG - 1001));
+    assert_eq!(ranges.read_head().status, 206);
+    let mut other = begin(serving.address, "other");
+    serving.server.drain();
+    ranges.take((BIG - 1000) as usize);
+    ranges.send(range(BIG - 1000, BIG - 1));
+    let answer = ranges.read();
+    assert_eq!((answer.status, answer.body.len()), (206, 1000));
+    // Another file would be something new.
+    other.take((BIG - 1000) as usize);
+    other.send(ask("/small", "other"));
+    assert!(matches!(other.rest().as_slice(), [] | [b'H', ..]));
+    assert_eq!(ranges.rest(), b"");
+    serving.wait_for_end();
+}
+
+#[test]
+fn a_reader_that_is_too_slow_is_dropped_unless_it_is_held_back_here() {
+    let min = MinRate {
+        rate: Rate(4 * MIB),
+        over: Duration::from_millis(100),
+    };
+    let (_temp, serving) = served(|settings| settings.min_rate = Some(min));
+    let _slow = begin(serving.address, "slow");
+    let snapshot = serving.wait_for("the slow one is dropped", |now| {
+        view(now, "slow").connections == 0
+    });
+    let state = &view(&snapshot, "slow").transfers[0].state;
+    assert!(
+        matches!(state, TransferState::Aborted(_, why) if why.contains("read less than 4.00 MiB/s")),
+        "{state:?}"
+    );
+    // A quarter of the least rate, for much longer than it must be kept.
+    let (_temp, serving) = served(|settings| {
+        settings.min_rate = Some(min);
+        settings.limit_client = Some(Rate(MIB));
+    });
+    begin(serving.address, "held").take(MIB as usize);
+    let snapshot = serving.server.snapshot();
+    let state = &view(&snapshot, "held").transfers[0].state;
+    assert_eq!(*state, TransferState::Active);
+}
+
+#[test]
+fn clients_over_the_limit_are_told_to_come_back() {
+    let (_temp, serving) = served(|settings| settings.max_clients = Some(1));
+    let (here, there) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+    let mut first = Raw::connect_from(here, serving.address);
+    first.send(ask("/small", "one"));
+    assert_eq!(first.read().status, 200);
+    // Another session from there is no other client.
+    let mut second = Raw::connect_from(here, serving.address);
+    second.send(ask("/small", "two"));
+    assert_eq!(second.read().status, 200);
+    let mut other = Raw::connect_from(there, serving.address);
+    other.send(ask("/small", "three"));
+    let answer = other.read();
+    assert_eq!(
+        (answer.status, answer.field("Retry-After")),
+        (503, Some("5"))
+    );
+    assert!(answer.text().contains("too many clients"));
+    drop((first, second));
+    serving.wait_for("they have left", |now| now.connections == 0);
+    let mut other = Raw::connect_from(there, serving.address);
+    other.send(ask("/small", "three"));
+    assert_eq!(other.read().status, 200);
+}
+
+#[test]
+fn under_pressure_whoever_holds_most_loses_its_longest_idle_connection() {
+    let (_temp, serving) = served(|settings| settings.max_connections = 8);
+    let connect = |host: u8| {
+        let mut raw = Raw::connect_from([127, 0, 0, host], serving.address);
+        raw.send(ask("/small", &format!("host-{host}")));
+        assert_eq!(raw.read().status, 200);
+        raw
+    };
+    let mut modest = connect(2);
+    let mut hoard: Vec<Raw> = (0..5).map(|_| connect(1)).collect();
+    serving.wait_for("all are there", |now| now.connections == 6);
+    // Beyond three quarters each new connection costs the hoarder one, and nobody else.
+    let mut more: Vec<Raw> = (3..6).map(connect).collect();
+    serving.wait_for("room was made", |now| now.connections == 6);
+    for gone in &mut hoard[..3] {
+        assert_eq!(gone.rest(), b"");
+    }
+    for raw in hoard[3..].iter_mut().chain([&mut modest]).chain(&mut more) {
+        raw.send(ask("/small", "x"));
+        assert_eq!(raw.read().status, 200);
+    }
+}
+
+#[test]
+fn a_connection_ends_after_many_requests_and_says_so() {
+    let (_temp, serving) = served(|_| {});
+    let mut raw = Raw::connect(serving.address);
+    let request = get("/small", "").replace("GET", "HEAD");
+    for _ in 0..100 {
+        raw.send(request.repeat(100));
+        for _ in 0..99 {
+            assert_eq!(raw.read_head().field("Connection"), None);
+        }
+        let last = raw.read_head();
+        if last.field("Connection").is_some() {
+            break;
+        }
+    }
+    raw.send(&request);
+    assert_eq!(raw.rest(), b"");
 }

@@ -16,6 +16,8 @@ mod control;
 mod dashboard;
 mod foreign;
 mod limits;
+mod mirrors;
+mod queue;
 mod resume;
 mod serve;
 mod serve_tools;

@@ -17,7 +17,7 @@ use url::Host;
 
 use crate::{
     client::Digest,
-    config::{Colours, LogFormat, OnConflict, ThemeName, target::Target, values},
+    config::{Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
     error::{Error, Exit},
     units::{Rate, Span},
 };
@@ -151,13 +151,15 @@ pub struct ServeArgs {
 pub struct ConnectArgs {
     /// Server to browse, or file to download: http://HOST:PORT/PATH, HOST or HOST:PORT
     ///
-    /// A URL that names a file downloads that file. The default is 127.0.0.1:8888.
+    /// A URL that names a file downloads that file. Several are mirrors of one tree: each piece comes from whichever
+    /// is free, and is held against the digests of the first. FILE.meta4, or the URL of one, is a Metalink: what it
+    /// names is downloaded, from the mirrors that it names. The default is 127.0.0.1:8888.
     #[arg(
-        value_name = "URL|HOST[:PORT]",
+        value_name = "URL|HOST[:PORT]|FILE.meta4",
         hide_short_help = true,
         help_heading = "Arguments"
     )]
-    pub target: Option<Target>,
+    pub target: Vec<Goal>,
     /// What to download, repeatable: a path or a pattern
     ///
     /// Patterns match paths below the URL: `*` and `?` stay within a name, `**` crosses directories, a trailing `/`
@@ -175,7 +177,8 @@ pub struct ConnectArgs {
     pub dir: PathBuf,
     /// One file under another name, or - for stdout
     ///
-    /// FILE is relative to --dir. What goes to stdout is written there once it is complete.
+    /// FILE is relative to --dir. What goes to stdout is written piece by piece, each once it is verified; from a server
+    /// without pieces, once it is complete.
     #[arg(short, long, env = "HAUL_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// The digest that one file must have

@@ -73,7 +73,7 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
         None => Vec::new(),
     };
     // A target directory that cannot be used is told before the screen is taken.
-    let (first, queued) = first(&settings)?;
+    let (first, queued) = first(&settings).await?;
     let start = ConnectStart {
         session: Some(first),
         named: settings.named,
@@ -84,7 +84,8 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
     };
     let screen = settings.screen.clone();
     let open = move |url: Url| {
-        session(&settings, url, &settings.dir)
+        session(&settings, url, Vec::new(), &settings.dir)
+            .inspect(restore)
             .map_err(|error| display_name(&error.to_string()).into_owned())
     };
     exit(dashboard::connect(start, open, ring, &screen).await)
@@ -103,34 +104,52 @@ pub(super) async fn demo(
 }
 
 /// A client of the server that the settings name, which downloads what they ask for, and what patterns are called.
-fn first(settings: &config::Connect) -> Result<(Session, Vec<(ItemId, String)>), Error> {
+async fn first(settings: &config::Connect) -> Result<(Session, Vec<(ItemId, String)>), Error> {
     if !settings.all
+        && !settings.names_metalink()
         && settings.get.is_empty()
         && settings.output.is_none()
         && settings.checksum.is_none()
     {
-        let session = session(settings, settings.url.clone(), &settings.dir)?;
+        let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
+        let session = session(settings, url, mirrors, &settings.dir)?;
+        restore(&session);
         return Ok((session, Vec::new()));
     }
-    let plan = Plan::new(settings)?;
-    let session = session(settings, plan.url, &plan.dir)?;
+    let plan = Plan::prepare(settings).await?;
+    let session = session(settings, plan.url, plan.mirrors, &plan.dir)?;
     let label = match &plan.want {
         Want::Patterns { get, .. } if get.is_empty() => Some("everything".to_owned()),
         Want::Patterns { get, .. } => Some(get.join(" ")),
+        Want::Named(files) => (files.len() > 1).then(|| "Metalink".to_owned()),
         Want::Path { .. } | Want::File { .. } => None,
     };
     let item = session.client.get(plan.want, None)?;
-    Ok((
-        session,
-        label.map(|label| (item, label)).into_iter().collect(),
-    ))
+    restore(&session);
+    let queued = label.map(|label| (item, label)).into_iter().collect();
+    Ok((session, queued))
 }
 
-fn session(settings: &config::Connect, url: Url, dir: &Path) -> Result<Session, client::Error> {
+/// What earlier runs left undone waits, paused, until the user lets it go on.
+fn restore(session: &Session) {
+    let restored = session.client.restore(true);
+    if restored > 0 {
+        tracing::info!(
+            "from an earlier run, paused: {restored} to download: P lets all go on, x forgets one"
+        );
+    }
+}
+
+fn session(
+    settings: &config::Connect,
+    url: Url,
+    mirrors: Vec<Url>,
+    dir: &Path,
+) -> Result<Session, client::Error> {
     let (sender, events) = mpsc::channel(EVENTS);
     let engine = client::Settings {
         patient: true,
-        ..headless::connect::engine_settings(settings, url, dir)
+        ..headless::connect::engine_settings(settings, url, mirrors, dir)
     };
     let client = Client::start(engine, sender)?;
     Ok(Session { client, events })

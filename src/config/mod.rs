@@ -71,6 +71,10 @@ pub struct Serve {
 pub struct Connect {
     /// The server's base URL, always with a path; `None` where none was given and the dashboard asks for one.
     pub url: Url,
+    /// Other servers of the same tree.
+    pub mirrors: Vec<Url>,
+    /// A local Metalink that names what to download, instead of a server.
+    pub metalink: Option<PathBuf>,
     /// Whether the user named the target, or it is the default of 127.0.0.1:8888.
     pub named: bool,
     /// Where downloads go.
@@ -111,6 +115,13 @@ pub struct Connect {
     pub log: Log,
     /// The screen's looks.
     pub screen: Screen,
+}
+
+impl Connect {
+    /// Whether a Metalink is to be read first, from a file or from the URL.
+    pub fn names_metalink(&self) -> bool {
+        self.metalink.is_some() || target::is_metalink(&self.url)
+    }
 }
 
 /// What happens where a local file is in the way of a download.

@@ -100,6 +100,8 @@ fn settings(
 ) -> config::Connect {
     config::Connect {
         url: target.url,
+        mirrors: Vec::new(),
+        metalink: None,
         named: true,
         dir,
         workers: 5,

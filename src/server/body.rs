@@ -46,28 +46,30 @@ pub enum Broken {
     Changed,
 }
 
-/// One connection's way out.
+/// How one connection's bytes go out.
 #[derive(Debug)]
-pub struct Sender<'s> {
-    stream: &'s TcpStream,
+pub struct Sender {
     /// How long a client may take nothing.
     limit: Duration,
     floor: Floor,
 }
 
-impl<'s> Sender<'s> {
+impl Sender {
     /// A client that takes nothing for `limit`, or less than `min_rate` asks for, breaks the connection off.
-    pub fn new(stream: &'s TcpStream, limit: Duration, min_rate: Option<MinRate>) -> Self {
+    pub fn new(limit: Duration, min_rate: Option<MinRate>) -> Self {
         Self {
-            stream,
             limit,
             floor: Floor::new(min_rate),
         }
     }
 
     /// Sends all of `bytes`, at once. `more` says that a file's bytes follow.
-    pub async fn send(&mut self, mut bytes: &[u8], more: bool) -> Result<(), Broken> {
-        let stream = self.stream;
+    pub async fn send(
+        &mut self,
+        stream: &TcpStream,
+        mut bytes: &[u8],
+        more: bool,
+    ) -> Result<(), Broken> {
         while !bytes.is_empty() {
             // Straight to the socket first: waiting costs a timer.
             let sent = match attempt(stream, bytes, more) {
@@ -88,14 +90,15 @@ impl<'s> Sender<'s> {
     /// Sends all of `bytes` as they are allowed to go.
     pub async fn send_paced(
         &mut self,
+        stream: &TcpStream,
         mut bytes: &[u8],
         more: bool,
         attached: &Attached,
     ) -> Result<(), Broken> {
         while !bytes.is_empty() {
-            let count = self.allowance(attached, bytes.len() as u64).await? as usize;
+            let count = self.allowance(stream, attached, bytes.len() as u64).await? as usize;
             let (now, later) = bytes.split_at(count);
-            self.send(now, more && later.is_empty()).await?;
+            self.send(stream, now, more && later.is_empty()).await?;
             bytes = later;
         }
         Ok(())
@@ -107,6 +110,7 @@ impl<'s> Sender<'s> {
     /// never padded.
     pub async fn send_range(
         &mut self,
+        stream: &TcpStream,
         found: FoundFile,
         range: Range<u64>,
         flow: &Flow,
@@ -125,11 +129,11 @@ impl<'s> Sender<'s> {
                 warm(&found, at, count).await?;
                 warm_until = at + count;
             }
-            let allowed = self.allowance(attached, count).await?;
+            let allowed = self.allowance(stream, attached, count).await?;
             if at + allowed == range.end && !found.is_unchanged() {
                 return Err(Broken::Changed);
             }
-            let sent = self.send_some(&found.file, at, allowed).await?;
+            let sent = self.send_some(stream, &found.file, at, allowed).await?;
             if sent == 0 {
                 return Err(Broken::Truncated);
             }
@@ -141,8 +145,13 @@ impl<'s> Sender<'s> {
         Ok(())
     }
 
-    async fn send_some(&mut self, file: &OwnedFd, offset: u64, count: u64) -> Result<u64, Broken> {
-        let stream = self.stream;
+    async fn send_some(
+        &mut self,
+        stream: &TcpStream,
+        file: &OwnedFd,
+        offset: u64,
+        count: u64,
+    ) -> Result<u64, Broken> {
         let send = || {
             retry_interrupted(|| send_file(stream.as_fd(), file.as_fd(), offset, count as usize))
         };
@@ -157,14 +166,19 @@ impl<'s> Sender<'s> {
     }
 
     /// How many bytes may go now. A client that goes away while it is held is noticed.
-    async fn allowance(&self, attached: &Attached, most: u64) -> Result<u64, Broken> {
+    async fn allowance(
+        &self,
+        stream: &TcpStream,
+        attached: &Attached,
+        most: u64,
+    ) -> Result<u64, Broken> {
         if attached.is_free() {
             return Ok(most);
         }
         tokio::select! {
             biased;
             bytes = attached.allowance(most) => Ok(bytes),
-            _ = self.stream.ready(Interest::ERROR) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+            _ = stream.ready(Interest::ERROR) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
         }
     }
 

@@ -331,6 +331,16 @@ impl Client {
         Flow::start(Arc::clone(self), transfer, range)
     }
 
+    /// Whether a file is on its way to it, in ranges that came or are still to be asked for.
+    pub fn is_taking(&self, path: &RemotePath) -> bool {
+        lock(&self.rows).is_open(path)
+    }
+
+    /// Whether any file is.
+    pub fn is_taking_any(&self) -> bool {
+        lock(&self.rows).has_open()
+    }
+
     /// Small files were sent whole, each in one piece, and are on their way.
     pub fn took_small(&self, files: &mut Vec<SmallFile>) {
         if files.is_empty() {

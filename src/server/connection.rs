@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -24,14 +24,19 @@ use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
 
 /// A head must be complete this long after its first byte, else 408.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// Requests on one connection; a pipelining client asks for the rest on another.
-const MAX_REQUESTS: u32 = 1_000_000;
+/// Requests on one connection; the last answer says that it closes, and the client asks for the rest on another.
+const MAX_REQUESTS: u32 = 10_000;
+/// How long a draining server waits for the next range of a file that a connection's client is taking.
+const NEXT_RANGE: Duration = Duration::from_secs(2);
 /// Answers that are held back for more, in bytes.
 const FLUSH_AT: usize = 64 * 1024;
 /// The input buffer, in bytes; it grows up to the longest head.
 const READ_SIZE: usize = 8 * 1024;
 /// What a closing connection still reads, so that the client gets to see the last answer: bytes and time.
 const LINGER: (usize, Duration) = (1 << 20, Duration::from_secs(2));
+/// Bytes that the system holds and has not sent, where slow readers are watched.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 * 1024;
 /// A listing's chunks, in bytes.
 const CHUNK: usize = 64 * 1024;
 
@@ -64,12 +69,15 @@ impl From<std::io::Error> for End {
 pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let opened = shared.registry.open().enter(peer.ip());
     let settings = &shared.settings;
+    if settings.min_rate.is_some() {
+        show_progress(&stream);
+    }
     let mut connection = Connection {
         input: Input::default(),
         output: Output::default(),
         attached: None,
-        stream: &stream,
-        sender: Sender::new(&stream, settings.timeout, settings.min_rate),
+        stream,
+        sender: Sender::new(settings.timeout, settings.min_rate),
         peer,
         shared,
         opened: &opened,
@@ -82,6 +90,17 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     tracing::debug!(client = connection.who(), "connection ended: {end}");
 }
 
+/// Lets the system hold little that is not on its way: what a reader takes shows soon, in small steps.
+fn show_progress(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    {
+        // Without it a slow reader is judged by larger steps.
+        let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}
+
 /// Tells a client that there are too many, and closes.
 pub async fn turn_away(stream: TcpStream, peer: SocketAddr) {
     tracing::warn!(client = %peer.ip(), "503 too many connections");
@@ -90,8 +109,8 @@ pub async fn turn_away(stream: TcpStream, peer: SocketAddr) {
     let second = Duration::from_secs(1);
     // Wait for the request: an answer that comes before it may be lost with it.
     if timeout(second, stream.readable()).await.is_ok()
-        && Sender::new(&stream, second, None)
-            .send(&answer, false)
+        && Sender::new(second, None)
+            .send(&stream, &answer, false)
             .await
             .is_ok()
     {
@@ -103,8 +122,8 @@ struct Connection<'s> {
     input: Input,
     output: Output,
     attached: Option<(Fingerprint, Attached)>,
-    stream: &'s TcpStream,
-    sender: Sender<'s>,
+    stream: TcpStream,
+    sender: Sender,
     peer: SocketAddr,
     shared: &'s Shared,
     opened: &'s Opened,
@@ -171,9 +190,9 @@ impl Fingerprint {
 
 impl Connection<'_> {
     async fn run(&mut self) -> End {
-        for _ in 0..MAX_REQUESTS {
+        for left in (0..MAX_REQUESTS).rev() {
             let result = match self.next_head().await {
-                Ok(extent) => self.answer(extent).await,
+                Ok(extent) => self.answer(extent, left > 0).await,
                 Err(end) => Err(end),
             };
             match result {
@@ -254,7 +273,7 @@ impl Connection<'_> {
         let wait = timeout(self.shared.settings.timeout, self.stream.readable());
         tokio::select! {
             biased;
-            () = self.shared.drain.cancelled() => Err(End::Drained),
+            () = self.drained() => Err(End::Drained),
             ready = wait => match ready {
                 Ok(ready) => Ok(ready?),
                 Err(_) => Err(End::Idle),
@@ -262,8 +281,20 @@ impl Connection<'_> {
         }
     }
 
-    /// Answers one request; returns whether the connection goes on.
-    async fn answer(&mut self, extent: Extent) -> Result<bool, End> {
+    /// Completes once the server drains and this client has nothing to finish over this connection.
+    async fn drained(&self) {
+        self.shared.drain.cancelled().await;
+        let client = self
+            .attached
+            .as_ref()
+            .map(|(_, attached)| attached.client());
+        if client.is_some_and(|client| client.is_taking_any()) {
+            sleep(NEXT_RANGE).await;
+        }
+    }
+
+    /// Answers one request; returns whether the connection goes on. It does not where it `may` not.
+    async fn answer(&mut self, extent: Extent, may: bool) -> Result<bool, End> {
         let head = &self.input.bytes[self.input.at..][extent.start..extent.end];
         let head = RequestHead::parse(head).map_err(End::Refused)?;
         let attached = attach(
@@ -281,7 +312,8 @@ impl Connection<'_> {
             catalog: &catalog,
             client: attached.client(),
             head: &head,
-            keep: head.keep_alive && !head.has_body && !self.shared.drain.is_cancelled(),
+            keep: may && head.keep_alive && !head.has_body,
+            draining: self.shared.drain.is_cancelled(),
         };
         let answer = match admitted {
             Ok(()) => request.answer(&mut self.output).await?,
@@ -298,8 +330,10 @@ impl Connection<'_> {
             Body::File(found, range, flow) => {
                 let result = match (self.flush(true).await, &self.attached) {
                     (Ok(()), Some((_, attached))) => {
-                        let sender = &mut self.sender;
-                        sender.send_range(found, range, &flow, attached).await
+                        let (sender, stream) = (&mut self.sender, &self.stream);
+                        sender
+                            .send_range(stream, found, range, &flow, attached)
+                            .await
                     }
                     (result, _) => result,
                 };
@@ -321,12 +355,14 @@ impl Connection<'_> {
         if self.output.bytes.is_empty() {
             return Ok(());
         }
-        let bytes = &self.output.bytes;
+        let (stream, bytes) = (&self.stream, &self.output.bytes);
         match &self.attached {
             Some((_, attached)) if self.output.has_bodies => {
-                self.sender.send_paced(bytes, more, attached).await?;
+                self.sender
+                    .send_paced(stream, bytes, more, attached)
+                    .await?;
             }
-            _ => self.sender.send(bytes, more).await?,
+            _ => self.sender.send(stream, bytes, more).await?,
         }
         self.output.has_bodies = false;
         self.output.bytes.clear();
@@ -383,7 +419,7 @@ impl Connection<'_> {
         if let Err(error) = self.flush(false).await {
             return End::Broken(error);
         }
-        linger(self.stream).await;
+        linger(&self.stream).await;
         end
     }
 }

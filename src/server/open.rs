@@ -140,8 +140,9 @@ impl Open {
         for handle in connections.values() {
             let (count, longest) = held.entry(&handle.from).or_default();
             *count += 1;
-            let since = |handle: &Handle| handle.idle_since.load(Ordering::Relaxed);
-            if since(handle) != BUSY && longest.is_none_or(|other| since(handle) < since(other)) {
+            // Of two that wait since the same moment, the one that came first.
+            let since = |handle: &Handle| (handle.idle_since.load(Ordering::Relaxed), handle.id);
+            if since(handle).0 != BUSY && longest.is_none_or(|other| since(handle) < since(other)) {
                 *longest = Some(handle);
             }
         }

@@ -11,6 +11,7 @@ use super::{
     connection::Output,
     listing::{Entries, Format, Lister},
     page,
+    standing::Denied,
     transfers::Flow,
     values::Stream,
 };
@@ -46,6 +47,8 @@ pub struct Request<'a> {
     pub head: &'a RequestHead<'a>,
     /// Whether the connection may go on.
     pub keep: bool,
+    /// Whether only what runs is finished.
+    pub draining: bool,
 }
 
 /// What the connection does once the head stands in its output.
@@ -137,6 +140,9 @@ impl Request<'_> {
         let Ok(path) = RemotePath::from_target(self.head.path) else {
             return Ok(self.error(out, &fail(StatusCode::BAD_REQUEST, "malformed path")));
         };
+        if self.draining && !self.client.is_taking(&path) {
+            return Ok(self.deny(out, &Denied::Draining));
+        }
         match self.catalog.find(&path).await {
             Ok(Found::File(_)) if path.is_dir() => {
                 Ok(self.error(out, &fail(StatusCode::NOT_FOUND, "not found")))

@@ -25,6 +25,8 @@ pub enum Denied {
     Kicked(String),
     /// There are as many clients as are allowed.
     Full,
+    /// The server takes no one new.
+    Draining,
     /// It is to wait.
     Paused,
 }

@@ -143,6 +143,16 @@ impl Rows {
         transfer
     }
 
+    /// Whether a file was begun and is not complete.
+    pub(super) fn is_open(&self, path: &RemotePath) -> bool {
+        self.open.contains_key(path)
+    }
+
+    /// Whether any was.
+    pub(super) fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// A small file was sent whole.
     pub(super) fn add_small(&mut self, file: SmallFile, now: Instant, totals: &Totals) {
         if !self.open.is_empty() {

@@ -30,6 +30,10 @@ impl Request<'_> {
                 retry_after: Some(FULL),
                 ..super::fail(unavailable, "too many clients")
             },
+            Denied::Draining => Failure {
+                retry_after: Some(FULL),
+                ..super::fail(unavailable, "the server is about to end")
+            },
         };
         let closing = Request {
             keep: false,
