@@ -99,10 +99,7 @@ impl State {
         } else {
             format!("{names} goes on")
         });
-        let order = |id: ClientId| match pause {
-            true => Order::Pause(id),
-            false => Order::Resume(id),
-        };
+        let order = if pause { Order::Pause } else { Order::Resume };
         let orders = clients.iter().map(|(id, _)| Effect::Serve(order(*id)));
         orders.collect()
     }

@@ -140,7 +140,7 @@ impl State {
             self.notice = None;
             self.dirty = true;
         }
-        let mut effects = Vec::new();
+        let (mut effects, mut said) = (Vec::new(), None);
         match (&mut self.view, tick.sample) {
             (View::Serve(view), Sample::Server(snapshot)) => {
                 self.dirty |= (snapshot.limit, snapshot.draining)
@@ -176,12 +176,28 @@ impl State {
                 let back = snapshot.link == Link::Up && before.link != Link::Up;
                 self.throughput.sample(tick.now, snapshot.received);
                 view.sample(tick.now, snapshot, refresh);
+                let first = !std::mem::replace(&mut view.sampled, true);
+                let paused = view.counts().paused;
+                if first && paused > 0 {
+                    // Before anybody could pause anything.
+                    let what = if paused == 1 {
+                        "transfer waits"
+                    } else {
+                        "transfers wait"
+                    };
+                    said = Some(format!(
+                        "{paused} {what} from an earlier run: P goes on with all, x cancels one"
+                    ));
+                }
                 // The server is back: what could not be listed may be now.
                 if back && matches!(view.remote.load, super::browser::Load::Failed(..)) {
                     effects.push(view.remote.refresh());
                 }
             }
             _ => {}
+        }
+        if let Some(text) = said {
+            self.say(text);
         }
         if refresh {
             self.throughput.refresh();

@@ -141,35 +141,7 @@ impl World {
                 });
                 mouse.map(Event::Mouse).into_iter().collect()
             }
-            Happening::Listed(name, n) => {
-                let entry = |i: u8| {
-                    let mut name = name.clone();
-                    name.retain(|b| !matches!(b, 0 | b'/'));
-                    name.extend(i.to_string().into_bytes());
-                    entry(
-                        name,
-                        (i % 3 > 0).then_some(u64::from(i) << i.min(50)),
-                        u64::from(i) * 7777,
-                    )
-                };
-                let path = match self
-                    .asked
-                    .iter()
-                    .rev()
-                    .find(|e| matches!(e, Effect::List(_)))
-                {
-                    Some(Effect::List(path)) => path.clone(),
-                    _ => path("/"),
-                };
-                vec![Event::Listed {
-                    path,
-                    result: if *n == 7 {
-                        Err("no".into())
-                    } else {
-                        Ok((0..*n).map(entry).collect())
-                    },
-                }]
-            }
+            Happening::Listed(name, n) => vec![self.listed(name, *n)],
             Happening::Items(n) => {
                 let items = items().into_iter().cycle().take(*n).enumerate();
                 let items = items.map(|(i, mut item)| {
@@ -215,6 +187,29 @@ impl World {
                 })
                 .collect()
             }
+        }
+    }
+
+    /// A directory with odd names, for whatever was asked for last.
+    fn listed(&self, name: &[u8], n: u8) -> Event {
+        let entry = |i: u8| {
+            let mut name = name.to_vec();
+            name.retain(|b| !matches!(b, 0 | b'/'));
+            name.extend(i.to_string().into_bytes());
+            let size = (!i.is_multiple_of(3)).then_some(u64::from(i) << i.min(50));
+            entry(name, size, u64::from(i) * 7777)
+        };
+        let asked = self.asked.iter().rev().find_map(|effect| match effect {
+            Effect::List(path) => Some(path.clone()),
+            _ => None,
+        });
+        Event::Listed {
+            path: asked.unwrap_or_else(|| path("/")),
+            result: if n == 7 {
+                Err("no".into())
+            } else {
+                Ok((0..n).map(entry).collect())
+            },
         }
     }
 

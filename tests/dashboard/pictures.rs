@@ -133,7 +133,7 @@ fn connect_boxes() {
     );
 }
 
-fn linked(link: Link) -> State {
+fn linked(link: &Link) -> State {
     let mut state = browsing();
     let now = state.now.unwrap();
     for ms in [0, 100] {
@@ -155,7 +155,7 @@ fn linked(link: Link) -> State {
 fn connect_troubles() {
     taken(
         "connect-lost",
-        linked(Link::Retrying {
+        linked(&Link::Retrying {
             attempt: 3,
             after: Duration::from_secs(4),
             reason: "connection refused".into(),
@@ -163,7 +163,7 @@ fn connect_troubles() {
     );
     taken(
         "connect-down",
-        linked(Link::Down("no route to host".into())),
+        linked(&Link::Down("no route to host".into())),
     );
     let facts = haul::app::connect::Facts::default();
     taken("connect-no-server", State::connect(facts, None, looks()));

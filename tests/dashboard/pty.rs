@@ -125,11 +125,13 @@ impl Pty {
     fn escape(&mut self, text: &str) {
         self.press("\x1b");
         let size = self.size;
-        self.wait("the box closes", |seen| !screen(&seen.bytes, size).contains(text));
+        self.wait("the box closes", |seen| {
+            !screen(&seen.bytes, size).contains(text)
+        });
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.process_id().unwrap() as i32).unwrap();
+        let pid = Pid::from_raw(self.child.process_id().unwrap().cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
@@ -330,7 +332,15 @@ fn it_suspends_and_comes_back_whole() {
     pty.expect("type to find");
     pty.escape("type to find");
     pty.press("q");
-    pty.wait("the shell", |seen| ends_restored(&seen.bytes));
+    // The shell switches pasting on again for itself: the screen is what tells.
+    let screens = |seen: &Seen| {
+        let text = String::from_utf8_lossy(&seen.bytes);
+        (
+            text.matches("\x1b[?1049h").count(),
+            text.matches("\x1b[?1049l").count(),
+        )
+    };
+    pty.wait("the shell", |seen| screens(seen) == (2, 2));
     pty.press("exit\r");
     pty.end();
 }

@@ -290,7 +290,9 @@ pub fn select(buf: &mut Buffer, row: Rect, focused: bool, theme: &Theme) {
         // What is faint would be lost on the row's ground.
         for position in row.positions() {
             let cell = &mut buf[position];
-            if theme.faint.fg.is_some_and(|faint| faint == cell.fg) {
+            if theme.selected.bg == Some(cell.fg) {
+                cell.set_style(theme.text);
+            } else if theme.faint.fg == Some(cell.fg) {
                 cell.set_style(theme.dim);
             }
         }
