@@ -251,7 +251,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Connect, "cancel", &["x"], Action::Cancel, "cancel the current transfer").hint("cancel", 41, 54),
     bind(Connect, "move-down", &["J"], Action::MoveDown, "move it down the queue"),
     bind(Connect, "move-up", &["K"], Action::MoveUp, "move it up the queue"),
-    bind(Connect, "retry", &["e"], Action::Retry, "try the current transfer again").hint("retry", 42, 20),
+    bind(Connect, "retry", &["e"], Action::Retry, "try the current transfer again").hint("retry", 42, 36),
     bind(Connect, "retry-all", &["E"], Action::RetryAll, "try all failed ones again"),
     bind(Connect, "clear", &["c"], Action::Clear, "clear what is done or cancelled"),
     bind(Connect, "info", &["i"], Action::Info, "details of the current entry or transfer"),
