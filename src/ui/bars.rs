@@ -311,6 +311,11 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         };
         parts.push((limit.into(), theme.soft));
     }
+    if let View::Connect(view) = &state.view
+        && let Some(rate) = view.snapshot.limit
+    {
+        parts.push((format!("limit {rate}   ").into(), theme.soft));
+    }
     let rate = units::rate(state.throughput.now());
     parts.push((format!("{} ", theme.glyphs.falling).into(), theme.graph));
     parts.push((format!("{rate:>10} ").into(), theme.soft));
