@@ -189,8 +189,8 @@ fn a_wrong_command_line_is_one_line_and_status_2() {
             "--theme: `blue` is not allowed: dark, light, ansi or mono",
         ),
         (
-            &["connect", "https://nas/"],
-            "URL|HOST[:PORT]: `https://nas/` asks for TLS",
+            &["connect", "ftp://nas/"],
+            "URL|HOST[:PORT]: the scheme `ftp` is not known",
         ),
         (
             &["connect", "nas", "-a", "other"],

@@ -1,7 +1,6 @@
 //! The one table of `:` commands: the line, its completion, the help and `--run` scripts are made from it.
 
 use tracing::Level;
-use url::Url;
 
 use super::listing::SortKey;
 use crate::config::{self, ThemeName};
@@ -77,7 +76,7 @@ pub enum Command {
     Filter(String),
     Log(Level),
     Copy,
-    Connect(Url),
+    Connect(config::target::Target),
     Get {
         patterns: Vec<String>,
         to: Option<String>,
@@ -228,9 +227,8 @@ pub fn quoted(word: &str) -> String {
 }
 
 /// A server's address as people type it: `host`, `host:port`, or a whole URL.
-pub fn address(text: &str) -> Result<Url, String> {
-    let target: config::target::Target = text.trim().parse()?;
-    Ok(target.url)
+pub fn address(text: &str) -> Result<config::target::Target, String> {
+    text.trim().parse()
 }
 
 fn first(arguments: &[String], default: &str) -> String {
@@ -382,7 +380,7 @@ mod tests {
             ("[::1]", "http://[::1]:8888/"),
             ("http://nas/pub/", "http://nas/pub/"),
         ] {
-            assert_eq!(address(text).unwrap().as_str(), url);
+            assert_eq!(address(text).unwrap().url.as_str(), url);
         }
         assert!(address("").is_err());
         assert!(address("a b").is_err());

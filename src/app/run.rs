@@ -81,7 +81,7 @@ impl State {
 fn run_connect(view: &mut Connect, command: Command) -> Result<Vec<Effect>, String> {
     let none = |reason: &'static str| reason.to_owned();
     match command {
-        Command::Connect(url) => Ok(vec![Effect::Connect(url)]),
+        Command::Connect(target) => Ok(vec![Effect::Connect(target)]),
         Command::Get { patterns, to } => Ok(view.get(patterns, to)),
         Command::Cd(dir) => match view.remote.resolve(&dir) {
             Some(path) => Ok(vec![view.remote.open(path)]),

@@ -312,7 +312,7 @@ impl State {
                 self.run_line(line)
             }
             Kind::Address => match super::command::address(prompt.text()) {
-                Ok(url) => vec![Effect::Connect(url)],
+                Ok(target) => vec![Effect::Connect(target)],
                 Err(reason) => {
                     self.complain(reason);
                     self.prompt = Some(Prompt::new(Kind::Address, prompt.text()));

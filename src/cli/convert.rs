@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{ConnectArgs, LogArgs, ScreenArgs, ServeArgs};
 use crate::{
     config::{self, target::Target, values},
+    credentials::Credentials,
     error::Error,
 };
 
@@ -21,6 +22,12 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
         timeout: args.timeout.0,
         hidden: args.hidden,
         follow_symlinks: args.follow_symlinks,
+        tls: args.tls,
+        tls_cert: args.tls_cert,
+        tls_key: args.tls_key,
+        auth: args.auth,
+        auth_file: args.auth_file,
+        token_file: args.token_file,
         headless: args.run.headless || !terminal,
         log: log(args.log),
         screen: screen(&args.screen),
@@ -30,6 +37,8 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
 /// The settings of `haul connect`. Without a terminal on stdout there is no dashboard.
 pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Error> {
     let named = args.target.is_some() || args.address.is_some() || args.port.is_some();
+    let files = (args.auth_file.as_deref(), args.token_file.as_deref());
+    let credentials = credentials(&args.target, args.auth, files)?;
     let mut target = match args.target {
         Some(target) => target,
         None => Target::usual().map_err(Error::Usage)?,
@@ -40,9 +49,15 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     if let Some(port) = args.port {
         target.set_port(port);
     }
-    let Target { url, .. } = target;
+    let Target { url, bare, .. } = target;
+    if args.fingerprint.is_some() && !bare && url.scheme() != "https" {
+        return usage("--fingerprint is a certificate's, which only https:// has: change the URL");
+    }
     let settings = config::Connect {
         url,
+        bare,
+        credentials,
+        fingerprint: args.fingerprint,
         named,
         dir: args.dir,
         workers: args.workers,
@@ -68,6 +83,35 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     one_file(&settings)?;
     output(&settings)?;
     Ok(settings)
+}
+
+/// What to present to the server: from the URL, an option or a file, but only one of them.
+fn credentials(
+    target: &Option<Target>,
+    auth: Option<Credentials>,
+    (auth_file, token_file): (Option<&Path>, Option<&Path>),
+) -> Result<Option<Credentials>, Error> {
+    let from_url = target
+        .as_ref()
+        .and_then(|target| target.credentials.clone());
+    let given = [
+        from_url.is_some(),
+        auth.is_some(),
+        auth_file.is_some(),
+        token_file.is_some(),
+    ];
+    if given.into_iter().filter(|given| *given).count() > 1 {
+        return usage(
+            "the login is given twice: choose one of USER:PASS@ in the URL, --auth, --auth-file and --token-file",
+        );
+    }
+    if let Some(path) = auth_file {
+        return Credentials::from_file("--auth-file", path, Credentials::parse_login).map(Some);
+    }
+    if let Some(path) = token_file {
+        return Credentials::from_file("--token-file", path, Credentials::parse_token).map(Some);
+    }
+    Ok(from_url.or(auth))
 }
 
 /// `--get`, `--all` and `--exclude` must make sense together.

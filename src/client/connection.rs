@@ -2,15 +2,12 @@
 
 use std::{ops::Range, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use super::{
     Error,
     origin::{Ask, Origin},
+    stream::Stream,
 };
 use crate::http1::{
     body_reader::{BodyReader, Step},
@@ -26,14 +23,16 @@ const INTERIM_MAX: u32 = 16;
 /// A connection. Dropping it closes it, whatever is in flight.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
+    /// Whether requests carry a login.
+    pub has_credentials: bool,
     /// `start..end` is unread input.
     input: Box<[u8]>,
     start: usize,
     end: usize,
     output: Vec<u8>,
     silence: Duration,
-    /// How long the connection took to make: about one round trip.
+    /// How long the connection took to make: about one round trip, three with TLS.
     pub rtt: Duration,
 }
 
@@ -41,9 +40,10 @@ impl Connection {
     /// Connects to `origin`. Later calls fail once the server is silent for `silence`.
     pub async fn open(origin: &Origin, silence: Duration) -> Result<Self, Error> {
         let began = Instant::now();
-        let stream = origin.connect(silence).await?;
+        let stream = Stream::open(origin, silence).await?;
         Ok(Self {
             stream,
+            has_credentials: origin.has_credentials(),
             input: vec![0; BUFFER].into_boxed_slice(),
             start: 0,
             end: 0,
@@ -51,6 +51,11 @@ impl Connection {
             silence,
             rtt: began.elapsed(),
         })
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.stream.is_tls()
     }
 
     /// Puts a request behind those that wait to be sent.

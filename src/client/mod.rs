@@ -9,6 +9,7 @@
 //!                                                        queue            lander         job (plan, part, values)
 //! ```
 
+mod access;
 mod connection;
 mod digest;
 mod engine;
@@ -23,6 +24,7 @@ mod plan;
 mod queue;
 mod retry;
 pub mod snapshot;
+mod stream;
 mod target;
 mod worker;
 
@@ -35,6 +37,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
+pub use access::Access;
 pub use digest::Digest;
 pub use error::Error;
 pub use snapshot::{Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, Verified};
@@ -44,6 +47,7 @@ use self::{
     origin::Origin,
     pattern::Filter,
     queue::{Browse, NewItem, Tally},
+    stream::Stream,
     target::Target,
     worker::Worker,
 };
@@ -60,6 +64,8 @@ use crate::{
 pub struct Settings {
     /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`]).
     pub url: Url,
+    /// What is presented to servers, and which certificates are believed.
+    pub access: Access,
     /// Where downloads go; made where it is missing.
     pub dir: PathBuf,
     /// Where journals are kept; `None` for none, so that a later run cannot go on with what this one leaves.
@@ -80,6 +86,12 @@ pub struct Settings {
     pub resume: bool,
     /// Never give up on a server that cannot be reached: somebody watches, and can end it.
     pub patient: bool,
+}
+
+/// Makes one connection to the server at `url` and closes it: tells whether its certificate is believed.
+pub async fn try_connection(url: &Url, access: &Access, limit: Duration) -> Result<(), Error> {
+    let origin = Origin::new(url, "", None, access)?;
+    Stream::open(&origin, limit).await.map(|_| ())
 }
 
 /// What to download.
@@ -122,7 +134,8 @@ impl Client {
     /// sent before something is asked for. Turning points are told on `events`; where nobody takes them, work waits.
     pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
         let session = format!("{:032x}", fastrand::u128(..));
-        let origin = Origin::new(&settings.url, &session, settings.user.as_deref())?;
+        let user = settings.user.as_deref();
+        let origin = Origin::new(&settings.url, &session, user, &settings.access)?;
         let target = Arc::new(Target::open(&settings.dir, settings.on_conflict)?);
         let workers = if settings.serial {
             1

@@ -7,8 +7,8 @@ use url::Url;
 
 use crate::{
     app, client,
-    client::Client,
-    config,
+    client::{Access, Client},
+    config::{self, target::Target},
     dashboard::{self, ConnectStart, Ending, Session},
     error::{Error, Exit, reason},
     escape::{display_name, display_path},
@@ -25,15 +25,18 @@ const ABORT: Duration = Duration::from_secs(1);
 /// Serves, and shows it, until the user or a signal ends it.
 pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
     let root = settings.dir.clone();
-    let server = Server::new(headless::serve::engine_settings(&settings))?;
+    let server = Server::new(headless::serve::engine_settings(&settings)?)?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     let facts = app::serve::Facts {
-        urls: server::urls(&listeners),
+        urls: server::urls(&listeners, server.settings().scheme()),
         root: display_path(&std::path::absolute(&root).unwrap_or(root)),
-        open: true,
+        open: server.settings().access.is_open(),
     };
     for url in &facts.urls {
         tracing::info!("listening on {url}");
+    }
+    if let Some(fingerprint) = server.fingerprint() {
+        tracing::info!("fingerprint SHA256:{fingerprint}");
     }
     let stop = Stop::default();
     let running = {
@@ -65,13 +68,14 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
 }
 
 /// Browses and downloads, and shows it, until the user or a signal ends it.
-pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
+pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
+    let mut access = headless::connect::access(&mut settings)?;
     let script = match &settings.run {
         Some(file) => script(file)?,
         None => Vec::new(),
     };
     // A target directory that cannot be used is told before the screen is taken.
-    let first = first(&settings)?;
+    let first = first(&settings, &access)?;
     let start = ConnectStart {
         session: Some(first),
         named: settings.named,
@@ -80,8 +84,8 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
         script,
     };
     let screen = settings.screen.clone();
-    let open = move |url: Url| {
-        session(&settings, url, &settings.dir)
+    let open = move |target: Target| {
+        turn_to(&settings, target, &mut access)
             .map_err(|error| display_name(&error.to_string()).into_owned())
     };
     exit(dashboard::connect(start, open, ring, &screen).await)
@@ -100,25 +104,52 @@ pub(super) async fn demo(
 }
 
 /// A client of the server that the settings name, which downloads what they ask for.
-fn first(settings: &config::Connect) -> Result<Session, Error> {
+fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
     if !settings.all
         && settings.get.is_empty()
         && settings.output.is_none()
         && settings.checksum.is_none()
     {
-        return Ok(session(settings, settings.url.clone(), &settings.dir)?);
+        return Ok(session(
+            settings,
+            settings.url.clone(),
+            &settings.dir,
+            access,
+        )?);
     }
     let plan = Plan::new(settings)?;
-    let session = session(settings, plan.url, &plan.dir)?;
+    let session = session(settings, plan.url, &plan.dir, access)?;
     session.client.get(plan.want, None)?;
     Ok(session)
 }
 
-fn session(settings: &config::Connect, url: Url, dir: &Path) -> Result<Session, client::Error> {
+/// A client of another server that the user names, with the login that its URL may hold.
+fn turn_to(
+    settings: &config::Connect,
+    target: Target,
+    access: &mut Access,
+) -> Result<Session, client::Error> {
+    let url = if target.bare {
+        access.with_scheme(&target.url, false)?
+    } else {
+        target.url
+    };
+    if let Some(credentials) = target.credentials {
+        access.present(&url, credentials);
+    }
+    session(settings, url, &settings.dir, access)
+}
+
+fn session(
+    settings: &config::Connect,
+    url: Url,
+    dir: &Path,
+    access: &Access,
+) -> Result<Session, client::Error> {
     let (sender, events) = mpsc::channel(EVENTS);
     let engine = client::Settings {
         patient: true,
-        ..headless::connect::engine_settings(settings, url, dir)
+        ..headless::connect::engine_settings(settings, url, dir, access)
     };
     let client = Client::start(engine, sender)?;
     Ok(Session { client, events })

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use tracing::Level;
 
+use crate::credentials::Credentials;
+
 /// Characters that a name on the server's screen may have at most.
 const USER_MAX: usize = 64;
 /// Connections that one client may open at most: beyond this no disk or network gains.
@@ -98,6 +100,11 @@ pub fn user(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.into())
+}
+
+/// A login, `USER:PASS`. Unlike the others, it never repeats what was read.
+pub fn login(text: &str) -> Result<Credentials, String> {
+    Credentials::parse_login(text)
 }
 
 /// A pattern of remote paths.

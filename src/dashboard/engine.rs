@@ -17,6 +17,7 @@ use super::{Session, run::Engine};
 use crate::{
     app::{self, Effect, Event, Sample, event::Control},
     client::{self, Client, Want},
+    config::target::Target,
     escape::display_name,
     http1::path::RemotePath,
     server::Server,
@@ -106,7 +107,7 @@ pub(super) struct Connecting<F> {
     clients: Clients,
 }
 
-impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
+impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
     pub(super) fn new(open: F) -> Self {
         Self {
             open,
@@ -147,7 +148,7 @@ impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
     }
 }
 
-impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
+impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
     fn sample(&mut self) -> Sample {
         match &self.session {
             Some(session) => Sample::Client(session.client.snapshot()),
@@ -157,8 +158,8 @@ impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
 
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
-        if let Effect::Connect(url) = effect {
-            let session = (self.open)(url);
+        if let Effect::Connect(target) = effect {
+            let session = (self.open)(target);
             let answer = match session.map(|session| self.turn_to(session)) {
                 Ok(Some(server)) => Event::Connected(server),
                 Ok(None) => Event::Refused("the server's address is no URL".to_owned()),

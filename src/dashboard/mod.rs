@@ -8,7 +8,6 @@ use std::{io, path::PathBuf, time::Duration};
 
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
-use url::Url;
 
 use self::{
     engine::{Connecting, Serving},
@@ -19,7 +18,7 @@ pub use crate::app::Ending;
 use crate::{
     app::{Looks, State, connect, serve as served},
     client::{self, Client},
-    config::{Screen, ThemeName},
+    config::{Screen, ThemeName, target::Target},
     logging::Ring,
     server::Server,
 };
@@ -73,7 +72,7 @@ pub async fn serve(
 /// `open` makes a client of each server that the user turns to; its error is for people, and escaped.
 pub async fn connect(
     start: ConnectStart,
-    open: impl FnMut(Url) -> Result<Session, String>,
+    open: impl FnMut(Target) -> Result<Session, String>,
     ring: Ring,
     screen: &Screen,
 ) -> io::Result<Ending> {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, BufRead as _, IsTerminal as _, Write},
     path::Path,
     time::{Duration, Instant},
 };
@@ -21,7 +21,7 @@ use super::{
     style::Style,
 };
 use crate::{
-    client::{self, Client, Event, Link},
+    client::{self, Access, Client, Event, Link},
     config,
     error::{Error, Exit},
 };
@@ -32,7 +32,11 @@ const EVENTS: usize = 1024;
 const STOP: Duration = Duration::from_secs(10);
 
 /// Downloads what the settings ask for, and reports it in the given style.
-pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error> {
+pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Error> {
+    let access = access(&mut settings)?;
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        vouch(&settings, &access).await?;
+    }
     let mut signals = Signals::new()?;
     let plan = Plan::new(&settings)?;
     // Data on stdout leaves only stderr to speak to people.
@@ -44,7 +48,7 @@ pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error>
     let mut report = Report::new(style, out, Instant::now());
     let (sender, mut events) = mpsc::channel(EVENTS);
     let client = Client::start(
-        engine_settings(&settings, plan.url.clone(), &plan.dir),
+        engine_settings(&settings, plan.url.clone(), &plan.dir, &access),
         sender,
     )?;
     let item = client.get(plan.want.clone(), None)?;
@@ -113,14 +117,64 @@ async fn stop(
     Ok(())
 }
 
+/// What is presented to servers and believed of them. A URL without a scheme becomes https where its server's
+/// certificate is known.
+pub(crate) fn access(settings: &mut config::Connect) -> Result<Access, Error> {
+    let mut access = Access::new(config::state_dir().as_deref());
+    if settings.bare {
+        settings.url = access.with_scheme(&settings.url, settings.fingerprint.is_some())?;
+    }
+    if let Some(credentials) = settings.credentials.clone() {
+        access.present(&settings.url, credentials);
+    }
+    if let Some(fingerprint) = settings.fingerprint {
+        access.expect(&settings.url, fingerprint);
+    }
+    Ok(access)
+}
+
+/// Asks once about a certificate that nothing vouches for, as ssh does, and remembers a yes.
+async fn vouch(settings: &config::Connect, access: &Access) -> Result<(), Error> {
+    if settings.url.scheme() != "https" {
+        return Ok(());
+    }
+    let tried = client::try_connection(&settings.url, access, settings.timeout).await;
+    // Other failures are the download's to tell, which may try again.
+    let Err(error @ client::Error::UntrustedCertificate { .. }) = tried else {
+        return Ok(());
+    };
+    if let client::Error::UntrustedCertificate {
+        server,
+        fingerprint,
+        reason,
+    } = &error
+    {
+        let _ = write!(
+            io::stderr(),
+            "The certificate of {server} cannot be checked: {reason}.\n\
+             Its fingerprint is SHA256:{fingerprint}\n\
+             If that is what the server shows, answer yes, and it is not asked again. Trust it? [yes/no] "
+        );
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        if read.is_ok() && answer.trim().eq_ignore_ascii_case("yes") {
+            access.trust(&settings.url, fingerprint)?;
+            return Ok(());
+        }
+    }
+    Err(error.into())
+}
+
 /// What the client's engine runs with, with or without a screen; without one nobody could end endless patience.
 pub(crate) fn engine_settings(
     settings: &config::Connect,
     url: Url,
     dir: &Path,
+    access: &Access,
 ) -> client::Settings {
     client::Settings {
         url,
+        access: access.clone(),
         dir: dir.to_owned(),
         state_dir: config::state_dir(),
         workers: settings.workers,

@@ -14,7 +14,7 @@ use crate::{
     config::{self, OnConflict, target::Target, values},
     error::{Error, Exit},
     samples,
-    server::{self, Server, Stop},
+    server::{self, Server, Stop, access::Access},
 };
 
 /// A silent connection on the loopback interface means that something is wrong.
@@ -44,9 +44,11 @@ impl Demo {
             timeout: TIMEOUT,
             max_connections: 64,
             cache: None,
+            tls: None,
+            access: Access::default(),
         })?;
         let listeners = server::bind(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 0).await?;
-        let Some(url) = server::urls(&listeners).into_iter().next() else {
+        let Some(url) = server::urls(&listeners, "http").into_iter().next() else {
             return Err(Error::Usage("the server has no address".into()));
         };
         let target: Target = url.parse().map_err(Error::Usage)?;
@@ -103,6 +105,9 @@ fn settings(
 ) -> config::Connect {
     config::Connect {
         url: target.url,
+        bare: false,
+        credentials: None,
+        fingerprint: None,
         named: true,
         dir,
         workers: 5,

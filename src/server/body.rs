@@ -1,4 +1,4 @@
-//! Getting bytes out: what stands in a buffer, and ranges of files by `sendfile`.
+//! Getting bytes out: what stands in a buffer, and ranges of files, by `sendfile` or encrypted.
 
 use std::{
     io,
@@ -12,6 +12,7 @@ use tokio::{io::Interest, net::TcpStream, time::timeout};
 
 use super::{
     catalog::{FoundFile, blocking},
+    stream::Stream,
     transfers::Flow,
 };
 use crate::sys::send::{is_cached, is_memory, read_ahead, send_file, send_more};
@@ -38,11 +39,15 @@ pub enum Broken {
 
 /// Sends all of `bytes`. `more` says that a file's bytes follow at once.
 pub async fn send_bytes(
-    stream: &TcpStream,
+    stream: &mut Stream,
     mut bytes: &[u8],
     more: bool,
     limit: Duration,
 ) -> Result<(), Broken> {
+    let stream = match stream {
+        Stream::Plain(tcp) => &*tcp,
+        Stream::Tls(tls) => return tls.send(bytes, limit).await,
+    };
     while !bytes.is_empty() {
         // Straight to the socket first: waiting costs a timer.
         let sent = match attempt(stream, bytes, more) {
@@ -82,7 +87,11 @@ fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
     }
 }
 
-async fn in_time<T>(limit: Duration, io: impl Future<Output = io::Result<T>>) -> Result<T, Broken> {
+/// Waits for a socket, `limit` at most.
+pub async fn in_time<T>(
+    limit: Duration,
+    io: impl Future<Output = io::Result<T>>,
+) -> Result<T, Broken> {
     match timeout(limit, io).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(Broken::Stalled(limit)),
@@ -94,7 +103,7 @@ async fn in_time<T>(limit: Duration, io: impl Future<Output = io::Result<T>>) ->
 /// The file is looked at again before its last chunk: one that shrank or changed breaks the connection off, and is
 /// never padded. A client that takes nothing for `limit` does too.
 pub async fn send_range(
-    stream: &TcpStream,
+    stream: &mut Stream,
     found: FoundFile,
     range: Range<u64>,
     flow: &Flow,
@@ -128,12 +137,19 @@ pub async fn send_range(
 }
 
 async fn send_some(
-    stream: &TcpStream,
+    stream: &mut Stream,
     file: &OwnedFd,
     offset: u64,
     count: u64,
     limit: Duration,
 ) -> Result<u64, Broken> {
+    let stream = match stream {
+        Stream::Plain(tcp) => &*tcp,
+        Stream::Tls(tls) => {
+            let sent = tls.send_file(file, offset, count as usize, limit).await?;
+            return Ok(sent as u64);
+        }
+    };
     let send =
         || retry_interrupted(|| send_file(stream.as_fd(), file.as_fd(), offset, count as usize));
     let count = match stream.try_io(Interest::WRITABLE, send) {

@@ -18,7 +18,8 @@ use super::{
     body::{Broken, send_bytes, send_range},
     clients::{Attached, Identity, SmallFile},
     respond::{self, Body, Listing},
-    values::Stream,
+    stream::Stream,
+    values,
 };
 use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
 
@@ -66,6 +67,10 @@ pub async fn serve(
     drain: &CancellationToken,
 ) {
     let _connected = shared.registry.connect();
+    let stream = match Stream::open(stream, shared.settings.tls.as_ref()).await {
+        Ok(stream) => stream,
+        Err(why) => return tracing::debug!(client = %peer.ip(), "{why}"),
+    };
     let mut connection = Connection {
         input: Input::default(),
         output: Output::default(),
@@ -80,16 +85,21 @@ pub async fn serve(
 }
 
 /// Tells a client that there are too many, and closes.
-pub async fn turn_away(stream: TcpStream, peer: SocketAddr) {
+pub async fn turn_away(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     tracing::warn!(client = %peer.ip(), "503 too many connections");
+    let Ok(mut stream) = Stream::open(stream, shared.settings.tls.as_ref()).await else {
+        return;
+    };
     let mut answer = Vec::new();
     respond::too_many(&mut answer);
     let second = Duration::from_secs(1);
     // Wait for the request: an answer that comes before it may be lost with it.
     if timeout(second, stream.readable()).await.is_ok()
-        && send_bytes(&stream, &answer, false, second).await.is_ok()
+        && send_bytes(&mut stream, &answer, false, second)
+            .await
+            .is_ok()
     {
-        linger(&stream).await;
+        linger(&mut stream).await;
     }
 }
 
@@ -97,7 +107,7 @@ struct Connection<'s> {
     input: Input,
     output: Output,
     attached: Option<(Fingerprint, Attached)>,
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     shared: &'s Shared,
     drain: &'s CancellationToken,
@@ -152,11 +162,14 @@ pub struct Output {
 struct Fingerprint {
     session: Option<Box<[u8]>>,
     agent: Option<Box<[u8]>>,
+    login: Option<Box<str>>,
 }
 
 impl Fingerprint {
-    fn is_of(&self, head: &RequestHead<'_>) -> bool {
-        self.session.as_deref() == head.haul_session && self.agent.as_deref() == head.user_agent
+    fn is_of(&self, head: &RequestHead<'_>, login: Option<&str>) -> bool {
+        self.session.as_deref() == head.haul_session
+            && self.agent.as_deref() == head.user_agent
+            && self.login.as_deref() == login
     }
 }
 
@@ -238,6 +251,7 @@ impl Connection<'_> {
     async fn wait_idle(&mut self) -> Result<(), End> {
         self.input.tidy();
         self.output = Output::default();
+        self.stream.rest();
         let wait = timeout(self.shared.settings.timeout, self.stream.readable());
         tokio::select! {
             biased;
@@ -253,16 +267,25 @@ impl Connection<'_> {
     async fn answer(&mut self, extent: Extent) -> Result<bool, End> {
         let head = &self.input.bytes[self.input.at..][extent.start..extent.end];
         let head = RequestHead::parse(head).map_err(End::Refused)?;
-        let attached = attach(&mut self.attached, self.shared, self.peer, &head);
         self.shared.registry.count_request();
         let keep = head.keep_alive && !head.has_body && !self.drain.is_cancelled();
+        let access = &self.shared.settings.access;
+        let (login, denied) = match access.check(head.authorization, self.peer.ip()).await {
+            Ok(login) => (login, None),
+            Err(denied) => (None, Some(denied)),
+        };
+        let login = login.as_deref();
+        let attached = attach(&mut self.attached, self.shared, self.peer, &head, login);
         let request = respond::Request {
             shared: self.shared,
             client: attached.client(),
             head: &head,
             keep,
         };
-        let answer = request.answer(&mut self.output).await?;
+        let answer = match denied {
+            None => request.answer(&mut self.output).await?,
+            Some(denied) => request.deny(&mut self.output.bytes, denied),
+        };
         let keep = answer.keep;
         self.input.consume(extent.end);
         match answer.body {
@@ -274,7 +297,7 @@ impl Connection<'_> {
             Body::File(found, range, flow) => {
                 let limit = self.shared.settings.timeout;
                 let result = match self.flush(true).await {
-                    Ok(()) => send_range(&self.stream, found, range, &flow, limit).await,
+                    Ok(()) => send_range(&mut self.stream, found, range, &flow, limit).await,
                     Err(error) => Err(error),
                 };
                 if let Err(error) = result {
@@ -296,7 +319,7 @@ impl Connection<'_> {
             return Ok(());
         }
         let limit = self.shared.settings.timeout;
-        send_bytes(&self.stream, &self.output.bytes, more, limit).await?;
+        send_bytes(&mut self.stream, &self.output.bytes, more, limit).await?;
         self.output.bytes.clear();
         self.output.bytes.shrink_to(FLUSH_AT);
         self.output.permits.clear();
@@ -328,7 +351,7 @@ impl Connection<'_> {
     }
 
     /// Sends values as they are computed; where they cannot be, the connection breaks off.
-    async fn send_pieces(&mut self, mut values: Stream) -> Result<(), End> {
+    async fn send_pieces(&mut self, mut values: values::Stream) -> Result<(), End> {
         loop {
             self.flush(false).await?;
             match values.next().await {
@@ -347,7 +370,7 @@ impl Connection<'_> {
         if let Err(error) = self.flush(false).await {
             return End::Broken(error);
         }
-        linger(&self.stream).await;
+        linger(&mut self.stream).await;
         end
     }
 }
@@ -358,20 +381,23 @@ fn attach<'c>(
     shared: &Shared,
     peer: SocketAddr,
     head: &RequestHead<'_>,
+    login: Option<&str>,
 ) -> &'c Attached {
     let known = attached
         .take()
-        .filter(|(fingerprint, _)| fingerprint.is_of(head));
+        .filter(|(fingerprint, _)| fingerprint.is_of(head, login));
     let (_, client) = attached.insert(known.unwrap_or_else(|| {
         let client = shared.registry.attach(&Identity {
             address: peer.ip(),
             session: head.haul_session,
             name: head.haul_name,
             agent: head.user_agent,
+            login,
         });
         let fingerprint = Fingerprint {
             session: head.haul_session.map(Into::into),
             agent: head.user_agent.map(Into::into),
+            login: login.map(Into::into),
         };
         (fingerprint, client)
     }));
@@ -380,11 +406,12 @@ fn attach<'c>(
 
 /// Closes the sending side and reads what still comes, within limits: a socket closed with unread bytes resets the
 /// connection, and a reset may reach the client before the last answer does (RFC 9112 §9.6).
-async fn linger(stream: &TcpStream) {
+pub(super) async fn linger(stream: &mut Stream) {
     let (mut left, time) = LINGER;
-    if rustix::net::shutdown(stream, rustix::net::Shutdown::Write).is_err() {
+    if !matches!(timeout(time, stream.shutdown()).await, Ok(Ok(()))) {
         return;
     }
+    let stream = stream.tcp();
     let drain = async {
         let mut sink = [0; 4096];
         while stream.readable().await.is_ok() {

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::{
     Shared,
+    access::Denied,
     catalog::{Found, FoundFile, blocking, is_not_found},
     clients::Client,
     connection::Output,
@@ -197,6 +198,43 @@ impl Request<'_> {
         let mut head = HeadWriter::new(out, status, now());
         if status == StatusCode::METHOD_NOT_ALLOWED {
             head.field("Allow", ALLOW);
+        }
+        error_fields(&mut head, &body, html);
+        head.connection(self.keep, self.head.http10);
+        let out = head.end();
+        if !self.is_head() {
+            out.extend_from_slice(body.as_bytes());
+        }
+        self.written()
+    }
+
+    /// The answer to a client that has not proved who it is.
+    pub fn deny(&self, out: &mut Vec<u8>, denied: Denied) -> Answer {
+        let (status, why) = match denied {
+            Denied::Missing { .. } => (StatusCode::UNAUTHORIZED, "a login is needed"),
+            Denied::Wrong { .. } => (StatusCode::UNAUTHORIZED, "the login is wrong"),
+            Denied::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many wrong logins"),
+        };
+        let code = status.as_u16();
+        tracing::debug!(client = self.client.who(), "{code} {why}");
+        self.client.refuse(format!("{code} {why}"));
+        let html = Format::choose(&self.head.accept, Some(b"curl/")) == Format::Html;
+        let body = error_body(status, why, html);
+        let mut head = HeadWriter::new(out, status, now());
+        match denied {
+            Denied::Missing { tokens } | Denied::Wrong { tokens } => {
+                head.field(
+                    "WWW-Authenticate",
+                    "Basic realm=\"haul\", charset=\"UTF-8\"",
+                );
+                if tokens {
+                    head.field("WWW-Authenticate", "Bearer realm=\"haul\"");
+                }
+            }
+            Denied::TooMany { retry_after } => {
+                let seconds = retry_after.as_secs() + 1;
+                head.field_fmt("Retry-After", format_args!("{seconds}"));
+            }
         }
         error_fields(&mut head, &body, html);
         head.connection(self.keep, self.head.http10);

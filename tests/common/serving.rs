@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haul::server::{Server, Settings, Snapshot, Stop, bind};
+use haul::server::{Server, Settings, Snapshot, Stop, access::Access, bind};
 use tokio::{runtime::Runtime, task::JoinHandle};
 
 /// Nothing on loopback takes this long, however busy the machine is.
@@ -30,6 +30,8 @@ pub fn settings(root: &Path) -> Settings {
         timeout: Duration::from_secs(60),
         max_connections: 4096,
         cache: None,
+        tls: None,
+        access: Access::default(),
     }
 }
 

@@ -290,7 +290,8 @@ impl Engine {
 
     /// The server cannot be reached: notes the failure; everything fails once that has lasted. True when it has.
     pub async fn link_failed(&self, failures: u32, error: &Error) -> bool {
-        if failures > self.settings.retries && !self.settings.patient {
+        let hopeless = !error.is_transient();
+        if hopeless || failures > self.settings.retries && !self.settings.patient {
             self.link.send_replace(Link::Down(error.to_string()));
             let browsers = self.queue().fail_all(error);
             for browse in browsers {
@@ -350,10 +351,6 @@ impl Engine {
 
     /// The base's URL for a path, for messages.
     pub fn url_of(&self, path: &RemotePath) -> String {
-        format!(
-            "http://{}{}",
-            self.origin.authority(),
-            self.origin.target(path)
-        )
+        self.origin.url_of(path)
     }
 }

@@ -11,6 +11,7 @@ fn identity<'a>(session: Option<&'a str>, agent: &'a str, host: u8) -> Identity<
         session: session.map(str::as_bytes),
         name: session.map(|_| b"al%69ce%1b".as_slice()),
         agent: Some(agent.as_bytes()),
+        login: None,
     }
 }
 
