@@ -42,7 +42,7 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
         }
     };
     match parsed.command {
-        Command::Serve(args) => compose::serve(args, &parsed.overrides),
+        Command::Serve(args) => compose::serve(*args, &parsed.overrides),
         Command::Connect(args) => compose::connect(*args, &parsed.overrides),
         Command::Demo(args) => compose::demo(&args),
         Command::Passwd { user } => cli::print_login(&user, &mut io::stdout()),

@@ -37,7 +37,7 @@ fn parse(arguments: &[&str]) -> Result<Parsed, String> {
 fn serve(arguments: &[&str]) -> (config::Serve, Vec<String>) {
     let parsed = parse(arguments).unwrap();
     match parsed.command {
-        Command::Serve(args) => (cli::serve(args, true), parsed.overrides),
+        Command::Serve(args) => (cli::serve(*args, true), parsed.overrides),
         other => panic!("{other:?}"),
     }
 }
@@ -328,7 +328,10 @@ fn a_login_is_never_shown() {
     let (got, _) = connect(&["connect", "https://ada:hunter2@nas/"]).unwrap();
     assert_eq!(
         got.credentials,
-        Some(Credentials::login("ada", "hunter2").unwrap())
+        [(
+            got.url.clone(),
+            Credentials::login("ada", "hunter2").unwrap()
+        )]
     );
     assert_eq!(got.url.as_str(), "https://nas/");
     assert!(!format!("{got:?}").contains("hunter2"));
@@ -350,13 +353,16 @@ fn a_login_comes_from_one_place() {
     let (got, _) = connect(&["connect", "nas", "--auth-file", &path]).unwrap();
     assert_eq!(
         got.credentials,
-        Some(Credentials::login("ada", "hunter2").unwrap())
+        [(
+            got.url.clone(),
+            Credentials::login("ada", "hunter2").unwrap()
+        )]
     );
     let (_dir, token) = file("abc=\r\n");
     let (got, _) = connect(&["connect", "nas", "--token-file", &token]).unwrap();
     assert_eq!(
         got.credentials,
-        Some(Credentials::parse_token("abc=").unwrap())
+        [(got.url.clone(), Credentials::parse_token("abc=").unwrap())]
     );
     for twice in [
         &["connect", "http://a:b@nas/", "--auth", "a:b"][..],
@@ -460,7 +466,7 @@ fn without_a_terminal_there_is_no_dashboard() {
     else {
         panic!("no settings");
     };
-    assert!(cli::serve(args, false).headless);
+    assert!(cli::serve(*args, false).headless);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod connect;
 mod control;
 mod dashboard;
 mod foreign;
+mod mirrors;
 mod resume;
 mod serve;
 mod serve_tools;

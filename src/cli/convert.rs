@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{ConnectArgs, LogArgs, ScreenArgs, ServeArgs};
 use crate::{
-    config::{self, target::Target, values},
+    config::{
+        self,
+        target::{Goal, Target, is_metalink},
+        values,
+    },
     credentials::Credentials,
     error::Error,
 };
@@ -36,12 +40,14 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
 
 /// The settings of `haul connect`. Without a terminal on stdout there is no dashboard.
 pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Error> {
-    let named = args.target.is_some() || args.address.is_some() || args.port.is_some();
-    let files = (args.auth_file.as_deref(), args.token_file.as_deref());
-    let credentials = credentials(&args.target, args.auth, files)?;
-    let mut target = match args.target {
-        Some(target) => target,
-        None => Target::usual().map_err(Error::Usage)?,
+    let named = !args.target.is_empty() || args.address.is_some() || args.port.is_some();
+    let (mut targets, metalink) = goals(args.target)?;
+    if targets.is_empty() {
+        targets.push(Target::usual().map_err(Error::Usage)?);
+    }
+    let mut urls = targets.into_iter();
+    let Some(mut target) = urls.next() else {
+        return usage("no server is named");
     };
     if let Some(host) = &args.address {
         target.set_host(host).map_err(Error::Usage)?;
@@ -49,12 +55,26 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     if let Some(port) = args.port {
         target.set_port(port);
     }
-    let Target { url, bare, .. } = target;
-    if args.fingerprint.is_some() && !bare && url.scheme() != "https" {
+    let files = (args.auth_file.as_deref(), args.token_file.as_deref());
+    if let Some(login) = credentials(&target, args.auth, files)? {
+        target.credentials = Some(login);
+    }
+    if args.fingerprint.is_some() && !target.bare && target.url.scheme() != "https" {
         return usage("--fingerprint is a certificate's, which only https:// has: change the URL");
+    }
+    let url = target.url.clone();
+    let mirrors: Vec<Target> = urls.collect();
+    let (mut bare, mut credentials) = (Vec::new(), Vec::new());
+    for server in std::iter::once(target).chain(mirrors.iter().cloned()) {
+        credentials.extend(server.credentials.map(|login| (server.url.clone(), login)));
+        if server.bare {
+            bare.push(server.url);
+        }
     }
     let settings = config::Connect {
         url,
+        mirrors: mirrors.iter().map(|mirror| mirror.url.clone()).collect(),
+        metalink,
         bare,
         credentials,
         fingerprint: args.fingerprint,
@@ -85,17 +105,14 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     Ok(settings)
 }
 
-/// What to present to the server: from the URL, an option or a file, but only one of them.
+/// What to present to the first server besides what URLs hold: from an option or a file, but from one place only.
 fn credentials(
-    target: &Option<Target>,
+    target: &Target,
     auth: Option<Credentials>,
     (auth_file, token_file): (Option<&Path>, Option<&Path>),
 ) -> Result<Option<Credentials>, Error> {
-    let from_url = target
-        .as_ref()
-        .and_then(|target| target.credentials.clone());
     let given = [
-        from_url.is_some(),
+        target.credentials.is_some(),
         auth.is_some(),
         auth_file.is_some(),
         token_file.is_some(),
@@ -111,11 +128,34 @@ fn credentials(
     if let Some(path) = token_file {
         return Credentials::from_file("--token-file", path, Credentials::parse_token).map(Some);
     }
-    Ok(from_url.or(auth))
+    Ok(auth)
+}
+
+/// Several servers are mirrors; a Metalink names its own.
+fn goals(goals: Vec<Goal>) -> Result<(Vec<Target>, Option<PathBuf>), Error> {
+    if goals.len() > 1
+        && goals
+            .iter()
+            .any(|goal| goal.server().is_none_or(|target| is_metalink(&target.url)))
+    {
+        return usage("a Metalink names its own servers: give it alone, without further URLs");
+    }
+    let mut targets = Vec::new();
+    let mut metalink = None;
+    for goal in goals {
+        match goal {
+            Goal::Server(target) => targets.push(target),
+            Goal::Metalink(file) => metalink = Some(file),
+        }
+    }
+    Ok((targets, metalink))
 }
 
 /// `--get`, `--all` and `--exclude` must make sense together.
 fn selection(settings: &config::Connect) -> Result<(), Error> {
+    if settings.names_metalink() && (settings.all || !settings.get.is_empty()) {
+        return usage("a Metalink says itself what to get: leave --get and --all out");
+    }
     if settings.all && !settings.get.is_empty() {
         return usage("--all takes everything: leave --get out, or leave --all out");
     }
@@ -151,7 +191,10 @@ fn headless(settings: &config::Connect, asked: bool) -> Result<(), Error> {
 
 /// Whether something is to be downloaded from the start. A URL without a slash at its end names a file.
 fn asks_for_something(settings: &config::Connect) -> bool {
-    settings.all || !settings.get.is_empty() || !settings.url.path().ends_with('/')
+    settings.all
+        || !settings.get.is_empty()
+        || settings.names_metalink()
+        || !settings.url.path().ends_with('/')
 }
 
 /// `--output` and `--checksum` are about one file, so just one may be asked for.
@@ -161,6 +204,11 @@ fn one_file(settings: &config::Connect) -> Result<(), Error> {
         (None, Some(_)) => "--checksum",
         (None, None) => return Ok(()),
     };
+    if settings.names_metalink() {
+        return usage(&format!(
+            "{option} does not go with a Metalink, which names files and digests"
+        ));
+    }
     let one = match settings.get.as_slice() {
         [] => !settings.all && asks_for_something(settings),
         [get] => !values::is_wildcard(get),

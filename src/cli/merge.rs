@@ -19,7 +19,7 @@ use super::{
 };
 use crate::config::{
     ini::{self, Place, Setting},
-    target::Target,
+    target::Goal,
 };
 
 /// The commands that a file's sections configure.
@@ -75,7 +75,7 @@ fn finish(matches: &ArgMatches, overrides: Vec<String>) -> Result<Parsed, Stop> 
     };
     // The command line's target is one value in two spellings: it wins over both variables.
     if let Command::Connect(args) = &mut command
-        && let Some(target) = &args.target
+        && let Some(target) = args.target.first().and_then(Goal::server)
     {
         if from_environment("address") {
             args.address = None;
@@ -140,12 +140,14 @@ fn clashes(command: &str, given: &ArgMatches) -> Result<(), String> {
         return Err("the directory is given twice: as DIR and with --dir".into());
     }
     if command == "connect"
-        && let Some(target) = given.get_one::<Target>("target")
+        && let Some(goal) = given
+            .get_many::<Goal>("target")
+            .and_then(|mut goals| goals.next())
     {
         if typed("address") {
             return Err("the server is given twice: as URL|HOST[:PORT] and with --address".into());
         }
-        if typed("port") && target.has_port {
+        if typed("port") && goal.server().is_none_or(|target| target.has_port) {
             return Err("the port is given twice: in the URL and with --port".into());
         }
     }
@@ -290,8 +292,9 @@ fn values_of<'a>(settings: &'a [Setting], key: &str) -> Vec<&'a str> {
 
 /// The parts of the URL argument that the file's address and port replace.
 fn of_target(given: &ArgMatches, path: &Path, settings: &[Setting]) -> Vec<String> {
-    let target = given.try_get_one::<Target>("target").ok().flatten();
-    let Some(target) = target else {
+    let goals = given.try_get_many::<Goal>("target").ok().flatten();
+    let first = goals.and_then(|mut goals| goals.next());
+    let Some(target) = first.and_then(Goal::server) else {
         return Vec::new();
     };
     let host = target.url.host_str().unwrap_or_default().to_owned();

@@ -18,7 +18,7 @@ use url::Host;
 
 use crate::{
     client::Digest,
-    config::{LogFormat, OnConflict, ThemeName, target::Target, values},
+    config::{LogFormat, OnConflict, ThemeName, target::Goal, values},
     credentials::Credentials,
     error::{Error, Exit},
     tls::Fingerprint,
@@ -48,7 +48,7 @@ pub struct Cli {
 pub enum Command {
     /// Host a directory over HTTP, and see who takes what
     #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Browse a server and download from it
     #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
     Connect(Box<ConnectArgs>),
@@ -191,13 +191,15 @@ pub struct ConnectArgs {
     /// Server to browse, or file to download: http[s]://HOST:PORT/PATH, HOST or HOST:PORT
     ///
     /// A URL that names a file downloads that file. HOST:PORT alone means https where a certificate was accepted for
-    /// it, else http. The default is 127.0.0.1:8888.
+    /// it, else http. Several are mirrors of one tree: each piece comes from whichever is free, and is held against the
+    /// digests of the first. FILE.meta4, or the URL of one, is a Metalink: what it names is downloaded, from the
+    /// mirrors that it names. The default is 127.0.0.1:8888.
     #[arg(
-        value_name = "URL|HOST[:PORT]",
+        value_name = "URL|HOST[:PORT]|FILE.meta4",
         hide_short_help = true,
         help_heading = "Arguments"
     )]
-    pub target: Option<Target>,
+    pub target: Vec<Goal>,
     /// What to download, repeatable: a path or a pattern
     ///
     /// Patterns match paths below the URL: `*` and `?` stay within a name, `**` crosses directories, a trailing `/`
@@ -275,7 +277,7 @@ pub struct ConnectArgs {
     /// The login that the server wants
     ///
     /// It goes to the server of the URL and to no other. Others on this machine can read it in the list of processes:
-    /// --auth-file keeps it from them. http://USER:PASS@HOST/ means the same.
+    /// --auth-file keeps it from them. `http://USER:PASS@HOST/` means the same.
     #[arg(long, env = "HAUL_AUTH", value_name = "USER:PASS", value_parser = values::login,
           hide_short_help = true, help_heading = "Connection")]
     pub auth: Option<Credentials>,

@@ -11,26 +11,30 @@
 
 mod access;
 mod connection;
+mod depth;
 mod digest;
+mod document;
 mod engine;
 mod error;
 mod job;
 mod journal;
 mod lander;
 mod listing;
+pub mod metalink;
 mod origin;
 mod pattern;
 mod plan;
 mod queue;
 mod retry;
 pub mod snapshot;
+mod source;
 mod stream;
 mod target;
 mod worker;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -39,14 +43,19 @@ use url::Url;
 
 pub use access::Access;
 pub use digest::Digest;
+pub use document::read;
 pub use error::Error;
-pub use snapshot::{Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, Verified};
+pub use snapshot::{
+    Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, SourceView, Verified,
+};
 
 use self::{
     engine::Engine,
+    metalink::NamedFile,
     origin::Origin,
     pattern::Filter,
-    queue::{Browse, NewItem, Tally},
+    queue::{Browse, FileTask, NewItem, Tally},
+    source::{SOURCES_MAX, Source, SourceSet},
     stream::Stream,
     target::Target,
     worker::Worker,
@@ -64,6 +73,8 @@ use crate::{
 pub struct Settings {
     /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`]).
     pub url: Url,
+    /// Other directories that hold the same tree; empty for none.
+    pub mirrors: Vec<Url>,
     /// What is presented to servers, and which certificates are believed.
     pub access: Access,
     /// Where downloads go; made where it is missing.
@@ -120,6 +131,8 @@ pub enum Want {
         /// Patterns of what is left out.
         exclude: Vec<String>,
     },
+    /// What a Metalink names, from its servers: those that the client was started with.
+    Named(Vec<NamedFile>),
 }
 
 /// A handle to a running download engine; clones are the same engine.
@@ -134,8 +147,16 @@ impl Client {
     /// sent before something is asked for. Turning points are told on `events`; where nobody takes them, work waits.
     pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
         let session = format!("{:032x}", fastrand::u128(..));
-        let user = settings.user.as_deref();
-        let origin = Origin::new(&settings.url, &session, user, &settings.access)?;
+        let (user, access) = (settings.user.as_deref(), &settings.access);
+        let origin = |url| Origin::new(url, &session, user, access);
+        let urls = std::iter::once(&settings.url).chain(&settings.mirrors);
+        let origins = urls.map(origin).collect::<Result<Vec<_>, _>>()?;
+        if origins.len() > SOURCES_MAX {
+            return Err(Error::Usage(format!(
+                "{} servers: at most {SOURCES_MAX} can be mirrors of one tree",
+                origins.len()
+            )));
+        }
         let target = Arc::new(Target::open(&settings.dir, settings.on_conflict)?);
         let workers = if settings.serial {
             1
@@ -146,7 +167,7 @@ impl Client {
             workers,
             ..settings
         };
-        let engine = Arc::new(Engine::new(settings, origin, &target, events));
+        let engine = Arc::new(Engine::new(settings, origins, &target, events));
         for index in 0..workers {
             let worker = Worker::new(Arc::clone(&engine), index);
             engine.tasks.spawn(worker.run());
@@ -156,12 +177,12 @@ impl Client {
 
     /// The path that the URL names below its directory, if it does not end in a slash.
     pub fn named(&self) -> Option<RemotePath> {
-        self.engine.origin.named().cloned()
+        self.engine.sources.primary().origin.named().cloned()
     }
 
     /// The URL of the directory that paths are relative to.
     pub fn base_url(&self) -> String {
-        self.engine.origin.base_url()
+        self.engine.sources.primary().origin.base_url()
     }
 
     /// The URL of a path below the base.
@@ -185,6 +206,7 @@ impl Client {
         self.engine.queue().browse(Browse {
             dir: dir.clone().into_dir(),
             failures: 0,
+            tried: SourceSet::default(),
             reply,
         });
         self.engine.wake.notify_waiters();
@@ -206,6 +228,7 @@ impl Client {
             rename: None,
             checksum: None,
             size: None,
+            named: Vec::new(),
         };
         let new = match want {
             Want::Path { path, size } => NewItem { path, size, ..new },
@@ -226,6 +249,18 @@ impl Client {
                     path,
                     rename: name,
                     checksum: checksum.map(Box::new),
+                    ..new
+                }
+            }
+            Want::Named(files) => {
+                let servers = SourceSet::all(self.engine.sources.count());
+                let task = |file: &NamedFile| FileTask::named(file, servers);
+                NewItem {
+                    path: match files.as_slice() {
+                        [file] => file.path.clone(),
+                        _ => RemotePath::root(),
+                    },
+                    named: files.iter().map(task).collect(),
                     ..new
                 }
             }
@@ -280,23 +315,27 @@ impl Client {
 
     /// Ends every pause before another try.
     pub fn retry_now(&self) {
+        self.engine.sources.wake();
         self.engine.hurry.notify_waiters();
     }
 
     /// Everything that a screen shows, now.
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
+        let lead = engine.sources.lead();
+        let source = |(source, dropped): (&Arc<Source>, _)| SourceView {
+            url: source.origin.base_url(),
+            received: source.received.get(),
+            dropped,
+        };
         Snapshot {
             items: engine.queue().views(engine.settings.workers),
             received: engine.received.get(),
             connections: engine.connections.load(Ordering::Relaxed),
-            link: engine.link.borrow().clone(),
-            rtt: *engine.rtt.lock().unwrap_or_else(PoisonError::into_inner),
-            server: engine
-                .server
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            link: lead.link.borrow().clone(),
+            rtt: lead.rtt(),
+            server: lead.server(),
+            sources: engine.sources.each().into_iter().map(source).collect(),
         }
     }
 

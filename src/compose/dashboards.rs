@@ -75,7 +75,7 @@ pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result
         None => Vec::new(),
     };
     // A target directory that cannot be used is told before the screen is taken.
-    let first = first(&settings, &access)?;
+    let first = first(&settings, &access).await?;
     let start = ConnectStart {
         session: Some(first),
         named: settings.named,
@@ -104,21 +104,18 @@ pub(super) async fn demo(
 }
 
 /// A client of the server that the settings name, which downloads what they ask for.
-fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
+async fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
     if !settings.all
+        && !settings.names_metalink()
         && settings.get.is_empty()
         && settings.output.is_none()
         && settings.checksum.is_none()
     {
-        return Ok(session(
-            settings,
-            settings.url.clone(),
-            &settings.dir,
-            access,
-        )?);
+        let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
+        return Ok(session(settings, url, mirrors, &settings.dir, access)?);
     }
-    let plan = Plan::new(settings)?;
-    let session = session(settings, plan.url, &plan.dir, access)?;
+    let plan = Plan::prepare(settings, access).await?;
+    let session = session(settings, plan.url, plan.mirrors, &plan.dir, access)?;
     session.client.get(plan.want, None)?;
     Ok(session)
 }
@@ -137,19 +134,20 @@ fn turn_to(
     if let Some(credentials) = target.credentials {
         access.present(&url, credentials);
     }
-    session(settings, url, &settings.dir, access)
+    session(settings, url, Vec::new(), &settings.dir, access)
 }
 
 fn session(
     settings: &config::Connect,
     url: Url,
+    mirrors: Vec<Url>,
     dir: &Path,
     access: &Access,
 ) -> Result<Session, client::Error> {
     let (sender, events) = mpsc::channel(EVENTS);
     let engine = client::Settings {
         patient: true,
-        ..headless::connect::engine_settings(settings, url, dir, access)
+        ..headless::connect::engine_settings(settings, url, mirrors, dir, access)
     };
     let client = Client::start(engine, sender)?;
     Ok(Session { client, events })

@@ -75,11 +75,15 @@ pub struct Serve {
 pub struct Connect {
     /// The server's base URL, always with a path; `None` where none was given and the dashboard asks for one.
     pub url: Url,
-    /// Whether it was given without a scheme, so that it means https where a certificate is pinned.
-    pub bare: bool,
-    /// What is presented to the URL's server, and to no other.
-    pub credentials: Option<Credentials>,
-    /// The certificate that it must show.
+    /// Other servers of the same tree.
+    pub mirrors: Vec<Url>,
+    /// A local Metalink that names what to download, instead of a server.
+    pub metalink: Option<PathBuf>,
+    /// Which of the URLs were given without a scheme: they mean https where a certificate is pinned.
+    pub bare: Vec<Url>,
+    /// What is presented to which URL's server, and to no other.
+    pub credentials: Vec<(Url, Credentials)>,
+    /// The certificate that the first server must show.
     pub fingerprint: Option<Fingerprint>,
     /// Whether the user named the target, or it is the default of 127.0.0.1:8888.
     pub named: bool,
@@ -119,6 +123,13 @@ pub struct Connect {
     pub log: Log,
     /// The screen's looks.
     pub screen: Screen,
+}
+
+impl Connect {
+    /// Whether a Metalink is to be read first, from a file or from the URL.
+    pub fn names_metalink(&self) -> bool {
+        self.metalink.is_some() || target::is_metalink(&self.url)
+    }
 }
 
 /// What happens where a local file is in the way of a download.

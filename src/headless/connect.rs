@@ -38,7 +38,7 @@ pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Er
         vouch(&settings, &access).await?;
     }
     let mut signals = Signals::new()?;
-    let plan = Plan::new(&settings)?;
+    let plan = Plan::prepare(&settings, &access).await?;
     // Data on stdout leaves only stderr to speak to people.
     let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {
         Box::new(io::stderr())
@@ -48,7 +48,13 @@ pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Er
     let mut report = Report::new(style, out, Instant::now());
     let (sender, mut events) = mpsc::channel(EVENTS);
     let client = Client::start(
-        engine_settings(&settings, plan.url.clone(), &plan.dir, &access),
+        engine_settings(
+            &settings,
+            plan.url.clone(),
+            plan.mirrors.clone(),
+            &plan.dir,
+            &access,
+        ),
         sender,
     )?;
     let item = client.get(plan.want.clone(), None)?;
@@ -121,12 +127,23 @@ async fn stop(
 /// certificate is known.
 pub(crate) fn access(settings: &mut config::Connect) -> Result<Access, Error> {
     let mut access = Access::new(config::state_dir().as_deref());
-    if settings.bare {
-        settings.url = access.with_scheme(&settings.url, settings.fingerprint.is_some())?;
+    let resolve = |access: &Access, url: &Url, expected| {
+        if settings.bare.contains(url) {
+            access.with_scheme(url, expected)
+        } else {
+            Ok(url.clone())
+        }
+    };
+    let expected = settings.fingerprint.is_some();
+    let url = resolve(&access, &settings.url, expected)?;
+    let mirrors = settings.mirrors.iter();
+    let mirrors = mirrors.map(|mirror| resolve(&access, mirror, false));
+    let mirrors = mirrors.collect::<Result<_, _>>()?;
+    for (given, credentials) in &settings.credentials {
+        let url = resolve(&access, given, expected && *given == settings.url)?;
+        access.present(&url, credentials.clone());
     }
-    if let Some(credentials) = settings.credentials.clone() {
-        access.present(&settings.url, credentials);
-    }
+    (settings.url, settings.mirrors) = (url, mirrors);
     if let Some(fingerprint) = settings.fingerprint {
         access.expect(&settings.url, fingerprint);
     }
@@ -169,11 +186,13 @@ async fn vouch(settings: &config::Connect, access: &Access) -> Result<(), Error>
 pub(crate) fn engine_settings(
     settings: &config::Connect,
     url: Url,
+    mirrors: Vec<Url>,
     dir: &Path,
     access: &Access,
 ) -> client::Settings {
     client::Settings {
         url,
+        mirrors,
         access: access.clone(),
         dir: dir.to_owned(),
         state_dir: config::state_dir(),

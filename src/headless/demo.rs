@@ -105,8 +105,10 @@ fn settings(
 ) -> config::Connect {
     config::Connect {
         url: target.url,
-        bare: false,
-        credentials: None,
+        mirrors: Vec::new(),
+        metalink: None,
+        bare: Vec::new(),
+        credentials: Vec::new(),
         fingerprint: None,
         named: true,
         dir,

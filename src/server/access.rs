@@ -261,10 +261,11 @@ impl Guard {
                 Ok(login)
             }
             Err(user) => {
-                match user {
-                    Some(user) => tracing::warn!(client = %address, "wrong password for {user}"),
-                    // It may be a password in the wrong place.
-                    None => tracing::warn!(client = %address, "wrong login: no such user or token"),
+                if let Some(user) = user {
+                    tracing::warn!(client = %address, "wrong password for {user}");
+                } else {
+                    // What was sent as a name may be a password in the wrong place.
+                    tracing::warn!(client = %address, "wrong login: no such user or token");
                 }
                 Err(Denied::Wrong { tokens })
             }

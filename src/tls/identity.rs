@@ -232,8 +232,8 @@ mod tests {
         assert_eq!(made.fingerprint(), again.fingerprint());
         let files: Vec<_> = fs::read_dir(&state).unwrap().collect();
         assert_eq!(files.len(), 1, "{files:?}");
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&state), mode(&state.join(NAME))), (0o700, 0o600));
+        let bits = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((bits(&state), bits(&state.join(NAME))), (0o700, 0o600));
         let shown = format!("{made:?}");
         assert!(!shown.contains("PRIVATE") && shown.len() < 200, "{shown}");
     }

@@ -23,6 +23,7 @@ pub struct Fetching {
 pub fn settings(url: &str, dir: &Path) -> Settings {
     Settings {
         url: url.parse().unwrap(),
+        mirrors: Vec::new(),
         access: Access::default(),
         dir: dir.to_owned(),
         state_dir: None,

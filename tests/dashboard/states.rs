@@ -204,6 +204,7 @@ pub fn downloading() -> State {
             rtt: Some(Duration::from_micros(800)),
             connections: 5,
             server: None,
+            ..client::Snapshot::default()
         };
         let now = start + Duration::from_millis(tenth * 100);
         tick(&mut state, now, wall(), Sample::Client(snapshot));

@@ -11,6 +11,7 @@ use super::{
     job::{Job, Pace},
     pattern::Filter,
     snapshot::{ItemId, ItemState, ItemView, Verified},
+    source::{Outlook, SourceId},
     target::Target,
 };
 use crate::{error::Exit, http1::path::RemotePath, progress::Counter};
@@ -87,7 +88,9 @@ impl Queue {
         if self.stopped {
             return None;
         }
+        let led = |browse: &Browse| asker.pace.outlook.leads(browse.tried);
         if asker.behind.is_none()
+            && self.browse.front().is_some_and(led)
             && let Some(browse) = self.browse.pop_front()
         {
             return Some(Work::Browse(browse));
@@ -121,6 +124,18 @@ impl Queue {
         order
             .iter()
             .find_map(|at| self.items[*at].next_step(asker.pace, false))
+    }
+
+    /// A source other than the asker's own that something waits for.
+    pub fn needed(&self, outlook: Outlook) -> Option<SourceId> {
+        let browse = self.browse.front();
+        browse
+            .and_then(|browse| outlook.lead(browse.tried))
+            .filter(|source| *source != outlook.source)
+            .or_else(|| {
+                let mut going = self.items.iter().filter(|item| item.is_going());
+                going.find_map(|item| item.needed(outlook))
+            })
     }
 
     /// Whether some job is under way, so that an idle connection may find pieces to take over later.
