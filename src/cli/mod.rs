@@ -22,7 +22,7 @@ use crate::{
     credentials::Credentials,
     error::{Error, Exit},
     tls::Fingerprint,
-    units::Span,
+    units::{Rate, Span},
 };
 pub use convert::{connect, screen, serve};
 pub use merge::{Parsed, parse};
@@ -89,7 +89,7 @@ Every long option is also an environment variable (--log-format is HAUL_LOG_FORM
 there) and a key of the configuration file (log-format = json). A configuration file wins over the command line, the \
 command line over the environment. A flag is true or false there; on the command line --hidden=false works as well.
 
-Durations: 250ms, 10s, 5m, 2h, or plain seconds.";
+Durations: 250ms, 10s, 5m, 2h, or plain seconds. Rates: bytes a second, such as 500k, 20M or 1.5MiB/s.";
 
 /// Options of `haul serve`.
 #[derive(Debug, Args)]
@@ -163,6 +163,22 @@ pub struct ServeArgs {
     /// Connections at the same time
     #[arg(long, env = "HAUL_MAX_CONNECTIONS", value_name = "N", default_value = "4096", value_parser = values::connections)]
     pub max_connections: usize,
+    /// Clients at the same time [default: any number]
+    ///
+    /// A client is a login, or else an address (an IPv6 address stands for its /64).
+    #[arg(long, env = "HAUL_MAX_CLIENTS", value_name = "N", value_parser = values::clients)]
+    pub max_clients: Option<usize>,
+    /// Bytes a second for all clients together
+    #[arg(long, env = "HAUL_LIMIT", value_name = "RATE")]
+    pub limit: Option<Rate>,
+    /// Bytes a second for each client
+    #[arg(long, env = "HAUL_LIMIT_CLIENT", value_name = "RATE")]
+    pub limit_client: Option<Rate>,
+    /// Drop clients that read more slowly
+    ///
+    /// For 60 s, while there are bytes for them. Time in which a limit or a pause holds them back does not count.
+    #[arg(long, env = "HAUL_MIN_RATE", value_name = "RATE")]
+    pub min_rate: Option<Rate>,
     /// Silence that closes a connection
     #[arg(
         short,
@@ -217,7 +233,8 @@ pub struct ConnectArgs {
     pub dir: PathBuf,
     /// One file under another name, or - for stdout
     ///
-    /// FILE is relative to --dir. What goes to stdout is written there once it is complete.
+    /// FILE is relative to --dir. What goes to stdout is written piece by piece, each once it is verified; from a server
+    /// without pieces, once it is complete.
     #[arg(short, long, env = "HAUL_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// The digest that one file must have
@@ -271,6 +288,15 @@ pub struct ConnectArgs {
         help_heading = "Connection"
     )]
     pub timeout: Span,
+    /// Bytes a second for all downloads together
+    #[arg(
+        long,
+        env = "HAUL_LIMIT",
+        value_name = "RATE",
+        hide_short_help = true,
+        help_heading = "Connection"
+    )]
+    pub limit: Option<Rate>,
     /// Your name on the server's screen [default: login]
     #[arg(short, long, env = "HAUL_USER", value_name = "NAME", value_parser = values::user, help_heading = "Connection")]
     pub user: Option<String>,

@@ -86,6 +86,7 @@ pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result
     let screen = settings.screen.clone();
     let open = move |target: Target| {
         turn_to(&settings, target, &mut access)
+            .inspect(restore)
             .map_err(|error| display_name(&error.to_string()).into_owned())
     };
     exit(dashboard::connect(start, open, ring, &screen).await)
@@ -112,11 +113,14 @@ async fn first(settings: &config::Connect, access: &Access) -> Result<Session, E
         && settings.checksum.is_none()
     {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
-        return Ok(session(settings, url, mirrors, &settings.dir, access)?);
+        let session = session(settings, url, mirrors, &settings.dir, access)?;
+        restore(&session);
+        return Ok(session);
     }
     let plan = Plan::prepare(settings, access).await?;
     let session = session(settings, plan.url, plan.mirrors, &plan.dir, access)?;
     session.client.get(plan.want, None)?;
+    restore(&session);
     Ok(session)
 }
 
@@ -135,6 +139,16 @@ fn turn_to(
         access.present(&url, credentials);
     }
     session(settings, url, Vec::new(), &settings.dir, access)
+}
+
+/// What earlier runs left undone waits, paused, until the user lets it go on.
+fn restore(session: &Session) {
+    let restored = session.client.restore(true);
+    if restored > 0 {
+        tracing::info!(
+            "from an earlier run, paused: {restored} to download: P lets all go on, x forgets one"
+        );
+    }
 }
 
 fn session(

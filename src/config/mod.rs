@@ -9,7 +9,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing::Level;
 use url::Url;
 
-use crate::{client::Digest, credentials::Credentials, tls::Fingerprint};
+use crate::{client::Digest, credentials::Credentials, tls::Fingerprint, units::Rate};
 
 /// Where logs, journals and what else a person does not edit are kept: `$XDG_STATE_HOME/haul`, else
 /// `~/.local/state/haul`. `None` where no home directory is known. It is not made here.
@@ -43,6 +43,14 @@ pub struct Serve {
     pub port: u16,
     /// Connections at the same time.
     pub max_connections: usize,
+    /// Clients at the same time; `None` for any number.
+    pub max_clients: Option<usize>,
+    /// What all clients together get.
+    pub limit: Option<Rate>,
+    /// What each client gets.
+    pub limit_client: Option<Rate>,
+    /// A client that reads more slowly is dropped.
+    pub min_rate: Option<Rate>,
     /// A connection that is silent this long is closed.
     pub timeout: Duration,
     /// Serve names that begin with a dot too.
@@ -95,6 +103,8 @@ pub struct Connect {
     pub retries: u32,
     /// No byte for this long is a failure.
     pub timeout: Duration,
+    /// What all downloads together may take.
+    pub limit: Option<Rate>,
     /// How this client is called on the server's screen.
     pub user: Option<String>,
     /// Patterns of what to download; with `all`, everything.

@@ -14,7 +14,7 @@ use crate::{
     config::{self, OnConflict, target::Target, values},
     error::{Error, Exit},
     samples,
-    server::{self, Server, Stop, access::Access},
+    server::{self, Server, Stop},
 };
 
 /// A silent connection on the loopback interface means that something is wrong.
@@ -38,14 +38,9 @@ impl Demo {
     pub async fn start(log: config::Log, screen: config::Screen) -> Result<Self, Error> {
         let samples = samples::dir()?;
         let server = Server::new(server::Settings {
-            root: samples.clone(),
-            hidden: false,
-            follow_symlinks: false,
             timeout: TIMEOUT,
             max_connections: 64,
-            cache: None,
-            tls: None,
-            access: Access::default(),
+            ..server::Settings::new(samples.clone())
         })?;
         let listeners = server::bind(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 0).await?;
         let Some(url) = server::urls(&listeners, "http").into_iter().next() else {
@@ -115,6 +110,7 @@ fn settings(
         workers: 5,
         retries: 3,
         timeout: TIMEOUT,
+        limit: None,
         user: values::user("demo").ok(),
         get: Vec::new(),
         all: false,

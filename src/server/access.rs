@@ -42,7 +42,7 @@ pub struct Access(Option<Arc<Guard>>);
 
 /// Why a request is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Denied {
+pub enum Unproved {
     /// It brings no login: that is how a browser begins.
     Missing {
         /// Whether a token would do as well.
@@ -133,7 +133,7 @@ impl Access {
         &self,
         authorization: Option<&[u8]>,
         address: IpAddr,
-    ) -> Result<Option<Arc<str>>, Denied> {
+    ) -> Result<Option<Arc<str>>, Unproved> {
         match &self.0 {
             None => Ok(None),
             Some(guard) => Guard::check(guard, authorization, address).await.map(Some),
@@ -240,10 +240,10 @@ impl Guard {
         guard: &Arc<Self>,
         authorization: Option<&[u8]>,
         address: IpAddr,
-    ) -> Result<Arc<str>, Denied> {
+    ) -> Result<Arc<str>, Unproved> {
         let tokens = guard.tokens;
         let Some(field) = authorization else {
-            return Err(Denied::Missing { tokens });
+            return Err(Unproved::Missing { tokens });
         };
         let network = throttle::network(address);
         let mark = guard.mark(network, field);
@@ -251,7 +251,7 @@ impl Guard {
             return Ok(Arc::clone(login));
         }
         let wait = guard.throttle.take(network, Instant::now());
-        let wait = wait.map_err(|retry_after| Denied::TooMany { retry_after })?;
+        let wait = wait.map_err(|retry_after| Unproved::TooMany { retry_after })?;
         tokio::time::sleep(wait).await;
         let presented = Presented::parse(field).filter(|_| field.len() <= LONGEST);
         match Self::verify(guard, presented, &mark).await {
@@ -267,7 +267,7 @@ impl Guard {
                     // What was sent as a name may be a password in the wrong place.
                     tracing::warn!(client = %address, "wrong login: no such user or token");
                 }
-                Err(Denied::Wrong { tokens })
+                Err(Unproved::Wrong { tokens })
             }
         }
     }

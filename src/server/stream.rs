@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::body::{Broken, in_time, send_bytes};
+use super::body::Sender;
 use crate::tls::{HANDSHAKE_TIME, Identity};
 
 /// Bytes of a file that are read and encrypted at once: four records, little enough for the cache.
@@ -34,7 +34,7 @@ pub enum Stream {
 
 /// The TLS end of a connection, and a buffer for files while there is something to send.
 pub struct Tls {
-    stream: TlsStream<TcpStream>,
+    pub(super) stream: TlsStream<TcpStream>,
     buffer: Vec<u8>,
 }
 
@@ -116,30 +116,18 @@ impl Stream {
 }
 
 impl Tls {
-    /// Sends all of `bytes`; each part must be taken within `limit`.
-    pub async fn send(&mut self, mut bytes: &[u8], limit: Duration) -> Result<(), Broken> {
-        while !bytes.is_empty() {
-            let sent = in_time(limit, self.stream.write(bytes)).await?;
-            bytes = &bytes[sent..];
-        }
-        in_time(limit, self.stream.flush()).await
+    /// Reads up to `count` bytes of a file that lie in memory: none at the file's end. The buffer is to be given back.
+    pub fn read_file(&mut self, file: &OwnedFd, offset: u64, count: usize) -> io::Result<Vec<u8>> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(count.min(FILE_CHUNK), 0);
+        let read = rustix::io::pread(file.as_fd(), &mut buffer[..], offset)?;
+        buffer.truncate(read);
+        Ok(buffer)
     }
 
-    /// Sends up to `count` bytes of a file that lie in memory; returns how many, 0 at the file's end.
-    pub async fn send_file(
-        &mut self,
-        file: &OwnedFd,
-        offset: u64,
-        count: usize,
-        limit: Duration,
-    ) -> Result<usize, Broken> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(FILE_CHUNK, 0);
-        let wanted = &mut buffer[..count.min(FILE_CHUNK)];
-        let read = rustix::io::pread(file.as_fd(), wanted, offset).map_err(io::Error::from)?;
-        let sent = self.send(&buffer[..read], limit).await;
+    /// Takes a buffer back, for the next bytes of a file.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
         self.buffer = buffer;
-        sent.map(|()| read)
     }
 }
 
@@ -148,10 +136,8 @@ async fn refuse_plain(tcp: TcpStream) {
     const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
         Content-Length: 48\r\nConnection: close\r\n\r\n400 this is an https port: use https:// instead\n";
     let mut stream = Stream::Plain(tcp);
-    if send_bytes(&mut stream, ANSWER, false, PLAIN_ANSWER)
-        .await
-        .is_ok()
-    {
+    let mut sender = Sender::new(PLAIN_ANSWER, None);
+    if sender.send(&mut stream, ANSWER, false).await.is_ok() {
         super::connection::linger(&mut stream).await;
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use haul::server::{Server, Settings, Snapshot, Stop, access::Access, bind};
+use haul::server::{Server, Settings, Snapshot, Stop, bind};
 use tokio::{runtime::Runtime, task::JoinHandle};
 
 /// Nothing on loopback takes this long, however busy the machine is.
@@ -23,16 +23,7 @@ pub struct Serving {
 
 /// Settings as the command line's defaults make them.
 pub fn settings(root: &Path) -> Settings {
-    Settings {
-        root: root.to_owned(),
-        hidden: false,
-        follow_symlinks: false,
-        timeout: Duration::from_secs(60),
-        max_connections: 4096,
-        cache: None,
-        tls: None,
-        access: Access::default(),
-    }
+    Settings::new(root.to_owned())
 }
 
 /// Serves `root` with the defaults.

@@ -296,6 +296,8 @@ fn someone(
             .count() as u64,
         transfers,
         refused: None,
+        paused: false,
+        limit: None,
     }
 }
 
@@ -355,6 +357,7 @@ pub fn serving() -> State {
             connections: 19,
             requests: 40,
             files: 1,
+            ..server::Snapshot::default()
         };
         tick(&mut state, now, wall(), Sample::Server(snapshot));
     }

@@ -88,6 +88,15 @@ impl Job {
         })
     }
 
+    /// Bytes from the front that are here and were held against values that merge to their root.
+    pub fn checked_prefix(&self) -> u64 {
+        let state = self.state();
+        let has_values = self.facts.has_values() && state.values == Values::Settled;
+        let front = state.plan.done().first().cloned();
+        let pieces = front.filter(|front| has_values && front.start == 0);
+        pieces.map_or(0, |pieces| self.end_of(pieces.end - 1))
+    }
+
     /// The values did not come whole: they are asked for again.
     pub fn values_failed(&self) {
         let mut state = self.state();

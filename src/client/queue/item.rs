@@ -7,6 +7,7 @@ use crate::{
     client::{
         Digest, Error,
         job::{Job, Pace, Step},
+        journal::Ticket,
         pattern::Filter,
         snapshot::{FilesView, ItemId, ItemState, ItemView, Verified},
         source::{Outlook, SourceId},
@@ -41,6 +42,10 @@ pub struct NewItem {
     pub size: Option<u64>,
     /// Files that a Metalink names, instead of what is found at the path.
     pub named: Vec<FileTask>,
+    /// Its number in the journal, if it is kept there.
+    pub ticket: Option<Ticket>,
+    /// Whether it waits until somebody lets it go on.
+    pub paused: bool,
 }
 
 /// An item and everything that waits or is under way for it.
@@ -59,6 +64,7 @@ pub struct Item {
     pub checksum: Option<Box<Digest>>,
     pub size: Option<u64>,
     pub named: Vec<FileTask>,
+    pub ticket: Option<Ticket>,
     pub dirs: Vec<DirTask>,
     /// Files up to 1 MiB or of unknown size, and larger ones.
     pub small: VecDeque<FileTask>,
@@ -97,6 +103,7 @@ impl Item {
             checksum: new.checksum,
             size: new.size,
             named: new.named,
+            ticket: new.ticket,
             dirs: Vec::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
@@ -104,7 +111,7 @@ impl Item {
             listing: 0,
             opening: 0,
             busy: 0,
-            paused: false,
+            paused: new.paused,
             cancelled: false,
             ended: None,
             waiting: None,
@@ -206,6 +213,12 @@ impl Item {
             }
             (None, failed) => ItemState::Failed(format!("{failed} failed")),
         }
+    }
+
+    /// Whether a later run should go on with it: it failed, but not for good.
+    pub fn is_unsettled(&self) -> bool {
+        let may_pass = |exit: &Exit| matches!(exit, Exit::Network | Exit::Disk | Exit::Integrity);
+        !self.cancelled && self.failures.iter().any(may_pass)
     }
 
     pub fn note_failure(&mut self, error: Error) {

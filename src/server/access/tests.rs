@@ -12,7 +12,11 @@ fn basic(text: &str) -> Vec<u8> {
     format!("Basic {}", STANDARD.encode(text)).into_bytes()
 }
 
-async fn who(access: &Access, field: impl AsRef<[u8]>, address: IpAddr) -> Result<String, Denied> {
+async fn who(
+    access: &Access,
+    field: impl AsRef<[u8]>,
+    address: IpAddr,
+) -> Result<String, Unproved> {
     let checked = access.check(Some(field.as_ref()), address).await;
     checked.map(|login| login.unwrap().to_string())
 }
@@ -45,7 +49,7 @@ async fn every_kind_of_login_is_known_by_its_name() {
     assert_eq!(who(&access, "bearer  def", HERE).await.unwrap(), "token 3");
     assert_eq!(who(&access, basic("eve:x"), HERE).await.unwrap(), "eve");
     let missing = access.check(None, HERE).await;
-    assert_eq!(missing, Err(Denied::Missing { tokens: true }));
+    assert_eq!(missing, Err(Unproved::Missing { tokens: true }));
     let open = Access::new(&Sources::default()).unwrap();
     assert!(open.is_open() && open.check(None, HERE).await == Ok(None));
 }
@@ -66,7 +70,7 @@ async fn what_is_wrong_is_denied_and_slowed_down() {
     let start = Instant::now();
     for field in &wrong {
         let denied = who(&access, field, HERE).await;
-        assert_eq!(denied, Err(Denied::Wrong { tokens: true }));
+        assert_eq!(denied, Err(Unproved::Wrong { tokens: true }));
     }
     assert!(start.elapsed() < Duration::from_secs(1));
     // The allowance is used up: even what is right waits for its turn.
@@ -92,11 +96,13 @@ async fn many_guesses_at_once_are_as_slow_as_one_after_the_other() {
         let access = access.clone();
         guesses.spawn(async move { who(&access, basic(&format!("ada:{n}")), HERE).await });
     }
-    let mut denied: Vec<Denied> = Vec::new();
+    let mut denied: Vec<Unproved> = Vec::new();
     while let Some(guess) = guesses.join_next().await {
         denied.push(guess.unwrap().unwrap_err());
     }
-    let checked = denied.iter().filter(|d| matches!(d, Denied::Wrong { .. }));
+    let checked = denied
+        .iter()
+        .filter(|d| matches!(d, Unproved::Wrong { .. }));
     assert_eq!(checked.count(), 10, "8 at once, 2 that waited");
     let guess = who(&access, basic("ada:lovelace"), HERE).await;
     assert!(
