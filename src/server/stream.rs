@@ -141,3 +141,25 @@ async fn refuse_plain(tcp: TcpStream) {
         super::connection::linger(&mut stream).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_does_not_end_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::own(dir.path(), &["localhost".into()], &[]).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Nothing at all, and a record that is cut.
+        for sent in [&b""[..], &[HANDSHAKE_RECORD, 3, 1, 2, 0, 1]] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap())
+                .await
+                .unwrap();
+            client.write_all(sent).await.unwrap();
+            let (tcp, _) = listener.accept().await.unwrap();
+            let opened = Stream::open(tcp, Some(&identity)).await;
+            assert!(matches!(opened, Err(NoHandshake::Late)));
+        }
+    }
+}
