@@ -70,6 +70,9 @@ pub enum Error {
     /// A certificate, key or pin cannot be used.
     #[error(transparent)]
     Tls(#[from] crate::tls::Error),
+    /// A measurement could not be made or read.
+    #[error(transparent)]
+    Eval(#[from] crate::eval::Error),
     /// Several downloads failed; each was reported when it did.
     #[error("{failed} of {total} failed: run the same command again to go on with what is missing")]
     Incomplete {
@@ -105,6 +108,7 @@ impl Error {
             Self::Server(error) => error.exit(),
             Self::Client(error) => error.exit(),
             Self::Tls(error) => error.exit(),
+            Self::Eval(error) => error.exit(),
             Self::Incomplete { exit, .. } | Self::Local { exit, .. } | Self::Signal(exit) => *exit,
         }
     }

@@ -87,11 +87,17 @@ fn tokens_are_challenged_and_taken() {
     fs::write(root.path().join("f"), "hello").unwrap();
     let serving = guarded(root.path(), Some("abc\n"));
     let answer = fetch(serving.address, get("/f", ""));
-    let challenges = answer.fields.iter().filter(|(name, _)| name == "WWW-Authenticate");
+    let challenges = answer
+        .fields
+        .iter()
+        .filter(|(name, _)| name == "WWW-Authenticate");
     let challenges: Vec<_> = challenges.map(|(_, value)| value.as_str()).collect();
     assert_eq!(
         challenges,
-        ["Basic realm=\"haul\", charset=\"UTF-8\"", "Bearer realm=\"haul\""]
+        [
+            "Basic realm=\"haul\", charset=\"UTF-8\"",
+            "Bearer realm=\"haul\""
+        ]
     );
     for (field, status) in [
         ("Authorization: Bearer abc\r\n", 200),
@@ -119,10 +125,17 @@ fn a_login_groups_its_connections_and_is_shown() {
     let clients = &snapshot.clients;
     assert_eq!(clients.len(), 1, "{clients:#?}");
     assert_eq!(clients[0].login.as_deref(), Some("ada"));
-    assert_eq!(clients[0].name.as_deref(), Some("ada"), "not what it calls itself");
+    assert_eq!(
+        clients[0].name.as_deref(),
+        Some("ada"),
+        "not what it calls itself"
+    );
     fetch(serving.address, get("/f", "Authorization: Basic eDp5\r\n"));
     let snapshot = serving.server.snapshot();
-    let refused = snapshot.clients.iter().find(|client| client.login.is_none());
+    let refused = snapshot
+        .clients
+        .iter()
+        .find(|client| client.login.is_none());
     let (text, _) = refused.unwrap().refused.as_ref().unwrap();
     assert_eq!(text, "401 the login is wrong");
 }
@@ -156,7 +169,10 @@ fn a_tree_arrives_for_who_is_logged_in() {
     make_tree(root.path());
     let serving = guarded(root.path(), None);
     let fetched = fetch_as(&serving.url("/"), "ada:lovelace", target.path());
-    assert_eq!((&fetched.failed[..], fetched.exit), (&[][..], Some(Exit::Done)));
+    assert_eq!(
+        (&fetched.failed[..], fetched.exit),
+        (&[][..], Some(Exit::Done))
+    );
     assert_same(root.path(), target.path());
     for (credentials, says) in [("ada:x", "refuses the login"), ("bob:lovelace", "refuses")] {
         let target = tempfile::tempdir().unwrap();
@@ -170,7 +186,17 @@ fn a_tree_arrives_for_who_is_logged_in() {
 fn download(url: &str, more: &[&str]) -> (i32, String, tempfile::TempDir) {
     let target = tempfile::tempdir().unwrap();
     let dir = target.path().to_str().unwrap();
-    let usual = ["connect", url, "--headless", "--json", "--all", "-r", "0", "-d", dir];
+    let usual = [
+        "connect",
+        url,
+        "--headless",
+        "--json",
+        "--all",
+        "-r",
+        "0",
+        "-d",
+        dir,
+    ];
     let mut haul = Haul::new(&[&usual[..], &["-v", "trace"], more].concat());
     let output = haul.command.output().unwrap();
     let shown = [output.stdout, output.stderr].concat();
@@ -226,7 +252,10 @@ fn no_login_is_one_line_and_status_5() {
     let daemon = Daemon::start(root.path(), &["--auth", "ada:lovelace"]);
     let (code, shown, _) = download(&daemon.url, &[]);
     assert_eq!(code, 5, "{shown}");
-    assert!(shown.contains("wants a login (401): give one with --auth-file"), "{shown}");
+    assert!(
+        shown.contains("wants a login (401): give one with --auth-file"),
+        "{shown}"
+    );
     let url = format!("{}/f", daemon.url);
     let target = tempfile::tempdir().unwrap();
     let dir = target.path().to_str().unwrap();
@@ -242,18 +271,28 @@ fn a_redirect_to_another_origin_gets_no_login() {
         "/" => ok("text/html", b"<a href=\"f\">f</a> <a href=\"g\">g</a>"),
         "/g" => reply("302 Found\nLocation: /moved\nContent-Length: 0", b""),
         "/moved" => file(request, b"moved", ""),
-        _ => reply(&format!("302 Found\nLocation: {there}\nContent-Length: 0"), b""),
+        _ => reply(
+            &format!("302 Found\nLocation: {there}\nContent-Length: 0"),
+            b"",
+        ),
     });
     let target = tempfile::tempdir().unwrap();
     let fetched = fetch_as(&server.url("/"), "ada:lovelace", target.path());
     assert_eq!(fetched.paths(), ["g"]);
-    assert!(fetched.failed[0].1.contains("redirects to"), "{:?}", fetched.failed);
+    assert!(
+        fetched.failed[0].1.contains("redirects to"),
+        "{:?}",
+        fetched.failed
+    );
     for request in server.requests() {
         let sent = request.field("Authorization");
         assert_eq!(sent, Some("Basic YWRhOmxvdmVsYWNl"), "{}", request.target);
     }
     let caught = elsewhere.requests();
-    assert!(caught.iter().all(|r| r.field("Authorization").is_none()), "{caught:?}");
+    assert!(
+        caught.iter().all(|r| r.field("Authorization").is_none()),
+        "{caught:?}"
+    );
 }
 
 #[test]
@@ -265,13 +304,26 @@ fn a_mirror_gets_only_the_login_that_was_given_for_it() {
             _ => file(request, &bytes, "\nETag: \"1\"\nAccept-Ranges: bytes"),
         })
     };
-    let (one, two, three) = (serve(bytes.clone()), serve(bytes.clone()), serve(bytes.clone()));
+    let (one, two, three) = (
+        serve(bytes.clone()),
+        serve(bytes.clone()),
+        serve(bytes.clone()),
+    );
     let target = quick_temp();
     let dir = target.path().to_str().unwrap();
     let first = one.url("/").replace("://", "://ada:lovelace@");
     let second = two.url("/").replace("://", "://bob:builder@");
     let third = three.url("/");
-    let haul = Haul::new(&["connect", &first, &second, &third, "--headless", "--all", "-d", dir]);
+    let haul = Haul::new(&[
+        "connect",
+        &first,
+        &second,
+        &third,
+        "--headless",
+        "--all",
+        "-d",
+        dir,
+    ]);
     let (code, _, stderr) = haul.run();
     assert_eq!(code, 0, "{stderr}");
     assert!(fs::read(target.path().join("f")).unwrap() == bytes);
@@ -281,7 +333,12 @@ fn a_mirror_gets_only_the_login_that_was_given_for_it() {
         (&three, None),
     ] {
         for request in server.requests() {
-            assert_eq!(request.field("Authorization"), expected, "{}", request.target);
+            assert_eq!(
+                request.field("Authorization"),
+                expected,
+                "{}",
+                request.target
+            );
         }
     }
     assert!(!one.requests().is_empty());
@@ -296,12 +353,23 @@ fn hashes_made_by_passwd_let_everyone_in_who_knows_the_password() {
         let mut haul = Haul::new(&["passwd", user]);
         let command = haul.command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(password.as_bytes())
+            .unwrap();
         let output = child.wait_with_output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
     };
     let (code, ada) = made("ada", "lovelace\n");
-    assert!(code == 0 && ada.starts_with("ada:$argon2id$v=19$") && ada.lines().count() == 1, "{ada}");
+    assert!(
+        code == 0 && ada.starts_with("ada:$argon2id$v=19$") && ada.lines().count() == 1,
+        "{ada}"
+    );
     assert_ne!(made("ada", "lovelace").1, ada, "a salt of its own");
     let (_, bob) = made("bob", "b:ü lder");
     assert_eq!(made("bob", "").0, 2);
@@ -313,7 +381,12 @@ fn hashes_made_by_passwd_let_everyone_in_who_knows_the_password() {
     fs::write(&tokens, "t0ken\n").unwrap();
     let daemon = Daemon::start(
         root.path(),
-        &["--auth-file", users.to_str().unwrap(), "--token-file", tokens.to_str().unwrap()],
+        &[
+            "--auth-file",
+            users.to_str().unwrap(),
+            "--token-file",
+            tokens.to_str().unwrap(),
+        ],
     );
     let url = format!("{}/f", daemon.url);
     for more in [
@@ -328,13 +401,28 @@ fn hashes_made_by_passwd_let_everyone_in_who_knows_the_password() {
     assert!(code == 5 && shown.contains("refuses the login"), "{shown}");
 
     if let Some(curl) = need("curl") {
-        for login in [&["-u", "ada:lovelace"][..], &["-u", "bob:b:ü lder"], &["-H", "Authorization: Bearer t0ken"]] {
+        for login in [
+            &["-u", "ada:lovelace"][..],
+            &["-u", "bob:b:ü lder"],
+            &["-H", "Authorization: Bearer t0ken"],
+        ] {
             let got = output_of(&curl, &[&["-sSf"], login, &[&url]].concat());
             assert!(got == expected, "curl {login:?}");
         }
     }
     if let Some(wget) = need("wget") {
-        let got = output_of(&wget, &["-q", "--no-proxy", "-O", "-", "--user=ada", "--password=lovelace", &url]);
+        let got = output_of(
+            &wget,
+            &[
+                "-q",
+                "--no-proxy",
+                "-O",
+                "-",
+                "--user=ada",
+                "--password=lovelace",
+                &url,
+            ],
+        );
         assert!(got == expected, "wget: {} bytes", got.len());
     }
     if let Some(python) = need("python3") {

@@ -7,7 +7,10 @@ use std::{ffi::OsString, fs, path::Path, time::Duration};
 
 use haul::{
     cli::{self, Command, Parsed, Stop},
-    config::{self, LogFormat, OnConflict},
+    config::{
+        self, LogFormat, OnConflict,
+        theme::{Colour, Role},
+    },
     credentials::Credentials,
     units::Rate,
 };
@@ -95,6 +98,7 @@ fn every_key_of_serve_is_read() {
             theme: Some(config::ThemeName::Mono),
             ascii: true,
             no_mouse: true,
+            ..config::Screen::default()
         },
     };
     assert_eq!(got, expected);
@@ -214,8 +218,26 @@ fn a_command_takes_its_own_section() {
     );
 }
 
+#[test]
+fn keys_and_colours_are_of_every_command() {
+    let text = "[keys]\nquit = X Ctrl-q\ntop = gt\n[theme]\nwarn = #ff8000\nground = default\n";
+    let (_dir, path) = file(text);
+    let screen = serve(&["serve", "-c", &path]).0.screen;
+    let key = |action: &str, keys: &str| (action.to_owned(), keys.to_owned());
+    assert_eq!(screen.keys, [key("quit", "X Ctrl-q"), key("top", "gt")]);
+    assert_eq!(
+        screen.colours,
+        [
+            (Role::Warn, Colour::Rgb(0xff, 0x80, 0)),
+            (Role::Ground, Colour::Default)
+        ]
+    );
+    let other = connect(&["connect", "-c", &path]).unwrap().0.screen;
+    assert_eq!(other, screen);
+}
+
 /// Each wrong file with what is said of it, behind its path: line, section, key, what was read, what is allowed.
-const WRONG: [(&str, &str); 27] = [
+const WRONG: [(&str, &str); 32] = [
     (
         "[serve]\nprot = 1",
         ":2: [serve] prot: no such key: dir, address, port,",
@@ -302,12 +324,32 @@ const WRONG: [(&str, &str); 27] = [
         ":2: [connect] workers: `65` is no number of workers: 1 to 64",
     ),
     (
-        "[eval]\nclients = 1",
-        ":2: [eval] clients: this version of haul reads no key of this section",
+        "[eval]\nclients = 0",
+        ":2: [eval] clients: `0` is no number of clients: 1 to 1024",
     ),
     (
         "[keys]\nq = quit",
-        ":2: [keys] q: this version of haul reads no key of this section",
+        ":2: [keys] q: no such action: help, command, next-pane,",
+    ),
+    (
+        "[keys]\nquit = Crtl-q",
+        ":2: [keys] quit: `Crtl-q` is no key: write a character,",
+    ),
+    (
+        "[keys]\nkick = X\nban = X",
+        ":3: [keys] ban: `X` stands for kick and for ban",
+    ),
+    (
+        "[theme]\nwarn = orange",
+        ":2: [theme] warn: `orange` is no colour: write #rrggbb,",
+    ),
+    (
+        "[theme]\nwarning = red",
+        ":2: [theme] warning: no such key: text, soft, dim,",
+    ),
+    (
+        "[theme]\nwarn = red\nwarn = blue",
+        ":3: [theme] warn: `blue` is a second value: line 2 has the first",
     ),
 ];
 

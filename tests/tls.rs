@@ -54,7 +54,17 @@ fn believing(url: &str, serving: &Serving, dir: &Path) -> Settings {
 /// Downloads everything over TLS into `dir`.
 fn connect(url: &str, dir: &Path, more: &[&str]) -> Haul {
     let dir = dir.to_str().unwrap();
-    let usual = ["connect", url, "--headless", "--json", "--all", "-r", "0", "-d", dir];
+    let usual = [
+        "connect",
+        url,
+        "--headless",
+        "--json",
+        "--all",
+        "-r",
+        "0",
+        "-d",
+        dir,
+    ];
     Haul::new(&[&usual[..], more].concat())
 }
 
@@ -77,8 +87,14 @@ fn a_tree_arrives_over_tls_byte_for_byte() {
     let base = fetching.client.base_url();
     assert!(base.starts_with("https://"), "{base}");
     let fetched = fetching.finish();
-    assert_eq!((&fetched.failed[..], fetched.exit), (&[][..], Some(Exit::Done)));
-    let checked = fetched.finished.iter().all(|(_, how)| *how == Verified::Blake3);
+    assert_eq!(
+        (&fetched.failed[..], fetched.exit),
+        (&[][..], Some(Exit::Done))
+    );
+    let checked = fetched
+        .finished
+        .iter()
+        .all(|(_, how)| *how == Verified::Blake3);
     assert!(checked, "{:?}", fetched.finished);
     assert_same(root.path(), target.path());
 }
@@ -88,7 +104,10 @@ fn an_unknown_certificate_is_refused_with_its_fingerprint_and_the_remedy() {
     let ((root, bytes), target) = (source(100), tempfile::tempdir().unwrap());
     let daemon = Daemon::start(root.path(), &["--tls"]);
     let line = connect(&daemon.url, target.path(), &[]).fails(5);
-    assert!(line.contains("no authority that this system trusts"), "{line}");
+    assert!(
+        line.contains("no authority that this system trusts"),
+        "{line}"
+    );
     let remedy = format!("--fingerprint {}", daemon.fingerprint);
     assert!(line.contains(&remedy), "{line}");
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
@@ -129,10 +148,19 @@ fn a_pin_is_believed_and_a_changed_certificate_is_not() {
     let haul = connect(&authority, elsewhere.path(), &[]);
     pin(&haul);
     let line = haul.fails(5);
-    assert!(line.contains(&known) && line.contains(&daemon.fingerprint), "{line}");
-    assert!(line.contains("has changed") && line.contains("known_hosts"), "{line}");
+    assert!(
+        line.contains(&known) && line.contains(&daemon.fingerprint),
+        "{line}"
+    );
+    assert!(
+        line.contains("has changed") && line.contains("known_hosts"),
+        "{line}"
+    );
     let line = connect(&authority, elsewhere.path(), &["--fingerprint", &known]).fails(5);
-    assert!(line.contains(&known) && line.contains(&daemon.fingerprint), "{line}");
+    assert!(
+        line.contains(&known) && line.contains(&daemon.fingerprint),
+        "{line}"
+    );
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
 
@@ -143,7 +171,16 @@ fn the_own_certificate_survives_a_restart() {
     let fingerprint = daemon.fingerprint.clone();
     let state = daemon.end();
     let root = root.path().to_str().unwrap();
-    let mut haul = Haul::new(&["serve", root, "--headless", "-a", "127.0.0.1", "-p", "0", "--tls"]);
+    let mut haul = Haul::new(&[
+        "serve",
+        root,
+        "--headless",
+        "-a",
+        "127.0.0.1",
+        "-p",
+        "0",
+        "--tls",
+    ]);
     let mut child = haul
         .command
         .env("XDG_STATE_HOME", state.path())
@@ -184,15 +221,27 @@ fn what_an_authority_signed_needs_no_pin_unless_it_is_wrong() {
     assert!(!log.contains("has expired"), "{log}");
 
     let (code, stderr, log) = run(&authority.sign("127.0.0.1", 2020).arguments());
-    assert!(code == 5 && stderr.contains("it has expired"), "{code} {stderr}");
-    assert!(log.contains("has expired: most clients will refuse it"), "{log}");
+    assert!(
+        code == 5 && stderr.contains("it has expired"),
+        "{code} {stderr}"
+    );
+    assert!(
+        log.contains("has expired: most clients will refuse it"),
+        "{log}"
+    );
 
     let (code, stderr, _) = run(&authority.sign("nas.local", 2200).arguments());
-    assert!(code == 5 && stderr.contains("it is for another name"), "{code} {stderr}");
+    assert!(
+        code == 5 && stderr.contains("it is for another name"),
+        "{code} {stderr}"
+    );
 
     let other = Authority::new();
     let (code, stderr, _) = run(&other.sign("127.0.0.1", 2200).arguments());
-    assert!(code == 5 && stderr.contains("no authority"), "{code} {stderr}");
+    assert!(
+        code == 5 && stderr.contains("no authority"),
+        "{code} {stderr}"
+    );
 }
 
 #[test]
@@ -201,12 +250,32 @@ fn files_that_make_no_certificate_are_one_line() {
     let (one, two) = (authority.sign("one", 2200), authority.sign("two", 2200));
     let (certificate, key) = (one.certificate.to_str().unwrap(), two.key.to_str().unwrap());
     for (arguments, status, says) in [
-        (&["--tls-cert", certificate, "--tls-key", key][..], 2, "does not belong to"),
-        (&["--tls-cert", certificate], 2, "--tls-cert needs --tls-key"),
+        (
+            &["--tls-cert", certificate, "--tls-key", key][..],
+            2,
+            "does not belong to",
+        ),
+        (
+            &["--tls-cert", certificate],
+            2,
+            "--tls-cert needs --tls-key",
+        ),
         (&["--tls-key", key], 2, "--tls-key needs --tls-cert"),
-        (&["--tls-cert", "/no/such", "--tls-key", key], 7, "cannot read the certificate /no/such"),
-        (&["--tls-cert", key, "--tls-key", key], 2, "holds no certificate"),
-        (&["--tls-cert", certificate, "--tls-key", certificate], 2, "holds no private key"),
+        (
+            &["--tls-cert", "/no/such", "--tls-key", key],
+            7,
+            "cannot read the certificate /no/such",
+        ),
+        (
+            &["--tls-cert", key, "--tls-key", key],
+            2,
+            "holds no certificate",
+        ),
+        (
+            &["--tls-cert", certificate, "--tls-key", certificate],
+            2,
+            "holds no private key",
+        ),
     ] {
         let all = [&["serve", "/tmp", "--headless", "-p", "0"], arguments].concat();
         let line = Haul::new(&all).fails(status);
@@ -227,7 +296,10 @@ impl ResolvesServerCert for Impostor {
 #[test]
 fn a_copied_certificate_without_its_key_is_worth_nothing() {
     let authority = Authority::new();
-    let (theirs, mine) = (authority.sign("a.test", 2200), authority.sign("b.test", 2200));
+    let (theirs, mine) = (
+        authority.sign("a.test", 2200),
+        authority.sign("b.test", 2200),
+    );
     let certificate = CertificateDer::from_pem_file(&theirs.certificate).unwrap();
     let key = PrivateKeyDer::from_pem_file(&mine.key).unwrap();
     let fingerprint = Fingerprint::of(&certificate);
@@ -283,7 +355,10 @@ fn each_side_says_so_when_the_other_speaks_no_tls() {
     let mut answer = String::new();
     tcp.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    assert!(answer.ends_with("\r\n\r\n400 this is an https port: use https:// instead\n"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\n400 this is an https port: use https:// instead\n"),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -310,18 +385,46 @@ fn other_clients_get_the_same_bytes_with_and_without_the_authority() {
 
     if let Some(curl) = need("curl") {
         let login = ["-sSf", "-u", "ada:lovelace", &url];
-        for trust in [&["--cacert", ca][..], &["-k"], &["--cacert", ca, "--tlsv1.3"], &["--cacert", ca, "--tls-max", "1.2"]] {
+        for trust in [
+            &["--cacert", ca][..],
+            &["-k"],
+            &["--cacert", ca, "--tlsv1.3"],
+            &["--cacert", ca, "--tls-max", "1.2"],
+        ] {
             let got = output_of(&curl, &[trust, &login].concat());
             assert!(got == bytes, "curl {trust:?}: {} bytes", got.len());
         }
-        let range = output_of(&curl, &["-sSf", "-k", "-u", "ada:lovelace", "-r", "1048570-2097160", &url]);
+        let range = output_of(
+            &curl,
+            &[
+                "-sSf",
+                "-k",
+                "-u",
+                "ada:lovelace",
+                "-r",
+                "1048570-2097160",
+                &url,
+            ],
+        );
         assert!(range == bytes[1_048_570..=2_097_160]);
         let refused = Command::new(&curl).args(["-sS", &url]).output().unwrap();
-        assert_eq!(refused.status.code(), Some(60), "an authority it does not know");
+        assert_eq!(
+            refused.status.code(),
+            Some(60),
+            "an authority it does not know"
+        );
     }
     if let Some(wget) = need("wget") {
         let trust = format!("--ca-certificate={ca}");
-        let login = ["--user=ada", "--password=lovelace", "-q", "--no-proxy", "-O", to, &url];
+        let login = [
+            "--user=ada",
+            "--password=lovelace",
+            "-q",
+            "--no-proxy",
+            "-O",
+            to,
+            &url,
+        ];
         for trust in [trust.as_str(), "--no-check-certificate"] {
             output_of(&wget, &[&[trust][..], &login].concat());
             assert!(fs::read(&file).unwrap() == bytes, "wget {trust}");
@@ -346,7 +449,10 @@ fn curl_believes_the_own_certificate_when_it_is_told_to() {
     let own = daemon.state.path().join("haul/tls.pem");
     for host in ["127.0.0.1", "localhost"] {
         let url = format!("https://{host}:{}/big", daemon.port());
-        let got = output_of(&curl, &["-4", "-sSf", "--cacert", own.to_str().unwrap(), &url]);
+        let got = output_of(
+            &curl,
+            &["-4", "-sSf", "--cacert", own.to_str().unwrap(), &url],
+        );
         assert!(got == bytes, "{host}");
     }
 }
@@ -364,7 +470,10 @@ fn a_connection_that_is_cut_again_and_again_goes_on_over_tls() {
     let mut fetching = fetch_with(believing(&url, &serving, target.path()));
     fetching.get_everything();
     let fetched = fetching.finish();
-    assert_eq!((&fetched.failed[..], fetched.exit), (&[][..], Some(Exit::Done)));
+    assert_eq!(
+        (&fetched.failed[..], fetched.exit),
+        (&[][..], Some(Exit::Done))
+    );
     assert!(fs::read(target.path().join("big")).unwrap() == bytes);
     assert!(proxy.connections() >= 8, "{}", proxy.connections());
 }
@@ -394,7 +503,11 @@ fn a_client_that_is_killed_goes_on_over_tls_with_what_it_had() {
     assert!(fs::read(target.path().join("big")).unwrap() == bytes);
     let sent = serving.server.snapshot().sent;
     // What lay in sockets, in the proxy and in unfinished pieces is fetched again; the first half is not.
-    assert!(sent < half.sent + 48 * MIB as u64, "{sent} of {}", half.sent);
+    assert!(
+        sent < half.sent + 48 * MIB as u64,
+        "{sent} of {}",
+        half.sent
+    );
 }
 
 /// Runs haul on a terminal, answers its question, and returns its exit status and all that it showed.
@@ -418,12 +531,18 @@ fn on_a_terminal(haul: &mut Haul, arguments: &[&str], answers: &[&str]) -> Optio
     let python = need("python3")?;
     let mut command = Command::new(python);
     command.args(["-c", SCRIPT, &answers.len().to_string()]);
-    command.args(answers).arg(env!("CARGO_BIN_EXE_haul")).args(arguments);
+    command
+        .args(answers)
+        .arg(env!("CARGO_BIN_EXE_haul"))
+        .args(arguments);
     command.env("XDG_STATE_HOME", haul.state.path());
     command.env("XDG_CACHE_HOME", haul.state.path());
     let output = command.stdin(Stdio::null()).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    Some((output.status.code().unwrap(), shown + &String::from_utf8_lossy(&output.stderr)))
+    Some((
+        output.status.code().unwrap(),
+        shown + &String::from_utf8_lossy(&output.stderr),
+    ))
 }
 
 #[test]
@@ -438,8 +557,14 @@ fn a_person_is_asked_once() {
         return;
     };
     assert_eq!(code, 5, "{shown}");
-    assert!(shown.contains(&daemon.fingerprint) && shown.contains("[yes/no]"), "{shown}");
-    assert!(!all_text(haul.state.path()).contains("SHA256:"), "nothing is pinned");
+    assert!(
+        shown.contains(&daemon.fingerprint) && shown.contains("[yes/no]"),
+        "{shown}"
+    );
+    assert!(
+        !all_text(haul.state.path()).contains("SHA256:"),
+        "nothing is pinned"
+    );
 
     let (code, shown) = on_a_terminal(&mut haul, &arguments, &["yes"]).unwrap();
     assert_eq!(code, 0, "{shown}");
@@ -449,7 +574,14 @@ fn a_person_is_asked_once() {
     assert_eq!(code, 0, "{shown}");
     assert!(!shown.contains("[yes/no]"), "{shown}");
     // Without a terminal the pin is believed as well, and makes a bare target https.
-    let bare = ["connect", daemon.authority(), "--headless", "--all", "-d", dir];
+    let bare = [
+        "connect",
+        daemon.authority(),
+        "--headless",
+        "--all",
+        "-d",
+        dir,
+    ];
     let mut again = Haul::new(&bare);
     again.command.env("XDG_STATE_HOME", haul.state.path());
     let (code, _, stderr) = again.run();
@@ -464,9 +596,15 @@ fn a_password_is_asked_for_twice_and_not_shown() {
         return;
     };
     assert_eq!(code, 0, "{shown}");
-    assert!(shown.contains("ada:$argon2id$") && !shown.contains("hunter2"), "{shown}");
+    assert!(
+        shown.contains("ada:$argon2id$") && !shown.contains("hunter2"),
+        "{shown}"
+    );
     let (code, shown) = on_a_terminal(&mut haul, &arguments, &["hunter2", "other"]).unwrap();
-    assert!(code == 2 && shown.contains("the two passwords differ"), "{shown}");
+    assert!(
+        code == 2 && shown.contains("the two passwords differ"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -475,12 +613,16 @@ fn a_mirror_has_a_certificate_and_a_pin_of_its_own() {
     let (one, two) = (serve_tls(root.path()), serve_tls(root.path()));
     let mut both = believing(&one.url("/"), &one, target.path());
     let mirror = two.url("/").parse().unwrap();
-    both.access.expect(&mirror, two.server.fingerprint().unwrap());
+    both.access
+        .expect(&mirror, two.server.fingerprint().unwrap());
     both.mirrors = vec![mirror];
     let mut fetching = fetch_with(both);
     fetching.get_everything();
     let fetched = fetching.finish();
-    assert_eq!((&fetched.failed[..], fetched.exit), (&[][..], Some(Exit::Done)));
+    assert_eq!(
+        (&fetched.failed[..], fetched.exit),
+        (&[][..], Some(Exit::Done))
+    );
     assert!(fs::read(target.path().join("big")).unwrap() == bytes);
     assert!(two.server.snapshot().sent > 0, "the mirror gave its part");
 
@@ -491,8 +633,15 @@ fn a_mirror_has_a_certificate_and_a_pin_of_its_own() {
     let mut fetching = fetch_with(both);
     fetching.get_everything();
     let fetched = fetching.finish();
-    assert_eq!((&fetched.failed[..], fetched.exit), (&[][..], Some(Exit::Done)));
-    assert_eq!(three.server.snapshot().requests, 0, "nothing was asked of it");
+    assert_eq!(
+        (&fetched.failed[..], fetched.exit),
+        (&[][..], Some(Exit::Done))
+    );
+    assert_eq!(
+        three.server.snapshot().requests,
+        0,
+        "nothing was asked of it"
+    );
 }
 
 #[test]
@@ -515,7 +664,13 @@ fn idle_time_is_kept_over_tls() {
         ..settings(&serving.url("/"), target.path())
     });
     let root = haul::http1::path::RemotePath::root();
-    fetching.runtime.block_on(fetching.client.list(&root)).unwrap();
+    fetching
+        .runtime
+        .block_on(fetching.client.list(&root))
+        .unwrap();
     serving.wait_for("the idle connection is closed", |now| now.connections == 0);
-    fetching.runtime.block_on(fetching.client.list(&root)).unwrap();
+    fetching
+        .runtime
+        .block_on(fetching.client.list(&root))
+        .unwrap();
 }

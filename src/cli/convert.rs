@@ -100,6 +100,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         run: args.commands,
         headless: args.run.headless || !terminal,
         json: args.json,
+        hold: args.hold,
         log: log(args.log),
         screen: screen(&args.screen),
     };
@@ -176,6 +177,9 @@ fn headless(settings: &config::Connect, asked: bool) -> Result<(), Error> {
         if settings.json {
             return usage("--json needs --headless: the dashboard has stdout");
         }
+        if settings.hold {
+            return usage("--hold needs --headless: the dashboard has stdin and stdout");
+        }
         return Ok(());
     }
     if settings.run.is_some() {
@@ -236,6 +240,9 @@ fn output(settings: &config::Connect) -> Result<(), Error> {
         if settings.json {
             return usage("--output - and --json both write to stdout: leave one out");
         }
+        if settings.hold {
+            return usage("--output - and --hold both write to stdout: leave one out");
+        }
         if !settings.headless {
             return usage("--output - needs --headless: the dashboard has stdout");
         }
@@ -269,5 +276,7 @@ pub fn screen(args: &ScreenArgs) -> config::Screen {
         theme: args.theme,
         ascii: args.ascii,
         no_mouse: args.no_mouse,
+        keys: args.own.keys.clone(),
+        colours: args.own.colours.clone(),
     }
 }

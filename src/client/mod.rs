@@ -68,6 +68,7 @@ use crate::{
     error::Exit,
     escape::display_name,
     http1::path::{RemotePath, check_name},
+    tls::Fingerprint,
     units::Rate,
 };
 
@@ -183,6 +184,17 @@ impl Client {
     /// The path that the URL names below its directory, if it does not end in a slash.
     pub fn named(&self) -> Option<RemotePath> {
         self.engine.sources.primary().origin.named().cloned()
+    }
+
+    /// The URL that it was started with, which holds no login.
+    pub fn url(&self) -> &Url {
+        &self.engine.settings.url
+    }
+
+    /// Pins a certificate for that server: the user has said that it is the right one. Another client believes it.
+    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), crate::tls::Error> {
+        let settings = &self.engine.settings;
+        settings.access.trust(&settings.url, fingerprint)
     }
 
     /// The URL of the directory that paths are relative to.

@@ -232,7 +232,15 @@ impl Event {
                 } else {
                     verified.word()
                 };
-                tracing::info!(path = %shown(path), "{} in {}, {checked}", units::size(*bytes), units::took(*took));
+                tracing::info!(
+                    path = %shown(path),
+                    file.bytes = bytes,
+                    file.seconds = took.as_secs_f64(),
+                    file.verified = verified.word(),
+                    "{} in {}, {checked}",
+                    units::size(*bytes),
+                    units::took(*took)
+                );
             }
             Self::Retrying {
                 path,

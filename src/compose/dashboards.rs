@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::{
-    app, client,
-    client::{Access, Client},
+    app,
+    client::{self, Access, Client, ItemId, Want},
     config::{self, target::Target},
     dashboard::{self, ConnectStart, Ending, Session},
     error::{Error, Exit, reason},
@@ -31,6 +31,10 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
         urls: server::urls(&listeners, server.settings().scheme()),
         root: display_path(&std::path::absolute(&root).unwrap_or(root)),
         open: server.settings().access.is_open(),
+        fingerprint: server
+            .fingerprint()
+            .map(|fingerprint| fingerprint.to_string()),
+        home: std::env::home_dir(),
     };
     for url in &facts.urls {
         tracing::info!("listening on {url}");
@@ -75,13 +79,14 @@ pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result
         None => Vec::new(),
     };
     // A target directory that cannot be used is told before the screen is taken.
-    let first = first(&settings, &access).await?;
+    let (first, queued) = first(&settings, &access).await?;
     let start = ConnectStart {
         session: Some(first),
         named: settings.named,
         user: settings.user.clone(),
         dir: settings.dir.clone(),
         script,
+        queued,
     };
     let screen = settings.screen.clone();
     let open = move |target: Target| {
@@ -104,8 +109,11 @@ pub(super) async fn demo(
     ended
 }
 
-/// A client of the server that the settings name, which downloads what they ask for.
-async fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
+/// A client of the server that the settings name, which downloads what they ask for, and what patterns are called.
+async fn first(
+    settings: &config::Connect,
+    access: &Access,
+) -> Result<(Session, Vec<(ItemId, String)>), Error> {
     if !settings.all
         && !settings.names_metalink()
         && settings.get.is_empty()
@@ -115,13 +123,20 @@ async fn first(settings: &config::Connect, access: &Access) -> Result<Session, E
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
         let session = session(settings, url, mirrors, &settings.dir, access)?;
         restore(&session);
-        return Ok(session);
+        return Ok((session, Vec::new()));
     }
     let plan = Plan::prepare(settings, access).await?;
     let session = session(settings, plan.url, plan.mirrors, &plan.dir, access)?;
-    session.client.get(plan.want, None)?;
+    let label = match &plan.want {
+        Want::Patterns { get, .. } if get.is_empty() => Some("everything".to_owned()),
+        Want::Patterns { get, .. } => Some(get.join(" ")),
+        Want::Named(files) => (files.len() > 1).then(|| "Metalink".to_owned()),
+        Want::Path { .. } | Want::File { .. } => None,
+    };
+    let item = session.client.get(plan.want, None)?;
     restore(&session);
-    Ok(session)
+    let queued = label.map(|label| (item, label)).into_iter().collect();
+    Ok((session, queued))
 }
 
 /// A client of another server that the user names, with the login that its URL may hold.
@@ -167,26 +182,36 @@ fn session(
     Ok(Session { client, events })
 }
 
-/// The commands of a `--run` file: a line each; empty lines and those that begin with `#` are left out.
-fn script(file: &Path) -> Result<Vec<String>, Error> {
+/// The commands of a `--run` file and where each stands: a line each; empty lines and those that begin with `#` are
+/// left out. A line that cannot be read is told before the screen is taken.
+fn script(file: &Path) -> Result<Vec<(String, String)>, Error> {
+    let shown = display_path(file);
     let text = std::fs::read_to_string(file).map_err(|error| {
-        let file = display_path(file);
         Error::Usage(format!(
-            "{file}: {}: name a file of commands",
+            "{shown}: {}: name a file of commands",
             reason(&error)
         ))
     })?;
-    let lines = text.lines().map(str::trim);
-    let commands = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(commands
-        .map(|line| line.trim_start_matches(':').to_owned())
-        .collect())
+    let mut commands = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.trim_start_matches(':');
+        let place = format!("{shown}:{number}");
+        app::command::parse(line, true)
+            .map_err(|problem| Error::Usage(format!("{place}: {problem}")))?;
+        commands.push((line.to_owned(), place));
+    }
+    Ok(commands)
 }
 
 /// The status that a dashboard's end amounts to.
 fn exit(ended: std::io::Result<Ending>) -> Result<Exit, Error> {
     match ended {
         Ok(Ending::Quit) => Ok(Exit::Done),
+        Ok(Ending::ScriptFailed) => Ok(Exit::Other),
         Ok(Ending::Interrupted) => Ok(Exit::Interrupted),
         Ok(Ending::Terminated | Ending::HungUp) => Ok(Exit::Terminated),
         Err(source) => Err(Error::Local {

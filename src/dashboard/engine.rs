@@ -15,10 +15,14 @@ use url::Url;
 
 use super::{Session, run::Engine};
 use crate::{
-    app::{self, Effect, Event, Sample, event::Control},
+    app::{
+        self, Effect, Event, Sample,
+        event::{Control, Fingerprint, Order},
+    },
     client::{self, Client, Want},
     config::target::Target,
-    escape::display_name,
+    credentials::Credentials,
+    escape::{display_name, display_path},
     http1::path::RemotePath,
     server::Server,
 };
@@ -34,6 +38,62 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) fn new(server: Server) -> Self {
         Self { server }
+    }
+
+    fn order(&self, order: Order, answers: mpsc::Sender<Event>) {
+        let server = &self.server;
+        let answer = match order {
+            Order::Pause(client) => {
+                server.pause(client);
+                None
+            }
+            Order::Resume(client) => {
+                server.resume(client);
+                None
+            }
+            Order::Kick(client, reason) => {
+                server.kick(client, &reason);
+                None
+            }
+            Order::Ban(client, reason) => {
+                server.ban(client, &reason);
+                None
+            }
+            Order::Limit(rate) => {
+                server.limit(rate);
+                None
+            }
+            Order::LimitClient(client, rate) => {
+                server.limit_client(client, rate);
+                None
+            }
+            Order::Drain => {
+                server.drain();
+                None
+            }
+            Order::Unban(who) => {
+                let shown = display_name(&who).into_owned();
+                Some(if server.unban(&who) {
+                    Event::Told(format!("{shown} is let in again"))
+                } else {
+                    Event::Refused(format!("`{shown}` is not banned: Tab lists who is"))
+                })
+            }
+            Order::Share(dir) => {
+                let server = server.clone();
+                spawn_blocking(move || {
+                    let answer = match server.share(&dir) {
+                        Ok(()) => Event::Shared(display_path(&dir)),
+                        Err(error) => Event::Refused(shown(&error)),
+                    };
+                    let _ = answers.blocking_send(answer);
+                });
+                return;
+            }
+        };
+        if let Some(answer) = answer {
+            tokio::spawn(async move { answers.send(answer).await });
+        }
     }
 }
 
@@ -62,11 +122,7 @@ impl Engine for Serving {
                 // Where the queue is full, the next half second counts again.
                 let _ = answers.try_send(Event::Downloads(counts));
             }
-            Effect::Arrange(job) => {
-                spawn_blocking(move || {
-                    let _ = answers.blocking_send(Event::Arranged(job.run()));
-                });
-            }
+            Effect::Serve(order) => self.order(order, answers),
             _ => {}
         }
     }
@@ -105,6 +161,8 @@ pub(super) struct Connecting<F> {
     open: F,
     session: Option<Session>,
     clients: Clients,
+    /// Held while something is added to the queue.
+    queue: Arc<Mutex<()>>,
 }
 
 impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
@@ -113,6 +171,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
             open,
             session: None,
             clients: Clients::default(),
+            queue: Arc::default(),
         }
     }
 
@@ -123,18 +182,51 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
             url: Url::parse(&session.client.base_url()).ok()?,
             named: session.client.named(),
         };
-        if let Some(mut before) = self.session.replace(session) {
-            tokio::spawn(async move {
-                // Workers may wait to hand their events over.
-                let ended = async { while before.events.recv().await.is_some() {} };
-                tokio::join!(before.client.stop(), timeout(super::STOP, ended))
-            });
-        }
+        let before = self.session.replace(session);
+        before.map(Self::end);
         Some(server)
+    }
+
+    /// Stops a client; what it has stays on disk.
+    fn end(mut before: Session) {
+        tokio::spawn(async move {
+            // Workers may wait to hand their events over.
+            let ended = async { while before.events.recv().await.is_some() {} };
+            tokio::join!(before.client.stop(), timeout(super::STOP, ended))
+        });
     }
 
     pub(super) fn clients(&self) -> Clients {
         self.clients.clone()
+    }
+
+    /// Where an effect turns to, if it does: another server, or the same one now that it is answered what it asked.
+    /// Else the effect itself.
+    fn target_of(&self, effect: Effect) -> Result<Result<Target, String>, Effect> {
+        let again = |credentials| {
+            let session = self.session.as_ref().ok_or("there is no server")?;
+            Ok::<_, &str>(Target {
+                url: session.client.url().clone(),
+                has_port: true,
+                bare: false,
+                credentials,
+            })
+        };
+        let target = match effect {
+            Effect::Connect(target) => return Ok(Ok(target)),
+            Effect::Login { user, password } => {
+                Credentials::login(&user, &password.0).and_then(|login| Ok(again(Some(login))?))
+            }
+            Effect::Trust(seen) => seen.seen.parse().and_then(|fingerprint| {
+                let target = again(None)?;
+                if let Some(session) = &self.session {
+                    session.client.trust(&fingerprint).map_err(|e| shown(&e))?;
+                }
+                Ok(target)
+            }),
+            other => return Err(other),
+        };
+        Ok(target)
     }
 
     fn control(client: &Client, item: client::ItemId, control: Control) {
@@ -158,14 +250,22 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
 
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
-        if let Effect::Connect(target) = effect {
-            let session = (self.open)(target);
-            let answer = match session.map(|session| self.turn_to(session)) {
-                Ok(Some(server)) => Event::Connected(server),
-                Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
-                Err(reason) => Event::Refused(reason),
-            };
-            tokio::spawn(async move { answers.send(answer).await });
+        let effect = match self.target_of(effect) {
+            Ok(target) => {
+                let session = target.and_then(|target| (self.open)(target));
+                let answer = match session.map(|session| self.turn_to(session)) {
+                    Ok(Some(server)) => Event::Connected(server),
+                    Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
+                    Err(reason) => Event::Refused(reason),
+                };
+                tokio::spawn(async move { answers.send(answer).await });
+                return;
+            }
+            Err(effect) => effect,
+        };
+        if let Effect::Disconnect = effect {
+            self.session.take().map(Self::end);
+            tokio::spawn(async move { answers.send(Event::Disconnected).await });
             return;
         }
         let Some(Session { client, .. }) = &self.session else {
@@ -175,36 +275,36 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
             Effect::List(path) => {
                 let client = client.clone();
                 tokio::spawn(async move {
-                    let result = client.list(&path).await.map_err(|error| shown(&error));
-                    answers.send(Event::Listed { path, result }).await
-                });
-            }
-            Effect::Arrange(job) => {
-                spawn_blocking(move || {
-                    let _ = answers.blocking_send(Event::Arranged(job.run()));
-                });
-            }
-            // In order: the queue is what the user sees.
-            Effect::Get { want, to: None } => {
-                let answer = get(client, want, None);
-                tokio::spawn(async move {
-                    if let Some(answer) = answer {
-                        let _ = answers.send(answer).await;
+                    let result = client.list(&path).await;
+                    let question = result.as_ref().err().and_then(question);
+                    let result = result.map_err(|error| shown(&error));
+                    answers.send(Event::Listed { path, result }).await?;
+                    match question {
+                        Some(question) => answers.send(question).await,
+                        None => Ok(()),
                     }
                 });
             }
-            Effect::Get { want, to } => {
-                // It opens a directory, which may block.
-                let client = client.clone();
+            Effect::Get { wants, to } => {
+                // It opens a directory, which may block, and may be many. One after the other: the queue is what the
+                // user sees.
+                let (client, queue) = (client.clone(), Arc::clone(&self.queue));
                 spawn_blocking(move || {
-                    if let Some(answer) = get(&client, want, to) {
-                        let _ = answers.blocking_send(answer);
+                    let _turn = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                    for want in wants {
+                        if let Some(answer) = get(&client, want, to.clone()) {
+                            let refused = matches!(answer, Event::Refused(_));
+                            if answers.blocking_send(answer).is_err() || refused {
+                                break;
+                            }
+                        }
                     }
                 });
             }
             Effect::Control(item, control) => Self::control(client, item, control),
             Effect::ClearEnded => client.clear_ended(),
             Effect::RetryNow => client.retry_now(),
+            Effect::Limit(rate) => client.limit(rate),
             _ => {}
         }
     }
@@ -220,6 +320,32 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
             std::future::pending::<()>().await;
         }
         told.iter().for_each(client::Event::log);
+    }
+}
+
+/// What a person has to answer before a server can be browsed.
+fn question(error: &client::Error) -> Option<Event> {
+    let judge = |host: &str, seen: &crate::tls::Fingerprint, known: Option<String>| {
+        Some(Event::Fingerprint(Fingerprint {
+            host: display_name(host).into_owned(),
+            seen: seen.to_string(),
+            known,
+        }))
+    };
+    match error {
+        client::Error::UntrustedCertificate {
+            server,
+            fingerprint,
+            ..
+        } => judge(server, fingerprint, None),
+        client::Error::CertificateChanged {
+            server,
+            known,
+            found,
+            ..
+        } => judge(server, found, Some(known.to_string())),
+        client::Error::Login { .. } => Some(Event::LoginWanted(shown(error))),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{
 
 use url::Url;
 
-use super::{plan::Plan, report::Report, signals::Signals, style::Style};
+use super::{hold::hold, plan::Plan, report::Report, signals::Signals, style::Style};
 use crate::{
     client::{self, Access, Client, Event, Link},
     config,
@@ -32,6 +32,11 @@ pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Er
         vouch(&settings, &access).await?;
     }
     let mut signals = Signals::new()?;
+    if settings.hold
+        && let Some(exit) = hold(&mut signals, settings.json).await?
+    {
+        return Ok(exit);
+    }
     let plan = Plan::prepare(&settings, &access).await?;
     // Data on stdout leaves only stderr to speak to people.
     let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {

@@ -123,6 +123,7 @@ fn settings(
         run: None,
         headless: false,
         json: false,
+        hold: false,
         log,
         screen,
     }

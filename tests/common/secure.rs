@@ -44,7 +44,8 @@ impl Daemon {
         let mut line = |start| {
             let line = lines.next().unwrap().unwrap();
             let rest = line.strip_prefix(start);
-            rest.unwrap_or_else(|| panic!("{start}: {line:?}")).to_owned()
+            rest.unwrap_or_else(|| panic!("{start}: {line:?}"))
+                .to_owned()
         };
         let url = line("listening on ");
         let fingerprint = if url.starts_with("https") {
@@ -101,7 +102,10 @@ pub fn all_text(dir: &Path) -> String {
                 continue;
             }
             let mut bytes = Vec::new();
-            fs::File::open(&path).unwrap().read_to_end(&mut bytes).unwrap();
+            fs::File::open(&path)
+                .unwrap()
+                .read_to_end(&mut bytes)
+                .unwrap();
             text.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
@@ -133,7 +137,9 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "a test's authority");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "a test's authority");
         let certificate = params.self_signed(&key).unwrap();
         fs::write(dir.path().join("ca.pem"), certificate.pem()).unwrap();
         let issuer = Issuer::new(params, key);

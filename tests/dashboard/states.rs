@@ -28,6 +28,7 @@ pub fn looks() -> Looks {
     Looks {
         theme: ThemeName::Dark,
         ascii: false,
+        colours: Vec::new(),
         zone: TimeZone::UTC,
     }
 }
@@ -406,6 +407,7 @@ pub fn serve_facts() -> serve::Facts {
         urls: vec!["http://192.168.1.10:8888/".into()],
         root: "/srv/pub".into(),
         open: true,
+        ..serve::Facts::default()
     }
 }
 
