@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, says what it skips, and names paths as they are"
 )]
 
+mod access;
 mod cli;
 mod common;
 mod config;
@@ -22,3 +23,4 @@ mod queue;
 mod resume;
 mod serve;
 mod serve_tools;
+mod tls;

@@ -3,6 +3,7 @@
 //! It knows nothing of any screen. A request goes through [`connection`] (one client connection), [`respond`]
 //! (status, fields), [`body`] (bytes); [`catalog`] decides what a path leads to and [`clients`] keeps count.
 
+pub mod access;
 mod body;
 mod catalog;
 mod clients;
@@ -20,6 +21,7 @@ mod respond;
 pub mod snapshot;
 mod spans;
 mod standing;
+mod stream;
 mod transfers;
 mod unsent;
 mod values;
@@ -39,14 +41,20 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{entry::Entry, http1::path::RemotePath, units::Rate};
+use crate::{
+    entry::Entry,
+    http1::path::RemotePath,
+    tls::{Fingerprint, Identity},
+    units::Rate,
+};
+use access::Access;
 use catalog::{Catalog, Found};
 use clients::Registry;
 use listing::Entries;
 use values::Values;
 
 pub use error::Error;
-pub use listen::{bind, urls};
+pub use listen::{bind, local_addresses, urls};
 pub use snapshot::{Ban, ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView};
 
 /// How long running transfers may go on once the server drains.
@@ -83,6 +91,17 @@ pub struct Settings {
     pub min_rate: Option<MinRate>,
     /// Where values of large files are kept between runs; `None` keeps none.
     pub cache: Option<PathBuf>,
+    /// The certificate to show; `None` speaks plain HTTP.
+    pub tls: Option<Identity>,
+    /// Who may come in.
+    pub access: Access,
+}
+
+impl Settings {
+    /// What URLs of the server begin with.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 impl Settings {
@@ -99,6 +118,8 @@ impl Settings {
             limit_client: None,
             min_rate: None,
             cache: None,
+            tls: None,
+            access: Access::default(),
         }
     }
 }
@@ -193,6 +214,16 @@ impl Server {
         }
     }
 
+    /// What it runs with.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The fingerprint of the certificate that it shows; `None` without TLS.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.0.settings.tls.as_ref().map(Identity::fingerprint)
+    }
+
     /// Everything that a screen shows, at this moment.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -272,8 +303,9 @@ impl Accept {
         let _ = stream.set_nodelay(true);
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             if let Ok(slot) = Arc::clone(&self.away).try_acquire_owned() {
+                let shared = Arc::clone(&self.shared);
                 self.connections.spawn(async move {
-                    connection::turn_away(stream, peer).await;
+                    connection::turn_away(stream, peer, &shared).await;
                     drop(slot);
                 });
             }

@@ -25,6 +25,7 @@ use crate::{
     },
 };
 
+mod challenge;
 mod denied;
 mod file;
 
