@@ -3,7 +3,7 @@
 //! Answers gather in one buffer as long as further requests are there already, so that a pipelined batch of small
 //! files leaves in one write. The buffers exist only while there is something in them: an idle connection is cheap.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, ops::Range, time::Duration};
 
 use http::StatusCode;
 use tokio::{
@@ -16,11 +16,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     body::{Broken, send_bytes, send_range},
+    catalog::FoundFile,
     clients::{Attached, Identity, SmallFile},
-    respond::{self, Body, Listing},
-    values::Stream,
+    respond::{self, Body, Computed, Listing},
+    transfers::Flow,
 };
 use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
+
+mod tree;
+pub use tree::Tree;
 
 /// A head must be complete this long after its first byte, else 408.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -260,6 +264,7 @@ impl Connection<'_> {
             shared: self.shared,
             client: attached.client(),
             head: &head,
+            scheme: "http",
             keep,
         };
         let answer = request.answer(&mut self.output).await?;
@@ -271,20 +276,10 @@ impl Connection<'_> {
                     self.flush(false).await?;
                 }
             }
-            Body::File(found, range, flow) => {
-                let limit = self.shared.settings.timeout;
-                let result = match self.flush(true).await {
-                    Ok(()) => send_range(&self.stream, found, range, &flow, limit).await,
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = result {
-                    tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
-                    flow.abort(error.to_string());
-                    return Err(error.into());
-                }
-            }
+            Body::File(found, range, flow) => self.send_file(found, range, flow).await?,
             Body::Listing(listing) => self.send_listing(listing).await?,
-            Body::Pieces(stream) => self.send_pieces(stream).await?,
+            Body::Computed(values) => self.send_computed(values).await?,
+            Body::Tree(tree) => self.send_tree(tree).await?,
         }
         tokio::task::consume_budget().await;
         Ok(keep)
@@ -302,6 +297,26 @@ impl Connection<'_> {
         self.output.permits.clear();
         if let Some((_, attached)) = &self.attached {
             attached.client().took_small(&mut self.output.files);
+        }
+        Ok(())
+    }
+
+    /// Sends a range of a file behind what has gathered.
+    async fn send_file(
+        &mut self,
+        found: FoundFile,
+        range: Range<u64>,
+        flow: Flow,
+    ) -> Result<(), End> {
+        let limit = self.shared.settings.timeout;
+        let result = match self.flush(true).await {
+            Ok(()) => send_range(&self.stream, found, range, &flow, limit).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
+            flow.abort(error.to_string());
+            return Err(error.into());
         }
         Ok(())
     }
@@ -328,7 +343,7 @@ impl Connection<'_> {
     }
 
     /// Sends values as they are computed; where they cannot be, the connection breaks off.
-    async fn send_pieces(&mut self, mut values: Stream) -> Result<(), End> {
+    async fn send_computed(&mut self, mut values: Computed) -> Result<(), End> {
         loop {
             self.flush(false).await?;
             match values.next().await {

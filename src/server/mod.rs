@@ -8,15 +8,19 @@ mod catalog;
 mod clients;
 mod connection;
 mod downloads;
+mod entries;
 mod error;
 mod listen;
 mod listing;
+mod metalink;
 mod page;
 mod respond;
 pub mod snapshot;
 mod spans;
+mod tar;
 mod transfers;
 mod values;
+mod walk;
 
 use std::{
     io,
@@ -36,7 +40,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{entry::Entry, http1::path::RemotePath};
 use catalog::{Catalog, Found};
 use clients::Registry;
-use listing::Entries;
+use entries::{Entries, SORTED_BYTES};
 use values::Values;
 
 pub use error::Error;
@@ -82,6 +86,8 @@ struct Shared {
     registry: Registry,
     values: Values,
     listings: Semaphore,
+    /// A permit a byte that the sorted names of directories hold.
+    sorted: Arc<Semaphore>,
     /// A permit a byte that such a file holds in an output buffer.
     buffered: Arc<Semaphore>,
 }
@@ -108,6 +114,7 @@ impl Server {
             registry: Registry::default(),
             values: Values::new(settings.cache.as_deref()),
             listings: Semaphore::new(LISTINGS),
+            sorted: Arc::new(Semaphore::new(SORTED_BYTES)),
             buffered: Arc::new(Semaphore::new(BUFFERED)),
             settings,
         })))
@@ -154,7 +161,7 @@ impl Server {
         };
         let entries = Entries::new(Arc::clone(catalog), dir.clone(), open)?;
         let mut listed = entries.collect::<io::Result<Vec<_>>>()?;
-        listing::sort(&mut listed);
+        entries::sort(&mut listed);
         Ok(listed.into_iter().map(|listed| listed.entry).collect())
     }
 

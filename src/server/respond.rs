@@ -6,10 +6,11 @@ use http::StatusCode;
 
 use super::{
     Shared,
-    catalog::{Found, FoundFile, blocking, is_not_found},
+    catalog::{Found, FoundFile, is_not_found},
     clients::Client,
-    connection::Output,
-    listing::{Entries, Format, Lister},
+    connection::{Output, Tree},
+    listing::Format,
+    metalink::FileLink,
     page,
     transfers::Flow,
     values::Stream,
@@ -18,16 +19,16 @@ use crate::{
     escape::display_name,
     http1::{
         date,
-        path::{RemotePath, encode_name},
+        path::RemotePath,
         request::{Method, Refusal, RequestHead},
         response::HeadWriter,
     },
 };
 
+mod dir;
 mod file;
+pub use dir::Listing;
 
-/// Listings up to this size are sent with their length, larger ones in chunks, in bytes.
-const LISTING_BUFFER: usize = 64 * 1024;
 /// The methods that are served.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
@@ -39,6 +40,8 @@ pub struct Request<'a> {
     pub client: &'a Arc<Client>,
     /// What is asked.
     pub head: &'a RequestHead<'a>,
+    /// `http` or `https`: how the client reached the server.
+    pub scheme: &'static str,
     /// Whether the connection may go on.
     pub keep: bool,
 }
@@ -59,37 +62,27 @@ pub enum Body {
     File(FoundFile, Range<u64>, Flow),
     /// A listing that did not fit into one buffer.
     Listing(Listing),
-    /// A file's chaining values, as they are computed.
+    /// What is computed of a file, as it is computed.
+    Computed(Computed),
+    /// A tree as a tar file.
+    Tree(Tree),
+}
+
+/// What is computed of a file.
+pub enum Computed {
+    /// Its chaining values.
     Pieces(Stream),
+    /// Its Metalink.
+    Metalink(FileLink),
 }
 
-/// A listing whose beginning stands in `chunk`.
-pub struct Listing {
-    lister: Lister,
-    chunk: Vec<u8>,
-    /// Whether the body is framed in chunks rather than by the connection's end.
-    pub chunked: bool,
-}
-
-impl Listing {
-    /// The next bytes, and whether they are the last.
-    pub async fn next(self, shared: &Shared, size: usize) -> io::Result<(Self, Vec<u8>, bool)> {
-        let Self {
-            mut lister,
-            mut chunk,
-            chunked,
-        } = self;
-        let _permit = shared.listings.acquire().await.map_err(io::Error::other)?;
-        blocking(move || {
-            let last = lister.fill(&mut chunk, size)?;
-            let next = Self {
-                lister,
-                chunk: Vec::new(),
-                chunked,
-            };
-            Ok((next, chunk, last))
-        })
-        .await
+impl Computed {
+    /// The next bytes, as soon as there are some; `None` behind the last.
+    pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Pieces(stream) => stream.next().await,
+            Self::Metalink(link) => link.next().await,
+        }
     }
 }
 
@@ -131,11 +124,7 @@ impl Request<'_> {
                 Ok(self.error(out, &fail(StatusCode::NOT_FOUND, "not found")))
             }
             Ok(Found::File(found)) => self.file(path, found, output).await,
-            Ok(Found::Dir(_)) if !path.is_dir() => Ok(self.redirect(out, &path)),
-            Ok(Found::Dir(dir)) => {
-                let entries = Entries::new(Arc::clone(&self.shared.catalog), path, dir)?;
-                self.listing(entries, out).await
-            }
+            Ok(Found::Dir(dir)) => self.dir(path, dir, out).await,
             Err(error) => Ok(self.error(out, &of_io(&error))),
         }
     }
@@ -161,22 +150,6 @@ impl Request<'_> {
         let mut head = HeadWriter::new(out, StatusCode::NO_CONTENT, now());
         head.field("Allow", ALLOW);
         self.end(head)
-    }
-
-    /// A directory without its slash: relative references in its listing would go wrong.
-    fn redirect(&self, out: &mut Vec<u8>, path: &RemotePath) -> Answer {
-        let mut head = HeadWriter::new(out, StatusCode::MOVED_PERMANENTLY, now());
-        head.field_fmt("Location", format_args!("{}/", encode_name(path.name())))
-            .field("Content-Length", "0");
-        self.haul_dir(&mut head);
-        self.end(head)
-    }
-
-    /// Tells a haul client which directory this is, so that it does not download into it.
-    fn haul_dir(&self, head: &mut HeadWriter<'_>) {
-        if let Some(id) = self.shared.catalog.id() {
-            head.field("Haul-Dir", id);
-        }
     }
 
     /// A short answer that says what went wrong; it is logged and shown beside the client.
@@ -206,52 +179,6 @@ impl Request<'_> {
         }
         self.written()
     }
-
-    async fn listing(&self, entries: Entries, out: &mut Vec<u8>) -> io::Result<Answer> {
-        let format = Format::choose(&self.head.accept, self.head.user_agent);
-        if self.is_head() {
-            let mut head = HeadWriter::new(out, StatusCode::OK, now());
-            self.listing_fields(&mut head, format);
-            return Ok(self.end(head));
-        }
-        let permit = self.shared.listings.acquire().await;
-        let (lister, chunk, complete) = blocking(move || {
-            let mut chunk = Vec::new();
-            let mut lister = Lister::start(entries, format, &mut chunk)?;
-            let complete = lister.fill(&mut chunk, LISTING_BUFFER)?;
-            Ok((lister, chunk, complete))
-        })
-        .await?;
-        drop(permit);
-        let mut head = HeadWriter::new(out, StatusCode::OK, now());
-        self.listing_fields(&mut head, format);
-        if complete {
-            head.field_fmt("Content-Length", format_args!("{}", chunk.len()))
-                .connection(self.keep, self.head.http10);
-            head.end().extend_from_slice(&chunk);
-            return Ok(self.written());
-        }
-        // HTTP/1.0 knows no chunks: the connection's end is the listing's.
-        let chunked = !self.head.http10;
-        let keep = self.keep && chunked;
-        if chunked {
-            head.field("Transfer-Encoding", "chunked");
-        }
-        head.connection(keep, self.head.http10);
-        head.end();
-        let body = Body::Listing(Listing {
-            lister,
-            chunk,
-            chunked,
-        });
-        Ok(Answer { body, keep })
-    }
-
-    fn listing_fields(&self, head: &mut HeadWriter<'_>, format: Format) {
-        head.field("Content-Type", format.content_type())
-            .field("Vary", "Accept, User-Agent");
-        self.haul_dir(head);
-    }
 }
 
 fn of_io(error: &io::Error) -> Failure {
@@ -271,8 +198,7 @@ fn of_io(error: &io::Error) -> Failure {
 fn error_body(status: StatusCode, why: &str, html: bool) -> String {
     let code = status.as_u16();
     if html {
-        let why = page::escape(why);
-        format!("<!DOCTYPE html>\n<title>{code}</title>\n<p>{code} {why}</p>\n")
+        page::error(status, why)
     } else {
         format!("{code} {why}\n")
     }
@@ -280,8 +206,18 @@ fn error_body(status: StatusCode, why: &str, html: bool) -> String {
 
 fn error_fields(head: &mut HeadWriter<'_>, body: &str, html: bool) {
     let format = if html { Format::Html } else { Format::Text };
+    if html {
+        head.field("Content-Security-Policy", page::policy());
+    }
     head.field("Content-Type", format.content_type())
         .field_fmt("Content-Length", format_args!("{}", body.len()));
+}
+
+/// Whether a query asks for something by name: `name` or `name=…`, alone or beside others.
+fn asks_for(query: Option<&[u8]>, name: &str) -> bool {
+    let parts = query.unwrap_or_default().split(|b| *b == b'&');
+    let mut keys = parts.map(|part| part.split(|b| *b == b'=').next().unwrap_or_default());
+    keys.any(|key| key == name.as_bytes())
 }
 
 /// Answers a head that could not be understood; the connection ends with it.
