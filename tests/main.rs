@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, says what it skips, and names paths as they are"
 )]
 
+mod browser;
 mod cli;
 mod common;
 mod config;
@@ -15,6 +16,7 @@ mod connect;
 mod control;
 mod dashboard;
 mod foreign;
+mod page;
 mod resume;
 mod serve;
 mod serve_tools;

@@ -74,6 +74,7 @@ pub async fn serve(
         input: Input::default(),
         output: Output::default(),
         attached: None,
+        port: stream.local_addr().map_or(0, |local| local.port()),
         stream,
         peer,
         shared,
@@ -102,6 +103,8 @@ struct Connection<'s> {
     output: Output,
     attached: Option<(Fingerprint, Attached)>,
     stream: TcpStream,
+    /// The port on which the client came.
+    port: u16,
     peer: SocketAddr,
     shared: &'s Shared,
     drain: &'s CancellationToken,
@@ -265,6 +268,7 @@ impl Connection<'_> {
             client: attached.client(),
             head: &head,
             scheme: "http",
+            port: self.port,
             keep,
         };
         let answer = request.answer(&mut self.output).await?;

@@ -1,6 +1,6 @@
 //! What a directory holds, as visitors see it: read name by name, sorted while that is affordable.
 
-use std::{io, os::fd::OwnedFd, sync::Arc};
+use std::{cell::OnceCell, io, os::fd::OwnedFd, sync::Arc};
 
 use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,6 +31,8 @@ struct Place {
     catalog: Arc<Catalog>,
     path: RemotePath,
     dir: OwnedFd,
+    /// The directories from the root to here, once a link makes it necessary to know them.
+    above: OnceCell<Vec<(u64, u64)>>,
 }
 
 impl Place {
@@ -44,11 +46,29 @@ impl Place {
         Some((self.catalog.stat(path.trimmed()).ok()?, true))
     }
 
+    /// Whether a directory is this one or holds it: a link to it would lead whoever follows it round and round.
+    fn lies_in(&self, stamp: &Stamp) -> bool {
+        let above = self.above.get_or_init(|| {
+            let mut path = self.path.clone();
+            let mut above = Vec::new();
+            loop {
+                let stat = self.catalog.stat(path.trimmed());
+                above.extend(stat.map(|stat| Stamp::of(&stat).identity()));
+                if path.is_root() {
+                    return above;
+                }
+                path = path.parent();
+            }
+        });
+        above.contains(&stamp.identity())
+    }
+
     fn shows(&self, name: &[u8]) -> bool {
         !matches!(name, b"." | b"..") && self.catalog.shows(name)
     }
 
-    /// The entry of that name; what vanished meanwhile, or could not be fetched anyway, is left out.
+    /// The entry of that name. What vanished meanwhile or could not be fetched anyway is left out, and so are links to
+    /// directories that hold them: they can be fetched, but no client that takes a tree would come to an end.
     fn look_at(&self, name: &[u8]) -> Option<Listed> {
         let (stat, is_symlink) = self.stat(name)?;
         let is_dir = match FileType::from_raw_mode(stat.st_mode) {
@@ -57,6 +77,9 @@ impl Place {
             _ => return None,
         };
         let stamp = Stamp::of(&stat);
+        if is_symlink && is_dir && self.lies_in(&stamp) {
+            return None;
+        }
         Some(Listed {
             entry: Entry {
                 name: name.to_vec(),
@@ -98,6 +121,7 @@ impl Entries {
                 catalog,
                 path: path.into_dir(),
                 dir,
+                above: OnceCell::new(),
             },
             sorted: Vec::new().into_iter(),
             reader: Some(reader),
@@ -153,6 +177,11 @@ impl Entries {
             }
             _ => None,
         }
+    }
+
+    /// Whether they come in order.
+    pub fn in_order(&self) -> bool {
+        self.reader.is_none()
     }
 
     /// The directory's path.
@@ -214,7 +243,7 @@ mod tests {
             .unwrap()
             .sort(&budget)
             .unwrap();
-        let sorted = entries.reader.is_none();
+        let sorted = entries.in_order();
         let names = entries.map(|listed| listed.unwrap().entry.name).collect();
         assert_eq!(budget.available_permits(), permits, "all is given back");
         (names, sorted)

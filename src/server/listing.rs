@@ -90,7 +90,7 @@ impl Lister {
     pub fn new(entries: Entries, format: Format, known: Arc<Known>, place: &str) -> Self {
         Self {
             format,
-            page: Page::new(entries.path(), place),
+            page: Page::new(entries.path(), place, entries.in_order()),
             entries,
             known,
             begun: false,

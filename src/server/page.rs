@@ -47,13 +47,15 @@ pub struct Page {
     dirs: u64,
     files: u64,
     bytes: u64,
+    sorted: bool,
 }
 
 impl Page {
-    /// The page of `path`; `place` names the server, such as `nas:8888`.
-    pub fn new(path: &RemotePath, place: &str) -> Self {
+    /// The page of `path`; `place` names the server, such as `nas:8888`; `sorted` says whether rows come by name.
+    pub fn new(path: &RemotePath, place: &str, sorted: bool) -> Self {
         Self {
             path: path.clone(),
+            sorted,
             place: escape(&display_name(place)),
             dirs: 0,
             files: 0,
@@ -70,6 +72,11 @@ impl Page {
         } else {
             format!("{name} · {place}")
         };
+        let sort = if self.sorted {
+            " aria-sort=\"ascending\""
+        } else {
+            ""
+        };
         head(out, &title);
         out.extend_from_slice(b"<main class=\"page\">\n");
         self.breadcrumb(out);
@@ -80,7 +87,7 @@ impl Page {
                  aria-label=\"Filter by name\" autocomplete=\"off\" spellcheck=\"false\">\
                  <button class=\"all\" name=\"tar\" title=\"This directory and all below it, as a tar file\">\
                  Download all</button></form>\n\
-                 <table>\n<caption>Files in {title}</caption>\n<thead><tr><th scope=\"col\" data-s>Name</th>\
+                 <table>\n<caption>Files in {title}</caption>\n<thead><tr><th scope=\"col\" data-s{sort}>Name</th>\
                  <th scope=\"col\" data-s class=\"n\">Size</th><th scope=\"col\" data-s>Modified</th>\
                  <th scope=\"col\"><span class=\"away\">Download</span></th></tr></thead>\n<tbody>\n",
             ),
@@ -201,7 +208,7 @@ pub fn error(status: StatusCode, why: &str) -> String {
     push(
         &mut out,
         format_args!(
-            "<main class=\"page failed\">\n<h1><b>{code}</b> {why}</h1>\n\
+            "<main class=\"page failed\">\n<h1><b>{code}</b> <span>{why}</span></h1>\n\
              <p><a href=\"/\">Go to the start</a></p>\n</main>\n</body>\n</html>\n"
         ),
     );
@@ -286,7 +293,7 @@ mod tests {
             remote.push(path).unwrap();
         }
         let mut out = Vec::new();
-        let mut page = Page::new(&remote.into_dir(), "nas'<i>");
+        let mut page = Page::new(&remote.into_dir(), "nas'<i>", true);
         page.begin(&mut out);
         for listed in entries {
             page.row(&mut out, listed);

@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub head: &'a RequestHead<'a>,
     /// `http` or `https`: how the client reached the server.
     pub scheme: &'static str,
+    /// The port on which it did.
+    pub port: u16,
     /// Whether the connection may go on.
     pub keep: bool,
 }

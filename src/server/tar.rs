@@ -2,7 +2,8 @@
 //! are held in memory.
 //!
 //! A member's size is that of its open file. Whatever does not fit into a member's plain header goes into a pax header
-//! before it: names that are long or not ASCII, sizes from 8 GiB on, dates that need more than 33 bits.
+//! before it: names that are long or not ASCII, sizes from 8 GiB on, dates that need more than 33 bits. Names are raw
+//! bytes there too: `hdrcharset=BINARY` would say so, but GNU tar warns of it.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -183,9 +184,6 @@ fn header(out: &mut Vec<u8>, name: &RemotePath, size: u64, stamp: &Stamp) {
         .filter(|date| *date <= MAX_SIZE);
     let mut records = Vec::new();
     if bytes.len() > 100 || !bytes.is_ascii() {
-        if std::str::from_utf8(bytes).is_err() {
-            record(&mut records, b"hdrcharset", b"BINARY");
-        }
         record(&mut records, b"path", bytes);
     }
     if size > MAX_SIZE {
@@ -283,7 +281,7 @@ mod tests {
         };
         assert_eq!(records(&long, 0), [b"111 path=", &long[..], b"\n"].concat());
         assert_eq!(records("ü".as_bytes(), 0), "11 path=ü\n".as_bytes());
-        assert_eq!(records(b"\xff", 0), b"21 hdrcharset=BINARY\n10 path=\xff\n");
+        assert_eq!(records(b"\xff", 0), b"10 path=\xff\n");
         assert_eq!(records(b"x", MAX_SIZE + 1), b"19 size=8589934592\n");
     }
 

@@ -1,6 +1,7 @@
 //! Answers to requests for directories: listings, and whole trees as Metalink or tar.
 
 use std::{
+    fmt::Write as _,
     io,
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
@@ -113,7 +114,16 @@ impl Request<'_> {
     /// Scheme and authority under which the client reached the server; the authority was checked with the head.
     pub(super) fn origin(&self) -> Option<String> {
         let authority = std::str::from_utf8(self.head.authority?).ok()?;
-        (!authority.is_empty()).then(|| format!("{}://{authority}", self.scheme))
+        if authority.is_empty() {
+            return None;
+        }
+        let mut origin = format!("{}://{authority}", self.scheme);
+        // wget2 1 leaves the port out, against RFC 9110 §7.2; from others no port means the scheme's.
+        let agent = self.head.user_agent.unwrap_or_default();
+        if agent.starts_with(b"wget2/1.") && !authority.contains(':') && self.port != 80 {
+            let _ = write!(origin, ":{}", self.port);
+        }
+        Some(origin)
     }
 
     async fn listing(
@@ -158,9 +168,8 @@ impl Request<'_> {
         let Some(origin) = self.origin() else {
             return Ok(self.error(out, &NO_HOST));
         };
-        let fields = |head: &mut HeadWriter<'_>| {
-            head.field("Content-Type", metalink::MEDIA_TYPE);
-        };
+        let name = download_name(&path).to_vec();
+        let fields = |head: &mut HeadWriter<'_>| metalink_fields(head, &name);
         let (catalog, budget) = self.tree_parts();
         let known = Arc::clone(self.shared.values.known());
         let source = move || {
@@ -238,11 +247,7 @@ impl Request<'_> {
     /// Everything below a directory, as a tar file.
     async fn tar(&self, path: RemotePath, dir: OwnedFd, out: &mut Vec<u8>) -> io::Result<Answer> {
         let mut head = HeadWriter::new(out, StatusCode::OK, now());
-        let name = if path.is_root() {
-            b"files"
-        } else {
-            path.name()
-        };
+        let name = download_name(&path);
         head.field("Content-Type", tar::MEDIA_TYPE).field(
             "Content-Disposition",
             &attachment(&[name, b".tar".as_slice()].concat()),
@@ -269,4 +274,20 @@ impl Request<'_> {
         });
         Ok(Answer { body, keep })
     }
+}
+
+/// What a download of a whole directory is called, before the dot; the root shows its own name to nobody.
+fn download_name(path: &RemotePath) -> &[u8] {
+    if path.is_root() {
+        b"files"
+    } else {
+        path.name()
+    }
+}
+
+/// The fields of a Metalink. Without a name of its own, aria2 would store it under that of the file it is about.
+pub(super) fn metalink_fields(head: &mut HeadWriter<'_>, name: &[u8]) {
+    let name = [name, b".meta4"].concat();
+    head.field("Content-Type", metalink::MEDIA_TYPE)
+        .field("Content-Disposition", &attachment(&name));
 }

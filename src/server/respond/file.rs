@@ -5,7 +5,11 @@ use std::{io, ops::Range, os::fd::AsFd as _, sync::Arc, time::Instant};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 
-use super::{Answer, Body, Computed, Failure, Request, asks_for, dir::NO_HOST, fail, now, of_io};
+use super::{
+    Answer, Body, Computed, Failure, Request, asks_for,
+    dir::{NO_HOST, metalink_fields},
+    fail, now, of_io,
+};
 use crate::{
     http1::{
         conditional::{Validators, Verdict},
@@ -146,7 +150,7 @@ impl Request<'_> {
         let size = file.found.stamp.size;
         let values = &self.shared.values;
         let mut head = HeadWriter::new(out, StatusCode::OK, now);
-        head.field("Content-Type", metalink::MEDIA_TYPE);
+        metalink_fields(&mut head, file.path.name());
         file.validators(&mut head);
         if self.is_head() {
             return self.end(head);
