@@ -222,7 +222,7 @@ fn a_browser_shows_sorts_filters_and_downloads() {
     );
     browser.wait(
         "document.getElementById('total').textContent",
-        "3 folders, 8 files, 8.06 MiB",
+        "3 folders, 8 files, 8.07 MiB",
     );
     let first = format!("{SHOWN}.slice(0, 4)");
     let expected = json!(["a/", "empty/", "names/", "size-0.bin"]);
