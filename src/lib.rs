@@ -8,7 +8,7 @@
 //! - [`ui`] draws the state that [`app`] keeps; both are pure.
 //! - [`server`] and [`client`] are the engines. They know nothing of any screen.
 //! - [`pieces`] and [`http1`] hold what goes over the wire; both are pure. [`sys`] is what the platform adds to std.
-//! - [`logging`], [`progress`], [`units`], [`escape`], [`entry`], [`error`] and [`samples`] serve all of them.
+//! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`error`] and [`samples`] serve all of them.
 //!
 //! Three paths to read first: a byte (`server::respond` to `client::job`), a key (`dashboard::run` to `app::update`), a
 //! setting (`config::ini` to the typed structs of [`config`]). ARCHITECTURE.md follows them step by step.
@@ -25,6 +25,7 @@ pub mod escape;
 pub mod headless;
 pub mod http1;
 pub mod logging;
+pub mod pace;
 pub mod pieces;
 pub mod progress;
 pub mod samples;

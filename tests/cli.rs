@@ -2,67 +2,21 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
 
-/// A run of haul whose log goes to a directory of its own, and that no variable of the caller's reaches.
-struct Haul {
-    state: TempDir,
-    command: Command,
-}
-
-impl Haul {
-    fn new(arguments: &[&str]) -> Self {
-        let state = tempfile::tempdir().unwrap();
-        // Also for a server that runs as somebody else.
-        fs::set_permissions(state.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("HAUL_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .args(arguments)
-            .env("XDG_STATE_HOME", state.path())
-            .env("XDG_CACHE_HOME", state.path())
-            .stdin(Stdio::null());
-        Self { state, command }
-    }
-
-    fn env(mut self, name: &str, value: &str) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
-    fn run(mut self) -> (i32, String, String) {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command.output().unwrap();
-        (
-            status.code().unwrap_or(-1),
-            String::from_utf8(stdout).unwrap(),
-            String::from_utf8(stderr).unwrap(),
-        )
-    }
-
-    /// Runs it and expects `status` and one line on stderr, which is returned.
-    fn fails(self, status: i32) -> String {
-        let (code, stdout, stderr) = self.run();
-        assert_eq!(code, status, "stdout: {stdout}\nstderr: {stderr}");
-        assert_eq!(stderr.lines().count(), 1, "one line: {stderr}");
-        assert!(stderr.starts_with("haul: "), "{stderr}");
-        stderr.trim_end()["haul: ".len()..].to_owned()
-    }
-}
+use crate::common::{
+    program::Haul,
+    proxy::{Line, proxy},
+    serving::serve,
+    trees::content,
+};
 
 /// A `haul serve` on a free port of the loopback interface, ended when it is dropped.
 struct Server {
@@ -190,7 +144,7 @@ fn a_wrong_command_line_is_one_line_and_status_2() {
         ),
         (
             &["connect", "https://nas/"],
-            "URL|HOST[:PORT]: `https://nas/` asks for TLS",
+            "URL|HOST[:PORT]|FILE.meta4: `https://nas/` asks for TLS",
         ),
         (
             &["connect", "nas", "-a", "other"],
@@ -419,6 +373,33 @@ fn one_file_goes_to_another_name_or_to_stdout() {
     let url = format!("{}/none", server.url);
     let (code, stdout, _) = Haul::new(&["connect", &url, "--headless", "-o", "-"]).run();
     assert_eq!((code, stdout.as_str()), (3, ""));
+}
+
+#[test]
+fn what_goes_to_stdout_is_written_while_it_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = content(1, 24 << 20);
+    fs::write(dir.path().join("large"), &bytes).unwrap();
+    let server = serve(dir.path());
+    let proxy = proxy(server.address);
+    proxy.lines(|_| Line {
+        rate: Some(4 << 20),
+        ..Line::default()
+    });
+    // Bad at first: what is written must have been checked.
+    proxy.flip_once([5, 1 << 20]);
+    let url = proxy.url("/large");
+    let mut haul = Haul::new(&["connect", &url, "--headless", "-o", "-"]);
+    let piped = haul.command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = piped.spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let mut written = vec![0; 1 << 20];
+    out.read_exact(&mut written).unwrap();
+    assert!(proxy.file_bytes() < bytes.len() as u64);
+    out.read_to_end(&mut written).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(written == bytes, "{} bytes", written.len());
+    assert_eq!(proxy.flipped(), 2);
 }
 
 #[test]

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{ConnectArgs, LogArgs, ScreenArgs, ServeArgs};
 use crate::{
-    config::{self, target::Target, values},
+    config::{
+        self,
+        target::{Goal, Target, is_metalink},
+        values,
+    },
     error::Error,
 };
 
@@ -18,6 +22,10 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
         addresses: args.address,
         port: args.port,
         max_connections: args.max_connections,
+        max_clients: args.max_clients,
+        limit: args.limit,
+        limit_client: args.limit_client,
+        min_rate: args.min_rate,
         timeout: args.timeout.0,
         hidden: args.hidden,
         follow_symlinks: args.follow_symlinks,
@@ -29,10 +37,14 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
 
 /// The settings of `haul connect`. Without a terminal on stdout there is no dashboard.
 pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Error> {
-    let named = args.target.is_some() || args.address.is_some() || args.port.is_some();
-    let mut target = match args.target {
-        Some(target) => target,
-        None => Target::usual().map_err(Error::Usage)?,
+    let named = !args.target.is_empty() || args.address.is_some() || args.port.is_some();
+    let (mut targets, metalink) = goals(args.target)?;
+    if targets.is_empty() {
+        targets.push(Target::usual().map_err(Error::Usage)?);
+    }
+    let mut urls = targets.into_iter();
+    let Some(mut target) = urls.next() else {
+        return usage("no server is named");
     };
     if let Some(host) = &args.address {
         target.set_host(host).map_err(Error::Usage)?;
@@ -43,11 +55,14 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     let Target { url, .. } = target;
     let settings = config::Connect {
         url,
+        mirrors: urls.map(|mirror| mirror.url).collect(),
+        metalink,
         named,
         dir: args.dir,
         workers: args.workers,
         retries: args.retries,
         timeout: args.timeout.0,
+        limit: args.limit,
         user: args.user.or_else(login_name),
         get: args.get,
         all: args.all,
@@ -70,8 +85,31 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     Ok(settings)
 }
 
+/// Several servers are mirrors; a Metalink names its own.
+fn goals(goals: Vec<Goal>) -> Result<(Vec<Target>, Option<PathBuf>), Error> {
+    if goals.len() > 1
+        && goals
+            .iter()
+            .any(|goal| goal.server().is_none_or(|target| is_metalink(&target.url)))
+    {
+        return usage("a Metalink names its own servers: give it alone, without further URLs");
+    }
+    let mut targets = Vec::new();
+    let mut metalink = None;
+    for goal in goals {
+        match goal {
+            Goal::Server(target) => targets.push(target),
+            Goal::Metalink(file) => metalink = Some(file),
+        }
+    }
+    Ok((targets, metalink))
+}
+
 /// `--get`, `--all` and `--exclude` must make sense together.
 fn selection(settings: &config::Connect) -> Result<(), Error> {
+    if settings.names_metalink() && (settings.all || !settings.get.is_empty()) {
+        return usage("a Metalink says itself what to get: leave --get and --all out");
+    }
     if settings.all && !settings.get.is_empty() {
         return usage("--all takes everything: leave --get out, or leave --all out");
     }
@@ -107,7 +145,10 @@ fn headless(settings: &config::Connect, asked: bool) -> Result<(), Error> {
 
 /// Whether something is to be downloaded from the start. A URL without a slash at its end names a file.
 fn asks_for_something(settings: &config::Connect) -> bool {
-    settings.all || !settings.get.is_empty() || !settings.url.path().ends_with('/')
+    settings.all
+        || !settings.get.is_empty()
+        || settings.names_metalink()
+        || !settings.url.path().ends_with('/')
 }
 
 /// `--output` and `--checksum` are about one file, so just one may be asked for.
@@ -117,6 +158,11 @@ fn one_file(settings: &config::Connect) -> Result<(), Error> {
         (None, Some(_)) => "--checksum",
         (None, None) => return Ok(()),
     };
+    if settings.names_metalink() {
+        return usage(&format!(
+            "{option} does not go with a Metalink, which names files and digests"
+        ));
+    }
     let one = match settings.get.as_slice() {
         [] => !settings.all && asks_for_something(settings),
         [get] => !values::is_wildcard(get),
@@ -172,5 +218,7 @@ pub fn screen(args: &ScreenArgs) -> config::Screen {
         theme: args.theme,
         ascii: args.ascii,
         no_mouse: args.no_mouse,
+        keys: args.own.keys.clone(),
+        colours: args.own.colours.clone(),
     }
 }

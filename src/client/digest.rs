@@ -1,6 +1,6 @@
 //! Digests of whole files: those that other servers tell (RFC 9530), and those that the user gives.
 
-use std::{fs::File, io, str::FromStr};
+use std::{fmt, fs::File, io, str::FromStr};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::{Digest as _, Sha256, Sha512};
@@ -27,7 +27,28 @@ impl Digest {
                 .ok()?;
             Self::from_bytes(algorithm.trim(), &bytes)
         });
-        each.max_by_key(|digest| matches!(digest, Self::Sha512(_)))
+        each.max_by_key(Self::strength)
+    }
+
+    /// From the digits of all its bytes; `None` where the algorithm is not known or the digits are not right.
+    pub fn from_hex(algorithm: &str, hex: &str) -> Option<Self> {
+        let digits: Option<Vec<u8>> = hex
+            .chars()
+            .map(|c| c.to_digit(16).map(|digit| digit as u8))
+            .collect();
+        let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+        let pairs = digits.chunks(2);
+        let bytes: Vec<u8> = pairs.map(|pair| pair[0] << 4 | pair[1]).collect();
+        Self::from_bytes(algorithm, &bytes)
+    }
+
+    /// Orders digests of one content by what they prove.
+    pub fn strength(&self) -> u8 {
+        match self {
+            Self::Sha256(_) => 0,
+            Self::Sha512(_) => 1,
+            Self::Blake3(_) => 2,
+        }
     }
 
     fn from_bytes(algorithm: &str, bytes: &[u8]) -> Option<Self> {
@@ -75,6 +96,19 @@ impl Digest {
 }
 
 /// `ALG=HEX`, as `--checksum` takes it.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (algorithm, bytes) = match self {
+            Self::Blake3(hash) => ("blake3", &hash.as_bytes()[..]),
+            Self::Sha256(hash) => ("sha-256", &hash[..]),
+            Self::Sha512(hash) => ("sha-512", &hash[..]),
+        };
+        write!(f, "{algorithm}=")?;
+        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The same, read.
 impl FromStr for Digest {
     type Err = String;
 
@@ -85,19 +119,7 @@ impl FromStr for Digest {
             )
         };
         let (algorithm, hex) = text.split_once('=').ok_or_else(wrong)?;
-        let hex = hex.trim();
-        let digits: Option<Vec<u8>> = hex
-            .chars()
-            .map(|c| c.to_digit(16).map(|digit| digit as u8))
-            .collect();
-        let digits = digits
-            .filter(|digits| digits.len() % 2 == 0)
-            .ok_or_else(wrong)?;
-        let bytes: Vec<u8> = digits
-            .chunks(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect();
-        Self::from_bytes(algorithm.trim(), &bytes).ok_or_else(wrong)
+        Self::from_hex(algorithm.trim(), hex.trim()).ok_or_else(wrong)
     }
 }
 

@@ -93,6 +93,9 @@ pub enum Error {
     /// A pattern or URL that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// All servers that a Metalink names for a file were dropped.
+    #[error("none of its mirrors is left: the log says why each was dropped")]
+    NoMirror,
     /// Patterns that matched nothing.
     #[error("nothing there matches: check the pattern against the listing")]
     NoMatch,
@@ -108,6 +111,7 @@ impl Error {
             | Self::Broken(_)
             | Self::Protocol(_)
             | Self::Encoded
+            | Self::NoMirror
             | Self::Status { status: 500.., .. } => Exit::Network,
             Self::Status { status: 401, .. } => Exit::Access,
             Self::Status { .. }

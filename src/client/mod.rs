@@ -10,25 +10,30 @@
 //! ```
 
 mod connection;
+mod depth;
 mod digest;
+mod document;
 mod engine;
 mod error;
 mod job;
 mod journal;
 mod lander;
 mod listing;
+pub mod metalink;
 mod origin;
 mod pattern;
 mod plan;
 mod queue;
 mod retry;
 pub mod snapshot;
+mod source;
 mod target;
+mod wanted;
 mod worker;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -36,15 +41,21 @@ use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
 pub use digest::Digest;
+pub use document::read;
 pub use error::Error;
-pub use snapshot::{Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, Verified};
+pub use snapshot::{
+    Event, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, SourceView, Verified,
+};
 
 use self::{
     engine::Engine,
+    metalink::NamedFile,
     origin::Origin,
     pattern::Filter,
-    queue::{Browse, NewItem, Tally},
+    queue::{Browse, FileTask, NewItem, Tally},
+    source::{SOURCES_MAX, Source, SourceSet},
     target::Target,
+    wanted::Wanted,
     worker::Worker,
 };
 use crate::{
@@ -53,6 +64,7 @@ use crate::{
     error::Exit,
     escape::display_name,
     http1::path::{RemotePath, check_name},
+    units::Rate,
 };
 
 /// What a client runs with.
@@ -60,6 +72,8 @@ use crate::{
 pub struct Settings {
     /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`]).
     pub url: Url,
+    /// Other directories that hold the same tree; empty for none.
+    pub mirrors: Vec<Url>,
     /// Where downloads go; made where it is missing.
     pub dir: PathBuf,
     /// Where journals are kept; `None` for none, so that a later run cannot go on with what this one leaves.
@@ -70,6 +84,8 @@ pub struct Settings {
     pub retries: u32,
     /// No byte for this long is a failure.
     pub timeout: Duration,
+    /// What all connections together may take at the start; see [`Client::limit`].
+    pub limit: Option<Rate>,
     /// How this client is called on the server's screen.
     pub user: Option<String>,
     /// One file at a time, over one connection.
@@ -108,6 +124,8 @@ pub enum Want {
         /// Patterns of what is left out.
         exclude: Vec<String>,
     },
+    /// What a Metalink names, from its servers: those that the client was started with.
+    Named(Vec<NamedFile>),
 }
 
 /// A handle to a running download engine; clones are the same engine.
@@ -122,7 +140,15 @@ impl Client {
     /// sent before something is asked for. Turning points are told on `events`; where nobody takes them, work waits.
     pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
         let session = format!("{:032x}", fastrand::u128(..));
-        let origin = Origin::new(&settings.url, &session, settings.user.as_deref())?;
+        let origin = |url| Origin::new(url, &session, settings.user.as_deref());
+        let urls = std::iter::once(&settings.url).chain(&settings.mirrors);
+        let origins = urls.map(origin).collect::<Result<Vec<_>, _>>()?;
+        if origins.len() > SOURCES_MAX {
+            return Err(Error::Usage(format!(
+                "{} servers: at most {SOURCES_MAX} can be mirrors of one tree",
+                origins.len()
+            )));
+        }
         let target = Arc::new(Target::open(&settings.dir, settings.on_conflict)?);
         let workers = if settings.serial {
             1
@@ -133,7 +159,7 @@ impl Client {
             workers,
             ..settings
         };
-        let engine = Arc::new(Engine::new(settings, origin, &target, events));
+        let engine = Arc::new(Engine::new(settings, origins, &target, events));
         for index in 0..workers {
             let worker = Worker::new(Arc::clone(&engine), index);
             engine.tasks.spawn(worker.run());
@@ -143,12 +169,12 @@ impl Client {
 
     /// The path that the URL names below its directory, if it does not end in a slash.
     pub fn named(&self) -> Option<RemotePath> {
-        self.engine.origin.named().cloned()
+        self.engine.sources.primary().origin.named().cloned()
     }
 
     /// The URL of the directory that paths are relative to.
     pub fn base_url(&self) -> String {
-        self.engine.origin.base_url()
+        self.engine.sources.primary().origin.base_url()
     }
 
     /// The URL of a path below the base.
@@ -172,6 +198,7 @@ impl Client {
         self.engine.queue().browse(Browse {
             dir: dir.clone().into_dir(),
             failures: 0,
+            tried: SourceSet::default(),
             reply,
         });
         self.engine.wake.notify_waiters();
@@ -182,6 +209,57 @@ impl Client {
 
     /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
     pub fn get(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
+        let wanted = Wanted::new(&want, to.as_ref());
+        let new = self.new_item(want, to)?;
+        let journal = self.engine.journal();
+        Ok(self.add(NewItem {
+            ticket: wanted.map(|wanted| journal.want(wanted)),
+            ..new
+        }))
+    }
+
+    /// Goes on with what earlier runs on the same target and server were asked for and did not end, in their order:
+    /// how many items were added. What is in the queue already is not added again. Without resuming, all that is
+    /// forgotten.
+    pub fn restore(&self, paused: bool) -> usize {
+        let journal = self.engine.journal();
+        let (mut restored, present) = (0, self.engine.queue().tickets());
+        let kept = journal.wanted();
+        let mut known: Vec<Wanted> = kept
+            .iter()
+            .filter(|(ticket, _)| present.contains(ticket))
+            .map(|(_, wanted)| wanted.clone())
+            .collect();
+        for (ticket, wanted) in kept {
+            if present.contains(&ticket) {
+                continue;
+            }
+            let again = (self.engine.settings.resume && !known.contains(&wanted))
+                .then(|| wanted.want())
+                .flatten()
+                .and_then(|(want, to)| self.new_item(want, to).ok());
+            let Some(new) = again else {
+                journal.settle(ticket);
+                continue;
+            };
+            self.add(NewItem {
+                ticket: Some(ticket),
+                paused,
+                ..new
+            });
+            known.push(wanted);
+            restored += 1;
+        }
+        restored
+    }
+
+    fn add(&self, new: NewItem) -> ItemId {
+        let id = self.engine.queue().add(new);
+        self.engine.wake.notify_waiters();
+        id
+    }
+
+    fn new_item(&self, want: Want, to: Option<PathBuf>) -> Result<NewItem, Error> {
         let target = match to {
             Some(dir) => Arc::new(Target::open(&dir, self.engine.settings.on_conflict)?),
             None => Arc::clone(&self.target),
@@ -193,8 +271,11 @@ impl Client {
             rename: None,
             checksum: None,
             size: None,
+            named: Vec::new(),
+            ticket: None,
+            paused: false,
         };
-        let new = match want {
+        Ok(match want {
             Want::Path { path, size } => NewItem { path, size, ..new },
             Want::File {
                 path,
@@ -216,6 +297,18 @@ impl Client {
                     ..new
                 }
             }
+            Want::Named(files) => {
+                let servers = SourceSet::all(self.engine.sources.count());
+                let task = |file: &NamedFile| FileTask::named(file, servers);
+                NewItem {
+                    path: match files.as_slice() {
+                        [file] => file.path.clone(),
+                        _ => RemotePath::root(),
+                    },
+                    named: files.iter().map(task).collect(),
+                    ..new
+                }
+            }
             Want::Patterns { get, exclude } => {
                 let filter =
                     (!get.is_empty() || !exclude.is_empty()).then(|| Filter::new(&get, &exclude));
@@ -224,10 +317,7 @@ impl Client {
                     ..new
                 }
             }
-        };
-        let id = self.engine.queue().add(new);
-        self.engine.wake.notify_waiters();
-        Ok(id)
+        })
     }
 
     /// Stops an item where it is; what is here stays.
@@ -267,24 +357,43 @@ impl Client {
 
     /// Ends every pause before another try.
     pub fn retry_now(&self) {
+        self.engine.sources.wake();
         self.engine.hurry.notify_waiters();
+    }
+
+    /// Limits what all connections together may take; `None` lifts the limit. Running transfers obey at once.
+    pub fn limit(&self, rate: Option<Rate>) {
+        self.engine.pace.limit(rate);
     }
 
     /// Everything that a screen shows, now.
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
+        let lead = engine.sources.lead();
+        let source = |(source, dropped): (&Arc<Source>, _)| SourceView {
+            url: source.origin.base_url(),
+            received: source.received.get(),
+            dropped,
+        };
         Snapshot {
             items: engine.queue().views(engine.settings.workers),
             received: engine.received.get(),
+            limit: engine.pace.rate(),
             connections: engine.connections.load(Ordering::Relaxed),
-            link: engine.link.borrow().clone(),
-            rtt: *engine.rtt.lock().unwrap_or_else(PoisonError::into_inner),
-            server: engine
-                .server
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            link: lead.link.borrow().clone(),
+            rtt: lead.rtt(),
+            server: lead.server(),
+            sources: engine.sources.each().into_iter().map(source).collect(),
         }
+    }
+
+    /// The file of a single file's item while it is on its way, and how many bytes from its front are here and
+    /// verified; `None` while there is no such file.
+    pub fn checked_prefix(&self, item: ItemId) -> Option<(std::fs::File, u64)> {
+        let jobs = self.engine.queue().jobs();
+        let job = jobs.iter().find(|job| job.task.item == item)?;
+        let file = job.part().file.try_clone().ok()?;
+        Some((file, job.checked_prefix()))
     }
 
     /// Completes once every item has ended.

@@ -3,10 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::Error;
-use crate::{error::REPORTED, escape::display_name, http1::path::RemotePath, units};
+use crate::{error::REPORTED, escape::display_name, http1::path::RemotePath, units, units::Rate};
 
 /// Names an item of the queue for as long as the client runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ItemId(pub u64);
 
 /// The client at one moment.
@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub items: Vec<ItemView>,
     /// Body bytes received since the start, also those that were thrown away.
     pub received: u64,
+    /// What all connections together may take.
+    pub limit: Option<Rate>,
     /// Open connections.
     pub connections: usize,
     /// Whether the server can be reached.
@@ -24,6 +26,19 @@ pub struct Snapshot {
     pub rtt: Option<Duration>,
     /// What the server calls itself, such as `haul/0.1.0`, raw.
     pub server: Option<String>,
+    /// The servers that are asked: one, or several mirrors in the order in which they were named.
+    pub sources: Vec<SourceView>,
+}
+
+/// One of the servers that hold the tree.
+#[derive(Debug, Clone)]
+pub struct SourceView {
+    /// The directory on it that paths are relative to.
+    pub url: String,
+    /// Body bytes received from it.
+    pub received: u64,
+    /// Why it is not asked any more.
+    pub dropped: Option<String>,
 }
 
 /// Whether the server can be reached.

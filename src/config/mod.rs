@@ -2,6 +2,7 @@
 
 pub mod ini;
 pub mod target;
+pub mod theme;
 pub mod values;
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -9,7 +10,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing::Level;
 use url::Url;
 
-use crate::client::Digest;
+use crate::{client::Digest, units::Rate};
 
 /// Where logs, journals and what else a person does not edit are kept: `$XDG_STATE_HOME/haul`, else
 /// `~/.local/state/haul`. `None` where no home directory is known. It is not made here.
@@ -42,6 +43,14 @@ pub struct Serve {
     pub port: u16,
     /// Connections at the same time.
     pub max_connections: usize,
+    /// Clients at the same time; `None` for any number.
+    pub max_clients: Option<usize>,
+    /// What all clients together get.
+    pub limit: Option<Rate>,
+    /// What each client gets.
+    pub limit_client: Option<Rate>,
+    /// A client that reads more slowly is dropped.
+    pub min_rate: Option<Rate>,
     /// A connection that is silent this long is closed.
     pub timeout: Duration,
     /// Serve names that begin with a dot too.
@@ -62,6 +71,10 @@ pub struct Serve {
 pub struct Connect {
     /// The server's base URL, always with a path; `None` where none was given and the dashboard asks for one.
     pub url: Url,
+    /// Other servers of the same tree.
+    pub mirrors: Vec<Url>,
+    /// A local Metalink that names what to download, instead of a server.
+    pub metalink: Option<PathBuf>,
     /// Whether the user named the target, or it is the default of 127.0.0.1:8888.
     pub named: bool,
     /// Where downloads go.
@@ -72,6 +85,8 @@ pub struct Connect {
     pub retries: u32,
     /// No byte for this long is a failure.
     pub timeout: Duration,
+    /// What all downloads together may take.
+    pub limit: Option<Rate>,
     /// How this client is called on the server's screen.
     pub user: Option<String>,
     /// Patterns of what to download; with `all`, everything.
@@ -100,6 +115,13 @@ pub struct Connect {
     pub log: Log,
     /// The screen's looks.
     pub screen: Screen,
+}
+
+impl Connect {
+    /// Whether a Metalink is to be read first, from a file or from the URL.
+    pub fn names_metalink(&self) -> bool {
+        self.metalink.is_some() || target::is_metalink(&self.url)
+    }
 }
 
 /// What happens where a local file is in the way of a download.
@@ -146,7 +168,14 @@ pub struct Screen {
     pub ascii: bool,
     /// Leave the mouse to the terminal.
     pub no_mouse: bool,
+    /// Keys of the user's own: actions and their keys, as `[keys]` has them.
+    pub keys: Vec<(String, String)>,
+    /// Colours of the user's own.
+    pub colours: Colours,
 }
+
+/// Colours that replace those of a theme, as `[theme]` has them.
+pub type Colours = Vec<(theme::Role, theme::Colour)>;
 
 /// A named set of colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

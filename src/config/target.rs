@@ -1,6 +1,11 @@
 //! The server that `haul connect` is pointed at: a URL, or a host with or without a port.
 
-use std::{fmt, net::Ipv6Addr, str::FromStr};
+use std::{
+    fmt,
+    net::Ipv6Addr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use url::{Host, Url};
 
@@ -8,6 +13,51 @@ use url::{Host, Url};
 pub const PORT: u16 = 8888;
 /// The host where none is named.
 pub const HOST: &str = "127.0.0.1";
+
+/// What `haul connect` is pointed at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// A server, or a file or directory on it.
+    Server(Target),
+    /// A local Metalink (RFC 5854), which names files and their servers.
+    Metalink(PathBuf),
+}
+
+impl Goal {
+    /// The server, if it is one.
+    pub fn server(&self) -> Option<&Target> {
+        match self {
+            Self::Server(target) => Some(target),
+            Self::Metalink(_) => None,
+        }
+    }
+}
+
+impl FromStr for Goal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if names_metalink(text) && !text.contains("://") {
+            return Ok(Self::Metalink(text.into()));
+        }
+        text.parse().map(Self::Server)
+    }
+}
+
+/// Whether a name is a Metalink's by its extension.
+fn names_metalink(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("meta4"))
+}
+
+/// Whether a URL is a Metalink's: by its extension, or because a server of our kind is asked for one.
+pub fn is_metalink(url: &Url) -> bool {
+    url.query() == Some(METALINK_QUERY) || names_metalink(url.path())
+}
+
+/// The query that asks a server of our kind for a Metalink of a file or tree.
+const METALINK_QUERY: &str = "meta4";
 
 /// A target as the user gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +166,7 @@ fn check(text: &str, url: &Url) -> Result<(), String> {
                 .into(),
         );
     }
-    if url.query().is_some() {
+    if url.query().is_some_and(|query| query != METALINK_QUERY) {
         return Err(format!(
             "`{text}` has a query, which a path to browse cannot have: write a `?` of a name as %3F"
         ));
@@ -177,6 +227,26 @@ mod tests {
             let error = text.parse::<Target>().unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
             assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_metalink_is_a_file_here_or_on_a_server() {
+        assert_eq!(
+            "a/b.meta4".parse(),
+            Ok(Goal::Metalink(PathBuf::from("a/b.meta4")))
+        );
+        for (text, is_one) in [
+            ("http://nas/x.meta4", true),
+            ("http://nas/x.META4", true),
+            ("nas:9/x?meta4", true),
+            ("http://nas/x.iso", false),
+            ("nas", false),
+        ] {
+            let Ok(Goal::Server(target)) = text.parse() else {
+                panic!("{text}");
+            };
+            assert_eq!(is_metalink(&target.url), is_one, "{text}");
         }
     }
 

@@ -75,6 +75,16 @@ pub fn connections(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Clients that the server serves at the same time.
+pub fn clients(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(clients @ 1..=CONNECTIONS_MAX) => Ok(clients),
+        _ => Err(format!(
+            "`{text}` is no number of clients: 1 to {CONNECTIONS_MAX}"
+        )),
+    }
+}
+
 /// The least severe level that is logged, by name or by number.
 pub fn verbosity(text: &str) -> Result<Level, String> {
     match text {
@@ -137,6 +147,7 @@ mod tests {
         assert!(workers("0").is_err() && workers("65").is_err() && workers("64").is_ok());
         assert!(retries("-1").is_err() && retries("101").is_err() && retries("0").is_ok());
         assert!(connections("0").is_err() && connections("4096").is_ok());
+        assert!(clients("0").is_err() && clients("1").is_ok());
     }
 
     #[test]

@@ -38,12 +38,9 @@ impl Demo {
     pub async fn start(log: config::Log, screen: config::Screen) -> Result<Self, Error> {
         let samples = samples::dir()?;
         let server = Server::new(server::Settings {
-            root: samples.clone(),
-            hidden: false,
-            follow_symlinks: false,
             timeout: TIMEOUT,
             max_connections: 64,
-            cache: None,
+            ..server::Settings::new(samples.clone())
         })?;
         let listeners = server::bind(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 0).await?;
         let Some(url) = server::urls(&listeners).into_iter().next() else {
@@ -103,11 +100,14 @@ fn settings(
 ) -> config::Connect {
     config::Connect {
         url: target.url,
+        mirrors: Vec::new(),
+        metalink: None,
         named: true,
         dir,
         workers: 5,
         retries: 3,
         timeout: TIMEOUT,
+        limit: None,
         user: values::user("demo").ok(),
         get: Vec::new(),
         all: false,

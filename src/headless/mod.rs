@@ -7,5 +7,6 @@ pub mod report;
 mod scratch;
 pub mod serve;
 mod signals;
+mod stdout;
 pub mod style;
 mod summary;

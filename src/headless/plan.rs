@@ -1,14 +1,25 @@
 //! From settings to what the engine is asked: where to start, what to take, and where it goes.
 
 use std::{
+    fs::File,
+    io::Read as _,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
 use url::Url;
 
-use super::scratch::Scratch;
-use crate::{client::Want, config, error::Error, http1::path::RemotePath};
+use super::{connect::engine_settings, scratch::Scratch, stdout::ToStdout};
+use crate::{
+    client::{
+        self, Want,
+        metalink::{METALINK_MAX, Metalink},
+    },
+    config,
+    error::{Error, reason},
+    escape::display_path,
+    http1::path::RemotePath,
+};
 
 /// The name that a file for stdout has until it is complete.
 const NAME: &str = "output";
@@ -18,6 +29,8 @@ const NAME: &str = "output";
 pub(crate) struct Plan {
     /// The directory's URL to start from.
     pub url: Url,
+    /// The same directory on other servers.
+    pub mirrors: Vec<Url>,
     /// What to take below it.
     pub want: Want,
     /// The directory that it goes to.
@@ -36,6 +49,7 @@ impl Plan {
             (url, Some(path))
         };
         let mut plan = Self {
+            mirrors: mirrors(settings, &url)?,
             url,
             want: match path {
                 Some(path) => Want::Path { path, size: None },
@@ -61,10 +75,36 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The file that goes on to stdout.
-    pub(super) fn stdout_file(&self) -> Option<PathBuf> {
+    /// The same, after the Metalink that the settings name, if they do, was read.
+    pub(crate) async fn prepare(settings: &config::Connect) -> Result<Self, Error> {
+        if !settings.names_metalink() {
+            return Self::new(settings);
+        }
+        let text = if let Some(file) = &settings.metalink {
+            read_metalink(file)?
+        } else {
+            let url = settings.url.clone();
+            let engine = engine_settings(settings, url, Vec::new(), &settings.dir);
+            client::read(&engine, METALINK_MAX).await?
+        };
+        let metalink = Metalink::parse(&String::from_utf8_lossy(&text))?;
+        let mut servers = metalink.servers.into_iter();
+        let Some(url) = servers.next() else {
+            return Err(Error::Usage("the Metalink names no server".into()));
+        };
+        Ok(Self {
+            url,
+            mirrors: servers.collect(),
+            want: Want::Named(metalink.files),
+            dir: settings.dir.clone(),
+            for_stdout: None,
+        })
+    }
+
+    /// The way to stdout, where the file goes there.
+    pub(super) fn stdout(&self) -> Option<ToStdout> {
         let scratch = self.for_stdout.as_ref()?;
-        Some(scratch.path().join(NAME))
+        Some(ToStdout::new(scratch.path().join(NAME)))
     }
 
     /// The one file that is wanted; the settings were checked to ask for one.
@@ -72,6 +112,7 @@ impl Plan {
         match &self.want {
             Want::Path { path, .. } | Want::File { path, .. } => Ok(path.clone()),
             Want::Patterns { get, .. } => one_path(get),
+            Want::Named(_) => Err(Error::Usage("a Metalink names files itself".into())),
         }
     }
 
@@ -98,6 +139,39 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// The settings' mirrors as directories, like `base`, which was made from the first server's URL.
+fn mirrors(settings: &config::Connect, base: &Url) -> Result<Vec<Url>, Error> {
+    let names_dir = base.path() == directory(&settings.url).path();
+    let each = settings.mirrors.iter().map(|mirror| {
+        if names_dir {
+            return Ok(directory(mirror));
+        }
+        let (dir, name) = split(mirror)?;
+        if name == split(&settings.url)?.1 {
+            Ok(dir)
+        } else {
+            Err(Error::Usage(format!(
+                "{mirror} names another file than {}: mirrors hold one tree, with the same names below their URLs",
+                settings.url
+            )))
+        }
+    });
+    each.collect()
+}
+
+/// A local Metalink's text.
+fn read_metalink(file: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |why: &str| Error::Usage(format!("{}: {why}", display_path(file)));
+    let mut text = Vec::new();
+    let opened =
+        File::open(file).and_then(|file| file.take(METALINK_MAX as u64 + 1).read_to_end(&mut text));
+    opened.map_err(|error| failed(&format!("cannot be read: {}", reason(&error))))?;
+    if text.len() > METALINK_MAX {
+        return Err(failed("too large for a Metalink: at most 16 MiB are read"));
+    }
+    Ok(text)
 }
 
 fn directory(url: &Url) -> Url {
@@ -208,7 +282,6 @@ mod tests {
             );
         }
         let plan = planned(&["nas/a", "-o", "-"]);
-        let file = plan.stdout_file().unwrap();
-        assert_eq!(file.parent(), Some(plan.dir.as_path()));
+        assert!(plan.stdout().is_some());
     }
 }

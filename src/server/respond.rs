@@ -1,17 +1,18 @@
 //! From a request to an answer: status, fields, and what the body will be.
 
-use std::{io, ops::Range, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, io, ops::Range, sync::Arc, time::SystemTime};
 
 use http::StatusCode;
 
 use super::{
     Shared,
-    catalog::{Found, FoundFile, is_not_found},
+    catalog::{Catalog, Found, FoundFile, is_not_found},
     clients::Client,
     connection::{Output, Tree},
     listing::Format,
     metalink::FileLink,
     page,
+    standing::Denied,
     transfers::Flow,
     values::Stream,
 };
@@ -25,9 +26,12 @@ use crate::{
     },
 };
 
+mod denied;
 mod dir;
 mod file;
 pub use dir::Listing;
+
+pub use denied::too_many;
 
 /// The methods that are served.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -36,6 +40,8 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 pub struct Request<'a> {
     /// What all connections share.
     pub shared: &'a Shared,
+    /// The directory that is served at its time.
+    pub catalog: &'a Arc<Catalog>,
     /// Who asks.
     pub client: &'a Arc<Client>,
     /// What is asked.
@@ -46,6 +52,8 @@ pub struct Request<'a> {
     pub port: u16,
     /// Whether the connection may go on.
     pub keep: bool,
+    /// Whether only what runs is finished.
+    pub draining: bool,
 }
 
 /// What the connection does once the head stands in its output.
@@ -91,11 +99,17 @@ impl Computed {
 /// An error answer: its status, why, and where a client should look instead.
 struct Failure {
     status: StatusCode,
-    why: &'static str,
+    why: Cow<'static, str>,
+    /// Seconds after which trying again may help.
+    retry_after: Option<&'static str>,
 }
 
 const fn fail(status: StatusCode, why: &'static str) -> Failure {
-    Failure { status, why }
+    Failure {
+        status,
+        why: Cow::Borrowed(why),
+        retry_after: None,
+    }
 }
 
 fn now() -> u64 {
@@ -121,12 +135,15 @@ impl Request<'_> {
         let Ok(path) = RemotePath::from_target(self.head.path) else {
             return Ok(self.error(out, &fail(StatusCode::BAD_REQUEST, "malformed path")));
         };
-        match self.shared.catalog.find(&path).await {
+        if self.draining && !self.client.is_taking(&path) {
+            return Ok(self.deny(out, &Denied::Draining));
+        }
+        match self.catalog.find(&path).await {
             Ok(Found::File(_)) if path.is_dir() => {
                 Ok(self.error(out, &fail(StatusCode::NOT_FOUND, "not found")))
             }
             Ok(Found::File(found)) => self.file(path, found, output).await,
-            Ok(Found::Dir(dir)) => self.dir(path, dir, out).await,
+            Ok(Found::Dir(dir)) => self.dir(path, dir, output).await,
             Err(error) => Ok(self.error(out, &of_io(&error))),
         }
     }
@@ -156,7 +173,7 @@ impl Request<'_> {
 
     /// A short answer that says what went wrong; it is logged and shown beside the client.
     fn error(&self, out: &mut Vec<u8>, failure: &Failure) -> Answer {
-        let Failure { status, why } = *failure;
+        let (status, why) = (failure.status, &failure.why);
         let target = self.head.path;
         let code = status.as_u16();
         tracing::warn!(
@@ -172,6 +189,9 @@ impl Request<'_> {
         let mut head = HeadWriter::new(out, status, now());
         if status == StatusCode::METHOD_NOT_ALLOWED {
             head.field("Allow", ALLOW);
+        }
+        if let Some(seconds) = failure.retry_after {
+            head.field("Retry-After", seconds);
         }
         error_fields(&mut head, &body, html);
         head.connection(self.keep, self.head.http10);
@@ -226,22 +246,6 @@ fn asks_for(query: Option<&[u8]>, name: &str) -> bool {
 pub fn refuse(out: &mut Vec<u8>, refusal: &Refusal) {
     let body = error_body(refusal.status, refusal.why, false);
     let mut head = HeadWriter::new(out, refusal.status, now());
-    error_fields(&mut head, &body, false);
-    head.connection(false, false);
-    head.end().extend_from_slice(body.as_bytes());
-}
-
-/// The answer to a connection over the limit.
-pub fn too_many(out: &mut Vec<u8>) {
-    /// Seconds after which trying again may help.
-    const RETRY_AFTER: &str = "5";
-    let body = error_body(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "too many connections",
-        false,
-    );
-    let mut head = HeadWriter::new(out, StatusCode::SERVICE_UNAVAILABLE, now());
-    head.field("Retry-After", RETRY_AFTER);
     error_fields(&mut head, &body, false);
     head.connection(false, false);
     head.end().extend_from_slice(body.as_bytes());

@@ -23,11 +23,13 @@ pub struct Fetching {
 pub fn settings(url: &str, dir: &Path) -> Settings {
     Settings {
         url: url.parse().unwrap(),
+        mirrors: Vec::new(),
         dir: dir.to_owned(),
         state_dir: None,
         workers: 5,
         retries: 3,
         timeout: PATIENCE,
+        limit: None,
         user: Some("tester".into()),
         serial: false,
         on_conflict: OnConflict::Verify,

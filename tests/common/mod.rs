@@ -1,6 +1,7 @@
 //! What the tests share: a server on a free port, raw HTTP, and other people's tools.
 
 pub mod fetching;
+pub mod program;
 pub mod proxy;
 pub mod raw;
 pub mod scripted;

@@ -9,10 +9,11 @@ use std::{
 use super::Engine;
 use crate::client::{
     Error, Event, Verified,
-    job::Job,
+    job::{Blame, Job},
     lander::SmallFile,
     queue::{DirTask, FileTask, Local},
     retry::backoff,
+    source::{BAD_PIECES_MAX, SourceId},
 };
 
 impl Engine {
@@ -213,6 +214,7 @@ impl Engine {
                     let local = job.target.local(&job.task.path.parent(), &name);
                     engine.file_finished(&job.task, local, job.facts.size, verified, job.began);
                 }
+                Err(Error::Integrity { .. }) if engine.asks_elsewhere(&job) => {}
                 // What is wrong as a whole has no good pieces that could be told from the bad ones.
                 Err(error @ Error::Integrity { .. }) => {
                     job.uncount(job.facts.size);
@@ -227,6 +229,58 @@ impl Engine {
                 }
             }
         });
+    }
+
+    /// A complete file is not what its digest names: where another mirror may have it, that one is asked. What is here of
+    /// it is kept: its pieces will be held against the other's.
+    fn asks_elsewhere(&self, job: &Job) -> bool {
+        // Without values nobody knows who sent what is wrong: at first the others are left out, then the one who is left.
+        if !job.facts.has_values() && job.task.failures == 0 {
+            return false;
+        }
+        let task = FileTask {
+            local: Local::Part,
+            ..job.task.clone()
+        };
+        let asks = self.ask_another(task, job.teller()).is_none();
+        if asks {
+            job.uncount(job.facts.size);
+        }
+        asks
+    }
+
+    /// What a server has of a file is not what its digest names: another one is asked for it. The file, where no
+    /// other is left.
+    pub fn ask_another(&self, mut task: FileTask, teller: SourceId) -> Option<FileTask> {
+        let outlook = self.sources.outlook(teller, Instant::now());
+        let before = task.tried;
+        task.tried.insert(teller);
+        if outlook.kept.without(task.tried).is_empty() {
+            task.tried = before;
+            return Some(task);
+        }
+        tracing::warn!(path = %task.shown(), "it does not match its digest: another mirror is asked");
+        self.queue().retry_file(task);
+        self.wake.notify_waiters();
+        None
+    }
+
+    /// Notes who sent bad pieces of a job. Where its whole will be held against a digest, it is not settled before that
+    /// who is wrong, the sender or the one who told the values: they part for this file only.
+    pub fn blame_senders(&self, job: &Job) {
+        for Blame {
+            sender,
+            times,
+            news,
+        } in job.take_blamed()
+        {
+            if job.task.checksum.is_none() {
+                self.sources.bad_pieces(sender, news);
+            } else if times >= BAD_PIECES_MAX && job.exclude(sender) {
+                let mirror = self.sources.get(sender).origin.authority();
+                tracing::warn!(path = %job.task.shown(), "{mirror} has another file: left out for it");
+            }
+        }
     }
 
     /// Lands small files soon.

@@ -58,14 +58,8 @@ impl Engine {
                 facts.content().map_or(Keep::Nothing, Keep::Known)
             };
             let part = engine.open_part(&target, &task, facts.size, &keep)?;
-            Ok(Arc::new(Job::new(
-                task,
-                target,
-                facts,
-                part,
-                done,
-                engine.settings.retries,
-            )))
+            let tries = engine.settings.retries + engine.sources.bad_pieces_borne();
+            Ok(Arc::new(Job::new(task, target, facts, part, done, tries)))
         });
         made.await
             .unwrap_or_else(|error| Err(Error::Broken(format!("a thread failed: {error}"))))

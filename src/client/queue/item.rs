@@ -7,8 +7,10 @@ use crate::{
     client::{
         Digest, Error,
         job::{Job, Pace, Step},
+        journal::Ticket,
         pattern::Filter,
         snapshot::{FilesView, ItemId, ItemState, ItemView, Verified},
+        source::{Outlook, SourceId},
         target::Target,
     },
     error::Exit,
@@ -18,6 +20,10 @@ use crate::{
 
 /// Directories are listed ahead while fewer files than this are known and not begun.
 const LIST_AHEAD: usize = 2_000;
+
+/// Files at the front of a queue that are looked at for one that a source leads: those that others refused are
+/// put back there.
+const LOOK_MAX: usize = 64;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -34,6 +40,12 @@ pub struct NewItem {
     pub checksum: Option<Box<Digest>>,
     /// A single file's size, if it is known.
     pub size: Option<u64>,
+    /// Files that a Metalink names, instead of what is found at the path.
+    pub named: Vec<FileTask>,
+    /// Its number in the journal, if it is kept there.
+    pub ticket: Option<Ticket>,
+    /// Whether it waits until somebody lets it go on.
+    pub paused: bool,
 }
 
 /// An item and everything that waits or is under way for it.
@@ -51,6 +63,8 @@ pub struct Item {
     pub rename: Option<Vec<u8>>,
     pub checksum: Option<Box<Digest>>,
     pub size: Option<u64>,
+    pub named: Vec<FileTask>,
+    pub ticket: Option<Ticket>,
     pub dirs: Vec<DirTask>,
     /// Files up to 1 MiB or of unknown size, and larger ones.
     pub small: VecDeque<FileTask>,
@@ -88,6 +102,8 @@ impl Item {
             rename: new.rename,
             checksum: new.checksum,
             size: new.size,
+            named: new.named,
+            ticket: new.ticket,
             dirs: Vec::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
@@ -95,7 +111,7 @@ impl Item {
             listing: 0,
             opening: 0,
             busy: 0,
-            paused: false,
+            paused: new.paused,
             cancelled: false,
             ended: None,
             waiting: None,
@@ -152,7 +168,15 @@ impl Item {
 
     /// Puts in what the item begins with.
     pub fn seed(&mut self) {
-        if self.tree {
+        if !self.named.is_empty() {
+            for mut task in std::mem::take(&mut self.named) {
+                task.item = self.id;
+                self.found += 1;
+                self.total = self.total.saturating_add(task.size.unwrap_or(0));
+                self.sized |= task.size.is_some();
+                self.push_back(task);
+            }
+        } else if self.tree {
             self.dirs.push(DirTask::new(self.id, self.path.clone()));
         } else {
             let mut task = FileTask::new(self.id, self.path.clone());
@@ -191,6 +215,12 @@ impl Item {
         }
     }
 
+    /// Whether a later run should go on with it: it failed, but not for good.
+    pub fn is_unsettled(&self) -> bool {
+        let may_pass = |exit: &Exit| matches!(exit, Exit::Network | Exit::Disk | Exit::Integrity);
+        !self.cancelled && self.failures.iter().any(may_pass)
+    }
+
     pub fn note_failure(&mut self, error: Error) {
         self.failed += 1;
         if !self.failures.contains(&error.exit()) {
@@ -227,48 +257,60 @@ impl Item {
     pub fn next(&mut self, asker: Asker, room: bool) -> Option<Work> {
         match asker.behind {
             Some(Kind::Alone) => return None,
-            Some(Kind::Small) => return self.next_small(),
+            Some(Kind::Small) => return self.next_small(asker.pace),
             Some(Kind::Run) => return self.next_step(asker.pace, true),
             None => {}
         }
         let known = self.small.len() + self.large.len();
         if known < LIST_AHEAD
             && self.listing == 0
-            && let Some(work) = self.next_dir()
+            && let Some(work) = self.next_dir(asker.pace)
         {
             return Some(work);
         }
-        if room && let Some(work) = self.next_large() {
+        if room && let Some(work) = self.next_large(asker.pace) {
             return Some(work);
         }
         // Half of the connections look for small files first, half for pieces.
         let work = if asker.index.is_multiple_of(2) {
-            self.next_small()
+            self.next_small(asker.pace)
                 .or_else(|| self.next_step(asker.pace, false))
         } else {
             self.next_step(asker.pace, false)
-                .or_else(|| self.next_small())
+                .or_else(|| self.next_small(asker.pace))
         };
-        work.or_else(|| self.next_large())
-            .or_else(|| self.next_dir())
+        work.or_else(|| self.next_large(asker.pace))
+            .or_else(|| self.next_dir(asker.pace))
     }
 
-    pub fn next_small(&mut self) -> Option<Work> {
-        let task = self.small.pop_front()?;
+    pub fn next_small(&mut self, pace: Pace) -> Option<Work> {
+        let task = take_led(&mut self.small, pace.outlook)?;
         self.opening += 1;
         Some(Work::Open(task))
     }
 
-    pub fn next_large(&mut self) -> Option<Work> {
-        let task = self.large.pop_front()?;
+    pub fn next_large(&mut self, pace: Pace) -> Option<Work> {
+        let task = take_led(&mut self.large, pace.outlook)?;
         self.opening += 1;
         Some(Work::Open(task))
     }
 
-    pub fn next_dir(&mut self) -> Option<Work> {
-        let task = self.dirs.pop()?;
+    pub fn next_dir(&mut self, pace: Pace) -> Option<Work> {
+        let task = self.dirs.pop_if(|task| pace.outlook.leads(task.tried))?;
         self.listing += 1;
         Some(Work::List(task))
+    }
+
+    /// A source other than the asker's own that something here waits for.
+    pub fn needed(&self, outlook: Outlook) -> Option<SourceId> {
+        let files = [&self.small, &self.large].map(|files| files.front().map(|task| task.tried));
+        let dir = self.dirs.last().map(|task| task.tried);
+        let tasks = files.into_iter().chain([dir]).flatten();
+        let jobs = self.jobs.iter().filter_map(|job| job.needed(outlook));
+        tasks
+            .filter_map(|tried| outlook.lead(tried))
+            .chain(jobs)
+            .find(|source| *source != outlook.source)
     }
 
     /// A step for the job with the fewest connections; `runs_only` leaves out what nothing may be sent behind.
@@ -331,4 +373,11 @@ impl Item {
             state,
         }
     }
+}
+
+/// Takes out the first file that is its source's turn to be asked for.
+fn take_led(files: &mut VecDeque<FileTask>, outlook: Outlook) -> Option<FileTask> {
+    let mut front = files.iter().take(LOOK_MAX);
+    let at = front.position(|task| outlook.leads(task.tried))?;
+    files.remove(at)
 }

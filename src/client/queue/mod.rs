@@ -9,8 +9,10 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Error,
     job::{Job, Pace},
+    journal::Ticket,
     pattern::Filter,
     snapshot::{ItemId, ItemState, ItemView, Verified},
+    source::{Outlook, SourceId},
     target::Target,
 };
 use crate::{error::Exit, http1::path::RemotePath, progress::Counter};
@@ -43,6 +45,8 @@ pub struct Ended {
     pub path: RemotePath,
     /// Whether its patterns matched nothing.
     pub unmatched: bool,
+    /// Its number in the journal, if a later run has nothing to go on with.
+    pub settled: Option<Ticket>,
 }
 
 /// What a run comes to.
@@ -66,6 +70,11 @@ impl Queue {
         id
     }
 
+    /// The numbers that items have in the journal.
+    pub fn tickets(&self) -> Vec<Ticket> {
+        self.items.iter().filter_map(|item| item.ticket).collect()
+    }
+
     /// Asks for a listing ahead of everything else.
     pub fn browse(&mut self, browse: Browse) {
         if !self.stopped {
@@ -87,7 +96,9 @@ impl Queue {
         if self.stopped {
             return None;
         }
+        let led = |browse: &Browse| asker.pace.outlook.leads(browse.tried);
         if asker.behind.is_none()
+            && self.browse.front().is_some_and(led)
             && let Some(browse) = self.browse.pop_front()
         {
             return Some(Work::Browse(browse));
@@ -121,6 +132,18 @@ impl Queue {
         order
             .iter()
             .find_map(|at| self.items[*at].next_step(asker.pace, false))
+    }
+
+    /// A source other than the asker's own that something waits for.
+    pub fn needed(&self, outlook: Outlook) -> Option<SourceId> {
+        let browse = self.browse.front();
+        browse
+            .and_then(|browse| outlook.lead(browse.tried))
+            .filter(|source| *source != outlook.source)
+            .or_else(|| {
+                let mut going = self.items.iter().filter(|item| item.is_going());
+                going.find_map(|item| item.needed(outlook))
+            })
     }
 
     /// Whether some job is under way, so that an idle connection may find pieces to take over later.
@@ -373,6 +396,7 @@ impl Queue {
                 item: item.id,
                 path: item.path.clone(),
                 unmatched,
+                settled: item.ticket.filter(|_| !item.is_unsettled()),
             });
         }
         ended

@@ -8,8 +8,10 @@ use crate::{
     client::{
         Digest, Error,
         job::{Job, Pace},
+        metalink::NamedFile,
         plan::Run,
         snapshot::ItemId,
+        source::{Source, SourceId, SourceSet},
     },
     entry::Entry,
     escape,
@@ -38,10 +40,12 @@ pub struct FileTask {
     pub local: Local,
     /// Failed attempts so far.
     pub failures: u32,
-    /// Redirects followed so far, and where to.
+    /// Sources that refused it.
+    pub tried: SourceSet,
+    /// Redirects followed so far.
     pub redirects: u32,
-    /// The request target, where a redirect changed it.
-    pub target: Option<String>,
+    /// Request targets where they are not the path below the source's base: where a redirect led, or a Metalink points.
+    pub targets: Vec<(SourceId, String)>,
 }
 
 /// What a look into the target directory found where a file should land.
@@ -71,9 +75,49 @@ impl FileTask {
             checksum: None,
             local: Local::Nothing,
             failures: 0,
+            tried: SourceSet::default(),
             redirects: 0,
-            target: None,
+            targets: Vec::new(),
         }
+    }
+
+    /// A task for what a Metalink names; of `servers` only those that have it are asked.
+    pub fn named(file: &NamedFile, servers: SourceSet) -> Self {
+        let has = file.places.iter().map(|(source, _)| *source).collect();
+        Self {
+            size: file.size,
+            checksum: file.digest.clone().map(Box::new),
+            local: Local::Unknown,
+            tried: servers.without(has),
+            targets: file.places.clone(),
+            ..Self::new(ItemId::default(), file.path.clone())
+        }
+    }
+
+    /// What a source is asked for to get the file.
+    pub fn target_at(&self, source: &Source) -> String {
+        let mut targets = self.targets.iter();
+        let known = targets.find(|(of, _)| *of == source.id);
+        known.map_or_else(
+            || source.origin.target(&self.path),
+            |(_, target)| target.clone(),
+        )
+    }
+
+    /// Whether a source is known not to have it: a Metalink names others.
+    pub fn is_foreign_to(&self, source: SourceId) -> bool {
+        !self.targets.is_empty()
+            && self.tried.contains(source)
+            && self.targets.iter().all(|(of, _)| *of != source)
+    }
+
+    /// Sources that cannot be asked for the values of its pieces, because they are asked for it by a query.
+    pub fn mute(&self) -> SourceSet {
+        let with_query = self
+            .targets
+            .iter()
+            .filter(|(_, target)| target.contains('?'));
+        with_query.map(|(source, _)| *source).collect()
     }
 
     /// The name that the file gets.
@@ -99,6 +143,8 @@ pub struct Browse {
     pub dir: RemotePath,
     /// Failed attempts so far.
     pub failures: u32,
+    /// Sources that refused it.
+    pub tried: SourceSet,
     /// Who waits.
     pub reply: oneshot::Sender<Result<Vec<Entry>, Error>>,
 }
@@ -127,6 +173,8 @@ pub struct DirTask {
     pub dir: RemotePath,
     /// Failed attempts so far.
     pub failures: u32,
+    /// Sources that refused it.
+    pub tried: SourceSet,
     /// Entries that attempts before handed on, by a hash of their names: there may be millions.
     pub taken: HashSet<u128>,
 }
@@ -138,6 +186,7 @@ impl DirTask {
             item,
             dir,
             failures: 0,
+            tried: SourceSet::default(),
             taken: HashSet::new(),
         }
     }

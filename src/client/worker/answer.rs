@@ -36,7 +36,7 @@ impl Worker {
             .head(first == First::Head)
             .await
             .and_then(|head| {
-                self.engine.check_server(&head)?;
+                self.source.check(&head, &self.engine.settings.dir)?;
                 if head.encoded {
                     Err(Error::Encoded)
                 } else {
@@ -64,6 +64,9 @@ impl Worker {
             Work::Values(job) => self.values_answered(&mut answer, job).await,
         };
         let in_step = answer.body.is_done() && self.check_end(&answer).is_ok();
+        if done.is_ok() && in_step && answer.head.status < 400 {
+            self.engine.sources.answered(self.source.id);
+        }
         if done.is_ok() && in_step && answer.head.keep_alive {
             self.connection = Some(answer.connection);
         } else {

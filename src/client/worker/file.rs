@@ -99,11 +99,12 @@ impl Worker {
             return Ok(());
         };
         let facts = Facts {
+            source: self.source.id,
             size,
             etag: head.etag.clone(),
             modified: head.modified,
             ranges: head.ranges || head.pieces,
-            pieces: head.pieces,
+            pieces: head.pieces && !task.mute().contains(self.source.id),
             digest: head.digest.as_deref().and_then(Digest::from_field),
         };
         let (modified, has_values) = (head.modified, facts.has_values());
@@ -188,7 +189,7 @@ impl Worker {
             .connection
             .read_body(&mut answer.body, &mut content, PIECE as usize)
             .await;
-        self.engine.received.add(content.len() as u64);
+        self.count_received(content.len());
         if let Err(error) = read.and_then(|()| self.check_end(answer)) {
             return Err(Box::new(Broken {
                 work: Work::Open(task),
@@ -223,9 +224,12 @@ impl Worker {
                 .queue()
                 .counter(task.item)
                 .take_back(content.len() as u64);
-            self.engine
-                .file_failed(task, Error::Integrity { piece: None }, None)
-                .await;
+            let sender = self.source.id;
+            if let Some(task) = self.engine.ask_another(task, sender) {
+                self.engine
+                    .file_failed(task, Error::Integrity { piece: None }, None)
+                    .await;
+            }
             return;
         }
         let verified = match known.clone().next() {
@@ -260,11 +264,12 @@ impl Worker {
         self.settle_size(&mut task, size);
         let head = &answer.head;
         let facts = Facts {
+            source: self.source.id,
             size,
             etag: head.etag.clone(),
             modified: head.modified.or(task.modified),
             ranges,
-            pieces: head.pieces,
+            pieces: head.pieces && !task.mute().contains(self.source.id),
             digest: head.digest.as_deref().and_then(Digest::from_field),
         };
         let end = if head.status == 206 {
@@ -350,7 +355,7 @@ impl Worker {
         loop {
             match answer.connection.chunk(&mut answer.body).await {
                 Ok(Some(range)) => {
-                    self.engine.received.add(range.len() as u64);
+                    self.count_received(range.len());
                     content.extend_from_slice(answer.connection.bytes(range));
                 }
                 Ok(None) => {
@@ -402,7 +407,7 @@ impl Worker {
                 part.file.write_all_at(bytes, written).map_err(failed)?;
                 written += bytes.len() as u64;
                 counter.add(bytes.len() as u64);
-                engine.received.add(bytes.len() as u64);
+                self.count_received(bytes.len());
             }
             answer.check_size(&task, written)
         }
@@ -416,6 +421,7 @@ impl Worker {
         self.settle_size(&mut task, written);
         let head = &answer.head;
         let facts = Facts {
+            source: self.source.id,
             size: written,
             modified: head.modified.or(task.modified),
             digest: head.digest.as_deref().and_then(Digest::from_field),
@@ -431,11 +437,8 @@ impl Worker {
     /// A redirect: a directory that was taken for a file, or another path on the same server.
     async fn redirected(&mut self, answer: &mut Answer, mut task: FileTask) -> Answered {
         answer.drain().await;
-        let origin = &self.engine.origin;
-        let from = task
-            .target
-            .clone()
-            .unwrap_or_else(|| origin.target(&task.path));
+        let origin = &self.source.origin;
+        let from = task.target_at(&self.source);
         let location = answer.head.location.clone().unwrap_or_default();
         let to = match origin.redirect(&from, &location) {
             Ok(to) => to,
@@ -466,7 +469,8 @@ impl Worker {
             self.blame(Work::Open(task), error, None).await;
             return Ok(());
         }
-        task.target = Some(to);
+        task.targets.retain(|(of, _)| *of != self.source.id);
+        task.targets.push((self.source.id, to));
         self.engine.queue().put_back(Work::Open(task));
         self.engine.wake.notify_waiters();
         Ok(())

@@ -18,12 +18,14 @@ mod tree;
 use super::{
     Error, Link,
     connection::Connection,
-    engine::{DEPTH_MAX, Engine},
+    depth::DEPTH_MAX,
+    engine::Engine,
     job::Pace,
     lander::SmallFile,
     origin::Ask,
     plan::RUN_MAX,
     queue::{Asker, FileTask, Kind, Local, Work},
+    source::Source,
 };
 use crate::pieces::PIECE;
 
@@ -44,6 +46,8 @@ const FIRST_RUN: u32 = 4;
 pub struct Worker {
     pub(super) engine: Arc<Engine>,
     index: usize,
+    /// The server that it belongs to.
+    pub(super) source: Arc<Source>,
     pub(super) connection: Option<Connection>,
     /// Work whose answers have not been read, in the order of the requests.
     flight: VecDeque<Flight>,
@@ -93,6 +97,7 @@ impl Worker {
     /// The connection number `index`, not connected yet.
     pub fn new(engine: Arc<Engine>, index: usize) -> Self {
         Self {
+            source: engine.sources.choose(None),
             engine,
             index,
             connection: None,
@@ -110,10 +115,14 @@ impl Worker {
             let wake = engine.wake.notified();
             tokio::pin!(wake);
             wake.as_mut().enable();
+            self.settle_source();
             self.take_work();
             if self.flight.is_empty() {
                 self.land_complete();
                 engine.settle_put_back().await;
+                if self.is_needed_elsewhere() {
+                    continue;
+                }
                 let look_again = engine
                     .queue()
                     .has_jobs()
@@ -135,9 +144,36 @@ impl Worker {
         self.disconnect();
     }
 
+    /// Lets go of a server that was dropped, or that cannot be reached now while others can.
+    fn settle_source(&mut self) {
+        let engine = Arc::clone(&self.engine);
+        let outlook = engine.sources.outlook(self.source.id, Instant::now());
+        if !outlook.kept.contains(self.source.id) {
+            self.put_back_all();
+            self.disconnect();
+        }
+        if self.connection.is_none() && !outlook.usable.contains(self.source.id) {
+            self.put_back_all();
+            self.source = engine.sources.choose(Some(self.source.id));
+        }
+    }
+
+    /// Moves to a server that something waits for and that no other connection belongs to, if there is one.
+    fn is_needed_elsewhere(&mut self) -> bool {
+        let sources = &self.engine.sources;
+        let outlook = sources.outlook(self.source.id, Instant::now());
+        let needed = self.engine.queue().needed(outlook);
+        let Some(needed) = needed.filter(|needed| sources.move_to(*needed, self.source.id)) else {
+            return false;
+        };
+        self.source = Arc::clone(sources.get(needed));
+        self.disconnect();
+        true
+    }
+
     /// Fills the pipeline.
     fn take_work(&mut self) {
-        let pipelining = self.engine.depth.now();
+        let pipelining = self.source.depth.now();
         let mut bytes = 0;
         loop {
             let behind = self.flight.back().map(|flight| flight.work.kind());
@@ -150,13 +186,19 @@ impl Worker {
                 Some(Kind::Alone) => false,
             };
             // A pipeline is refilled in strides, so that requests leave many to a packet.
-            let stride = self.engine.depth.is_trial() || self.flight.len() > pipelining / 2;
+            let stride = self.source.depth.is_trial() || self.flight.len() > pipelining / 2;
             if !room || (behind == Some(Kind::Small) && stride && bytes == 0) {
                 return;
             }
             let Some(mut work) = self.engine.queue().next(self.asker(behind)) else {
                 return;
             };
+            if let Work::Open(task) = &work
+                && task.is_foreign_to(self.source.id)
+            {
+                self.fail_without_mirror(task.clone());
+                continue;
+            }
             let first = match &mut work {
                 Work::Open(task) => self.first_ask(task),
                 _ => First::None,
@@ -172,6 +214,15 @@ impl Worker {
         }
     }
 
+    /// A file came here because no server is left that has it.
+    fn fail_without_mirror(&self, task: FileTask) {
+        let engine = Arc::clone(&self.engine);
+        engine.queue().opened(task.item);
+        self.engine
+            .tasks
+            .spawn(async move { engine.file_failed(task, Error::NoMirror, None).await });
+    }
+
     fn asker(&self, behind: Option<Kind>) -> Asker {
         let run_max = self.piece_time.map_or(FIRST_RUN, |time| {
             (RUN_TIME.as_micros() / time.as_micros().max(1)).clamp(1, RUN_MAX.into()) as u32
@@ -180,11 +231,13 @@ impl Worker {
             .piece_time
             .map_or(STEAL_AFTER, |time| STEAL_AFTER.max(2 * time));
         let workers = self.engine.settings.workers;
+        let now = Instant::now();
         let pace = Pace {
             run_max,
             workers,
-            now: Instant::now(),
+            now,
             steal_after: Some(patience),
+            outlook: self.engine.sources.outlook(self.source.id, now),
         };
         Asker {
             index: self.index,
@@ -216,13 +269,13 @@ impl Worker {
 
     /// Connects. While the server cannot be reached, one worker tries and the others wait for it.
     async fn connect(&mut self) -> bool {
-        let engine = Arc::clone(&self.engine);
+        let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.source));
         let mut guard = None;
         // Before the look at the link, so that no change after it is missed.
-        let mut changed = engine.link.subscribe();
+        let mut changed = source.link.subscribe();
         let began_up = *changed.borrow_and_update() == Link::Up;
         if !began_up {
-            if let Ok(held) = engine.connecting.try_lock() {
+            if let Ok(held) = source.connecting.try_lock() {
                 guard = Some(held);
             } else {
                 self.put_back_all();
@@ -234,12 +287,12 @@ impl Worker {
             }
         }
         let opened = tokio::select! {
-            opened = Connection::open(&engine.origin, engine.settings.timeout) => opened,
+            opened = Connection::open(&source.origin, engine.settings.timeout, &engine.pace) => opened,
             () = engine.stop.cancelled() => return false,
         };
         match opened {
             Ok(connection) => {
-                engine.link_up(connection.rtt);
+                source.link_up(connection.rtt);
                 engine.connection_opened(true);
                 self.connection = Some(connection);
                 self.answered = 0;
@@ -247,12 +300,15 @@ impl Worker {
             }
             Err(error) => {
                 self.put_back_all();
+                if engine.source_failed(source.id, &error, None) {
+                    return false;
+                }
                 // Those that began while the link was up fail together: one of them speaks for all.
-                let Some(mut guard) = guard.or_else(|| engine.connecting.try_lock().ok()) else {
+                let Some(mut guard) = guard.or_else(|| source.connecting.try_lock().ok()) else {
                     return false;
                 };
-                let received = engine.received.get();
-                let failures = match &*engine.link.borrow() {
+                let received = source.received.get();
+                let failures = match &*source.link.borrow() {
                     // Another has waited out a pause for this outage.
                     Link::Retrying { .. } | Link::Down(_) if began_up => return false,
                     // What other connections received since is progress.
@@ -260,7 +316,7 @@ impl Worker {
                     _ => 1,
                 };
                 *guard = received;
-                engine.link_failed(failures, &error).await;
+                engine.link_failed(&source, failures, &error).await;
                 drop(guard);
                 false
             }
@@ -295,10 +351,10 @@ impl Worker {
                 self.answered += 1;
                 // The server keeps connections open and answers in order: more may be sent ahead.
                 if self.connection.is_some() && !self.engine.settings.serial {
-                    if was_ahead || self.engine.is_haul() {
-                        self.engine.depth.proven();
+                    if was_ahead || self.source.is_haul() {
+                        self.source.depth.proven();
                     } else {
-                        self.engine.depth.kept_open();
+                        self.source.depth.kept_open();
                     }
                 }
             }
@@ -320,7 +376,7 @@ impl Worker {
         let Some(connection) = &mut self.connection else {
             return Err(Error::Broken("not connected".into()));
         };
-        let origin = &self.engine.origin;
+        let (source, origin) = (&self.source, &self.source.origin);
         for flight in self.flight.iter_mut().filter(|flight| !flight.sent) {
             flight.sent = true;
             match &flight.work {
@@ -329,10 +385,6 @@ impl Worker {
                 }
                 Work::List(task) => connection.queue(origin, &origin.target(&task.dir), Ask::List),
                 Work::Open(task) => {
-                    let target = task
-                        .target
-                        .clone()
-                        .unwrap_or_else(|| origin.target(&task.path));
                     let ask = match flight.first {
                         First::Head => Ask::Head,
                         First::Range(bytes) => Ask::Range {
@@ -343,16 +395,11 @@ impl Worker {
                         },
                         First::Whole | First::None => Ask::Whole,
                     };
-                    connection.queue(origin, &target, ask);
+                    connection.queue(origin, &task.target_at(source), ask);
                 }
                 Work::Run(job, run) => {
-                    let target = job
-                        .task
-                        .target
-                        .clone()
-                        .unwrap_or_else(|| origin.target(&job.task.path));
                     let (first, end) = job.bytes_of(&run.pieces);
-                    let (if_match, if_range) = job.validators();
+                    let (if_match, if_range) = job.validators(source.id);
                     let ask = if job.facts.ranges {
                         Ask::Range {
                             first,
@@ -363,20 +410,14 @@ impl Worker {
                     } else {
                         Ask::Whole
                     };
-                    connection.queue(origin, &target, ask);
+                    connection.queue(origin, &job.task.target_at(source), ask);
                 }
                 Work::Values(job) => {
-                    let target = job
-                        .task
-                        .target
-                        .clone()
-                        .unwrap_or_else(|| origin.target(&job.task.path));
+                    let (if_match, _) = job.validators(source.id);
                     connection.queue(
                         origin,
-                        &target,
-                        Ask::Pieces {
-                            if_match: job.facts.etag.as_deref(),
-                        },
+                        &job.task.target_at(source),
+                        Ask::Pieces { if_match },
                     );
                 }
             }
@@ -389,10 +430,10 @@ impl Worker {
         self.disconnect();
         // A server that closes before it has answered what was sent ahead does not bear pipelining.
         let pipelined = was_ahead || self.flight.iter().any(|flight| flight.sent);
-        let depth = &self.engine.depth;
+        let depth = &self.source.depth;
         let fresh = if pipelined && error.is_connection() {
             // A cable that is cut says nothing about a server of our kind: those pipeline.
-            if !self.engine.is_haul() {
+            if !self.source.is_haul() {
                 match error {
                     Error::Broken(_) => depth.lower(self.answered as usize),
                     // It does not answer what was sent ahead, or answers nonsense.
@@ -406,7 +447,10 @@ impl Worker {
         };
         self.put_back_all();
         let engine = Arc::clone(&self.engine);
-        if fresh {
+        let goes_on_elsewhere = |error: &Error| {
+            error.is_connection() && engine.source_failed(self.source.id, error, None)
+        };
+        if fresh || goes_on_elsewhere(&error) {
             engine.queue().put_back(work);
             engine.wake.notify_waiters();
             return;
@@ -417,6 +461,9 @@ impl Worker {
     /// Says that `work` failed with `error`. The connection may go on.
     pub(super) async fn blame(&mut self, work: Work, error: Error, retry_after: Option<Duration>) {
         let engine = &self.engine;
+        let Some(work) = self.ask_elsewhere(work, &error, retry_after) else {
+            return;
+        };
         match work {
             Work::Browse(mut browse) => {
                 browse.failures += 1;
@@ -447,6 +494,48 @@ impl Worker {
                 engine.job_failed(&job, error, retry_after).await;
             }
         }
+    }
+
+    /// Hands work on to another mirror that this one refused, or is too busy for; the work, where there is none.
+    fn ask_elsewhere(
+        &self,
+        mut work: Work,
+        error: &Error,
+        retry_after: Option<Duration>,
+    ) -> Option<Work> {
+        let (engine, source) = (&self.engine, self.source.id);
+        let Error::Status { status, .. } = error else {
+            return Some(work);
+        };
+        if error.is_transient() {
+            if !engine.source_failed(source, error, retry_after) {
+                return Some(work);
+            }
+        } else {
+            let tried = match &mut work {
+                Work::Browse(browse) => &mut browse.tried,
+                Work::List(task) => &mut task.tried,
+                Work::Open(task) => &mut task.tried,
+                Work::Run(..) | Work::Values(_) => return Some(work),
+            };
+            let outlook = engine.sources.outlook(source, Instant::now());
+            let before = *tried;
+            tried.insert(source);
+            if outlook.kept.without(*tried).is_empty() {
+                *tried = before;
+                return Some(work);
+            }
+            tracing::debug!(path = %self.source.origin.authority(), "answered {status}: another mirror is asked");
+        }
+        engine.queue().put_back(work);
+        engine.wake.notify_waiters();
+        None
+    }
+
+    /// Counts body bytes that came.
+    pub(super) fn count_received(&self, bytes: usize) {
+        self.engine.received.add(bytes as u64);
+        self.source.received.add(bytes as u64);
     }
 
     /// Gives back everything in flight.

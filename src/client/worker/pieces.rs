@@ -4,7 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use super::{Answered, Broken, Worker, answer::Answer};
 use crate::{
-    client::{Error, job::Job, plan::Run, queue::Work},
+    client::{
+        Error,
+        job::{Fit, Job},
+        plan::Run,
+        queue::Work,
+    },
     http1::body_reader::Framing,
     pieces::{self, PIECE, PieceHasher, Preamble},
 };
@@ -27,15 +32,31 @@ impl Worker {
             }
             _ => whole && !job.facts.ranges,
         };
-        if right && job.facts.agree(head) {
-            return self.read_run(answer, job, run).await;
-        }
-        let error = match head.status {
-            412 | 200 | 206 | 416 | 404 | 410 => {
+        let source = self.source.id;
+        let fit = if right {
+            job.fit(source, head)
+        } else if source == job.facts.source {
+            Fit::Changed
+        } else {
+            Fit::Foreign
+        };
+        let is_verdict = matches!(head.status, 200 | 206 | 404 | 410 | 412 | 416);
+        match fit {
+            Fit::Yes => return self.read_run(answer, job, run).await,
+            Fit::Foreign if is_verdict && job.exclude(source) => {
                 answer.drain().await;
-                Error::Changed
+                tracing::warn!(path = %job.task.shown(), "{} has no such file, or another: left out for it", self.source.origin.authority());
+                job.end(&run, false);
+                self.engine.wake.notify_waiters();
+                return Ok(());
             }
-            _ => answer.refused().await.unwrap_or(Error::Changed),
+            Fit::Foreign | Fit::Changed => {}
+        }
+        let error = if is_verdict {
+            answer.drain().await;
+            Error::Changed
+        } else {
+            answer.refused().await.unwrap_or(Error::Changed)
         };
         self.blame(Work::Run(job, run), error, answer.head.retry_after)
             .await;
@@ -75,6 +96,14 @@ impl Worker {
                 self.engine.wake.notify_waiters();
                 Ok(())
             }
+            // Its pieces are free again: other mirrors fetch them.
+            Err(error)
+                if error.is_connection()
+                    && job.facts.ranges
+                    && self.engine.source_failed(self.source.id, &error, None) =>
+            {
+                Ok(())
+            }
             Err(error) => {
                 // The run was let go of already: the failure is the job's.
                 self.engine.job_failed(&job, error, None).await;
@@ -100,10 +129,10 @@ impl Worker {
         let (mut got, mut raced) = (0, Vec::new());
         let mut hasher = PieceHasher::new(piece);
         while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
-            self.engine.received.add(range.len() as u64);
+            self.count_received(range.len());
             let mut bytes = answer.connection.bytes(range);
             while !bytes.is_empty() {
-                if got == 0 && !job.wants(run.id, piece) {
+                if got == 0 && (!job.wants(run.id, piece) || self.is_dropped()) {
                     return Ok(());
                 }
                 let length = pieces::len(size, piece);
@@ -128,7 +157,10 @@ impl Worker {
                     (got, partial.bytes) = (0, 0);
                     let value = checked.then_some(&hasher);
                     let unwritten = run.racing.then_some(raced.as_slice());
-                    job.piece_received(run.id, piece, value, unwritten)?;
+                    let sender = (run.id, self.source.id);
+                    let judged = job.piece_received(sender, piece, value, unwritten);
+                    self.engine.blame_senders(job);
+                    judged?;
                     raced.clear();
                     if job.is_sync_due() {
                         let (engine, job) = (Arc::clone(&self.engine), Arc::clone(job));
@@ -173,6 +205,7 @@ impl Worker {
             () = halt.cancelled() => Err(None),
             read = read_values(answer, &job) => read.map_err(Some),
         };
+        self.engine.blame_senders(&job);
         match read {
             Ok(()) => {
                 self.engine.land_if_complete(&job);
@@ -188,11 +221,27 @@ impl Worker {
                 work: Work::Values(job),
                 error,
             })),
+            Err(Some(Error::Integrity { piece: None }))
+                if self.engine.sources.distrust(
+                    self.source.id,
+                    "the values of a file's pieces do not merge to its digest",
+                ) =>
+            {
+                job.values_failed();
+                self.engine.wake.notify_waiters();
+                Ok(())
+            }
             Err(Some(error)) => {
                 self.blame(Work::Values(job), error, None).await;
                 Ok(())
             }
         }
+    }
+
+    /// Whether the server turned out to be a bad mirror meanwhile.
+    fn is_dropped(&self) -> bool {
+        let outlook = self.engine.sources.outlook(self.source.id, Instant::now());
+        !outlook.kept.contains(self.source.id)
     }
 }
 

@@ -109,7 +109,7 @@ impl Worker {
     ) -> Result<(), Error> {
         let mut reader = listing::Reader::new(&answer.head.content_type)?;
         while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
-            self.engine.received.add(range.len() as u64);
+            self.count_received(range.len());
             reader.feed(answer.connection.bytes(range), entries)?;
             if let Some((task, look)) = &mut task
                 && entries.len() >= ENTRIES_AT_ONCE
@@ -124,7 +124,7 @@ impl Worker {
                 )));
             }
         }
-        reader.finish(&self.engine.origin, dir, entries)
+        reader.finish(&self.source.origin, dir, entries)
     }
 
     /// Waits while many files are known and not begun. Of all connections one at least goes on: when all held back,

@@ -69,6 +69,7 @@ impl Connection<'_> {
             self.put(format_args!("{:x}\r\n", tree.chunk.len()));
         }
         self.output.bytes.append(&mut tree.chunk);
+        self.output.has_bodies = true;
         if tree.chunked {
             self.put(format_args!("\r\n"));
         }

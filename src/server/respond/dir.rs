@@ -20,7 +20,7 @@ use crate::{
     server::{
         Shared,
         catalog::{Stamp, blocking},
-        connection::Tree,
+        connection::{Output, Tree},
         entries::Entries,
         listing::{Format, Lister, Source},
         metalink::{self, TreeLink},
@@ -74,18 +74,18 @@ impl Request<'_> {
         &self,
         path: RemotePath,
         dir: OwnedFd,
-        out: &mut Vec<u8>,
+        output: &mut Output,
     ) -> io::Result<Answer> {
         if !path.is_dir() {
-            return Ok(self.redirect(out, &path));
+            return Ok(self.redirect(&mut output.bytes, &path));
         }
         if asks_for(self.head.query, "tar") {
-            return self.tar(path, dir, out).await;
+            return self.tar(path, dir, &mut output.bytes).await;
         }
         if asks_for(self.head.query, "meta4") {
-            return self.tree_metalink(path, dir, out).await;
+            return self.tree_metalink(path, dir, output).await;
         }
-        self.listing(path, dir, out).await
+        self.listing(path, dir, output).await
     }
 
     /// A directory without its slash: relative references in its listing would go wrong.
@@ -106,7 +106,7 @@ impl Request<'_> {
 
     /// Tells a haul client which directory this is, so that it does not download into it.
     pub(super) fn haul_dir(&self, head: &mut HeadWriter<'_>) {
-        if let Some(id) = self.shared.catalog.id() {
+        if let Some(id) = self.catalog.id() {
             head.field("Haul-Dir", id);
         }
     }
@@ -130,7 +130,7 @@ impl Request<'_> {
         &self,
         path: RemotePath,
         dir: OwnedFd,
-        out: &mut Vec<u8>,
+        output: &mut Output,
     ) -> io::Result<Answer> {
         let format = Format::choose(&self.head.accept, self.head.user_agent);
         let fields = |head: &mut HeadWriter<'_>| {
@@ -141,7 +141,7 @@ impl Request<'_> {
                     .field("Referrer-Policy", "no-referrer");
             }
         };
-        let catalog = Arc::clone(&self.shared.catalog);
+        let catalog = Arc::clone(self.catalog);
         let (budget, known) = (
             Arc::clone(&self.shared.sorted),
             Arc::clone(self.shared.values.known()),
@@ -155,7 +155,7 @@ impl Request<'_> {
             let entries = Entries::new(catalog, path, dir)?.sort(&budget)?;
             Ok(Lister::new(entries, format, known, &place))
         };
-        self.streamed(out, fields, source).await
+        self.streamed(output, fields, source).await
     }
 
     /// Every file below a directory, with its URL.
@@ -163,10 +163,10 @@ impl Request<'_> {
         &self,
         path: RemotePath,
         dir: OwnedFd,
-        out: &mut Vec<u8>,
+        output: &mut Output,
     ) -> io::Result<Answer> {
         let Some(origin) = self.origin() else {
-            return Ok(self.error(out, &NO_HOST));
+            return Ok(self.error(&mut output.bytes, &NO_HOST));
         };
         let name = download_name(&path).to_vec();
         let fields = |head: &mut HeadWriter<'_>| metalink_fields(head, &name);
@@ -176,7 +176,7 @@ impl Request<'_> {
             let walk = Walk::new(&catalog, &budget, path.clone(), dir)?;
             Ok(TreeLink::new(walk, known, origin, path))
         };
-        self.streamed(out, fields, source).await
+        self.streamed(output, fields, source).await
     }
 
     fn tree_parts(
@@ -185,19 +185,17 @@ impl Request<'_> {
         Arc<crate::server::catalog::Catalog>,
         Arc<tokio::sync::Semaphore>,
     ) {
-        (
-            Arc::clone(&self.shared.catalog),
-            Arc::clone(&self.shared.sorted),
-        )
+        (Arc::clone(self.catalog), Arc::clone(&self.shared.sorted))
     }
 
     /// Answers with what a source makes: at once where it fits into one buffer, else chunk by chunk.
     async fn streamed<S: Source + 'static>(
         &self,
-        out: &mut Vec<u8>,
+        output: &mut Output,
         fields: impl Fn(&mut HeadWriter<'_>),
         start: impl FnOnce() -> io::Result<S> + Send + 'static,
     ) -> io::Result<Answer> {
+        let out = &mut output.bytes;
         if self.is_head() {
             let mut head = HeadWriter::new(out, StatusCode::OK, now());
             fields(&mut head);
@@ -220,6 +218,7 @@ impl Request<'_> {
             head.field_fmt("Content-Length", format_args!("{}", chunk.len()))
                 .connection(self.keep, self.head.http10);
             head.end().extend_from_slice(&chunk);
+            output.has_bodies = true;
             return Ok(self.written());
         }
         let (keep, chunked) = self.unknown_length(head);

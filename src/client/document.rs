@@ -1,0 +1,73 @@
+//! One small document, such as a Metalink, fetched before there is anything to be queued.
+
+use std::sync::Arc;
+
+use super::{
+    Error, Settings,
+    connection::Connection,
+    origin::{Ask, Origin},
+    retry::backoff,
+};
+use crate::{
+    http1::body_reader::{BodyReader, Framing},
+    pace::Pace,
+};
+
+/// Redirects that are followed.
+const REDIRECTS_MAX: u32 = 5;
+
+/// The body that the settings' URL, with its query, names: at most `max` bytes. Failures that may pass are tried again.
+pub async fn read(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
+    let mut failures = 0;
+    loop {
+        match attempt(settings, max).await {
+            Err(error) if error.is_transient() && failures < settings.retries => {
+                failures += 1;
+                let pause = backoff(failures, None);
+                tracing::warn!(path = %settings.url.path(), "{error}: try {} in {}", failures + 1, crate::units::took(pause));
+                tokio::time::sleep(pause).await;
+            }
+            read => return read,
+        }
+    }
+}
+
+async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
+    let session = format!("{:032x}", fastrand::u128(..));
+    let origin = Origin::new(&settings.url, &session, settings.user.as_deref())?;
+    let mut target = match settings.url.query() {
+        Some(query) => format!("{}?{query}", settings.url.path()),
+        None => settings.url.path().to_owned(),
+    };
+    let pace = Arc::new(Pace::new(settings.limit));
+    for _ in 0..=REDIRECTS_MAX {
+        let mut connection = Connection::open(&origin, settings.timeout, &pace).await?;
+        connection.queue(&origin, &target, Ask::Whole);
+        connection.flush().await?;
+        let head = connection.head(false).await?;
+        match head.status {
+            200 => {
+                if head.encoded {
+                    return Err(Error::Encoded);
+                }
+                let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
+                let mut content = Vec::new();
+                connection.read_body(&mut body, &mut content, max).await?;
+                return Ok(content);
+            }
+            301 | 302 | 303 | 307 | 308 => {
+                target = origin.redirect(&target, head.location.as_deref().unwrap_or_default())?;
+            }
+            status => {
+                return Err(Error::Status {
+                    status,
+                    retry_after: head.retry_after,
+                });
+            }
+        }
+    }
+    Err(Error::Redirect(format!(
+        "{} and on, {REDIRECTS_MAX} times",
+        crate::escape::display_name(&target)
+    )))
+}

@@ -1,0 +1,244 @@
+//! Metalinks (RFC 5854): files, the servers that have them, and what they must hash to.
+
+use std::collections::HashSet;
+
+use roxmltree::{Document, Node};
+use url::Url;
+
+use super::{
+    Digest, Error,
+    source::{SOURCES_MAX, SourceId},
+};
+use crate::{escape::display_name, http1::path::RemotePath};
+
+/// Most bytes of a Metalink: about 40,000 files with a mirror each.
+pub const METALINK_MAX: usize = 16 << 20;
+
+/// The namespace of version 4 (RFC 5854 §3).
+const NAMESPACE: &str = "urn:ietf:params:xml:ns:metalink";
+
+/// The priority of a URL that has none: it comes last (RFC 5854 §4.2.16).
+const LAST: u32 = 999_999;
+
+/// What a Metalink names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metalink {
+    /// The servers that its URLs name, the most wanted first: each as a URL of its root directory.
+    pub servers: Vec<Url>,
+    /// The files, in their order.
+    pub files: Vec<NamedFile>,
+}
+
+/// A file that a Metalink names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// Where it lands, below the target directory.
+    pub path: RemotePath,
+    /// Its size in bytes, if it is told.
+    pub size: Option<u64>,
+    /// The strongest of its digests that haul knows.
+    pub digest: Option<Digest>,
+    /// What to ask which of the servers for.
+    pub(super) places: Vec<(SourceId, String)>,
+}
+
+impl Metalink {
+    /// Reads one. Files whose names lead out of the target directory, and those that no HTTP server has, are left out
+    /// with a line in the log.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let wrong = |why: String| Error::Usage(format!("no Metalink that haul can read: {why}"));
+        let document = Document::parse(text).map_err(|error| wrong(error.to_string()))?;
+        let root = document.root_element();
+        if !is(root, "metalink") {
+            let why = "its root is not `metalink` of RFC 5854 (version 4)";
+            return Err(wrong(why.into()));
+        }
+        let (mut servers, mut names) = (Servers::default(), HashSet::new());
+        let mut files = Vec::new();
+        for node in root.children().filter(|node| is(*node, "file")) {
+            let name = node.attribute("name").unwrap_or_default();
+            let file = path_of(name).and_then(|path| {
+                if names.insert(path.clone()) {
+                    read_file(node, path, &mut servers)
+                } else {
+                    Err("another file has the same name".into())
+                }
+            });
+            match file {
+                Ok(file) => files.push(file),
+                Err(why) => {
+                    tracing::warn!(path = %display_name(name), "left out of the Metalink: {why}");
+                }
+            }
+        }
+        if files.is_empty() {
+            return Err(wrong("it names no file that could be fetched".into()));
+        }
+        let (servers, places) = servers.in_order();
+        for (source, _) in files.iter_mut().flat_map(|file| &mut file.places) {
+            *source = places[source.place()];
+        }
+        Ok(Self { servers, files })
+    }
+}
+
+/// The servers that URLs name, each with the best priority of its URLs.
+#[derive(Debug, Default)]
+struct Servers(Vec<(u32, Url)>);
+
+impl Servers {
+    fn place(&mut self, url: &Url, priority: u32) -> Option<SourceId> {
+        let known = self
+            .0
+            .iter()
+            .position(|(_, server)| server.origin() == url.origin());
+        let at = match known {
+            Some(at) => at,
+            None if self.0.len() == SOURCES_MAX => return None,
+            None => {
+                let mut server = url.clone();
+                server.set_path("/");
+                server.set_query(None);
+                server.set_fragment(None);
+                self.0.push((priority, server));
+                self.0.len() - 1
+            }
+        };
+        self.0[at].0 = self.0[at].0.min(priority);
+        Some(SourceId::at(at))
+    }
+
+    /// The servers, the most wanted first, and where each of those that were placed is now.
+    fn in_order(self) -> (Vec<Url>, Vec<SourceId>) {
+        let mut order: Vec<usize> = (0..self.0.len()).collect();
+        order.sort_by_key(|at| self.0[*at].0);
+        let mut places = vec![SourceId::default(); order.len()];
+        for (now, before) in order.iter().enumerate() {
+            places[*before] = SourceId::at(now);
+        }
+        let servers = order.iter().map(|at| self.0[*at].1.clone());
+        (servers.collect(), places)
+    }
+}
+
+/// Whether it is an element of version 4 with this name.
+fn is(node: Node<'_, '_>, name: &str) -> bool {
+    node.has_tag_name((NAMESPACE, name))
+}
+
+/// The path that a `name` means: no directory above, nothing absolute (RFC 5854 §4.1.2.1).
+fn path_of(name: &str) -> Result<RemotePath, String> {
+    let mut path = RemotePath::root();
+    for part in name.split('/') {
+        path.push(part.as_bytes())
+            .map_err(|error| format!("its name leads nowhere: {error}"))?;
+    }
+    Ok(path)
+}
+
+fn read_file(
+    node: Node<'_, '_>,
+    path: RemotePath,
+    servers: &mut Servers,
+) -> Result<NamedFile, String> {
+    let children = |name| node.children().filter(move |child| is(*child, name));
+    let size = children("size").find_map(|size| size.text()?.trim().parse().ok());
+    let digest = children("hash")
+        .filter_map(|hash| Digest::from_hex(hash.attribute("type")?, hash.text()?.trim()))
+        .max_by_key(Digest::strength);
+    let mut urls: Vec<(u32, Url)> = children("url")
+        .filter_map(|url| {
+            let priority = url.attribute("priority").and_then(|text| text.parse().ok());
+            let url = Url::parse(url.text()?.trim()).ok()?;
+            url.has_host().then(|| (priority.unwrap_or(LAST), url))
+        })
+        .filter(|(_, url)| matches!(url.scheme(), "http" | "https"))
+        .collect();
+    urls.sort_by_key(|(priority, _)| *priority);
+    let mut places: Vec<(SourceId, String)> = Vec::new();
+    for (priority, url) in urls {
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        if let Some(source) = servers.place(&url, priority)
+            && places.iter().all(|(known, _)| *known != source)
+        {
+            places.push((source, target));
+        }
+    }
+    if places.is_empty() {
+        return Err("no HTTP server is named for it".into());
+    }
+    Ok(NamedFile {
+        path,
+        size,
+        digest,
+        places,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(files: &str) -> Result<Metalink, Error> {
+        Metalink::parse(&format!(
+            "<?xml version=\"1.0\"?><metalink xmlns=\"{NAMESPACE}\">{files}</metalink>"
+        ))
+    }
+
+    #[test]
+    fn the_most_wanted_server_comes_first() {
+        let metalink = parse(
+            "<file name='a/b c.iso'><size> 7 </size>\
+             <hash type='md5'>00</hash><hash type='sha-256'>e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855</hash>\
+             <url>http://last/x</url><url priority='2'>http://two:81/p/b?v=1#f</url>\
+             <url priority='1'>ftp://one/p/b</url><url priority='1'>https://one/b%20c</url></file>\
+             <file name='d'><url>http://two:81/d</url></file>",
+        )
+        .unwrap();
+        let servers: Vec<_> = metalink.servers.iter().map(Url::as_str).collect();
+        assert_eq!(servers, ["https://one/", "http://two:81/", "http://last/"]);
+        let file = &metalink.files[0];
+        assert_eq!(
+            (file.path.as_bytes(), file.size),
+            (&b"a/b c.iso"[..], Some(7))
+        );
+        assert!(matches!(file.digest, Some(Digest::Sha256(_))));
+        let place = |at, target: &str| (SourceId::at(at), target.to_owned());
+        assert_eq!(
+            file.places,
+            [place(0, "/b%20c"), place(1, "/p/b?v=1"), place(2, "/x")]
+        );
+        assert_eq!(metalink.files[1].places, [place(1, "/d")]);
+    }
+
+    #[test]
+    fn what_leads_out_of_the_target_is_left_out() {
+        for name in ["../x", "/etc/x", "a/../../x", "", "a//b", "."] {
+            let one = format!("<file name='{name}'><url>http://h/x</url></file>");
+            assert!(parse(&one).is_err(), "{name}");
+            let metalink = parse(&format!("{one}<file name='y'><url>http://h/y</url></file>"));
+            assert_eq!(metalink.unwrap().files.len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_documents_are_refused_in_words() {
+        for (text, says) in [
+            ("", "no Metalink"),
+            ("<html/>", "RFC 5854"),
+            (
+                "<metalink xmlns='http://www.metalinker.org/'/>",
+                "version 4",
+            ),
+            ("<!DOCTYPE m [<!ENTITY a 'b'>]><metalink/>", "DTD"),
+        ] {
+            let error = Metalink::parse(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        let error = parse("<file name='x'><url>ftp://h/x</url></file>").unwrap_err();
+        assert!(error.to_string().contains("no file"), "{error}");
+    }
+}
