@@ -281,7 +281,7 @@ mod tests {
         };
         assert_eq!(records(&long, 0), [b"111 path=", &long[..], b"\n"].concat());
         assert_eq!(records("ü".as_bytes(), 0), "11 path=ü\n".as_bytes());
-        assert_eq!(records(b"\xff", 0), b"10 path=\xff\n");
+        assert_eq!(records(b"\xff", 0), b"9 path=\xff\n");
         assert_eq!(records(b"x", MAX_SIZE + 1), b"19 size=8589934592\n");
     }
 
