@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod browser;
 mod cli;
 mod common;
 mod config;
@@ -19,6 +20,7 @@ mod eval;
 mod foreign;
 mod limits;
 mod mirrors;
+mod page;
 mod queue;
 mod resume;
 mod serve;

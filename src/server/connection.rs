@@ -3,7 +3,7 @@
 //! Answers gather in one buffer as long as further requests are there already, so that a pipelined batch of small
 //! files leaves in one write. The buffers exist only while there is something in them: an idle connection is cheap.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, ops::Range, time::Duration};
 
 use http::StatusCode;
 use tokio::{
@@ -15,14 +15,18 @@ use tokio::{
 use super::{
     Shared,
     body::{Broken, Sender},
+    catalog::FoundFile,
     clients::{Attached, Identity, SmallFile},
     open::Opened,
-    respond::{self, Body, Listing},
+    respond::{self, Body, Computed, Listing},
     stream::Stream,
+    transfers::Flow,
     unsent::Unsent,
-    values,
 };
 use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
+
+mod tree;
+pub use tree::Tree;
 
 /// A head must be complete this long after its first byte, else 408.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -84,6 +88,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         input: Input::default(),
         output: Output::default(),
         attached: None,
+        port: stream.tcp().local_addr().map_or(0, |local| local.port()),
         stream,
         sender: Sender::new(settings.timeout, settings.min_rate, unsent),
         peer,
@@ -123,6 +128,8 @@ struct Connection<'s> {
     output: Output,
     attached: Option<(Fingerprint, Attached)>,
     stream: Stream,
+    /// The port on which the client came.
+    port: u16,
     sender: Sender,
     peer: SocketAddr,
     shared: &'s Shared,
@@ -319,6 +326,8 @@ impl Connection<'_> {
             catalog: &catalog,
             client: attached.client(),
             head: &head,
+            scheme: self.shared.settings.scheme(),
+            port: self.port,
             keep: may && head.keep_alive && !head.has_body,
             draining: self.shared.drain.is_cancelled(),
         };
@@ -335,24 +344,10 @@ impl Connection<'_> {
                     self.flush(false).await?;
                 }
             }
-            Body::File(found, range, flow) => {
-                let result = match (self.flush(true).await, &self.attached) {
-                    (Ok(()), Some((_, attached))) => {
-                        let (sender, stream) = (&mut self.sender, &mut self.stream);
-                        sender
-                            .send_range(stream, found, range, &flow, attached)
-                            .await
-                    }
-                    (result, _) => result,
-                };
-                if let Err(error) = result {
-                    tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
-                    flow.abort(error.to_string());
-                    return Err(error.into());
-                }
-            }
+            Body::File(found, range, flow) => self.send_file(found, range, flow).await?,
             Body::Listing(listing) => self.send_listing(listing).await?,
-            Body::Pieces(stream) => self.send_pieces(stream).await?,
+            Body::Computed(values) => self.send_computed(values).await?,
+            Body::Tree(tree) => self.send_tree(tree).await?,
         }
         tokio::task::consume_budget().await;
         Ok(keep)
@@ -382,6 +377,30 @@ impl Connection<'_> {
         Ok(())
     }
 
+    /// Sends a range of a file behind what has gathered.
+    async fn send_file(
+        &mut self,
+        found: FoundFile,
+        range: Range<u64>,
+        flow: Flow,
+    ) -> Result<(), End> {
+        let result = match (self.flush(true).await, &self.attached) {
+            (Ok(()), Some((_, attached))) => {
+                let (sender, stream) = (&mut self.sender, &mut self.stream);
+                sender
+                    .send_range(stream, found, range, &flow, attached)
+                    .await
+            }
+            (result, _) => result,
+        };
+        if let Err(error) = result {
+            tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
+            flow.abort(error.to_string());
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
     async fn send_listing(&mut self, mut listing: Listing) -> Result<(), End> {
         let chunked = listing.chunked;
         loop {
@@ -405,7 +424,7 @@ impl Connection<'_> {
     }
 
     /// Sends values as they are computed; where they cannot be, the connection breaks off.
-    async fn send_pieces(&mut self, mut values: values::Stream) -> Result<(), End> {
+    async fn send_computed(&mut self, mut values: Computed) -> Result<(), End> {
         loop {
             self.flush(false).await?;
             match values.next().await {

@@ -10,10 +10,12 @@ mod clients;
 mod connection;
 mod control;
 mod downloads;
+mod entries;
 mod error;
 mod floor;
 mod listen;
 mod listing;
+mod metalink;
 mod open;
 mod page;
 mod peers;
@@ -22,9 +24,11 @@ pub mod snapshot;
 mod spans;
 mod standing;
 mod stream;
+mod tar;
 mod transfers;
 mod unsent;
 mod values;
+mod walk;
 
 use std::{
     io,
@@ -50,7 +54,7 @@ use crate::{
 use access::Access;
 use catalog::{Catalog, Found};
 use clients::Registry;
-use listing::Entries;
+use entries::{Entries, SORTED_BYTES};
 use values::Values;
 
 pub use error::Error;
@@ -145,6 +149,8 @@ struct Shared {
     registry: Registry,
     values: Values,
     listings: Semaphore,
+    /// A permit a byte that the sorted names of directories hold.
+    sorted: Arc<Semaphore>,
     /// A permit a byte that such a file holds in an output buffer.
     buffered: Arc<Semaphore>,
     /// What runs is finished, and no one new is taken.
@@ -180,6 +186,7 @@ impl Server {
             drain: CancellationToken::new(),
             values: Values::new(settings.cache.as_deref()),
             listings: Semaphore::new(LISTINGS),
+            sorted: Arc::new(Semaphore::new(SORTED_BYTES)),
             buffered: Arc::new(Semaphore::new(BUFFERED)),
             settings,
         })))
@@ -248,7 +255,7 @@ impl Server {
         };
         let entries = Entries::new(Arc::clone(&catalog), dir.clone(), open)?;
         let mut listed = entries.collect::<io::Result<Vec<_>>>()?;
-        listing::sort(&mut listed);
+        entries::sort(&mut listed);
         Ok(listed.into_iter().map(|listed| listed.entry).collect())
     }
 
