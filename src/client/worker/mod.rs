@@ -13,6 +13,7 @@ use std::{
 mod answer;
 mod file;
 mod pieces;
+mod stream;
 mod tree;
 
 use super::{
@@ -123,10 +124,7 @@ impl Worker {
                 if self.is_needed_elsewhere() {
                     continue;
                 }
-                let look_again = engine
-                    .queue()
-                    .has_jobs()
-                    .then(|| Instant::now() + LOOK_AGAIN);
+                let look_again = engine.queue().look_again(Instant::now() + LOOK_AGAIN);
                 tokio::select! {
                     () = wake => {}
                     () = super::retry::wake_at(look_again) => {}
@@ -199,6 +197,14 @@ impl Worker {
                 self.fail_without_mirror(task.clone());
                 continue;
             }
+            if let Work::List(task) = work {
+                if task.rest.is_some() {
+                    let engine = Arc::clone(&self.engine);
+                    self.engine.tasks.spawn(engine.load(task));
+                    continue;
+                }
+                work = Work::List(task);
+            }
             let first = match &mut work {
                 Work::Open(task) => self.first_ask(task),
                 _ => First::None,
@@ -220,7 +226,7 @@ impl Worker {
         engine.queue().opened(task.item);
         self.engine
             .tasks
-            .spawn(async move { engine.file_failed(task, Error::NoMirror, None).await });
+            .spawn(async move { engine.failed(task, Error::NoMirror, None).await });
     }
 
     fn asker(&self, behind: Option<Kind>) -> Asker {
@@ -307,20 +313,35 @@ impl Worker {
                 let Some(mut guard) = guard.or_else(|| source.connecting.try_lock().ok()) else {
                     return false;
                 };
-                let received = source.received.get();
-                let failures = match &*source.link.borrow() {
+                if began_up && is_out(&source) {
                     // Another has waited out a pause for this outage.
-                    Link::Retrying { .. } | Link::Down(_) if began_up => return false,
-                    // What other connections received since is progress.
-                    Link::Retrying { attempt, .. } if *guard == received => *attempt,
-                    _ => 1,
-                };
-                *guard = received;
+                    return false;
+                }
+                let failures = source.count_failure(&mut guard);
                 engine.link_failed(&source, failures, &error).await;
                 drop(guard);
                 false
             }
         }
+    }
+
+    /// The server closed the connection before it answered anything: a failure of the link, too, if that goes on. The
+    /// work is to blame as well: perhaps it is only this that the server cannot answer.
+    async fn closed_at_once(&mut self, work: Work, error: Error) {
+        let source = Arc::clone(&self.source);
+        let mut guard = match source.connecting.try_lock() {
+            Ok(guard) if !is_out(&source) => guard,
+            // Another waits out a pause for this outage, or has.
+            _ => return self.blame(work, error, None).await,
+        };
+        let failures = source.count_failure(&mut guard);
+        if failures > self.engine.settings.retries && !self.engine.settings.patient {
+            // It fails with all the rest.
+            self.engine.queue().put_back(work);
+        } else {
+            self.blame(work, error.clone(), None).await;
+        }
+        self.engine.link_failed(&source, failures, &error).await;
     }
 
     /// Sends what is unsent and reads one answer.
@@ -349,6 +370,7 @@ impl Worker {
         match answered {
             Ok(()) => {
                 self.answered += 1;
+                self.source.answers.add(1);
                 // The server keeps connections open and answers in order: more may be sent ahead.
                 if self.connection.is_some() && !self.engine.settings.serial {
                     if was_ahead || self.source.is_haul() {
@@ -455,7 +477,11 @@ impl Worker {
             engine.wake.notify_waiters();
             return;
         }
-        self.blame(work, error, None).await;
+        if self.answered == 0 && matches!(error, Error::Broken(_)) {
+            self.closed_at_once(work, error).await;
+        } else {
+            self.blame(work, error, None).await;
+        }
     }
 
     /// Says that `work` failed with `error`. The connection may go on.
@@ -474,14 +500,14 @@ impl Worker {
                     let _ = browse.reply.send(Err(error));
                 }
             }
-            Work::List(task) => engine.dir_failed(task, error, retry_after).await,
+            Work::List(task) => engine.failed(task, error, retry_after).await,
             Work::Open(task) => {
                 // Nothing fails while its item is paused: it is done again once that goes on.
                 let blamed = engine
                     .queue()
                     .opened_or_put_back(task, error.is_transient());
                 match blamed {
-                    Some(task) => engine.file_failed(task, error, retry_after).await,
+                    Some(task) => engine.failed(task, error, retry_after).await,
                     None => engine.settle().await,
                 }
             }
@@ -565,4 +591,9 @@ impl Worker {
             self.engine.land_small(files);
         }
     }
+}
+
+/// Whether a server is known not to be reachable now.
+fn is_out(source: &Source) -> bool {
+    matches!(*source.link.borrow(), Link::Retrying { .. } | Link::Down(_))
 }

@@ -1,0 +1,242 @@
+//! From a listing to the queue: what is wanted of it, what is here already, and what must wait on disk.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::Engine;
+use crate::{
+    client::{
+        Error, ItemId,
+        pattern::Filter,
+        queue::{DirTask, FileTask, Rest, Sum},
+        spill::Spill,
+        target::{Names, Target},
+    },
+    entry::Entry,
+    http1::path::RemotePath,
+};
+
+/// Files that are handed on before their listing is complete: another attempt must know them. 16 bytes each.
+const TAKEN_MAX: usize = 200_000;
+/// Directories of a listing that are remembered until it is complete.
+const DIRS_MAX: usize = 10_000;
+
+/// What became of a listing so far.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Whether files were handed to the queue, which no other attempt will do again.
+    pub any: bool,
+    /// See [`DirTask::taken`].
+    taken: HashSet<u128>,
+    dirs: Vec<DirTask>,
+    rest: Option<Spill>,
+    /// The files in `rest`.
+    waiting: Sum,
+    /// What is here; `None` before it was looked at.
+    names: Option<Names>,
+}
+
+impl Found {
+    /// Nothing yet, but for the files that attempts before handed on.
+    pub fn new(taken: HashSet<u128>) -> Self {
+        Self {
+            taken,
+            ..Self::default()
+        }
+    }
+
+    /// What another attempt must know.
+    pub fn into_taken(self) -> HashSet<u128> {
+        self.taken
+    }
+}
+
+impl Engine {
+    /// Hands on entries of a tree's directory that are wanted; `last` says that the listing is complete with them. False
+    /// when none are wanted any more, because the item was cancelled.
+    pub async fn found(
+        &self,
+        task: &DirTask,
+        entries: Vec<Entry>,
+        found: &mut Found,
+        last: bool,
+    ) -> Result<bool, Error> {
+        let Some((filter, target)) = self.queue().tree(task.item) else {
+            return Ok(false);
+        };
+        let is_new =
+            |entry: &Entry| found.taken.is_empty() || !found.taken.contains(&key(&entry.name));
+        let wanted: Vec<_> = entries
+            .into_iter()
+            .filter(|entry| is_wanted(filter.as_ref(), &task.dir, entry) && is_new(entry))
+            .collect();
+        // A directory is made where files will land, or where it is wanted itself, empty or not.
+        let any_files = wanted.iter().any(|entry| !entry.is_dir);
+        let dir_wanted = || {
+            filter
+                .as_ref()
+                .is_none_or(|filter| filter.wants_dir(&task.dir))
+        };
+        if found.names.is_none() && (any_files || (last && dir_wanted())) {
+            let (target, dir) = (Arc::clone(&target), task.dir.clone());
+            found.names = Some(blocking(move || target.names(&dir)).await?);
+        }
+        let full = self.queue().is_full(task.item)
+            || found.taken.len() > TAKEN_MAX
+            || found.dirs.len() > DIRS_MAX;
+        // A short listing is never worth a file: what it names fits beside what is known.
+        if full && !(last && found.rest.is_none()) {
+            return self.put_aside(&target, wanted, found).await.map(|()| true);
+        }
+        if !last {
+            let files = wanted.iter().filter(|entry| !entry.is_dir);
+            found.taken.extend(files.map(|entry| key(&entry.name)));
+        }
+        let names = found.names.take();
+        let (item, dir) = (task.item, task.dir.clone());
+        let (names, mut dirs, files) = tasks(item, dir, wanted, names).await?;
+        found.names = names;
+        found.dirs.append(&mut dirs);
+        found.any |= !files.is_empty();
+        let wanted = self.queue().found(item, files);
+        self.wake.notify_waiters();
+        Ok(wanted)
+    }
+
+    /// Entries that are too many to be remembered wait on disk.
+    async fn put_aside(
+        &self,
+        target: &Arc<Target>,
+        entries: Vec<Entry>,
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        for file in entries.iter().filter(|entry| !entry.is_dir) {
+            found.waiting.add(file.size);
+        }
+        let (rest, target) = (found.rest.take(), Arc::clone(target));
+        let rest = blocking(move || {
+            let put = || {
+                let mut rest = match rest {
+                    Some(rest) => rest,
+                    None => Spill::new(target.handle())?,
+                };
+                rest.push(&entries)?;
+                Ok(rest)
+            };
+            put().map_err(|error| Error::disk(target.path(), &error))
+        });
+        found.rest = Some(rest.await?);
+        Ok(())
+    }
+
+    /// A listing is complete.
+    pub async fn listed(&self, mut task: DirTask, found: Found) {
+        let names = found.names;
+        task.rest = found.rest.map(|spill| Box::new(Rest { spill, names }));
+        self.queue().listed(task, found.dirs, found.waiting);
+        self.settle().await;
+    }
+
+    /// Takes the next entries of a directory from the disk.
+    pub async fn load(self: Arc<Self>, mut task: DirTask) {
+        match next_block(&mut task).await {
+            Ok((dirs, files)) => {
+                self.queue().loaded(task, dirs, files);
+                self.settle().await;
+            }
+            Err(error) => {
+                self.queue().lost(task.item);
+                task.rest = None;
+                self.failed(task, error, None).await;
+            }
+        }
+    }
+}
+
+/// The next entries of what waits on disk.
+async fn next_block(task: &mut DirTask) -> Result<(Vec<DirTask>, Vec<FileTask>), Error> {
+    let Some(mut rest) = task.rest.take() else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let shown = crate::escape::display_name(task.dir.as_bytes()).into_owned();
+    let read = blocking(move || {
+        let block = rest.spill.read();
+        let block = block.map_err(|error| Error::disk(shown, &error))?;
+        if let Some(block) = &block {
+            rest.spill.advance(block);
+        }
+        Ok((rest, block))
+    });
+    let (mut rest, block) = read.await?;
+    let entries = block.map(|block| block.entries).unwrap_or_default();
+    let names = rest.names.take();
+    let (names, dirs, files) = tasks(task.item, task.dir.clone(), entries, names).await?;
+    rest.names = names;
+    task.rest = Some(rest);
+    Ok((dirs, files))
+}
+
+/// Whether an entry is to be fetched, or may hold what is.
+fn is_wanted(filter: Option<&Filter>, dir: &RemotePath, entry: &Entry) -> bool {
+    let Ok(path) = dir.join(&entry.name) else {
+        return false;
+    };
+    let Some(filter) = filter else {
+        return true;
+    };
+    if entry.is_dir {
+        filter.may_hold(&path.into_dir())
+    } else {
+        filter.wants(&path)
+    }
+}
+
+/// The tasks that entries of `dir` stand for; each file after a look at what is here.
+async fn tasks(
+    item: ItemId,
+    dir: RemotePath,
+    entries: Vec<Entry>,
+    names: Option<Names>,
+) -> Result<(Option<Names>, Vec<DirTask>, Vec<FileTask>), Error> {
+    let in_memory = names.as_ref().is_none_or(Names::are_known);
+    let make = move || {
+        let (mut dirs, mut files) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let Ok(path) = dir.join(&entry.name) else {
+                continue;
+            };
+            if entry.is_dir {
+                dirs.push(DirTask::new(item, path.into_dir()));
+            } else {
+                let local = names.as_ref().map(|names| names.look(&entry.name));
+                files.push(FileTask {
+                    size: entry.size,
+                    modified: entry.modified,
+                    blake3: entry.blake3,
+                    local: local.unwrap_or_default(),
+                    ..FileTask::new(item, path)
+                });
+            }
+        }
+        Ok((names, dirs, files))
+    };
+    if in_memory {
+        make()
+    } else {
+        blocking(make).await
+    }
+}
+
+/// Runs what waits for the disk where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Error::Broken("the client was stopped".into())))
+}
+
+/// Stands for a name in [`DirTask::taken`].
+fn key(name: &[u8]) -> u128 {
+    let mut key = [0; 16];
+    key.copy_from_slice(&blake3::hash(name).as_bytes()[..16]);
+    u128::from_le_bytes(key)
+}
