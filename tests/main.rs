@@ -15,6 +15,7 @@ mod connect;
 mod control;
 mod dashboard;
 mod foreign;
+mod large;
 mod mirrors;
 mod resume;
 mod serve;

@@ -126,35 +126,28 @@ fn read_entry(rest: &mut &[u8]) -> Option<Entry> {
     let length = u32::from_le_bytes(take(rest)?) as usize;
     let (name, behind) = rest.split_at_checked(length)?;
     *rest = behind;
-    let size = read_if(flags & SIZE, rest, u64::from_le_bytes)?;
-    let modified = if flags & MODIFIED == 0 {
-        None
-    } else {
-        let seconds = u64::from_le_bytes(take(rest)?);
-        let since = Duration::new(seconds, u32::from_le_bytes(take(rest)?));
-        SystemTime::UNIX_EPOCH.checked_add(since)
-    };
-    Some(Entry {
+    let mut entry = Entry {
         name: name.to_vec(),
         is_dir: flags & DIR != 0,
-        size,
-        modified,
-        blake3: read_if(flags & BLAKE3, rest, blake3::Hash::from_bytes)?,
-    })
-}
-
-/// A field of `N` bytes where `flag` says that it is there; `None` where it is cut.
-fn read_if<const N: usize, T>(
-    flag: u8,
-    rest: &mut &[u8],
-    decode: impl FnOnce([u8; N]) -> T,
-) -> Option<Option<T>> {
-    if flag == 0 {
-        return Some(None);
+        size: None,
+        modified: None,
+        blake3: None,
+    };
+    if flags & SIZE != 0 {
+        entry.size = Some(u64::from_le_bytes(take(rest)?));
     }
-    Some(Some(decode(take(rest)?)))
+    if flags & MODIFIED != 0 {
+        let seconds = u64::from_le_bytes(take(rest)?);
+        let since = Duration::new(seconds, u32::from_le_bytes(take(rest)?));
+        entry.modified = SystemTime::UNIX_EPOCH.checked_add(since);
+    }
+    if flags & BLAKE3 != 0 {
+        entry.blake3 = Some(blake3::Hash::from_bytes(take(rest)?));
+    }
+    Some(entry)
 }
 
+/// The next `N` bytes; `None` where there are fewer.
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, behind) = rest.split_first_chunk()?;
     *rest = behind;

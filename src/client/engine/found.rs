@@ -240,3 +240,220 @@ fn key(name: &[u8]) -> u128 {
     key.copy_from_slice(&blake3::hash(name).as_bytes()[..16]);
     u128::from_le_bytes(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Instant};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{
+        client::{
+            Settings,
+            job::Pace,
+            origin::Origin,
+            queue::{Asker, NewItem, Task, Work},
+        },
+        config::OnConflict,
+    };
+
+    /// Entries that are handed on at once.
+    const BATCH: usize = 1000;
+    /// No more than this may be known at once: what the queue's own limits say, and a few batches above them.
+    const KNOWN_MAX: usize = 24_000;
+
+    fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
+        let settings = Settings {
+            url: "http://localhost/".parse().unwrap(),
+            mirrors: Vec::new(),
+            dir: dir.to_owned(),
+            state_dir: None,
+            workers: 1,
+            retries: 3,
+            timeout: std::time::Duration::from_secs(60),
+            user: None,
+            serial: false,
+            on_conflict: OnConflict::Verify,
+            resume: true,
+            patient: false,
+        };
+        let origin = Origin::new(&settings.url, "session", None).unwrap();
+        let target = Arc::new(Target::open(dir, OnConflict::Verify).unwrap());
+        // Nobody listens.
+        let (events, _) = mpsc::channel(1);
+        let engine = Engine::new(settings, vec![origin], &target, events);
+        let item = engine.queue().add(NewItem {
+            path: RemotePath::root(),
+            filter: None,
+            target,
+            rename: None,
+            checksum: None,
+            size: None,
+            named: Vec::new(),
+        });
+        (Arc::new(engine), item)
+    }
+
+    fn next(engine: &Engine) -> Option<Work> {
+        let now = Instant::now();
+        let pace = Pace {
+            run_max: 1,
+            workers: 1,
+            now,
+            steal_after: None,
+            outlook: engine.sources.outlook(engine.sources.primary().id, now),
+        };
+        engine.queue().next(Asker {
+            index: 0,
+            behind: None,
+            pace,
+        })
+    }
+
+    fn entries(names: impl Iterator<Item = String>, is_dir: bool) -> Vec<Entry> {
+        let entry = |name: String| Entry {
+            name: name.into_bytes(),
+            is_dir,
+            size: (!is_dir).then_some(7),
+            modified: None,
+            blake3: None,
+        };
+        names.map(entry).collect()
+    }
+
+    /// Lists the root as `entries`, in batches; what became of them.
+    async fn list(engine: &Engine, item: ItemId, entries: Vec<Entry>, before: Found) -> Found {
+        let (task, mut found) = (DirTask::new(item, RemotePath::root()), before);
+        for batch in entries.chunks(BATCH) {
+            let wanted = engine.found(&task, batch.to_vec(), &mut found, false).await;
+            assert!(wanted.unwrap());
+            assert!(engine.queue().known(item) < KNOWN_MAX);
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn a_huge_directory_comes_whole_and_once_though_little_of_it_is_known_at_once() {
+        const COUNT: usize = 100_000;
+        let temp = tempfile::tempdir().unwrap();
+        let (engine, item) = engine(temp.path());
+        let Some(Work::List(task)) = next(&engine) else {
+            panic!("the root is listed first");
+        };
+        let mut all = entries((0..COUNT).map(|n| format!("file {n}")), false);
+        all.extend(entries((0..COUNT / 4).map(|n| format!("dir {n}")), true));
+        let found = list(&engine, item, all, Found::default()).await;
+        engine.listed(task, found).await;
+        let view = engine.queue().views(1).remove(0);
+        let (files, total) = (view.files.unwrap(), view.total);
+        // What waits on disk is counted with the rest.
+        assert_eq!((files.found, total), (COUNT as u64, Some(7 * COUNT as u64)));
+        let (mut seen, mut dirs) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(work) = next(&engine) {
+            assert!(engine.queue().known(item) < KNOWN_MAX);
+            match work {
+                Work::List(task) if task.rest.is_some() => Arc::clone(&engine).load(task).await,
+                Work::List(task) => {
+                    assert!(dirs.insert(task.dir.clone()), "{:?} twice", task.dir);
+                    engine.listed(task, Found::default()).await;
+                }
+                Work::Open(task) => {
+                    engine.queue().opened(item);
+                    assert!(seen.insert(task.path.clone()), "{:?} twice", task.path);
+                    let verified = crate::client::Verified::Blake3;
+                    engine.queue().finished(item, verified);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((seen.len(), dirs.len()), (COUNT, COUNT / 4));
+        assert!(engine.queue().views(1)[0].state.is_ended());
+        // The file that held the rest had no name.
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_breaks_is_begun_anew_without_what_was_handed_on() {
+        const COUNT: usize = 50_000;
+        let temp = tempfile::tempdir().unwrap();
+        let (engine, item) = engine(temp.path());
+        let Some(Work::List(task)) = next(&engine) else {
+            panic!("the root is listed first");
+        };
+        let all = entries((0..COUNT).map(|n| format!("{n}")), false);
+        // In another order, as servers give large directories.
+        let backwards = all.iter().rev().cloned().collect();
+        let mut broken = list(&engine, item, all, Found::default()).await;
+        assert!(broken.rest.is_some());
+        broken = Found::new(broken.into_taken());
+        let handed_on = engine.queue().views(1)[0].files.unwrap().found as usize;
+        assert_eq!(broken.taken.len(), handed_on);
+        let again = list(&engine, item, backwards, broken).await;
+        engine.listed(task, again).await;
+        let files = engine.queue().views(1)[0].files.unwrap();
+        assert_eq!(files.found as usize, COUNT);
+    }
+
+    #[tokio::test]
+    async fn files_that_wait_for_another_try_count_as_known() {
+        const COUNT: usize = 60_000;
+        let temp = tempfile::tempdir().unwrap();
+        let (engine, item) = engine(temp.path());
+        let Some(Work::List(task)) = next(&engine) else {
+            panic!("the root is listed first");
+        };
+        let all = entries((0..COUNT).map(|n| format!("{n}")), false);
+        let found = list(&engine, item, all, Found::default()).await;
+        engine.listed(task, found).await;
+        let mut failed = 0;
+        while let Some(work) = next(&engine) {
+            match work {
+                Work::List(task) => Arc::clone(&engine).load(task).await,
+                Work::Open(task) => {
+                    engine.queue().opened(item);
+                    let error = Error::Status {
+                        status: 503,
+                        retry_after: None,
+                    };
+                    let at = Instant::now() + std::time::Duration::from_secs(300);
+                    engine.queue().retry_later(Task::File(task), at, &error);
+                    failed += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(engine.queue().known(item) < KNOWN_MAX);
+        }
+        assert!(failed < KNOWN_MAX, "{failed}");
+        // The user is impatient.
+        engine.queue().hurry();
+        assert!(matches!(next(&engine), Some(Work::Open(_))));
+        // Nothing has to be waited for.
+        engine.queue().cancel(item);
+        assert_eq!(engine.queue().known(item), 0);
+    }
+
+    #[tokio::test]
+    async fn a_retry_of_more_failures_than_are_remembered_begins_anew() {
+        const COUNT: usize = 12_000;
+        let temp = tempfile::tempdir().unwrap();
+        let (engine, item) = engine(temp.path());
+        let Some(Work::List(task)) = next(&engine) else {
+            panic!("the root is listed first");
+        };
+        let all = entries((0..COUNT).map(|n| format!("{n}")), false);
+        let found = list(&engine, item, all, Found::default()).await;
+        engine.listed(task, found).await;
+        while let Some(Work::Open(task)) = next(&engine) {
+            engine.queue().opened(item);
+            engine.queue().failed(Task::File(task), Error::Encoded);
+        }
+        engine.settle().await;
+        let files = engine.queue().views(1)[0].files.unwrap();
+        assert_eq!(files.failed as usize, COUNT);
+        engine.queue().retry(item);
+        let files = engine.queue().views(1)[0].files.unwrap();
+        assert_eq!((files.found, files.failed, files.done), (0, 0, 0));
+        assert!(matches!(next(&engine), Some(Work::List(_))));
+    }
+}

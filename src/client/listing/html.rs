@@ -200,6 +200,8 @@ fn date(entry: &mut Entry, behind: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn entries(page: &[u8], target: &str) -> Vec<Entry> {
@@ -284,7 +286,10 @@ mod tests {
             <p title='<a href=no4>'>";
         let mut page = "<html><pre><a href=\"../\">../</a>".to_owned();
         for number in 0..20_000 {
-            page += &format!("<a href=\"f{number}\">f</a>  22-Nov-2026 10:01  {number}\r\n{decoy}");
+            let _ = write!(
+                page,
+                "<a href=\"f{number}\">f</a>  22-Nov-2026 10:01  {number}\r\n{decoy}"
+            );
         }
         let whole: Vec<_> = (0..20_000)
             .map(|number| (format!("f{number}"), Some(number)))

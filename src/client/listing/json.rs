@@ -320,5 +320,8 @@ mod tests {
         }
         let endless = format!(r#"[{{"name":"{}"}}]"#, "x".repeat(ELEMENT_MAX));
         assert!(entries(&endless, 4096).is_err());
+        let deep = "[".repeat(DEPTH_MAX + 1);
+        let error = entries(&deep, 4096).unwrap_err().to_string();
+        assert!(error.contains("too deeply"), "{error}");
     }
 }

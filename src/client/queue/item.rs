@@ -66,7 +66,9 @@ impl Sum {
     /// Of these files.
     pub fn of(files: &[FileTask]) -> Self {
         let mut sum = Self::default();
-        files.iter().for_each(|file| sum.add(file.size));
+        for file in files {
+            sum.add(file.size);
+        }
         sum
     }
 
@@ -269,7 +271,7 @@ impl Item {
         *task.failures() = 0;
         match task {
             Task::File(task) if self.failed_files.len() < FAILED_MAX => {
-                self.failed_files.push(task)
+                self.failed_files.push(task);
             }
             Task::Dir(task) if self.failed_dirs.len() < FAILED_MAX => self.failed_dirs.push(task),
             _ => self.forgetful = true,
@@ -360,6 +362,12 @@ impl Item {
             self.large.push_back(task);
         } else {
             self.small.push_back(task);
+        }
+    }
+
+    pub fn push_all(&mut self, tasks: Vec<FileTask>) {
+        for task in tasks {
+            self.push_back(task);
         }
     }
 

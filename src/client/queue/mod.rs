@@ -247,6 +247,13 @@ impl Queue {
             .any(|it| it.id == item && it.ended.is_none() && it.is_full())
     }
 
+    /// Files of an item that are known and not begun.
+    #[cfg(test)]
+    pub fn known(&self, item: ItemId) -> usize {
+        let found = self.items.iter().find(|it| it.id == item);
+        found.map_or(0, Item::known)
+    }
+
     /// A tree's filter and target, for whoever lists it; `None` once the item is gone or ended.
     pub fn tree(&self, item: ItemId) -> Option<(Option<Filter>, Arc<Target>)> {
         let item = self
@@ -276,7 +283,7 @@ impl Queue {
             wanted = !item.cancelled;
             if wanted {
                 item.count_found(Sum::of(&files));
-                files.into_iter().for_each(|file| item.push_back(file));
+                item.push_all(files);
             }
         });
         wanted
@@ -298,7 +305,7 @@ impl Queue {
             if item.cancelled {
                 item.failed_files.extend(files);
             } else {
-                files.into_iter().for_each(|file| item.push_back(file));
+                item.push_all(files);
             }
             item.take_back_rest(task, dirs);
         });

@@ -277,6 +277,16 @@ pub enum Kind {
 }
 
 impl Work {
+    /// The item that it belongs to; none for someone who waits.
+    pub fn item(&self) -> Option<ItemId> {
+        match self {
+            Self::Browse(_) => None,
+            Self::List(task) => Some(task.item),
+            Self::Open(task) => Some(task.item),
+            Self::Run(job, _) | Self::Values(job) => Some(job.task.item),
+        }
+    }
+
     /// What may follow it before its answer is here.
     pub fn kind(&self) -> Kind {
         match self {

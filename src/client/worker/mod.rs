@@ -297,6 +297,11 @@ impl Worker {
             () = engine.stop.cancelled() => return false,
         };
         match opened {
+            // Another has noted an outage meanwhile: it says when that is over.
+            Ok(_) if guard.is_none() && is_out(&source) => {
+                self.put_back_all();
+                false
+            }
             Ok(connection) => {
                 source.link_up(connection.rtt);
                 engine.connection_opened(true);
@@ -325,17 +330,30 @@ impl Worker {
         }
     }
 
-    /// The server closed the connection before it answered anything: a failure of the link, too, if that goes on. The
-    /// work is to blame as well: perhaps it is only this that the server cannot answer.
+    /// The server closed the connection before it answered anything. The work is to blame: perhaps it is only this that
+    /// the server cannot answer. Where it goes on, it is a failure of the link as well.
     async fn closed_at_once(&mut self, work: Work, error: Error) {
         let source = Arc::clone(&self.source);
-        let mut guard = match source.connecting.try_lock() {
-            Ok(guard) if !is_out(&source) => guard,
+        let is_going = {
+            let queue = self.engine.queue();
+            work.item().is_none_or(|item| queue.is_going(item))
+        };
+        let outage = source.connecting.try_lock();
+        let mut outage = match outage {
+            Ok(outage) if is_going && !is_out(&source) => outage,
             // Another waits out a pause for this outage, or has.
             _ => return self.blame(work, error, None).await,
         };
-        let failures = source.count_failure(&mut guard);
-        if failures > self.engine.settings.retries && !self.engine.settings.patient {
+        let (failures, retries) = (
+            source.count_failure(&mut outage),
+            self.engine.settings.retries,
+        );
+        // Once is an accident.
+        if failures == 1 {
+            return self.blame(work, error, None).await;
+        }
+        let failures = failures - 1;
+        if failures > retries && !self.engine.settings.patient {
             // It fails with all the rest.
             self.engine.queue().put_back(work);
         } else {

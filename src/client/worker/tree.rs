@@ -48,13 +48,12 @@ impl Worker {
     pub(super) async fn listed(&mut self, answer: &mut Answer, mut task: DirTask) -> Answered {
         let mut entries = Vec::new();
         let mut found = Found::new(std::mem::take(&mut task.taken));
-        let mut read = match answer.refused().await {
-            Some(error) => Err(error),
-            None => {
-                let into = Some((&task, &mut found));
-                self.read_listing(answer, &task.dir, &mut entries, into)
-                    .await
-            }
+        let mut read = if let Some(error) = answer.refused().await {
+            Err(error)
+        } else {
+            let into = Some((&task, &mut found));
+            self.read_listing(answer, &task.dir, &mut entries, into)
+                .await
         };
         if let Ok(true) = read {
             read = self.hand_on(&task, entries, &mut found).await;
