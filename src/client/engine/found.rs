@@ -368,6 +368,7 @@ mod tests {
             }
         }
         assert_eq!((seen.len(), dirs.len()), (COUNT, COUNT / 4));
+        engine.settle().await;
         assert!(engine.queue().views(1)[0].state.is_ended());
         // The file that held the rest had no name.
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
