@@ -4,11 +4,12 @@
 //!
 //! - [`compose`] puts one run together: settings, log, runtime, and an engine with or without a screen.
 //! - [`cli`] reads the command line, and merges it with what [`config`] reads from INI files.
+//! - [`eval`] measures, with processes of the program itself.
 //! - [`headless`] runs the engines for scripts; [`dashboard`] runs them for people.
 //! - [`ui`] draws the state that [`app`] keeps; both are pure.
 //! - [`server`] and [`client`] are the engines. They know nothing of any screen.
 //! - [`pieces`] and [`http1`] hold what goes over the wire; both are pure. [`sys`] is what the platform adds to std.
-//! - [`logging`], [`progress`], [`units`], [`escape`], [`entry`], [`error`] and [`samples`] serve all of them.
+//! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`error`] and [`samples`] serve all of them.
 //!
 //! Three paths to read first: a byte (`server::respond` to `client::job`), a key (`dashboard::run` to `app::update`), a
 //! setting (`config::ini` to the typed structs of [`config`]). ARCHITECTURE.md follows them step by step.
@@ -22,9 +23,11 @@ pub mod dashboard;
 pub mod entry;
 pub mod error;
 pub mod escape;
+pub mod eval;
 pub mod headless;
 pub mod http1;
 pub mod logging;
+pub mod pace;
 pub mod pieces;
 pub mod progress;
 pub mod samples;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
@@ -11,7 +11,12 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::common::program::Haul;
+use crate::common::{
+    program::Haul,
+    proxy::{Line, proxy},
+    serving::serve,
+    trees::content,
+};
 
 /// A `haul serve` on a free port of the loopback interface, ended when it is dropped.
 struct Server {
@@ -68,14 +73,17 @@ fn help_and_version_are_answered() {
         (code, stdout),
         (0, format!("haul {}\n", env!("CARGO_PKG_VERSION")))
     );
-    for command in ["serve", "connect"] {
+    for command in ["serve", "connect", "eval"] {
         let (code, stdout, stderr) = Haul::new(&[command, "-h"]).run();
         assert_eq!((code, stderr.as_str()), (0, ""));
         assert!(stdout.lines().count() <= 24, "one screen:\n{stdout}");
         assert!(stdout.lines().all(|line| line.len() <= 80), "{stdout}");
         let (code, stdout, _) = Haul::new(&[command, "--help"]).run();
         assert_eq!(code, 0);
-        assert!(stdout.contains("--log-format <FORMAT>"), "{stdout}");
+        assert!(
+            command == "eval" || stdout.contains("--log-format <FORMAT>"),
+            "{stdout}"
+        );
     }
     let (code, _, stderr) = Haul::new(&[]).run();
     assert_eq!(code, 2);
@@ -368,6 +376,33 @@ fn one_file_goes_to_another_name_or_to_stdout() {
     let url = format!("{}/none", server.url);
     let (code, stdout, _) = Haul::new(&["connect", &url, "--headless", "-o", "-"]).run();
     assert_eq!((code, stdout.as_str()), (3, ""));
+}
+
+#[test]
+fn what_goes_to_stdout_is_written_while_it_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = content(1, 24 << 20);
+    fs::write(dir.path().join("large"), &bytes).unwrap();
+    let server = serve(dir.path());
+    let proxy = proxy(server.address);
+    proxy.lines(|_| Line {
+        rate: Some(4 << 20),
+        ..Line::default()
+    });
+    // Bad at first: what is written must have been checked.
+    proxy.flip_once([5, 1 << 20]);
+    let url = proxy.url("/large");
+    let mut haul = Haul::new(&["connect", &url, "--headless", "-o", "-"]);
+    let piped = haul.command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = piped.spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let mut written = vec![0; 1 << 20];
+    out.read_exact(&mut written).unwrap();
+    assert!(proxy.file_bytes() < bytes.len() as u64);
+    out.read_to_end(&mut written).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(written == bytes, "{} bytes", written.len());
+    assert_eq!(proxy.flipped(), 2);
 }
 
 #[test]

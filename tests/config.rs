@@ -7,7 +7,11 @@ use std::{ffi::OsString, fs, path::Path, time::Duration};
 
 use haul::{
     cli::{self, Command, Parsed, Stop},
-    config::{self, LogFormat, OnConflict},
+    config::{
+        self, LogFormat, OnConflict,
+        theme::{Colour, Role},
+    },
+    units::Rate,
 };
 use tempfile::TempDir;
 use tracing::Level;
@@ -36,7 +40,7 @@ fn parse(arguments: &[&str]) -> Result<Parsed, String> {
 fn serve(arguments: &[&str]) -> (config::Serve, Vec<String>) {
     let parsed = parse(arguments).unwrap();
     match parsed.command {
-        Command::Serve(args) => (cli::serve(args, true), parsed.overrides),
+        Command::Serve(args) => (cli::serve(*args, true), parsed.overrides),
         other => panic!("{other:?}"),
     }
 }
@@ -56,7 +60,8 @@ fn connect(arguments: &[&str]) -> Result<(config::Connect, Vec<String>), String>
 fn every_key_of_serve_is_read() {
     let (_dir, path) = file(
         "[serve]\ndir = /srv/a b\naddress = 127.0.0.1\naddress = ::1\nport = 0\nlog = /tmp/x.log\n\
-         verbosity = 10\nlog-format = json\nmax-connections = 7\ntimeout = 250ms\nhidden = true\n\
+         verbosity = 10\nlog-format = json\nmax-connections = 7\nmax-clients = 3\nlimit = 20M\nlimit-client = 1.5MiB/s\n\
+         min-rate = 500\ntimeout = 250ms\nhidden = true\n\
          follow-symlinks = true\nheadless = true\ntheme = mono\nascii = true\nno-mouse = true\n",
     );
     let (got, overrides) = serve(&["serve", "-c", &path]);
@@ -65,6 +70,10 @@ fn every_key_of_serve_is_read() {
         addresses: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
         port: 0,
         max_connections: 7,
+        max_clients: Some(3),
+        limit: Some(Rate(20 << 20)),
+        limit_client: Some(Rate(3 << 19)),
+        min_rate: Some(Rate(500)),
         timeout: Duration::from_millis(250),
         hidden: true,
         follow_symlinks: true,
@@ -78,6 +87,7 @@ fn every_key_of_serve_is_read() {
             theme: Some(config::ThemeName::Mono),
             ascii: true,
             no_mouse: true,
+            ..config::Screen::default()
         },
     };
     assert_eq!(got, expected);
@@ -91,7 +101,7 @@ fn every_key_of_serve_is_read() {
 fn every_key_of_connect_is_read() {
     let (_dir, path) = file(
         "[connect]\naddress = nas.local\nport = 9\ndir = out\nlog = x.log\nverbosity = error\nlog-format = text\n\
-         workers = 64\nretries = 0\ntimeout = 5m\nuser = ada l\nget = a/*.txt\nget = b/\nexclude = **/c\n\
+         workers = 64\nretries = 0\ntimeout = 5m\nlimit = 64k/s\nuser = ada l\nget = a/*.txt\nget = b/\nexclude = **/c\n\
          serial = true\non-conflict = skip\nno-resume = true\nheadless = true\njson = true\n",
     );
     let (got, _) = connect(&["connect", "-c", &path]).unwrap();
@@ -99,6 +109,7 @@ fn every_key_of_connect_is_read() {
     assert!(got.named && got.serial && !got.resume && got.headless && got.json && !got.all);
     assert_eq!((got.workers, got.retries), (64, 0));
     assert_eq!(got.timeout, Duration::from_secs(300));
+    assert_eq!(got.limit, Some(Rate(65536)));
     assert_eq!(got.user.as_deref(), Some("ada l"));
     assert_eq!(got.get, ["a/*.txt", "b/"]);
     assert_eq!(got.exclude, ["**/c"]);
@@ -196,8 +207,26 @@ fn a_command_takes_its_own_section() {
     );
 }
 
+#[test]
+fn keys_and_colours_are_of_every_command() {
+    let text = "[keys]\nquit = X Ctrl-q\ntop = gt\n[theme]\nwarn = #ff8000\nground = default\n";
+    let (_dir, path) = file(text);
+    let screen = serve(&["serve", "-c", &path]).0.screen;
+    let key = |action: &str, keys: &str| (action.to_owned(), keys.to_owned());
+    assert_eq!(screen.keys, [key("quit", "X Ctrl-q"), key("top", "gt")]);
+    assert_eq!(
+        screen.colours,
+        [
+            (Role::Warn, Colour::Rgb(0xff, 0x80, 0)),
+            (Role::Ground, Colour::Default)
+        ]
+    );
+    let other = connect(&["connect", "-c", &path]).unwrap().0.screen;
+    assert_eq!(other, screen);
+}
+
 /// Each wrong file with what is said of it, behind its path: line, section, key, what was read, what is allowed.
-const WRONG: [(&str, &str); 24] = [
+const WRONG: [(&str, &str); 29] = [
     (
         "[serve]\nprot = 1",
         ":2: [serve] prot: no such key: dir, address, port,",
@@ -269,12 +298,32 @@ const WRONG: [(&str, &str); 24] = [
         ":2: [connect] workers: `65` is no number of workers: 1 to 64",
     ),
     (
-        "[eval]\nclients = 1",
-        ":2: [eval] clients: this version of haul reads no key of this section",
+        "[eval]\nclients = 0",
+        ":2: [eval] clients: `0` is no number of clients: 1 to 1024",
     ),
     (
         "[keys]\nq = quit",
-        ":2: [keys] q: this version of haul reads no key of this section",
+        ":2: [keys] q: no such action: help, command, next-pane,",
+    ),
+    (
+        "[keys]\nquit = Crtl-q",
+        ":2: [keys] quit: `Crtl-q` is no key: write a character,",
+    ),
+    (
+        "[keys]\nkick = X\nban = X",
+        ":3: [keys] ban: `X` stands for kick and for ban",
+    ),
+    (
+        "[theme]\nwarn = orange",
+        ":2: [theme] warn: `orange` is no colour: write #rrggbb,",
+    ),
+    (
+        "[theme]\nwarning = red",
+        ":2: [theme] warning: no such key: text, soft, dim,",
+    ),
+    (
+        "[theme]\nwarn = red\nwarn = blue",
+        ":3: [theme] warn: `blue` is a second value: line 2 has the first",
     ),
 ];
 
@@ -357,7 +406,7 @@ fn without_a_terminal_there_is_no_dashboard() {
     else {
         panic!("no settings");
     };
-    assert!(cli::serve(args, false).headless);
+    assert!(cli::serve(*args, false).headless);
 }
 
 #[test]
@@ -390,15 +439,11 @@ fn no_option_is_there_before_it_works() {
                 "tls",
                 "tls-cert",
                 "tls-key",
-                "limit",
-                "limit-client",
-                "min-rate",
-                "max-clients",
             ][..],
         ),
         (
             "connect",
-            &["auth", "auth-file", "token-file", "fingerprint", "limit"],
+            &["auth", "auth-file", "token-file", "fingerprint"],
         ),
     ] {
         for option in options {

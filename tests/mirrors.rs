@@ -1,6 +1,6 @@
 //! Several servers that hold the same tree.
 
-use std::{fs, net::TcpListener, path::Path};
+use std::{fmt::Write as _, fs, net::TcpListener, path::Path};
 
 use haul::client::{Client, Digest, ItemState, Settings, SourceView, Verified, Want};
 
@@ -272,11 +272,12 @@ fn metalink(files: &[(&str, &str, &str, Vec<String>)]) -> String {
         "<?xml version=\"1.0\"?>\n<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\">\n",
     );
     for (name, algorithm, hex, urls) in files {
-        text += &format!("<file name=\"{name}\"><hash type=\"{algorithm}\">{hex}</hash>");
-        for url in urls {
-            text += &format!("<url>{url}</url>");
-        }
-        text += "</file>\n";
+        let urls: Vec<_> = urls.iter().map(|url| format!("<url>{url}</url>")).collect();
+        let _ = writeln!(
+            text,
+            "<file name=\"{name}\"><hash type=\"{algorithm}\">{hex}</hash>{}</file>",
+            urls.concat()
+        );
     }
     text + "</metalink>\n"
 }
@@ -293,10 +294,11 @@ fn a_metalink_is_downloaded_from_its_mirrors_and_held_against_its_digests() {
     let servers: Vec<_> = roots.iter().map(|root| serve(root.path())).collect();
     let sha256 = |bytes: &[u8]| {
         let digest = <sha2::Sha256 as sha2::Digest>::digest(bytes);
+        let mut hex = String::new();
         digest
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+            .for_each(|byte| write!(hex, "{byte:02x}").unwrap());
+        hex
     };
     let text = metalink(&[
         (

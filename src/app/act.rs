@@ -22,14 +22,14 @@ impl State {
         match action {
             Action::Help => {
                 let connect = matches!(self.view, View::Connect(_));
-                let mut help = Help::new(connect);
+                let mut help = Help::new(connect, &self.keymap);
                 help.cursor.set_page(self.layout.help, help.items.len());
                 self.popup = Some(Popup::Help(help));
             }
-            Action::Command => self.open_prompt(Kind::Command, ""),
+            Action::Command => return self.open_prompt(Kind::Command, ""),
             Action::Filter => {
                 let filter = self.filter().to_owned();
-                self.open_prompt(Kind::Filter, &filter);
+                return self.open_prompt(Kind::Filter, &filter);
             }
             Action::NextPane => self.step_pane(1),
             Action::PreviousPane => self.step_pane(3),
@@ -67,6 +67,11 @@ impl State {
             Action::Sort | Action::Reverse => return self.sort(action == Action::Reverse),
             Action::Open | Action::Up | Action::Hidden => return self.browse(action),
             Action::Mark | Action::Range | Action::MarkAll => self.mark(action),
+            Action::Info => self.show_info(),
+            Action::Limit => return self.ask_limit(),
+            Action::Qr => self.show_qr(),
+            Action::PauseClient => return self.pause_client(),
+            Action::Kick | Action::Ban => self.ask_to_remove(action == Action::Ban),
             _ => return self.transfer(action),
         }
         Vec::new()
@@ -141,10 +146,19 @@ impl State {
     pub(super) fn quit(&mut self, force: bool) -> Vec<Effect> {
         let running = self.running();
         if force || running.is_empty() {
-            return vec![Effect::Quit(Ending::Quit)];
+            return self.leave();
         }
         self.popup = Some(Popup::Quit(running));
         Vec::new()
+    }
+
+    /// Quits; whoever wrote a script learns that it did not run to its end.
+    pub(super) fn leave(&self) -> Vec<Effect> {
+        vec![Effect::Quit(if self.script_failed {
+            Ending::ScriptFailed
+        } else {
+            Ending::Quit
+        })]
     }
 
     /// What quitting would stop, escaped; the first few by name.
@@ -265,19 +279,26 @@ impl State {
         };
         match result {
             Ok(effects) => {
-                let added = effects
-                    .iter()
-                    .filter(|e| matches!(e, Effect::Get { .. }))
-                    .count();
-                if added > 0 {
-                    self.say(format!("{added} added to the queue"));
-                }
+                self.say_added(&effects);
                 effects
             }
             Err(reason) => {
                 self.complain(reason);
                 Vec::new()
             }
+        }
+    }
+
+    /// Tells how many items are added to the queue, if any are.
+    pub(super) fn say_added(&mut self, effects: &[Effect]) {
+        let counts = effects.iter().map(|effect| match effect {
+            Effect::Get { wants, .. } => wants.len(),
+            _ => 0,
+        });
+        let added: usize = counts.sum();
+        if added > 0 {
+            let added = crate::units::count(added as u64);
+            self.say(format!("{added} added to the queue"));
         }
     }
 

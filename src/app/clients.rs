@@ -49,6 +49,8 @@ pub enum Standing {
     Active,
     /// None has flowed for this long.
     Stalled(Duration),
+    /// Paused from the dashboard.
+    Paused,
     /// Everything that was asked for was sent.
     Done,
     /// It ended early.

@@ -1,25 +1,24 @@
 //! The state of `haul connect`'s dashboard: the remote directory and the queue of transfers.
 
 use std::{
-    collections::{HashMap, HashSet},
-    path::PathBuf,
-    time::{Duration, Instant},
+    collections::HashMap,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    time::Instant,
 };
 
 use url::Url;
 
 use super::{
     browser::Browser,
-    command::Target,
-    cursor::{Cursor, Motion},
-    event::{Control, Effect, Server},
-    listing::holds,
+    cursor::Cursor,
+    event::{Effect, Server},
     throughput::Gauge,
 };
 use crate::{
-    client::{ItemId, ItemState, ItemView, Link, Snapshot, Want},
+    client::{ItemId, Snapshot, Want},
+    escape::display_name,
     http1::path::RemotePath,
-    progress::percent,
 };
 
 /// What the dashboard is told at the start.
@@ -58,37 +57,9 @@ pub struct Connect {
     pub rows: Vec<usize>,
     /// The patterns of items that are no single path; raw.
     pub labels: HashMap<ItemId, String>,
-    gauges: HashMap<ItemId, Gauge>,
-    cursor: Cursor,
-    current: Option<ItemId>,
-}
-
-/// The queue in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Bytes flow, or a failure is waited out.
-    pub active: usize,
-    /// Paused.
-    pub paused: usize,
-    /// Waiting for their turn.
-    pub queued: usize,
-    /// Failed for good.
-    pub failed: usize,
-    /// Complete.
-    pub done: usize,
-    /// Cancelled.
-    pub cancelled: usize,
-}
-
-/// Everything that is wanted, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Whole {
-    /// Here.
-    pub done: u64,
-    /// In all.
-    pub total: u64,
-    /// Whether the total is final: every size is known and every tree is listed.
-    pub known: bool,
+    pub(super) gauges: HashMap<ItemId, Gauge>,
+    pub(super) cursor: Cursor,
+    pub(super) current: Option<ItemId>,
 }
 
 impl Connect {
@@ -136,184 +107,12 @@ impl Connect {
         }
         // What no listing shows may be there all the same.
         Some(Effect::Get {
-            want: Want::Path {
+            wants: vec![Want::Path {
                 path: named,
                 size: entry.and_then(|entry| entry.size),
-            },
+            }],
             to: None,
         })
-    }
-
-    /// Takes a sample. With `refresh` the shown figures are renewed.
-    pub fn sample(&mut self, now: Instant, snapshot: Snapshot, refresh: bool) {
-        self.link_lost = match snapshot.link {
-            Link::Up | Link::Connecting => None,
-            // Every attempt starts its own wait.
-            _ if snapshot.link != self.snapshot.link => Some(now),
-            _ => self.link_lost.or(Some(now)),
-        };
-        for item in &snapshot.items {
-            if item.state == ItemState::Active {
-                let gauge = self.gauges.entry(item.id).or_default();
-                gauge.sample(now, item.done, item.total, refresh);
-            } else {
-                // A rate from before a pause says nothing about after it.
-                self.gauges.remove(&item.id);
-            }
-        }
-        if self.gauges.len() > snapshot.items.len() {
-            let known: HashSet<_> = snapshot.items.iter().map(|item| item.id).collect();
-            self.gauges.retain(|id, _| known.contains(id));
-        }
-        self.snapshot = snapshot;
-        self.choose_rows();
-    }
-
-    fn choose_rows(&mut self) {
-        let exact = self.filter.chars().any(char::is_uppercase);
-        let items = self.snapshot.items.iter().enumerate();
-        self.rows.clear();
-        self.rows.extend(
-            items
-                .filter(|(_, item)| holds(item.path.as_bytes(), &self.filter, exact))
-                .map(|(i, _)| i),
-        );
-        let at = self
-            .rows
-            .iter()
-            .position(|&i| Some(self.snapshot.items[i].id) == self.current);
-        self.cursor
-            .go(at.unwrap_or(self.cursor.at()), self.rows.len());
-        self.current = self.item().map(|item| item.id);
-    }
-
-    /// The `row`th shown item and its figures.
-    pub fn row(&self, row: usize) -> Option<(&ItemView, Option<&Gauge>)> {
-        let item = self.snapshot.items.get(*self.rows.get(row)?)?;
-        Some((item, self.gauges.get(&item.id)))
-    }
-
-    /// The item under the cursor.
-    pub fn item(&self) -> Option<&ItemView> {
-        self.row(self.cursor.at()).map(|(item, _)| item)
-    }
-
-    /// What an item is called: its path, or the patterns that it was asked for by; raw.
-    pub fn name<'a>(&'a self, item: &'a ItemView) -> &'a [u8] {
-        match self.labels.get(&item.id) {
-            Some(patterns) => patterns.as_bytes(),
-            None if item.path.is_root() => b"/",
-            None => item.path.as_bytes(),
-        }
-    }
-
-    /// The queue's item for a remote path, the newest one.
-    pub fn item_for(&self, path: &RemotePath) -> Option<&ItemView> {
-        let same = |item: &&ItemView| item.path.trimmed() == path.trimmed();
-        self.snapshot.items.iter().rev().find(same)
-    }
-
-    /// The cursor in the transfers pane.
-    pub fn cursor(&self) -> &Cursor {
-        &self.cursor
-    }
-
-    /// Moves the cursor.
-    pub fn apply(&mut self, motion: Motion) {
-        self.cursor.apply(motion, self.rows.len());
-        self.current = self.item().map(|item| item.id);
-    }
-
-    /// Stands on a row.
-    pub fn go(&mut self, row: usize) {
-        self.cursor.go(row, self.rows.len());
-        self.current = self.item().map(|item| item.id);
-    }
-
-    /// Moves the window.
-    pub fn scroll(&mut self, by: isize) {
-        self.cursor.scroll(by, self.rows.len());
-        self.current = self.item().map(|item| item.id);
-    }
-
-    /// Tells how many rows the window has.
-    pub fn set_page(&mut self, rows: usize) {
-        self.cursor.set_page(rows, self.rows.len());
-    }
-
-    /// Shows only transfers that hold `filter`.
-    pub fn set_filter(&mut self, filter: &str) {
-        filter.clone_into(&mut self.filter);
-        self.choose_rows();
-    }
-
-    /// The queue in numbers.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for item in &self.snapshot.items {
-            let count = match item.state {
-                ItemState::Active | ItemState::Waiting(_) | ItemState::Landing => {
-                    &mut counts.active
-                }
-                ItemState::Paused => &mut counts.paused,
-                ItemState::Queued => &mut counts.queued,
-                ItemState::Failed(_) => &mut counts.failed,
-                ItemState::Finished(_) => &mut counts.done,
-                ItemState::Cancelled => &mut counts.cancelled,
-            };
-            *count += 1;
-        }
-        counts
-    }
-
-    /// Everything that is wanted: all but what was cancelled.
-    pub fn whole(&self) -> Whole {
-        let wanted = self
-            .snapshot
-            .items
-            .iter()
-            .filter(|i| i.state != ItemState::Cancelled);
-        let mut whole = Whole {
-            done: 0,
-            total: 0,
-            known: true,
-        };
-        for item in wanted {
-            whole.done = whole.done.saturating_add(item.done);
-            whole.total = whole.total.saturating_add(item.total.unwrap_or(item.done));
-            whole.known &= item.total.is_some() && item.files.is_none_or(|files| files.listed);
-        }
-        whole
-    }
-
-    /// The whole job in percent; `None` with an empty queue or before its size is known.
-    pub fn percent(&self) -> Option<u8> {
-        let whole = self.whole();
-        if self.snapshot.items.is_empty() || !whole.known {
-            return None;
-        }
-        let percent = percent(whole.done, Some(whole.total))?;
-        let ended =
-            |item: &ItemView| matches!(item.state, ItemState::Finished(_) | ItemState::Cancelled);
-        // 100 % is said only once everything has landed.
-        Some(if self.snapshot.items.iter().all(ended) {
-            percent
-        } else {
-            percent.min(99)
-        })
-    }
-
-    /// Time since the failure that is waited out, for `in 4 s`.
-    pub fn waited(&self, now: Instant) -> Duration {
-        self.link_lost
-            .map_or(Duration::ZERO, |lost| now.saturating_duration_since(lost))
-    }
-
-    /// Whether quitting would stop something.
-    pub fn running(&self) -> Vec<&[u8]> {
-        let runs = |item: &&ItemView| !item.state.is_ended() && item.state != ItemState::Paused;
-        let running = self.snapshot.items.iter().filter(runs);
-        running.map(|item| self.name(item)).collect()
     }
 
     /// Downloads what is marked, or else the current entry; how many that was.
@@ -327,22 +126,22 @@ impl Connect {
         let paths = entries
             .into_iter()
             .filter_map(|entry| Some((self.remote.path_of(entry)?, entry.size)));
-        let effects = paths
-            .map(|(path, size)| Effect::Get {
-                want: Want::Path { path, size },
-                to: self.lcd.clone(),
-            })
+        let wants: Vec<_> = paths
+            .map(|(path, size)| Want::Path { path, size })
             .collect();
         self.remote.listing.unmark_all();
         self.remote.listing.end_range();
-        effects
+        if wants.is_empty() {
+            return Vec::new();
+        }
+        let to = self.lcd.clone();
+        vec![Effect::Get { wants, to }]
     }
 
     /// What `:get` asks for: names of the listing as they are, all else as patterns from here.
     pub fn get(&self, patterns: Vec<String>, to: Option<String>) -> Vec<Effect> {
         let to = to.map(|to| self.local(&to)).or_else(|| self.lcd.clone());
-        let mut globs = Vec::new();
-        let mut effects = Vec::new();
+        let (mut globs, mut wants) = (Vec::new(), Vec::new());
         for pattern in patterns {
             let name = pattern.strip_suffix('/').unwrap_or(&pattern);
             let entry = self
@@ -354,27 +153,49 @@ impl Connect {
             match entry.map(|entry| (entry, self.remote.path.join(&entry.name))) {
                 Some((entry, Ok(path))) => {
                     let path = if entry.is_dir { path.into_dir() } else { path };
-                    effects.push(Effect::Get {
-                        want: Want::Path {
-                            path,
-                            size: entry.size,
-                        },
-                        to: to.clone(),
-                    });
+                    let size = entry.size;
+                    wants.push(Want::Path { path, size });
                 }
                 _ => globs.push(self.pattern_from_top(&pattern)),
             }
         }
         if !globs.is_empty() {
-            effects.push(Effect::Get {
-                want: Want::Patterns {
-                    get: globs,
-                    exclude: Vec::new(),
-                },
-                to,
+            wants.push(Want::Patterns {
+                get: globs,
+                exclude: Vec::new(),
             });
         }
-        effects
+        vec![Effect::Get { wants, to }]
+    }
+
+    /// Holds a file that is here against the digest that the listing tells.
+    pub fn verify(&self, name: &str) -> Result<Effect, String> {
+        let shown = display_name(name).into_owned();
+        let entries = self.remote.listing.entries();
+        let entry = entries.iter().find(|entry| entry.name == name.as_bytes());
+        let entry = entry.ok_or_else(|| {
+            format!("verify: no `{shown}` is listed here: :cd goes to its directory")
+        })?;
+        let expected = entry.blake3.ok_or_else(|| {
+            format!("verify: the server told no digest of {shown}: downloading it again checks it")
+        })?;
+        let path = self.remote.path_of(entry).ok_or("verify: no file's name")?;
+        let dir = self.lcd.as_ref().unwrap_or(&self.facts.dir);
+        Ok(Effect::Verify {
+            local: dir.join(std::ffi::OsStr::from_bytes(path.as_bytes())),
+            expected,
+            name: shown,
+        })
+    }
+
+    /// Leaves the server: nothing is listed, nothing is queued.
+    pub fn leave(&mut self) {
+        let facts = std::mem::take(&mut self.facts);
+        let lcd = self.lcd.take();
+        *self = Self {
+            lcd,
+            ..Self::new(facts, None)
+        };
     }
 
     /// A pattern as the engine takes it: from the base URL, with this directory's name literal.
@@ -396,49 +217,16 @@ impl Connect {
     /// A local directory as typed: `~` and what is relative to the target.
     pub fn local(&self, typed: &str) -> PathBuf {
         let here = self.lcd.as_ref().unwrap_or(&self.facts.dir);
-        match (typed.strip_prefix('~'), &self.facts.home) {
-            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-                home.join(rest.trim_start_matches('/'))
-            }
-            _ => here.join(typed),
-        }
+        local(typed, here, self.facts.home.as_ref())
     }
+}
 
-    /// Does something to the current transfer or to all that it fits.
-    pub fn control(&self, target: Target, control: Control) -> Result<Vec<Effect>, &'static str> {
-        let fits = |item: &&ItemView| match control {
-            Control::Pause => !item.state.is_ended() && item.state != ItemState::Paused,
-            Control::Resume => item.state == ItemState::Paused,
-            Control::Cancel => !item.state.is_ended(),
-            Control::Retry => match target {
-                Target::Current => {
-                    matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled)
-                }
-                Target::All => matches!(item.state, ItemState::Failed(_)),
-            },
-            Control::Reorder(_) => true,
-        };
-        let chosen: Vec<&ItemView> = match target {
-            Target::Current => self.item().into_iter().collect(),
-            Target::All => self.snapshot.items.iter().collect(),
-        };
-        if chosen.is_empty() {
-            return Err("there are no transfers: `d` in Remote starts one");
+/// A local path as typed: `~` is `home`, what is relative is below `here`.
+pub(super) fn local(typed: &str, here: &Path, home: Option<&PathBuf>) -> PathBuf {
+    match (typed.strip_prefix('~'), home) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            home.join(rest.trim_start_matches('/'))
         }
-        let effects: Vec<_> = chosen
-            .into_iter()
-            .filter(fits)
-            .map(|item| Effect::Control(item.id, control))
-            .collect();
-        if effects.is_empty() {
-            return Err(match control {
-                Control::Pause => "nothing to pause: no chosen transfer runs",
-                Control::Resume => "nothing to resume: no chosen transfer is paused",
-                Control::Cancel => "nothing to cancel: it has ended",
-                Control::Retry => "nothing to retry: no chosen transfer failed",
-                Control::Reorder(_) => "nothing to move",
-            });
-        }
-        Ok(effects)
+        _ => here.join(typed),
     }
 }

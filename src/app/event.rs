@@ -12,7 +12,8 @@ use crate::{
     entry::Entry,
     http1::path::RemotePath,
     logging::Line,
-    server,
+    server::{self, ClientId},
+    units::Rate,
 };
 
 /// Something that happened.
@@ -47,8 +48,30 @@ pub enum Event {
     Queued(ItemId, String),
     /// An effect could not be carried out; the reason is for people and escaped.
     Refused(String),
-    /// A line to run as if it were typed after `:`.
-    Command(String),
+    /// Something was done, in words for people.
+    Told(String),
+    /// Another directory is served from now on; it is named for people.
+    Shared(String),
+    /// There is no server any more, in answer to [`Effect::Disconnect`].
+    Disconnected,
+    /// A local directory's names, in answer to [`Effect::ListLocal`]; empty where it cannot be read.
+    LocalListed {
+        /// The directory.
+        dir: PathBuf,
+        /// Its entries, and whether each is a directory.
+        names: Vec<(String, bool)>,
+    },
+    /// The server asks for a login, or refused the one it was given; the reason is for people and escaped.
+    LoginWanted(String),
+    /// The server showed a certificate that is not known here, or not the one that is.
+    Fingerprint(Fingerprint),
+    /// A line of a script, to be run as if it were typed after `:`.
+    Script {
+        /// The line.
+        line: String,
+        /// Where it stands: `FILE:3`, escaped.
+        place: String,
+    },
     /// The process was told to end.
     Ending(Ending),
 }
@@ -82,6 +105,17 @@ pub struct Server {
     pub url: Url,
     /// What was named in it: a directory to open or a file to download, once the listing tells which.
     pub named: Option<RemotePath>,
+}
+
+/// A certificate that a person has to judge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Who showed it: `host:port`, escaped.
+    pub host: String,
+    /// Its SHA-256, as people compare it.
+    pub seen: String,
+    /// The one that was trusted before, where it was another.
+    pub known: Option<String>,
 }
 
 /// How many rows each pane shows of its list, and the terminal's size in cells.
@@ -133,10 +167,10 @@ pub enum Effect {
     Arrange(listing::Job),
     /// Count downloads; answered by [`Event::Downloads`].
     CountDownloads(Vec<RemotePath>),
-    /// Add to the download queue.
+    /// Add to the download queue, in this order.
     Get {
         /// What.
-        want: Want,
+        wants: Vec<Want>,
         /// Where to, if not to the target directory.
         to: Option<PathBuf>,
     },
@@ -148,6 +182,74 @@ pub enum Effect {
     RetryNow,
     /// Turn to another server; answered by [`Event::Connected`].
     Connect(Url),
+    /// Leave the server; answered by [`Event::Disconnected`].
+    Disconnect,
+    /// Limit all downloads together.
+    Limit(Option<Rate>),
+    /// Hold a file that is here against a digest; answered by [`Event::Told`] or [`Event::Refused`].
+    Verify {
+        /// The file here.
+        local: PathBuf,
+        /// What it must hash to.
+        expected: blake3::Hash,
+        /// What to call it, escaped.
+        name: String,
+    },
+    /// Give the server a login, and try again.
+    Login {
+        /// Who.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// Take the certificate for the server's own, from now on, and try again.
+    Trust(Fingerprint),
+    /// Do something to the running server.
+    Serve(Order),
+    /// Write a new file; answered by [`Event::Told`] or [`Event::Refused`].
+    Export {
+        /// The file, which must not be there yet.
+        path: PathBuf,
+        /// Its content.
+        text: String,
+    },
+    /// Keep a line of history for later runs.
+    Remember(String),
+    /// List a local directory; answered by [`Event::LocalListed`].
+    ListLocal(PathBuf),
+}
+
+/// A text that is neither shown nor logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What the dashboard tells the running server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Stop a client's bytes for now.
+    Pause(ClientId),
+    /// Let it go on.
+    Resume(ClientId),
+    /// End what it fetches, for this reason.
+    Kick(ClientId, String),
+    /// The same, and refuse it from now on.
+    Ban(ClientId, String),
+    /// Let someone in again: an address or a name of the list of bans.
+    Unban(String),
+    /// All clients together, bytes a second.
+    Limit(Option<Rate>),
+    /// One client.
+    LimitClient(ClientId, Option<Rate>),
+    /// Finish what runs and take no one new.
+    Drain,
+    /// Serve another directory; answered by [`Event::Told`] or [`Event::Refused`].
+    Share(PathBuf),
 }
 
 /// What can be done to an item of the queue.
@@ -170,6 +272,8 @@ pub enum Control {
 pub enum Ending {
     /// The user quit.
     Quit,
+    /// The user quit after a line of the script had failed.
+    ScriptFailed,
     /// Ctrl-C twice, or SIGINT.
     Interrupted,
     /// SIGTERM or SIGHUP.

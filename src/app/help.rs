@@ -1,18 +1,18 @@
 //! The help screen: every key and command of this dashboard, found by typing.
 
 use super::{
-    command::{COMMANDS, Side, Spec},
+    command::{Spec, commands},
     cursor::Cursor,
-    keymap::{BINDINGS, Binding, Scope, shown},
+    keymap::{Binding, Keymap, Scope},
 };
 
 /// A line of the help screen.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum Item {
     /// A heading.
     Heading(&'static str),
-    /// Keys.
-    Keys(&'static Binding),
+    /// Keys, as people see them.
+    Keys(&'static Binding, String),
     /// A command.
     Command(&'static Spec),
 }
@@ -28,10 +28,7 @@ impl Item {
     pub fn left(&self) -> String {
         match self {
             Self::Heading(text) => (*text).to_owned(),
-            Self::Keys(binding) => {
-                let keys: Vec<_> = binding.keys.iter().map(|key| shown(key)).collect();
-                keys.join(" ")
-            }
+            Self::Keys(_, keys) => keys.clone(),
             Self::Command(spec) => format!(":{} {}", spec.name, spec.usage)
                 .trim_end()
                 .to_owned(),
@@ -42,7 +39,7 @@ impl Item {
     pub fn right(&self) -> &'static str {
         match self {
             Self::Heading(_) => "",
-            Self::Keys(binding) => binding.help,
+            Self::Keys(binding, _) => binding.help,
             Self::Command(spec) => spec.help,
         }
     }
@@ -57,17 +54,25 @@ pub struct Help {
     pub items: Vec<Item>,
     /// The current line.
     pub cursor: Cursor,
-    connect: bool,
+    /// Everything, by section.
+    all: Vec<(&'static str, Vec<Item>)>,
 }
 
 impl Help {
     /// All keys and commands of one dashboard.
-    pub fn new(connect: bool) -> Self {
+    pub fn new(connect: bool, keymap: &Keymap) -> Self {
+        let keys = |scope: &Scope| {
+            let rows = keymap.rows(*scope).filter(|(_, keys)| !keys.is_empty());
+            let items = rows.map(|(binding, keys)| Item::Keys(binding, keys));
+            (scope.word(), items.collect())
+        };
+        let mut all: Vec<_> = scopes(connect).iter().map(keys).collect();
+        all.push(("commands", commands(connect).map(Item::Command).collect()));
         let mut help = Self {
             query: String::new(),
             items: Vec::new(),
             cursor: Cursor::default(),
-            connect,
+            all,
         };
         help.search();
         help
@@ -76,64 +81,34 @@ impl Help {
     /// Finds the lines that hold what was typed.
     pub fn search(&mut self) {
         let query = self.query.to_lowercase();
-        let fits = |item: &Item| {
+        let fits = |item: &&Item| {
             item.left().to_lowercase().contains(&query)
                 || item.right().to_lowercase().contains(&query)
         };
         self.items.clear();
-        for scope in self.scopes() {
-            let keys = BINDINGS
-                .iter()
-                .filter(|b| b.scope == *scope)
-                .map(Item::Keys);
-            self.items.extend(section(scope.word(), keys.filter(fits)));
+        for (heading, items) in &self.all {
+            let found: Vec<_> = items.iter().filter(fits).cloned().collect();
+            if !found.is_empty() {
+                self.items.push(Item::Heading(heading));
+                self.items.extend(found);
+            }
         }
-        let commands = COMMANDS
-            .iter()
-            .filter(|spec| self.connect || spec.side == Side::Both);
-        let commands = commands.map(Item::Command).filter(fits);
-        self.items.extend(section("commands", commands));
         // The first line that can be run, past its heading.
         self.cursor
             .go(usize::from(!self.query.is_empty()), self.items.len());
     }
 
-    fn scopes(&self) -> &'static [Scope] {
-        if self.connect {
-            &[
-                Scope::Everywhere,
-                Scope::List,
-                Scope::Directory,
-                Scope::Remote,
-                Scope::Connect,
-                Scope::Log,
-                Scope::Prompt,
-            ]
-        } else {
-            &[
-                Scope::Everywhere,
-                Scope::List,
-                Scope::Clients,
-                Scope::Directory,
-                Scope::Log,
-                Scope::Prompt,
-            ]
-        }
-    }
-
     /// The line under the cursor.
     pub fn current(&self) -> Option<Item> {
-        self.items.get(self.cursor.at()).copied()
+        self.items.get(self.cursor.at()).cloned()
     }
 }
 
-/// A heading and its lines, if there are any.
-fn section(heading: &'static str, items: impl Iterator<Item = Item>) -> Vec<Item> {
-    let mut section: Vec<_> = std::iter::once(Item::Heading(heading))
-        .chain(items)
-        .collect();
-    if section.len() == 1 {
-        section.clear();
+fn scopes(connect: bool) -> &'static [Scope] {
+    use Scope::{Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote, Serve};
+    if connect {
+        &[Everywhere, List, Directory, Remote, Connect, Log, Prompt]
+    } else {
+        &[Everywhere, List, Clients, Serve, Directory, Log, Prompt]
     }
-    section
 }

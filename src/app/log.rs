@@ -148,8 +148,15 @@ impl LogView {
 
     /// The `index`th shown line.
     pub fn line(&self, index: usize) -> Option<&Line> {
-        let seq = self.shown.get(index)?;
-        let at = self.lines.binary_search_by_key(seq, |line| line.seq).ok()?;
+        self.numbered(*self.shown.get(index)?)
+    }
+
+    /// The line of that number, while it is kept.
+    pub fn numbered(&self, seq: u64) -> Option<&Line> {
+        let at = self
+            .lines
+            .binary_search_by_key(&seq, |line| line.seq)
+            .ok()?;
         self.lines.get(at)
     }
 

@@ -9,39 +9,47 @@ mod complete;
 pub mod connect;
 pub mod cursor;
 pub mod event;
+pub mod export;
 pub mod help;
+pub mod history;
 pub mod keymap;
 pub mod listing;
 pub mod log;
+pub mod popup;
 pub mod prompt;
 pub mod serve;
 pub mod throughput;
+pub mod title;
+pub mod transfers;
 
 mod act;
+mod control;
 mod run;
 mod update;
 
 use std::{
     collections::VecDeque,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 pub use event::{Effect, Ending, Event, Layout, Mouse, Sample, Server, Tick};
 use jiff::{Timestamp, tz::TimeZone};
+pub use popup::Popup;
 pub use update::update;
 
 use self::{
     browser::Load,
     connect::Connect,
     cursor::Cursor,
-    help::Help,
+    history::History,
     keymap::{Keymap, Scope},
     log::LogView,
-    prompt::{History, Prompt},
+    prompt::Prompt,
     serve::Serve,
     throughput::Throughput,
 };
-use crate::config::ThemeName;
+use crate::config::{Colours, ThemeName};
 
 /// How long a notice is shown.
 const NOTICE: Duration = Duration::from_secs(6);
@@ -82,15 +90,6 @@ impl View {
     }
 }
 
-/// A box over the panes that takes all keys.
-#[derive(Debug)]
-pub enum Popup {
-    /// Keys and commands.
-    Help(Help),
-    /// Whether to quit, and what runs, escaped.
-    Quit(Vec<String>),
-}
-
 /// A line that says what came of something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
@@ -101,6 +100,13 @@ pub struct Notice {
     until: Option<Instant>,
 }
 
+impl Notice {
+    /// Keeps it until Esc or the next one.
+    fn stays(&mut self) {
+        self.until = None;
+    }
+}
+
 /// Looks and surroundings of a dashboard.
 #[derive(Debug, Clone)]
 pub struct Looks {
@@ -108,6 +114,8 @@ pub struct Looks {
     pub theme: ThemeName,
     /// ASCII only.
     pub ascii: bool,
+    /// Colours that the user changed.
+    pub colours: Colours,
     /// For the clock.
     pub zone: TimeZone,
 }
@@ -147,8 +155,15 @@ pub struct State {
     keymap: Keymap,
     refreshed: Option<Instant>,
     pressed: Option<(Pane, usize, Instant)>,
-    /// Commands that wait for a directory to be listed.
-    script: VecDeque<String>,
+    /// Commands that wait for a directory to be listed, and where they stand.
+    script: VecDeque<(String, String)>,
+    /// Where the script's last line stands that was run.
+    script_at: Option<String>,
+    script_failed: bool,
+    /// The user of a login whose password is typed.
+    login_user: Option<String>,
+    /// A local directory's names, for completions.
+    local: Option<(PathBuf, Vec<(String, bool)>)>,
     /// The filter to go back to when typing one is cancelled.
     filter_before: String,
 }
@@ -195,8 +210,31 @@ impl State {
             refreshed: None,
             pressed: None,
             script: VecDeque::new(),
+            script_at: None,
+            script_failed: false,
+            login_user: None,
+            local: None,
             filter_before: String::new(),
         }
+    }
+
+    /// The same with keys of the user's own.
+    #[must_use]
+    pub fn with_keys(mut self, keymap: Keymap) -> Self {
+        self.keymap = keymap;
+        self
+    }
+
+    /// The same with what earlier runs were told.
+    #[must_use]
+    pub fn with_history(mut self, lines: Vec<String>) -> Self {
+        self.history = History::new(lines);
+        self
+    }
+
+    /// The keys that lead somewhere.
+    pub fn keymap(&self) -> &Keymap {
+        &self.keymap
     }
 
     /// What to do first: list the directory that is shown.
@@ -210,18 +248,18 @@ impl State {
 
     /// Where keys are looked up, the narrowest scope first.
     pub fn scopes(&self) -> &'static [Scope] {
-        use Scope::{Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote};
+        use Scope::{Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote, Serve};
         if self.prompt.is_some() {
             return &[Prompt];
         }
         match (self.focus, &self.view) {
             (Pane::Remote, _) => &[Remote, Directory, List, Connect, Everywhere],
             (Pane::Transfers, _) => &[List, Connect, Everywhere],
-            (Pane::Clients, _) => &[Clients, List, Everywhere],
-            (Pane::Files, _) => &[Directory, List, Everywhere],
-            (Pane::Throughput, View::Serve(_)) => &[Everywhere],
+            (Pane::Clients, _) => &[Clients, List, Serve, Everywhere],
+            (Pane::Files, _) => &[Directory, List, Serve, Everywhere],
+            (Pane::Throughput, View::Serve(_)) => &[Serve, Everywhere],
             (Pane::Throughput, View::Connect(_)) => &[Connect, Everywhere],
-            (Pane::Log, View::Serve(_)) => &[Log, List, Everywhere],
+            (Pane::Log, View::Serve(_)) => &[Log, List, Serve, Everywhere],
             (Pane::Log, View::Connect(_)) => &[Log, List, Connect, Everywhere],
         }
     }

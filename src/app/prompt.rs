@@ -1,11 +1,9 @@
 //! The line at the bottom: readline keys, history, completions and the dimmed text that would complete it.
 
-use super::keymap::Edit;
+use super::{history::History, keymap::Edit};
 
 /// Characters that a line takes; more than any command needs.
 const LENGTH_MAX: usize = 4096;
-/// Lines of history that are kept.
-const HISTORY_MAX: usize = 500;
 
 /// What a line is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +14,10 @@ pub enum Kind {
     Filter,
     /// The address of a server.
     Address,
+    /// The user of a login that a server asks for.
+    User,
+    /// Its password; it is never shown and never remembered.
+    Password,
 }
 
 /// One way to complete the word at the end of a line.
@@ -25,7 +27,9 @@ pub struct Completion {
     pub insert: String,
     /// What the list shows, escaped.
     pub label: String,
-    /// Beside it: a size, what a command does.
+    /// Beside it, in a column of its own: a client's address.
+    pub about: String,
+    /// At the right: a size, what a command does.
     pub note: String,
 }
 
@@ -51,8 +55,22 @@ pub struct Prompt {
     cut: String,
     /// The line of history that is shown, counted from the newest, and what was typed before.
     recalled: Option<(usize, String)>,
+    /// The search through older lines, if one is under way.
+    search: Option<Search>,
     /// For the word at the end.
     pub completions: Completions,
+}
+
+/// A search through older lines: the line shows what it found.
+#[derive(Debug, Clone)]
+struct Search {
+    query: String,
+    /// Matches that were passed over.
+    skip: usize,
+    /// Whether nothing holds the query.
+    failed: bool,
+    /// The line before the search.
+    before: String,
 }
 
 /// What a key came to.
@@ -77,6 +95,7 @@ impl Prompt {
             cursor: text.len(),
             cut: String::new(),
             recalled: None,
+            search: None,
             completions: Completions::default(),
         }
     }
@@ -98,7 +117,7 @@ impl Prompt {
             items,
             chosen,
         } = &self.completions;
-        if chosen.is_some() || self.cursor != self.text.len() {
+        if chosen.is_some() || self.search.is_some() || self.cursor != self.text.len() {
             return None;
         }
         let typed = self.text.get(*start..)?;
@@ -106,9 +125,16 @@ impl Prompt {
         (!typed.is_empty() && !rest.is_empty()).then_some(rest)
     }
 
-    /// Puts typed or pasted text in. A newline becomes a space, as pasting never runs anything; other control
+    /// What is searched for in older lines, and whether nothing holds it; `None` while nothing is.
+    pub fn search(&self) -> Option<(&str, bool)> {
+        self.search
+            .as_ref()
+            .map(|search| (search.query.as_str(), search.failed))
+    }
+
+    /// Puts typed or pasted text in: into the line, or into the search. A newline becomes a space, as pasting never runs anything; other control
     /// characters are left out.
-    pub fn insert(&mut self, text: &str) {
+    pub fn insert(&mut self, text: &str, history: &History) {
         let room = LENGTH_MAX.saturating_sub(self.text.chars().count());
         let clean: String = text
             .replace("\r\n", "\n")
@@ -123,13 +149,33 @@ impl Prompt {
             .filter(|c| !c.is_control())
             .take(room)
             .collect();
+        if let Some(search) = &mut self.search {
+            search.query.push_str(&clean);
+            search.skip = 0;
+            self.find(history);
+            return;
+        }
         self.text.insert_str(self.cursor, &clean);
         self.cursor += clean.len();
     }
 
     /// Carries a key out.
     pub fn edit(&mut self, edit: Edit, history: &History) -> Outcome {
+        if self.search.is_some() && self.edit_search(edit, history) {
+            return Outcome::Kept;
+        }
         match edit {
+            Edit::Search if self.kind == Kind::Command => {
+                self.search = Some(Search {
+                    query: String::new(),
+                    skip: 0,
+                    failed: false,
+                    before: self.text.clone(),
+                });
+                self.completions = Completions::default();
+                return Outcome::Kept;
+            }
+            Edit::Search => return Outcome::Kept,
             Edit::Accept => return Outcome::Accepted,
             Edit::Cancel => return Outcome::Cancelled,
             Edit::Complete | Edit::CompleteBack => {
@@ -158,12 +204,54 @@ impl Prompt {
             Edit::CutWordRight => self.cut = self.remove(self.cursor..self.word_after()),
             Edit::CutToStart => self.cut = self.remove(0..self.cursor),
             Edit::CutToEnd => self.cut = self.remove(self.cursor..self.text.len()),
-            Edit::Paste => self.insert(&self.cut.clone()),
-            Edit::Older | Edit::Newer if self.kind == Kind::Filter => return Outcome::Kept,
+            Edit::Paste => self.insert(&self.cut.clone(), history),
+            Edit::Older | Edit::Newer if self.kind != Kind::Command => return Outcome::Kept,
             Edit::Older => self.recall(history, true),
             Edit::Newer => self.recall(history, false),
         }
         Outcome::Changed
+    }
+
+    /// A key within a search: whether it was one for the search. Every other one takes what was found.
+    fn edit_search(&mut self, edit: Edit, history: &History) -> bool {
+        let Some(search) = &mut self.search else {
+            return false;
+        };
+        match edit {
+            Edit::Search => search.skip += 1,
+            Edit::DeleteLeft => {
+                search.query.pop();
+                search.skip = 0;
+            }
+            Edit::Cancel => {
+                self.text = std::mem::take(&mut search.before);
+                self.cursor = self.text.len();
+                self.search = None;
+                return true;
+            }
+            _ => {
+                self.search = None;
+                return false;
+            }
+        }
+        self.find(history);
+        true
+    }
+
+    /// Shows the line that the search finds.
+    fn find(&mut self, history: &History) {
+        let Some(search) = &mut self.search else {
+            return;
+        };
+        if let Some(line) = history.find(&search.query, search.skip) {
+            line.clone_into(&mut self.text);
+            self.cursor = self.text.len();
+            search.failed = false;
+        } else {
+            // There is none before this one: it stays.
+            search.failed = search.skip == 0;
+            search.skip = search.skip.saturating_sub(1);
+        }
     }
 
     fn remove(&mut self, range: std::ops::Range<usize>) -> String {
@@ -241,28 +329,6 @@ impl Prompt {
     }
 }
 
-/// The commands that were run, oldest first.
-#[derive(Debug, Default)]
-pub struct History(Vec<String>);
-
-impl History {
-    /// Adds a line, unless it is the newest one again.
-    pub fn push(&mut self, line: &str) {
-        if self.0.last().is_some_and(|last| last == line) {
-            return;
-        }
-        if self.0.len() == HISTORY_MAX {
-            self.0.remove(0);
-        }
-        self.0.push(line.to_owned());
-    }
-
-    fn nth_newest(&self, n: usize) -> Option<&str> {
-        let at = self.0.len().checked_sub(n + 1)?;
-        Some(&self.0[at])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,7 +363,7 @@ mod tests {
     #[test]
     fn pasting_never_runs_anything() {
         let mut p = typed("get ");
-        p.insert("a\r\nb\x1b[2J\u{9b}\n");
+        p.insert("a\r\nb\x1b[2J\u{9b}\n", &History::default());
         assert_eq!(p.text(), "get a b[2J ");
     }
 
@@ -324,6 +390,7 @@ mod tests {
         let item = |text: &str| Completion {
             insert: text.into(),
             label: text.into(),
+            about: String::new(),
             note: String::new(),
         };
         let mut p = typed("get de");
@@ -341,5 +408,29 @@ mod tests {
         assert_eq!(p.text(), "get demo");
         p.edit(Edit::Complete, &none);
         assert_eq!(p.text(), "get debian");
+    }
+
+    #[test]
+    fn a_search_shows_what_it_finds_and_gives_the_line_back() {
+        let mut history = History::default();
+        for line in ["get a.iso", "limit 1M", "get b.iso"] {
+            history.push(line);
+        }
+        let mut p = typed("lcd x");
+        p.edit(Edit::Search, &history);
+        p.insert("get", &history);
+        assert_eq!((p.text(), p.search()), ("get b.iso", Some(("get", false))));
+        p.edit(Edit::Search, &history);
+        assert_eq!(p.text(), "get a.iso");
+        p.edit(Edit::Search, &history);
+        assert_eq!(p.text(), "get a.iso", "there is none before it");
+        p.insert("zzz", &history);
+        assert_eq!(p.search(), Some(("getzzz", true)));
+        assert_eq!(p.edit(Edit::Cancel, &history), Outcome::Kept);
+        assert_eq!((p.text(), p.search()), ("lcd x", None));
+        p.edit(Edit::Search, &history);
+        p.insert("1M", &history);
+        assert_eq!(p.edit(Edit::Accept, &history), Outcome::Accepted);
+        assert_eq!(p.text(), "limit 1M");
     }
 }

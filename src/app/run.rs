@@ -3,7 +3,7 @@
 use super::{
     State, View,
     act::theme_word,
-    command::{Command, SortBy, parse},
+    command::{Command, Setting, SortBy, parse},
     connect::Connect,
     event::{Control, Effect},
     keymap::Action,
@@ -40,22 +40,63 @@ impl State {
             Command::Filter(text) => return Ok(self.set_filter(&text)),
             Command::Sort { by, descending } => return self.sort_by(by, descending),
             Command::Ls => return Ok(self.refresh()),
+            Command::Set(setting) => return Ok(self.set(setting)),
+            Command::Info => self.show_info(),
+            Command::Export(file) => return self.export(&file),
+            Command::Limit { who: None, rate } => return Ok(self.limit_all(rate)),
             command => {
                 let View::Connect(view) = &mut self.view else {
-                    return Ok(Vec::new());
+                    return self.run_serve(command);
                 };
                 let effects = run_connect(view, command)?;
-                let added = effects
-                    .iter()
-                    .filter(|e| matches!(e, Effect::Get { .. }))
-                    .count();
-                if added > 0 {
-                    self.say(format!("{added} added to the queue"));
-                }
+                self.say_added(&effects);
                 return Ok(effects);
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Runs a line of a script. The first one that fails ends it: what follows was meant for after it.
+    pub(super) fn run_script(&mut self, (line, place): &(String, String)) -> Vec<Effect> {
+        self.script_at = Some(place.clone());
+        self.notice = None;
+        let effects = self.run_line(line);
+        if let Some(notice) = self.notice.clone().filter(|notice| notice.bad) {
+            self.script_fails(&notice.text);
+        }
+        effects
+    }
+
+    /// What the script's last line asked for did not come about: the rest of it is left out.
+    pub(super) fn script_fails(&mut self, reason: &str) {
+        let Some(place) = self.script_at.clone() else {
+            return;
+        };
+        // What is typed later is no business of the script's.
+        self.script_at = None;
+        self.script.clear();
+        self.script_failed = true;
+        self.complain(format!("{place}: {reason}"));
+        if let Some(notice) = &mut self.notice {
+            notice.stays();
+        }
+    }
+
+    fn set(&mut self, setting: Setting) -> Vec<Effect> {
+        match setting {
+            Setting::Ascii(on) => self.looks.ascii = on,
+            Setting::Wrap(on) => self.log.wrap = on,
+            Setting::Follow(on) => {
+                if self.log.follow != on {
+                    self.log.toggle_follow();
+                }
+            }
+            Setting::Hidden(on) => {
+                let job = self.browser().listing.rearrange(|a| a.hidden = on);
+                return job.map(Effect::Arrange).into_iter().collect();
+            }
+        }
+        Vec::new()
     }
 
     fn sort_by(&mut self, by: SortBy, descending: bool) -> Result<Vec<Effect>, String> {
@@ -82,6 +123,8 @@ fn run_connect(view: &mut Connect, command: Command) -> Result<Vec<Effect>, Stri
     let none = |reason: &'static str| reason.to_owned();
     match command {
         Command::Connect(url) => Ok(vec![Effect::Connect(url)]),
+        Command::Disconnect => Ok(vec![Effect::Disconnect]),
+        Command::Verify(file) => view.verify(&file).map(|effect| vec![effect]),
         Command::Get { patterns, to } => Ok(view.get(patterns, to)),
         Command::Cd(dir) => match view.remote.resolve(&dir) {
             Some(path) => Ok(vec![view.remote.open(path)]),

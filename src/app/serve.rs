@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    path::PathBuf,
     time::Instant,
 };
 
@@ -28,6 +29,10 @@ pub struct Facts {
     pub root: String,
     /// Whether no login is asked for.
     pub open: bool,
+    /// The certificate's SHA-256, as people compare it, where it serves TLS.
+    pub fingerprint: Option<String>,
+    /// The user's home, for `~`.
+    pub home: Option<PathBuf>,
 }
 
 /// The state of the dashboard.
@@ -199,7 +204,7 @@ impl Serve {
                                 _ => None,
                             },
                         },
-                        figures: self.transfer_figures(transfer),
+                        figures: self.figures_below(client, transfer),
                     }),
             );
         }
@@ -223,8 +228,12 @@ impl Serve {
                 .iter()
                 .map(|t| self.transfers.get(&t.id).and_then(|g| g.stalled));
             let stall: Option<Vec<_>> = stalls.collect();
-            figures.standing = match stall.and_then(|all| all.into_iter().min()) {
+            figures.standing = match stall
+                .filter(|_| !client.paused)
+                .and_then(|all| all.into_iter().min())
+            {
                 Some(time) => Standing::Stalled(time),
+                None if client.paused => Standing::Paused,
                 None => Standing::Active,
             };
             let what = match active.as_slice() {
@@ -259,6 +268,15 @@ impl Serve {
             }
             None => (What::Taken(client.files), figures),
         }
+    }
+
+    /// A file's row below its client's: what is paused as a whole is paused in each part.
+    fn figures_below(&self, client: &ClientView, transfer: &TransferView) -> Figures {
+        let mut figures = self.transfer_figures(transfer);
+        if client.paused && transfer.state == TransferState::Active {
+            figures.standing = Standing::Paused;
+        }
+        figures
     }
 
     fn transfer_figures(&self, transfer: &TransferView) -> Figures {
@@ -301,6 +319,11 @@ impl Serve {
     /// Tells how many rows the window has.
     pub fn set_page(&mut self, rows: usize) {
         self.cursor.set_page(rows, self.rows.len());
+    }
+
+    /// The directory that is served now, for people.
+    pub fn root(&self) -> &str {
+        &self.facts.root
     }
 
     /// The client under the cursor.

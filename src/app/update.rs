@@ -1,17 +1,15 @@
 //! How events change the state.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
     Event, Layout, Mouse, Pane, Popup, Sample, State, Tick, View,
     complete::completions,
-    cursor::Motion,
-    event::{Effect, Ending},
-    help::Item,
+    event::{Effect, Ending, Secret},
     keymap::{Action, Chord, Edit, Found},
     prompt::{Kind, Outcome, Prompt},
 };
-use crate::client::Link;
+use crate::{client::Link, escape::display_name, http1::path::RemotePath};
 
 /// Figures on the screen are renewed this often, so that their digits can be read.
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(450);
@@ -31,7 +29,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     while !state.is_listing()
         && let Some(line) = state.script.pop_front()
     {
-        effects.extend(state.run_line(&line));
+        effects.extend(state.run_script(&line));
     }
     effects
 }
@@ -48,6 +46,9 @@ impl State {
             Event::Listed { path, result } => {
                 let wall = self.wall;
                 let failed = result.is_err();
+                if let Err(reason) = &result {
+                    self.script_fails(&reason.clone());
+                }
                 let job = self.browser().listed(path, result, wall);
                 if failed {
                     self.listing_failed();
@@ -58,7 +59,10 @@ impl State {
                 }
                 return effects;
             }
-            Event::Arranged(arranged) => self.browser().listing.take(arranged),
+            Event::Arranged(arranged) => {
+                let next = self.browser().listing.take(arranged);
+                return next.map(Effect::Arrange).into_iter().collect();
+            }
             Event::Downloads(counts) => {
                 if let View::Serve(view) = &mut self.view {
                     view.downloads = counts.into_iter().collect();
@@ -75,8 +79,33 @@ impl State {
                     view.labels.insert(item, patterns);
                 }
             }
-            Event::Refused(reason) => self.complain(reason),
-            Event::Command(line) => self.script.push_back(line),
+            Event::Refused(reason) => {
+                self.script_fails(&reason);
+                self.complain(reason);
+            }
+            Event::Told(text) => self.say(text),
+            Event::Shared(root) => {
+                self.say(format!("{root} is served from now on"));
+                if let View::Serve(view) = &mut self.view {
+                    view.facts.root = root;
+                    view.downloads.clear();
+                    return vec![view.files.open(RemotePath::root())];
+                }
+            }
+            Event::Disconnected => {
+                self.throughput.clear();
+                if let View::Connect(view) = &mut self.view {
+                    view.leave();
+                }
+                self.ask_address();
+            }
+            Event::LocalListed { dir, names } => {
+                self.local = Some((dir, names));
+                return self.typed();
+            }
+            Event::LoginWanted(reason) => self.ask_login(reason),
+            Event::Fingerprint(seen) => self.popup = Some(Popup::Trust(seen)),
+            Event::Script { line, place } => self.script.push_back((line, place)),
             Event::Ending(ending) => return vec![Effect::Quit(ending)],
         }
         Vec::new()
@@ -114,11 +143,17 @@ impl State {
         let mut effects = Vec::new();
         match (&mut self.view, tick.sample) {
             (View::Serve(view), Sample::Server(snapshot)) => {
-                self.dirty |= snapshot.sent != view.snapshot.sent
+                self.dirty |= (snapshot.limit, snapshot.draining)
+                    != (view.snapshot.limit, view.snapshot.draining)
+                    || snapshot.sent != view.snapshot.sent
                     || snapshot.requests != view.snapshot.requests
                     || snapshot.connections != view.snapshot.connections;
+                let draining = snapshot.draining;
                 self.throughput.sample(tick.now, snapshot.sent);
                 view.sample(tick.now, snapshot, refresh);
+                if draining && view.busy().0 == 0 {
+                    return vec![Effect::Quit(Ending::Quit)];
+                }
                 if refresh && self.layout.rows[2] > 0 {
                     let listing = &view.files.listing;
                     let rows = listing.cursor().window(listing.len());
@@ -182,7 +217,7 @@ impl State {
         let Some(prompt) = &mut self.prompt else {
             return Vec::new();
         };
-        prompt.insert(text);
+        prompt.insert(text, &self.history);
         self.typed()
     }
 
@@ -243,10 +278,12 @@ impl State {
     }
 
     fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        match &self.popup {
-            Some(Popup::Help(_)) => return self.help_key(key),
-            Some(Popup::Quit(_)) => return self.quit_key(key),
-            None => {}
+        if self.script.is_empty() {
+            // From here on it is the user who acts.
+            self.script_at = None;
+        }
+        if self.popup.is_some() {
+            return self.popup_key(key);
         }
         let chord = Chord::from(key);
         match self.keymap.press(chord, self.scopes()) {
@@ -255,7 +292,7 @@ impl State {
             Found::Prefix => Vec::new(),
             Found::Nothing => {
                 if let (Some(prompt), Some(c)) = (&mut self.prompt, chord.typed()) {
-                    prompt.insert(c.encode_utf8(&mut [0; 4]));
+                    prompt.insert(c.encode_utf8(&mut [0; 4]), &self.history);
                     return self.typed();
                 }
                 Vec::new()
@@ -272,20 +309,30 @@ impl State {
             Outcome::Kept => Vec::new(),
             Outcome::Accepted => self.accept(),
             Outcome::Cancelled => {
-                let filter = prompt.kind == Kind::Filter;
+                let kind = prompt.kind;
                 self.prompt = None;
-                if filter {
-                    let before = std::mem::take(&mut self.filter_before);
-                    return self.set_filter(&before);
+                match kind {
+                    Kind::Filter => {
+                        let before = std::mem::take(&mut self.filter_before);
+                        self.set_filter(&before)
+                    }
+                    // Without a login there is nothing to be had from this server.
+                    Kind::User | Kind::Password => {
+                        self.login_user = None;
+                        self.complain(
+                            "no login: r asks again, :connect URL turns to another server",
+                        );
+                        Vec::new()
+                    }
+                    Kind::Command | Kind::Address => Vec::new(),
                 }
-                Vec::new()
             }
         }
     }
 
     /// The prompt's text changed.
     fn typed(&mut self) -> Vec<Effect> {
-        let found = completions(self);
+        let (found, ask) = completions(self);
         let Some(prompt) = &mut self.prompt else {
             return Vec::new();
         };
@@ -294,7 +341,7 @@ impl State {
             let text = prompt.text().to_owned();
             return self.set_filter(&text);
         }
-        Vec::new()
+        ask.map(Effect::ListLocal).into_iter().collect()
     }
 
     fn accept(&mut self) -> Vec<Effect> {
@@ -308,8 +355,30 @@ impl State {
                 if line.is_empty() {
                     return Vec::new();
                 }
-                self.history.push(line);
-                self.run_line(line)
+                let line = line.to_owned();
+                let mut effects = Vec::new();
+                if self.history.push(&line) && is_kept(&line) {
+                    effects.push(Effect::Remember(line.clone()));
+                }
+                effects.extend(self.run_line(&line));
+                effects
+            }
+            Kind::User => {
+                let user = prompt.text().trim().to_owned();
+                if user.is_empty() || user.contains(':') {
+                    self.complain("a user has a name, without a colon");
+                    self.prompt = Some(Prompt::new(Kind::User, ""));
+                } else {
+                    self.login_user = Some(user);
+                    self.prompt = Some(Prompt::new(Kind::Password, ""));
+                }
+                Vec::new()
+            }
+            Kind::Password => {
+                let user = self.login_user.take().unwrap_or_default();
+                let password = Secret(prompt.text().to_owned());
+                self.say(format!("logging in as {}", display_name(&user)));
+                vec![Effect::Login { user, password }]
             }
             Kind::Address => match super::command::address(prompt.text()) {
                 Ok(url) => vec![Effect::Connect(url)],
@@ -322,92 +391,22 @@ impl State {
         }
     }
 
-    pub(super) fn open_prompt(&mut self, kind: Kind, text: &str) {
+    pub(super) fn open_prompt(&mut self, kind: Kind, text: &str) -> Vec<Effect> {
         if kind == Kind::Filter {
             self.filter_before = self.filter().to_owned();
         }
         self.prompt = Some(Prompt::new(kind, text));
-        self.typed();
+        self.typed()
     }
 
-    fn help_key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let Some(Popup::Help(help)) = &mut self.popup else {
-            return Vec::new();
+    fn ask_login(&mut self, reason: String) {
+        self.complain(reason);
+        self.login_user = None;
+        let user = match &self.view {
+            View::Connect(view) => view.facts.user.clone().unwrap_or_default(),
+            View::Serve(_) => String::new(),
         };
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let motion = match key.code {
-            KeyCode::Esc if !help.query.is_empty() => {
-                help.query.clear();
-                help.search();
-                return Vec::new();
-            }
-            KeyCode::Esc | KeyCode::F(1) => {
-                self.popup = None;
-                return Vec::new();
-            }
-            KeyCode::Char('c' | 'g') if control => {
-                self.popup = None;
-                return Vec::new();
-            }
-            KeyCode::Enter => {
-                let item = help.current();
-                return self.run_help(item);
-            }
-            KeyCode::Backspace => {
-                help.query.pop();
-                help.search();
-                return Vec::new();
-            }
-            KeyCode::Up => Motion::Up,
-            KeyCode::Down | KeyCode::Tab => Motion::Down,
-            KeyCode::PageUp => Motion::PageUp,
-            KeyCode::PageDown => Motion::PageDown,
-            KeyCode::Home => Motion::Top,
-            KeyCode::End => Motion::Bottom,
-            KeyCode::Char('p') if control => Motion::Up,
-            KeyCode::Char('n') if control => Motion::Down,
-            KeyCode::Char('u') if control => Motion::HalfUp,
-            KeyCode::Char('d') if control => Motion::HalfDown,
-            KeyCode::Char(c) if !control => {
-                help.query.push(c);
-                help.search();
-                return Vec::new();
-            }
-            _ => return Vec::new(),
-        };
-        let len = help.items.len();
-        help.cursor.apply(motion, len);
-        Vec::new()
-    }
-
-    /// Does what a line of the help screen describes.
-    fn run_help(&mut self, item: Option<Item>) -> Vec<Effect> {
-        match item {
-            Some(Item::Keys(binding)) if !matches!(binding.action, Action::Edit(_)) => {
-                self.popup = None;
-                self.act(binding.action)
-            }
-            Some(Item::Command(spec)) => {
-                self.popup = None;
-                let blank = if spec.usage.is_empty() { "" } else { " " };
-                self.open_prompt(Kind::Command, &format!("{}{blank}", spec.name));
-                Vec::new()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn quit_key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        match key.code {
-            KeyCode::Char('c') if control => vec![Effect::Quit(Ending::Interrupted)],
-            KeyCode::Char('y' | 'Y') | KeyCode::Enter => vec![Effect::Quit(Ending::Quit)],
-            KeyCode::Char('n' | 'N') | KeyCode::Esc => {
-                self.popup = None;
-                Vec::new()
-            }
-            _ => Vec::new(),
-        }
+        self.prompt = Some(Prompt::new(Kind::User, &user));
     }
 }
 
@@ -416,4 +415,9 @@ fn press(listing: &mut super::listing::Listing, row: usize) -> usize {
     let row = listing.cursor().window(listing.len()).start + row;
     listing.go(row);
     row
+}
+
+/// Whether a line may be kept on disk: not one that carries a password in a URL.
+fn is_kept(line: &str) -> bool {
+    !(line.contains("://") && line.contains('@'))
 }

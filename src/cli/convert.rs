@@ -22,6 +22,10 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
         addresses: args.address,
         port: args.port,
         max_connections: args.max_connections,
+        max_clients: args.max_clients,
+        limit: args.limit,
+        limit_client: args.limit_client,
+        min_rate: args.min_rate,
         timeout: args.timeout.0,
         hidden: args.hidden,
         follow_symlinks: args.follow_symlinks,
@@ -58,6 +62,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         workers: args.workers,
         retries: args.retries,
         timeout: args.timeout.0,
+        limit: args.limit,
         user: args.user.or_else(login_name),
         get: args.get,
         all: args.all,
@@ -70,6 +75,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         run: args.commands,
         headless: args.run.headless || !terminal,
         json: args.json,
+        hold: args.hold,
         log: log(args.log),
         screen: screen(&args.screen),
     };
@@ -119,6 +125,9 @@ fn headless(settings: &config::Connect, asked: bool) -> Result<(), Error> {
     if !settings.headless {
         if settings.json {
             return usage("--json needs --headless: the dashboard has stdout");
+        }
+        if settings.hold {
+            return usage("--hold needs --headless: the dashboard has stdin and stdout");
         }
         return Ok(());
     }
@@ -180,6 +189,9 @@ fn output(settings: &config::Connect) -> Result<(), Error> {
         if settings.json {
             return usage("--output - and --json both write to stdout: leave one out");
         }
+        if settings.hold {
+            return usage("--output - and --hold both write to stdout: leave one out");
+        }
         if !settings.headless {
             return usage("--output - needs --headless: the dashboard has stdout");
         }
@@ -213,5 +225,7 @@ pub fn screen(args: &ScreenArgs) -> config::Screen {
         theme: args.theme,
         ascii: args.ascii,
         no_mouse: args.no_mouse,
+        keys: args.own.keys.clone(),
+        colours: args.own.colours.clone(),
     }
 }

@@ -13,19 +13,23 @@ use clap::{
 };
 
 use super::{
-    Cli, Command,
+    Cli, Command, Own,
     message::{Stop, problem},
     parsed, shown,
 };
-use crate::config::{
-    ini::{self, Place, Setting},
-    target::Goal,
+use crate::{
+    app::keymap::Keymap,
+    config::{
+        ini::{self, Place, Setting},
+        target::Goal,
+        theme,
+    },
 };
 
 /// The commands that a file's sections configure.
-const CONFIGURED: [&str; 2] = ["serve", "connect"];
-/// Sections of the format whose keys no command of this version reads.
-const RESERVED: [&str; 3] = ["eval", "keys", "theme"];
+const CONFIGURED: [&str; 3] = ["serve", "connect", "eval"];
+/// Sections about the screen of every command.
+const SCREEN: [&str; 2] = ["keys", "theme"];
 
 /// Options that make no sense in a file: it names no other file.
 const NOT_KEYS: [&str; 2] = ["config", "help"];
@@ -57,11 +61,43 @@ pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
         return finish(&matches, Vec::new());
     };
     let settings = from_file(name, path).map_err(Stop::Wrong)?;
+    let (screen, settings): (Vec<_>, Vec<_>) =
+        settings.into_iter().partition(|setting| is_screen(setting));
     let (argv, overrides) = merged(name, given, path, &settings);
-    match parsed().try_get_matches_from(&argv) {
-        Ok(matches) => finish(&matches, overrides),
-        Err(error) => Err(explain(error, &argv)),
+    let mut parsed = match parsed().try_get_matches_from(&argv) {
+        Ok(matches) => finish(&matches, overrides)?,
+        Err(error) => return Err(explain(error, &argv)),
+    };
+    match &mut parsed.command {
+        Command::Serve(args) => args.screen.own = own(&screen),
+        Command::Connect(args) => args.screen.own = own(&screen),
+        _ => {}
     }
+    Ok(parsed)
+}
+
+fn is_screen(setting: &Setting) -> bool {
+    let section = setting.section.as_deref();
+    section.is_some_and(|section| SCREEN.contains(&section))
+}
+
+/// The settings of `[keys]` and `[theme]`, which were checked.
+fn own(settings: &[Setting]) -> Own {
+    let mut own = Own::default();
+    for Setting {
+        section,
+        key,
+        value,
+        ..
+    } in settings
+    {
+        if section.as_deref() == Some("keys") {
+            own.keys.push((key.clone(), value.clone()));
+        } else {
+            own.colours.extend(theme::colour(key, value));
+        }
+    }
+    own
 }
 
 fn finish(matches: &ArgMatches, overrides: Vec<String>) -> Result<Parsed, Stop> {
@@ -155,8 +191,18 @@ fn clashes(command: &str, given: &ArgMatches) -> Result<(), String> {
 }
 
 /// The file's settings for `command`, each one checked; those for other commands are checked as well.
-fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
+pub(super) fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
     let file = ini::read(path).map_err(|error| error.to_string())?;
+    checked(command, path, file)
+}
+
+/// The same of a text that stands for the file at `path`.
+pub(super) fn from_text(command: &str, path: &Path, text: &str) -> Result<Vec<Setting>, String> {
+    let file = ini::parse(&path.display().to_string(), text).map_err(|error| error.to_string())?;
+    checked(command, path, file)
+}
+
+fn checked(command: &str, path: &Path, file: ini::File) -> Result<Vec<Setting>, String> {
     let shown = path.display().to_string();
     let place = |section: Option<&str>, line| Place {
         path: shown.clone(),
@@ -164,32 +210,51 @@ fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
         section: section.map(str::to_owned),
     };
     for (section, line) in &file.sections {
-        if !CONFIGURED.contains(&section.as_str()) && !RESERVED.contains(&section.as_str()) {
+        let known = [&CONFIGURED[..], &SCREEN].concat();
+        if !known.contains(&section.as_str()) {
             return Err(format!(
                 "{}: no such section: [serve], [connect], [eval], [keys] or [theme]",
                 place(Some(section), *line)
             ));
         }
     }
+    let mut keys: Vec<(&str, &str)> = Vec::new();
     for (at, setting) in file.settings.iter().enumerate() {
         let section = setting.section.as_deref().unwrap_or(command);
         let before = file.settings[..at].iter().find(|earlier| {
             earlier.section.as_deref().unwrap_or(command) == section && earlier.key == setting.key
         });
-        check(section, setting, before).map_err(|problem| {
+        let checked = check(section, setting, before).and_then(|()| {
+            if section == "keys" {
+                // One key may clash with those before it only.
+                keys.push((&setting.key, &setting.value));
+                Keymap::with(keys.iter().copied())?;
+            }
+            Ok(())
+        });
+        checked.map_err(|problem| {
             let place = place(Some(section), setting.line);
             format!("{place} {}: {problem}", setting.key)
         })?;
     }
-    let mine = |setting: &Setting| setting.section.as_deref().is_none_or(|s| s == command);
+    let mine = |setting: &Setting| {
+        let section = setting.section.as_deref();
+        section.is_none_or(|s| s == command) || is_screen(setting)
+    };
     Ok(file.settings.into_iter().filter(mine).collect())
 }
 
 /// Reads one setting by its option's definition; `before` is an earlier one of the same section and key.
 fn check(section: &str, setting: &Setting, before: Option<&Setting>) -> Result<(), String> {
     let Setting { key, value, .. } = setting;
-    if RESERVED.contains(&section) {
-        return Err("this version of haul reads no key of this section".into());
+    if SCREEN.contains(&section) {
+        return match before {
+            Some(Setting { line, .. }) => Err(format!(
+                "`{value}` is a second value: line {line} has the first"
+            )),
+            None if section == "theme" => theme::colour(key, value).map(|_| ()),
+            None => Ok(()),
+        };
     }
     let definition = without_environment();
     let options = definition.find_subcommand(section);

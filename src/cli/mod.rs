@@ -2,6 +2,7 @@
 //! the long options, read by the same definitions.
 
 mod convert;
+mod eval;
 mod merge;
 mod message;
 
@@ -17,11 +18,12 @@ use url::Host;
 
 use crate::{
     client::Digest,
-    config::{LogFormat, OnConflict, ThemeName, target::Goal, values},
+    config::{Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
     error::{Error, Exit},
-    units::Span,
+    units::{Rate, Span},
 };
 pub use convert::{connect, screen, serve};
+pub use eval::{EvalArgs, eval};
 pub use merge::{Parsed, parse};
 pub use message::Stop;
 
@@ -44,10 +46,17 @@ pub struct Cli {
 pub enum Command {
     /// Host a directory over HTTP, and see who takes what
     #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Browse a server and download from it
     #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
     Connect(Box<ConnectArgs>),
+    /// Measure every combination of client counts and file sizes
+    ///
+    /// For each combination it starts one server and as many clients, lets them begin at the same moment, downloads every
+    /// file, checks every byte, and adds the times to times/times.json, their aggregates to times/summary.json and what
+    /// the servers and clients logged to logs/.
+    #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
+    Eval(Box<EvalArgs>),
     /// See a server and a client of it at work on this machine
     ///
     /// Serves sample files on a free port of the loopback interface and opens the connect dashboard on them. Without a
@@ -77,7 +86,7 @@ Every long option is also an environment variable (--log-format is HAUL_LOG_FORM
 there) and a key of the configuration file (log-format = json). A configuration file wins over the command line, the \
 command line over the environment. A flag is true or false there; on the command line --hidden=false works as well.
 
-Durations: 250ms, 10s, 5m, 2h, or plain seconds.";
+Durations: 250ms, 10s, 5m, 2h, or plain seconds. Rates: bytes a second, such as 500k, 20M or 1.5MiB/s.";
 
 /// Options of `haul serve`.
 #[derive(Debug, Args)]
@@ -108,6 +117,22 @@ pub struct ServeArgs {
     /// Connections at the same time
     #[arg(long, env = "HAUL_MAX_CONNECTIONS", value_name = "N", default_value = "4096", value_parser = values::connections)]
     pub max_connections: usize,
+    /// Clients at the same time [default: any number]
+    ///
+    /// A client is a login, or else an address (an IPv6 address stands for its /64).
+    #[arg(long, env = "HAUL_MAX_CLIENTS", value_name = "N", value_parser = values::max_clients)]
+    pub max_clients: Option<usize>,
+    /// Bytes a second for all clients together
+    #[arg(long, env = "HAUL_LIMIT", value_name = "RATE")]
+    pub limit: Option<Rate>,
+    /// Bytes a second for each client
+    #[arg(long, env = "HAUL_LIMIT_CLIENT", value_name = "RATE")]
+    pub limit_client: Option<Rate>,
+    /// Drop clients that read more slowly
+    ///
+    /// For 60 s, while there are bytes for them. Time in which a limit or a pause holds them back does not count.
+    #[arg(long, env = "HAUL_MIN_RATE", value_name = "RATE")]
+    pub min_rate: Option<Rate>,
     /// Silence that closes a connection
     #[arg(
         short,
@@ -161,7 +186,8 @@ pub struct ConnectArgs {
     pub dir: PathBuf,
     /// One file under another name, or - for stdout
     ///
-    /// FILE is relative to --dir. What goes to stdout is written there once it is complete.
+    /// FILE is relative to --dir. What goes to stdout is written piece by piece, each once it is verified; from a server
+    /// without pieces, once it is complete.
     #[arg(short, long, env = "HAUL_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// The digest that one file must have
@@ -215,6 +241,15 @@ pub struct ConnectArgs {
         help_heading = "Connection"
     )]
     pub timeout: Span,
+    /// Bytes a second for all downloads together
+    #[arg(
+        long,
+        env = "HAUL_LIMIT",
+        value_name = "RATE",
+        hide_short_help = true,
+        help_heading = "Connection"
+    )]
+    pub limit: Option<Rate>,
     /// Your name on the server's screen [default: login]
     #[arg(short, long, env = "HAUL_USER", value_name = "NAME", value_parser = values::user, help_heading = "Connection")]
     pub user: Option<String>,
@@ -224,6 +259,16 @@ pub struct ConnectArgs {
     /// finished, failed, summary.
     #[arg(long, env = "HAUL_JSON", help_heading = "Running")]
     pub json: bool,
+    /// Headless: say `ready` on stdout, and connect once stdin ends
+    ///
+    /// Many clients that share one pipe as their stdin start at the same moment, when it is closed.
+    #[arg(
+        long,
+        env = "HAUL_HOLD",
+        hide_short_help = true,
+        help_heading = "Running"
+    )]
+    pub hold: bool,
     /// Run the `:` commands in FILE at the start
     #[arg(
         long = "run",
@@ -317,6 +362,18 @@ pub struct ScreenArgs {
     /// Leave the mouse to the terminal
     #[arg(long, env = "HAUL_NO_MOUSE", hide_short_help = true)]
     pub no_mouse: bool,
+    /// The file's sections `[keys]` and `[theme]`.
+    #[arg(skip)]
+    pub own: Own,
+}
+
+/// What only a configuration file can set of the screen.
+#[derive(Debug, Clone, Default)]
+pub struct Own {
+    /// Actions and their keys, checked.
+    pub keys: Vec<(String, String)>,
+    /// Colours by their role.
+    pub colours: Colours,
 }
 
 /// The definition of every command and option as help, completions and manual pages show it.

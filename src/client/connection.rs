@@ -1,6 +1,6 @@
 //! One connection to a server: requests out, answers in, with one reused buffer and a limit on silence.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,9 +12,12 @@ use super::{
     Error,
     origin::{Ask, Origin},
 };
-use crate::http1::{
-    body_reader::{BodyReader, Step},
-    response_head::ResponseHead,
+use crate::{
+    http1::{
+        body_reader::{BodyReader, Step},
+        response_head::ResponseHead,
+    },
+    pace::Pace,
 };
 
 /// Bytes of the read buffer. What is read is hashed and written while it is in the cache: 1 MiB was 4 times slower.
@@ -33,13 +36,14 @@ pub struct Connection {
     end: usize,
     output: Vec<u8>,
     silence: Duration,
+    pace: Arc<Pace>,
     /// How long the connection took to make: about one round trip.
     pub rtt: Duration,
 }
 
 impl Connection {
-    /// Connects to `origin`. Later calls fail once the server is silent for `silence`.
-    pub async fn open(origin: &Origin, silence: Duration) -> Result<Self, Error> {
+    /// Connects to `origin`. Later calls fail once the server is silent for `silence`, and read no faster than `pace`.
+    pub async fn open(origin: &Origin, silence: Duration, pace: &Arc<Pace>) -> Result<Self, Error> {
         let began = Instant::now();
         let stream = origin.connect(silence).await?;
         Ok(Self {
@@ -49,6 +53,7 @@ impl Connection {
             end: 0,
             output: Vec::new(),
             silence,
+            pace: Arc::clone(pace),
             rtt: began.elapsed(),
         })
     }
@@ -161,9 +166,13 @@ impl Connection {
             self.input.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        let read =
-            tokio::time::timeout(self.silence, self.stream.read(&mut self.input[self.end..])).await;
+        // What is not read waits in the sockets' buffers, and then the server does.
+        let room = self.input.len() - self.end;
+        let grant = self.pace.grant(room as u64).await;
+        let place = &mut self.input[self.end..][..grant.bytes() as usize];
+        let read = tokio::time::timeout(self.silence, self.stream.read(place)).await;
         let n = read.map_err(|_| Error::Timeout(self.silence))??;
+        grant.used(n as u64);
         self.end += n;
         Ok(n)
     }

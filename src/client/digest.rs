@@ -1,6 +1,6 @@
 //! Digests of whole files: those that other servers tell (RFC 9530), and those that the user gives.
 
-use std::{fs::File, io, str::FromStr};
+use std::{fmt, fs::File, io, str::FromStr};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::{Digest as _, Sha256, Sha512};
@@ -96,6 +96,19 @@ impl Digest {
 }
 
 /// `ALG=HEX`, as `--checksum` takes it.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (algorithm, bytes) = match self {
+            Self::Blake3(hash) => ("blake3", &hash.as_bytes()[..]),
+            Self::Sha256(hash) => ("sha-256", &hash[..]),
+            Self::Sha512(hash) => ("sha-512", &hash[..]),
+        };
+        write!(f, "{algorithm}=")?;
+        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The same, read.
 impl FromStr for Digest {
     type Err = String;
 

@@ -1,12 +1,17 @@
 //! One small document, such as a Metalink, fetched before there is anything to be queued.
 
+use std::sync::Arc;
+
 use super::{
     Error, Settings,
     connection::Connection,
     origin::{Ask, Origin},
     retry::backoff,
 };
-use crate::http1::body_reader::{BodyReader, Framing};
+use crate::{
+    http1::body_reader::{BodyReader, Framing},
+    pace::Pace,
+};
 
 /// Redirects that are followed.
 const REDIRECTS_MAX: u32 = 5;
@@ -34,8 +39,9 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
         Some(query) => format!("{}?{query}", settings.url.path()),
         None => settings.url.path().to_owned(),
     };
+    let pace = Arc::new(Pace::new(settings.limit));
     for _ in 0..=REDIRECTS_MAX {
-        let mut connection = Connection::open(&origin, settings.timeout).await?;
+        let mut connection = Connection::open(&origin, settings.timeout, &pace).await?;
         connection.queue(&origin, &target, Ask::Whole);
         connection.flush().await?;
         let head = connection.head(false).await?;

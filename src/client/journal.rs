@@ -7,11 +7,15 @@
 //! Where a server offers no pieces, nothing but the journal can tell what of a part is right: after each sync of the part
 //! it notes which pieces were there, and of which content (entity tag or date, and size). Only those are gone on with.
 //!
-//! Format, version 1: JSON objects, a line each. The first names format and version; `began`, `synced` and `ended` follow
-//! in the order in which they happened; a later `synced` of a part replaces the earlier. A journal that cannot be read is set aside as `NAME.bad`, never trusted.
+//! It keeps the queue, too: what was asked for and has not ended, so that a later run can go on with that.
+//!
+//! Format, version 2: JSON objects, a line each. The first names format and version; `began`, `synced` and `ended` (parts)
+//! and `wanted` and `settled` (the queue) follow in the order in which they happened; a later `synced` of a part replaces
+//! the earlier. Version 1 had no queue, and is read as well. A journal that cannot be read is set aside as `NAME.bad`,
+//! never trusted.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Write},
     ops::Range,
@@ -22,9 +26,10 @@ use std::{
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
+use super::wanted::Wanted;
 use crate::error::reason;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A file by device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,7 +63,13 @@ enum Line {
         pieces: Vec<Range<u32>>,
     },
     Ended(FileId),
+    Wanted(Ticket, Wanted),
+    Settled(Ticket),
 }
+
+/// Numbers what is kept of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ticket(u64);
 
 /// Names the content that a part is of: validator and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +104,7 @@ impl Drop for Claim {
 #[derive(Debug, Default)]
 struct Inner {
     parts: HashMap<FileId, Option<Synced>>,
+    wanted: BTreeMap<Ticket, Wanted>,
     /// `None`: parts are remembered for this run only.
     log: Option<File>,
 }
@@ -139,11 +151,12 @@ impl Journal {
         let mut inner = self.inner();
         if let Some(synced) = inner.parts.get_mut(&part) {
             *synced = Some((content.clone(), pieces.clone()));
-            inner.append(&Line::Synced {
+            let line = Line::Synced {
                 part,
                 content,
                 pieces,
-            });
+            };
+            inner.append(&line, true);
         }
     }
 
@@ -160,14 +173,40 @@ impl Journal {
     pub fn began(&self, file: FileId) {
         let mut inner = self.inner();
         inner.parts.insert(file, None);
-        inner.append(&Line::Began(file));
+        inner.append(&Line::Began(file), true);
+    }
+
+    /// What was asked for and has not ended, also by earlier runs, the oldest first.
+    pub fn wanted(&self) -> Vec<(Ticket, Wanted)> {
+        let inner = self.inner();
+        let each = inner.wanted.iter();
+        each.map(|(ticket, wanted)| (*ticket, wanted.clone()))
+            .collect()
+    }
+
+    /// Something was asked for. It is on disk with the next part that is: a crash of the machine may forget it.
+    pub fn want(&self, wanted: Wanted) -> Ticket {
+        let mut inner = self.inner();
+        let last = inner.wanted.last_key_value();
+        let ticket = Ticket(last.map_or(0, |(Ticket(last), _)| last + 1));
+        inner.wanted.insert(ticket, wanted.clone());
+        inner.append(&Line::Wanted(ticket, wanted), false);
+        ticket
+    }
+
+    /// It has ended, and nothing of it is left to be gone on with.
+    pub fn settle(&self, ticket: Ticket) {
+        let mut inner = self.inner();
+        if inner.wanted.remove(&ticket).is_some() {
+            inner.append(&Line::Settled(ticket), false);
+        }
     }
 
     /// A part was completed or removed.
     pub fn ended(&self, file: FileId) {
         let mut inner = self.inner();
         if inner.parts.remove(&file).is_some() {
-            inner.append(&Line::Ended(file));
+            inner.append(&Line::Ended(file), true);
         }
     }
 
@@ -177,14 +216,56 @@ impl Journal {
 }
 
 impl Inner {
-    fn append(&mut self, line: &Line) {
+    /// What a line says happened.
+    fn apply(&mut self, line: Line) {
+        match line {
+            Line::Journal { .. } => {}
+            Line::Began(part) => {
+                self.parts.insert(part, None);
+            }
+            Line::Synced {
+                part,
+                content,
+                pieces,
+            } => {
+                self.parts.insert(part, Some((content, pieces)));
+            }
+            Line::Ended(part) => {
+                self.parts.remove(&part);
+            }
+            Line::Wanted(ticket, wanted) => {
+                self.wanted.insert(ticket, wanted);
+            }
+            Line::Settled(ticket) => {
+                self.wanted.remove(&ticket);
+            }
+        }
+    }
+
+    /// The fewest lines that say the same.
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = vec![Line::Journal { version: VERSION }];
+        for (part, synced) in &self.parts {
+            lines.push(Line::Began(*part));
+            lines.extend(synced.clone().map(|(content, pieces)| Line::Synced {
+                part: *part,
+                content,
+                pieces,
+            }));
+        }
+        let wanted = self.wanted.iter();
+        lines.extend(wanted.map(|(ticket, wanted)| Line::Wanted(*ticket, wanted.clone())));
+        lines
+    }
+
+    fn append(&mut self, line: &Line, sync: bool) {
         let Some(log) = &mut self.log else { return };
         let written = serde_json::to_vec(line)
             .map_err(std::io::Error::other)
             .and_then(|mut text| {
                 text.push(b'\n');
                 log.write_all(&text)?;
-                log.sync_data()
+                if sync { log.sync_data() } else { Ok(()) }
             });
         if let Err(error) = written {
             tracing::warn!("the journal cannot be written: {}", reason(&error));
@@ -205,8 +286,8 @@ fn open(path: &Path) -> std::io::Result<Inner> {
         .open(path)?;
     rustix::fs::flock(&log, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| std::io::Error::other("another haul works on the same target"))?;
-    let parts = if let Ok(parts) = read(&log) {
-        parts
+    let mut inner = if let Ok(inner) = read(&log) {
+        inner
     } else {
         let aside = path.with_extension("jsonl.bad");
         std::fs::copy(path, &aside)?;
@@ -214,59 +295,38 @@ fn open(path: &Path) -> std::io::Result<Inner> {
             "the journal was damaged and is set aside as {}",
             aside.display()
         );
-        HashMap::new()
+        Inner::default()
     };
     // Compacted at each start; in place, because the lock is on this very file.
     log.set_len(0)?;
-    let lines = std::iter::once(Line::Journal { version: VERSION }).chain(parts.iter().flat_map(
-        |(part, synced)| {
-            let synced = synced.clone().map(|(content, pieces)| Line::Synced {
-                part: *part,
-                content,
-                pieces,
-            });
-            std::iter::once(Line::Began(*part)).chain(synced)
-        },
-    ));
     let mut text = Vec::new();
-    for line in lines {
+    for line in inner.lines() {
         serde_json::to_writer(&mut text, &line)?;
         text.push(b'\n');
     }
     log.write_all(&text)?;
     log.sync_data()?;
-    Ok(Inner {
-        parts,
-        log: Some(log),
-    })
+    inner.log = Some(log);
+    Ok(inner)
 }
 
-/// The parts that a journal names. A last line that is cut is what a crash leaves: it counts as not written.
-fn read(log: &File) -> std::io::Result<HashMap<FileId, Option<Synced>>> {
+/// What a journal says. A last line that is cut is what a crash leaves: it counts as not written.
+fn read(log: &File) -> std::io::Result<Inner> {
     let damaged = || std::io::Error::from(std::io::ErrorKind::InvalidData);
-    let mut parts = HashMap::new();
+    let mut inner = Inner::default();
     for (number, line) in BufReader::new(log).split(b'\n').enumerate() {
         let line = line?;
         match serde_json::from_slice(&line) {
-            Ok(Line::Journal { version: VERSION }) if number == 0 => {}
-            Ok(Line::Began(part)) if number > 0 => {
-                parts.insert(part, None);
-            }
-            Ok(Line::Synced {
-                part,
-                content,
-                pieces,
-            }) if number > 0 => {
-                parts.insert(part, Some((content, pieces)));
-            }
-            Ok(Line::Ended(part)) if number > 0 => {
-                parts.remove(&part);
-            }
+            Ok(Line::Journal {
+                version: 1..=VERSION,
+            }) if number == 0 => {}
+            Ok(Line::Journal { .. }) => return Err(damaged()),
+            Ok(line) if number > 0 => inner.apply(line),
             Err(error) if error.is_eof() && number > 0 => {}
             _ => return Err(damaged()),
         }
     }
-    Ok(parts)
+    Ok(inner)
 }
 
 #[cfg(test)]
@@ -317,6 +377,42 @@ mod tests {
         assert_eq!(journal.pieces_of(A, &content("one")), [0..3, 5..6]);
         assert_eq!(journal.pieces_of(A, &content("two")), []);
         assert_eq!(journal.pieces_of(B, &content("one")), []);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_remembered_until_it_ends() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let wanted = |name: &str| {
+            let get = vec![name.to_owned()];
+            let exclude = Vec::new();
+            Wanted::new(&crate::client::Want::Patterns { get, exclude }, None).unwrap()
+        };
+        let journal = open();
+        let first = journal.want(wanted("one"));
+        let second = journal.want(wanted("two"));
+        journal.settle(first);
+        drop(journal);
+        let journal = open();
+        assert_eq!(journal.wanted(), [(second, wanted("two"))]);
+        let third = journal.want(wanted("three"));
+        assert!(third > second);
+        drop(journal);
+        let journal = open();
+        journal.settle(second);
+        journal.settle(third);
+        drop(journal);
+        assert_eq!(open().wanted(), []);
+    }
+
+    #[test]
+    fn a_journal_without_a_queue_is_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        drop(open());
+        let old = "{\"journal\":{\"version\":1}}\n{\"began\":{\"dev\":1,\"ino\":2}}\n";
+        std::fs::write(file(temp.path()), old).unwrap();
+        assert!(open().owns(A));
     }
 
     #[test]

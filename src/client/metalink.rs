@@ -67,7 +67,7 @@ impl Metalink {
             match file {
                 Ok(file) => files.push(file),
                 Err(why) => {
-                    tracing::warn!(path = %display_name(name), "left out of the Metalink: {why}")
+                    tracing::warn!(path = %display_name(name), "left out of the Metalink: {why}");
                 }
             }
         }

@@ -29,6 +29,7 @@ pub mod snapshot;
 mod source;
 mod spill;
 mod target;
+mod wanted;
 mod worker;
 
 use std::{
@@ -55,6 +56,7 @@ use self::{
     queue::{Browse, FileTask, NewItem, Tally},
     source::{SOURCES_MAX, Source, SourceSet},
     target::Target,
+    wanted::Wanted,
     worker::Worker,
 };
 use crate::{
@@ -63,6 +65,7 @@ use crate::{
     error::Exit,
     escape::display_name,
     http1::path::{RemotePath, check_name},
+    units::Rate,
 };
 
 /// What a client runs with.
@@ -82,6 +85,8 @@ pub struct Settings {
     pub retries: u32,
     /// No byte for this long is a failure.
     pub timeout: Duration,
+    /// What all connections together may take at the start; see [`Client::limit`].
+    pub limit: Option<Rate>,
     /// How this client is called on the server's screen.
     pub user: Option<String>,
     /// One file at a time, over one connection.
@@ -205,6 +210,57 @@ impl Client {
 
     /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
     pub fn get(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
+        let wanted = Wanted::new(&want, to.as_ref());
+        let new = self.new_item(want, to)?;
+        let journal = self.engine.journal();
+        Ok(self.add(NewItem {
+            ticket: wanted.map(|wanted| journal.want(wanted)),
+            ..new
+        }))
+    }
+
+    /// Goes on with what earlier runs on the same target and server were asked for and did not end, in their order:
+    /// how many items were added. What is in the queue already is not added again. Without resuming, all that is
+    /// forgotten.
+    pub fn restore(&self, paused: bool) -> usize {
+        let journal = self.engine.journal();
+        let (mut restored, present) = (0, self.engine.queue().tickets());
+        let kept = journal.wanted();
+        let mut known: Vec<Wanted> = kept
+            .iter()
+            .filter(|(ticket, _)| present.contains(ticket))
+            .map(|(_, wanted)| wanted.clone())
+            .collect();
+        for (ticket, wanted) in kept {
+            if present.contains(&ticket) {
+                continue;
+            }
+            let again = (self.engine.settings.resume && !known.contains(&wanted))
+                .then(|| wanted.want())
+                .flatten()
+                .and_then(|(want, to)| self.new_item(want, to).ok());
+            let Some(new) = again else {
+                journal.settle(ticket);
+                continue;
+            };
+            self.add(NewItem {
+                ticket: Some(ticket),
+                paused,
+                ..new
+            });
+            known.push(wanted);
+            restored += 1;
+        }
+        restored
+    }
+
+    fn add(&self, new: NewItem) -> ItemId {
+        let id = self.engine.queue().add(new);
+        self.engine.wake.notify_waiters();
+        id
+    }
+
+    fn new_item(&self, want: Want, to: Option<PathBuf>) -> Result<NewItem, Error> {
         let target = match to {
             Some(dir) => Arc::new(Target::open(&dir, self.engine.settings.on_conflict)?),
             None => Arc::clone(&self.target),
@@ -217,8 +273,10 @@ impl Client {
             checksum: None,
             size: None,
             named: Vec::new(),
+            ticket: None,
+            paused: false,
         };
-        let new = match want {
+        Ok(match want {
             Want::Path { path, size } => NewItem { path, size, ..new },
             Want::File {
                 path,
@@ -260,10 +318,7 @@ impl Client {
                     ..new
                 }
             }
-        };
-        let id = self.engine.queue().add(new);
-        self.engine.wake.notify_waiters();
-        Ok(id)
+        })
     }
 
     /// Stops an item where it is; what is here stays.
@@ -311,6 +366,11 @@ impl Client {
         self.engine.wake.notify_waiters();
     }
 
+    /// Limits what all connections together may take; `None` lifts the limit. Running transfers obey at once.
+    pub fn limit(&self, rate: Option<Rate>) {
+        self.engine.pace.limit(rate);
+    }
+
     /// Everything that a screen shows, now.
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
@@ -323,12 +383,22 @@ impl Client {
         Snapshot {
             items: engine.queue().views(engine.settings.workers),
             received: engine.received.get(),
+            limit: engine.pace.rate(),
             connections: engine.connections.load(Ordering::Relaxed),
             link: lead.link.borrow().clone(),
             rtt: lead.rtt(),
             server: lead.server(),
             sources: engine.sources.each().into_iter().map(source).collect(),
         }
+    }
+
+    /// The file of a single file's item while it is on its way, and how many bytes from its front are here and
+    /// verified; `None` while there is no such file.
+    pub fn checked_prefix(&self, item: ItemId) -> Option<(std::fs::File, u64)> {
+        let jobs = self.engine.queue().jobs();
+        let job = jobs.iter().find(|job| job.task.item == item)?;
+        let file = job.part().file.try_clone().ok()?;
+        Some((file, job.checked_prefix()))
     }
 
     /// Completes once every item has ended.

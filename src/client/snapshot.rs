@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::Error;
-use crate::{error::REPORTED, escape::display_name, http1::path::RemotePath, units};
+use crate::{error::REPORTED, escape::display_name, http1::path::RemotePath, units, units::Rate};
 
 /// Names an item of the queue for as long as the client runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub items: Vec<ItemView>,
     /// Body bytes received since the start, also those that were thrown away.
     pub received: u64,
+    /// What all connections together may take.
+    pub limit: Option<Rate>,
     /// Open connections.
     pub connections: usize,
     /// Whether the server can be reached.
@@ -230,7 +232,15 @@ impl Event {
                 } else {
                     verified.word()
                 };
-                tracing::info!(path = %shown(path), "{} in {}, {checked}", units::size(*bytes), units::took(*took));
+                tracing::info!(
+                    path = %shown(path),
+                    file.bytes = bytes,
+                    file.seconds = took.as_secs_f64(),
+                    file.verified = verified.word(),
+                    "{} in {}, {checked}",
+                    units::size(*bytes),
+                    units::took(*took)
+                );
             }
             Self::Retrying {
                 path,

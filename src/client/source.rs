@@ -298,13 +298,13 @@ impl Sources {
             standings[before.place()].workers -= 1;
         }
         let usable = usable(&standings, Instant::now());
-        let load = |id: SourceId| standings[id.place()].workers;
+        let held = |id: SourceId| standings[id.place()].workers;
         let chosen = match usable.first() {
-            Some(lead) if load(lead) == 0 => lead,
+            Some(lead) if held(lead) == 0 => lead,
             _ => ids(&standings)
                 .map(|(id, _)| id)
                 .filter(|id| usable.contains(*id))
-                .min_by_key(|id| load(*id))
+                .min_by_key(|id| held(*id))
                 .unwrap_or_default(),
         };
         standings[chosen.place()].workers += 1;

@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::{
-    app, client,
-    client::Client,
+    app,
+    client::{self, Client, ItemId, Want},
     config,
     dashboard::{self, ConnectStart, Ending, Session},
     error::{Error, Exit, reason},
@@ -31,6 +31,8 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
         urls: server::urls(&listeners),
         root: display_path(&std::path::absolute(&root).unwrap_or(root)),
         open: true,
+        fingerprint: None,
+        home: std::env::home_dir(),
     };
     for url in &facts.urls {
         tracing::info!("listening on {url}");
@@ -71,17 +73,19 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
         None => Vec::new(),
     };
     // A target directory that cannot be used is told before the screen is taken.
-    let first = first(&settings).await?;
+    let (first, queued) = first(&settings).await?;
     let start = ConnectStart {
         session: Some(first),
         named: settings.named,
         user: settings.user.clone(),
         dir: settings.dir.clone(),
         script,
+        queued,
     };
     let screen = settings.screen.clone();
     let open = move |url: Url| {
         session(&settings, url, Vec::new(), &settings.dir)
+            .inspect(restore)
             .map_err(|error| display_name(&error.to_string()).into_owned())
     };
     exit(dashboard::connect(start, open, ring, &screen).await)
@@ -99,8 +103,8 @@ pub(super) async fn demo(
     ended
 }
 
-/// A client of the server that the settings name, which downloads what they ask for.
-async fn first(settings: &config::Connect) -> Result<Session, Error> {
+/// A client of the server that the settings name, which downloads what they ask for, and what patterns are called.
+async fn first(settings: &config::Connect) -> Result<(Session, Vec<(ItemId, String)>), Error> {
     if !settings.all
         && !settings.names_metalink()
         && settings.get.is_empty()
@@ -108,12 +112,32 @@ async fn first(settings: &config::Connect) -> Result<Session, Error> {
         && settings.checksum.is_none()
     {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
-        return Ok(session(settings, url, mirrors, &settings.dir)?);
+        let session = session(settings, url, mirrors, &settings.dir)?;
+        restore(&session);
+        return Ok((session, Vec::new()));
     }
     let plan = Plan::prepare(settings).await?;
     let session = session(settings, plan.url, plan.mirrors, &plan.dir)?;
-    session.client.get(plan.want, None)?;
-    Ok(session)
+    let label = match &plan.want {
+        Want::Patterns { get, .. } if get.is_empty() => Some("everything".to_owned()),
+        Want::Patterns { get, .. } => Some(get.join(" ")),
+        Want::Named(files) => (files.len() > 1).then(|| "Metalink".to_owned()),
+        Want::Path { .. } | Want::File { .. } => None,
+    };
+    let item = session.client.get(plan.want, None)?;
+    restore(&session);
+    let queued = label.map(|label| (item, label)).into_iter().collect();
+    Ok((session, queued))
+}
+
+/// What earlier runs left undone waits, paused, until the user lets it go on.
+fn restore(session: &Session) {
+    let restored = session.client.restore(true);
+    if restored > 0 {
+        tracing::info!(
+            "from an earlier run, paused: {restored} to download: P lets all go on, x forgets one"
+        );
+    }
 }
 
 fn session(
@@ -131,26 +155,36 @@ fn session(
     Ok(Session { client, events })
 }
 
-/// The commands of a `--run` file: a line each; empty lines and those that begin with `#` are left out.
-fn script(file: &Path) -> Result<Vec<String>, Error> {
+/// The commands of a `--run` file and where each stands: a line each; empty lines and those that begin with `#` are
+/// left out. A line that cannot be read is told before the screen is taken.
+fn script(file: &Path) -> Result<Vec<(String, String)>, Error> {
+    let shown = display_path(file);
     let text = std::fs::read_to_string(file).map_err(|error| {
-        let file = display_path(file);
         Error::Usage(format!(
-            "{file}: {}: name a file of commands",
+            "{shown}: {}: name a file of commands",
             reason(&error)
         ))
     })?;
-    let lines = text.lines().map(str::trim);
-    let commands = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(commands
-        .map(|line| line.trim_start_matches(':').to_owned())
-        .collect())
+    let mut commands = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.trim_start_matches(':');
+        let place = format!("{shown}:{number}");
+        app::command::parse(line, true)
+            .map_err(|problem| Error::Usage(format!("{place}: {problem}")))?;
+        commands.push((line.to_owned(), place));
+    }
+    Ok(commands)
 }
 
 /// The status that a dashboard's end amounts to.
 fn exit(ended: std::io::Result<Ending>) -> Result<Exit, Error> {
     match ended {
         Ok(Ending::Quit) => Ok(Exit::Done),
+        Ok(Ending::ScriptFailed) => Ok(Exit::Other),
         Ok(Ending::Interrupted) => Ok(Exit::Interrupted),
         Ok(Ending::Terminated | Ending::HungUp) => Ok(Exit::Terminated),
         Err(source) => Err(Error::Local {

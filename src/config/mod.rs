@@ -2,6 +2,7 @@
 
 pub mod ini;
 pub mod target;
+pub mod theme;
 pub mod values;
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -9,7 +10,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing::Level;
 use url::Url;
 
-use crate::client::Digest;
+use crate::{client::Digest, units::Rate};
 
 /// Where logs, journals and what else a person does not edit are kept: `$XDG_STATE_HOME/haul`, else
 /// `~/.local/state/haul`. `None` where no home directory is known. It is not made here.
@@ -31,6 +32,11 @@ pub fn cache_dir() -> Option<PathBuf> {
     Some(base.cache_dir().join("haul"))
 }
 
+/// Whether the current directory is haul's repository, with its samples and its configurations.
+pub fn in_repository() -> bool {
+    std::path::Path::new("servers").is_dir() && std::path::Path::new("configs").is_dir()
+}
+
 /// What `haul serve` runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serve {
@@ -42,6 +48,14 @@ pub struct Serve {
     pub port: u16,
     /// Connections at the same time.
     pub max_connections: usize,
+    /// Clients at the same time; `None` for any number.
+    pub max_clients: Option<usize>,
+    /// What all clients together get.
+    pub limit: Option<Rate>,
+    /// What each client gets.
+    pub limit_client: Option<Rate>,
+    /// A client that reads more slowly is dropped.
+    pub min_rate: Option<Rate>,
     /// A connection that is silent this long is closed.
     pub timeout: Duration,
     /// Serve names that begin with a dot too.
@@ -76,6 +90,8 @@ pub struct Connect {
     pub retries: u32,
     /// No byte for this long is a failure.
     pub timeout: Duration,
+    /// What all downloads together may take.
+    pub limit: Option<Rate>,
     /// How this client is called on the server's screen.
     pub user: Option<String>,
     /// Patterns of what to download; with `all`, everything.
@@ -100,8 +116,47 @@ pub struct Connect {
     pub headless: bool,
     /// Headless: one JSON object a line.
     pub json: bool,
+    /// Headless: connect once standard input ends.
+    pub hold: bool,
     /// Logging.
     pub log: Log,
+    /// The screen's looks.
+    pub screen: Screen,
+}
+
+/// What `haul eval` runs with. An empty list leaves what the sides' own settings say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Eval {
+    /// Clients at the same time.
+    pub clients: Vec<usize>,
+    /// Bytes of each file.
+    pub sizes: Vec<u64>,
+    /// Files that each client downloads.
+    pub files: usize,
+    /// Runs of every combination.
+    pub repeat: usize,
+    /// Connections of each client.
+    pub workers: Vec<usize>,
+    /// Whether clients fetch one file at a time.
+    pub serial: Vec<bool>,
+    /// Round trips to add.
+    pub latency: Vec<Option<Duration>>,
+    /// Bytes a second of each client's link.
+    pub rate: Vec<Option<u64>>,
+    /// A server elsewhere; else one is started for each run.
+    pub address: Option<Url>,
+    /// The name of this measurement; `None` takes the time.
+    pub label: Option<String>,
+    /// The directory for what servers and clients log.
+    pub logs: PathBuf,
+    /// The file of raw times.
+    pub times: PathBuf,
+    /// What servers run with.
+    pub serve: Vec<ini::Setting>,
+    /// What clients run with.
+    pub connect: Vec<ini::Setting>,
+    /// Run without a dashboard.
+    pub headless: bool,
     /// The screen's looks.
     pub screen: Screen,
 }
@@ -157,7 +212,14 @@ pub struct Screen {
     pub ascii: bool,
     /// Leave the mouse to the terminal.
     pub no_mouse: bool,
+    /// Keys of the user's own: actions and their keys, as `[keys]` has them.
+    pub keys: Vec<(String, String)>,
+    /// Colours of the user's own.
+    pub colours: Colours,
 }
+
+/// Colours that replace those of a theme, as `[theme]` has them.
+pub type Colours = Vec<(theme::Role, theme::Colour)>;
 
 /// A named set of colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

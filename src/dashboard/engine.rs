@@ -15,9 +15,12 @@ use url::Url;
 
 use super::{Session, run::Engine};
 use crate::{
-    app::{self, Effect, Event, Sample, event::Control},
+    app::{
+        self, Effect, Event, Sample,
+        event::{Control, Order},
+    },
     client::{self, Client, Want},
-    escape::display_name,
+    escape::{display_name, display_path},
     http1::path::RemotePath,
     server::Server,
 };
@@ -33,6 +36,62 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) fn new(server: Server) -> Self {
         Self { server }
+    }
+
+    fn order(&self, order: Order, answers: mpsc::Sender<Event>) {
+        let server = &self.server;
+        let answer = match order {
+            Order::Pause(client) => {
+                server.pause(client);
+                None
+            }
+            Order::Resume(client) => {
+                server.resume(client);
+                None
+            }
+            Order::Kick(client, reason) => {
+                server.kick(client, &reason);
+                None
+            }
+            Order::Ban(client, reason) => {
+                server.ban(client, &reason);
+                None
+            }
+            Order::Limit(rate) => {
+                server.limit(rate);
+                None
+            }
+            Order::LimitClient(client, rate) => {
+                server.limit_client(client, rate);
+                None
+            }
+            Order::Drain => {
+                server.drain();
+                None
+            }
+            Order::Unban(who) => {
+                let shown = display_name(&who).into_owned();
+                Some(if server.unban(&who) {
+                    Event::Told(format!("{shown} is let in again"))
+                } else {
+                    Event::Refused(format!("`{shown}` is not banned: Tab lists who is"))
+                })
+            }
+            Order::Share(dir) => {
+                let server = server.clone();
+                spawn_blocking(move || {
+                    let answer = match server.share(&dir) {
+                        Ok(()) => Event::Shared(display_path(&dir)),
+                        Err(error) => Event::Refused(shown(&error)),
+                    };
+                    let _ = answers.blocking_send(answer);
+                });
+                return;
+            }
+        };
+        if let Some(answer) = answer {
+            tokio::spawn(async move { answers.send(answer).await });
+        }
     }
 }
 
@@ -61,11 +120,7 @@ impl Engine for Serving {
                 // Where the queue is full, the next half second counts again.
                 let _ = answers.try_send(Event::Downloads(counts));
             }
-            Effect::Arrange(job) => {
-                spawn_blocking(move || {
-                    let _ = answers.blocking_send(Event::Arranged(job.run()));
-                });
-            }
+            Effect::Serve(order) => self.order(order, answers),
             _ => {}
         }
     }
@@ -104,6 +159,8 @@ pub(super) struct Connecting<F> {
     open: F,
     session: Option<Session>,
     clients: Clients,
+    /// Held while something is added to the queue.
+    queue: Arc<Mutex<()>>,
 }
 
 impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
@@ -112,6 +169,7 @@ impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
             open,
             session: None,
             clients: Clients::default(),
+            queue: Arc::default(),
         }
     }
 
@@ -122,14 +180,18 @@ impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
             url: Url::parse(&session.client.base_url()).ok()?,
             named: session.client.named(),
         };
-        if let Some(mut before) = self.session.replace(session) {
-            tokio::spawn(async move {
-                // Workers may wait to hand their events over.
-                let ended = async { while before.events.recv().await.is_some() {} };
-                tokio::join!(before.client.stop(), timeout(super::STOP, ended))
-            });
-        }
+        let before = self.session.replace(session);
+        before.map(Self::end);
         Some(server)
+    }
+
+    /// Stops a client; what it has stays on disk.
+    fn end(mut before: Session) {
+        tokio::spawn(async move {
+            // Workers may wait to hand their events over.
+            let ended = async { while before.events.recv().await.is_some() {} };
+            tokio::join!(before.client.stop(), timeout(super::STOP, ended))
+        });
     }
 
     pub(super) fn clients(&self) -> Clients {
@@ -167,6 +229,11 @@ impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
             tokio::spawn(async move { answers.send(answer).await });
             return;
         }
+        if let Effect::Disconnect = effect {
+            self.session.take().map(Self::end);
+            tokio::spawn(async move { answers.send(Event::Disconnected).await });
+            return;
+        }
         let Some(Session { client, .. }) = &self.session else {
             return;
         };
@@ -178,32 +245,26 @@ impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
                     answers.send(Event::Listed { path, result }).await
                 });
             }
-            Effect::Arrange(job) => {
+            Effect::Get { wants, to } => {
+                // It opens a directory, which may block, and may be many. One after the other: the queue is what the
+                // user sees.
+                let (client, queue) = (client.clone(), Arc::clone(&self.queue));
                 spawn_blocking(move || {
-                    let _ = answers.blocking_send(Event::Arranged(job.run()));
-                });
-            }
-            // In order: the queue is what the user sees.
-            Effect::Get { want, to: None } => {
-                let answer = get(client, want, None);
-                tokio::spawn(async move {
-                    if let Some(answer) = answer {
-                        let _ = answers.send(answer).await;
-                    }
-                });
-            }
-            Effect::Get { want, to } => {
-                // It opens a directory, which may block.
-                let client = client.clone();
-                spawn_blocking(move || {
-                    if let Some(answer) = get(&client, want, to) {
-                        let _ = answers.blocking_send(answer);
+                    let _turn = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                    for want in wants {
+                        if let Some(answer) = get(&client, want, to.clone()) {
+                            let refused = matches!(answer, Event::Refused(_));
+                            if answers.blocking_send(answer).is_err() || refused {
+                                break;
+                            }
+                        }
                     }
                 });
             }
             Effect::Control(item, control) => Self::control(client, item, control),
             Effect::ClearEnded => client.clear_ended(),
             Effect::RetryNow => client.retry_now(),
+            Effect::Limit(rate) => client.limit(rate),
             _ => {}
         }
     }

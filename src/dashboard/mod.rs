@@ -1,6 +1,8 @@
 //! The dashboards: what puts state, drawing, terminal and engine together.
 
 mod engine;
+mod history;
+mod local;
 pub mod run;
 pub mod terminal;
 
@@ -17,8 +19,8 @@ use self::{
 };
 pub use crate::app::Ending;
 use crate::{
-    app::{Looks, State, connect, serve as served},
-    client::{self, Client},
+    app::{Event, Looks, State, connect, keymap::Keymap, serve as served, update},
+    client::{self, Client, ItemId},
     config::{Screen, ThemeName},
     logging::Ring,
     server::Server,
@@ -45,8 +47,10 @@ pub struct ConnectStart {
     pub user: Option<String>,
     /// Where downloads go.
     pub dir: PathBuf,
-    /// `:` commands to run once the first directory is listed.
-    pub script: Vec<String>,
+    /// `:` commands to run once the first directory is listed, and where each stands.
+    pub script: Vec<(String, String)>,
+    /// What was added to the queue before, by the patterns that it is to be called by.
+    pub queued: Vec<(ItemId, String)>,
 }
 
 /// Shows a running server until the user or a signal ends it. Stopping the server is left to the caller.
@@ -56,7 +60,9 @@ pub async fn serve(
     ring: Ring,
     screen: &Screen,
 ) -> io::Result<Ending> {
-    let state = State::serve(facts, looks(screen));
+    let state = own(State::serve(facts, looks(screen)), screen)?;
+    let history = history::file("serve");
+    let state = state.with_history(history.as_deref().map(history::load).unwrap_or_default());
     let tty = Tty::enter(!screen.no_mouse)?;
     let input = tty.input();
     let run = Run {
@@ -64,6 +70,8 @@ pub async fn serve(
         engine: Serving::new(server),
         screen: tty,
         ring,
+        history,
+        asks_theme: asks_theme(screen),
     };
     run.until_end(input, Vec::new()).await
 }
@@ -85,7 +93,13 @@ pub async fn connect(
     };
     let mut engine = Connecting::new(open);
     let server = start.session.and_then(|session| engine.turn_to(session));
-    let state = State::connect(facts, server, looks(screen));
+    let state = own(State::connect(facts, server, looks(screen)), screen)?;
+    let history = history::file("connect");
+    let mut state = state.with_history(history.as_deref().map(history::load).unwrap_or_default());
+    for (item, patterns) in start.queued {
+        // What an item is called asks for nothing.
+        let _ = update(&mut state, Event::Queued(item, patterns));
+    }
     let tty = Tty::enter(!screen.no_mouse)?;
     let input = tty.input();
     let clients = engine.clients();
@@ -94,18 +108,39 @@ pub async fn connect(
         engine,
         screen: tty,
         ring,
+        history,
+        asks_theme: asks_theme(screen),
     };
-    let ending = run.until_end(input, start.script).await;
+    let script = start.script.into_iter();
+    let script = script.map(|(line, place)| Event::Script { line, place });
+    let ending = run.until_end(input, script.collect()).await;
     // The terminal is the user's again; what was received is on disk before the program ends.
     clients.stop(STOP).await;
     ending
 }
 
-/// `NO_COLOR` wins over the background that the terminal tells, and a theme that was asked for over both.
+/// The state with the user's own keys. They were checked when the file was read.
+fn own(state: State, screen: &Screen) -> io::Result<State> {
+    let keys = screen.keys.iter();
+    let keys = keys.map(|(action, keys)| (action.as_str(), keys.as_str()));
+    let keymap = Keymap::with(keys).map_err(io::Error::other)?;
+    Ok(state.with_keys(keymap))
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+/// Whether the terminal is to be asked for its background: unless somebody has said already.
+fn asks_theme(screen: &Screen) -> bool {
+    screen.theme.is_none() && !is_set("NO_COLOR")
+}
+
+/// A theme that was asked for wins over `NO_COLOR`, and both over the background that the environment tells. Until
+/// the terminal has told its own, that is what the first frame is drawn for.
 fn looks(screen: &Screen) -> Looks {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let theme = screen.theme.unwrap_or_else(|| {
-        if set("NO_COLOR") {
+        if is_set("NO_COLOR") {
             ThemeName::Mono
         } else {
             let background = std::env::var("COLORFGBG").unwrap_or_default();
@@ -115,6 +150,7 @@ fn looks(screen: &Screen) -> Looks {
     Looks {
         theme,
         ascii: screen.ascii,
+        colours: screen.colours.clone(),
         zone: TimeZone::system(),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -16,8 +17,14 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, sleep_until},
 };
 
+use super::local;
 use crate::{
-    app::{Effect, Ending, Event, Mouse, Pane, Sample, State, Tick, update},
+    app::{
+        Effect, Ending, Event, Mouse, Pane, Sample, State, Tick,
+        title::{percent, title},
+        update,
+    },
+    config::ThemeName,
     logging::Ring,
     ui,
 };
@@ -47,6 +54,10 @@ pub trait Screen {
     fn suspend(&mut self) -> io::Result<()>;
     /// Whether nobody can see it any more.
     fn is_gone(&self) -> bool;
+    /// Asks the terminal for its background, before any key is read; `None` where it does not tell.
+    fn ask_theme(&mut self) -> Option<ThemeName>;
+    /// Shows a title, and percents of progress, where the terminal has places for them.
+    fn title(&mut self, title: &str, percent: Option<u8>) -> io::Result<()>;
 }
 
 /// What the loop shows and hands effects to.
@@ -69,6 +80,10 @@ pub struct Run<E, S> {
     pub screen: S,
     /// The log.
     pub ring: Ring,
+    /// The file that remembers typed lines.
+    pub history: Option<PathBuf>,
+    /// Whether the terminal is to be asked which theme suits it.
+    pub asks_theme: bool,
 }
 
 impl<E: Engine, S: Screen> Run<E, S> {
@@ -76,7 +91,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
     pub async fn until_end(
         mut self,
         input: impl Stream<Item = io::Result<terminal::Event>> + Unpin,
-        script: Vec<String>,
+        script: Vec<Event>,
     ) -> io::Result<Ending> {
         match self.turn(input, script).await {
             // Whatever failed on a terminal that is gone, there is nobody to tell it to.
@@ -88,7 +103,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
     async fn turn(
         &mut self,
         mut input: impl Stream<Item = io::Result<terminal::Event>> + Unpin,
-        script: Vec<String>,
+        script: Vec<Event>,
     ) -> io::Result<Ending> {
         let (answers, mut answered) = mpsc::channel(ANSWERS);
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -102,9 +117,18 @@ impl<E: Engine, S: Screen> Run<E, S> {
         self.apply(effects, &answers)?;
         self.tick(&answers, &mut log)?;
         for line in script {
-            self.take(Event::Command(line), &answers)?;
+            if let Some(ending) = self.take(line, &answers)? {
+                return Ok(ending);
+            }
         }
         self.draw()?;
+        // The first frame does not wait for the answer; keys must, or they would be mixed up with it.
+        if self.asks_theme
+            && let Some(theme) = self.screen.ask_theme()
+        {
+            self.state.looks.theme = theme;
+            self.state.dirty = true;
+        }
         loop {
             let due = drawn + FRAME;
             let ending = tokio::select! {
@@ -249,7 +273,11 @@ impl<E: Engine, S: Screen> Run<E, S> {
                     self.state.dirty = true;
                 }
                 Effect::Copy(text) => self.screen.copy(&text)?,
-                effect => self.engine.apply(effect, answers),
+                effect => {
+                    if let Some(effect) = local::apply(effect, self.history.as_deref(), answers) {
+                        self.engine.apply(effect, answers);
+                    }
+                }
             }
         }
         Ok(None)
@@ -264,6 +292,8 @@ impl<E: Engine, S: Screen> Run<E, S> {
             let _ = update(&mut self.state, Event::Layout(layout));
         }
         self.state.dirty = false;
+        let (title, percent) = (title(&self.state), percent(&self.state));
+        self.screen.title(&title, percent)?;
         self.screen.draw(&self.state)
     }
 }

@@ -20,7 +20,7 @@ use crossterm::{
     style::Colored,
     terminal::{
         BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-        disable_raw_mode, enable_raw_mode,
+        SetTitle, disable_raw_mode, enable_raw_mode,
     },
 };
 use futures_util::{Stream, stream};
@@ -29,10 +29,11 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{Signal, kill_current_process_group},
 };
+use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
 use tokio::sync::mpsc;
 
 use super::run::Screen;
-use crate::{app::State, ui};
+use crate::{app::State, config::ThemeName, ui};
 
 /// A whole frame of a large terminal goes out in one write.
 const BUFFER: usize = 64 * 1024;
@@ -40,6 +41,28 @@ const BUFFER: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_millis(250);
 /// Keys that may wait for the loop.
 const KEYS: usize = 256;
+
+/// How long the terminal may take to tell its background.
+const ANSWER: Duration = Duration::from_millis(300);
+/// Puts the title on the terminal's stack (xterm, window operations).
+const KEEP_TITLE: &[u8] = b"\x1b[22;0t";
+/// Empties it, for terminals without a stack, and takes the old one back.
+const TITLE_BACK: &[u8] = b"\x1b]2;\x1b\\\x1b[23;0t";
+/// Takes progress from the taskbar.
+const NO_PROGRESS: &[u8] = b"\x1b]9;4;0;\x1b\\";
+
+/// The title and percents that the terminal shows.
+type Shown = (String, Option<u8>);
+
+/// Whether the terminal has a title: the simplest ones would print it.
+fn has_title() -> bool {
+    std::env::var("TERM").is_ok_and(|term| !matches!(term.as_str(), "" | "dumb" | "linux"))
+}
+
+/// Whether progress is understood, or at least passed over: older iTerm2 shows it as a message each time.
+fn has_progress() -> bool {
+    has_title() && std::env::var("TERM_PROGRAM").map_or(true, |program| program != "iTerm.app")
+}
 
 type Backend = CrosstermBackend<Output>;
 
@@ -74,6 +97,8 @@ pub struct Tty {
     mouse: bool,
     /// Whether the terminal is ours, for the panic hook and the input thread.
     taken: Arc<AtomicBool>,
+    /// The title and progress that were written last.
+    shown: Shown,
 }
 
 impl Tty {
@@ -96,6 +121,7 @@ impl Tty {
             terminal: Terminal::new(backend)?,
             mouse,
             taken,
+            shown: Shown::default(),
         };
         tty.take()?;
         Ok(tty)
@@ -105,6 +131,9 @@ impl Tty {
         self.taken.store(true, Ordering::SeqCst);
         enable_raw_mode()?;
         let mut out = io::stdout();
+        if has_title() {
+            out.write_all(KEEP_TITLE)?;
+        }
         execute!(out, EnterAlternateScreen, EnableBracketedPaste, Hide)?;
         if self.mouse {
             execute!(out, EnableMouseCapture)?;
@@ -117,23 +146,34 @@ impl Tty {
     /// They are read on a thread of their own rather than by `EventStream`: when the terminal vanishes, crossterm
     /// spins in a read that never blocks again, and it must not take the loop with it, which ends the program.
     pub fn input(&self) -> impl Stream<Item = io::Result<event::Event>> + Unpin + use<> {
-        let (sender, mut events) = mpsc::channel(KEYS);
         let taken = Arc::clone(&self.taken);
-        thread::spawn(move || {
-            while taken.load(Ordering::SeqCst) {
-                let read = match event::poll(PATIENCE) {
-                    Ok(false) => continue,
-                    Ok(true) => event::read(),
-                    Err(error) => Err(error),
-                };
-                let failed = read.is_err();
-                if sender.blocking_send(read).is_err() || failed {
-                    break;
-                }
-            }
-        });
-        stream::poll_fn(move |context| events.poll_recv(context))
+        let mut events = None;
+        // The thread starts with the first look at it: until then the terminal's answers are not taken for keys.
+        stream::poll_fn(move |context| {
+            events
+                .get_or_insert_with(|| read_events(Arc::clone(&taken)))
+                .poll_recv(context)
+        })
     }
+}
+
+/// Reads on a thread of its own while the terminal is taken.
+fn read_events(taken: Arc<AtomicBool>) -> mpsc::Receiver<io::Result<event::Event>> {
+    let (sender, events) = mpsc::channel(KEYS);
+    thread::spawn(move || {
+        while taken.load(Ordering::SeqCst) {
+            let read = match event::poll(PATIENCE) {
+                Ok(false) => continue,
+                Ok(true) => event::read(),
+                Err(error) => Err(error),
+            };
+            let failed = read.is_err();
+            if sender.blocking_send(read).is_err() || failed {
+                break;
+            }
+        }
+    });
+    events
 }
 
 impl Screen for Tty {
@@ -143,7 +183,7 @@ impl Screen for Tty {
     }
 
     fn draw(&mut self, state: &State) -> io::Result<()> {
-        let theme = ui::Theme::new(state.looks.theme, state.looks.ascii);
+        let theme = ui::Theme::of(&state.looks);
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(|frame| {
             let area = frame.area();
@@ -163,8 +203,36 @@ impl Screen for Tty {
         execute!(backend, CopyToClipboard::to_clipboard_from(text))
     }
 
+    fn ask_theme(&mut self) -> Option<ThemeName> {
+        let mut options = QueryOptions::default();
+        options.timeout = ANSWER;
+        // It reads the terminal's answer from the terminal itself, in the raw mode that is on already.
+        match theme_mode(options).ok()? {
+            ThemeMode::Dark => Some(ThemeName::Dark),
+            ThemeMode::Light => Some(ThemeName::Light),
+        }
+    }
+
+    fn title(&mut self, title: &str, percent: Option<u8>) -> io::Result<()> {
+        if !has_title() || (self.shown.0 == title && self.shown.1 == percent) {
+            return Ok(());
+        }
+        let out = self.terminal.backend_mut();
+        queue!(out, SetTitle(title))?;
+        if self.shown.1 != percent && has_progress() {
+            // ConEmu's sequence, which Windows Terminal, GNOME's VTE, Ghostty, WezTerm, Konsole and others know.
+            match percent {
+                Some(percent) => write!(out, "\x1b]9;4;1;{percent}\x1b\\")?,
+                None => out.write_all(NO_PROGRESS)?,
+            }
+        }
+        self.shown = (title.to_owned(), percent);
+        Ok(())
+    }
+
     fn suspend(&mut self) -> io::Result<()> {
         restore();
+        self.shown = Shown::default();
         // The whole group, as the terminal itself would do: a shell's job may be more than this process.
         kill_current_process_group(Signal::TSTP)?;
         self.take()?;
@@ -199,6 +267,12 @@ fn restore() {
         LeaveAlternateScreen,
         Show
     );
+    if has_title() {
+        let _ = out.write_all(TITLE_BACK);
+    }
+    if has_progress() {
+        let _ = out.write_all(NO_PROGRESS);
+    }
     let _ = out.flush();
     let _ = disable_raw_mode();
 }

@@ -1,7 +1,6 @@
 //! `haul connect --headless`.
 
 use std::{
-    fs::File,
     io::{self, Write},
     path::Path,
     time::{Duration, Instant},
@@ -14,12 +13,7 @@ use tokio::{
 
 use url::Url;
 
-use super::{
-    plan::Plan,
-    report::{Report, unwritable},
-    signals::Signals,
-    style::Style,
-};
+use super::{hold::hold, plan::Plan, report::Report, signals::Signals, style::Style};
 use crate::{
     client::{self, Client, Event, Link},
     config,
@@ -34,6 +28,11 @@ const STOP: Duration = Duration::from_secs(10);
 /// Downloads what the settings ask for, and reports it in the given style.
 pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
+    if settings.hold
+        && let Some(exit) = hold(&mut signals, settings.json).await?
+    {
+        return Ok(exit);
+    }
     let plan = Plan::prepare(&settings).await?;
     // Data on stdout leaves only stderr to speak to people.
     let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {
@@ -43,23 +42,47 @@ pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error>
     };
     let mut report = Report::new(style, out, Instant::now());
     let (sender, mut events) = mpsc::channel(EVENTS);
-    let client = Client::start(
-        engine_settings(&settings, plan.url.clone(), plan.mirrors.clone(), &plan.dir),
-        sender,
-    )?;
+    let mut engine = engine_settings(&settings, plan.url.clone(), plan.mirrors.clone(), &plan.dir);
+    let to_stdout = plan.stdout();
+    if to_stdout.is_some() {
+        // Nothing of it is there to be gone on with.
+        engine.state_dir = None;
+    }
+    let client = Client::start(engine, sender)?;
     let item = client.get(plan.want.clone(), None)?;
+    let restored = client.restore(false);
+    if restored > 0 {
+        tracing::info!("left from an earlier run, gone on with: {restored} to download");
+    }
+    let mut open = 1 + restored;
 
     let mut tick = interval(report.interval());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let followed = async {
+        match &to_stdout {
+            Some(to_stdout) => to_stdout.follow(&client, item).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut followed = std::pin::pin!(followed);
     let signal = loop {
         tokio::select! {
             biased;
             exit = signals.next() => break Some(exit),
             event = events.recv() => match event {
-                Some(Event::Ended { item: ended }) if ended == item => break None,
-                Some(event) => report.event(&event)?,
+                Some(Event::Ended { .. }) => {
+                    open -= 1;
+                    if open == 0 {
+                        break None;
+                    }
+                }
+                Some(event) => {
+                    report.event(&event)?;
+                    to_stdout.as_ref().map_or(Ok(()), |out| out.check(&event))?;
+                }
                 None => break None,
             },
+            error = &mut followed => return Err(error),
             _ = tick.tick() => report.progress(&client.snapshot(), Instant::now())?,
         }
     };
@@ -71,24 +94,15 @@ pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error>
         tracing::info!("stopping: what is here is kept, a second signal ends at once");
     }
     stop(&client, &mut events, &mut report, &mut signals).await?;
-    if let Some(file) = plan.stdout_file()
+    if let Some(to_stdout) = &to_stdout
         && signal.is_none()
         && exit == Exit::Done
     {
-        to_stdout(&file)?;
+        to_stdout.finish().await?;
     }
     let (_, failed) = client.tally();
     report.end(Instant::now(), failed, signal.is_some())?;
     Ok(signal.unwrap_or(exit))
-}
-
-/// Writes a complete file to stdout.
-fn to_stdout(file: &Path) -> Result<(), Error> {
-    let mut out = io::stdout().lock();
-    File::open(file)
-        .and_then(|mut file| io::copy(&mut file, &mut out))
-        .and_then(|_| out.flush())
-        .map_err(unwritable)
 }
 
 /// Ends the client's connections and lets parts reach the disk. Events are taken meanwhile: workers may wait to
@@ -128,6 +142,7 @@ pub(crate) fn engine_settings(
         workers: settings.workers,
         retries: settings.retries,
         timeout: settings.timeout,
+        limit: settings.limit,
         user: settings.user.clone(),
         serial: settings.serial,
         on_conflict: settings.on_conflict,

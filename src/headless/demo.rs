@@ -38,12 +38,9 @@ impl Demo {
     pub async fn start(log: config::Log, screen: config::Screen) -> Result<Self, Error> {
         let samples = samples::dir()?;
         let server = Server::new(server::Settings {
-            root: samples.clone(),
-            hidden: false,
-            follow_symlinks: false,
             timeout: TIMEOUT,
             max_connections: 64,
-            cache: None,
+            ..server::Settings::new(samples.clone())
         })?;
         let listeners = server::bind(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 0).await?;
         let Some(url) = server::urls(&listeners).into_iter().next() else {
@@ -110,6 +107,7 @@ fn settings(
         workers: 5,
         retries: 3,
         timeout: TIMEOUT,
+        limit: None,
         user: values::user("demo").ok(),
         get: Vec::new(),
         all: false,
@@ -122,6 +120,7 @@ fn settings(
         run: None,
         headless: false,
         json: false,
+        hold: false,
         log,
         screen,
     }

@@ -8,9 +8,11 @@ use super::signals::Signals;
 use crate::{
     config,
     error::{Error, Exit},
-    server::{self, Server, Stop},
+    server::{self, MinRate, Server, Stop},
 };
 
+/// How long a client may read more slowly than `--min-rate` before it is dropped.
+const MIN_RATE_OVER: Duration = Duration::from_secs(60);
 /// How long connections may take to close once they are told to.
 const ABORT: Duration = Duration::from_secs(1);
 
@@ -52,6 +54,13 @@ pub(crate) fn engine_settings(settings: &config::Serve) -> server::Settings {
         follow_symlinks: settings.follow_symlinks,
         timeout: settings.timeout,
         max_connections: settings.max_connections,
+        max_clients: settings.max_clients,
+        limit: settings.limit,
+        limit_client: settings.limit_client,
+        min_rate: settings.min_rate.map(|rate| MinRate {
+            rate,
+            over: MIN_RATE_OVER,
+        }),
         cache: config::cache_dir(),
     }
 }

@@ -1,4 +1,4 @@
-//! Getting bytes out: what stands in a buffer, and ranges of files by `sendfile`.
+//! Getting bytes out: what stands in a buffer, and ranges of files by `sendfile`, no faster than is allowed.
 
 use std::{
     io,
@@ -8,10 +8,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::{io::Interest, net::TcpStream, time::timeout};
+use tokio::{
+    io::Interest,
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 use super::{
+    MinRate,
     catalog::{FoundFile, blocking},
+    clients::Attached,
+    floor::Floor,
     transfers::Flow,
 };
 use crate::sys::send::{is_cached, is_memory, read_ahead, send_file, send_more};
@@ -28,6 +35,9 @@ pub enum Broken {
     /// The client took nothing for the time limit.
     #[error("the client read nothing for {}", crate::units::took(*.0))]
     Stalled(Duration),
+    /// The client took less than it must.
+    #[error("the client read less than {0}")]
+    Slow(crate::units::Rate),
     /// The file became shorter while it was sent.
     #[error("the file was truncated while it was sent")]
     Truncated,
@@ -36,27 +46,158 @@ pub enum Broken {
     Changed,
 }
 
-/// Sends all of `bytes`. `more` says that a file's bytes follow at once.
-pub async fn send_bytes(
-    stream: &TcpStream,
-    mut bytes: &[u8],
-    more: bool,
+/// How one connection's bytes go out.
+#[derive(Debug)]
+pub struct Sender {
+    /// How long a client may take nothing.
     limit: Duration,
-) -> Result<(), Broken> {
-    while !bytes.is_empty() {
-        // Straight to the socket first: waiting costs a timer.
-        let sent = match attempt(stream, bytes, more) {
+    floor: Floor,
+}
+
+impl Sender {
+    /// A client that takes nothing for `limit`, or less than `min_rate` asks for, breaks the connection off.
+    pub fn new(limit: Duration, min_rate: Option<MinRate>) -> Self {
+        Self {
+            limit,
+            floor: Floor::new(min_rate),
+        }
+    }
+
+    /// Sends all of `bytes`, at once. `more` says that a file's bytes follow.
+    pub async fn send(
+        &mut self,
+        stream: &TcpStream,
+        mut bytes: &[u8],
+        more: bool,
+    ) -> Result<(), Broken> {
+        while !bytes.is_empty() {
+            // Straight to the socket first: waiting costs a timer.
+            let sent = match attempt(stream, bytes, more) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let write = stream.async_io(Interest::WRITABLE, || {
+                        retry_interrupted(|| attempt_raw(stream, bytes, more))
+                    });
+                    self.wait(write).await?
+                }
+                result => result?,
+            };
+            self.floor.sent(sent as u64);
+            bytes = &bytes[sent..];
+        }
+        Ok(())
+    }
+
+    /// Sends all of `bytes` as they are allowed to go.
+    pub async fn send_paced(
+        &mut self,
+        stream: &TcpStream,
+        mut bytes: &[u8],
+        more: bool,
+        attached: &Attached,
+    ) -> Result<(), Broken> {
+        while !bytes.is_empty() {
+            let count = self.allowance(stream, attached, bytes.len() as u64).await? as usize;
+            let (now, later) = bytes.split_at(count);
+            self.send(stream, now, more && later.is_empty()).await?;
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Sends a range of a file and counts it in `flow`, chunk by chunk, as they are allowed to go.
+    ///
+    /// The file is looked at again before its last chunk: one that shrank or changed breaks the connection off, and is
+    /// never padded.
+    pub async fn send_range(
+        &mut self,
+        stream: &TcpStream,
+        found: FoundFile,
+        range: Range<u64>,
+        flow: &Flow,
+        attached: &Attached,
+    ) -> Result<(), Broken> {
+        let found = Arc::new(found);
+        let mut at = range.start;
+        let mut warm_until = if is_memory(found.file.as_fd()) {
+            range.end
+        } else {
+            at
+        };
+        while at < range.end {
+            let count = CHUNK.min(range.end - at);
+            if at >= warm_until {
+                warm(&found, at, count).await?;
+                warm_until = at + count;
+            }
+            let allowed = self.allowance(stream, attached, count).await?;
+            if at + allowed == range.end && !found.is_unchanged() {
+                return Err(Broken::Changed);
+            }
+            let sent = self.send_some(stream, &found.file, at, allowed).await?;
+            if sent == 0 {
+                return Err(Broken::Truncated);
+            }
+            attached.put_back(allowed - sent);
+            flow.add(sent);
+            at += sent;
+            tokio::task::consume_budget().await;
+        }
+        Ok(())
+    }
+
+    async fn send_some(
+        &mut self,
+        stream: &TcpStream,
+        file: &OwnedFd,
+        offset: u64,
+        count: u64,
+    ) -> Result<u64, Broken> {
+        let send = || {
+            retry_interrupted(|| send_file(stream.as_fd(), file.as_fd(), offset, count as usize))
+        };
+        let count = match stream.try_io(Interest::WRITABLE, send) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let write = stream.async_io(Interest::WRITABLE, || {
-                    retry_interrupted(|| attempt_raw(stream, bytes, more))
-                });
-                in_time(limit, write).await?
+                self.wait(stream.async_io(Interest::WRITABLE, send)).await?
             }
             result => result?,
         };
-        bytes = &bytes[sent..];
+        self.floor.sent(count as u64);
+        Ok(count as u64)
     }
-    Ok(())
+
+    /// How many bytes may go now. A client that goes away while it is held is noticed.
+    async fn allowance(
+        &self,
+        stream: &TcpStream,
+        attached: &Attached,
+        most: u64,
+    ) -> Result<u64, Broken> {
+        if attached.is_free() {
+            return Ok(most);
+        }
+        tokio::select! {
+            biased;
+            bytes = attached.allowance(most) => Ok(bytes),
+            _ = stream.ready(Interest::ERROR) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+        }
+    }
+
+    /// Waits for the client to take something.
+    async fn wait<T>(&mut self, io: impl Future<Output = io::Result<T>>) -> Result<T, Broken> {
+        let mut io = std::pin::pin!(io);
+        let mut left = self.limit;
+        loop {
+            let step = left.min(self.floor.left());
+            let began = Instant::now();
+            let done = timeout(step, &mut io).await;
+            self.floor.waited(began.elapsed()).map_err(Broken::Slow)?;
+            match done {
+                Ok(result) => return Ok(result?),
+                Err(_) if step == left => return Err(Broken::Stalled(self.limit)),
+                Err(_) => left -= step,
+            }
+        }
+    }
 }
 
 fn attempt(stream: &TcpStream, bytes: &[u8], more: bool) -> io::Result<usize> {
@@ -80,69 +221,6 @@ fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
             result => return result,
         }
     }
-}
-
-async fn in_time<T>(limit: Duration, io: impl Future<Output = io::Result<T>>) -> Result<T, Broken> {
-    match timeout(limit, io).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Broken::Stalled(limit)),
-    }
-}
-
-/// Sends a range of a file and counts it in `flow`, chunk by chunk.
-///
-/// The file is looked at again before its last chunk: one that shrank or changed breaks the connection off, and is
-/// never padded. A client that takes nothing for `limit` does too.
-pub async fn send_range(
-    stream: &TcpStream,
-    found: FoundFile,
-    range: Range<u64>,
-    flow: &Flow,
-    limit: Duration,
-) -> Result<(), Broken> {
-    let found = Arc::new(found);
-    let mut at = range.start;
-    let mut warm_until = if is_memory(found.file.as_fd()) {
-        range.end
-    } else {
-        at
-    };
-    while at < range.end {
-        let count = CHUNK.min(range.end - at);
-        if at >= warm_until {
-            warm(&found, at, count).await?;
-            warm_until = at + count;
-        }
-        if at + count == range.end && !found.is_unchanged() {
-            return Err(Broken::Changed);
-        }
-        let sent = send_some(stream, &found.file, at, count, limit).await?;
-        if sent == 0 {
-            return Err(Broken::Truncated);
-        }
-        flow.add(sent);
-        at += sent;
-        tokio::task::consume_budget().await;
-    }
-    Ok(())
-}
-
-async fn send_some(
-    stream: &TcpStream,
-    file: &OwnedFd,
-    offset: u64,
-    count: u64,
-    limit: Duration,
-) -> Result<u64, Broken> {
-    let send =
-        || retry_interrupted(|| send_file(stream.as_fd(), file.as_fd(), offset, count as usize));
-    let count = match stream.try_io(Interest::WRITABLE, send) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            in_time(limit, stream.async_io(Interest::WRITABLE, send)).await?
-        }
-        result => result?,
-    };
-    Ok(count as u64)
 }
 
 /// Makes sure that sending the chunk will not wait for a disk: a thread that serves sockets must never do that.

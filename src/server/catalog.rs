@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -27,6 +27,7 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY
 /// The served directory.
 #[derive(Debug)]
 pub struct Catalog {
+    path: PathBuf,
     root: OwnedFd,
     hidden: bool,
     links: Links,
@@ -143,10 +144,11 @@ impl Catalog {
     /// Opens the directory to serve.
     pub fn open(root: &Path, hidden: bool, follow_symlinks: bool) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(root, flags, Mode::empty())?;
+        let opened = rustix::fs::open(root, flags, Mode::empty())?;
         Ok(Self {
-            id: dir_id(root.as_fd()),
-            root,
+            id: dir_id(opened.as_fd()),
+            path: root.to_owned(),
+            root: opened,
             hidden,
             links: if follow_symlinks {
                 Links::Follow
@@ -154,6 +156,11 @@ impl Catalog {
                 Links::Inside
             },
         })
+    }
+
+    /// The directory, as it was named.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the `Haul-Dir` field says.

@@ -18,10 +18,19 @@ use percent_encoding::percent_decode;
 
 use super::{
     downloads::Downloads,
-    snapshot::{ClientId, ClientView, Snapshot, TransferId},
+    open::Open,
+    peers::{Peer, Peers, Who},
+    snapshot::{Ban, ClientId, ClientView, Snapshot, TransferId},
+    standing::{Denied, Standing},
     transfers::{Flow, Rows, Transfer},
 };
-use crate::{escape::display_name, http1::path::RemotePath, progress::Counter};
+use crate::{
+    escape::display_name,
+    http1::path::RemotePath,
+    pace::{self, Pace},
+    progress::Counter,
+    units::Rate,
+};
 
 /// Clients that are remembered; beyond it those that left first are forgotten.
 const MAX_CLIENTS: usize = 1000;
@@ -39,6 +48,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug, Default)]
 pub struct Registry {
     clients: Mutex<HashMap<Key, Arc<Client>>>,
+    peers: Arc<Peers>,
+    open: Arc<Open>,
     totals: Arc<Totals>,
 }
 
@@ -48,7 +59,8 @@ pub(super) struct Totals {
     pub(super) sent: Counter,
     pub(super) requests: Counter,
     pub(super) files: Counter,
-    connections: AtomicUsize,
+    /// The limit of all clients together.
+    pace: Pace,
     pub(super) downloads: Mutex<Downloads>,
     next_client: AtomicU64,
     next_transfer: AtomicU64,
@@ -71,6 +83,8 @@ enum Key {
 pub struct Identity<'a> {
     /// Where the connection comes from.
     pub address: IpAddr,
+    /// Who is logged in on it.
+    pub login: Option<&'a str>,
     /// `Haul-Session`
     pub session: Option<&'a [u8]>,
     /// `Haul-Name`, percent-encoded.
@@ -104,33 +118,92 @@ pub struct Client {
     pub(super) files: Counter,
     pub(super) rows: Mutex<Rows>,
     refused: Mutex<Option<(String, Instant)>>,
+    /// Whom its first connection belongs to; others may come from elsewhere.
+    pub(super) peer: Arc<Peer>,
+    /// What was decided about it here.
+    pub standing: Standing,
     pub(super) totals: Arc<Totals>,
 }
 
 impl Registry {
-    /// Counts a connection for as long as the guard lives.
-    pub fn connect(&self) -> Connected {
-        self.totals.connections.fetch_add(1, Ordering::Relaxed);
-        Connected {
-            totals: Arc::clone(&self.totals),
+    /// No clients yet. At most `most` of them at the same time, each limited to the `usual` rate, together to `limit`.
+    pub fn new(most: Option<usize>, usual: Option<Rate>, limit: Option<Rate>) -> Self {
+        Self {
+            peers: Arc::new(Peers::new(most, usual)),
+            totals: Arc::new(Totals {
+                pace: Pace::new(limit),
+                ..Totals::default()
+            }),
+            ..Self::default()
+        }
+    }
+
+    /// The open connections.
+    pub fn open(&self) -> &Arc<Open> {
+        &self.open
+    }
+
+    /// The limit of all clients together.
+    pub fn pace(&self) -> &Pace {
+        &self.totals.pace
+    }
+
+    /// The client of a row, unless it was forgotten.
+    pub fn client(&self, id: ClientId) -> Option<Arc<Client>> {
+        let clients = lock(&self.clients);
+        clients.values().find(|client| client.id == id).cloned()
+    }
+
+    /// Closes a client's connections and refuses it for a while.
+    pub fn kick(&self, client: &Arc<Client>, reason: &str) {
+        client.standing.kick(reason, Instant::now());
+        client.refuse(format!("kicked: {reason}"));
+        self.open.cut_client(client);
+    }
+
+    /// Bans whoever a client's connections belong to, and closes all that they have.
+    pub fn ban(&self, client: &Arc<Client>, reason: &str) {
+        client.refuse(format!("banned: {reason}"));
+        for peer in self.open.peers_of(client) {
+            self.peers.ban(peer.who.clone(), reason);
+            self.open.cut_all_of(&peer.who);
+        }
+    }
+
+    /// Lifts the ban on whoever is shown as `who`; `false` where there is none.
+    pub fn unban(&self, who: &str) -> bool {
+        self.peers.unban(who)
+    }
+
+    /// A limit for whoever a client's connections belong to; `None` puts the usual one back.
+    pub fn limit_client(&self, client: &Arc<Client>, rate: Option<Rate>) {
+        for peer in self.open.peers_of(client) {
+            self.peers.limit(&peer, rate);
         }
     }
 
     /// The client that a request comes from, new or known; it counts as connected while the guard lives.
     pub fn attach(&self, identity: &Identity<'_>) -> Attached {
         let key = identity.key();
+        let peer = self.peers.peer(Who::of(identity.login, identity.address));
         let mut clients = lock(&self.clients);
         let client = if let Some(client) = clients.get(&key) {
             Arc::clone(client)
         } else {
             make_room(&mut clients, Instant::now());
-            let client = Arc::new(Client::new(identity, &self.totals));
+            let client = Arc::new(Client::new(identity, &peer, &self.totals));
             clients.insert(key, Arc::clone(&client));
             client
         };
         client.connections.fetch_add(1, Ordering::Relaxed);
         *lock(&client.left) = None;
-        Attached(client)
+        drop(clients);
+        Attached {
+            counts: self.peers.enter(&peer),
+            client,
+            peer,
+            peers: Arc::clone(&self.peers),
+        }
     }
 
     /// Counts a request.
@@ -150,15 +223,28 @@ impl Registry {
         Snapshot {
             clients: views,
             sent: self.totals.sent.get(),
-            connections: self.totals.connections.load(Ordering::Relaxed),
+            connections: self.open.count(),
             requests: self.totals.requests.get(),
             files: self.totals.files.get(),
+            limit: self.totals.pace.rate(),
+            banned: self
+                .peers
+                .bans()
+                .into_iter()
+                .map(|(who, reason)| Ban { who, reason })
+                .collect(),
+            ..Snapshot::default()
         }
     }
 
     /// How often a file was taken whole; for a directory, how many files below it were.
     pub fn downloads(&self, path: &RemotePath) -> u64 {
         lock(&self.totals.downloads).of(path)
+    }
+
+    /// Begins to count anew what [`Self::downloads`] tells: the paths mean other files now.
+    pub fn forget_downloads(&self) {
+        *lock(&self.totals.downloads) = Downloads::default();
     }
 }
 
@@ -181,7 +267,7 @@ fn make_room(clients: &mut HashMap<Key, Arc<Client>>, now: Instant) {
 }
 
 impl Client {
-    fn new(identity: &Identity<'_>, totals: &Arc<Totals>) -> Self {
+    fn new(identity: &Identity<'_>, peer: &Arc<Peer>, totals: &Arc<Totals>) -> Self {
         let label = |bytes: &[u8]| {
             let bytes = &bytes[..bytes.len().min(MAX_LABEL)];
             let text = String::from_utf8_lossy(bytes).into_owned();
@@ -211,6 +297,8 @@ impl Client {
             files: Counter::default(),
             rows: Mutex::default(),
             refused: Mutex::default(),
+            peer: Arc::clone(peer),
+            standing: Standing::default(),
             totals: Arc::clone(totals),
         }
     }
@@ -241,6 +329,16 @@ impl Client {
     ) -> Flow {
         let transfer = lock(&self.rows).begin(path, etag, total, &self.totals);
         Flow::start(Arc::clone(self), transfer, range)
+    }
+
+    /// Whether a file is on its way to it, in ranges that came or are still to be asked for.
+    pub fn is_taking(&self, path: &RemotePath) -> bool {
+        lock(&self.rows).is_open(path)
+    }
+
+    /// Whether any file is.
+    pub fn is_taking_any(&self) -> bool {
+        lock(&self.rows).has_open()
     }
 
     /// Small files were sent whole, each in one piece, and are on their way.
@@ -298,6 +396,8 @@ impl Client {
             transfers: lock(&self.rows).views(now),
             files: self.files.get(),
             refused: lock(&self.refused).clone(),
+            paused: self.standing.is_paused(),
+            limit: self.peer.pace.rate(),
         }
     }
 }
@@ -305,6 +405,9 @@ impl Client {
 fn log_done(who: &str, path: &RemotePath, size: u64, took: Duration) {
     tracing::info!(
         client = who,
+        file.path = %display_name(path.as_bytes()),
+        file.bytes = size,
+        file.seconds = took.as_secs_f64(),
         "GET {}, {} in {}, done",
         display_name(path.as_bytes()),
         crate::units::size(size),
@@ -323,33 +426,79 @@ pub struct SmallFile {
     pub started: Instant,
 }
 
-/// Keeps a connection counted.
-#[derive(Debug)]
-pub struct Connected {
-    totals: Arc<Totals>,
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.totals.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A connection's place among its client's.
 #[derive(Debug)]
-pub struct Attached(Arc<Client>);
+pub struct Attached {
+    client: Arc<Client>,
+    /// Whom the connection belongs to.
+    peer: Arc<Peer>,
+    peers: Arc<Peers>,
+    /// Whether it is among the clients that are let in.
+    counts: bool,
+}
 
 impl Attached {
     /// The client.
     pub fn client(&self) -> &Arc<Client> {
-        &self.0
+        &self.client
+    }
+
+    /// Whom the connection belongs to.
+    pub fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// Whether a request is to be answered.
+    pub fn admit(&mut self, now: Instant) -> Result<(), Denied> {
+        if let Some(reason) = self.peers.banned(&self.peer.who) {
+            return Err(Denied::Banned(reason));
+        }
+        if let Some(reason) = self.client.standing.kicked(now) {
+            return Err(Denied::Kicked(reason));
+        }
+        self.counts = self.counts || self.peers.enter(&self.peer);
+        if !self.counts {
+            return Err(Denied::Full);
+        }
+        if self.client.standing.is_paused() {
+            return Err(Denied::Paused);
+        }
+        Ok(())
+    }
+
+    /// Whether everything may go out at once.
+    pub fn is_free(&self) -> bool {
+        !self.peer.pace.is_on()
+            && !self.client.totals.pace.is_on()
+            && !self.client.standing.is_paused()
+    }
+
+    /// Puts bytes back that were allowed and not sent.
+    pub fn put_back(&self, bytes: u64) {
+        self.peer.pace.put_back(bytes);
+        self.client.totals.pace.put_back(bytes);
+    }
+
+    /// Waits until body bytes may go out to the client: how many, at most `most`.
+    pub async fn allowance(&self, most: u64) -> u64 {
+        loop {
+            self.client.standing.resumed().await;
+            let bytes = pace::share(&self.peer.pace, &self.client.totals.pace, most).await;
+            if !self.client.standing.is_paused() {
+                return bytes;
+            }
+            self.put_back(bytes);
+        }
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        if self.0.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
-            *lock(&self.0.left) = Some(Instant::now());
+        if self.counts {
+            self.peers.leave(&self.peer);
+        }
+        if self.client.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            *lock(&self.client.left) = Some(Instant::now());
         }
     }
 }

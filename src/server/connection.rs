@@ -9,14 +9,14 @@ use http::StatusCode;
 use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    body::{Broken, send_bytes, send_range},
+    body::{Broken, Sender},
     clients::{Attached, Identity, SmallFile},
+    open::Opened,
     respond::{self, Body, Listing},
     values::Stream,
 };
@@ -24,14 +24,19 @@ use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
 
 /// A head must be complete this long after its first byte, else 408.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// Requests on one connection; a pipelining client asks for the rest on another.
-const MAX_REQUESTS: u32 = 1_000_000;
+/// Requests on one connection; the last answer says that it closes, and the client asks for the rest on another.
+const MAX_REQUESTS: u32 = 10_000;
+/// How long a draining server waits for the next range of a file that a connection's client is taking.
+const NEXT_RANGE: Duration = Duration::from_secs(2);
 /// Answers that are held back for more, in bytes.
 const FLUSH_AT: usize = 64 * 1024;
 /// The input buffer, in bytes; it grows up to the longest head.
 const READ_SIZE: usize = 8 * 1024;
 /// What a closing connection still reads, so that the client gets to see the last answer: bytes and time.
 const LINGER: (usize, Duration) = (1 << 20, Duration::from_secs(2));
+/// Bytes that the system holds and has not sent, where slow readers are watched.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 * 1024;
 /// A listing's chunks, in bytes.
 const CHUNK: usize = 64 * 1024;
 
@@ -46,6 +51,8 @@ enum End {
     Idle,
     #[error("the server stops")]
     Drained,
+    #[error("closed by the server")]
+    Cut,
     #[error("{} {}", .0.status, .0.why)]
     Refused(Refusal),
     #[error("{0}")]
@@ -59,24 +66,39 @@ impl From<std::io::Error> for End {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: &Shared,
-    drain: &CancellationToken,
-) {
-    let _connected = shared.registry.connect();
+pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
+    let opened = shared.registry.open().enter(peer.ip());
+    let settings = &shared.settings;
+    if settings.min_rate.is_some() {
+        show_progress(&stream);
+    }
     let mut connection = Connection {
         input: Input::default(),
         output: Output::default(),
         attached: None,
         stream,
+        sender: Sender::new(settings.timeout, settings.min_rate),
         peer,
         shared,
-        drain,
+        opened: &opened,
     };
-    let end = connection.run().await;
+    let end = tokio::select! {
+        biased;
+        () = opened.handle().cut() => End::Cut,
+        end = connection.run() => end,
+    };
     tracing::debug!(client = connection.who(), "connection ended: {end}");
+}
+
+/// Lets the system hold little that is not on its way: what a reader takes shows soon, in small steps.
+fn show_progress(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    {
+        // Without it a slow reader is judged by larger steps.
+        let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
 }
 
 /// Tells a client that there are too many, and closes.
@@ -87,7 +109,10 @@ pub async fn turn_away(stream: TcpStream, peer: SocketAddr) {
     let second = Duration::from_secs(1);
     // Wait for the request: an answer that comes before it may be lost with it.
     if timeout(second, stream.readable()).await.is_ok()
-        && send_bytes(&stream, &answer, false, second).await.is_ok()
+        && Sender::new(second, None)
+            .send(&stream, &answer, false)
+            .await
+            .is_ok()
     {
         linger(&stream).await;
     }
@@ -98,9 +123,10 @@ struct Connection<'s> {
     output: Output,
     attached: Option<(Fingerprint, Attached)>,
     stream: TcpStream,
+    sender: Sender,
     peer: SocketAddr,
     shared: &'s Shared,
-    drain: &'s CancellationToken,
+    opened: &'s Opened,
 }
 
 /// Bytes that were read; those before `at` are done with.
@@ -141,6 +167,8 @@ impl Input {
 pub struct Output {
     /// Heads, and bodies that were read whole.
     pub bytes: Vec<u8>,
+    /// Whether there is more among them than heads and refusals: limits and pauses are about bodies.
+    pub has_bodies: bool,
     /// The small files among them.
     pub files: Vec<SmallFile>,
     /// What the larger of these files hold of the server's memory.
@@ -162,9 +190,9 @@ impl Fingerprint {
 
 impl Connection<'_> {
     async fn run(&mut self) -> End {
-        for _ in 0..MAX_REQUESTS {
+        for left in (0..MAX_REQUESTS).rev() {
             let result = match self.next_head().await {
-                Ok(extent) => self.answer(extent).await,
+                Ok(extent) => self.answer(extent, left > 0).await,
                 Err(end) => Err(end),
             };
             match result {
@@ -198,12 +226,16 @@ impl Connection<'_> {
         let mut deadline = None;
         loop {
             if let Some(extent) = self.input.find_head().map_err(End::Refused)? {
+                self.opened.handle().busy();
                 return Ok(extent);
             }
             if self.try_read()? {
                 continue;
             }
             self.flush(false).await?;
+            if deadline.is_none() {
+                self.opened.idle();
+            }
             if self.input.pending().is_empty() {
                 self.wait_idle().await?;
                 deadline = None;
@@ -241,7 +273,7 @@ impl Connection<'_> {
         let wait = timeout(self.shared.settings.timeout, self.stream.readable());
         tokio::select! {
             biased;
-            () = self.drain.cancelled() => Err(End::Drained),
+            () = self.drained() => Err(End::Drained),
             ready = wait => match ready {
                 Ok(ready) => Ok(ready?),
                 Err(_) => Err(End::Idle),
@@ -249,20 +281,44 @@ impl Connection<'_> {
         }
     }
 
-    /// Answers one request; returns whether the connection goes on.
-    async fn answer(&mut self, extent: Extent) -> Result<bool, End> {
+    /// Completes once the server drains and this client has nothing to finish over this connection.
+    async fn drained(&self) {
+        self.shared.drain.cancelled().await;
+        let client = self
+            .attached
+            .as_ref()
+            .map(|(_, attached)| attached.client());
+        if client.is_some_and(|client| client.is_taking_any()) {
+            sleep(NEXT_RANGE).await;
+        }
+    }
+
+    /// Answers one request; returns whether the connection goes on. It does not where it `may` not.
+    async fn answer(&mut self, extent: Extent, may: bool) -> Result<bool, End> {
         let head = &self.input.bytes[self.input.at..][extent.start..extent.end];
         let head = RequestHead::parse(head).map_err(End::Refused)?;
-        let attached = attach(&mut self.attached, self.shared, self.peer, &head);
+        let attached = attach(
+            &mut self.attached,
+            self.shared,
+            self.peer,
+            &head,
+            self.opened,
+        );
         self.shared.registry.count_request();
-        let keep = head.keep_alive && !head.has_body && !self.drain.is_cancelled();
+        let admitted = attached.admit(std::time::Instant::now());
+        let catalog = self.shared.catalog();
         let request = respond::Request {
             shared: self.shared,
+            catalog: &catalog,
             client: attached.client(),
             head: &head,
-            keep,
+            keep: may && head.keep_alive && !head.has_body,
+            draining: self.shared.drain.is_cancelled(),
         };
-        let answer = request.answer(&mut self.output).await?;
+        let answer = match admitted {
+            Ok(()) => request.answer(&mut self.output).await?,
+            Err(denied) => request.deny(&mut self.output.bytes, &denied),
+        };
         let keep = answer.keep;
         self.input.consume(extent.end);
         match answer.body {
@@ -272,10 +328,14 @@ impl Connection<'_> {
                 }
             }
             Body::File(found, range, flow) => {
-                let limit = self.shared.settings.timeout;
-                let result = match self.flush(true).await {
-                    Ok(()) => send_range(&self.stream, found, range, &flow, limit).await,
-                    Err(error) => Err(error),
+                let result = match (self.flush(true).await, &self.attached) {
+                    (Ok(()), Some((_, attached))) => {
+                        let (sender, stream) = (&mut self.sender, &self.stream);
+                        sender
+                            .send_range(stream, found, range, &flow, attached)
+                            .await
+                    }
+                    (result, _) => result,
                 };
                 if let Err(error) = result {
                     tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
@@ -295,8 +355,16 @@ impl Connection<'_> {
         if self.output.bytes.is_empty() {
             return Ok(());
         }
-        let limit = self.shared.settings.timeout;
-        send_bytes(&self.stream, &self.output.bytes, more, limit).await?;
+        let (stream, bytes) = (&self.stream, &self.output.bytes);
+        match &self.attached {
+            Some((_, attached)) if self.output.has_bodies => {
+                self.sender
+                    .send_paced(stream, bytes, more, attached)
+                    .await?;
+            }
+            _ => self.sender.send(stream, bytes, more).await?,
+        }
+        self.output.has_bodies = false;
         self.output.bytes.clear();
         self.output.bytes.shrink_to(FLUSH_AT);
         self.output.permits.clear();
@@ -315,6 +383,7 @@ impl Connection<'_> {
                 self.output.bytes.extend_from_slice(size.as_bytes());
             }
             self.output.bytes.extend_from_slice(&chunk);
+            self.output.has_bodies = true;
             if chunked {
                 let end: &[u8] = if last { b"\r\n0\r\n\r\n" } else { b"\r\n" };
                 self.output.bytes.extend_from_slice(end);
@@ -332,7 +401,10 @@ impl Connection<'_> {
         loop {
             self.flush(false).await?;
             match values.next().await {
-                Ok(Some(bytes)) => self.output.bytes.extend_from_slice(&bytes),
+                Ok(Some(bytes)) => {
+                    self.output.bytes.extend_from_slice(&bytes);
+                    self.output.has_bodies = true;
+                }
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     tracing::warn!(client = self.who(), "cannot send values: {error}");
@@ -358,17 +430,20 @@ fn attach<'c>(
     shared: &Shared,
     peer: SocketAddr,
     head: &RequestHead<'_>,
-) -> &'c Attached {
+    opened: &Opened,
+) -> &'c mut Attached {
     let known = attached
         .take()
         .filter(|(fingerprint, _)| fingerprint.is_of(head));
     let (_, client) = attached.insert(known.unwrap_or_else(|| {
         let client = shared.registry.attach(&Identity {
             address: peer.ip(),
+            login: None,
             session: head.haul_session,
             name: head.haul_name,
             agent: head.user_agent,
         });
+        opened.handle().belongs_to(client.client(), client.peer());
         let fingerprint = Fingerprint {
             session: head.haul_session.map(Into::into),
             agent: head.user_agent.map(Into::into),
@@ -386,7 +461,8 @@ async fn linger(stream: &TcpStream) {
         return;
     }
     let drain = async {
-        let mut sink = [0; 4096];
+        // Not in the future: every connection would hold it from its start.
+        let mut sink = vec![0; 4096];
         while stream.readable().await.is_ok() {
             match stream.try_read(&mut sink) {
                 Ok(0) => return,

@@ -7,14 +7,19 @@ mod body;
 mod catalog;
 mod clients;
 mod connection;
+mod control;
 mod downloads;
 mod error;
+mod floor;
 mod listen;
 mod listing;
+mod open;
 mod page;
+mod peers;
 mod respond;
 pub mod snapshot;
 mod spans;
+mod standing;
 mod transfers;
 mod values;
 
@@ -22,7 +27,7 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -33,7 +38,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{entry::Entry, http1::path::RemotePath};
+use crate::{entry::Entry, http1::path::RemotePath, units::Rate};
 use catalog::{Catalog, Found};
 use clients::Registry;
 use listing::Entries;
@@ -41,7 +46,7 @@ use values::Values;
 
 pub use error::Error;
 pub use listen::{bind, urls};
-pub use snapshot::{ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView};
+pub use snapshot::{Ban, ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView};
 
 /// How long running transfers may go on once the server drains.
 const GRACE: Duration = Duration::from_secs(10);
@@ -67,8 +72,43 @@ pub struct Settings {
     pub timeout: Duration,
     /// Connections at the same time; more get 503.
     pub max_connections: usize,
+    /// Clients at the same time, by login or else address; others get 503. `None` for any number.
+    pub max_clients: Option<usize>,
+    /// What all clients together get.
+    pub limit: Option<Rate>,
+    /// What each client gets, unless it is given a limit of its own.
+    pub limit_client: Option<Rate>,
+    /// Readers that are slower are dropped.
+    pub min_rate: Option<MinRate>,
     /// Where values of large files are kept between runs; `None` keeps none.
     pub cache: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The defaults for `root`: no limits but 4096 connections, and nothing kept.
+    pub fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            hidden: false,
+            follow_symlinks: false,
+            timeout: Duration::from_secs(60),
+            max_connections: 4096,
+            max_clients: None,
+            limit: None,
+            limit_client: None,
+            min_rate: None,
+            cache: None,
+        }
+    }
+}
+
+/// What a reader must take at least while there are bytes for it, and nothing here holds them back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MinRate {
+    /// The rate.
+    pub rate: Rate,
+    /// The time over which it must be kept.
+    pub over: Duration,
 }
 
 /// A server of one directory; clones share it.
@@ -78,12 +118,25 @@ pub struct Server(Arc<Shared>);
 /// What all connections share.
 struct Shared {
     settings: Settings,
-    catalog: Arc<Catalog>,
+    /// The directory that is served now.
+    catalog: RwLock<Arc<Catalog>>,
     registry: Registry,
     values: Values,
     listings: Semaphore,
     /// A permit a byte that such a file holds in an output buffer.
     buffered: Arc<Semaphore>,
+    /// What runs is finished, and no one new is taken.
+    drain: CancellationToken,
+}
+
+impl Shared {
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_catalog(&self, catalog: Arc<Catalog>) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+    }
 }
 
 /// The two stages of a stop: `drain` ends accepting and lets running transfers finish; `abort` ends at once.
@@ -98,14 +151,11 @@ pub struct Stop {
 impl Server {
     /// Opens the directory to serve.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let catalog = Catalog::open(&settings.root, settings.hidden, settings.follow_symlinks)
-            .map_err(|source| Error::Root {
-                root: settings.root.clone(),
-                source,
-            })?;
+        let catalog = control::open(&settings.root, &settings)?;
         Ok(Self(Arc::new(Shared {
-            catalog: Arc::new(catalog),
-            registry: Registry::default(),
+            catalog: RwLock::new(Arc::new(catalog)),
+            registry: Registry::new(settings.max_clients, settings.limit_client, settings.limit),
+            drain: CancellationToken::new(),
             values: Values::new(settings.cache.as_deref()),
             listings: Semaphore::new(LISTINGS),
             buffered: Arc::new(Semaphore::new(BUFFERED)),
@@ -131,12 +181,24 @@ impl Server {
             connections.spawn(accept.run(listener));
         }
         connections.close();
-        connections.wait().await;
+        let told = async {
+            stop.drain.cancelled().await;
+            self.drain();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = connections.wait() => {}
+            () = told => {}
+        }
     }
 
     /// Everything that a screen shows, at this moment.
     pub fn snapshot(&self) -> Snapshot {
-        self.0.registry.snapshot(Instant::now())
+        Snapshot {
+            draining: self.0.drain.is_cancelled(),
+            root: self.0.catalog().path().to_owned(),
+            ..self.0.registry.snapshot(Instant::now())
+        }
     }
 
     /// The entries of a directory as visitors see them, directories first. Blocks: reads the directory.
@@ -148,11 +210,11 @@ impl Server {
     }
 
     fn list_blocking(&self, dir: &RemotePath) -> io::Result<Vec<Entry>> {
-        let catalog = &self.0.catalog;
+        let catalog = self.0.catalog();
         let Found::Dir(open) = catalog.find_blocking(dir)? else {
             return Err(io::ErrorKind::NotADirectory.into());
         };
-        let entries = Entries::new(Arc::clone(catalog), dir.clone(), open)?;
+        let entries = Entries::new(Arc::clone(&catalog), dir.clone(), open)?;
         let mut listed = entries.collect::<io::Result<Vec<_>>>()?;
         listing::sort(&mut listed);
         Ok(listed.into_iter().map(|listed| listed.entry).collect())
@@ -178,7 +240,7 @@ impl Accept {
         let mut failing = false;
         loop {
             let accepted = tokio::select! {
-                () = self.stop.drain.cancelled() => return,
+                () = self.shared.drain.cancelled() => return,
                 () = self.stop.abort.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
@@ -216,6 +278,7 @@ impl Accept {
             }
             return;
         };
+        self.relieve();
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
         self.connections.spawn(async move {
             let late = async {
@@ -225,10 +288,21 @@ impl Accept {
             tokio::select! {
                 () = stop.abort.cancelled() => {}
                 () = late => {}
-                () = connection::serve(stream, peer, &shared, &stop.drain) => {}
+                () = connection::serve(stream, peer, &shared) => {}
             }
             drop(slot);
         });
+    }
+
+    /// Makes room while there is some left: idle connections of whoever holds most are closed first.
+    fn relieve(&self) {
+        let max = self.shared.settings.max_connections;
+        if self.slots.available_permits() >= max / 4 {
+            return;
+        }
+        if let Some(who) = self.shared.registry.open().relieve() {
+            tracing::debug!(client = %who, "closed an idle connection: there are too many");
+        }
     }
 }
 

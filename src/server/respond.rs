@@ -1,16 +1,17 @@
 //! From a request to an answer: status, fields, and what the body will be.
 
-use std::{io, ops::Range, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, io, ops::Range, sync::Arc, time::SystemTime};
 
 use http::StatusCode;
 
 use super::{
     Shared,
-    catalog::{Found, FoundFile, blocking, is_not_found},
+    catalog::{Catalog, Found, FoundFile, blocking, is_not_found},
     clients::Client,
     connection::Output,
     listing::{Entries, Format, Lister},
     page,
+    standing::Denied,
     transfers::Flow,
     values::Stream,
 };
@@ -24,7 +25,10 @@ use crate::{
     },
 };
 
+mod denied;
 mod file;
+
+pub use denied::too_many;
 
 /// Listings up to this size are sent with their length, larger ones in chunks, in bytes.
 const LISTING_BUFFER: usize = 64 * 1024;
@@ -35,12 +39,16 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 pub struct Request<'a> {
     /// What all connections share.
     pub shared: &'a Shared,
+    /// The directory that is served at its time.
+    pub catalog: &'a Arc<Catalog>,
     /// Who asks.
     pub client: &'a Arc<Client>,
     /// What is asked.
     pub head: &'a RequestHead<'a>,
     /// Whether the connection may go on.
     pub keep: bool,
+    /// Whether only what runs is finished.
+    pub draining: bool,
 }
 
 /// What the connection does once the head stands in its output.
@@ -96,11 +104,17 @@ impl Listing {
 /// An error answer: its status, why, and where a client should look instead.
 struct Failure {
     status: StatusCode,
-    why: &'static str,
+    why: Cow<'static, str>,
+    /// Seconds after which trying again may help.
+    retry_after: Option<&'static str>,
 }
 
 const fn fail(status: StatusCode, why: &'static str) -> Failure {
-    Failure { status, why }
+    Failure {
+        status,
+        why: Cow::Borrowed(why),
+        retry_after: None,
+    }
 }
 
 fn now() -> u64 {
@@ -126,15 +140,18 @@ impl Request<'_> {
         let Ok(path) = RemotePath::from_target(self.head.path) else {
             return Ok(self.error(out, &fail(StatusCode::BAD_REQUEST, "malformed path")));
         };
-        match self.shared.catalog.find(&path).await {
+        if self.draining && !self.client.is_taking(&path) {
+            return Ok(self.deny(out, &Denied::Draining));
+        }
+        match self.catalog.find(&path).await {
             Ok(Found::File(_)) if path.is_dir() => {
                 Ok(self.error(out, &fail(StatusCode::NOT_FOUND, "not found")))
             }
             Ok(Found::File(found)) => self.file(path, found, output).await,
             Ok(Found::Dir(_)) if !path.is_dir() => Ok(self.redirect(out, &path)),
             Ok(Found::Dir(dir)) => {
-                let entries = Entries::new(Arc::clone(&self.shared.catalog), path, dir)?;
-                self.listing(entries, out).await
+                let entries = Entries::new(Arc::clone(self.catalog), path, dir)?;
+                self.listing(entries, output).await
             }
             Err(error) => Ok(self.error(out, &of_io(&error))),
         }
@@ -174,14 +191,14 @@ impl Request<'_> {
 
     /// Tells a haul client which directory this is, so that it does not download into it.
     fn haul_dir(&self, head: &mut HeadWriter<'_>) {
-        if let Some(id) = self.shared.catalog.id() {
+        if let Some(id) = self.catalog.id() {
             head.field("Haul-Dir", id);
         }
     }
 
     /// A short answer that says what went wrong; it is logged and shown beside the client.
     fn error(&self, out: &mut Vec<u8>, failure: &Failure) -> Answer {
-        let Failure { status, why } = *failure;
+        let (status, why) = (failure.status, &failure.why);
         let target = self.head.path;
         let code = status.as_u16();
         tracing::warn!(
@@ -198,6 +215,9 @@ impl Request<'_> {
         if status == StatusCode::METHOD_NOT_ALLOWED {
             head.field("Allow", ALLOW);
         }
+        if let Some(seconds) = failure.retry_after {
+            head.field("Retry-After", seconds);
+        }
         error_fields(&mut head, &body, html);
         head.connection(self.keep, self.head.http10);
         let out = head.end();
@@ -207,7 +227,8 @@ impl Request<'_> {
         self.written()
     }
 
-    async fn listing(&self, entries: Entries, out: &mut Vec<u8>) -> io::Result<Answer> {
+    async fn listing(&self, entries: Entries, output: &mut Output) -> io::Result<Answer> {
+        let out = &mut output.bytes;
         let format = Format::choose(&self.head.accept, self.head.user_agent);
         if self.is_head() {
             let mut head = HeadWriter::new(out, StatusCode::OK, now());
@@ -229,6 +250,7 @@ impl Request<'_> {
             head.field_fmt("Content-Length", format_args!("{}", chunk.len()))
                 .connection(self.keep, self.head.http10);
             head.end().extend_from_slice(&chunk);
+            output.has_bodies = true;
             return Ok(self.written());
         }
         // HTTP/1.0 knows no chunks: the connection's end is the listing's.
@@ -288,22 +310,6 @@ fn error_fields(head: &mut HeadWriter<'_>, body: &str, html: bool) {
 pub fn refuse(out: &mut Vec<u8>, refusal: &Refusal) {
     let body = error_body(refusal.status, refusal.why, false);
     let mut head = HeadWriter::new(out, refusal.status, now());
-    error_fields(&mut head, &body, false);
-    head.connection(false, false);
-    head.end().extend_from_slice(body.as_bytes());
-}
-
-/// The answer to a connection over the limit.
-pub fn too_many(out: &mut Vec<u8>) {
-    /// Seconds after which trying again may help.
-    const RETRY_AFTER: &str = "5";
-    let body = error_body(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "too many connections",
-        false,
-    );
-    let mut head = HeadWriter::new(out, StatusCode::SERVICE_UNAVAILABLE, now());
-    head.field("Retry-After", RETRY_AFTER);
     error_fields(&mut head, &body, false);
     head.connection(false, false);
     head.end().extend_from_slice(body.as_bytes());

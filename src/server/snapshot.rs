@@ -1,8 +1,8 @@
 //! What a screen sees of the server: plain values, copied out of the registry about ten times a second.
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, path::PathBuf, time::Instant};
 
-use crate::http1::path::RemotePath;
+use crate::{http1::path::RemotePath, units::Rate};
 
 /// Names a row of the clients table for as long as the server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +25,23 @@ pub struct Snapshot {
     pub requests: u64,
     /// Files sent whole since the start.
     pub files: u64,
+    /// The limit of all clients together.
+    pub limit: Option<Rate>,
+    /// Whether it finishes what runs and takes no one new.
+    pub draining: bool,
+    /// The directory that is served, as it was named.
+    pub root: PathBuf,
+    /// Who is banned.
+    pub banned: Vec<Ban>,
+}
+
+/// A ban; it lasts as long as the server runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ban {
+    /// A login (raw), an IPv4 address, or an IPv6 network such as `2001:db8:1:2::/64`.
+    pub who: String,
+    /// What its requests are answered with.
+    pub reason: String,
 }
 
 /// A person or machine: everything that one session, or else one address and agent, fetches.
@@ -50,6 +67,10 @@ pub struct ClientView {
     pub files: u64,
     /// Its last refusal, such as `404 not found: /secrets` (raw), and when.
     pub refused: Option<(String, Instant)>,
+    /// Whether its transfers are held.
+    pub paused: bool,
+    /// Its own limit, or the usual one of each client.
+    pub limit: Option<Rate>,
 }
 
 /// One file on its way to one client, over however many connections.

@@ -143,6 +143,16 @@ impl Rows {
         transfer
     }
 
+    /// Whether a file was begun and is not complete.
+    pub(super) fn is_open(&self, path: &RemotePath) -> bool {
+        self.open.contains_key(path)
+    }
+
+    /// Whether any was.
+    pub(super) fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// A small file was sent whole.
     pub(super) fn add_small(&mut self, file: SmallFile, now: Instant, totals: &Totals) {
         if !self.open.is_empty() {
@@ -284,7 +294,10 @@ impl Drop for Flow {
         }
         progress.idle_since = now;
         if broken {
-            let reason = self.reason.take();
+            let reason = self.reason.take().or_else(|| {
+                let kicked = self.client.standing.kicked(now)?;
+                Some(format!("kicked: {kicked}"))
+            });
             progress.aborted = Some(reason.unwrap_or_else(|| "the client went away".into()));
         }
         let complete = !progress.complete && progress.sent.len() == self.transfer.total;

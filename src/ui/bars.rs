@@ -9,7 +9,7 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{Popup, State, View, keymap, prompt::Kind},
+    app::{Popup, State, View, keymap::Hint, prompt::Kind},
     client::Link,
     units,
 };
@@ -150,10 +150,19 @@ fn serve_facts(state: &State, theme: &Theme) -> Facts {
         1 => "1 client".to_owned(),
         n => format!("{} clients", units::count(n as u64)),
     };
+    let (glyph, style, open) = if view.snapshot.draining {
+        (
+            theme.glyphs.waiting,
+            theme.warn,
+            "draining: takes no one new",
+        )
+    } else {
+        (theme.glyphs.up, theme.good, open)
+    };
     Facts {
         badge: "haul serve",
-        glyph: theme.glyphs.up,
-        style: theme.good,
+        glyph,
+        style,
         url: view
             .facts
             .urls
@@ -163,9 +172,29 @@ fn serve_facts(state: &State, theme: &Theme) -> Facts {
         beside: vec![
             fact(open.to_owned(), theme.warn, false, 1),
             fact(clients, theme.soft, true, 0),
-            fact(shown(&view.facts.root).into_owned(), theme.text, false, 0),
+            fact(shown(view.root()).into_owned(), theme.text, false, 0),
+            fact(
+                fingerprint(view.facts.fingerprint.as_deref()),
+                theme.soft,
+                false,
+                2,
+            ),
             fact(uptime(state, view.since), theme.soft, true, 1),
         ],
+    }
+}
+
+/// `tls 9F:3A…C1`: enough to compare at a glance; `i` and the log have all of it.
+fn fingerprint(whole: Option<&str>) -> String {
+    let Some(whole) = whole else {
+        return String::new();
+    };
+    match (
+        whole.get(..5),
+        whole.len().checked_sub(2).and_then(|at| whole.get(at..)),
+    ) {
+        (Some(begin), Some(end)) if whole.len() > 10 => format!("tls {begin}…{end}"),
+        _ => format!("tls {whole}"),
     }
 }
 
@@ -275,6 +304,13 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
             ));
         }
     }
+    if let View::Serve(view) = &state.view {
+        let limit = match view.snapshot.limit {
+            Some(rate) => format!("limit all {rate}   "),
+            None => "limit all off   ".to_owned(),
+        };
+        parts.push((limit.into(), theme.soft));
+    }
     let rate = units::rate(state.throughput.now());
     parts.push((format!("{} ", theme.glyphs.falling).into(), theme.graph));
     parts.push((format!("{rate:>10} ").into(), theme.soft));
@@ -283,6 +319,7 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
             Kind::Command => "COMMAND",
             Kind::Filter => "FILTER",
             Kind::Address => "ADDRESS",
+            Kind::User | Kind::Password => "LOGIN",
         },
         None if state.zoomed => "ZOOM",
         None => match &state.view {
@@ -321,7 +358,7 @@ pub fn marked(listing: &crate::app::listing::Listing) -> String {
 /// Keys and what they do here.
 pub fn hints(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let cells = usize::from(area.width).saturating_sub(2);
-    let mut hints = keymap::hints(state.scopes());
+    let mut hints = state.keymap().hints(state.scopes());
     if state
         .prompt
         .as_ref()
@@ -331,8 +368,8 @@ pub fn hints(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         hints.truncate(2);
     }
     let least = if cells >= 98 { 1 } else { 2 };
-    let one = |(key, hint): &(&str, keymap::Hint)| width(key) + 1 + width(hint.label);
-    let taken = |hints: &[(&str, keymap::Hint)], gap: usize| {
+    let one = |(key, hint): &(&str, Hint)| width(key) + 1 + width(hint.label);
+    let taken = |hints: &[(&str, Hint)], gap: usize| {
         hints.iter().map(one).sum::<usize>() + gap * hints.len().saturating_sub(1)
     };
     while taken(&hints, least) > cells {

@@ -73,7 +73,7 @@ pub fn draw(help: &Help, theme: &Theme, area: Rect, buf: &mut Buffer) {
         let Some(item) = help.items.get(index).filter(|_| y < list.bottom()) else {
             break;
         };
-        line(*item, theme, (x + 1, y), cells.saturating_sub(1), buf);
+        line(item, theme, (x + 1, y), cells.saturating_sub(1), buf);
         if index == help.cursor.at() {
             select(
                 buf,
@@ -100,7 +100,7 @@ pub fn draw(help: &Help, theme: &Theme, area: Rect, buf: &mut Buffer) {
     scrollbar(buf, list, &window, help.items.len(), theme);
 }
 
-fn line(item: Item, theme: &Theme, (x, y): (u16, u16), cells: usize, buf: &mut Buffer) {
+fn line(item: &Item, theme: &Theme, (x, y): (u16, u16), cells: usize, buf: &mut Buffer) {
     let left = item.left();
     if let Item::Heading(_) = item {
         put(buf, x, y, cells, &left, theme.number);

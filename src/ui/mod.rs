@@ -17,12 +17,14 @@
 
 mod bars;
 mod clients;
+mod details;
 mod files;
 pub mod frame;
 mod help;
 mod log;
 mod popup;
 mod prompt;
+mod qr;
 mod remote;
 pub mod text;
 pub mod theme;

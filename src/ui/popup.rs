@@ -1,26 +1,42 @@
 //! Boxes over the panes.
 
+use std::borrow::Cow;
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
+    details,
     frame::{Form, Frame, Slot},
-    help,
-    text::{add, fill, fit, put, width},
+    help, qr,
+    text::{add, broken, fill, put, width},
     theme::Theme,
 };
-use crate::app::{Popup, State, View};
+use crate::app::{Popup, State, View, event::Fingerprint, popup::Ask};
 
 /// Draws the box that is open, if one is.
 pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     match &state.popup {
         Some(Popup::Help(open)) => help::draw(open, theme, area, buf),
-        Some(Popup::Quit(running)) => quit(state, running, theme, area, buf),
+        Some(Popup::Quit(running)) => quit(state, running, theme).draw(theme, area, buf),
+        Some(Popup::Ask(ask)) => client(ask, theme).draw(theme, area, buf),
+        Some(Popup::Trust(seen)) => trust(seen, theme).draw(theme, area, buf),
+        Some(Popup::Info(subject)) => details::draw(state, subject, theme, area, buf),
+        Some(Popup::Qr { urls, at }) => {
+            qr::draw(urls, *at, state.looks.theme, theme, area, buf);
+        }
         None => {}
     }
 }
 
+/// A question: what is asked, what it is about, and the keys that answer it.
+struct Question<'a> {
+    title: &'a str,
+    lines: Vec<(Cow<'a, str>, Style)>,
+    answers: Vec<(&'a str, &'a str)>,
+}
+
 /// Whether to quit, and what that would stop.
-fn quit(state: &State, running: &[String], theme: &Theme, area: Rect, buf: &mut Buffer) {
+fn quit<'a>(state: &State, running: &'a [String], theme: &Theme) -> Question<'a> {
     let serve = matches!(state.view, View::Serve(_));
     let (question, after) = match (running.is_empty(), serve) {
         (true, _) => ("Quit?", ""),
@@ -30,54 +46,136 @@ fn quit(state: &State, running: &[String], theme: &Theme, area: Rect, buf: &mut 
         ),
         (false, false) => ("Quit while these run?", "What is here is kept."),
     };
-    let texts = running.iter().map(|text| width(text) + 8);
-    let cells = texts
-        .chain([question.len() + 6, 34])
-        .max()
-        .unwrap_or(34)
-        .min(70);
-    let rows = running.len() + usize::from(!after.is_empty()) * 2 + 5;
-    let slot = Slot {
-        area: middle(area, cells as u16, rows as u16),
-        form: Form::Boxed,
+    Question::new("Quit", question, running, after, theme)
+        .answered(vec![("y", "quit"), ("n", "stay")])
+}
+
+/// Whether to kick or ban a client.
+fn client<'a>(ask: &'a Ask, theme: &Theme) -> Question<'a> {
+    Question::new("Client", &ask.question, &ask.ends, ask.note, theme)
+        .answered(vec![("y", ask.yes), ("n", "leave it")])
+}
+
+/// Whether a certificate is the server's own, as ssh asks; a changed one is refused.
+fn trust<'a>(seen: &'a Fingerprint, theme: &Theme) -> Question<'a> {
+    let mut lines: Vec<(Cow<'a, str>, Style)> = Vec::new();
+    let mut say = |text: Cow<'a, str>, style: Style| lines.push((text, style));
+    let Some(known) = &seen.known else {
+        say(
+            format!("{} is not known here yet. Its certificate:", seen.host).into(),
+            theme.strong,
+        );
+        say("".into(), theme.text);
+        say(seen.seen.as_str().into(), theme.warn);
+        say("".into(), theme.text);
+        say(
+            "Compare it with what the server's screen shows.".into(),
+            theme.dim,
+        );
+        return Question {
+            title: "Trust this server?",
+            lines,
+            answers: vec![("y", "trust it from now on"), ("n", "leave")],
+        };
     };
-    clear(buf, slot.area, theme);
-    let frame = Frame {
-        title: "Quit",
-        focused: true,
-        ..Frame::default()
-    };
-    let inner = frame.draw(slot, theme, buf);
-    let room = usize::from(inner.width).saturating_sub(4);
-    let mut y = inner.y;
-    let mut say = |text: &str, style: Style, buf: &mut Buffer| {
-        if y < inner.bottom() {
-            put(
-                buf,
-                add(inner.x, 2),
-                y,
-                room,
-                &fit(text, room, theme),
-                style,
-            );
+    say(
+        format!("{} shows another certificate than before.", seen.host).into(),
+        theme.bad,
+    );
+    say(
+        "Someone may be listening in. Nothing was sent.".into(),
+        theme.bad,
+    );
+    say("".into(), theme.text);
+    say("known".into(), theme.dim);
+    say(known.as_str().into(), theme.good);
+    say("shown now".into(), theme.dim);
+    say(seen.seen.as_str().into(), theme.bad);
+    say("".into(), theme.text);
+    say(
+        "If the server was set up anew: haul connect --fingerprint with the one its screen shows."
+            .into(),
+        theme.dim,
+    );
+    Question {
+        title: "Refused",
+        lines,
+        answers: vec![("Esc", "leave the server")],
+    }
+}
+
+impl<'a> Question<'a> {
+    fn new(
+        title: &'a str,
+        question: &'a str,
+        about: &'a [String],
+        note: &'a str,
+        theme: &Theme,
+    ) -> Self {
+        let mut lines = vec![(question.into(), theme.strong)];
+        lines.extend(
+            about
+                .iter()
+                .map(|text| (format!("  {text}").into(), theme.warn)),
+        );
+        if !about.is_empty() && !note.is_empty() {
+            lines.push(("".into(), theme.dim));
         }
-        y += 1;
-    };
-    say(question, theme.strong, buf);
-    for name in running {
-        say(&format!("  {name}"), theme.warn, buf);
+        if !note.is_empty() {
+            lines.push((note.into(), theme.dim));
+        }
+        Self {
+            title,
+            lines,
+            answers: Vec::new(),
+        }
     }
-    if !after.is_empty() {
-        say("", theme.dim, buf);
-        say(after, theme.dim, buf);
+
+    fn answered(self, answers: Vec<(&'a str, &'a str)>) -> Self {
+        Self { answers, ..self }
     }
-    // The answer is in sight however little room there is.
-    let y = inner.bottom().saturating_sub(1);
-    let mut x = add(inner.x, 2);
-    for (key, word) in [("y", "quit"), ("n", "stay")] {
-        x = put(buf, x, y, room, key, theme.accent);
-        x = put(buf, add(x, 1), y, room, word, theme.soft);
-        x = add(x, 3);
+
+    fn draw(&self, theme: &Theme, area: Rect, buf: &mut Buffer) {
+        let texts = self.lines.iter().map(|(text, _)| width(text) + 6);
+        let cells = texts.chain([34]).max().unwrap_or(34).min(76);
+        let cells = cells.min(usize::from(area.width));
+        let room = cells.saturating_sub(6).max(1);
+        let lines: Vec<(&str, Style)> = self
+            .lines
+            .iter()
+            .flat_map(|(text, style)| broken(text, room).into_iter().map(|part| (part, *style)))
+            .collect();
+        let slot = Slot {
+            area: middle(area, cells as u16, (lines.len() + 4) as u16),
+            form: Form::Boxed,
+        };
+        clear(buf, slot.area, theme);
+        let frame = Frame {
+            title: self.title,
+            focused: true,
+            ..Frame::default()
+        };
+        let inner = frame.draw(slot, theme, buf);
+        for (row, (text, style)) in lines.iter().enumerate() {
+            let y = add(inner.y, row);
+            if y < inner.bottom() {
+                put(buf, add(inner.x, 2), y, room, text, *style);
+            }
+        }
+        // The answer is in sight however little room there is.
+        let y = inner.bottom().saturating_sub(1);
+        let row = Rect {
+            y,
+            height: 1,
+            ..inner
+        };
+        fill(buf, row, " ", theme.ground);
+        let mut x = add(inner.x, 2);
+        for (key, word) in &self.answers {
+            x = put(buf, x, y, room, key, theme.accent);
+            x = put(buf, add(x, 1), y, room, word, theme.soft);
+            x = add(x, 3);
+        }
     }
 }
 

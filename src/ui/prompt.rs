@@ -1,5 +1,7 @@
 //! The line that is typed, its completions above it, and what it was last told.
 
+use std::borrow::Cow;
+
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
@@ -76,33 +78,44 @@ pub fn draw(state: &State, theme: &Theme, row: Rect, screen: Rect, buf: &mut Buf
     completions(prompt, theme, row, screen, buf);
 }
 
-fn lead(prompt: &Prompt) -> &'static str {
+fn lead(prompt: &Prompt) -> Cow<'static, str> {
+    if let Some((query, failed)) = prompt.search() {
+        let none = if failed { "no line holds" } else { "search" };
+        return format!("{none} \"{}\": ", shown(query)).into();
+    }
     match prompt.kind {
-        Kind::Command => ":",
-        Kind::Filter => "/",
-        Kind::Address => "connect to ",
+        Kind::Command => ":".into(),
+        Kind::Filter => "/".into(),
+        Kind::Address => "connect to ".into(),
+        Kind::User => "user ".into(),
+        Kind::Password => "password ".into(),
     }
 }
 
 fn line_width(prompt: &Prompt) -> usize {
-    width(lead(prompt)) + width(prompt.text()) + 1
+    width(&lead(prompt)) + width(prompt.text()) + 1
 }
 
 /// The text around the cursor; its beginning goes where it has no room.
 fn line(prompt: &Prompt, theme: &Theme, row: Rect, room: usize, buf: &mut Buffer) {
     let (before, after) = prompt.text().split_at(prompt.cursor());
-    let before = shown(before);
+    let hidden = |text: &str| theme.glyphs.bullet.repeat(text.chars().count());
+    let (before, after) = if prompt.kind == Kind::Password {
+        (hidden(before).into(), hidden(after).into())
+    } else {
+        (shown(before), shown(after))
+    };
     let lead = lead(prompt);
-    let mut x = put(buf, row.x + 1, row.y, room, lead, theme.number);
-    let room = room.saturating_sub(width(lead));
+    let mut x = put(buf, row.x + 1, row.y, room, &lead, theme.number);
+    let room = room.saturating_sub(width(&lead));
     let before = tail(&before, room.saturating_sub(1));
     x = put(buf, x, row.y, room, before, theme.strong);
-    let end = add(row.x + 1, room + width(lead));
+    let end = add(row.x + 1, room + width(&lead));
     let left = |x: u16| usize::from(end.saturating_sub(x));
     let ghost = prompt.ghost().map(|ghost| shown(ghost).into_owned());
     let (behind, style) = match &ghost {
         Some(ghost) => (ghost.clone(), theme.faint),
-        None => (shown(after).into_owned(), theme.strong),
+        None => (after.into_owned(), theme.strong),
     };
     let first = behind.chars().next().map_or(0, char::len_utf8);
     let under = if behind.is_empty() {
@@ -128,6 +141,8 @@ fn usage(state: &State, prompt: &Prompt, cells: usize) -> String {
         Kind::Filter => "shows only what holds this · Enter keeps it, Esc clears".to_owned(),
         Kind::Address if state.notice.as_ref().is_some_and(|n| n.bad) => String::new(),
         Kind::Address => "HOST[:PORT] or URL".to_owned(),
+        Kind::User => "who logs in · Esc leaves it".to_owned(),
+        Kind::Password => "it is not shown and not kept".to_owned(),
     }
 }
 
@@ -152,7 +167,13 @@ fn completions(prompt: &Prompt, theme: &Theme, row: Rect, screen: Rect, buf: &mu
         .map(|item| width(&item.note))
         .max()
         .unwrap_or(0);
-    let cells = (label + note + 8).clamp(24, usize::from(row.width) * 3 / 5);
+    let about = items
+        .iter()
+        .map(|item| width(&item.about))
+        .max()
+        .unwrap_or(0);
+    let beside = if about > 0 { about + 3 } else { 0 };
+    let cells = (label + beside + note + 8).clamp(24, usize::from(row.width) * 3 / 5);
     let height = rows + 2;
     let area = Rect {
         x: row.x,
@@ -178,12 +199,25 @@ fn completions(prompt: &Prompt, theme: &Theme, row: Rect, screen: Rect, buf: &mu
     for (i, item) in items.iter().enumerate().skip(first).take(rows) {
         let y = add(inner.y, i - first);
         let cells = usize::from(inner.width).saturating_sub(3);
-        let label = fit(
-            &item.label,
-            cells.saturating_sub(width(&item.note) + 1),
-            theme,
+        let room = cells.saturating_sub(width(&item.note) + 1);
+        put(
+            buf,
+            inner.x + 2,
+            y,
+            cells,
+            &fit(&item.label, room, theme),
+            theme.text,
         );
-        put(buf, inner.x + 2, y, cells, &label, theme.text);
+        if let Some(left) = room.checked_sub(label + 3).filter(|left| *left >= about) {
+            put(
+                buf,
+                add(inner.x + 2, label + 3),
+                y,
+                left,
+                &item.about,
+                theme.soft,
+            );
+        }
         put_right(buf, (inner.x + 2, y), cells, &item.note, theme.soft, theme);
         if i == current {
             let line = Rect {

@@ -93,13 +93,31 @@ pub fn folded(text: &str, cells: usize) -> Vec<&str> {
         } else {
             fits.rfind(' ')
         };
-        let Some(end) = end.filter(|end| *end > 0) else {
-            break;
-        };
+        // A word that is too long has a row of its own.
+        let end = end.filter(|end| *end > 0).or_else(|| rest.find(' '));
+        let Some(end) = end else { break };
         rows.push(rest[..end].trim_end());
         rest = rest[end..].trim_start();
     }
     rows.push(rest);
+    rows
+}
+
+/// A text as rows of at most `cells`: broken between words, and within a word that is longer. At least one row.
+pub fn broken(text: &str, cells: usize) -> Vec<&str> {
+    let mut rows = Vec::new();
+    for row in folded(text, cells) {
+        let mut rest = row;
+        while width(rest) > cells {
+            let part = head(rest, cells);
+            if part.is_empty() {
+                break;
+            }
+            rows.push(part);
+            rest = &rest[part.len()..];
+        }
+        rows.push(rest);
+    }
     rows
 }
 
@@ -200,6 +218,7 @@ pub const LEFT_WIDTH: usize = 6;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ThemeName;
 
     #[test]
     fn texts_are_folded_between_words() {
@@ -207,9 +226,10 @@ mod tests {
         assert_eq!(folded("is it there", 5), ["is it", "there"]);
         assert_eq!(folded("unbreakable", 5), ["unbreakable"]);
         assert_eq!(folded("", 5), [""]);
-        assert_eq!(folded("a b", 0), ["a b"]);
+        assert_eq!(folded("a b", 0), ["a", "b"]);
+        assert_eq!(broken("to unbreakable", 5), ["to", "unbre", "akabl", "e"]);
+        assert_eq!(broken("日本", 1), ["日本"], "what fits nowhere stays whole");
     }
-    use crate::config::ThemeName;
 
     fn theme() -> Theme {
         Theme::new(ThemeName::Mono, false)

@@ -2,7 +2,13 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::config::ThemeName;
+use crate::{
+    app::Looks,
+    config::{
+        ThemeName,
+        theme::{Colour, Role},
+    },
+};
 
 /// The styles of every role, and the glyphs.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +91,9 @@ pub struct Glyphs {
     pub ellipsis: &'static str,
     pub sum: &'static str,
     pub at_least: &'static str,
+    pub bullet: &'static str,
+    /// The upper half of a cell in the foreground, the lower in the background.
+    pub upper: &'static str,
     /// From empty to full, for a graph of one row.
     pub blocks: [&'static str; 8],
     /// Whether braille can be drawn.
@@ -124,6 +133,8 @@ const UNICODE: Glyphs = Glyphs {
     ellipsis: "…",
     sum: "Σ",
     at_least: "≥",
+    bullet: "•",
+    upper: "▀",
     blocks: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     braille: true,
 };
@@ -161,18 +172,39 @@ const ASCII: Glyphs = Glyphs {
     ellipsis: "~",
     sum: "=",
     at_least: ">",
+    bullet: "*",
+    upper: "▀",
     blocks: [".", ".", ":", ":", "|", "|", "#", "#"],
     braille: false,
 };
 
 impl Theme {
+    /// The theme that a dashboard has, with the user's own colours in it.
+    pub fn of(looks: &Looks) -> Self {
+        Self::with(looks.theme, looks.ascii, &looks.colours)
+    }
+
     /// The theme of that name.
     pub fn new(name: ThemeName, ascii: bool) -> Self {
-        let theme = match name {
-            ThemeName::Dark => Self::colours(&DARK),
-            ThemeName::Light => Self::colours(&LIGHT),
-            ThemeName::Ansi => Self::colours(&ANSI),
-            ThemeName::Mono => Self::mono(),
+        Self::with(name, ascii, &[])
+    }
+
+    fn with(name: ThemeName, ascii: bool, own: &[(Role, Colour)]) -> Self {
+        let palette = match name {
+            ThemeName::Dark => Some(DARK),
+            ThemeName::Light => Some(LIGHT),
+            ThemeName::Ansi => Some(ANSI),
+            // Whoever wants no colours wants none of the file's either.
+            ThemeName::Mono => None,
+        };
+        let theme = match palette {
+            Some(mut palette) => {
+                for (role, colour) in own {
+                    *palette.role(*role) = ratatui_colour(*colour);
+                }
+                Self::colours(&palette)
+            }
+            None => Self::mono(),
         };
         Self {
             glyphs: if ascii { &ASCII } else { &UNICODE },
@@ -191,11 +223,11 @@ impl Theme {
             faint: fg(p.faint),
             strong: bold(p.text),
             accent: bold(p.accent),
-            number: bold(p.yellow),
-            good: fg(p.green),
-            warn: fg(p.yellow),
-            bad: fg(p.red),
-            graph: fg(p.cyan),
+            number: bold(p.number),
+            good: fg(p.good),
+            warn: fg(p.warn),
+            bad: fg(p.bad),
+            graph: fg(p.graph),
             badge: bold(p.on_accent).bg(p.accent),
             header: Style::new().bg(p.header),
             selected: Style::new().bg(p.selected).add_modifier(Modifier::BOLD),
@@ -239,6 +271,7 @@ impl Theme {
 }
 
 /// The colours of a theme.
+#[derive(Clone, Copy)]
 struct Palette {
     text: Color,
     soft: Color,
@@ -246,15 +279,47 @@ struct Palette {
     faint: Color,
     border: Color,
     accent: Color,
-    yellow: Color,
-    green: Color,
-    red: Color,
-    cyan: Color,
+    number: Color,
+    good: Color,
+    warn: Color,
+    bad: Color,
+    graph: Color,
     ground: Color,
     on_accent: Color,
     cursor: Color,
     header: Color,
     selected: Color,
+}
+
+impl Palette {
+    fn role(&mut self, role: Role) -> &mut Color {
+        match role {
+            Role::Text => &mut self.text,
+            Role::Soft => &mut self.soft,
+            Role::Dim => &mut self.dim,
+            Role::Faint => &mut self.faint,
+            Role::Border => &mut self.border,
+            Role::Accent => &mut self.accent,
+            Role::Number => &mut self.number,
+            Role::Good => &mut self.good,
+            Role::Warn => &mut self.warn,
+            Role::Bad => &mut self.bad,
+            Role::Graph => &mut self.graph,
+            Role::Ground => &mut self.ground,
+            Role::OnAccent => &mut self.on_accent,
+            Role::Cursor => &mut self.cursor,
+            Role::Header => &mut self.header,
+            Role::Selected => &mut self.selected,
+        }
+    }
+}
+
+fn ratatui_colour(colour: Colour) -> Color {
+    match colour {
+        Colour::Rgb(r, g, b) => Color::Rgb(r, g, b),
+        Colour::Indexed(number) => Color::Indexed(number),
+        Colour::Default => Color::Reset,
+    }
 }
 
 const fn rgb(hex: u32) -> Color {
@@ -269,10 +334,11 @@ const DARK: Palette = Palette {
     faint: rgb(0x0058_5b70),
     border: rgb(0x0045_475a),
     accent: rgb(0x0089_b4fa),
-    yellow: rgb(0x00f9_e2af),
-    green: rgb(0x00a6_e3a1),
-    red: rgb(0x00f3_8ba8),
-    cyan: rgb(0x0089_dceb),
+    number: rgb(0x00f9_e2af),
+    good: rgb(0x00a6_e3a1),
+    warn: rgb(0x00f9_e2af),
+    bad: rgb(0x00f3_8ba8),
+    graph: rgb(0x0089_dceb),
     ground: rgb(0x0011_111b),
     on_accent: rgb(0x0011_111b),
     cursor: rgb(0x00cd_d6f4),
@@ -287,10 +353,11 @@ const LIGHT: Palette = Palette {
     faint: rgb(0x009c_a0b0),
     border: rgb(0x00bc_c0cc),
     accent: rgb(0x001e_66f5),
-    yellow: rgb(0x00a0_5a00),
-    green: rgb(0x0029_7a1c),
-    red: rgb(0x00d2_0f39),
-    cyan: rgb(0x0004_81a8),
+    number: rgb(0x00a0_5a00),
+    good: rgb(0x0029_7a1c),
+    warn: rgb(0x00a0_5a00),
+    bad: rgb(0x00d2_0f39),
+    graph: rgb(0x0004_81a8),
     ground: rgb(0x00ef_f1f5),
     on_accent: rgb(0x00ef_f1f5),
     cursor: rgb(0x004c_4f69),
@@ -305,13 +372,28 @@ const ANSI: Palette = Palette {
     faint: Color::DarkGray,
     border: Color::DarkGray,
     accent: Color::Blue,
-    yellow: Color::Yellow,
-    green: Color::Green,
-    red: Color::Red,
-    cyan: Color::Cyan,
+    number: Color::Yellow,
+    good: Color::Green,
+    warn: Color::Yellow,
+    bad: Color::Red,
+    graph: Color::Cyan,
     ground: Color::Reset,
     on_accent: Color::Black,
     cursor: Color::White,
     header: Color::Reset,
     selected: Color::DarkGray,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_colours_replace_a_themes_but_bring_none_into_mono() {
+        let own = [(Role::Warn, Colour::Rgb(1, 2, 3))];
+        let theme = Theme::with(ThemeName::Dark, false, &own);
+        assert_eq!(theme.warn.fg, Some(Color::Rgb(1, 2, 3)));
+        assert_eq!(theme.number.fg, Some(rgb(0x00f9_e2af)), "another role");
+        assert_eq!(Theme::with(ThemeName::Mono, false, &own).warn.fg, None);
+    }
+}

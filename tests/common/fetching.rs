@@ -29,6 +29,7 @@ pub fn settings(url: &str, dir: &Path) -> Settings {
         workers: 5,
         retries: 3,
         timeout: PATIENCE,
+        limit: None,
         user: Some("tester".into()),
         serial: false,
         on_conflict: OnConflict::Verify,

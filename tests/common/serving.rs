@@ -23,14 +23,7 @@ pub struct Serving {
 
 /// Settings as the command line's defaults make them.
 pub fn settings(root: &Path) -> Settings {
-    Settings {
-        root: root.to_owned(),
-        hidden: false,
-        follow_symlinks: false,
-        timeout: Duration::from_secs(60),
-        max_connections: 4096,
-        cache: None,
-    }
+    Settings::new(root.to_owned())
 }
 
 /// Serves `root` with the defaults.

@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use haul::{
     app::{
-        Effect, Ending, Event, Pane, Popup, Sample, State, View,
+        Effect, Ending, Event, Pane, Popup, Sample, State, Tick, View,
         browser::Load,
-        event::Control,
+        event::{Control, Fingerprint, Order},
         listing::{Row, SortKey},
     },
     client::{self, ItemId, Link, Want},
     config::ThemeName,
+    server,
+    units::Rate,
 };
 
 use super::states::*;
@@ -35,14 +37,34 @@ fn view(state: &State) -> &haul::app::connect::Connect {
 }
 
 fn wanted(effects: &[Effect]) -> Vec<String> {
-    let paths = effects.iter().filter_map(|effect| match effect {
-        Effect::Get {
-            want: Want::Path { path, .. },
-            ..
-        } => Some(path.to_string_lossy().into_owned()),
+    let wants = effects.iter().flat_map(|effect| match effect {
+        Effect::Get { wants, .. } => wants.as_slice(),
+        _ => &[],
+    });
+    let paths = wants.filter_map(|want| match want {
+        Want::Path { path, .. } => Some(path.to_string_lossy().into_owned()),
         _ => None,
     });
     paths.collect()
+}
+
+fn wanted_patterns(effects: &[Effect]) -> Vec<String> {
+    let wants = effects.iter().flat_map(|effect| match effect {
+        Effect::Get { wants, .. } => wants.as_slice(),
+        _ => &[],
+    });
+    let patterns = wants.flat_map(|want| match want {
+        Want::Patterns { get, .. } => get.as_slice(),
+        _ => &[],
+    });
+    patterns.cloned().collect()
+}
+
+fn script(line: &str) -> Event {
+    Event::Script {
+        line: line.into(),
+        place: "start.haul:3".into(),
+    }
 }
 
 #[test]
@@ -273,9 +295,7 @@ fn commands_get_complete_and_complain() {
     let effects = keys(&mut state, "Tab Tab Enter");
     assert_eq!(wanted(&effects), ["debian-13.0-amd64-netinst.iso"]);
     let effects = keys(&mut state, ": g e t Space * . i s o Enter");
-    assert!(
-        matches!(&effects[..], [Effect::Get { want: Want::Patterns { get, .. }, .. }] if get == &["*.iso"])
-    );
+    assert!(wanted_patterns(&effects) == ["*.iso"]);
     keys(&mut state, ": n o Enter");
     assert!(
         state
@@ -302,30 +322,282 @@ fn patterns_are_meant_from_the_shown_directory_whose_name_is_literal() {
         },
     );
     let effects = keys(&mut state, ": g e t Space * . j p g Enter");
-    assert!(
-        matches!(&effects[..], [Effect::Get { want: Want::Patterns { get, .. }, .. }]
-        if get == &["odd[[]1[]][*]/*.jpg"])
-    );
+    assert!(wanted_patterns(&effects) == ["odd[[]1[]][*]/*.jpg"]);
 }
 
 #[test]
 fn a_script_waits_for_the_directory_that_it_goes_to() {
     let mut state = browsing();
-    let effects = send(&mut state, Event::Command("cd photos".into()));
+    let effects = send(&mut state, script("cd photos"));
     assert!(matches!(&effects[..], [Effect::List(_)]));
-    assert!(
-        send(&mut state, Event::Command("get *".into())).is_empty(),
-        "not yet"
-    );
+    assert!(send(&mut state, script("get *")).is_empty(), "not yet");
     let listed = Event::Listed {
         path: path("/photos/"),
         result: Ok(vec![entry("a", Some(1), 0)]),
     };
     let effects = send(&mut state, listed);
+    assert!(wanted_patterns(&effects) == ["photos/*"]);
+}
+
+#[test]
+fn a_script_ends_at_its_first_line_that_fails() {
+    let mut state = browsing();
+    send(&mut state, script("resume"));
+    let said = state.notice.clone().expect("a notice");
+    assert!(said.text.starts_with("start.haul:3: "), "{}", said.text);
+    let later = state.now.unwrap() + Duration::from_secs(60);
+    tick(&mut state, later, wall(), Sample::Nothing);
+    assert!(state.notice.is_some(), "it stays until it was seen");
+    let effects = keys(&mut state, "q");
+    assert!(matches!(&effects[..], [Effect::Quit(Ending::ScriptFailed)]));
+    // What the user does wrong is no business of the script's.
+    let mut state = browsing();
+    send(&mut state, script("pause all"));
+    keys(&mut state, "j : r e s u m e Enter");
+    let effects = keys(&mut state, "q");
+    assert!(matches!(&effects[..], [Effect::Quit(Ending::ScriptFailed)]));
+    let mut state = browsing();
+    send(&mut state, script("sort size"));
+    keys(&mut state, "j : r e s u m e Enter");
+    let effects = keys(&mut state, "q");
     assert!(
-        matches!(&effects[..], [Effect::Get { want: Want::Patterns { get, .. }, .. }]
-        if get == &["photos/*"])
+        matches!(&effects[..], [Effect::Quit(Ending::Quit)]),
+        "{effects:?}"
     );
+}
+
+fn orders(effects: &[Effect]) -> Vec<&Order> {
+    let orders = effects.iter().filter_map(|effect| match effect {
+        Effect::Serve(order) => Some(order),
+        _ => None,
+    });
+    orders.collect()
+}
+
+fn serve(state: &State) -> &haul::app::serve::Serve {
+    match &state.view {
+        View::Serve(view) => view,
+        View::Connect(_) => panic!("a server"),
+    }
+}
+
+#[test]
+fn clients_are_paused_kicked_and_banned() {
+    let mut state = serving();
+    draw(&mut state, 120, 36);
+    let client = serve(&state).current().unwrap().id;
+    let effects = keys(&mut state, "p");
+    assert_eq!(orders(&effects), [&Order::Pause(client)]);
+    assert!(keys(&mut state, "x").is_empty(), "it asks first");
+    assert!(matches!(&state.popup, Some(Popup::Ask(ask)) if ask.question == "Kick alice?"));
+    assert!(keys(&mut state, "n").is_empty());
+    let effects = keys(&mut state, "x y");
+    assert!(matches!(orders(&effects)[..], [Order::Kick(id, _)] if *id == client));
+    let effects = keys(&mut state, "b Enter");
+    assert!(matches!(orders(&effects)[..], [Order::Ban(id, _)] if *id == client));
+    assert!(state.popup.is_none());
+}
+
+#[test]
+fn limits_are_typed_behind_the_clients_name() {
+    let mut state = serving();
+    draw(&mut state, 120, 36);
+    let client = serve(&state).current().unwrap().id;
+    let effects = keys(&mut state, "L 2 M Enter");
+    let rate = Some(Rate(2 << 20));
+    assert_eq!(orders(&effects), [&Order::LimitClient(client, rate)]);
+    let effects = keys(&mut state, "4 L 5 0 0 k Enter");
+    assert_eq!(orders(&effects), [&Order::Limit(Some(Rate(500 << 10)))]);
+    keys(&mut state, ": l i m i t Space a l");
+    let prompt = state.prompt.as_ref().unwrap();
+    let offered: Vec<_> = prompt
+        .completions
+        .items
+        .iter()
+        .map(|i| i.label.as_str())
+        .collect();
+    assert_eq!(offered, ["alice", "all"]);
+    keys(&mut state, "Esc");
+    let effects = keys(&mut state, ": k i c k Space n o b o d y Enter");
+    assert!(effects.iter().all(|e| matches!(e, Effect::Remember(_))));
+    assert!(
+        state
+            .notice
+            .as_ref()
+            .unwrap()
+            .text
+            .contains("no client is called `nobody`")
+    );
+}
+
+#[test]
+fn a_drained_server_ends_once_nothing_runs() {
+    let mut state = serving();
+    draw(&mut state, 120, 36);
+    let effects = keys(&mut state, ": d r a i n Enter");
+    assert_eq!(orders(&effects), [&Order::Drain]);
+    let tick = |clients: Vec<server::ClientView>| {
+        Event::Tick(Tick {
+            now: Instant::now(),
+            wall: wall(),
+            sample: Sample::Server(server::Snapshot {
+                clients,
+                draining: true,
+                ..server::Snapshot::default()
+            }),
+        })
+    };
+    let busy = serve(&state).snapshot.clients.clone();
+    assert!(
+        !send(&mut state, tick(busy))
+            .iter()
+            .any(|e| matches!(e, Effect::Quit(_)))
+    );
+    let effects = send(&mut state, tick(Vec::new()));
+    assert!(matches!(&effects[..], [Effect::Quit(Ending::Quit)]));
+}
+
+#[test]
+fn the_own_downloads_are_limited() {
+    let mut state = browsing();
+    let effects = keys(&mut state, "L 1 M Enter");
+    assert!(
+        effects
+            .iter()
+            .any(|e| matches!(e, Effect::Limit(Some(Rate(n))) if *n == 1 << 20))
+    );
+    let effects = keys(&mut state, ": l i m i t Space o f f Enter");
+    assert!(effects.iter().any(|e| matches!(e, Effect::Limit(None))));
+}
+
+#[test]
+fn typed_lines_are_remembered_but_no_password_is() {
+    let mut state = browsing();
+    let remembered = |effects: &[Effect]| {
+        let lines = effects.iter().filter_map(|effect| match effect {
+            Effect::Remember(line) => Some(line.clone()),
+            _ => None,
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let effects = keys(&mut state, ": l s Enter");
+    assert_eq!(remembered(&effects), ["ls"]);
+    keys(&mut state, ":");
+    send(
+        &mut state,
+        Event::Paste("connect http://me:secret@nas/".into()),
+    );
+    let effects = keys(&mut state, "Enter");
+    assert!(remembered(&effects).is_empty());
+    keys(&mut state, ": C-r l");
+    assert_eq!(state.prompt.as_ref().unwrap().text(), "ls");
+    let effects = keys(&mut state, "Enter");
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::List(_))),
+        "it was run"
+    );
+}
+
+#[test]
+fn a_login_is_asked_for_and_a_password_is_hidden() {
+    let mut state = browsing();
+    send(
+        &mut state,
+        Event::LoginWanted("the server asks for a login".into()),
+    );
+    assert_eq!(state.prompt.as_ref().unwrap().text(), "alice");
+    keys(&mut state, "Enter s e c r e t");
+    let screen = text(&draw(&mut state, 120, 36));
+    assert!(screen.contains("password ••••••"), "{screen}");
+    let effects = keys(&mut state, "Enter");
+    match &effects[..] {
+        [login @ Effect::Login { user, password }] => {
+            assert_eq!((user.as_str(), password.0.as_str()), ("alice", "secret"));
+            assert!(!format!("{login:?}").contains("secret"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_new_certificate_is_asked_about_and_a_changed_one_refused() {
+    let seen = |known: Option<&str>| Fingerprint {
+        host: "nas.lan:8888".into(),
+        seen: "9F:3A:C1".into(),
+        known: known.map(str::to_owned),
+    };
+    let mut state = browsing();
+    send(&mut state, Event::Fingerprint(seen(None)));
+    assert!(keys(&mut state, "j q x").is_empty() || state.popup.is_none());
+    let mut state = browsing();
+    send(&mut state, Event::Fingerprint(seen(None)));
+    let effects = keys(&mut state, "y");
+    assert!(matches!(&effects[..], [Effect::Trust(f)] if f.seen == "9F:3A:C1"));
+    send(&mut state, Event::Fingerprint(seen(Some("00:11:22"))));
+    let screen = text(&draw(&mut state, 80, 24));
+    assert!(
+        screen.contains("00:11:22") && screen.contains("9F:3A:C1"),
+        "both: {screen}"
+    );
+    let effects = keys(&mut state, "y");
+    assert!(
+        matches!(&effects[..], [Effect::Disconnect]),
+        "there is no yes: {effects:?}"
+    );
+}
+
+#[test]
+fn a_list_is_exported_as_a_table() {
+    let mut state = browsing();
+    let effects = keys(&mut state, ": e x p o r t Space l . t s v Enter");
+    let exported = effects.iter().find_map(|effect| match effect {
+        Effect::Export { path, text } => Some((path.clone(), text.clone())),
+        _ => None,
+    });
+    let (path, text) = exported.unwrap();
+    assert!(path.ends_with("l.tsv") && path.is_absolute());
+    assert!(text.starts_with("size\tmodified\tname\n\t"), "{text}");
+    assert!(text.contains("\tnotes.md\n"));
+}
+
+#[test]
+fn local_directories_complete_once_they_are_read() {
+    let mut state = browsing();
+    let effects = keys(&mut state, ": l c d Space");
+    let dir = effects.iter().find_map(|effect| match effect {
+        Effect::ListLocal(dir) => Some(dir.clone()),
+        _ => None,
+    });
+    let names = vec![("iso".to_owned(), true), ("a.txt".to_owned(), false)];
+    send(
+        &mut state,
+        Event::LocalListed {
+            dir: dir.unwrap(),
+            names,
+        },
+    );
+    let items = &state.prompt.as_ref().unwrap().completions.items;
+    assert_eq!(
+        items.iter().map(|i| i.insert.as_str()).collect::<Vec<_>>(),
+        ["iso/"]
+    );
+    assert!(keys(&mut state, "i").is_empty(), "it is not read again");
+}
+
+#[test]
+fn details_are_of_what_is_current() {
+    let mut state = downloading();
+    draw(&mut state, 120, 36);
+    keys(&mut state, "G i");
+    let screen = text(&draw(&mut state, 120, 36));
+    assert!(
+        screen.contains("talk-ünïcode-日本.mp4") && screen.contains("640 MiB (671,088,640 bytes)"),
+        "{screen}"
+    );
+    keys(&mut state, "Esc 2 i");
+    assert!(text(&draw(&mut state, 120, 36)).contains("─ Transfer ─"));
+    keys(&mut state, "Esc");
+    assert!(state.popup.is_none());
 }
 
 #[test]
@@ -388,13 +660,7 @@ fn what_the_url_names_is_opened_or_downloaded() {
         );
         match &effects[..] {
             [Effect::List(path)] => assert!(opens && path.name() == name.as_bytes()),
-            [
-                Effect::Get {
-                    want: Want::Path { path, .. },
-                    ..
-                },
-            ] => assert!(!opens && path.name() == name.as_bytes()),
-            other => panic!("{name}: {other:?}"),
+            other => assert!(!opens && wanted(other) == [name], "{name}: {other:?}"),
         }
     }
 }

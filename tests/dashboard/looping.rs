@@ -10,6 +10,7 @@ use futures_util::stream;
 use haul::{
     app::{Effect, Ending, Event, Sample, State},
     client::{self, Link},
+    config::ThemeName,
     dashboard::run::{Engine, Run, Screen},
     logging::Ring,
     ui,
@@ -99,6 +100,16 @@ impl Screen for Picture {
     fn is_gone(&self) -> bool {
         self.gone
     }
+
+    fn ask_theme(&mut self) -> Option<ThemeName> {
+        self.seen.note("asked".into());
+        Some(ThemeName::Light)
+    }
+
+    fn title(&mut self, title: &str, _: Option<u8>) -> io::Result<()> {
+        self.seen.note(format!("title {title}"));
+        Ok(())
+    }
 }
 
 fn ready(gone: bool) -> (Run<Fake, Picture>, Seen) {
@@ -112,6 +123,8 @@ fn ready(gone: bool) -> (Run<Fake, Picture>, Seen) {
             gone,
         },
         ring: Ring::new(),
+        history: None,
+        asks_theme: true,
     };
     (run, seen)
 }
@@ -169,7 +182,11 @@ async fn a_dead_terminal_ends_it_though_nothing_is_typed() {
 #[tokio::test]
 async fn a_script_runs_and_its_listing_is_shown() {
     let (run, seen) = ready(false);
-    let script = vec!["cd photos".into(), "get *.jpg".into(), "quit".into()];
+    let line = |line: &str| Event::Script {
+        line: line.into(),
+        place: "x:1".into(),
+    };
+    let script = ["cd photos", "get *.jpg", "quit"].map(line).into();
     let ending = run.until_end(stream::pending(), script).await.unwrap();
     assert_eq!(ending, Ending::Quit);
     let seen = seen.all();

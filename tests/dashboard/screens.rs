@@ -317,6 +317,8 @@ fn hostile_server() -> State {
             transfers: Vec::new(),
             files: u64::MAX,
             refused: (i % 2 == 0).then(|| (name, Instant::now())),
+            paused: false,
+            limit: None,
         });
     }
     snapshot.sent = u64::MAX;

@@ -28,6 +28,7 @@ pub fn looks() -> Looks {
     Looks {
         theme: ThemeName::Dark,
         ascii: false,
+        colours: Vec::new(),
         zone: TimeZone::UTC,
     }
 }
@@ -295,6 +296,8 @@ fn someone(
             .count() as u64,
         transfers,
         refused: None,
+        paused: false,
+        limit: None,
     }
 }
 
@@ -354,6 +357,7 @@ pub fn serving() -> State {
             connections: 19,
             requests: 40,
             files: 1,
+            ..server::Snapshot::default()
         };
         tick(&mut state, now, wall(), Sample::Server(snapshot));
     }
@@ -402,6 +406,7 @@ pub fn serve_facts() -> serve::Facts {
         urls: vec!["http://192.168.1.10:8888/".into()],
         root: "/srv/pub".into(),
         open: true,
+        ..serve::Facts::default()
     }
 }
 

@@ -277,6 +277,7 @@ mod tests {
             on_conflict: OnConflict::Verify,
             resume: true,
             patient: false,
+            limit: None,
         };
         let origin = Origin::new(&settings.url, "session", None).unwrap();
         let target = Arc::new(Target::open(dir, OnConflict::Verify).unwrap());
@@ -291,6 +292,8 @@ mod tests {
             checksum: None,
             size: None,
             named: Vec::new(),
+            paused: false,
+            ticket: None,
         });
         (Arc::new(engine), item)
     }

@@ -28,7 +28,7 @@ use super::{
     source::{Source, SourceId, Sources},
     target::Target,
 };
-use crate::{http1::path::RemotePath, progress::Counter, units};
+use crate::{http1::path::RemotePath, pace::Pace, progress::Counter, units};
 
 /// What the connections share.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Engine {
     pub wake: Notify,
     /// Tries again now instead of waiting out a pause.
     pub hurry: Notify,
+    /// The limit of all connections together.
+    pub pace: Arc<Pace>,
     /// Body bytes received.
     pub received: Counter,
     /// Open connections.
@@ -77,6 +79,7 @@ impl Engine {
         let base = sources.primary().origin.base_url();
         let journal = Journal::open(settings.state_dir.as_deref(), &own_id, &base);
         Self {
+            pace: Arc::new(Pace::new(settings.limit)),
             settings,
             sources,
             queue: Mutex::default(),
@@ -97,6 +100,11 @@ impl Engine {
     /// The queue; never hold it across an await.
     pub fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a later run goes on with.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Tells what happened. Waits while nobody takes events; a receiver that is gone is no obstacle, and one that
@@ -151,8 +159,12 @@ impl Engine {
             item,
             path,
             unmatched,
+            settled,
         } in ended
         {
+            if let Some(ticket) = settled {
+                self.journal.settle(ticket);
+            }
             if unmatched {
                 events.push(Event::Failed {
                     item,

@@ -11,6 +11,7 @@ use crate::{
     client::{
         Digest, Error,
         job::{Job, Pace, Step},
+        journal::Ticket,
         pattern::Filter,
         snapshot::{FilesView, ItemId, ItemState, ItemView, Verified},
         source::{Outlook, SourceId},
@@ -51,6 +52,10 @@ pub struct NewItem {
     pub size: Option<u64>,
     /// Files that a Metalink names, instead of what is found at the path.
     pub named: Vec<FileTask>,
+    /// Its number in the journal, if it is kept there.
+    pub ticket: Option<Ticket>,
+    /// Whether it waits until somebody lets it go on.
+    pub paused: bool,
 }
 
 /// How many files, and their bytes as far as they are known.
@@ -95,6 +100,7 @@ pub struct Item {
     pub checksum: Option<Box<Digest>>,
     pub size: Option<u64>,
     pub named: Vec<FileTask>,
+    pub ticket: Option<Ticket>,
     pub dirs: Vec<DirTask>,
     /// Files up to 1 MiB or of unknown size, and larger ones.
     pub small: VecDeque<FileTask>,
@@ -138,6 +144,7 @@ impl Item {
             checksum: new.checksum,
             size: new.size,
             named: new.named,
+            ticket: new.ticket,
             dirs: Vec::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
@@ -147,7 +154,7 @@ impl Item {
             loading: 0,
             opening: 0,
             busy: 0,
-            paused: false,
+            paused: new.paused,
             cancelled: false,
             ended: None,
             waiting: None,
@@ -347,6 +354,12 @@ impl Item {
             }
             (None, failed) => ItemState::Failed(format!("{failed} failed")),
         }
+    }
+
+    /// Whether a later run should go on with it: it failed, but not for good.
+    pub fn is_unsettled(&self) -> bool {
+        let may_pass = |exit: &Exit| matches!(exit, Exit::Network | Exit::Disk | Exit::Integrity);
+        !self.cancelled && self.failures.iter().any(may_pass)
     }
 
     pub fn note_failure(&mut self, error: Error) {

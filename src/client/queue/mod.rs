@@ -9,6 +9,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use super::{
     Error,
     job::{Job, Pace},
+    journal::Ticket,
     pattern::Filter,
     snapshot::{ItemId, ItemState, ItemView, Verified},
     source::{Outlook, SourceId},
@@ -39,6 +40,8 @@ pub struct Ended {
     pub path: RemotePath,
     /// Whether its patterns matched nothing.
     pub unmatched: bool,
+    /// Its number in the journal, if a later run has nothing to go on with.
+    pub settled: Option<Ticket>,
 }
 
 /// What a run comes to.
@@ -60,6 +63,11 @@ impl Queue {
         item.seed();
         self.items.push(item);
         id
+    }
+
+    /// The numbers that items have in the journal.
+    pub fn tickets(&self) -> Vec<Ticket> {
+        self.items.iter().filter_map(|item| item.ticket).collect()
     }
 
     /// Asks for a listing ahead of everything else.
@@ -395,6 +403,7 @@ impl Queue {
                 item: item.id,
                 path: item.path.clone(),
                 unmatched,
+                settled: item.ticket.filter(|_| !item.is_unsettled()),
             });
         }
         ended

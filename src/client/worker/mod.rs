@@ -293,7 +293,7 @@ impl Worker {
             }
         }
         let opened = tokio::select! {
-            opened = Connection::open(&source.origin, engine.settings.timeout) => opened,
+            opened = Connection::open(&source.origin, engine.settings.timeout, &engine.pace) => opened,
             () = engine.stop.cancelled() => return false,
         };
         match opened {

@@ -8,6 +8,7 @@ fn path(text: &str) -> RemotePath {
 fn identity<'a>(session: Option<&'a str>, agent: &'a str, host: u8) -> Identity<'a> {
     Identity {
         address: IpAddr::from([127, 0, 0, host]),
+        login: None,
         session: session.map(str::as_bytes),
         name: session.map(|_| b"al%69ce%1b".as_slice()),
         agent: Some(agent.as_bytes()),

@@ -230,6 +230,7 @@ impl Request<'_> {
                     let hex = blake3::hash(&out[body..]).to_hex();
                     out[at..at + hex.len()].copy_from_slice(hex.as_bytes());
                 }
+                output.has_bodies = true;
                 files.push(SmallFile {
                     path: file.path,
                     size,
@@ -239,7 +240,7 @@ impl Request<'_> {
             }
             // It changed under the reader, and nothing of it has left yet.
             out.truncate(before);
-            match self.shared.catalog.find(&file.path).await {
+            match self.catalog.find(&file.path).await {
                 Ok(Found::File(found)) if found.stamp.size <= INLINE_HAUL => {
                     file.etag = found.stamp.etag();
                     file.modified = date::seconds(found.stamp.modified()).min(now);

@@ -1,23 +1,18 @@
-//! Who takes what: a row a client, and below an unfolded one a row a file.
+//! The columns of the clients' table, and a row of it.
 
 use std::borrow::Cow;
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    bars::{at, centred},
-    files::select,
-    frame::{Frame, Slot, scrollbar},
-    text::{
-        LEFT_WIDTH, Part, add, bar, fit, left, put, put_parts, put_right, shorten, shown, width,
+    super::{
+        text::{LEFT_WIDTH, add, bar, fit, left, put, put_parts, put_right, shorten, shown, width},
+        theme::Theme,
     },
-    theme::Theme,
+    arrow,
 };
 use crate::{
-    app::{
-        Pane, State, View,
-        serve::{ClientSort, Figures, Row, RowKind, Serve, Standing, What},
-    },
+    app::serve::{ClientSort, Figures, Row, RowKind, Serve, Standing, What},
     units::{self, RATE_WIDTH, SIZE_WIDTH},
 };
 
@@ -26,152 +21,8 @@ const PART_WIDTH: usize = 13;
 /// `100%`.
 const PERCENT_WIDTH: usize = 4;
 
-/// Cells of the list.
-pub fn list(slot: Slot) -> Rect {
-    let inner = slot.inner();
-    let above = u16::from(inner.height >= 4);
-    Rect {
-        y: inner.y + above,
-        height: inner.height - above,
-        ..inner
-    }
-}
-
-/// Draws the pane.
-pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
-    let View::Serve(view) = &state.view else {
-        return;
-    };
-    let window = view.cursor().window(view.rows.len());
-    let wide = slot.area.width >= 100;
-    let frame = Frame {
-        number: state.number(Pane::Clients),
-        title: "Clients",
-        right: title(view, theme),
-        bottom_left: if wide {
-            Vec::new()
-        } else {
-            detail(state, view, theme)
-        },
-        bottom_right: if wide && !view.rows.is_empty() {
-            let of = units::count(view.rows.len() as u64);
-            vec![(
-                format!("{}-{}/{of}", window.start + 1, window.end).into(),
-                theme.dim,
-            )]
-        } else {
-            Vec::new()
-        },
-        focused: state.focus == Pane::Clients,
-        ..Frame::default()
-    };
-    let inner = frame.draw(slot, theme, buf);
-    if inner.width < 20 || inner.height == 0 {
-        return;
-    }
-    if view.rows.is_empty() {
-        centred(buf, inner, &words(view, theme), theme);
-        return;
-    }
-    let list = list(slot);
-    let columns = Columns::new(list);
-    if list.y > inner.y {
-        columns.heading(inner.y, view, theme, buf);
-    }
-    for (i, row) in view.rows[window.clone()].iter().enumerate() {
-        let y = add(list.y, i);
-        if y >= list.bottom() {
-            break;
-        }
-        columns.row(y, row, theme, buf);
-        if window.start + i == view.cursor().at() && state.focus == Pane::Clients {
-            let line = Rect {
-                y,
-                height: 1,
-                ..list
-            };
-            select(buf, line, true, theme);
-        }
-    }
-    scrollbar(buf, list, &window, view.rows.len(), theme);
-}
-
-/// `4 active · 1 stalled · sort rate ↓`.
-fn title(view: &Serve, theme: &Theme) -> Vec<Part<'static>> {
-    let (active, stalled) = view.busy();
-    let counts = [(active, "active"), (stalled, "stalled")];
-    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
-    let mut texts: Vec<_> = counts
-        .map(|(count, word)| format!("{} {word}", units::count(count as u64)))
-        .collect();
-    texts.push(format!("sort {} {}", view.sort.word(), arrow(view, theme)));
-    let mut parts = vec![(texts.join(" · ").into(), theme.dim)];
-    if !view.filter.is_empty() {
-        let filter = format!("/{}  ", shorten(&shown(&view.filter), 20, theme));
-        parts.insert(0, (filter.into(), theme.warn));
-    }
-    parts
-}
-
-/// Rates and amounts stand largest first, names and times smallest first, unless turned round.
-fn arrow(view: &Serve, theme: &Theme) -> &'static str {
-    let falls = matches!(view.sort, ClientSort::Rate | ClientSort::Sent);
-    if falls == view.reversed {
-        theme.glyphs.rising
-    } else {
-        theme.glyphs.falling
-    }
-}
-
-/// What has no column where it is narrow, of the client under the cursor.
-fn detail(state: &State, view: &Serve, theme: &Theme) -> Vec<Part<'static>> {
-    let Some(client) = view.current() else {
-        return Vec::new();
-    };
-    let mut facts = vec![client.address.to_string()];
-    if let Some(agent) = &client.agent {
-        facts.push(fit(&shown(agent), 16, theme).into_owned());
-    }
-    facts.push(units::size(client.sent));
-    if let (Some(now), Some(wall)) = (state.now, state.wall) {
-        let age = now.saturating_duration_since(client.since);
-        if let Ok(age) = jiff::SignedDuration::try_from(age)
-            && let Ok(since) = wall.checked_sub(age)
-        {
-            facts.push(format!("since {}", at(state, since, "%H:%M:%S")));
-        }
-    }
-    vec![(facts.join("  ").into(), theme.dim)]
-}
-
-fn words(view: &Serve, theme: &Theme) -> Vec<(String, Style)> {
-    if !view.filter.is_empty() {
-        let all = units::count(view.snapshot.clients.len() as u64);
-        return vec![(
-            format!("0 of {all} match \"{}\" · Esc clears", shown(&view.filter)),
-            theme.dim,
-        )];
-    }
-    let url = view.facts.urls.first();
-    let url = url.map_or("", |url| url.trim_end_matches('/'));
-    let address = url.trim_start_matches("http://");
-    vec![
-        (
-            format!(
-                "No clients yet. On the other machine: haul connect {}",
-                shown(address)
-            ),
-            theme.text,
-        ),
-        (
-            format!("or open {} in a browser · y copies it", shown(url)),
-            theme.dim,
-        ),
-    ]
-}
-
 /// Where the columns stand: a column's first cell and its width, 0 where it is left out.
-struct Columns {
+pub(super) struct Columns {
     row: Rect,
     client: (u16, usize),
     agent: (u16, usize),
@@ -185,7 +36,7 @@ struct Columns {
 
 impl Columns {
     /// Left out one after the other: AGENT, DONE, TOTAL, FILE, ETA, PROGRESS. Client, percentage and rate stay.
-    fn new(list: Rect) -> Self {
+    pub(super) fn new(list: Rect) -> Self {
         // A bar, a glyph and a blank before, a blank after.
         let cells = usize::from(list.width).saturating_sub(4);
         let agent = if cells >= 106 { 11 } else { 0 };
@@ -233,7 +84,7 @@ impl Columns {
         }
     }
 
-    fn heading(&self, y: u16, view: &Serve, theme: &Theme, buf: &mut Buffer) {
+    pub(super) fn heading(&self, y: u16, view: &Serve, theme: &Theme, buf: &mut Buffer) {
         let label = |text: &str, sort: ClientSort| {
             if view.sort == sort {
                 format!("{text} {}", arrow(view, theme))
@@ -271,7 +122,7 @@ impl Columns {
         put_right(buf, (self.left.0, y), self.left.1, "ETA", style, theme);
     }
 
-    fn row(&self, y: u16, row: &Row, theme: &Theme, buf: &mut Buffer) {
+    pub(super) fn row(&self, y: u16, row: &Row, theme: &Theme, buf: &mut Buffer) {
         let looks = Looks::new(&row.figures, theme);
         match &row.kind {
             RowKind::Client {
@@ -284,6 +135,7 @@ impl Columns {
                 let glyph = match row.figures.standing {
                     Standing::Done => theme.glyphs.done,
                     Standing::Refused | Standing::Aborted => theme.glyphs.failed,
+                    Standing::Paused if !*unfolded => theme.glyphs.paused,
                     _ if *unfolded => theme.glyphs.unfolded,
                     _ => theme.glyphs.folded,
                 };
@@ -434,6 +286,7 @@ impl Columns {
         let (rate, eta) = match figures.standing {
             Standing::Active => (units::rate(figures.rate), left(figures.left)),
             Standing::Stalled(time) => ("stalled".into(), format!("{}s", time.as_secs())),
+            Standing::Paused => ("paused".into(), String::new()),
             Standing::Done if self.left.1 > 0 => (String::new(), "done".into()),
             Standing::Done => ("done".into(), String::new()),
             Standing::Aborted => ("aborted".into(), String::new()),
@@ -478,7 +331,7 @@ impl Looks {
                 text: theme.soft,
                 ..all(theme.dim)
             },
-            Standing::Stalled(_) => all(theme.warn),
+            Standing::Stalled(_) | Standing::Paused => all(theme.warn),
             Standing::Done => all(theme.faint),
             Standing::Aborted | Standing::Refused => all(theme.bad),
         }

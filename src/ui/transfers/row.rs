@@ -1,22 +1,13 @@
-//! The queue: a row a transfer, on one line where it is wide and on two where it is not.
-
-use std::borrow::Cow;
+//! One transfer: on two lines in a narrow pane, on one elsewhere.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::{
-    bars::centred,
-    files::select,
-    frame::{Frame, Slot, scrollbar},
-    text::{LEFT_WIDTH, Part, add, bar, fit, left, put, put_right, shorten, shown},
+use super::super::{
+    text::{LEFT_WIDTH, add, bar, fit, left, put, put_right, shorten, shown, width},
     theme::Theme,
 };
 use crate::{
-    app::{
-        Pane, State, View,
-        connect::{Connect, Counts},
-        throughput::Gauge,
-    },
+    app::throughput::Gauge,
     client::{ItemState, ItemView, Verified},
     progress::percent,
     units::{self, RATE_WIDTH, SIZE_WIDTH},
@@ -27,157 +18,8 @@ const PART_WIDTH: usize = 13;
 /// `100%`.
 const PERCENT_WIDTH: usize = 4;
 
-/// The lines that a transfer takes.
-pub fn lines(slot: Slot) -> u16 {
-    let inner = slot.inner();
-    if inner.width < 70 && inner.height >= 8 {
-        2
-    } else {
-        1
-    }
-}
-
-/// Draws the pane.
-pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
-    let View::Connect(view) = &state.view else {
-        return;
-    };
-    let frame = Frame {
-        number: state.number(Pane::Transfers),
-        title: "Transfers",
-        right: title(view, usize::from(slot.area.width).saturating_sub(20), theme),
-        bottom_right: footer(state, view, theme),
-        focused: state.focus == Pane::Transfers,
-        ..Frame::default()
-    };
-    let inner = frame.draw(slot, theme, buf);
-    if inner.width < 20 || inner.height == 0 {
-        return;
-    }
-    if view.rows.is_empty() {
-        centred(buf, inner, &words(view, theme), theme);
-        return;
-    }
-    let lines = lines(slot);
-    let window = view.cursor().window(view.rows.len());
-    for (i, index) in window.clone().enumerate() {
-        let Some((item, gauge)) = view.row(index) else {
-            break;
-        };
-        let row = Rect {
-            y: add(inner.y, i * usize::from(lines)),
-            height: lines,
-            ..inner
-        };
-        if row.bottom() > inner.bottom() {
-            break;
-        }
-        let row_of = Transfer::new(view.name(item), item, gauge, theme);
-        if lines == 2 {
-            row_of.on_two(row, theme, buf);
-        } else {
-            row_of.on_one(row, theme, buf);
-        }
-        if index == view.cursor().at() {
-            for y in row.y..row.bottom() {
-                let line = Rect {
-                    y,
-                    height: 1,
-                    ..row
-                };
-                select(buf, line, state.focus == Pane::Transfers, theme);
-            }
-        }
-    }
-    scrollbar(buf, inner, &window, view.rows.len(), theme);
-}
-
-/// `2 active · 1 paused · 1 queued · 1 failed`.
-fn title(view: &Connect, cells: usize, theme: &Theme) -> Vec<Part<'static>> {
-    let Counts {
-        active,
-        paused,
-        queued,
-        failed,
-        done,
-        cancelled,
-    } = view.counts();
-    let counts = [
-        (active, "active"),
-        (paused, "paused"),
-        (queued, "queued"),
-        (failed, "failed"),
-        (done, "done"),
-        (cancelled, "cancelled"),
-    ];
-    // What is over is counted only when nothing else is there to count.
-    let going = active + paused + queued + failed;
-    let counted = if going > 0 {
-        &counts[..4]
-    } else {
-        &counts[4..]
-    };
-    let mut texts: Vec<_> = counted
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{} {word}", units::count(*count as u64)))
-        .collect();
-    // Where there is no room for all, the middle goes first: what runs and what failed matter most.
-    while texts.len() > 1 && super::text::width(&texts.join(" · ")) > cells {
-        texts.remove(texts.len() / 2);
-    }
-    let mut parts = vec![(texts.join(" · ").into(), theme.dim)];
-    if !view.filter.is_empty() {
-        let filter = format!("/{}  ", shorten(&shown_filter(view), 20, theme));
-        parts.insert(0, (filter.into(), theme.warn));
-    }
-    parts
-}
-
-fn shown_filter(view: &Connect) -> Cow<'_, str> {
-    shown(&view.filter)
-}
-
-/// `Σ 64%  ETA 2:41`.
-fn footer(state: &State, view: &Connect, theme: &Theme) -> Vec<Part<'static>> {
-    if view.snapshot.items.is_empty() {
-        return Vec::new();
-    }
-    let whole = view.whole();
-    let percent = match view.percent() {
-        Some(percent) => format!("{percent}%"),
-        None => units::size(whole.done),
-    };
-    let missing = whole.total.saturating_sub(whole.done);
-    let eta = state
-        .throughput
-        .eta(state.throughput.total().saturating_add(missing));
-    let sum = format!("{} {percent}", theme.glyphs.sum);
-    let text = if view.counts().active > 0 && whole.known {
-        format!("{sum}  ETA {:>5}", left(eta))
-    } else {
-        sum
-    };
-    vec![(text.into(), theme.dim)]
-}
-
-fn words(view: &Connect, theme: &Theme) -> Vec<(String, Style)> {
-    if view.filter.is_empty() {
-        vec![
-            ("No transfers yet.".to_owned(), theme.text),
-            ("Space marks, d downloads.".to_owned(), theme.dim),
-        ]
-    } else {
-        let all = units::count(view.snapshot.items.len() as u64);
-        vec![(
-            format!("0 of {all} match \"{}\" · Esc clears", shown_filter(view)),
-            theme.dim,
-        )]
-    }
-}
-
 /// What a row says.
-struct Transfer {
+pub(super) struct Transfer {
     glyph: &'static str,
     /// The glyph's, bar's and percentage's colour.
     style: Style,
@@ -200,7 +42,7 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn new(name: &[u8], item: &ItemView, gauge: Option<&Gauge>, theme: &Theme) -> Self {
+    pub(super) fn new(name: &[u8], item: &ItemView, gauge: Option<&Gauge>, theme: &Theme) -> Self {
         let glyphs = theme.glyphs;
         let stalled = gauge.and_then(|g| g.stalled);
         let done = item.state.is_ended() && !matches!(item.state, ItemState::Failed(_));
@@ -269,16 +111,12 @@ impl Transfer {
 
     /// The name with the count of its files, which is never cut off.
     fn name(&self, cells: usize, theme: &Theme) -> String {
-        let files = if super::text::width(&self.files) + 8 > cells {
+        let files = if width(&self.files) + 8 > cells {
             ""
         } else {
             &self.files
         };
-        let name = shorten(
-            &self.name,
-            cells.saturating_sub(super::text::width(files)),
-            theme,
-        );
+        let name = shorten(&self.name, cells.saturating_sub(width(files)), theme);
         format!("{name}{files}")
     }
 
@@ -286,7 +124,7 @@ impl Transfer {
     /// ▼ debian-13.0-amd64-DVD-1.iso     2.31/3.78 GiB  112 MiB/s
     ///   ━━━━━━━━━━━━━━━━━━━──────────── 4 conns   61%       0:13
     /// ```
-    fn on_two(&self, row: Rect, theme: &Theme, buf: &mut Buffer) {
+    pub(super) fn on_two(&self, row: Rect, theme: &Theme, buf: &mut Buffer) {
         let (x, y) = (add(row.x, 3), row.y);
         let end = row.right() - 1;
         let rate = end.saturating_sub(RATE_WIDTH as u16);
@@ -332,7 +170,7 @@ impl Transfer {
     }
 
     /// `▼ debian-13.0-amd64-DVD-1.iso ━━━━━━╸────  61% 2.31/3.78 GiB 112 MiB/s  0:13`
-    fn on_one(&self, row: Rect, theme: &Theme, buf: &mut Buffer) {
+    pub(super) fn on_one(&self, row: Rect, theme: &Theme, buf: &mut Buffer) {
         let (x, y) = (add(row.x, 3), row.y);
         let columns = Columns::new(usize::from(row.width).saturating_sub(4));
         put(buf, add(row.x, 1), y, 1, self.glyph, self.style);
@@ -398,7 +236,7 @@ fn part(item: &ItemView) -> String {
 }
 
 /// A state in a word of at most ten cells.
-fn word(state: &ItemState, theme: &Theme) -> String {
+pub fn word(state: &ItemState, theme: &Theme) -> String {
     let done = theme.glyphs.done;
     match state {
         ItemState::Queued => "queued".into(),

@@ -1,7 +1,14 @@
 //! A directory: the remote one with marks and details, the served one with its download counts.
 
+mod columns;
+mod words;
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
+use self::{
+    columns::{AGE_WIDTH, COUNT_WIDTH, Columns},
+    words::words,
+};
 use super::{
     bars::{centred, marked},
     frame::{Form, Frame, Slot, scrollbar},
@@ -13,17 +20,12 @@ use crate::{
     app::{
         Pane, State, View,
         browser::{Browser, Load},
-        listing::{Listing, Row, SortKey},
+        listing::{Listing, Row},
     },
     client::Link,
     entry::Entry,
     units::{self, SIZE_WIDTH},
 };
-
-/// `4 mo`, `11 mo`.
-const AGE_WIDTH: usize = 5;
-/// `DOWNLOADS`.
-const COUNT_WIDTH: usize = 9;
 
 /// Cells of the remote directory's list.
 pub fn remote_list(slot: Slot) -> Rect {
@@ -138,73 +140,6 @@ fn footer(pane: Pane, listing: &Listing, theme: &Theme) -> String {
     match marked(listing) {
         marked if marked.is_empty() => place,
         marked => format!("{place} {} {marked}", theme.glyphs.dot),
-    }
-}
-
-/// Where the columns of a listing stand.
-struct Columns {
-    row: Rect,
-    name: (u16, usize),
-    size: u16,
-    age: u16,
-    count: Option<u16>,
-}
-
-impl Columns {
-    fn new(list: Rect, counts: bool) -> Self {
-        let cells = usize::from(list.width);
-        let gap = if cells >= 50 { 2 } else { 1 };
-        // A bar, a mark and a blank before the name; a blank after the last column.
-        let name = add(list.x, 3);
-        let end = add(list.x, cells - 1);
-        let count = (counts && cells >= 45).then(|| end - COUNT_WIDTH as u16);
-        let age_end = count.map_or(end, |at| at - 2);
-        let age = age_end.saturating_sub(AGE_WIDTH as u16);
-        let size = age.saturating_sub((gap + SIZE_WIDTH) as u16);
-        Self {
-            row: list,
-            name: (name, usize::from(size.saturating_sub(name + 1))),
-            size,
-            age,
-            count,
-        }
-    }
-
-    fn heading(&self, y: u16, key: SortKey, arrow: &str, theme: &Theme, buf: &mut Buffer) {
-        let label = |text: &str, of: SortKey| {
-            if of == key {
-                format!("{text} {arrow}")
-            } else {
-                text.to_owned()
-            }
-        };
-        put(
-            buf,
-            self.name.0,
-            y,
-            self.name.1,
-            &label("NAME", SortKey::Name),
-            theme.dim,
-        );
-        put_right(
-            buf,
-            (self.size, y),
-            SIZE_WIDTH,
-            &label("SIZE", SortKey::Size),
-            theme.dim,
-            theme,
-        );
-        put_right(
-            buf,
-            (self.age, y),
-            AGE_WIDTH,
-            &label("AGE", SortKey::Age),
-            theme.dim,
-            theme,
-        );
-        if let Some(count) = self.count {
-            put_right(buf, (count, y), COUNT_WIDTH, "DOWNLOADS", theme.dim, theme);
-        }
     }
 }
 
@@ -374,74 +309,4 @@ fn age(state: &State, entry: &Entry) -> Option<String> {
     // A clock that is behind the server's makes nothing younger than now.
     let age = now.duration_since(entry.modified?).unwrap_or_default();
     Some(units::age(age))
-}
-
-/// What stands where there are no rows: why, and what to do.
-fn words(state: &State, theme: &Theme, browser: &Browser) -> Vec<(String, Style)> {
-    let listing = &browser.listing;
-    let (chosen, all) = listing.counts();
-    match &browser.load {
-        Load::Failed(path, reason) => {
-            let back = if browser.read.is_some() {
-                " · h goes back"
-            } else {
-                ""
-            };
-            let remedy = match &state.view {
-                View::Connect(_) => {
-                    format!("r tries again{back} · :connect URL turns to another server")
-                }
-                View::Serve(_) => back.trim_start_matches(" · ").to_owned(),
-            };
-            return vec![
-                (
-                    format!(
-                        "{} cannot list /{}",
-                        theme.glyphs.failed,
-                        shown(path.trimmed())
-                    ),
-                    theme.bad,
-                ),
-                (reason.clone(), theme.text),
-                (String::new(), theme.dim),
-                (remedy, theme.dim),
-            ];
-        }
-        Load::Loading(path) if browser.read.is_none() => {
-            let text = format!(
-                "{} listing /{}",
-                theme.glyphs.waiting,
-                shown(path.trimmed())
-            );
-            return vec![(text, theme.dim)];
-        }
-        Load::Idle if browser.read.is_none() => {
-            return vec![
-                ("No server yet.".to_owned(), theme.text),
-                (
-                    "Type the address that `haul serve` shows, then Enter.".to_owned(),
-                    theme.dim,
-                ),
-            ];
-        }
-        _ => {}
-    }
-    let filter = &listing.arrangement().filter;
-    if chosen > 0 {
-        Vec::new()
-    } else if all == 0 {
-        vec![("This directory is empty.".to_owned(), theme.dim)]
-    } else if filter.is_empty() {
-        let all = units::count(all as u64);
-        vec![(
-            format!("all {all} names begin with a dot · . shows them"),
-            theme.dim,
-        )]
-    } else {
-        let all = units::count(all as u64);
-        vec![(
-            format!("0 of {all} match \"{}\" · Esc clears", shown(filter)),
-            theme.dim,
-        )]
-    }
 }

@@ -3,82 +3,16 @@
 //! The entries never move. What moves is an index vector over them, so that a million entries are sorted and
 //! filtered without copying a name; above [`INLINE`] entries that happens off the loop (see [`Job`]).
 
-use std::{cmp::Ordering, sync::Arc};
+mod order;
 
+use std::sync::Arc;
+
+pub use self::order::{Arranged, Arrangement, Job, SortKey, holds};
 use super::cursor::{Cursor, Motion};
 use crate::entry::Entry;
 
 /// Up to this many entries are arranged at once, in a few milliseconds; more are handed out as a [`Job`].
 const INLINE: usize = 20_000;
-
-/// What a listing is sorted by. Directories come first in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SortKey {
-    /// Natural order: `part2` before `part10`, upper and lower case alike.
-    #[default]
-    Name,
-    /// Bytes; what has no size counts as smallest.
-    Size,
-    /// Time since the last change; ascending means youngest first.
-    Age,
-}
-
-impl SortKey {
-    /// The word in the pane's title and in `:sort`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Size => "size",
-            Self::Age => "age",
-        }
-    }
-
-    const fn next(self) -> Self {
-        match self {
-            Self::Name => Self::Size,
-            Self::Size => Self::Age,
-            Self::Age => Self::Name,
-        }
-    }
-}
-
-/// How entries are chosen and ordered.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Arrangement {
-    /// The order's key.
-    pub key: SortKey,
-    /// Largest, oldest or last name first.
-    pub descending: bool,
-    /// Only names that hold this text; upper and lower case alike unless it has an upper-case letter.
-    pub filter: String,
-    /// Names that begin with a dot too.
-    pub hidden: bool,
-}
-
-/// An arrangement to be worked out off the loop.
-#[derive(Debug, Clone)]
-pub struct Job {
-    generation: u64,
-    entries: Arc<Vec<Entry>>,
-    arrangement: Arrangement,
-}
-
-/// What came of a [`Job`].
-#[derive(Debug)]
-pub struct Arranged {
-    generation: u64,
-    order: Vec<u32>,
-}
-
-impl Job {
-    /// Filters and sorts. May take a second for a million entries.
-    pub fn run(self) -> Arranged {
-        Arranged {
-            generation: self.generation,
-            order: arrange(&self.entries, &self.arrangement),
-        }
-    }
-}
 
 /// A row of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,19 +23,54 @@ pub enum Row<'a> {
     Entry(&'a Entry, bool),
 }
 
+/// What is marked, in numbers.
+#[derive(Debug, Clone, Copy, Default)]
+struct Marked {
+    count: usize,
+    /// Of those whose size is known.
+    bytes: u64,
+    /// Those whose size is not.
+    sizeless: usize,
+}
+
+impl Marked {
+    fn add(&mut self, entry: &Entry) {
+        self.count += 1;
+        match entry.size {
+            Some(size) => self.bytes = self.bytes.saturating_add(size),
+            None => self.sizeless += 1,
+        }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        self.count -= 1;
+        match entry.size {
+            Some(size) => self.bytes = self.bytes.saturating_sub(size),
+            None => self.sizeless -= 1,
+        }
+    }
+}
+
 /// The entries of one directory.
 #[derive(Debug, Default)]
 pub struct Listing {
     entries: Arc<Vec<Entry>>,
+    /// All entries in order, and which order that is.
+    sorted: Option<((SortKey, bool), Arc<Vec<u32>>)>,
+    /// The order that a job works out now.
+    sorting: Option<(SortKey, bool)>,
     order: Vec<u32>,
     marks: Vec<bool>,
-    marked: usize,
+    marked: Marked,
     arrangement: Arrangement,
     parent: bool,
     cursor: Cursor,
     /// Where a range began.
     anchor: Option<usize>,
+    /// Counts changes of what is shown.
     generation: u64,
+    /// Counts listings.
+    filled: u64,
     /// The name that the cursor goes to once the order is known.
     wanted: Option<Vec<u8>>,
 }
@@ -110,15 +79,18 @@ impl Listing {
     /// Takes a directory's entries; `parent` adds a row that leads up, `at` names the entry to stand on.
     pub fn fill(&mut self, entries: Vec<Entry>, parent: bool, at: Option<&[u8]>) -> Option<Job> {
         self.marks = vec![false; entries.len()];
-        self.marked = 0;
+        self.marked = Marked::default();
         self.anchor = None;
-        self.entries = Arc::new(entries);
+        let before = std::mem::replace(&mut self.entries, Arc::new(entries));
+        self.sorted = None;
+        self.sorting = None;
+        self.filled += 1;
         self.order.clear();
         self.parent = parent;
         self.wanted = at.map(<[u8]>::to_vec);
         // Without a wish the cursor stands on the first entry, not on the way up.
         self.cursor.go(0, 0);
-        self.arrange_again()
+        self.arrange_again(Some(before))
     }
 
     /// How the entries are chosen and ordered.
@@ -133,8 +105,10 @@ impl Listing {
         if before == self.arrangement {
             return None;
         }
-        self.wanted = self.current().map(|entry| entry.name.clone());
-        self.arrange_again()
+        if let Some(entry) = self.current() {
+            self.wanted = Some(entry.name.clone());
+        }
+        self.arrange_again(None)
     }
 
     /// Goes on to the next sort key.
@@ -147,36 +121,61 @@ impl Listing {
         self.rearrange(|a| a.descending = !a.descending)
     }
 
-    fn arrange_again(&mut self) -> Option<Job> {
+    fn arrange_again(&mut self, before: Option<Arc<Vec<Entry>>>) -> Option<Job> {
         self.generation += 1;
         self.anchor = None;
-        let job = Job {
-            generation: self.generation,
-            entries: Arc::clone(&self.entries),
-            arrangement: self.arrangement.clone(),
-        };
-        if self.entries.len() > INLINE {
-            return Some(job);
+        let before = before.filter(|before| before.len() > INLINE);
+        if self.entries.len() > INLINE || before.is_some() {
+            return self.job(before);
         }
+        let job = self.job(None)?;
         self.take(job.run());
         None
     }
 
-    /// Takes what came of a job, unless the listing has changed since.
-    pub fn take(&mut self, arranged: Arranged) {
+    /// What is to be worked out; nothing while the order that it needs is being worked out already.
+    fn job(&mut self, garbage: Option<Arc<Vec<Entry>>>) -> Option<Job> {
+        let sort = self.arrangement.sort();
+        let sorted = self.sorted.as_ref().filter(|(known, _)| *known == sort);
+        let sorted = sorted.map(|(_, sorted)| Arc::clone(sorted));
+        if sorted.is_none() && self.sorting.replace(sort) == Some(sort) {
+            return None;
+        }
+        Some(Job {
+            generation: self.generation,
+            filled: self.filled,
+            entries: Arc::clone(&self.entries),
+            arrangement: self.arrangement.clone(),
+            sorted,
+            wanted: self.wanted.clone(),
+            garbage,
+        })
+    }
+
+    /// Takes what came of a job. Where another filter was typed meanwhile, the next job is returned, which has only to
+    /// filter.
+    pub fn take(&mut self, arranged: Arranged) -> Option<Job> {
+        if arranged.filled != self.filled {
+            return None;
+        }
+        if self.sorting == Some(arranged.sort) {
+            self.sorting = None;
+        }
+        if arranged.sort != self.arrangement.sort() {
+            return None;
+        }
+        self.sorted = Some((arranged.sort, arranged.sorted));
         if arranged.generation != self.generation {
-            return;
+            return self.job(None);
         }
         self.order = arranged.order;
-        let wanted = self.wanted.take();
-        let place = wanted.and_then(|name| {
-            self.order
-                .iter()
-                .position(|&i| self.entries[i as usize].name == name)
-        });
+        self.wanted = None;
         let first = usize::from(self.parent && !self.order.is_empty());
-        let at = place.map_or(first, |place| place + usize::from(self.parent));
+        let at = arranged
+            .place
+            .map_or(first, |place| place + usize::from(self.parent));
         self.cursor.go(at, self.len());
+        None
     }
 
     /// Rows in the list, the way up included.
@@ -197,6 +196,11 @@ impl Listing {
     /// All entries, in the server's order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The entries that are shown, in order.
+    pub fn shown(&self) -> impl Iterator<Item = &Entry> {
+        self.order.iter().map(|&i| &self.entries[i as usize])
     }
 
     /// The row at `index`.
@@ -296,13 +300,16 @@ impl Listing {
         for &i in &self.order {
             self.marks[i as usize] = !all;
         }
-        self.marked = self.marks.iter().filter(|m| **m).count();
+        self.marked = Marked::default();
+        for (entry, _) in self.entries.iter().zip(&self.marks).filter(|(_, m)| **m) {
+            self.marked.add(entry);
+        }
     }
 
     /// Takes all marks away; whether there were any.
     pub fn unmark_all(&mut self) -> bool {
         self.marks.fill(false);
-        std::mem::take(&mut self.marked) > 0
+        std::mem::take(&mut self.marked).count > 0
     }
 
     fn set_mark(&mut self, row: usize, on: bool) {
@@ -315,13 +322,18 @@ impl Listing {
         let mark = &mut self.marks[entry as usize];
         if *mark != on {
             *mark = on;
-            self.marked = if on { self.marked + 1 } else { self.marked - 1 };
+            let entry = &self.entries[entry as usize];
+            if on {
+                self.marked.add(entry);
+            } else {
+                self.marked.take(entry);
+            }
         }
     }
 
     /// How many entries are marked.
     pub fn marked_count(&self) -> usize {
-        self.marked
+        self.marked.count
     }
 
     /// The marked entries, in the order of the list as far as they are shown, the others last.
@@ -335,92 +347,8 @@ impl Listing {
 
     /// Bytes of the marked entries, and whether some of them have no known size.
     pub fn marked_size(&self) -> (u64, bool) {
-        let mut sum = (0u64, false);
-        if self.marked == 0 {
-            return sum;
-        }
-        for (entry, _) in self.entries.iter().zip(&self.marks).filter(|(_, m)| **m) {
-            match entry.size {
-                Some(size) => sum.0 = sum.0.saturating_add(size),
-                None => sum.1 = true,
-            }
-        }
-        sum
+        (self.marked.bytes, self.marked.sizeless > 0)
     }
-}
-
-/// The indices of the chosen entries, in order.
-fn arrange(entries: &[Entry], how: &Arrangement) -> Vec<u32> {
-    let exact = how.filter.chars().any(char::is_uppercase);
-    let chosen = |entry: &Entry| {
-        (how.hidden || !entry.name.starts_with(b".")) && holds(&entry.name, &how.filter, exact)
-    };
-    let mut order: Vec<u32> = (0..u32::try_from(entries.len()).unwrap_or(u32::MAX))
-        .filter(|&i| chosen(&entries[i as usize]))
-        .collect();
-    order.sort_unstable_by(|&a, &b| {
-        let (a, b) = (&entries[a as usize], &entries[b as usize]);
-        b.is_dir.cmp(&a.is_dir).then_with(|| {
-            let by_key = match how.key {
-                SortKey::Name => Ordering::Equal,
-                SortKey::Size => a.size.cmp(&b.size),
-                // Age grows as the time of change falls; what has none is oldest.
-                SortKey::Age => b.modified.cmp(&a.modified),
-            };
-            let order = by_key.then_with(|| natural(&a.name, &b.name));
-            if how.descending {
-                order.reverse()
-            } else {
-                order
-            }
-        })
-    });
-    order
-}
-
-/// Whether `name` holds `text`; `exact` tells upper from lower case.
-pub fn holds(name: &[u8], text: &str, exact: bool) -> bool {
-    let text = text.as_bytes();
-    if text.is_empty() {
-        return true;
-    }
-    name.windows(text.len()).any(|part| {
-        if exact {
-            part == text
-        } else {
-            part.eq_ignore_ascii_case(text)
-        }
-    })
-}
-
-/// Natural order: runs of digits by their value, letters without regard to case, ties by bytes.
-fn natural(a: &[u8], b: &[u8]) -> Ordering {
-    let (mut x, mut y) = (a, b);
-    while let ([p, ..], [q, ..]) = (x, y) {
-        if p.is_ascii_digit() && q.is_ascii_digit() {
-            let (left, right);
-            ((left, x), (right, y)) = (number(x), number(y));
-            let order = left.len().cmp(&right.len()).then_with(|| left.cmp(right));
-            if order.is_ne() {
-                return order;
-            }
-        } else {
-            let order = p.to_ascii_lowercase().cmp(&q.to_ascii_lowercase());
-            if order.is_ne() {
-                return order;
-            }
-            (x, y) = (&x[1..], &y[1..]);
-        }
-    }
-    x.len().cmp(&y.len()).then_with(|| a.cmp(b))
-}
-
-/// The digits that a text begins with, without leading zeros, and what follows them.
-fn number(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text.iter().position(|b| !b.is_ascii_digit());
-    let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
-    let zeros = digits.iter().take_while(|b| **b == b'0').count();
-    (&digits[zeros..], rest)
 }
 
 #[cfg(test)]
@@ -438,13 +366,6 @@ mod tests {
     }
 
     #[test]
-    fn numbers_in_names_count_by_their_value() {
-        let mut names = ["b2", "B10", "a", "b02", "b1", "10", "9", "b"];
-        names.sort_by(|a, b| natural(a.as_bytes(), b.as_bytes()));
-        assert_eq!(names, ["9", "10", "a", "b", "b1", "b02", "b2", "B10"]);
-    }
-
-    #[test]
     fn a_large_listing_is_arranged_off_the_loop() {
         let mut listing = Listing::default();
         let entries = (0..=INLINE as u64)
@@ -457,13 +378,11 @@ mod tests {
             listing.is_empty(),
             "nothing is shown before it is known where it stands"
         );
-        // A filter that is typed meanwhile makes the first job's result stale.
-        let newer = listing
-            .rearrange(|a| a.filter = "77".into())
-            .expect("a job");
-        listing.take(job.run());
+        // A filter that is typed meanwhile waits for the order, and then only filters.
+        assert!(listing.rearrange(|a| a.filter = "77".into()).is_none());
+        let newer = listing.take(job.run()).expect("a job that filters");
         assert!(listing.is_empty());
-        listing.take(newer.run());
+        assert!(listing.take(newer.run()).is_none());
         assert_eq!(listing.row(0), Some(Row::Entry(&file("f77", 77), false)));
     }
 

@@ -1,0 +1,197 @@
+//! Boxes over the panes that take all keys: help, questions, details, the QR code.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{
+    State,
+    cursor::Motion,
+    event::{Effect, Ending, Fingerprint, Order},
+    help::{Help, Item},
+    keymap::Action,
+    prompt::Kind,
+};
+use crate::{client::ItemId, http1::path::RemotePath, server::ClientId};
+
+/// A box over the panes that takes all keys.
+#[derive(Debug)]
+pub enum Popup {
+    /// Keys and commands.
+    Help(Help),
+    /// Whether to quit, and what runs, escaped.
+    Quit(Vec<String>),
+    /// Whether to do something to a client.
+    Ask(Ask),
+    /// Details of something.
+    Info(Subject),
+    /// The URLs as QR codes, and which of them is shown.
+    Qr {
+        /// At least one.
+        urls: Vec<String>,
+        /// The one that is shown.
+        at: usize,
+    },
+    /// Whether a certificate is the server's own; or that it is not the one known.
+    Trust(Fingerprint),
+}
+
+/// A question about a client.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The question, escaped.
+    pub question: String,
+    /// What that would end, escaped.
+    pub ends: Vec<String>,
+    /// What follows from it.
+    pub note: &'static str,
+    /// The word for yes.
+    pub yes: &'static str,
+    /// What is done then.
+    pub order: Order,
+    /// What is said then.
+    pub done: String,
+}
+
+/// What details are of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// An entry of the directory that is shown, or of the served one.
+    Entry(RemotePath),
+    /// A transfer.
+    Item(ItemId),
+    /// A client.
+    Client(ClientId),
+    /// A line of the log, by its number.
+    Line(u64),
+}
+
+impl State {
+    /// A key while a box is open.
+    pub(super) fn popup_key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let yes = matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter);
+        let no = matches!(key.code, KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc)
+            || (control && matches!(key.code, KeyCode::Char('c' | 'g')));
+        match &mut self.popup {
+            None => Vec::new(),
+            Some(Popup::Help(_)) => self.help_key(key, control),
+            Some(Popup::Quit(_)) => self.quit_key(key, control),
+            Some(Popup::Ask(ask)) if yes => {
+                let (order, done) = (ask.order.clone(), ask.done.clone());
+                self.popup = None;
+                self.say(done);
+                vec![Effect::Serve(order)]
+            }
+            Some(Popup::Trust(seen)) if yes && seen.known.is_none() => {
+                let seen = seen.clone();
+                self.popup = None;
+                self.say(format!("{} is trusted from now on", seen.host));
+                vec![Effect::Trust(seen)]
+            }
+            // Nothing but leaving is left to do about a certificate that has changed.
+            Some(Popup::Trust(seen)) if no || (yes && seen.known.is_some()) => {
+                self.popup = None;
+                vec![Effect::Disconnect]
+            }
+            Some(Popup::Qr { urls, at })
+                if matches!(key.code, KeyCode::Tab | KeyCode::Right | KeyCode::Char('n')) =>
+            {
+                *at = (*at + 1) % urls.len().max(1);
+                Vec::new()
+            }
+            Some(Popup::Qr { .. }) if key.code == KeyCode::Char('y') => self.copy_shown(),
+            Some(Popup::Qr { .. }) if no || key.code == KeyCode::Char('Q') => self.close(),
+            Some(Popup::Info(_))
+                if no || matches!(key.code, KeyCode::Char('i') | KeyCode::Enter) =>
+            {
+                self.close()
+            }
+            Some(Popup::Ask(_)) if no => self.close(),
+            Some(_) => Vec::new(),
+        }
+    }
+
+    fn close(&mut self) -> Vec<Effect> {
+        self.popup = None;
+        Vec::new()
+    }
+
+    fn copy_shown(&mut self) -> Vec<Effect> {
+        let Some(Popup::Qr { urls, at }) = &self.popup else {
+            return Vec::new();
+        };
+        let Some(url) = urls.get(*at).cloned() else {
+            return Vec::new();
+        };
+        self.say(format!("copied {url}"));
+        vec![Effect::Copy(url)]
+    }
+
+    fn help_key(&mut self, key: KeyEvent, control: bool) -> Vec<Effect> {
+        let Some(Popup::Help(help)) = &mut self.popup else {
+            return Vec::new();
+        };
+        let motion = match key.code {
+            KeyCode::Esc if !help.query.is_empty() => {
+                help.query.clear();
+                help.search();
+                return Vec::new();
+            }
+            KeyCode::Esc | KeyCode::F(1) => return self.close(),
+            KeyCode::Char('c' | 'g') if control => return self.close(),
+            KeyCode::Char('?') if help.query.is_empty() => return self.close(),
+            KeyCode::Enter => {
+                let item = help.current();
+                return self.run_help(item);
+            }
+            KeyCode::Backspace => {
+                help.query.pop();
+                help.search();
+                return Vec::new();
+            }
+            KeyCode::Up => Motion::Up,
+            KeyCode::Down | KeyCode::Tab => Motion::Down,
+            KeyCode::PageUp => Motion::PageUp,
+            KeyCode::PageDown => Motion::PageDown,
+            KeyCode::Home => Motion::Top,
+            KeyCode::End => Motion::Bottom,
+            KeyCode::Char('p') if control => Motion::Up,
+            KeyCode::Char('n') if control => Motion::Down,
+            KeyCode::Char('u') if control => Motion::HalfUp,
+            KeyCode::Char('d') if control => Motion::HalfDown,
+            KeyCode::Char(c) if !control => {
+                help.query.push(c);
+                help.search();
+                return Vec::new();
+            }
+            _ => return Vec::new(),
+        };
+        let len = help.items.len();
+        help.cursor.apply(motion, len);
+        Vec::new()
+    }
+
+    /// Does what a line of the help screen describes.
+    fn run_help(&mut self, item: Option<Item>) -> Vec<Effect> {
+        match item {
+            Some(Item::Keys(binding, _)) if !matches!(binding.action, Action::Edit(_)) => {
+                self.popup = None;
+                self.act(binding.action)
+            }
+            Some(Item::Command(spec)) => {
+                self.popup = None;
+                let blank = if spec.usage.is_empty() { "" } else { " " };
+                self.open_prompt(Kind::Command, &format!("{}{blank}", spec.name))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn quit_key(&mut self, key: KeyEvent, control: bool) -> Vec<Effect> {
+        match key.code {
+            KeyCode::Char('c') if control => vec![Effect::Quit(Ending::Interrupted)],
+            KeyCode::Char('y' | 'Y') | KeyCode::Enter => self.leave(),
+            KeyCode::Char('n' | 'N') | KeyCode::Esc => self.close(),
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The queue in `haul connect`'s dashboard: its rows, its sums, and what is done to it.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use super::{
+    command::Target,
+    connect::Connect,
+    cursor::{Cursor, Motion},
+    event::{Control, Effect},
+    listing::holds,
+    throughput::Gauge,
+};
+use crate::{
+    client::{ItemId, ItemState, ItemView, Link, Snapshot},
+    http1::path::RemotePath,
+    progress::percent,
+};
+
+/// The queue in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Bytes flow, or a failure is waited out.
+    pub active: usize,
+    /// Paused.
+    pub paused: usize,
+    /// Waiting for their turn.
+    pub queued: usize,
+    /// Failed for good.
+    pub failed: usize,
+    /// Complete.
+    pub done: usize,
+    /// Cancelled.
+    pub cancelled: usize,
+}
+
+/// Everything that is wanted, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whole {
+    /// Here.
+    pub done: u64,
+    /// In all.
+    pub total: u64,
+    /// Whether the total is final: every size is known and every tree is listed.
+    pub known: bool,
+}
+
+impl Connect {
+    /// Takes a sample. With `refresh` the shown figures are renewed.
+    pub fn sample(&mut self, now: Instant, snapshot: Snapshot, refresh: bool) {
+        self.link_lost = match snapshot.link {
+            Link::Up | Link::Connecting => None,
+            // Every attempt starts its own wait.
+            _ if snapshot.link != self.snapshot.link => Some(now),
+            _ => self.link_lost.or(Some(now)),
+        };
+        for item in &snapshot.items {
+            if item.state == ItemState::Active {
+                let gauge = self.gauges.entry(item.id).or_default();
+                gauge.sample(now, item.done, item.total, refresh);
+            } else {
+                // A rate from before a pause says nothing about after it.
+                self.gauges.remove(&item.id);
+            }
+        }
+        if self.gauges.len() > snapshot.items.len() {
+            let known: HashSet<_> = snapshot.items.iter().map(|item| item.id).collect();
+            self.gauges.retain(|id, _| known.contains(id));
+        }
+        self.snapshot = snapshot;
+        self.choose_rows();
+    }
+
+    fn choose_rows(&mut self) {
+        let exact = self.filter.chars().any(char::is_uppercase);
+        let items = self.snapshot.items.iter().enumerate();
+        self.rows.clear();
+        self.rows.extend(
+            items
+                .filter(|(_, item)| holds(item.path.as_bytes(), &self.filter, exact))
+                .map(|(i, _)| i),
+        );
+        let at = self
+            .rows
+            .iter()
+            .position(|&i| Some(self.snapshot.items[i].id) == self.current);
+        self.cursor
+            .go(at.unwrap_or(self.cursor.at()), self.rows.len());
+        self.current = self.item().map(|item| item.id);
+    }
+
+    /// The `row`th shown item and its figures.
+    pub fn row(&self, row: usize) -> Option<(&ItemView, Option<&Gauge>)> {
+        let item = self.snapshot.items.get(*self.rows.get(row)?)?;
+        Some((item, self.gauges.get(&item.id)))
+    }
+
+    /// An item's figures, while bytes flow.
+    pub fn gauge(&self, id: ItemId) -> Option<&Gauge> {
+        self.gauges.get(&id)
+    }
+
+    /// The item under the cursor.
+    pub fn item(&self) -> Option<&ItemView> {
+        self.row(self.cursor.at()).map(|(item, _)| item)
+    }
+
+    /// What an item is called: its path, or the patterns that it was asked for by; raw.
+    pub fn name<'a>(&'a self, item: &'a ItemView) -> &'a [u8] {
+        match self.labels.get(&item.id) {
+            Some(patterns) => patterns.as_bytes(),
+            None if item.path.is_root() => b"/",
+            None => item.path.as_bytes(),
+        }
+    }
+
+    /// The queue's item for a remote path, the newest one.
+    pub fn item_for(&self, path: &RemotePath) -> Option<&ItemView> {
+        let same = |item: &&ItemView| item.path.trimmed() == path.trimmed();
+        self.snapshot.items.iter().rev().find(same)
+    }
+
+    /// The cursor in the transfers pane.
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    /// Moves the cursor.
+    pub fn apply(&mut self, motion: Motion) {
+        self.cursor.apply(motion, self.rows.len());
+        self.current = self.item().map(|item| item.id);
+    }
+
+    /// Stands on a row.
+    pub fn go(&mut self, row: usize) {
+        self.cursor.go(row, self.rows.len());
+        self.current = self.item().map(|item| item.id);
+    }
+
+    /// Moves the window.
+    pub fn scroll(&mut self, by: isize) {
+        self.cursor.scroll(by, self.rows.len());
+        self.current = self.item().map(|item| item.id);
+    }
+
+    /// Tells how many rows the window has.
+    pub fn set_page(&mut self, rows: usize) {
+        self.cursor.set_page(rows, self.rows.len());
+    }
+
+    /// Shows only transfers that hold `filter`.
+    pub fn set_filter(&mut self, filter: &str) {
+        filter.clone_into(&mut self.filter);
+        self.choose_rows();
+    }
+
+    /// The queue in numbers.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for item in &self.snapshot.items {
+            let count = match item.state {
+                ItemState::Active | ItemState::Waiting(_) | ItemState::Landing => {
+                    &mut counts.active
+                }
+                ItemState::Paused => &mut counts.paused,
+                ItemState::Queued => &mut counts.queued,
+                ItemState::Failed(_) => &mut counts.failed,
+                ItemState::Finished(_) => &mut counts.done,
+                ItemState::Cancelled => &mut counts.cancelled,
+            };
+            *count += 1;
+        }
+        counts
+    }
+
+    /// Everything that is wanted: all but what was cancelled.
+    pub fn whole(&self) -> Whole {
+        let wanted = self
+            .snapshot
+            .items
+            .iter()
+            .filter(|i| i.state != ItemState::Cancelled);
+        let mut whole = Whole {
+            done: 0,
+            total: 0,
+            known: true,
+        };
+        for item in wanted {
+            whole.done = whole.done.saturating_add(item.done);
+            whole.total = whole.total.saturating_add(item.total.unwrap_or(item.done));
+            whole.known &= item.total.is_some() && item.files.is_none_or(|files| files.listed);
+        }
+        whole
+    }
+
+    /// The whole job in percent; `None` with an empty queue or before its size is known.
+    pub fn percent(&self) -> Option<u8> {
+        let whole = self.whole();
+        if self.snapshot.items.is_empty() || !whole.known {
+            return None;
+        }
+        let percent = percent(whole.done, Some(whole.total))?;
+        let ended =
+            |item: &ItemView| matches!(item.state, ItemState::Finished(_) | ItemState::Cancelled);
+        // 100 % is said only once everything has landed.
+        Some(if self.snapshot.items.iter().all(ended) {
+            percent
+        } else {
+            percent.min(99)
+        })
+    }
+
+    /// Time since the failure that is waited out, for `in 4 s`.
+    pub fn waited(&self, now: Instant) -> Duration {
+        self.link_lost
+            .map_or(Duration::ZERO, |lost| now.saturating_duration_since(lost))
+    }
+
+    /// Whether quitting would stop something.
+    pub fn running(&self) -> Vec<&[u8]> {
+        let runs = |item: &&ItemView| !item.state.is_ended() && item.state != ItemState::Paused;
+        let running = self.snapshot.items.iter().filter(runs);
+        running.map(|item| self.name(item)).collect()
+    }
+
+    /// Does something to the current transfer or to all that it fits.
+    pub fn control(&self, target: Target, control: Control) -> Result<Vec<Effect>, &'static str> {
+        let fits = |item: &&ItemView| match control {
+            Control::Pause => !item.state.is_ended() && item.state != ItemState::Paused,
+            Control::Resume => item.state == ItemState::Paused,
+            Control::Cancel => !item.state.is_ended(),
+            Control::Retry => match target {
+                Target::Current => {
+                    matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled)
+                }
+                Target::All => matches!(item.state, ItemState::Failed(_)),
+            },
+            Control::Reorder(_) => true,
+        };
+        let chosen: Vec<&ItemView> = match target {
+            Target::Current => self.item().into_iter().collect(),
+            Target::All => self.snapshot.items.iter().collect(),
+        };
+        if chosen.is_empty() {
+            return Err("there are no transfers: `d` in Remote starts one");
+        }
+        let effects: Vec<_> = chosen
+            .into_iter()
+            .filter(fits)
+            .map(|item| Effect::Control(item.id, control))
+            .collect();
+        if effects.is_empty() {
+            return Err(match control {
+                Control::Pause => "nothing to pause: no chosen transfer runs",
+                Control::Resume => "nothing to resume: no chosen transfer is paused",
+                Control::Cancel => "nothing to cancel: it has ended",
+                Control::Retry => "nothing to retry: no chosen transfer failed",
+                Control::Reorder(_) => "nothing to move",
+            });
+        }
+        Ok(effects)
+    }
+}

@@ -1,0 +1,118 @@
+//! What answers tell about a file, and the file on disk that it grows in.
+
+use std::{fs::File, ops::Range, os::fd::OwnedFd};
+
+use crate::{
+    client::{
+        Digest,
+        journal::{Claim, Content},
+        source::SourceId,
+    },
+    http1::response_head::ResponseHead,
+    pieces,
+};
+
+/// What is known of a file from the first answer about it.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Who told it.
+    pub source: SourceId,
+    /// Bytes.
+    pub size: u64,
+    /// Strong entity tag, if any.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub modified: Option<std::time::SystemTime>,
+    /// Whether the server answers ranges, so that several connections can work on the file.
+    pub ranges: bool,
+    /// Whether the server offers the values of its pieces.
+    pub pieces: bool,
+    /// Digest of the whole that the server tells where it offers no pieces.
+    pub digest: Option<Digest>,
+}
+
+impl Facts {
+    /// Whether pieces are checked one by one: a single piece has no value of its own.
+    pub fn has_values(&self) -> bool {
+        self.pieces && pieces::value_count(self.size) > 0
+    }
+
+    /// What names the content on a server that offers no pieces: without a validator nothing can be gone on with.
+    pub fn content(&self) -> Option<Content> {
+        let validator = self
+            .validators()
+            .condition()
+            .filter(|_| self.ranges && !self.has_values())?;
+        Some(Content {
+            validator,
+            size: self.size,
+        })
+    }
+
+    /// Whether a later answer is about the same content, as far as its validators tell.
+    pub fn agree(&self, head: &ResponseHead) -> bool {
+        self.validators().agree(&Validators::of(head))
+    }
+
+    pub(super) fn validators(&self) -> Validators {
+        Validators {
+            etag: self.etag.clone(),
+            modified: self.modified,
+        }
+    }
+}
+
+/// The file on disk until it is complete.
+#[derive(Debug)]
+pub struct Part {
+    /// Keeps other jobs off it; released before the handle, since its inode may be used again after that.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub claim: Option<Claim>,
+    /// Its handle, for reading and writing.
+    pub file: File,
+    /// The directory that it lies in.
+    pub dir: OwnedFd,
+    /// Its name there.
+    pub name: Vec<u8>,
+    /// Bytes that an earlier run left in it; 0 for a new one.
+    pub left: u64,
+    /// Pieces in it that the journal vouches for, where the server cannot.
+    pub known: Vec<Range<u32>>,
+}
+
+/// What tells one content from another on one source (RFC 9110 §8.8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Validators {
+    etag: Option<String>,
+    modified: Option<std::time::SystemTime>,
+}
+
+impl Validators {
+    pub(super) fn of(head: &ResponseHead) -> Self {
+        Self {
+            etag: head.etag.clone(),
+            modified: head.modified,
+        }
+    }
+
+    /// Whether nothing says that they are of different content.
+    pub(super) fn agree(&self, other: &Self) -> bool {
+        fn same<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+            one.is_none() || other.is_none() || one == other
+        }
+        same(self.etag.as_ref(), other.etag.as_ref())
+            && same(self.modified.as_ref(), other.modified.as_ref())
+    }
+
+    /// Whether something says that they are of the same content, on whichever source.
+    pub(super) fn coincide(&self, other: &Self) -> bool {
+        self.etag.is_some() && self.etag == other.etag
+            || self.modified.is_some() && self.modified == other.modified
+    }
+
+    /// For `If-Range`: a strong entity tag, else the date.
+    pub(super) fn condition(&self) -> Option<String> {
+        let date = || self.modified.map(httpdate::fmt_http_date);
+        self.etag.clone().or_else(date)
+    }
+}

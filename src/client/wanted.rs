@@ -1,0 +1,131 @@
+//! What was asked for, as the journal keeps it for a later run.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Want;
+use crate::http1::path::RemotePath;
+
+/// One thing that was asked for. Names are percent-encoded: they may be any bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    want: Kept,
+    /// Another directory than the target, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kept {
+    Path(String),
+    File {
+        path: String,
+        name: Option<String>,
+        checksum: Option<String>,
+    },
+    Patterns {
+        get: Vec<String>,
+        exclude: Vec<String>,
+    },
+}
+
+impl Wanted {
+    /// How `want` is kept. `None` for a Metalink's files: the same Metalink names them again.
+    pub fn new(want: &Want, to: Option<&PathBuf>) -> Option<Self> {
+        let want = match want {
+            Want::Path { path, .. } => Kept::Path(path.encoded()),
+            Want::File {
+                path,
+                name,
+                checksum,
+            } => Kept::File {
+                path: path.encoded(),
+                name: name
+                    .as_deref()
+                    .map(|name| crate::http1::path::encode_name(name).into_owned()),
+                checksum: checksum.as_ref().map(ToString::to_string),
+            },
+            Want::Patterns { get, exclude } => Kept::Patterns {
+                get: get.clone(),
+                exclude: exclude.clone(),
+            },
+            Want::Named(_) => return None,
+        };
+        Some(Self {
+            want,
+            to: to.and_then(|dir| std::path::absolute(dir).ok()),
+        })
+    }
+
+    /// What was asked for, and where it goes if not to the target; `None` where nobody could have asked for it.
+    pub fn want(&self) -> Option<(Want, Option<PathBuf>)> {
+        let path = |text: &str| RemotePath::from_target(format!("/{text}").as_bytes()).ok();
+        let want = match &self.want {
+            Kept::Path(text) => Want::Path {
+                path: path(text)?,
+                size: None,
+            },
+            Kept::File {
+                path: text,
+                name,
+                checksum,
+            } => Want::File {
+                path: path(text)?,
+                name: match name {
+                    Some(name) => Some(
+                        crate::http1::path::decode(name.as_bytes())
+                            .ok()?
+                            .into_owned(),
+                    ),
+                    None => None,
+                },
+                checksum: match checksum {
+                    Some(text) => Some(text.parse().ok()?),
+                    None => None,
+                },
+            },
+            Kept::Patterns { get, exclude } => Want::Patterns {
+                get: get.clone(),
+                exclude: exclude.clone(),
+            },
+        };
+        Some((want, self.to.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_was_asked_for() {
+        let path = |text: &[u8]| RemotePath::from_target(text).unwrap();
+        let checksum = format!("blake3={}", blake3::hash(b"x").to_hex());
+        for want in [
+            Want::Path {
+                path: path(b"/a%2520b/%ff%0a/"),
+                size: None,
+            },
+            Want::File {
+                path: path(b"/a"),
+                name: Some(b"b \xff".to_vec()),
+                checksum: Some(checksum.parse().unwrap()),
+            },
+            Want::Patterns {
+                get: vec!["*.iso".into()],
+                exclude: Vec::new(),
+            },
+        ] {
+            let to = Some(PathBuf::from("/elsewhere"));
+            let wanted = Wanted::new(&want, to.as_ref()).unwrap();
+            let text = serde_json::to_string(&wanted).unwrap();
+            let read: Wanted = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, wanted);
+            let (again, there) = read.want().unwrap();
+            assert_eq!(Wanted::new(&again, there.as_ref()), Some(wanted));
+            assert_eq!(format!("{again:?}"), format!("{want:?}"));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Effects on this machine rather than on an engine: files, directories, and work that takes longer than a frame.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use super::history;
+use crate::{
+    app::{Effect, Event},
+    error::reason,
+    escape::{display_name, display_path},
+};
+
+/// Names of a local directory that are read for completions.
+const NAMES: usize = 10_000;
+
+/// Carries an effect out on the blocking pool if it is one of these; else gives it back. `history` is the file that
+/// remembers typed lines.
+pub(super) fn apply(
+    effect: Effect,
+    history: Option<&Path>,
+    answers: &mpsc::Sender<Event>,
+) -> Option<Effect> {
+    let answer: Box<dyn FnOnce() -> Option<Event> + Send> = match effect {
+        Effect::Arrange(job) => Box::new(|| Some(Event::Arranged(job.run()))),
+        Effect::Export { path, text } => Box::new(move || Some(export(&path, &text))),
+        Effect::ListLocal(dir) => Box::new(move || {
+            let names = names(&dir).unwrap_or_default();
+            Some(Event::LocalListed { dir, names })
+        }),
+        Effect::Verify {
+            local,
+            expected,
+            name,
+        } => Box::new(move || Some(verify(&local, expected, &name))),
+        Effect::Remember(line) => {
+            let file: Option<PathBuf> = history.map(Path::to_path_buf);
+            Box::new(move || {
+                if let Some(file) = file
+                    && let Err(error) = history::append(&file, &line)
+                {
+                    tracing::debug!("the history is not kept: {}", reason(&error));
+                }
+                None
+            })
+        }
+        other => return Some(other),
+    };
+    let answers = answers.clone();
+    spawn_blocking(move || {
+        // Nobody listens once the dashboard has ended.
+        answer().map(|answer| answers.blocking_send(answer))
+    });
+    None
+}
+
+/// Writes a file that is not there yet.
+fn export(path: &Path, text: &str) -> Event {
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(path)?;
+        file.write_all(text.as_bytes())
+    };
+    let shown = display_path(path);
+    match write() {
+        Ok(()) => Event::Told(format!("wrote {shown}")),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Event::Refused(format!("export: {shown} exists: name another file"))
+        }
+        Err(error) => Event::Refused(format!("export: {shown}: {}", reason(&error))),
+    }
+}
+
+fn names(dir: &Path) -> io::Result<Vec<(String, bool)>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)?.take(NAMES) {
+        let entry = entry?;
+        // What cannot be typed cannot be completed.
+        if let Ok(name) = entry.file_name().into_string()
+            && !name.chars().any(char::is_control)
+        {
+            // A link to a directory is one as well.
+            let is_dir = fs::metadata(entry.path()).is_ok_and(|meta| meta.is_dir());
+            names.push((name, is_dir));
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn verify(local: &Path, expected: blake3::Hash, name: &str) -> Event {
+    let hash = || -> io::Result<blake3::Hash> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(fs::File::open(local)?)?;
+        Ok(hasher.finalize())
+    };
+    match hash() {
+        Ok(hash) if hash == expected => {
+            Event::Told(format!("{name}: the file here is the server's, by BLAKE3"))
+        }
+        Ok(_) => Event::Refused(format!(
+            "{name}: the file here is not the server's: d downloads it under another name"
+        )),
+        Err(error) => Event::Refused(format!(
+            "verify: {}: {}",
+            display_name(&local.to_string_lossy().into_owned()),
+            reason(&error)
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_exported_over_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("list.tsv");
+        assert!(matches!(export(&path, "a\n"), Event::Told(_)));
+        assert!(matches!(export(&path, "b\n"), Event::Refused(_)));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a\n");
+    }
+
+    #[test]
+    fn a_file_is_held_against_its_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, "content").unwrap();
+        let right = verify(&path, blake3::hash(b"content"), "f");
+        assert!(matches!(right, Event::Told(_)), "{right:?}");
+        let wrong = verify(&path, blake3::hash(b"other"), "f");
+        assert!(matches!(wrong, Event::Refused(_)), "{wrong:?}");
+        let missing = verify(&dir.path().join("g"), blake3::hash(b""), "g");
+        assert!(matches!(missing, Event::Refused(_)), "{missing:?}");
+    }
+
+    #[test]
+    fn names_are_sorted_and_tell_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("b")).unwrap();
+        fs::write(dir.path().join("a"), "").unwrap();
+        let names = names(dir.path()).unwrap();
+        assert_eq!(names, [("a".to_owned(), false), ("b".to_owned(), true)]);
+    }
+}

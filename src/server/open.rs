@@ -1,0 +1,223 @@
+//! The open connections: who holds them and since when they wait, so that one can be closed from outside.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::sync::Notify;
+
+use super::{
+    clients::{Client, lock},
+    peers::{Peer, Who},
+};
+
+/// All open connections.
+#[derive(Debug)]
+pub struct Open {
+    connections: Mutex<HashMap<u64, Arc<Handle>>>,
+    count: AtomicUsize,
+    next: AtomicU64,
+    since: Instant,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self {
+            connections: Mutex::default(),
+            count: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            since: Instant::now(),
+        }
+    }
+}
+
+/// What the outside knows of a connection.
+#[derive(Debug)]
+pub struct Handle {
+    id: u64,
+    from: Who,
+    /// Milliseconds from the table's start to the connection's last request, or [`BUSY`].
+    idle_since: AtomicU64,
+    belongs: Mutex<Option<(Arc<Client>, Arc<Peer>)>>,
+    cut: Notify,
+}
+
+/// It has something to do.
+const BUSY: u64 = u64::MAX;
+
+impl Handle {
+    /// Completes when the connection is to end at once.
+    pub async fn cut(&self) {
+        self.cut.notified().await;
+    }
+
+    /// The client whose requests come this way, and whom the connection belongs to.
+    pub fn belongs_to(&self, client: &Arc<Client>, peer: &Arc<Peer>) {
+        *lock(&self.belongs) = Some((Arc::clone(client), Arc::clone(peer)));
+    }
+
+    fn is_of(&self, client: &Arc<Client>) -> bool {
+        let belongs = lock(&self.belongs);
+        belongs
+            .as_ref()
+            .is_some_and(|(its, _)| Arc::ptr_eq(its, client))
+    }
+
+    /// A request is there.
+    pub fn busy(&self) {
+        self.idle_since.store(BUSY, Ordering::Relaxed);
+    }
+}
+
+impl Open {
+    /// Notes a connection for as long as the guard lives; until its first request it counts as idle.
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Opened {
+        let handle = Arc::new(Handle {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            from: Who::of(None, address),
+            idle_since: AtomicU64::new(self.now()),
+            belongs: Mutex::default(),
+            cut: Notify::new(),
+        });
+        lock(&self.connections).insert(handle.id, Arc::clone(&handle));
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Opened {
+            table: Arc::clone(self),
+            handle,
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whoever a client's connections belong to; one that has none belongs to whom its first did.
+    pub fn peers_of(&self, client: &Arc<Client>) -> Vec<Arc<Peer>> {
+        let mut peers = vec![Arc::clone(&client.peer)];
+        for handle in lock(&self.connections).values() {
+            if let Some((its, peer)) = &*lock(&handle.belongs)
+                && Arc::ptr_eq(its, client)
+                && !peers.iter().any(|known| known.who == peer.who)
+            {
+                peers.push(Arc::clone(peer));
+            }
+        }
+        peers
+    }
+
+    /// Ends the connections of a client.
+    pub fn cut_client(&self, client: &Arc<Client>) {
+        self.cut_if(|handle| handle.is_of(client));
+    }
+
+    /// Ends the connections of a login or address, whatever clients they belong to.
+    pub fn cut_all_of(&self, who: &Who) {
+        self.cut_if(|handle| {
+            let belongs = lock(&handle.belongs);
+            handle.from == *who || belongs.as_ref().is_some_and(|(_, peer)| peer.who == *who)
+        });
+    }
+
+    fn cut_if(&self, is_meant: impl Fn(&Handle) -> bool) {
+        for handle in lock(&self.connections).values() {
+            if is_meant(handle) {
+                handle.cut.notify_one();
+            }
+        }
+    }
+
+    /// Ends the connection that is idle for longest, of those of the address that holds most: who it was, if any is idle.
+    pub fn relieve(&self) -> Option<Who> {
+        let connections = lock(&self.connections);
+        let mut held: HashMap<&Who, (usize, Option<&Arc<Handle>>)> = HashMap::new();
+        for handle in connections.values() {
+            let (count, longest) = held.entry(&handle.from).or_default();
+            *count += 1;
+            // Of two that wait since the same moment, the one that came first.
+            let since = |handle: &Handle| (handle.idle_since.load(Ordering::Relaxed), handle.id);
+            if since(handle).0 != BUSY && longest.is_none_or(|other| since(handle) < since(other)) {
+                *longest = Some(handle);
+            }
+        }
+        let (_, handle) = held
+            .into_values()
+            .filter_map(|(count, longest)| Some((count, longest?)))
+            .max_by_key(|(count, _)| *count)?;
+        // It is told once, and not chosen again while it ends.
+        handle.busy();
+        handle.cut.notify_one();
+        Some(handle.from.clone())
+    }
+
+    fn now(&self) -> u64 {
+        self.since.elapsed().as_millis() as u64
+    }
+}
+
+/// Keeps a connection in the table.
+#[derive(Debug)]
+pub struct Opened {
+    table: Arc<Open>,
+    handle: Arc<Handle>,
+}
+
+impl Opened {
+    /// The table's entry.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The next request is waited for.
+    pub fn idle(&self) {
+        self.handle
+            .idle_since
+            .store(self.table.now(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        lock(&self.table.connections).remove(&self.handle.id);
+        self.table.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_cut(opened: &Opened) -> bool {
+        use futures_util::FutureExt as _;
+        opened.handle().cut().now_or_never().is_some()
+    }
+
+    #[test]
+    fn the_longest_idle_connection_of_who_holds_most_goes_first() {
+        let open = Arc::new(Open::default());
+        let enter = |host: u8, idle_since: u64| {
+            let opened = open.enter([10, 0, 0, host].into());
+            let place = &opened.handle.idle_since;
+            place.store(idle_since, Ordering::Relaxed);
+            opened
+        };
+        let lone = enter(1, 0);
+        let [busy, late, early] = [enter(2, BUSY), enter(2, 20), enter(2, 10)];
+        assert_eq!(open.relieve().unwrap().to_string(), "10.0.0.2");
+        assert!(is_cut(&early) && !is_cut(&late) && !is_cut(&busy) && !is_cut(&lone));
+        drop(early);
+        assert!(open.relieve().is_some() && is_cut(&late));
+        drop(late);
+        assert!(open.relieve().is_some() && is_cut(&lone));
+        drop(lone);
+        assert_eq!(open.relieve(), None);
+        assert!(!is_cut(&busy));
+        assert_eq!(open.count(), 1);
+    }
+}

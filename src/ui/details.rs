@@ -1,0 +1,251 @@
+//! Details of an entry, a transfer, a client or a line of the log, as they are at this moment.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{
+    bars::at,
+    frame::{Form, Frame, Slot},
+    popup::{clear, middle},
+    text::{add, broken, put, shown, width},
+    theme::Theme,
+};
+use crate::{
+    app::{State, View, browser::Browser, log::level_word, popup::Subject},
+    client::{ItemId, ItemState},
+    entry::Entry,
+    http1::path::RemotePath,
+    progress::percent,
+    server::{ClientId, TransferState},
+    units,
+};
+
+/// Cells of the labels' column.
+const LABEL: usize = 11;
+
+/// A label and what belongs to it.
+type Fact = (&'static str, String);
+
+/// Draws the box.
+pub fn draw(state: &State, subject: &Subject, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let (title, facts) = match subject {
+        Subject::Entry(path) => ("Entry", entry(state, path, theme)),
+        Subject::Item(id) => ("Transfer", item(state, *id, theme)),
+        Subject::Client(id) => ("Client", client(state, *id, theme)),
+        Subject::Line(seq) => ("Log line", line(state, *seq)),
+    };
+    let widest = facts.iter().map(|(_, text)| width(text)).max().unwrap_or(0);
+    let cells = (widest + LABEL + 6)
+        .clamp(40, 90)
+        .min(usize::from(area.width));
+    let room = cells.saturating_sub(LABEL + 6).max(1);
+    let rows: Vec<(&str, &str)> = facts
+        .iter()
+        .flat_map(|(label, text)| {
+            let mut label = *label;
+            broken(text, room)
+                .into_iter()
+                .map(move |part| (std::mem::take(&mut label), part))
+        })
+        .collect();
+    let slot = Slot {
+        area: middle(area, cells as u16, (rows.len() + 2) as u16),
+        form: Form::Boxed,
+    };
+    clear(buf, slot.area, theme);
+    let frame = Frame {
+        title,
+        bottom_right: vec![("Esc closes".into(), theme.dim)],
+        focused: true,
+        ..Frame::default()
+    };
+    let inner = frame.draw(slot, theme, buf);
+    for (row, (label, text)) in rows.iter().take(usize::from(inner.height)).enumerate() {
+        let (x, y) = (add(inner.x, 2), add(inner.y, row));
+        put(buf, x, y, LABEL - 1, label, theme.dim);
+        put(buf, add(x, LABEL), y, room, text, theme.text);
+    }
+}
+
+fn gone() -> Vec<Fact> {
+    vec![("", "it is no longer there".to_owned())]
+}
+
+fn entry(state: &State, path: &RemotePath, theme: &Theme) -> Vec<Fact> {
+    let browser: &Browser = match &state.view {
+        View::Connect(view) => &view.remote,
+        View::Serve(view) => &view.files,
+    };
+    let name = path.name();
+    let Some(entry) = browser.listing.entries().iter().find(|e| e.name == name) else {
+        return gone();
+    };
+    let mut facts = vec![
+        ("name", shown(&entry.name).into_owned()),
+        ("path", format!("/{}", shown(path.as_bytes()))),
+    ];
+    if entry.is_dir {
+        facts.push(("kind", "directory".into()));
+    }
+    facts.extend(entry.size.map(|size| ("size", bytes(size))));
+    if let Some(time) = entry
+        .modified
+        .and_then(|t| jiff::Timestamp::try_from(t).ok())
+    {
+        facts.push(("changed", at(state, time, "%Y-%m-%d %H:%M:%S")));
+    }
+    match entry.blake3 {
+        Some(hash) => facts.push(("blake3", hash.to_hex().to_string())),
+        None if !entry.is_dir => facts.push(("digest", "not told yet".into())),
+        None => {}
+    }
+    facts.extend(here(state, path, entry, theme));
+    facts
+}
+
+/// What this side has of an entry.
+fn here(state: &State, path: &RemotePath, entry: &Entry, theme: &Theme) -> Option<Fact> {
+    match &state.view {
+        View::Connect(view) => {
+            let item = view.item_for(path)?;
+            let state = super::transfers::word(&item.state, theme);
+            let percent = percent(item.done, item.total.or(entry.size));
+            let percent = percent.filter(|_| !item.state.is_ended());
+            let text = percent.map_or_else(|| state.clone(), |p| format!("{state} {p}%"));
+            Some(("here", text.trim().to_owned()))
+        }
+        View::Serve(view) => {
+            let count = view.downloads.get(path).copied().unwrap_or(0);
+            Some(("taken", format!("{} times", units::count(count))))
+        }
+    }
+}
+
+fn bytes(size: u64) -> String {
+    if size < 1024 {
+        return units::size(size);
+    }
+    format!("{} ({} bytes)", units::size(size), units::count(size))
+}
+
+fn item(state: &State, id: ItemId, theme: &Theme) -> Vec<Fact> {
+    let View::Connect(view) = &state.view else {
+        return gone();
+    };
+    let Some(item) = view.snapshot.items.iter().find(|item| item.id == id) else {
+        return gone();
+    };
+    let gauge = view.gauge(id);
+    let mut facts = vec![("name", shown(view.name(item)).into_owned())];
+    let word = super::transfers::word(&item.state, theme);
+    facts.push((
+        "state",
+        if word.is_empty() {
+            "active".into()
+        } else {
+            word
+        },
+    ));
+    if let ItemState::Waiting(reason) | ItemState::Failed(reason) = &item.state {
+        facts.push(("why", shown(reason).into_owned()));
+    }
+    facts.push((
+        "received",
+        match item.total {
+            Some(total) => format!("{} of {}", units::size(item.done), bytes(total)),
+            None => units::size(item.done),
+        },
+    ));
+    if let Some(files) = item.files {
+        let more = if files.listed { "" } else { ", still listing" };
+        let failed = match files.failed {
+            0 => String::new(),
+            n => format!(", {} failed", units::count(n)),
+        };
+        let (done, found) = (units::count(files.done), units::count(files.found));
+        facts.push(("files", format!("{done} of {found}{failed}{more}")));
+    }
+    if let Some(gauge) = gauge {
+        facts.push(("rate", units::rate(gauge.rate)));
+        facts.push(("left", super::text::left(gauge.left)));
+    }
+    if item.connections > 0 {
+        facts.push(("connections", item.connections.to_string()));
+    }
+    if let Some(url) = &view.url {
+        let url = format!(
+            "{}{}",
+            url.as_str().trim_end_matches('/'),
+            item.path.to_target()
+        );
+        facts.push(("url", shown(&url).into_owned()));
+    }
+    facts
+}
+
+fn client(state: &State, id: ClientId, theme: &Theme) -> Vec<Fact> {
+    let View::Serve(view) = &state.view else {
+        return gone();
+    };
+    let Some(client) = view.snapshot.clients.iter().find(|c| c.id == id) else {
+        return gone();
+    };
+    let mut facts = Vec::new();
+    facts.extend(
+        client
+            .name
+            .as_ref()
+            .map(|name| ("name", shown(name).into_owned())),
+    );
+    facts.push(("address", client.address.to_string()));
+    facts.extend(
+        client
+            .agent
+            .as_ref()
+            .map(|agent| ("agent", shown(agent).into_owned())),
+    );
+    if let Some(since) = super::clients::since(state, client.since) {
+        facts.push(("since", since));
+    }
+    facts.push(("connections", client.connections.to_string()));
+    facts.push(("sent", bytes(client.sent)));
+    facts.push((
+        "files",
+        format!("{} taken whole", units::count(client.files)),
+    ));
+    let limit = client
+        .limit
+        .map_or_else(|| "off".to_owned(), |rate| rate.to_string());
+    facts.push(("limit", limit));
+    if client.paused {
+        facts.push(("paused", "p lets it go on".into()));
+    }
+    if let Some((reason, _)) = &client.refused {
+        facts.push(("refused", shown(reason).into_owned()));
+    }
+    let running = client
+        .transfers
+        .iter()
+        .filter(|t| t.state == TransferState::Active);
+    for (i, transfer) in running.take(8).enumerate() {
+        let percent = percent(transfer.done, Some(transfer.total)).unwrap_or(0);
+        let label = if i == 0 { "fetches" } else { "" };
+        let path = shown(transfer.path.as_bytes());
+        facts.push((
+            label,
+            format!("{:>3}% {} {path}", percent.min(99), theme.glyphs.dot),
+        ));
+    }
+    facts
+}
+
+fn line(state: &State, seq: u64) -> Vec<Fact> {
+    let Some(line) = state.log.numbered(seq) else {
+        return gone();
+    };
+    vec![
+        ("time", at(state, line.time, "%Y-%m-%d %H:%M:%S%.3f")),
+        ("level", level_word(line.level).to_owned()),
+        ("who", line.who.clone()),
+        ("what", line.text.clone()),
+    ]
+}

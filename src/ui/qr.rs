@@ -1,0 +1,165 @@
+//! A URL as a QR code, drawn with half blocks: black on white with the quiet zone that scanners need.
+
+use qrcode::{EcLevel, QrCode};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Color, Style},
+};
+
+use super::{
+    frame::{Form, Frame, Slot},
+    popup::{clear, middle},
+    text::{add, fit, put, width},
+    theme::Theme,
+};
+use crate::config::ThemeName;
+
+/// Light modules around a code (ISO/IEC 18004, 6.3.8).
+const QUIET: usize = 4;
+
+/// Draws one of the URLs in a box.
+pub fn draw(
+    urls: &[String],
+    at: usize,
+    name: ThemeName,
+    theme: &Theme,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    let Some(url) = urls.get(at) else { return };
+    let modules = Modules::new(url);
+    let (columns, rows) = modules.as_ref().map_or((30, 3), Modules::cells);
+    let shown = super::text::shown(url);
+    let cells = (columns.max(width(&shown)) + 4).max(34);
+    let slot = Slot {
+        area: middle(area, cells as u16, (rows + 4) as u16),
+        form: Form::Boxed,
+    };
+    clear(buf, slot.area, theme);
+    let more = if urls.len() > 1 { "Tab next · " } else { "" };
+    let count = format!("{} of {}", at + 1, urls.len());
+    let frame = Frame {
+        title: "QR code",
+        right: if urls.len() > 1 {
+            vec![(count.into(), theme.dim)]
+        } else {
+            Vec::new()
+        },
+        bottom_right: vec![(format!("{more}y copies · Esc closes").into(), theme.dim)],
+        focused: true,
+        ..Frame::default()
+    };
+    let inner = frame.draw(slot, theme, buf);
+    let room = usize::from(inner.width);
+    let text = fit(&shown, room.saturating_sub(2), theme);
+    let x = add(inner.x, room.saturating_sub(width(&text)) / 2);
+    put(
+        buf,
+        x,
+        inner.bottom().saturating_sub(1),
+        room,
+        &text,
+        theme.strong,
+    );
+    match modules {
+        Some(modules) if columns <= room && rows < usize::from(inner.height) => {
+            let x = add(inner.x, (room - columns) / 2);
+            modules.draw((x, inner.y), name, theme, buf);
+        }
+        _ => {
+            let text = format!("needs a screen of {}×{}", columns + 4, rows + 4);
+            put(
+                buf,
+                inner.x + 1,
+                inner.y,
+                room.saturating_sub(2),
+                &text,
+                theme.warn,
+            );
+        }
+    }
+}
+
+/// The code's modules, the quiet zone not counted.
+struct Modules {
+    dark: Vec<bool>,
+    side: usize,
+}
+
+impl Modules {
+    /// Nothing where the text is too long for any code.
+    fn new(text: &str) -> Option<Self> {
+        let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
+        Some(Self {
+            side: code.width(),
+            dark: code
+                .to_colors()
+                .iter()
+                .map(|c| *c == qrcode::Color::Dark)
+                .collect(),
+        })
+    }
+
+    /// Columns and rows that the drawing takes.
+    fn cells(&self) -> (usize, usize) {
+        let side = self.side + 2 * QUIET;
+        (side, side.div_ceil(2))
+    }
+
+    /// Whether a module is dark; `x` and `y` count from the quiet zone's corner.
+    fn is_dark(&self, x: usize, y: usize) -> bool {
+        let (Some(x), Some(y)) = (x.checked_sub(QUIET), y.checked_sub(QUIET)) else {
+            return false;
+        };
+        x < self.side && y < self.side && self.dark[y * self.side + x]
+    }
+
+    /// Two modules a cell, one above the other. A scanner needs these two colours whatever the theme is.
+    fn draw(&self, (left, top): (u16, u16), name: ThemeName, theme: &Theme, buf: &mut Buffer) {
+        let (black, white) = match name {
+            ThemeName::Dark | ThemeName::Light => (Color::Rgb(0, 0, 0), Color::Rgb(255, 255, 255)),
+            ThemeName::Ansi | ThemeName::Mono => (Color::Black, Color::White),
+        };
+        let colour = |dark: bool| if dark { black } else { white };
+        let (columns, rows) = self.cells();
+        for row in 0..rows {
+            for column in 0..columns {
+                let upper = self.is_dark(column, row * 2);
+                let lower = self.is_dark(column, row * 2 + 1);
+                let style = Style::reset().fg(colour(upper)).bg(colour(lower));
+                put(
+                    buf,
+                    add(left, column),
+                    add(top, row),
+                    1,
+                    theme.glyphs.upper,
+                    style,
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quiet_zone_is_light_and_the_finder_is_where_scanners_look() {
+        let modules = Modules::new("http://192.168.1.10:8888").unwrap();
+        let (columns, rows) = modules.cells();
+        assert_eq!(
+            (columns, rows),
+            (33, 17),
+            "version 2: 25 modules and the quiet zone"
+        );
+        assert!((0..columns).all(|x| !modules.is_dark(x, 0) && !modules.is_dark(x, 3)));
+        // A finder's upper edge: seven dark modules, a light one on either side.
+        let edge: Vec<_> = (3..12).map(|x| modules.is_dark(x, 4)).collect();
+        assert_eq!(
+            edge,
+            [false, true, true, true, true, true, true, true, false]
+        );
+    }
+}
