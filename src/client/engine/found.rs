@@ -250,7 +250,7 @@ mod tests {
     use super::*;
     use crate::{
         client::{
-            Settings,
+            Access, Settings,
             job::Pace,
             origin::Origin,
             queue::{Asker, NewItem, Task, Work},
@@ -278,8 +278,9 @@ mod tests {
             resume: true,
             patient: false,
             limit: None,
+            access: Access::default(),
         };
-        let origin = Origin::new(&settings.url, "session", None).unwrap();
+        let origin = Origin::new(&settings.url, "session", None, &settings.access).unwrap();
         let target = Arc::new(Target::open(dir, OnConflict::Verify).unwrap());
         // Nobody listens.
         let (events, _) = mpsc::channel(1);
