@@ -10,9 +10,10 @@ use std::{
 use tracing::Level;
 
 use crate::{
-    cli::{self, ConnectArgs, DemoArgs, ServeArgs},
+    cli::{self, ConnectArgs, DemoArgs, EvalArgs, ServeArgs},
     config,
     error::{Error, Exit},
+    eval,
     headless::{self, style::Style},
     logging::{Logging, Ring, Show, Sink},
 };
@@ -54,6 +55,16 @@ pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
     let _log = Logging::start(&settings.log, "connect", show)?;
     note(overrides);
     block_on(headless::connect::run(settings, style))
+}
+
+/// Runs `haul eval`; `overrides` says what the configuration file overrode.
+pub fn eval(args: EvalArgs, overrides: &[String]) -> Result<Exit, Error> {
+    let settings = cli::eval(args, io::stdout().is_terminal())?;
+    let told = stderr();
+    for line in overrides {
+        told(line);
+    }
+    block_on(eval::measure(settings, &mut io::stdout(), &told))
 }
 
 /// Runs `haul demo`; the dashboard needs a terminal to read keys from as well.

@@ -67,6 +67,9 @@ pub enum Error {
     /// The client could not start, browse or download.
     #[error(transparent)]
     Client(#[from] crate::client::Error),
+    /// A measurement could not be made or read.
+    #[error(transparent)]
+    Eval(#[from] crate::eval::Error),
     /// Several downloads failed; each was reported when it did.
     #[error("{failed} of {total} failed: run the same command again to go on with what is missing")]
     Incomplete {
@@ -101,6 +104,7 @@ impl Error {
             Self::Usage(_) => Exit::Usage,
             Self::Server(error) => error.exit(),
             Self::Client(error) => error.exit(),
+            Self::Eval(error) => error.exit(),
             Self::Incomplete { exit, .. } | Self::Local { exit, .. } | Self::Signal(exit) => *exit,
         }
     }

@@ -4,6 +4,7 @@
 //!
 //! - [`compose`] puts one run together: settings, log, runtime, and an engine with or without a screen.
 //! - [`cli`] reads the command line, and merges it with what [`config`] reads from INI files.
+//! - [`eval`] measures, with processes of the program itself.
 //! - [`headless`] runs the engines for scripts; [`dashboard`] runs them for people.
 //! - [`ui`] draws the state that [`app`] keeps; both are pure.
 //! - [`server`] and [`client`] are the engines. They know nothing of any screen.
@@ -22,6 +23,7 @@ pub mod dashboard;
 pub mod entry;
 pub mod error;
 pub mod escape;
+pub mod eval;
 pub mod headless;
 pub mod http1;
 pub mod logging;

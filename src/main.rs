@@ -44,6 +44,7 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
     match parsed.command {
         Command::Serve(args) => compose::serve(*args, &parsed.overrides),
         Command::Connect(args) => compose::connect(*args, &parsed.overrides),
+        Command::Eval(args) => compose::eval(*args, &parsed.overrides),
         Command::Demo(args) => compose::demo(&args),
         Command::Completions { shell } => cli::print_completions(shell, &mut io::stdout()),
         Command::Man { command } => cli::print_manual(command.as_deref(), &mut io::stdout()),

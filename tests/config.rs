@@ -298,8 +298,8 @@ const WRONG: [(&str, &str); 29] = [
         ":2: [connect] workers: `65` is no number of workers: 1 to 64",
     ),
     (
-        "[eval]\nclients = 1",
-        ":2: [eval] clients: this version of haul reads no key of this section",
+        "[eval]\nclients = 0",
+        ":2: [eval] clients: `0` is no number of clients: 1 to 1024",
     ),
     (
         "[keys]\nq = quit",

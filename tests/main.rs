@@ -15,6 +15,7 @@ mod config;
 mod connect;
 mod control;
 mod dashboard;
+mod eval;
 mod foreign;
 mod limits;
 mod mirrors;

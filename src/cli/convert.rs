@@ -75,6 +75,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         run: args.commands,
         headless: args.run.headless || !terminal,
         json: args.json,
+        hold: args.hold,
         log: log(args.log),
         screen: screen(&args.screen),
     };
@@ -124,6 +125,9 @@ fn headless(settings: &config::Connect, asked: bool) -> Result<(), Error> {
     if !settings.headless {
         if settings.json {
             return usage("--json needs --headless: the dashboard has stdout");
+        }
+        if settings.hold {
+            return usage("--hold needs --headless: the dashboard has stdin and stdout");
         }
         return Ok(());
     }
@@ -184,6 +188,9 @@ fn output(settings: &config::Connect) -> Result<(), Error> {
     if output == Path::new("-") {
         if settings.json {
             return usage("--output - and --json both write to stdout: leave one out");
+        }
+        if settings.hold {
+            return usage("--output - and --hold both write to stdout: leave one out");
         }
         if !settings.headless {
             return usage("--output - needs --headless: the dashboard has stdout");

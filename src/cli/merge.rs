@@ -27,9 +27,7 @@ use crate::{
 };
 
 /// The commands that a file's sections configure.
-const CONFIGURED: [&str; 2] = ["serve", "connect"];
-/// Sections of the format whose keys no command of this version reads.
-const RESERVED: [&str; 1] = ["eval"];
+const CONFIGURED: [&str; 3] = ["serve", "connect", "eval"];
 /// Sections about the screen of every command.
 const SCREEN: [&str; 2] = ["keys", "theme"];
 
@@ -63,16 +61,15 @@ pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
         return finish(&matches, Vec::new());
     };
     let settings = from_file(name, path).map_err(Stop::Wrong)?;
-    let (screen, settings): (Vec<_>, Vec<_>) =
-        settings.into_iter().partition(|setting| is_screen(setting));
+    let (screen, settings): (Vec<_>, Vec<_>) = settings.into_iter().partition(is_screen);
     let (argv, overrides) = merged(name, given, path, &settings);
     let mut parsed = match parsed().try_get_matches_from(&argv) {
         Ok(matches) => finish(&matches, overrides)?,
         Err(error) => return Err(explain(error, &argv)),
     };
     match &mut parsed.command {
-        Command::Serve(args) => args.screen.own = own(&screen),
-        Command::Connect(args) => args.screen.own = own(&screen),
+        Command::Serve(serve) => serve.screen.own = own(&screen),
+        Command::Connect(connect) => connect.screen.own = own(&screen),
         _ => {}
     }
     Ok(parsed)
@@ -193,8 +190,18 @@ fn clashes(command: &str, given: &ArgMatches) -> Result<(), String> {
 }
 
 /// The file's settings for `command`, each one checked; those for other commands are checked as well.
-fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
+pub(super) fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
     let file = ini::read(path).map_err(|error| error.to_string())?;
+    checked(command, path, file)
+}
+
+/// The same of a text that stands for the file at `path`.
+pub(super) fn from_text(command: &str, path: &Path, text: &str) -> Result<Vec<Setting>, String> {
+    let file = ini::parse(&path.display().to_string(), text).map_err(|error| error.to_string())?;
+    checked(command, path, file)
+}
+
+fn checked(command: &str, path: &Path, file: ini::File) -> Result<Vec<Setting>, String> {
     let shown = path.display().to_string();
     let place = |section: Option<&str>, line| Place {
         path: shown.clone(),
@@ -202,7 +209,7 @@ fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
         section: section.map(str::to_owned),
     };
     for (section, line) in &file.sections {
-        let known = [&CONFIGURED[..], &RESERVED, &SCREEN].concat();
+        let known = [&CONFIGURED[..], &SCREEN].concat();
         if !known.contains(&section.as_str()) {
             return Err(format!(
                 "{}: no such section: [serve], [connect], [eval], [keys] or [theme]",
@@ -239,9 +246,6 @@ fn from_file(command: &str, path: &Path) -> Result<Vec<Setting>, String> {
 /// Reads one setting by its option's definition; `before` is an earlier one of the same section and key.
 fn check(section: &str, setting: &Setting, before: Option<&Setting>) -> Result<(), String> {
     let Setting { key, value, .. } = setting;
-    if RESERVED.contains(&section) {
-        return Err("this version of haul reads no key of this section".into());
-    }
     if SCREEN.contains(&section) {
         return match before {
             Some(Setting { line, .. }) => Err(format!(

@@ -2,6 +2,7 @@
 //! the long options, read by the same definitions.
 
 mod convert;
+mod eval;
 mod merge;
 mod message;
 
@@ -22,6 +23,7 @@ use crate::{
     units::{Rate, Span},
 };
 pub use convert::{connect, screen, serve};
+pub use eval::{EvalArgs, eval};
 pub use merge::{Parsed, parse};
 pub use message::Stop;
 
@@ -48,6 +50,13 @@ pub enum Command {
     /// Browse a server and download from it
     #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
     Connect(Box<ConnectArgs>),
+    /// Measure every combination of client counts and file sizes
+    ///
+    /// For each combination it starts one server and as many clients, lets them begin at the same moment, downloads every
+    /// file, checks every byte, and adds the times to times/times.json, their aggregates to times/summary.json and what
+    /// the servers and clients logged to logs/.
+    #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
+    Eval(Box<EvalArgs>),
     /// See a server and a client of it at work on this machine
     ///
     /// Serves sample files on a free port of the loopback interface and opens the connect dashboard on them. Without a
@@ -111,7 +120,7 @@ pub struct ServeArgs {
     /// Clients at the same time [default: any number]
     ///
     /// A client is a login, or else an address (an IPv6 address stands for its /64).
-    #[arg(long, env = "HAUL_MAX_CLIENTS", value_name = "N", value_parser = values::clients)]
+    #[arg(long, env = "HAUL_MAX_CLIENTS", value_name = "N", value_parser = values::max_clients)]
     pub max_clients: Option<usize>,
     /// Bytes a second for all clients together
     #[arg(long, env = "HAUL_LIMIT", value_name = "RATE")]
@@ -250,6 +259,16 @@ pub struct ConnectArgs {
     /// finished, failed, summary.
     #[arg(long, env = "HAUL_JSON", help_heading = "Running")]
     pub json: bool,
+    /// Headless: say `ready` on stdout, and connect once stdin ends
+    ///
+    /// Many clients that share one pipe as their stdin start at the same moment, when it is closed.
+    #[arg(
+        long,
+        env = "HAUL_HOLD",
+        hide_short_help = true,
+        help_heading = "Running"
+    )]
+    pub hold: bool,
     /// Run the `:` commands in FILE at the start
     #[arg(
         long = "run",

@@ -58,6 +58,8 @@ pub enum Link {
         /// Why the last one failed, for people.
         reason: String,
     },
+    /// The server answers, but lets this client wait.
+    Paused,
     /// All attempts failed.
     Down(String),
 }
@@ -232,7 +234,15 @@ impl Event {
                 } else {
                     verified.word()
                 };
-                tracing::info!(path = %shown(path), "{} in {}, {checked}", units::size(*bytes), units::took(*took));
+                tracing::info!(
+                    path = %shown(path),
+                    file.bytes = bytes,
+                    file.seconds = took.as_secs_f64(),
+                    file.verified = verified.word(),
+                    "{} in {}, {checked}",
+                    units::size(*bytes),
+                    units::took(*took)
+                );
             }
             Self::Retrying {
                 path,

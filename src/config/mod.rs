@@ -32,6 +32,11 @@ pub fn cache_dir() -> Option<PathBuf> {
     Some(base.cache_dir().join("haul"))
 }
 
+/// Whether the current directory is haul's repository, with its samples and its configurations.
+pub fn in_repository() -> bool {
+    std::path::Path::new("servers").is_dir() && std::path::Path::new("configs").is_dir()
+}
+
 /// What `haul serve` runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serve {
@@ -111,8 +116,47 @@ pub struct Connect {
     pub headless: bool,
     /// Headless: one JSON object a line.
     pub json: bool,
+    /// Headless: connect once standard input ends.
+    pub hold: bool,
     /// Logging.
     pub log: Log,
+    /// The screen's looks.
+    pub screen: Screen,
+}
+
+/// What `haul eval` runs with. An empty list leaves what the sides' own settings say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Eval {
+    /// Clients at the same time.
+    pub clients: Vec<usize>,
+    /// Bytes of each file.
+    pub sizes: Vec<u64>,
+    /// Files that each client downloads.
+    pub files: usize,
+    /// Runs of every combination.
+    pub repeat: usize,
+    /// Connections of each client.
+    pub workers: Vec<usize>,
+    /// Whether clients fetch one file at a time.
+    pub serial: Vec<bool>,
+    /// Round trips to add.
+    pub latency: Vec<Option<Duration>>,
+    /// Bytes a second of each client's link.
+    pub rate: Vec<Option<u64>>,
+    /// A server elsewhere; else one is started for each run.
+    pub address: Option<Url>,
+    /// The name of this measurement; `None` takes the time.
+    pub label: Option<String>,
+    /// The directory for what servers and clients log.
+    pub logs: PathBuf,
+    /// The file of raw times.
+    pub times: PathBuf,
+    /// What servers run with.
+    pub serve: Vec<ini::Setting>,
+    /// What clients run with.
+    pub connect: Vec<ini::Setting>,
+    /// Run without a dashboard.
+    pub headless: bool,
     /// The screen's looks.
     pub screen: Screen,
 }

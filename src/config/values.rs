@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use tracing::Level;
 
+use crate::units::{Rate, Span};
+
 /// Characters that a name on the server's screen may have at most.
 const USER_MAX: usize = 64;
 /// Connections that one client may open at most: beyond this no disk or network gains.
@@ -13,6 +15,15 @@ const WORKERS_MAX: usize = 64;
 const RETRIES_MAX: u32 = 100;
 /// Connections that one process may hold at most, as far as file descriptors go.
 const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// Clients that one measurement starts at most: each is a process.
+const CLIENTS_MAX: usize = 1024;
+/// Files that a client of a measurement downloads at most.
+const FILES_MAX: usize = 100_000;
+/// Runs of one combination at most.
+const REPEAT_MAX: usize = 1000;
+/// Characters that the name of a measurement has at most.
+const LABEL_MAX: usize = 64;
 
 /// A flag's value, as files and environment variables give it.
 pub fn flag(text: &str) -> Result<bool, String> {
@@ -55,6 +66,59 @@ pub fn workers(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Clients that a measurement starts at the same time.
+pub fn clients(text: &str) -> Result<usize, String> {
+    within(text, "clients", CLIENTS_MAX)
+}
+
+/// Files that each client of a measurement downloads.
+pub fn files(text: &str) -> Result<usize, String> {
+    within(text, "files", FILES_MAX)
+}
+
+/// Runs of each combination.
+pub fn repeat(text: &str) -> Result<usize, String> {
+    within(text, "runs", REPEAT_MAX)
+}
+
+fn within(text: &str, what: &str, max: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=max).contains(&number) => Ok(number),
+        _ => Err(format!("`{text}` is no number of {what}: 1 to {max}")),
+    }
+}
+
+/// A round trip to add; `0` adds none.
+pub fn latency(text: &str) -> Result<Option<Span>, String> {
+    match text {
+        "0" | "0ms" | "0s" => Ok(None),
+        _ => text.parse().map(Some),
+    }
+}
+
+/// Bytes a second, or `off` for no limit.
+pub fn rate_or_off(text: &str) -> Result<Option<Rate>, String> {
+    match text {
+        "off" => Ok(None),
+        _ => text.parse().map(Some),
+    }
+}
+
+/// The name of a measurement. No comma: it separates names; no control characters: it stands in tables and logs.
+pub fn label(text: &str) -> Result<String, String> {
+    let bad = |c: char| c == ',' || c.is_control();
+    if text.trim() != text
+        || text.is_empty()
+        || text.contains(bad)
+        || text.chars().count() > LABEL_MAX
+    {
+        return Err(format!(
+            "`{text}` is no name of a measurement: 1 to {LABEL_MAX} characters, no comma among them, no blank at its ends"
+        ));
+    }
+    Ok(text.into())
+}
+
 /// Further tries for what failed.
 pub fn retries(text: &str) -> Result<u32, String> {
     match text.parse() {
@@ -76,7 +140,7 @@ pub fn connections(text: &str) -> Result<usize, String> {
 }
 
 /// Clients that the server serves at the same time.
-pub fn clients(text: &str) -> Result<usize, String> {
+pub fn max_clients(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(clients @ 1..=CONNECTIONS_MAX) => Ok(clients),
         _ => Err(format!(

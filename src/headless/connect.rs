@@ -13,7 +13,7 @@ use tokio::{
 
 use url::Url;
 
-use super::{plan::Plan, report::Report, signals::Signals, style::Style};
+use super::{hold::hold, plan::Plan, report::Report, signals::Signals, style::Style};
 use crate::{
     client::{self, Client, Event, Link},
     config,
@@ -28,6 +28,11 @@ const STOP: Duration = Duration::from_secs(10);
 /// Downloads what the settings ask for, and reports it in the given style.
 pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
+    if settings.hold
+        && let Some(exit) = hold(&mut signals, settings.json).await?
+    {
+        return Ok(exit);
+    }
     let plan = Plan::prepare(&settings).await?;
     // Data on stdout leaves only stderr to speak to people.
     let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {

@@ -120,6 +120,7 @@ fn settings(
         run: None,
         headless: false,
         json: false,
+        hold: false,
         log,
         screen,
     }

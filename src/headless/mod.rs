@@ -2,11 +2,12 @@
 
 pub mod connect;
 pub mod demo;
+mod hold;
 pub(crate) mod plan;
 pub mod report;
-mod scratch;
+pub(crate) mod scratch;
 pub mod serve;
-mod signals;
+pub(crate) mod signals;
 mod stdout;
 pub mod style;
 mod summary;

@@ -10,10 +10,10 @@ use crate::error::{Error, Exit};
 /// A new directory among the temporary ones, for its owner only; it is removed with all that it holds when this is
 /// dropped.
 #[derive(Debug)]
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         let path = std::env::temp_dir().join(format!("haul-{:016x}", fastrand::u64(..)));
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
@@ -29,7 +29,7 @@ impl Scratch {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -5,14 +5,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::error::{Error, Exit};
 
 /// SIGINT, SIGTERM and SIGHUP, from its making on.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         let listen = |kind| {
             signal(kind).map_err(|source| Error::Local {
                 what: "cannot wait for signals".into(),
@@ -30,7 +30,7 @@ impl Signals {
 
     /// Waits for the next one and gives the status that it ends the program with. No signal is lost when this is
     /// cancelled.
-    pub(super) async fn next(&mut self) -> Exit {
+    pub(crate) async fn next(&mut self) -> Exit {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
             _ = self.terminate.recv() => Exit::Terminated,

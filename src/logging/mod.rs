@@ -1,7 +1,8 @@
 //! The log: every event goes to a file, and to a ring for the dashboard or to stderr where there is none.
 //!
 //! The engine logs through `tracing` and passes names as they came; they are escaped here, so that no remote
-//! byte can break a line or reach a terminal. A field called `who`, `client` or `path` says whom a line is about.
+//! byte can break a line or reach a terminal. A field called `who`, `client` or `path` says whom a line is about; one
+//! with a dot in its name is for programs, and stands in JSON logs only.
 
 mod record;
 pub mod ring;
@@ -263,7 +264,13 @@ mod tests {
             Level::INFO,
             Show::Ring(Ring::new()),
             |_| {
-                tracing::info!(path = "a/b c.txt", bytes = 12, how = "as is", "sent");
+                tracing::info!(
+                    path = "a/b c.txt",
+                    bytes = 12,
+                    how = "as is",
+                    file.bytes = 12,
+                    "sent"
+                );
                 tracing::debug!("too much detail");
                 tracing::error!("no subject");
             },
@@ -287,6 +294,7 @@ mod tests {
                     client = "c\u{9b}\n",
                     bytes = 12u64,
                     ok = true,
+                    file.seconds = 0.5,
                     "said \"no\""
                 );
             },
@@ -299,7 +307,7 @@ mod tests {
         assert_eq!(value["message"], "said \"no\"");
         assert_eq!(
             value["fields"],
-            serde_json::json!({"bytes": 12, "ok": true})
+            serde_json::json!({"bytes": 12, "ok": true, "file.seconds": 0.5})
         );
         assert!(value["time"].as_str().unwrap().parse::<Timestamp>().is_ok());
     }

@@ -45,10 +45,11 @@ impl Record {
         }
     }
 
-    /// The message and the fields behind it: `sent bytes=12 agent="curl 8"`.
+    /// The message and the fields behind it: `sent bytes=12 agent="curl 8"`. A field with a dot in its name, such as
+    /// `file.bytes`, repeats for programs what the message says for people: only JSON has it.
     fn text(&self) -> String {
         let mut text = one_line(&self.message);
-        for (name, value) in &self.fields {
+        for (name, value) in self.fields.iter().filter(|(name, _)| !name.contains('.')) {
             let value = one_line(&plain(value));
             if !text.is_empty() {
                 text.push(' ');
@@ -79,7 +80,8 @@ impl Record {
             .map(|(name, value)| ((*name).into(), value.clone()))
             .collect();
         let object = json!({
-            "time": format!("{:.3}", self.time),
+            // Programs reckon with it: a small file takes less than a millisecond.
+            "time": format!("{:.6}", self.time),
             "level": self.level.as_str(),
             "who": self.who,
             "message": self.message,

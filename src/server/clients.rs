@@ -405,6 +405,9 @@ impl Client {
 fn log_done(who: &str, path: &RemotePath, size: u64, took: Duration) {
     tracing::info!(
         client = who,
+        file.path = %display_name(path.as_bytes()),
+        file.bytes = size,
+        file.seconds = took.as_secs_f64(),
         "GET {}, {} in {}, done",
         display_name(path.as_bytes()),
         crate::units::size(size),

@@ -24,6 +24,7 @@ mod spans;
 mod standing;
 mod tar;
 mod transfers;
+mod unsent;
 mod values;
 mod walk;
 

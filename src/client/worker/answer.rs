@@ -66,6 +66,7 @@ impl Worker {
         let in_step = answer.body.is_done() && self.check_end(&answer).is_ok();
         if done.is_ok() && in_step && answer.head.status < 400 {
             self.engine.sources.answered(self.source.id);
+            self.source.link_resumed();
         }
         if done.is_ok() && in_step && answer.head.keep_alive {
             self.connection = Some(answer.connection);
@@ -113,6 +114,9 @@ impl Answer {
             return None;
         }
         self.drain().await;
+        if self.head.paused {
+            return Some(Error::Paused);
+        }
         if (300..400).contains(&status) {
             return Some(Error::Redirect(
                 display_name(self.head.location.as_deref().unwrap_or("nowhere")).into_owned(),

@@ -1,0 +1,292 @@
+//! A whole measurement: every cell, as often as it is to be run, with what is known kept on disk all the while.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use jiff::{Timestamp, Zoned};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error,
+    live::Board,
+    machine::Machine,
+    matrix::{Cell, cells},
+    process::Program,
+    report,
+    run::{Failure, Job, Lab},
+    summary::{Aggregate, Summary},
+    times::{Evaluation, Options, Times},
+    verify::Tree,
+};
+use crate::{
+    config::{self, ini::Setting},
+    error::{self, Exit},
+    headless::signals::Signals,
+    logging::Sink,
+    samples, sys, units,
+};
+
+/// Options that each process is given by the run, so that the sides' files do not set them.
+const BY_THE_RUN: [&str; 5] = ["headless", "log-format", "all", "workers", "serial"];
+/// Beginnings of options whose values are secrets.
+const SECRET: [&str; 2] = ["auth", "token"];
+
+/// Measures what the settings ask for. Lines on how it goes are given to `told`, the table to `out`.
+pub async fn measure(
+    settings: config::Eval,
+    out: &mut impl Write,
+    told: &Sink,
+) -> Result<Exit, error::Error> {
+    let mut signals = Signals::new()?;
+    let cells = cells(&settings);
+    let mut session = Session::new(settings, &cells)?;
+    let sources = session.sources(&cells)?;
+    let stop = session.lab.stop.clone();
+    let (result, signal) = {
+        let mut all = std::pin::pin!(session.all(&cells, &sources, told));
+        tokio::select! {
+            result = &mut all => (result, None),
+            exit = signals.next() => {
+                stop.cancel();
+                (all.await, Some(exit))
+            }
+        }
+    };
+    session.keep()?;
+    if !session.evaluation.runs.is_empty() {
+        session.print(out)?;
+    }
+    result?;
+    if let Some(exit) = signal {
+        return Err(error::Error::Signal(exit));
+    }
+    if session.failed {
+        return Ok(Exit::Other);
+    }
+    Ok(Exit::Done)
+}
+
+/// A measurement under way.
+struct Session {
+    settings: config::Eval,
+    lab: Lab,
+    evaluation: Evaluation,
+    /// Whether a client failed.
+    failed: bool,
+}
+
+impl Session {
+    /// Looks at what could be in the way before anything is started.
+    fn new(settings: config::Eval, cells: &[Cell]) -> Result<Self, Error> {
+        let label = settings
+            .label
+            .clone()
+            .unwrap_or_else(|| Zoned::now().strftime("%Y-%m-%dT%H:%M:%S").to_string());
+        let times = Times::read(&settings.times)?.unwrap_or_default();
+        if times.labelled(&label).is_some() {
+            return Err(Error::Label {
+                path: settings.times,
+                label,
+            });
+        }
+        fs::create_dir_all(&settings.logs)
+            .map_err(|error| Error::Write(settings.logs.clone(), error))?;
+        // Three pipes a client.
+        sys::disk::raise_open_files();
+        room(cells)?;
+        let lab = Lab {
+            program: program(&settings)?,
+            // Servers and clients run where this does, so a relative path means the same to them.
+            logs: settings.logs.clone(),
+            label: label.clone(),
+            address: settings.address.clone(),
+            board: Board::default(),
+            stop: CancellationToken::new(),
+        };
+        let evaluation = Evaluation {
+            label,
+            began: format!("{:.0}", Timestamp::now()),
+            haul: env!("CARGO_PKG_VERSION").into(),
+            machine: Machine::here(),
+            options: Options {
+                repeat: settings.repeat,
+                address: settings.address.as_ref().map(ToString::to_string),
+                serve: shown(&settings.serve),
+                connect: shown(&settings.connect),
+            },
+            planned: cells.len() * settings.repeat,
+            runs: Vec::new(),
+        };
+        Ok(Self {
+            settings,
+            lab,
+            evaluation,
+            failed: false,
+        })
+    }
+
+    /// The directories that are served, by their files' size; none with a server elsewhere.
+    fn sources(&self, cells: &[Cell]) -> Result<HashMap<u64, PathBuf>, error::Error> {
+        let mut sources = HashMap::new();
+        if self.settings.address.is_none() {
+            for cell in cells {
+                if let Entry::Vacant(place) = sources.entry(cell.size) {
+                    place.insert(samples::of_size(cell.size, cell.files)?);
+                }
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Runs every cell, until it is stopped.
+    async fn all(
+        &mut self,
+        cells: &[Cell],
+        sources: &HashMap<u64, PathBuf>,
+        told: &Sink,
+    ) -> Result<(), Error> {
+        let repeat = self.settings.repeat;
+        let mut expected: HashMap<u64, Option<Tree>> = HashMap::new();
+        for (size, source) in sources {
+            let tree = Tree::of(source).map_err(|error| Error::Read(source.clone(), error))?;
+            expected.insert(*size, Some(tree));
+        }
+        let mut number = 0;
+        for cell in cells {
+            for round in 1..=repeat {
+                number += 1;
+                let job = Job {
+                    number,
+                    repeat: round,
+                    cell,
+                    source: sources.get(&cell.size).map(PathBuf::as_path),
+                };
+                let expected = expected.entry(cell.size).or_default();
+                let Some(outcome) = self.lab.run(&job, expected).await? else {
+                    return Ok(());
+                };
+                let planned = self.evaluation.planned;
+                told(&report::run_line(&outcome.run, number, planned, repeat));
+                self.evaluation.runs.push(outcome.run);
+                self.failed |= !outcome.failures.is_empty();
+                for failure in outcome.failures {
+                    tell(&failure, told);
+                }
+            }
+            self.keep()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is known so far. The file of times is read again: another measurement may have added to it.
+    fn keep(&self) -> Result<(), Error> {
+        if self.evaluation.runs.is_empty() {
+            return Ok(());
+        }
+        let path = &self.settings.times;
+        let mut times = Times::read(path)?.unwrap_or_default();
+        times.set(self.evaluation.clone());
+        times.write(path)?;
+        Summary::of(&times).write(&path.with_file_name("summary.json"))
+    }
+
+    fn print(&self, out: &mut impl Write) -> Result<(), error::Error> {
+        let Evaluation {
+            label,
+            machine,
+            runs,
+            planned,
+            ..
+        } = &self.evaluation;
+        let table = report::table(&Aggregate::of(&self.evaluation));
+        let part = if runs.len() < *planned {
+            format!(", {} of {planned} runs", runs.len())
+        } else {
+            String::new()
+        };
+        let head = format!(
+            "{label}: haul {} on {} cores of {}, {}{part}",
+            self.evaluation.haul, machine.cores, machine.cpu, machine.kernel
+        );
+        writeln!(out, "{head}\n\n{table}")
+            .and_then(|()| writeln!(out, "raw times: {}", self.settings.times.display()))
+            .and_then(|()| out.flush())
+            .or_else(|error| {
+                // A reader such as `head` has seen enough; the files have it all.
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            })
+            .map_err(|source| error::Error::Local {
+                what: "cannot write to stdout".into(),
+                source,
+                remedy: "the figures are in the files of times",
+                exit: Exit::Other,
+            })
+    }
+}
+
+/// Tells of a client that failed, with the end of its log.
+fn tell(failure: &Failure, told: &Sink) {
+    told(&format!(
+        "haul: {} failed: {}",
+        failure.client, failure.error
+    ));
+    for line in &failure.log {
+        told(&format!("    {line}"));
+    }
+}
+
+/// Whether the clients' copies fit.
+fn room(cells: &[Cell]) -> Result<(), Error> {
+    let path = std::env::temp_dir();
+    let failed = |error| Error::Read(path.clone(), error);
+    let dir = sys::disk::open_dir(&path).map_err(failed)?;
+    let free = sys::disk::free_space(std::os::fd::AsFd::as_fd(&dir)).map_err(failed)?;
+    let need = cells.iter().map(Cell::bytes).max().unwrap_or(0);
+    if need <= free {
+        return Ok(());
+    }
+    Err(Error::Space {
+        path,
+        need: units::size(need),
+        free: units::size(free),
+    })
+}
+
+fn program(settings: &config::Eval) -> Result<Program, Error> {
+    let exe = std::env::current_exe().map_err(|source| Error::Start {
+        what: "haul itself".into(),
+        source,
+    })?;
+    Ok(Program {
+        exe,
+        serve: options(&settings.serve),
+        connect: options(&settings.connect),
+    })
+}
+
+/// Settings as options of a command line, without those that each run gives.
+fn options(settings: &[Setting]) -> Vec<String> {
+    let kept = settings
+        .iter()
+        .filter(|setting| !BY_THE_RUN.contains(&setting.key.as_str()));
+    kept.map(|setting| format!("--{}={}", setting.key, setting.value))
+        .collect()
+}
+
+/// Settings as they are recorded.
+fn shown(settings: &[Setting]) -> Vec<(String, String)> {
+    let secret = |key: &str| SECRET.iter().any(|start| key.starts_with(start));
+    settings
+        .iter()
+        .filter(|setting| !secret(&setting.key))
+        .map(|setting| (setting.key.clone(), setting.value.clone()))
+        .collect()
+}
