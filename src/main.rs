@@ -47,6 +47,7 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
         Command::Eval(args) => compose::eval(*args, &parsed.overrides),
         Command::Plot(args) => compose::plot(args),
         Command::Demo(args) => compose::demo(&args),
+        Command::Passwd { user } => cli::print_login(&user, &mut io::stdout()),
         Command::Completions { shell } => cli::print_completions(shell, &mut io::stdout()),
         Command::Man { command } => cli::print_manual(command.as_deref(), &mut io::stdout()),
     }

@@ -440,15 +440,16 @@ fn slow_links_and_other_axes_make_cells_of_their_own() {
         "0,50ms",
         "--limit",
         "off,64k",
+        "--tls=false,true",
     ]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(
-        stdout.contains("serial, round trip +50.0 ms, server 64.0 KiB/s"),
+        stdout.contains("serial, TLS, round trip +50.0 ms, server 64.0 KiB/s"),
         "{stdout}"
     );
     let (_, summary) = lab.read();
     let cells = &summary.evaluations[0].cells;
-    assert_eq!(cells.len(), 16);
+    assert_eq!(cells.len(), 32);
     for figures in cells {
         if figures.cell.latency > 0.0 {
             // A handshake, the listing and a file, at the least.

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, says what it skips, and names paths as they are"
 )]
 
+mod access;
+mod browser;
 mod cli;
 mod common;
 mod config;
@@ -16,9 +18,12 @@ mod control;
 mod dashboard;
 mod eval;
 mod foreign;
+mod large;
 mod limits;
 mod mirrors;
+mod page;
 mod queue;
 mod resume;
 mod serve;
 mod serve_tools;
+mod tls;

@@ -49,6 +49,10 @@ pub struct EvalArgs {
     #[arg(long, env = "HAUL_SERIAL", value_name = "LIST", value_delimiter = ',', num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_parser = values::flag, action = clap::ArgAction::Append)]
     pub serial: Vec<bool>,
+    /// With TLS; true,false measures both
+    #[arg(long, env = "HAUL_TLS", value_name = "LIST", value_delimiter = ',', num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = values::flag, action = clap::ArgAction::Append)]
+    pub tls: Vec<bool>,
     /// Round trip to add for each client; 0 for none
     ///
     /// A proxy for each client holds bytes back for half of it each way, and each new connection for one more.
@@ -108,11 +112,17 @@ pub struct EvalArgs {
 
 /// The settings of `haul eval`. Without a terminal there is no dashboard.
 pub fn eval(args: EvalArgs, terminal: bool) -> Result<config::Eval, Error> {
-    if args.address.is_some() && !args.limit.is_empty() {
-        return Err(Error::Usage(
-            "--limit is the server's, and --address measures one that runs already: leave one out; see `haul eval --help`"
-                .into(),
-        ));
+    let of_server = [
+        ("--limit", args.limit.is_empty()),
+        ("--tls", args.tls.is_empty()),
+    ];
+    if args.address.is_some()
+        && let Some((option, _)) = of_server.iter().find(|(_, unset)| !unset)
+    {
+        return Err(Error::Usage(format!(
+            "{option} is the server's, and --address measures one that runs already: leave one out; see \
+             `haul eval --help`"
+        )));
     }
     let home = match &args.out {
         Some(out) => out.clone(),
@@ -129,6 +139,7 @@ pub fn eval(args: EvalArgs, terminal: bool) -> Result<config::Eval, Error> {
         repeat: args.repeat,
         workers: distinct(args.workers),
         serial: distinct(args.serial),
+        tls: distinct(args.tls),
         latency: distinct(args.latency)
             .into_iter()
             .map(|span| span.map(|span| span.0))

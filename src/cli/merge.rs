@@ -61,17 +61,16 @@ pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
         return finish(&matches, Vec::new());
     };
     let settings = from_file(name, path).map_err(Stop::Wrong)?;
-    let (screen, settings): (Vec<_>, Vec<_>) =
-        settings.into_iter().partition(|setting| is_screen(setting));
+    let (screen, settings): (Vec<_>, Vec<_>) = settings.into_iter().partition(is_screen);
     let (argv, overrides) = merged(name, given, path, &settings);
     let mut parsed = match parsed().try_get_matches_from(&argv) {
         Ok(matches) => finish(&matches, overrides)?,
         Err(error) => return Err(explain(error, &argv)),
     };
     match &mut parsed.command {
-        Command::Serve(args) => args.screen.own = own(&screen),
-        Command::Connect(args) => args.screen.own = own(&screen),
-        Command::Eval(args) => args.screen.own = own(&screen),
+        Command::Serve(serve) => serve.screen.own = own(&screen),
+        Command::Connect(connect) => connect.screen.own = own(&screen),
+        Command::Eval(eval) => eval.screen.own = own(&screen),
         _ => {}
     }
     Ok(parsed)
@@ -266,14 +265,20 @@ fn check(section: &str, setting: &Setting, before: Option<&Setting>) -> Result<(
     if let Some(Setting { line, .. }) = before
         && !matches!(option.get_action(), ArgAction::Append)
     {
+        let shown = shown_value(key, value);
         return Err(format!(
-            "`{value}` is a second value: line {line} has the first"
+            "`{shown}` is a second value: line {line} has the first"
         ));
     }
     match definition.try_get_matches_from(["haul", section, &format!("--{key}={value}")]) {
         Ok(_) => Ok(()),
         Err(error) => Err(problem(&error)),
     }
+}
+
+/// A value as messages show it: a login stays out of them.
+fn shown_value<'a>(key: &str, value: &'a str) -> &'a str {
+    if key == "auth" { "…" } else { value }
 }
 
 /// The option that a key means.
@@ -317,13 +322,16 @@ fn merged(
         let key = arg.get_long().or((id == "directory").then_some("dir"));
         let replaced = key.map(|key| values_of(settings, key)).unwrap_or_default();
         match arg.get_long() {
-            _ if !replaced.is_empty() => overrides.push(format!(
-                "{}: {} from {} overrides {} from the command line",
-                key.unwrap_or_default(),
-                replaced.join(", "),
-                path.display(),
-                values.join(OsStr::new(", ")).display()
-            )),
+            _ if !replaced.is_empty() => {
+                let key = key.unwrap_or_default();
+                let (new, old) = (replaced.join(", "), values.join(OsStr::new(", ")));
+                overrides.push(format!(
+                    "{key}: {} from {} overrides {} from the command line",
+                    shown_value(key, &new),
+                    path.display(),
+                    shown_value(key, &old.to_string_lossy())
+                ));
+            }
             Some(long) => argv.extend(values.iter().map(|value| {
                 let mut argument = OsString::from(format!("--{long}="));
                 argument.push(value);

@@ -9,6 +9,7 @@
 //!                                                        queue            lander         job (plan, part, values)
 //! ```
 
+mod access;
 mod connection;
 mod depth;
 mod digest;
@@ -27,6 +28,8 @@ mod queue;
 mod retry;
 pub mod snapshot;
 mod source;
+mod spill;
+mod stream;
 mod target;
 mod wanted;
 mod worker;
@@ -40,6 +43,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
+pub use access::Access;
 pub use digest::Digest;
 pub use document::read;
 pub use error::Error;
@@ -54,6 +58,7 @@ use self::{
     pattern::Filter,
     queue::{Browse, FileTask, NewItem, Tally},
     source::{SOURCES_MAX, Source, SourceSet},
+    stream::Stream,
     target::Target,
     wanted::Wanted,
     worker::Worker,
@@ -64,6 +69,7 @@ use crate::{
     error::Exit,
     escape::display_name,
     http1::path::{RemotePath, check_name},
+    tls::Fingerprint,
     units::Rate,
 };
 
@@ -74,6 +80,8 @@ pub struct Settings {
     pub url: Url,
     /// Other directories that hold the same tree; empty for none.
     pub mirrors: Vec<Url>,
+    /// What is presented to servers, and which certificates are believed.
+    pub access: Access,
     /// Where downloads go; made where it is missing.
     pub dir: PathBuf,
     /// Where journals are kept; `None` for none, so that a later run cannot go on with what this one leaves.
@@ -96,6 +104,12 @@ pub struct Settings {
     pub resume: bool,
     /// Never give up on a server that cannot be reached: somebody watches, and can end it.
     pub patient: bool,
+}
+
+/// Makes one connection to the server at `url` and closes it: tells whether its certificate is believed.
+pub async fn try_connection(url: &Url, access: &Access, limit: Duration) -> Result<(), Error> {
+    let origin = Origin::new(url, "", None, access)?;
+    Stream::open(&origin, limit).await.map(|_| ())
 }
 
 /// What to download.
@@ -140,7 +154,8 @@ impl Client {
     /// sent before something is asked for. Turning points are told on `events`; where nobody takes them, work waits.
     pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
         let session = format!("{:032x}", fastrand::u128(..));
-        let origin = |url| Origin::new(url, &session, settings.user.as_deref());
+        let (user, access) = (settings.user.as_deref(), &settings.access);
+        let origin = |url| Origin::new(url, &session, user, access);
         let urls = std::iter::once(&settings.url).chain(&settings.mirrors);
         let origins = urls.map(origin).collect::<Result<Vec<_>, _>>()?;
         if origins.len() > SOURCES_MAX {
@@ -170,6 +185,17 @@ impl Client {
     /// The path that the URL names below its directory, if it does not end in a slash.
     pub fn named(&self) -> Option<RemotePath> {
         self.engine.sources.primary().origin.named().cloned()
+    }
+
+    /// The URL that it was started with, which holds no login.
+    pub fn url(&self) -> &Url {
+        &self.engine.settings.url
+    }
+
+    /// Pins a certificate for that server: the user has said that it is the right one. Another client believes it.
+    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), crate::tls::Error> {
+        let settings = &self.engine.settings;
+        settings.access.trust(&settings.url, fingerprint)
     }
 
     /// The URL of the directory that paths are relative to.
@@ -323,6 +349,8 @@ impl Client {
     /// Stops an item where it is; what is here stays.
     pub fn pause(&self, item: ItemId) {
         self.engine.queue().pause(item);
+        // Whoever reads for it.
+        self.engine.wake.notify_waiters();
     }
 
     /// Goes on with a paused item.
@@ -358,7 +386,9 @@ impl Client {
     /// Ends every pause before another try.
     pub fn retry_now(&self) {
         self.engine.sources.wake();
+        self.engine.queue().hurry();
         self.engine.hurry.notify_waiters();
+        self.engine.wake.notify_waiters();
     }
 
     /// Limits what all connections together may take; `None` lifts the limit. Running transfers obey at once.
@@ -375,12 +405,21 @@ impl Client {
             received: source.received.get(),
             dropped,
         };
+        let link = lead.link.borrow().clone();
+        let mut items = engine.queue().views(engine.settings.workers);
+        if link == Link::Paused {
+            let waits =
+                |item: &&mut ItemView| matches!(item.state, ItemState::Active | ItemState::Queued);
+            for item in items.iter_mut().filter(waits) {
+                item.state = ItemState::Waiting(Error::Paused.to_string());
+            }
+        }
         Snapshot {
-            items: engine.queue().views(engine.settings.workers),
+            items,
             received: engine.received.get(),
             limit: engine.pace.rate(),
             connections: engine.connections.load(Ordering::Relaxed),
-            link: lead.link.borrow().clone(),
+            link,
             rtt: lead.rtt(),
             server: lead.server(),
             sources: engine.sources.each().into_iter().map(source).collect(),

@@ -122,11 +122,14 @@ pub struct Source {
     pub origin: Origin,
     /// Whether it can be reached.
     pub link: watch::Sender<Link>,
-    /// Held by the connection that tries to reach it while it cannot be reached. The value is what was received from it
-    /// before its last failure.
-    pub connecting: tokio::sync::Mutex<u64>,
+    /// Held by the connection that tries to reach it while it cannot be reached.
+    pub connecting: tokio::sync::Mutex<Outage>,
+    /// Answers that came from it.
+    pub answers: Counter,
     /// The last handshake's time.
     rtt: Mutex<Option<Duration>>,
+    /// Until when it lets this client wait.
+    paused_until: Mutex<Option<Instant>>,
     /// What it calls itself.
     server: Mutex<Option<String>>,
     /// Requests in flight on one of its connections, while small files flow.
@@ -137,14 +140,67 @@ pub struct Source {
     target_ids: Mutex<Option<Vec<String>>>,
 }
 
+/// How a server's link failed last.
+#[derive(Debug, Default)]
+pub struct Outage {
+    /// Failures in a row.
+    failures: u32,
+    /// Bytes and answers that had come from the server then: more of them are progress.
+    before: (u64, u64),
+}
+
 impl Source {
+    /// Counts a failure of the link; how many there were in a row, without any progress between them.
+    pub fn count_failure(&self, outage: &mut Outage) -> u32 {
+        let now = (self.received.get(), self.answers.get());
+        let anew = outage.before != now || matches!(*self.link.borrow(), Link::Down(_));
+        outage.failures = if anew { 1 } else { outage.failures + 1 };
+        outage.before = now;
+        outage.failures
+    }
+
     /// The link works.
     pub fn link_up(&self, rtt: Duration) {
         *lock(&self.rtt) = Some(rtt);
         self.link.send_if_modified(|link| {
-            let changed = *link != Link::Up;
-            *link = Link::Up;
+            // That it can be reached ends no pause: its answers do.
+            let changed = !matches!(link, Link::Up | Link::Paused);
+            if changed {
+                *link = Link::Up;
+            }
             changed
+        });
+    }
+
+    /// It lets this client wait: it is asked again after `pause`.
+    pub fn paused(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut paused_until = lock(&self.paused_until);
+        *paused_until = Some(paused_until.map_or(until, |before| before.max(until)));
+        let first = self.link.send_if_modified(|link| {
+            let changed = *link != Link::Paused;
+            *link = Link::Paused;
+            changed
+        });
+        if first {
+            tracing::warn!(path = %self.origin.authority(), "paused by the server: it goes on when that ends");
+        }
+    }
+
+    /// Until when nothing is asked of it.
+    pub fn paused_until(&self) -> Option<Instant> {
+        lock(&self.paused_until).filter(|until| *until > Instant::now())
+    }
+
+    /// It answers again.
+    pub fn link_resumed(&self) {
+        self.link.send_if_modified(|link| {
+            let paused = *link == Link::Paused;
+            if paused {
+                *link = Link::Up;
+                tracing::info!(path = %self.origin.authority(), "no longer paused by the server");
+            }
+            paused
         });
     }
 
@@ -217,7 +273,9 @@ impl Sources {
                 origin,
                 link: watch::Sender::new(Link::Connecting),
                 connecting: tokio::sync::Mutex::default(),
+                answers: Counter::default(),
                 rtt: Mutex::default(),
+                paused_until: Mutex::default(),
                 server: Mutex::default(),
                 depth: Depth::default(),
                 received: Counter::default(),
@@ -321,19 +379,29 @@ impl Sources {
             return Some(Duration::ZERO);
         }
         standing.failures += 1;
+        let tries = standing.failures;
         let server = self.get(id).origin.authority();
-        if standing.failures > self.retries {
+        if standing.failures > self.retries || !error.is_transient() {
             standing.dropped = Some(error.to_string());
             drop(standings);
-            tracing::warn!(path = %server, "mirror dropped after {} tries: {error}", self.retries + 1);
+            tracing::warn!(path = %server, "mirror dropped after {tries} tries: {error}");
             return Some(Duration::ZERO);
         }
         let pause = backoff(standing.failures, retry_after);
         standing.rests_until = Some(now + pause);
-        let tries = standing.failures + 1;
         drop(standings);
-        tracing::warn!(path = %server, "{error}: try {tries} of this mirror in {}", units::took(pause));
+        tracing::warn!(path = %server, "{error}: try {} of this mirror in {}", tries + 1, units::took(pause));
         Some(pause)
+    }
+
+    /// A source lets this client wait. Where others are left they go on meanwhile: true.
+    pub fn paused(&self, id: SourceId, pause: Duration) -> bool {
+        let mut standings = lock(&self.standings);
+        let others = has_others(&standings, id);
+        if others {
+            standings[id.place()].rests_until = Some(Instant::now() + pause);
+        }
+        others
     }
 
     /// A source answered: earlier failures are forgotten.

@@ -17,9 +17,12 @@ use super::{Session, run::Engine};
 use crate::{
     app::{
         self, Effect, Event, Sample,
-        event::{Control, Order},
+        event::{Control, Fingerprint, Order},
     },
-    client::{self, Client, Want},
+    client::{self, Client, ItemState, Want},
+    config::target::Target,
+    credentials::Credentials,
+    error::Exit,
     escape::{display_name, display_path},
     http1::path::RemotePath,
     server::Server,
@@ -80,6 +83,7 @@ impl Serving {
             Order::Share(dir) => {
                 let server = server.clone();
                 spawn_blocking(move || {
+                    let dir = std::path::absolute(&dir).unwrap_or(dir);
                     let answer = match server.share(&dir) {
                         Ok(()) => Event::Shared(display_path(&dir)),
                         Err(error) => Event::Refused(shown(&error)),
@@ -131,6 +135,46 @@ impl Engine for Serving {
     }
 }
 
+/// What is not as it was asked for when a dashboard ends.
+#[derive(Debug)]
+pub struct Left {
+    /// The status that all failures amount to; what was tried again, cancelled or cleared counts no more.
+    pub exit: Exit,
+    /// Transfers that failed.
+    pub failed: usize,
+    /// The only failure, if there was just one.
+    pub error: Option<client::Error>,
+    /// Transfers that were stopped on their way; what the user had paused is not among them.
+    pub unfinished: usize,
+}
+
+impl Left {
+    fn of(clients: &[Client]) -> Self {
+        let (mut failed, mut unfinished) = (0, 0);
+        for item in clients.iter().flat_map(|client| client.snapshot().items) {
+            match item.state {
+                ItemState::Failed(_) => failed += 1,
+                ItemState::Finished(_) | ItemState::Cancelled | ItemState::Paused => {}
+                _ => unfinished += 1,
+            }
+        }
+        let outcomes = clients.iter().map(Client::outcome);
+        let (exits, errors): (Vec<_>, Vec<_>) = outcomes.unzip();
+        let mut errors = errors.into_iter().flatten();
+        let error = errors.next().filter(|_| failed == 1);
+        Self {
+            exit: if failed > 0 {
+                Exit::of_all(exits)
+            } else {
+                Exit::Done
+            },
+            failed,
+            error,
+            unfinished,
+        }
+    }
+}
+
 /// The clients that were made, so that all of them can be stopped: the current one is the last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Clients(Arc<Mutex<Vec<Client>>>);
@@ -143,14 +187,16 @@ impl Clients {
             .push(client);
     }
 
-    /// Stops them all at their next safe points.
-    pub(super) async fn stop(&self, deadline: Duration) {
+    /// Stops them all at their next safe points; what they leave.
+    pub(super) async fn stop(&self, deadline: Duration) -> Left {
         let clients = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let left = Left::of(&clients);
         let mut stopping = JoinSet::new();
         for client in clients {
             stopping.spawn(async move { client.stop().await });
         }
         let _ = timeout(deadline, stopping.join_all()).await;
+        left
     }
 }
 
@@ -163,7 +209,7 @@ pub(super) struct Connecting<F> {
     queue: Arc<Mutex<()>>,
 }
 
-impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
+impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
     pub(super) fn new(open: F) -> Self {
         Self {
             open,
@@ -180,8 +226,9 @@ impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
             url: Url::parse(&session.client.base_url()).ok()?,
             named: session.client.named(),
         };
-        let before = self.session.replace(session);
-        before.map(Self::end);
+        if let Some(before) = self.session.replace(session) {
+            Self::end(before);
+        }
         Some(server)
     }
 
@@ -198,6 +245,35 @@ impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
         self.clients.clone()
     }
 
+    /// Where an effect turns to, if it does: another server, or the same one now that it is answered what it asked.
+    /// Else the effect itself.
+    fn target_of(&self, effect: Effect) -> Result<Result<Target, String>, Effect> {
+        let again = |credentials| {
+            let session = self.session.as_ref().ok_or("there is no server")?;
+            Ok::<_, &str>(Target {
+                url: session.client.url().clone(),
+                has_port: true,
+                bare: false,
+                credentials,
+            })
+        };
+        let target = match effect {
+            Effect::Connect(target) => return Ok(Ok(target)),
+            Effect::Login { user, password } => {
+                Credentials::login(&user, &password.0).and_then(|login| Ok(again(Some(login))?))
+            }
+            Effect::Trust(seen) => seen.seen.parse().and_then(|fingerprint| {
+                let target = again(None)?;
+                if let Some(session) = &self.session {
+                    session.client.trust(&fingerprint).map_err(|e| shown(&e))?;
+                }
+                Ok(target)
+            }),
+            other => return Err(other),
+        };
+        Ok(target)
+    }
+
     fn control(client: &Client, item: client::ItemId, control: Control) {
         match control {
             Control::Pause => client.pause(item),
@@ -209,7 +285,7 @@ impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
     }
 }
 
-impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
+impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
     fn sample(&mut self) -> Sample {
         match &self.session {
             Some(session) => Sample::Client(session.client.snapshot()),
@@ -219,18 +295,23 @@ impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
 
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
-        if let Effect::Connect(url) = effect {
-            let session = (self.open)(url);
-            let answer = match session.map(|session| self.turn_to(session)) {
-                Ok(Some(server)) => Event::Connected(server),
-                Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
-                Err(reason) => Event::Refused(reason),
-            };
-            tokio::spawn(async move { answers.send(answer).await });
-            return;
-        }
+        let effect = match self.target_of(effect) {
+            Ok(target) => {
+                let session = target.and_then(|target| (self.open)(target));
+                let answer = match session.map(|session| self.turn_to(session)) {
+                    Ok(Some(server)) => Event::Connected(server),
+                    Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
+                    Err(reason) => Event::Refused(reason),
+                };
+                tokio::spawn(async move { answers.send(answer).await });
+                return;
+            }
+            Err(effect) => effect,
+        };
         if let Effect::Disconnect = effect {
-            self.session.take().map(Self::end);
+            if let Some(before) = self.session.take() {
+                Self::end(before);
+            }
             tokio::spawn(async move { answers.send(Event::Disconnected).await });
             return;
         }
@@ -241,8 +322,14 @@ impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
             Effect::List(path) => {
                 let client = client.clone();
                 tokio::spawn(async move {
-                    let result = client.list(&path).await.map_err(|error| shown(&error));
-                    answers.send(Event::Listed { path, result }).await
+                    let result = client.list(&path).await;
+                    let question = result.as_ref().err().and_then(question);
+                    let result = result.map_err(|error| shown(&error));
+                    answers.send(Event::Listed { path, result }).await?;
+                    match question {
+                        Some(question) => answers.send(question).await,
+                        None => Ok(()),
+                    }
                 });
             }
             Effect::Get { wants, to } => {
@@ -280,6 +367,32 @@ impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
             std::future::pending::<()>().await;
         }
         told.iter().for_each(client::Event::log);
+    }
+}
+
+/// What a person has to answer before a server can be browsed.
+fn question(error: &client::Error) -> Option<Event> {
+    let judge = |host: &str, seen: &crate::tls::Fingerprint, known: Option<String>| {
+        Some(Event::Fingerprint(Fingerprint {
+            host: display_name(host).into_owned(),
+            seen: seen.to_string(),
+            known,
+        }))
+    };
+    match error {
+        client::Error::UntrustedCertificate {
+            server,
+            fingerprint,
+            ..
+        } => judge(server, fingerprint, None),
+        client::Error::CertificateChanged {
+            server,
+            known,
+            found,
+            ..
+        } => judge(server, found, Some(known.to_string())),
+        client::Error::Login { .. } => Some(Event::LoginWanted(shown(error))),
+        _ => None,
     }
 }
 

@@ -11,8 +11,8 @@ use std::{io, path::PathBuf, time::Duration};
 
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
-use url::Url;
 
+pub use self::engine::Left;
 use self::{
     engine::{Connecting, Serving},
     run::Run,
@@ -22,7 +22,7 @@ pub use crate::app::Ending;
 use crate::{
     app::{Event, Looks, State, connect, keymap::Keymap, serve as served, update},
     client::{self, Client, ItemId},
-    config::{Screen, ThemeName},
+    config::{Screen, ThemeName, target::Target},
     logging::Ring,
     server::Server,
 };
@@ -77,15 +77,16 @@ pub async fn serve(
     run.until_end(input, Vec::new()).await
 }
 
-/// Browses and downloads until the user or a signal ends it; then parts are brought to the disk.
+/// Browses and downloads until the user or a signal ends it; then parts are brought to the disk. Tells how it ended and
+/// what is not as it was asked for.
 ///
 /// `open` makes a client of each server that the user turns to; its error is for people, and escaped.
 pub async fn connect(
     start: ConnectStart,
-    open: impl FnMut(Url) -> Result<Session, String>,
+    open: impl FnMut(Target) -> Result<Session, String>,
     ring: Ring,
     screen: &Screen,
-) -> io::Result<Ending> {
+) -> io::Result<(Ending, Left)> {
     let facts = connect::Facts {
         user: start.user,
         dir: std::path::absolute(&start.dir).unwrap_or(start.dir),
@@ -116,8 +117,8 @@ pub async fn connect(
     let script = script.map(|(line, place)| Event::Script { line, place });
     let ending = run.until_end(input, script.collect()).await;
     // The terminal is the user's again; what was received is on disk before the program ends.
-    clients.stop(STOP).await;
-    ending
+    let left = clients.stop(STOP).await;
+    Ok((ending?, left))
 }
 
 /// The state with the user's own keys. They were checked when the file was read.

@@ -26,6 +26,9 @@ pub struct Cell {
     pub workers: usize,
     /// Whether clients fetch one file at a time.
     pub serial: bool,
+    /// Whether the server speaks TLS.
+    #[serde(default)]
+    pub tls: bool,
     /// Round trip that is added, in seconds; 0 for none.
     #[serde(default)]
     pub latency: f64,
@@ -61,6 +64,9 @@ pub fn cells(settings: &config::Eval) -> Vec<Cell> {
     let serial = or(&settings.serial, || {
         value_of(&settings.connect, "serial") == Some("true")
     });
+    let tls = or(&settings.tls, || {
+        value_of(&settings.serve, "tls") == Some("true")
+    });
     let limit = or(&settings.limit, || {
         let rate: Option<Rate> =
             value_of(&settings.serve, "limit").and_then(|text| text.parse().ok());
@@ -74,10 +80,12 @@ pub fn cells(settings: &config::Eval) -> Vec<Cell> {
         files: settings.files,
         workers: WORKERS,
         serial: false,
+        tls: false,
         latency: 0.0,
         rate: None,
         limit: None,
     }];
+    vary(&mut cells, &tls, |cell, tls| cell.tls = *tls);
     vary(&mut cells, &limit, |cell, limit| cell.limit = *limit);
     vary(&mut cells, &rate, |cell, rate| cell.rate = *rate);
     vary(&mut cells, &latency, |cell, latency| {

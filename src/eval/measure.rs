@@ -31,13 +31,14 @@ use crate::{
 };
 
 /// Options that each process is given by the run, so that the sides' files do not set them.
-const BY_THE_RUN: [&str; 6] = [
+const BY_THE_RUN: [&str; 7] = [
     "headless",
     "log-format",
     "all",
     "workers",
     "serial",
     "limit",
+    "tls",
 ];
 /// Beginnings of options whose values are secrets.
 const SECRET: [&str; 2] = ["auth", "token"];

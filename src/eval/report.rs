@@ -65,6 +65,9 @@ pub fn extras(cell: &Cell) -> Vec<String> {
     if cell.serial {
         extras.push("serial".into());
     }
+    if cell.tls {
+        extras.push("TLS".into());
+    }
     if cell.latency > 0.0 {
         extras.push(format!("round trip +{}", time(cell.latency)));
     }

@@ -380,6 +380,7 @@ mod tests {
             files: 10,
             workers: 5,
             serial: false,
+            tls: false,
             latency: 0.0,
             rate,
             limit: None,

@@ -1,8 +1,10 @@
 //! What the connections of a client share: the queue, the link's state, the counters, and what follows an outcome.
 
+mod found;
 mod outcome;
 mod parts;
 
+pub use found::Found;
 pub use parts::Keep;
 
 use std::{
@@ -17,7 +19,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Error, Event, Link, Settings,
+    Error, Event, ItemId, Link, Settings,
     journal::Journal,
     lander::Lander,
     origin::Origin,
@@ -55,8 +57,6 @@ pub struct Engine {
     pub tasks: TaskTracker,
     /// Where they run; calls may come from threads outside of it.
     pub runtime: tokio::runtime::Handle,
-    /// Connections that hold a listing back until some of the files that are known were begun.
-    pub held_back: AtomicUsize,
     lander: Lander,
     journal: Journal,
     events: mpsc::Sender<Event>,
@@ -91,7 +91,6 @@ impl Engine {
             unheard: CancellationToken::new(),
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
-            held_back: AtomicUsize::new(0),
             lander: Lander::default(),
             journal,
             events,
@@ -179,6 +178,19 @@ impl Engine {
         events
     }
 
+    /// Completes once an item is paused, cancelled or ended.
+    pub async fn halted(&self, item: ItemId) {
+        loop {
+            let wake = self.wake.notified();
+            tokio::pin!(wake);
+            wake.as_mut().enable();
+            if !self.queue().is_going(item) {
+                return;
+            }
+            wake.await;
+        }
+    }
+
     /// Waits out a pause, unless the client stops or the user hurries it.
     pub async fn pause(&self, time: Duration) {
         tokio::select! {
@@ -188,9 +200,11 @@ impl Engine {
         }
     }
 
-    /// The only server that is left cannot be reached: notes the failure; everything fails once that has lasted.
+    /// The only server that is left cannot be reached: notes the failure; everything fails once that has lasted, or at
+    /// once where another try cannot help.
     pub async fn link_failed(&self, source: &Source, failures: u32, error: &Error) {
-        if failures > self.settings.retries && !self.settings.patient {
+        let hopeless = !error.is_transient();
+        if hopeless || failures > self.settings.retries && !self.settings.patient {
             source.link.send_replace(Link::Down(error.to_string()));
             let browsers = self.queue().fail_all(error);
             for browse in browsers {
@@ -255,7 +269,6 @@ impl Engine {
 
     /// The base's URL for a path, for messages.
     pub fn url_of(&self, path: &RemotePath) -> String {
-        let origin = &self.sources.primary().origin;
-        format!("http://{}{}", origin.authority(), origin.target(path))
+        self.sources.primary().origin.url_of(path)
     }
 }

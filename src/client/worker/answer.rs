@@ -66,6 +66,7 @@ impl Worker {
         let in_step = answer.body.is_done() && self.check_end(&answer).is_ok();
         if done.is_ok() && in_step && answer.head.status < 400 {
             self.engine.sources.answered(self.source.id);
+            self.source.link_resumed();
         }
         if done.is_ok() && in_step && answer.head.keep_alive {
             self.connection = Some(answer.connection);
@@ -112,7 +113,17 @@ impl Answer {
         if (200..300).contains(&status) {
             return None;
         }
+        let sent = self.connection.has_credentials;
+        if status == 400 && !self.connection.is_tls() && self.speaks_of_https().await {
+            return Some(Error::WantsTls);
+        }
         self.drain().await;
+        if self.head.paused {
+            return Some(Error::Paused);
+        }
+        if status == 401 {
+            return Some(Error::Login { sent });
+        }
         if (300..400).contains(&status) {
             return Some(Error::Redirect(
                 display_name(self.head.location.as_deref().unwrap_or("nowhere")).into_owned(),
@@ -122,6 +133,15 @@ impl Answer {
             status,
             retry_after,
         })
+    }
+
+    /// Whether the beginning of an error's body says that the port is for https, as haul, nginx, Go and Apache say it.
+    async fn speaks_of_https(&mut self) -> bool {
+        let Ok(Some(range)) = self.connection.chunk(&mut self.body).await else {
+            return false;
+        };
+        let text = String::from_utf8_lossy(self.connection.bytes(range));
+        text.to_ascii_lowercase().contains("https")
     }
 
     /// Reads what is left of a short body, so that the connection can go on.
