@@ -1,7 +1,7 @@
 //! Puts a chart on paper, whatever the paper is.
 //!
-//! Colours are Okabe and Ito's, which people with any kind of colour vision tell apart; each line has a marker of its
-//! own as well. The font is compiled in.
+//! Colours are Okabe and Ito's, which people with any kind of colour vision tell apart; lines between points
+//! have markers of their own as well. The font is compiled in.
 
 use std::sync::OnceLock;
 
