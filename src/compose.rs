@@ -10,14 +10,17 @@ use std::{
 use tracing::Level;
 
 use crate::{
-    cli::{self, ConnectArgs, DemoArgs, EvalArgs, ServeArgs},
-    config,
+    cli::{self, ConnectArgs, DemoArgs, EvalArgs, PlotArgs, ServeArgs},
+    config, dashboard,
     error::{Error, Exit},
     eval,
     headless::{self, style::Style},
     logging::{Logging, Ring, Show, Sink},
+    plot,
 };
 
+/// Columns of a chart where no terminal tells how many there are.
+const PLOT_WIDTH: u16 = 100;
 /// How long blocking work may hold up the end of the program, once everything else has stopped.
 const LAST_WORK: Duration = Duration::from_secs(2);
 
@@ -59,12 +62,39 @@ pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
 
 /// Runs `haul eval`; `overrides` says what the configuration file overrode.
 pub fn eval(args: EvalArgs, overrides: &[String]) -> Result<Exit, Error> {
-    let settings = cli::eval(args, io::stdout().is_terminal())?;
+    // The dashboard reads keys as well.
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let settings = cli::eval(args, terminal)?;
+    if !settings.headless {
+        let screen = settings.screen.clone();
+        return block_on(eval::measure_shown(
+            settings,
+            &mut io::stdout(),
+            |board, stop, ended| async move {
+                for line in overrides {
+                    board.tell(line, false);
+                }
+                dashboard::measure::measurement(&board, &stop, &ended, &screen).await
+            },
+        ));
+    }
     let told = stderr();
     for line in overrides {
         told(line);
     }
     block_on(eval::measure(settings, &mut io::stdout(), &told))
+}
+
+/// Runs `haul plot`.
+pub fn plot(args: PlotArgs) -> Result<Exit, Error> {
+    let settings = cli::plot(args)?;
+    let mut out = io::stdout().lock();
+    let terminal = out.is_terminal();
+    let width = dashboard::terminal::width()
+        .filter(|_| terminal)
+        .unwrap_or(PLOT_WIDTH);
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    plot::plot(&settings, &mut out, width, colours)
 }
 
 /// Runs `haul demo`; the dashboard needs a terminal to read keys from as well.

@@ -73,6 +73,9 @@ pub enum Error {
     /// A measurement could not be made or read.
     #[error(transparent)]
     Eval(#[from] crate::eval::Error),
+    /// Nothing could be drawn.
+    #[error(transparent)]
+    Plot(#[from] crate::plot::Error),
     /// Several downloads failed; each was reported when it did.
     #[error("{failed} of {total} failed: run the same command again to go on with what is missing")]
     Incomplete {
@@ -109,6 +112,7 @@ impl Error {
             Self::Client(error) => error.exit(),
             Self::Tls(error) => error.exit(),
             Self::Eval(error) => error.exit(),
+            Self::Plot(error) => error.exit(),
             Self::Incomplete { exit, .. } | Self::Local { exit, .. } | Self::Signal(exit) => *exit,
         }
     }

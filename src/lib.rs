@@ -4,7 +4,7 @@
 //!
 //! - [`compose`] puts one run together: settings, log, runtime, and an engine with or without a screen.
 //! - [`cli`] reads the command line, and merges it with what [`config`] reads from INI files.
-//! - [`eval`] measures, with processes of the program itself.
+//! - [`eval`] measures, with processes of the program itself; [`plot`] draws what it measured.
 //! - [`headless`] runs the engines for scripts; [`dashboard`] runs them for people.
 //! - [`ui`] draws the state that [`app`] keeps; both are pure.
 //! - [`server`] and [`client`] are the engines. They know nothing of any screen.
@@ -31,6 +31,7 @@ pub mod http1;
 pub mod logging;
 pub mod pace;
 pub mod pieces;
+pub mod plot;
 pub mod progress;
 pub mod samples;
 pub mod server;

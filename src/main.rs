@@ -45,6 +45,7 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
         Command::Serve(args) => compose::serve(*args, &parsed.overrides),
         Command::Connect(args) => compose::connect(*args, &parsed.overrides),
         Command::Eval(args) => compose::eval(*args, &parsed.overrides),
+        Command::Plot(args) => compose::plot(args),
         Command::Demo(args) => compose::demo(&args),
         Command::Passwd { user } => cli::print_login(&user, &mut io::stdout()),
         Command::Completions { shell } => cli::print_completions(shell, &mut io::stdout()),

@@ -438,12 +438,18 @@ fn slow_links_and_other_axes_make_cells_of_their_own() {
         "--serial=true,false",
         "--latency",
         "0,50ms",
+        "--limit",
+        "off,64k",
+        "--tls=false,true",
     ]);
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stdout.contains("serial, round trip +50.0 ms"), "{stdout}");
+    assert!(
+        stdout.contains("serial, TLS, round trip +50.0 ms, server 64.0 KiB/s"),
+        "{stdout}"
+    );
     let (_, summary) = lab.read();
     let cells = &summary.evaluations[0].cells;
-    assert_eq!(cells.len(), 8);
+    assert_eq!(cells.len(), 32);
     for figures in cells {
         if figures.cell.latency > 0.0 {
             // A handshake, the listing and a file, at the least.
@@ -467,8 +473,146 @@ fn results_go_nowhere_that_was_not_named() {
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        stderr.contains("name a directory for logs/ and times/ with --out"),
+        stderr.contains("name a directory for the results with --out"),
         "{stderr}"
     );
     assert_eq!(lab.names("cwd"), [""; 0]);
+}
+
+/// `haul plot` in the lab's current directory.
+fn plot(lab: &Lab, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
+    command
+        .arg("plot")
+        .args(arguments)
+        .current_dir(lab.home.path().join("cwd"))
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    finish(command.spawn().unwrap())
+}
+
+#[test]
+fn what_was_measured_is_drawn_from_times_and_from_logs() {
+    let lab = Lab::new();
+    for label in ["before", "after"] {
+        let arguments = [
+            "-n", "1,2", "-f", "1k,2k", "--files", "3", "-r", "2", "--label", label,
+        ];
+        assert_eq!(lab.run(&arguments).0, Some(0));
+    }
+    let names = [
+        "ecdf-1k",
+        "ecdf-2k",
+        "throughput-by-clients",
+        "time-by-clients",
+        "time-by-size",
+        "timeline",
+    ];
+    let expected: Vec<String> = names
+        .iter()
+        .flat_map(|name| [format!("{name}.png"), format!("{name}.svg")])
+        .collect();
+    for (option, source) in [("--times", "times/times.json"), ("--logs", "logs")] {
+        let source = lab.out().join(source);
+        let drawn = lab.home.path().join(format!("drawn{option}"));
+        let arguments = [
+            option,
+            source.to_str().unwrap(),
+            "--out",
+            drawn.to_str().unwrap(),
+        ];
+        let (code, stdout, stderr) = plot(&lab, &arguments);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert_eq!(stdout.lines().count(), expected.len(), "{stdout}");
+        assert_eq!(lab.names(&format!("drawn{option}")), expected);
+        for name in &expected {
+            let content = fs::read(drawn.join(name)).unwrap();
+            if name.ends_with(".png") {
+                assert!(content.starts_with(b"\x89PNG\r\n\x1a\n"), "{name}");
+            } else {
+                let text = String::from_utf8(content).unwrap();
+                assert!(text.starts_with("<svg") && text.contains("after"), "{name}");
+            }
+        }
+    }
+    let times = lab.times();
+    let times = times.to_str().unwrap();
+    let (code, stdout, stderr) = plot(&lab, &["--times", times, "--tui", "--label", "before"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stdout.contains("Time of a file by its size") && stdout.contains("2 KiB"),
+        "{stdout}"
+    );
+    assert!(
+        !stdout.contains('\x1b'),
+        "no colours where nobody sees them: {stdout}"
+    );
+    let drawn = lab.home.path().join("compared");
+    let out = drawn.to_str().unwrap();
+    let (code, _, stderr) = plot(
+        &lab,
+        &["--times", times, "--compare", "before,after", "--out", out],
+    );
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(lab.names("compared").len(), 4);
+    for (arguments, says) in [
+        (["--label", "never"], "no measurement called `never`: "),
+        (
+            ["--compare", "before,never"],
+            "no measurement called `never`: ",
+        ),
+        (
+            ["--run", "99"],
+            "no run called `99`: `after` has the runs 1 to 8",
+        ),
+    ] {
+        let (code, _, stderr) = plot(
+            &lab,
+            &[&["--times", times, "--out", out], &arguments[..]].concat(),
+        );
+        assert_eq!(code, Some(2));
+        assert!(stderr.contains(says), "{stderr}");
+    }
+    assert_eq!(lab.names("cwd"), [""; 0]);
+}
+
+#[test]
+fn nothing_is_drawn_of_what_is_damaged_or_missing() {
+    let lab = Lab::new();
+    let (logs, drawn) = (lab.home.path().join("logs"), lab.home.path().join("drawn"));
+    fs::create_dir(&logs).unwrap();
+    let arguments = [
+        "--logs",
+        logs.to_str().unwrap(),
+        "--out",
+        drawn.to_str().unwrap(),
+    ];
+    let refused = |says: &str| {
+        let (code, stdout, stderr) = plot(&lab, &arguments);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+        assert!(
+            stderr.contains(says) && stderr.lines().count() == 1,
+            "{says}: {stderr}"
+        );
+        assert!(!drawn.exists());
+    };
+    refused("has no logs of runs: run `haul eval` first");
+    let log = logs.join("client0-1c1kf.log");
+    fs::write(&log, "{\"time\":\"x\"}\n").unwrap();
+    refused("client0-1c1kf.log:1: no log line: missing field");
+    fs::write(&log, "2026-11-23T01:00:00.000Z INFO listening\n").unwrap();
+    refused("client0-1c1kf.log:1: no log line: ");
+    let (code, _, stderr) = plot(&lab, &["--times", "none.json", "--tui"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        stderr.contains("there is neither none.json nor logs: run `haul eval` first"),
+        "{stderr}"
+    );
+    let (code, _, stderr) = plot(&lab, &[]);
+    assert_eq!(code, Some(2));
+    assert!(
+        stderr.contains("name what to draw with --times FILE or --logs DIR"),
+        "{stderr}"
+    );
 }

@@ -49,6 +49,10 @@ pub struct EvalArgs {
     #[arg(long, env = "HAUL_SERIAL", value_name = "LIST", value_delimiter = ',', num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_parser = values::flag, action = clap::ArgAction::Append)]
     pub serial: Vec<bool>,
+    /// With TLS; true,false measures both
+    #[arg(long, env = "HAUL_TLS", value_name = "LIST", value_delimiter = ',', num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = values::flag, action = clap::ArgAction::Append)]
+    pub tls: Vec<bool>,
     /// Round trip to add for each client; 0 for none
     ///
     /// A proxy for each client holds bytes back for half of it each way, and each new connection for one more.
@@ -59,6 +63,9 @@ pub struct EvalArgs {
     /// A proxy for each client lets no more through, in each direction, over all its connections together.
     #[arg(long, env = "HAUL_RATE", value_name = "LIST", value_delimiter = ',', value_parser = values::rate_or_off)]
     pub rate: Vec<Option<Rate>>,
+    /// Bytes a second of the server; off for no limit
+    #[arg(long, env = "HAUL_LIMIT", value_name = "LIST", value_delimiter = ',', value_parser = values::rate_or_off)]
+    pub limit: Vec<Option<Rate>>,
     /// Measure a server elsewhere: HOST, HOST:PORT or URL
     ///
     /// Each size is downloaded from the folder of that name below the URL; what all clients got must be equal.
@@ -105,6 +112,18 @@ pub struct EvalArgs {
 
 /// The settings of `haul eval`. Without a terminal there is no dashboard.
 pub fn eval(args: EvalArgs, terminal: bool) -> Result<config::Eval, Error> {
+    let of_server = [
+        ("--limit", args.limit.is_empty()),
+        ("--tls", args.tls.is_empty()),
+    ];
+    if args.address.is_some()
+        && let Some((option, _)) = of_server.iter().find(|(_, unset)| !unset)
+    {
+        return Err(Error::Usage(format!(
+            "{option} is the server's, and --address measures one that runs already: leave one out; see \
+             `haul eval --help`"
+        )));
+    }
     let home = match &args.out {
         Some(out) => out.clone(),
         None if config::in_repository() => PathBuf::from("."),
@@ -120,11 +139,16 @@ pub fn eval(args: EvalArgs, terminal: bool) -> Result<config::Eval, Error> {
         repeat: args.repeat,
         workers: distinct(args.workers),
         serial: distinct(args.serial),
+        tls: distinct(args.tls),
         latency: distinct(args.latency)
             .into_iter()
             .map(|span| span.map(|span| span.0))
             .collect(),
         rate: distinct(args.rate)
+            .into_iter()
+            .map(|rate| rate.map(|rate| rate.0))
+            .collect(),
+        limit: distinct(args.limit)
             .into_iter()
             .map(|rate| rate.map(|rate| rate.0))
             .collect(),
@@ -142,8 +166,8 @@ pub fn eval(args: EvalArgs, terminal: bool) -> Result<config::Eval, Error> {
 /// What is told where results would have to go into a directory that is not the repository.
 pub(super) fn no_place(command: &str) -> Error {
     Error::Usage(format!(
-        "the current directory is not haul's repository (it lacks configs/ or servers/): name a directory for logs/ \
-         and times/ with --out; see `{command} --help`"
+        "the current directory is not haul's repository (it lacks configs/ or servers/): name a directory for the \
+         results with --out; see `{command} --help`"
     ))
 }
 
@@ -155,7 +179,12 @@ fn side(command: &str, built_in: &str) -> Result<Vec<Setting>, Error> {
     } else {
         merge::from_text(command, &path, built_in)
     };
-    let settings = settings.map_err(Error::Usage)?;
+    let mut settings = settings.map_err(Error::Usage)?;
+    // No screen, no keys.
+    settings.retain(|setting| {
+        let section = setting.section.as_deref();
+        section.is_none_or(|section| section == command)
+    });
     for setting in &settings {
         allowed(setting).map_err(|problem| {
             let Setting { line, key, .. } = setting;

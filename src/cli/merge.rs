@@ -70,6 +70,7 @@ pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
     match &mut parsed.command {
         Command::Serve(serve) => serve.screen.own = own(&screen),
         Command::Connect(connect) => connect.screen.own = own(&screen),
+        Command::Eval(eval) => eval.screen.own = own(&screen),
         _ => {}
     }
     Ok(parsed)

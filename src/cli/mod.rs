@@ -6,6 +6,7 @@ mod eval;
 mod merge;
 mod message;
 mod passwd;
+mod plot;
 
 use std::{
     io::{self, Write},
@@ -30,6 +31,7 @@ pub use eval::{EvalArgs, eval};
 pub use merge::{Parsed, parse};
 pub use message::Stop;
 pub use passwd::print_login;
+pub use plot::{PlotArgs, plot};
 
 /// Serve a directory, browse it, download from it: verified, resumable, and visible at both ends.
 #[derive(Debug, Parser)]
@@ -61,6 +63,8 @@ pub enum Command {
     /// the servers and clients logged to logs/.
     #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
     Eval(Box<EvalArgs>),
+    /// Draw what was measured, to SVG and PNG or in the terminal
+    Plot(PlotArgs),
     /// See a server and a client of it at work on this machine
     ///
     /// Serves sample files on a free port of the loopback interface and opens the connect dashboard on them. Without a

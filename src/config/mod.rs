@@ -158,10 +158,14 @@ pub struct Eval {
     pub workers: Vec<usize>,
     /// Whether clients fetch one file at a time.
     pub serial: Vec<bool>,
+    /// Whether servers speak TLS.
+    pub tls: Vec<bool>,
     /// Round trips to add.
     pub latency: Vec<Option<Duration>>,
     /// Bytes a second of each client's link.
     pub rate: Vec<Option<u64>>,
+    /// Bytes a second of the server.
+    pub limit: Vec<Option<u64>>,
     /// A server elsewhere; else one is started for each run.
     pub address: Option<Url>,
     /// The name of this measurement; `None` takes the time.
@@ -178,6 +182,27 @@ pub struct Eval {
     pub headless: bool,
     /// The screen's looks.
     pub screen: Screen,
+}
+
+/// What `haul plot` runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plot {
+    /// Whether the logs are drawn rather than the times.
+    pub from_logs: bool,
+    /// The directory of logs.
+    pub logs: PathBuf,
+    /// The file of raw times.
+    pub times: PathBuf,
+    /// Where the drawings go.
+    pub out: PathBuf,
+    /// Draw in the terminal.
+    pub tui: bool,
+    /// Two measurements to compare.
+    pub compare: Option<(String, String)>,
+    /// The measurement to draw; `None` takes the last.
+    pub label: Option<String>,
+    /// The run of the timeline; `None` takes the busiest.
+    pub run: Option<String>,
 }
 
 impl Connect {

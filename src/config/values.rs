@@ -122,6 +122,16 @@ pub fn label(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
+/// The names of two measurements, with a comma between them.
+pub fn labels(text: &str) -> Result<(String, String), String> {
+    match text.split_once(',') {
+        Some((one, other)) => Ok((label(one)?, label(other)?)),
+        None => Err(format!(
+            "`{text}` is one name: two are compared, with a comma between them"
+        )),
+    }
+}
+
 /// Further tries for what failed.
 pub fn retries(text: &str) -> Result<u32, String> {
     match text.parse() {

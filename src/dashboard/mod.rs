@@ -3,6 +3,7 @@
 mod engine;
 mod history;
 mod local;
+pub mod measure;
 pub mod run;
 pub mod terminal;
 

@@ -24,7 +24,7 @@ use crossterm::{
     },
 };
 use futures_util::{Stream, stream};
-use ratatui::{Terminal, backend::CrosstermBackend, layout::Rect};
+use ratatui::{Terminal, backend::CrosstermBackend, buffer::Buffer, layout::Rect};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{Signal, kill_current_process_group},
@@ -141,6 +141,16 @@ impl Tty {
         Ok(())
     }
 
+    /// Draws a frame.
+    pub fn paint(&mut self, draw: impl FnOnce(Rect, &mut Buffer)) -> io::Result<()> {
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(|frame| {
+            let area = frame.area();
+            draw(area, frame.buffer_mut());
+        })?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+    }
+
     /// Keys, pastes and mouse, as they come.
     ///
     /// They are read on a thread of their own rather than by `EventStream`: when the terminal vanishes, crossterm
@@ -184,12 +194,7 @@ impl Screen for Tty {
 
     fn draw(&mut self, state: &State) -> io::Result<()> {
         let theme = ui::Theme::of(&state.looks);
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(|frame| {
-            let area = frame.area();
-            ui::draw(state, &theme, area, frame.buffer_mut());
-        })?;
-        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+        self.paint(|area, buf| ui::draw(state, &theme, area, buf))
     }
 
     fn redraw(&mut self) -> io::Result<()> {
@@ -254,6 +259,12 @@ impl Drop for Tty {
             restore();
         }
     }
+}
+
+/// The columns of the terminal, where there is one.
+pub fn width() -> Option<u16> {
+    let (width, _) = crossterm::terminal::size().ok()?;
+    Some(width)
 }
 
 /// Switches everything off. Errors are passed over: on a dead terminal there is nothing left to restore.

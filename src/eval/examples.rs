@@ -15,8 +15,10 @@ pub fn cell(clients: usize, size: u64) -> Cell {
         files: 10,
         workers: 5,
         serial: false,
+        tls: false,
         latency: 0.0,
         rate: None,
+        limit: None,
     }
 }
 

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{config, samples::size_name};
+use crate::{
+    config::{self, ini::Setting},
+    samples::size_name,
+    units::Rate,
+};
 
 /// Connections of a client whose settings name no number, as `haul connect` has it.
 const WORKERS: usize = 5;
@@ -22,12 +26,18 @@ pub struct Cell {
     pub workers: usize,
     /// Whether clients fetch one file at a time.
     pub serial: bool,
+    /// Whether the server speaks TLS.
+    #[serde(default)]
+    pub tls: bool,
     /// Round trip that is added, in seconds; 0 for none.
     #[serde(default)]
     pub latency: f64,
     /// Bytes a second of each client's link; `None` for no limit.
     #[serde(default)]
     pub rate: Option<u64>,
+    /// Bytes a second of the server, to all clients together; `None` for no limit.
+    #[serde(default)]
+    pub limit: Option<u64>,
 }
 
 impl Cell {
@@ -44,42 +54,70 @@ impl Cell {
     }
 }
 
-/// The cells of a measurement, in the order in which they are run.
+/// The cells of a measurement, in the order in which they are run: what is compared most often varies fastest.
 pub fn cells(settings: &config::Eval) -> Vec<Cell> {
-    let of_connect = |key: &str| {
-        let found = settings.connect.iter().find(|setting| setting.key == key);
-        found.map(|setting| setting.value.as_str())
-    };
     let workers = or(&settings.workers, || {
-        of_connect("workers")
+        value_of(&settings.connect, "workers")
             .and_then(|text| text.parse().ok())
             .unwrap_or(WORKERS)
     });
-    let serial = or(&settings.serial, || of_connect("serial") == Some("true"));
+    let serial = or(&settings.serial, || {
+        value_of(&settings.connect, "serial") == Some("true")
+    });
+    let tls = or(&settings.tls, || {
+        value_of(&settings.serve, "tls") == Some("true")
+    });
+    let limit = or(&settings.limit, || {
+        let rate: Option<Rate> =
+            value_of(&settings.serve, "limit").and_then(|text| text.parse().ok());
+        rate.map(|rate| rate.0)
+    });
     let latency = or(&settings.latency, || None);
     let rate = or(&settings.rate, || None);
-    let mut cells = Vec::new();
-    // What varies most slowly is what one compares least often.
-    for &rate in &rate {
-        for &latency in &latency {
-            for &serial in &serial {
-                for &workers in &workers {
-                    for &size in &settings.sizes {
-                        cells.extend(settings.clients.iter().map(|&clients| Cell {
-                            clients,
-                            size,
-                            files: settings.files,
-                            workers,
-                            serial,
-                            latency: latency.unwrap_or(Duration::ZERO).as_secs_f64(),
-                            rate,
-                        }));
-                    }
-                }
-            }
-        }
-    }
+    let mut cells = vec![Cell {
+        clients: 1,
+        size: 0,
+        files: settings.files,
+        workers: WORKERS,
+        serial: false,
+        tls: false,
+        latency: 0.0,
+        rate: None,
+        limit: None,
+    }];
+    vary(&mut cells, &tls, |cell, tls| cell.tls = *tls);
+    vary(&mut cells, &limit, |cell, limit| cell.limit = *limit);
+    vary(&mut cells, &rate, |cell, rate| cell.rate = *rate);
+    vary(&mut cells, &latency, |cell, latency| {
+        cell.latency = latency.unwrap_or(Duration::ZERO).as_secs_f64();
+    });
+    vary(&mut cells, &serial, |cell, serial| cell.serial = *serial);
+    vary(&mut cells, &workers, |cell, workers| {
+        cell.workers = *workers
+    });
+    vary(&mut cells, &settings.sizes, |cell, size| cell.size = *size);
+    vary(&mut cells, &settings.clients, |cell, clients| {
+        cell.clients = *clients
+    });
     cells
+}
+
+/// Each cell once for each value of an axis.
+fn vary<T>(cells: &mut Vec<Cell>, axis: &[T], set: impl Fn(&mut Cell, &T)) {
+    let each = cells.iter().flat_map(|cell| {
+        let set = &set;
+        axis.iter().map(move |value| {
+            let mut cell = cell.clone();
+            set(&mut cell, value);
+            cell
+        })
+    });
+    *cells = each.collect();
+}
+
+fn value_of<'a>(settings: &'a [Setting], key: &str) -> Option<&'a str> {
+    let found = settings.iter().find(|setting| setting.key == key);
+    found.map(|setting| setting.value.as_str())
 }
 
 fn or<T: Clone>(given: &[T], usual: impl FnOnce() -> T) -> Vec<T> {

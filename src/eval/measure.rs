@@ -17,9 +17,9 @@ use super::{
     matrix::{Cell, cells},
     process::Program,
     report,
-    run::{Failure, Job, Lab},
+    run::{Failure, Job, Lab, Outcome},
     summary::{Aggregate, Summary},
-    times::{Evaluation, Options, Times},
+    times::{Evaluation, Options, Run, Times},
     verify::Tree,
 };
 use crate::{
@@ -31,7 +31,15 @@ use crate::{
 };
 
 /// Options that each process is given by the run, so that the sides' files do not set them.
-const BY_THE_RUN: [&str; 5] = ["headless", "log-format", "all", "workers", "serial"];
+const BY_THE_RUN: [&str; 7] = [
+    "headless",
+    "log-format",
+    "all",
+    "workers",
+    "serial",
+    "limit",
+    "tls",
+];
 /// Beginnings of options whose values are secrets.
 const SECRET: [&str; 2] = ["auth", "token"];
 
@@ -42,12 +50,10 @@ pub async fn measure(
     told: &Sink,
 ) -> Result<Exit, error::Error> {
     let mut signals = Signals::new()?;
-    let cells = cells(&settings);
-    let mut session = Session::new(settings, &cells)?;
-    let sources = session.sources(&cells)?;
+    let mut session = Session::new(settings)?;
     let stop = session.lab.stop.clone();
     let (result, signal) = {
-        let mut all = std::pin::pin!(session.all(&cells, &sources, told));
+        let mut all = std::pin::pin!(session.all(told));
         tokio::select! {
             result = &mut all => (result, None),
             exit = signals.next() => {
@@ -56,23 +62,40 @@ pub async fn measure(
             }
         }
     };
-    session.keep()?;
-    if !session.evaluation.runs.is_empty() {
-        session.print(out)?;
+    session.end(result, signal, out)
+}
+
+/// The same on a screen that `show` keeps: it is given what is going on, a token with which it stops the measurement,
+/// and one that tells it that the measurement has ended.
+pub async fn measure_shown<S>(
+    settings: config::Eval,
+    out: &mut impl Write,
+    show: impl FnOnce(Board, CancellationToken, CancellationToken) -> S,
+) -> Result<Exit, error::Error>
+where
+    S: Future<Output = Result<Option<Exit>, error::Error>>,
+{
+    let mut session = Session::new(settings)?;
+    let (board, stop) = (session.lab.board.clone(), session.lab.stop.clone());
+    let ended = CancellationToken::new();
+    let silent: Sink = Box::new(|_| {});
+    let measuring = async {
+        let result = session.all(&silent).await;
+        ended.cancel();
+        result
+    };
+    let (result, shown) = tokio::join!(measuring, show(board, stop, ended.clone()));
+    match shown {
+        Ok(signal) => session.end(result, signal, out),
+        // What is done is kept, and the terminal is not written to.
+        Err(error) => session.end(result, None, &mut io::sink()).and(Err(error)),
     }
-    result?;
-    if let Some(exit) = signal {
-        return Err(error::Error::Signal(exit));
-    }
-    if session.failed {
-        return Ok(Exit::Other);
-    }
-    Ok(Exit::Done)
 }
 
 /// A measurement under way.
 struct Session {
     settings: config::Eval,
+    cells: Vec<Cell>,
     lab: Lab,
     evaluation: Evaluation,
     /// Whether a client failed.
@@ -81,7 +104,8 @@ struct Session {
 
 impl Session {
     /// Looks at what could be in the way before anything is started.
-    fn new(settings: config::Eval, cells: &[Cell]) -> Result<Self, Error> {
+    fn new(settings: config::Eval) -> Result<Self, Error> {
+        let cells = cells(&settings);
         let label = settings
             .label
             .clone()
@@ -97,7 +121,7 @@ impl Session {
             .map_err(|error| Error::Write(settings.logs.clone(), error))?;
         // Three pipes a client.
         sys::disk::raise_open_files();
-        room(cells)?;
+        room(&cells)?;
         let lab = Lab {
             program: program(&settings)?,
             // Servers and clients run where this does, so a relative path means the same to them.
@@ -107,6 +131,7 @@ impl Session {
             board: Board::default(),
             stop: CancellationToken::new(),
         };
+        lab.board.open(&label, &cells, settings.repeat);
         let evaluation = Evaluation {
             label,
             began: format!("{:.0}", Timestamp::now()),
@@ -123,6 +148,7 @@ impl Session {
         };
         Ok(Self {
             settings,
+            cells,
             lab,
             evaluation,
             failed: false,
@@ -130,10 +156,10 @@ impl Session {
     }
 
     /// The directories that are served, by their files' size; none with a server elsewhere.
-    fn sources(&self, cells: &[Cell]) -> Result<HashMap<u64, PathBuf>, error::Error> {
+    fn sources(&self) -> Result<HashMap<u64, PathBuf>, error::Error> {
         let mut sources = HashMap::new();
         if self.settings.address.is_none() {
-            for cell in cells {
+            for cell in &self.cells {
                 if let Entry::Vacant(place) = sources.entry(cell.size) {
                     place.insert(samples::of_size(cell.size, cell.files)?);
                 }
@@ -143,43 +169,75 @@ impl Session {
     }
 
     /// Runs every cell, until it is stopped.
-    async fn all(
-        &mut self,
-        cells: &[Cell],
-        sources: &HashMap<u64, PathBuf>,
-        told: &Sink,
-    ) -> Result<(), Error> {
-        let repeat = self.settings.repeat;
+    async fn all(&mut self, told: &Sink) -> Result<(), error::Error> {
+        let sources = self.sources()?;
         let mut expected: HashMap<u64, Option<Tree>> = HashMap::new();
-        for (size, source) in sources {
+        for (size, source) in &sources {
             let tree = Tree::of(source).map_err(|error| Error::Read(source.clone(), error))?;
             expected.insert(*size, Some(tree));
         }
-        let mut number = 0;
-        for cell in cells {
-            for round in 1..=repeat {
-                number += 1;
+        for at in 0..self.cells.len() {
+            let cell = self.cells[at].clone();
+            let first = self.evaluation.runs.len();
+            for round in 1..=self.settings.repeat {
                 let job = Job {
-                    number,
+                    number: self.evaluation.runs.len() + 1,
                     repeat: round,
-                    cell,
+                    cell: &cell,
                     source: sources.get(&cell.size).map(PathBuf::as_path),
                 };
+                self.lab.board.begin(at, cell.clients);
                 let expected = expected.entry(cell.size).or_default();
                 let Some(outcome) = self.lab.run(&job, expected).await? else {
                     return Ok(());
                 };
-                let planned = self.evaluation.planned;
-                told(&report::run_line(&outcome.run, number, planned, repeat));
-                self.evaluation.runs.push(outcome.run);
-                self.failed |= !outcome.failures.is_empty();
-                for failure in outcome.failures {
-                    tell(&failure, told);
-                }
+                self.note(outcome, told);
+                let runs: Vec<&Run> = self.evaluation.runs[first..].iter().collect();
+                self.lab.board.end(at, &runs);
             }
             self.keep()?;
         }
         Ok(())
+    }
+
+    /// Takes what came of a run, and tells of it.
+    fn note(&mut self, outcome: Outcome, told: &Sink) {
+        let board = &self.lab.board;
+        let tell = |line: &str, bad: bool| {
+            told(line);
+            board.tell(line, bad);
+        };
+        let number = self.evaluation.runs.len() + 1;
+        let Evaluation { planned, .. } = self.evaluation;
+        let line = report::run_line(&outcome.run, number, planned, self.settings.repeat);
+        tell(&line, !outcome.failures.is_empty());
+        for Failure { client, error, log } in &outcome.failures {
+            tell(&format!("haul: {client} failed: {error}"), true);
+            for line in log {
+                tell(&format!("    {line}"), true);
+            }
+        }
+        self.failed |= !outcome.failures.is_empty();
+        self.evaluation.runs.push(outcome.run);
+    }
+
+    /// Keeps and prints what is done, whatever ended it.
+    fn end(
+        &self,
+        result: Result<(), error::Error>,
+        signal: Option<Exit>,
+        out: &mut impl Write,
+    ) -> Result<Exit, error::Error> {
+        self.keep()?;
+        if !self.evaluation.runs.is_empty() {
+            self.print(out)?;
+        }
+        result?;
+        match signal {
+            Some(exit) => Err(error::Error::Signal(exit)),
+            None if self.failed => Ok(Exit::Other),
+            None => Ok(Exit::Done),
+        }
     }
 
     /// Writes what is known so far. The file of times is read again: another measurement may have added to it.
@@ -229,17 +287,6 @@ impl Session {
                 remedy: "the figures are in the files of times",
                 exit: Exit::Other,
             })
-    }
-}
-
-/// Tells of a client that failed, with the end of its log.
-fn tell(failure: &Failure, told: &Sink) {
-    told(&format!(
-        "haul: {} failed: {}",
-        failure.client, failure.error
-    ));
-    for line in &failure.log {
-        told(&format!("    {line}"));
     }
 }
 

@@ -24,7 +24,7 @@ pub mod verify;
 
 use std::{io, path::PathBuf};
 
-pub use measure::measure;
+pub use measure::{measure, measure_shown};
 
 use crate::error::{Exit, reason};
 

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, live::Board};
+use super::{Error, live::Board, matrix::Cell};
 
 /// How long a process may take to end once it is told to.
 const END: Duration = Duration::from_secs(5);
@@ -71,6 +71,8 @@ pub(super) struct Server {
     child: Child,
     /// Where it listens.
     pub url: String,
+    /// That of its certificate, where it speaks TLS.
+    pub fingerprint: Option<String>,
     _stdout: Lines<BufReader<ChildStdout>>,
 }
 
@@ -81,12 +83,15 @@ impl Server {
         dir: &Path,
         log: &Path,
         scratch: &Path,
+        cell: &Cell,
     ) -> Result<Self, Error> {
         let mut child = program
             .command("serve", scratch)
             .args(["--headless", "--port=0", "--log-format=json"])
             .arg(option("--dir=", dir))
             .arg(option("--log=", log))
+            .args(cell.limit.map(|limit| format!("--limit={limit}")))
+            .arg(format!("--tls={}", cell.tls))
             .args(&program.serve)
             .stdin(Stdio::null())
             .spawn()
@@ -95,12 +100,11 @@ impl Server {
         let Some(mut stdout) = child.stdout.take().map(lines) else {
             return Err(Error::Server("it has no stdout".into()));
         };
-        let first = timeout(START, stdout.next_line()).await;
-        if let Ok(Ok(Some(line))) = &first
-            && let Some(url) = line.strip_prefix("listening on ")
-        {
+        let ready = timeout(START, Self::ready(&mut stdout, cell.tls)).await;
+        if let Ok(Some((url, fingerprint))) = ready {
             return Ok(Self {
-                url: url.trim().to_owned(),
+                url,
+                fingerprint,
                 child,
                 _stdout: stdout,
             });
@@ -110,6 +114,27 @@ impl Server {
         Err(Error::Server(reason.unwrap_or_else(|| {
             format!("it was silent for {} s", START.as_secs())
         })))
+    }
+
+    /// Reads where it listens, and with TLS the fingerprint of its certificate.
+    async fn ready(
+        stdout: &mut Lines<BufReader<ChildStdout>>,
+        tls: bool,
+    ) -> Option<(String, Option<String>)> {
+        let mut url = None;
+        while let Ok(Some(line)) = stdout.next_line().await {
+            if let Some(found) = line.strip_prefix("listening on ") {
+                // The first of several.
+                url.get_or_insert_with(|| found.trim().to_owned());
+            }
+            let fingerprint = line
+                .strip_prefix("fingerprint ")
+                .map(|it| it.trim().to_owned());
+            if fingerprint.is_some() || !tls {
+                return Some((url?, fingerprint));
+            }
+        }
+        None
     }
 
     /// Ends it: no transfer runs any more.

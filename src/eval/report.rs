@@ -65,11 +65,17 @@ pub fn extras(cell: &Cell) -> Vec<String> {
     if cell.serial {
         extras.push("serial".into());
     }
+    if cell.tls {
+        extras.push("TLS".into());
+    }
     if cell.latency > 0.0 {
         extras.push(format!("round trip +{}", time(cell.latency)));
     }
     if let Some(rate) = cell.rate {
         extras.push(format!("link {}", units::rate(rate)));
+    }
+    if let Some(limit) = cell.limit {
+        extras.push(format!("server {}", units::rate(limit)));
     }
     extras
 }

@@ -148,11 +148,11 @@ impl Lab {
     /// The part that is timed, with what must stand before it and be gone after it.
     async fn timed(&self, job: &Job<'_>, scratch: &Path) -> Result<Timed, Error> {
         let seats = self.seats(job, scratch)?;
-        self.board.begin(seats.len());
         let server = match job.source {
             Some(source) => {
                 let log = self.log("server0", job)?.0;
-                Some(Server::start(&self.program, source, &log, &scratch.join("server0")).await?)
+                let scratch = scratch.join("server0");
+                Some(Server::start(&self.program, source, &log, &scratch, job.cell).await?)
             }
             None => None,
         };
@@ -177,12 +177,13 @@ impl Lab {
             what: "the clients".into(),
             source: error.into(),
         })?;
+        let options = options(job.cell, server);
         let mut clients = Vec::with_capacity(seats.len());
         for (number, seat) in seats.iter().enumerate() {
             let url = links
                 .get(number)
                 .map_or(Ok(url.clone()), |link| through(&url, link))?;
-            clients.push(self.start(job, seat, url.as_str(), scratch, &hold)?);
+            clients.push(self.start(seat, url.as_str(), scratch, &hold, &options)?);
         }
         drop(hold);
         join_all(clients.iter_mut().map(Client::ready)).await;
@@ -209,11 +210,11 @@ impl Lab {
 
     fn start(
         &self,
-        job: &Job<'_>,
         seat: &Seat,
         url: &str,
         scratch: &Path,
         hold: &OwnedFd,
+        options: &[String],
     ) -> Result<Client, Error> {
         let hold = hold.try_clone().map_err(|source| Error::Start {
             what: seat.name.clone(),
@@ -225,10 +226,7 @@ impl Lab {
             dir: &seat.dir,
             log: &seat.log,
             scratch: &scratch.join("private").join(&seat.name),
-            options: &[
-                format!("--workers={}", job.cell.workers),
-                format!("--serial={}", job.cell.serial),
-            ],
+            options,
             hold,
         };
         Client::start(&self.program, start)
@@ -297,6 +295,18 @@ struct Timed {
     released: Instant,
     /// How each client ended.
     ended: Vec<Ended>,
+}
+
+/// What a cell and its server ask of every client.
+fn options(cell: &Cell, server: Option<&Server>) -> Vec<String> {
+    let mut options = vec![
+        format!("--workers={}", cell.workers),
+        format!("--serial={}", cell.serial),
+    ];
+    if let Some(fingerprint) = server.and_then(|server| server.fingerprint.as_ref()) {
+        options.push(format!("--fingerprint={fingerprint}"));
+    }
+    options
 }
 
 /// This moment, as exact as logs tell it.

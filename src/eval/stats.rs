@@ -78,6 +78,16 @@ fn deviation(values: &[f64], mean: f64) -> f64 {
     (squares / (values.len() - 1) as f64).sqrt()
 }
 
+/// The value at a quantile, from 0 to 1, of sorted values: the smallest that so large a part of all does not exceed; 0
+/// of none.
+pub fn quantile(sorted: &[f64], at: f64) -> f64 {
+    let rank = (at * sorted.len() as f64).ceil() as usize;
+    sorted
+        .get(rank.clamp(1, sorted.len().max(1)) - 1)
+        .copied()
+        .unwrap_or_default()
+}
+
 /// Jain's index of fairness: 1 where all shares are equal, 1/n where one has all (Jain, Chiu and Hawe, 1984). `None`
 /// without shares.
 pub fn fairness(shares: &[f64]) -> Option<f64> {
@@ -121,6 +131,15 @@ mod tests {
         assert!(near(two.median, 1.0) && near(two.p90, 3.0), "{two:?}");
         assert!(near(two.deviation, std::f64::consts::SQRT_2), "{two:?}");
         assert_eq!(Distribution::of(&[0.0, 0.0], 1.0).spread(), None);
+    }
+
+    #[test]
+    fn quantiles_are_values_that_occur() {
+        let values = [1.0, 2.0, 3.0, 4.0];
+        for (at, expected) in [(0.0, 1.0), (0.25, 1.0), (0.5, 2.0), (0.51, 3.0), (1.0, 4.0)] {
+            assert!(near(quantile(&values, at), expected), "{at}");
+        }
+        assert!(quantile(&[], 0.5).abs() < 1e-12);
     }
 
     #[test]

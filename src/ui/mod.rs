@@ -18,6 +18,7 @@
 mod bars;
 mod clients;
 mod details;
+pub mod eval;
 mod files;
 pub mod frame;
 mod help;
