@@ -67,6 +67,9 @@ pub enum Error {
     /// The client could not start, browse or download.
     #[error(transparent)]
     Client(#[from] crate::client::Error),
+    /// A certificate, key or pin cannot be used.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::Error),
     /// A measurement could not be made or read.
     #[error(transparent)]
     Eval(#[from] crate::eval::Error),
@@ -104,6 +107,7 @@ impl Error {
             Self::Usage(_) => Exit::Usage,
             Self::Server(error) => error.exit(),
             Self::Client(error) => error.exit(),
+            Self::Tls(error) => error.exit(),
             Self::Eval(error) => error.exit(),
             Self::Incomplete { exit, .. } | Self::Local { exit, .. } | Self::Signal(exit) => *exit,
         }

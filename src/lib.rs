@@ -9,6 +9,7 @@
 //! - [`ui`] draws the state that [`app`] keeps; both are pure.
 //! - [`server`] and [`client`] are the engines. They know nothing of any screen.
 //! - [`pieces`] and [`http1`] hold what goes over the wire; both are pure. [`sys`] is what the platform adds to std.
+//! - [`tls`] is what both sides do about certificates; [`credentials`] are logins and tokens, which no log shows.
 //! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`error`] and [`samples`] serve all of them.
 //!
 //! Three paths to read first: a byte (`server::respond` to `client::job`), a key (`dashboard::run` to `app::update`), a
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod client;
 pub mod compose;
 pub mod config;
+pub mod credentials;
 pub mod dashboard;
 pub mod entry;
 pub mod error;
@@ -33,5 +35,6 @@ pub mod progress;
 pub mod samples;
 pub mod server;
 pub mod sys;
+pub mod tls;
 pub mod ui;
 pub mod units;

@@ -46,6 +46,7 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
         Command::Connect(args) => compose::connect(*args, &parsed.overrides),
         Command::Eval(args) => compose::eval(*args, &parsed.overrides),
         Command::Demo(args) => compose::demo(&args),
+        Command::Passwd { user } => cli::print_login(&user, &mut io::stdout()),
         Command::Completions { shell } => cli::print_completions(shell, &mut io::stdout()),
         Command::Man { command } => cli::print_manual(command.as_deref(), &mut io::stdout()),
     }

@@ -146,8 +146,8 @@ fn a_wrong_command_line_is_one_line_and_status_2() {
             "--theme: `blue` is not allowed: dark, light, ansi or mono",
         ),
         (
-            &["connect", "https://nas/"],
-            "URL|HOST[:PORT]|FILE.meta4: `https://nas/` asks for TLS",
+            &["connect", "ftp://nas/"],
+            "URL|HOST[:PORT]|FILE.meta4: the scheme `ftp` is not known",
         ),
         (
             &["connect", "nas", "-a", "other"],

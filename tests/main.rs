@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, says what it skips, and names paths as they are"
 )]
 
+mod access;
+mod browser;
 mod cli;
 mod common;
 mod config;
@@ -18,7 +20,9 @@ mod eval;
 mod foreign;
 mod limits;
 mod mirrors;
+mod page;
 mod queue;
 mod resume;
 mod serve;
 mod serve_tools;
+mod tls;

@@ -95,7 +95,9 @@ fn a_file_comes_whole_with_all_its_fields() {
     );
     assert_eq!(
         download.field("Content-Disposition"),
-        Some("attachment; filename*=UTF-8''100%25%20%26%20%231%3F.txt")
+        Some(
+            "attachment; filename=\"100_ & #1?.txt\"; filename*=UTF-8''100%25%20%26%20%231%3F.txt"
+        )
     );
     let large = fetch(serving.address, get("/large.bin", ""));
     assert!(large.body == content(3_000_001));
@@ -475,7 +477,7 @@ fn listings_come_in_three_forms() {
         "href=\"../\"",
         "href=\"./deep/\"",
         "href=\"./inner.html\"",
-        "<title>/dir/</title>",
+        "<title>dir · haul</title>",
     ] {
         assert!(html.text().contains(part), "{part}: {}", html.text());
     }

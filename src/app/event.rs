@@ -9,6 +9,7 @@ use url::Url;
 use super::{Pane, listing};
 use crate::{
     client::{self, ItemId, Want},
+    config::target::Target,
     entry::Entry,
     http1::path::RemotePath,
     logging::Line,
@@ -181,7 +182,7 @@ pub enum Effect {
     /// Reconnect now instead of waiting.
     RetryNow,
     /// Turn to another server; answered by [`Event::Connected`].
-    Connect(Url),
+    Connect(Target),
     /// Leave the server; answered by [`Event::Disconnected`].
     Disconnect,
     /// Limit all downloads together.

@@ -91,7 +91,7 @@ impl State {
                 vec![Effect::Login { user, password }]
             }
             Kind::Address => match super::command::address(prompt.text()) {
-                Ok(url) => vec![Effect::Connect(url)],
+                Ok(target) => vec![Effect::Connect(target)],
                 Err(reason) => {
                     self.complain(reason);
                     self.prompt = Some(Prompt::new(Kind::Address, prompt.text()));

@@ -122,7 +122,7 @@ impl State {
 fn run_connect(view: &mut Connect, command: Command) -> Result<Vec<Effect>, String> {
     let none = |reason: &'static str| reason.to_owned();
     match command {
-        Command::Connect(url) => Ok(vec![Effect::Connect(url)]),
+        Command::Connect(target) => Ok(vec![Effect::Connect(target)]),
         Command::Disconnect => Ok(vec![Effect::Disconnect]),
         Command::Verify(file) => view.verify(&file).map(|effect| vec![effect]),
         Command::Get { patterns, to } => Ok(view.get(patterns, to)),

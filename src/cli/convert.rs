@@ -9,6 +9,7 @@ use crate::{
         target::{Goal, Target, is_metalink},
         values,
     },
+    credentials::Credentials,
     error::Error,
 };
 
@@ -29,6 +30,12 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
         timeout: args.timeout.0,
         hidden: args.hidden,
         follow_symlinks: args.follow_symlinks,
+        tls: args.tls,
+        tls_cert: args.tls_cert,
+        tls_key: args.tls_key,
+        auth: args.auth,
+        auth_file: args.auth_file,
+        token_file: args.token_file,
         headless: args.run.headless || !terminal,
         log: log(args.log),
         screen: screen(&args.screen),
@@ -52,11 +59,29 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     if let Some(port) = args.port {
         target.set_port(port);
     }
-    let Target { url, .. } = target;
+    let files = (args.auth_file.as_deref(), args.token_file.as_deref());
+    if let Some(login) = credentials(&target, args.auth, files)? {
+        target.credentials = Some(login);
+    }
+    if args.fingerprint.is_some() && !target.bare && target.url.scheme() != "https" {
+        return usage("--fingerprint is a certificate's, which only https:// has: change the URL");
+    }
+    let url = target.url.clone();
+    let mirrors: Vec<Target> = urls.collect();
+    let (mut bare, mut credentials) = (Vec::new(), Vec::new());
+    for server in std::iter::once(target).chain(mirrors.iter().cloned()) {
+        credentials.extend(server.credentials.map(|login| (server.url.clone(), login)));
+        if server.bare {
+            bare.push(server.url);
+        }
+    }
     let settings = config::Connect {
         url,
-        mirrors: urls.map(|mirror| mirror.url).collect(),
+        mirrors: mirrors.iter().map(|mirror| mirror.url.clone()).collect(),
         metalink,
+        bare,
+        credentials,
+        fingerprint: args.fingerprint,
         named,
         dir: args.dir,
         workers: args.workers,
@@ -84,6 +109,32 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     one_file(&settings)?;
     output(&settings)?;
     Ok(settings)
+}
+
+/// What to present to the first server besides what URLs hold: from an option or a file, but from one place only.
+fn credentials(
+    target: &Target,
+    auth: Option<Credentials>,
+    (auth_file, token_file): (Option<&Path>, Option<&Path>),
+) -> Result<Option<Credentials>, Error> {
+    let given = [
+        target.credentials.is_some(),
+        auth.is_some(),
+        auth_file.is_some(),
+        token_file.is_some(),
+    ];
+    if given.into_iter().filter(|given| *given).count() > 1 {
+        return usage(
+            "the login is given twice: choose one of USER:PASS@ in the URL, --auth, --auth-file and --token-file",
+        );
+    }
+    if let Some(path) = auth_file {
+        return Credentials::from_file("--auth-file", path, Credentials::parse_login).map(Some);
+    }
+    if let Some(path) = token_file {
+        return Credentials::from_file("--token-file", path, Credentials::parse_token).map(Some);
+    }
+    Ok(auth)
 }
 
 /// Several servers are mirrors; a Metalink names its own.

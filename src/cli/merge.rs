@@ -264,14 +264,20 @@ fn check(section: &str, setting: &Setting, before: Option<&Setting>) -> Result<(
     if let Some(Setting { line, .. }) = before
         && !matches!(option.get_action(), ArgAction::Append)
     {
+        let shown = shown_value(key, value);
         return Err(format!(
-            "`{value}` is a second value: line {line} has the first"
+            "`{shown}` is a second value: line {line} has the first"
         ));
     }
     match definition.try_get_matches_from(["haul", section, &format!("--{key}={value}")]) {
         Ok(_) => Ok(()),
         Err(error) => Err(problem(&error)),
     }
+}
+
+/// A value as messages show it: a login stays out of them.
+fn shown_value<'a>(key: &str, value: &'a str) -> &'a str {
+    if key == "auth" { "…" } else { value }
 }
 
 /// The option that a key means.
@@ -315,13 +321,16 @@ fn merged(
         let key = arg.get_long().or((id == "directory").then_some("dir"));
         let replaced = key.map(|key| values_of(settings, key)).unwrap_or_default();
         match arg.get_long() {
-            _ if !replaced.is_empty() => overrides.push(format!(
-                "{}: {} from {} overrides {} from the command line",
-                key.unwrap_or_default(),
-                replaced.join(", "),
-                path.display(),
-                values.join(OsStr::new(", ")).display()
-            )),
+            _ if !replaced.is_empty() => {
+                let key = key.unwrap_or_default();
+                let (new, old) = (replaced.join(", "), values.join(OsStr::new(", ")));
+                overrides.push(format!(
+                    "{key}: {} from {} overrides {} from the command line",
+                    shown_value(key, &new),
+                    path.display(),
+                    shown_value(key, &old.to_string_lossy())
+                ));
+            }
             Some(long) => argv.extend(values.iter().map(|value| {
                 let mut argument = OsString::from(format!("--{long}="));
                 argument.push(value);

@@ -5,6 +5,7 @@ mod convert;
 mod eval;
 mod merge;
 mod message;
+mod passwd;
 
 use std::{
     io::{self, Write},
@@ -19,13 +20,16 @@ use url::Host;
 use crate::{
     client::Digest,
     config::{Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
+    credentials::Credentials,
     error::{Error, Exit},
+    tls::Fingerprint,
     units::{Rate, Span},
 };
 pub use convert::{connect, screen, serve};
 pub use eval::{EvalArgs, eval};
 pub use merge::{Parsed, parse};
 pub use message::Stop;
+pub use passwd::print_login;
 
 /// Serve a directory, browse it, download from it: verified, resumable, and visible at both ends.
 #[derive(Debug, Parser)]
@@ -62,6 +66,14 @@ pub enum Command {
     /// Serves sample files on a free port of the loopback interface and opens the connect dashboard on them. Without a
     /// terminal it downloads them all, verifies them and prints a summary.
     Demo(DemoArgs),
+    /// Print the line of an --auth-file for a user
+    ///
+    /// Asks for the password twice, without showing it; where stdin is no terminal, its first line is the password.
+    /// To add a user: haul passwd ada >> users
+    Passwd {
+        /// The user's name.
+        user: String,
+    },
     /// Print a shell's completions: bash, elvish, fish, powershell, zsh
     ///
     /// For bash: haul completions bash > ~/.local/share/bash-completion/completions/haul
@@ -114,6 +126,49 @@ pub struct ServeArgs {
     /// Without this, links are followed only where they are relative and stay inside DIR; all others are not found.
     #[arg(long, env = "HAUL_FOLLOW_SYMLINKS")]
     pub follow_symlinks: bool,
+    /// Speak TLS, with a certificate made once and kept
+    ///
+    /// It is signed by itself: clients are asked once whether its fingerprint, which is shown here, is the right one.
+    #[arg(long, env = "HAUL_TLS")]
+    pub tls: bool,
+    /// Speak TLS with this certificate (PEM), and what else its chain needs
+    #[arg(
+        long,
+        env = "HAUL_TLS_CERT",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(
+        long,
+        env = "HAUL_TLS_KEY",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
+    pub tls_key: Option<PathBuf>,
+    /// Require a login, repeatable
+    ///
+    /// Others on this machine can read it in the list of processes: --auth-file keeps it from them. Without --tls it
+    /// crosses the network as it is.
+    #[arg(long, env = "HAUL_AUTH", value_name = "USER:PASS", value_parser = values::login)]
+    pub auth: Vec<Credentials>,
+    /// Require a login from FILE: a line each, as `haul passwd USER` prints it
+    #[arg(
+        long,
+        env = "HAUL_AUTH_FILE",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
+    pub auth_file: Option<PathBuf>,
+    /// Require a token from FILE, a token a line; where logins are given too, either will do
+    #[arg(
+        long,
+        env = "HAUL_TOKEN_FILE",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
+    pub token_file: Option<PathBuf>,
     /// Connections at the same time
     #[arg(long, env = "HAUL_MAX_CONNECTIONS", value_name = "N", default_value = "4096", value_parser = values::connections)]
     pub max_connections: usize,
@@ -158,11 +213,12 @@ pub struct ServeArgs {
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[command(next_help_heading = "Download")]
 pub struct ConnectArgs {
-    /// Server to browse, or file to download: http://HOST:PORT/PATH, HOST or HOST:PORT
+    /// Server to browse, or file to download: http[s]://HOST:PORT/PATH, HOST or HOST:PORT
     ///
-    /// A URL that names a file downloads that file. Several are mirrors of one tree: each piece comes from whichever
-    /// is free, and is held against the digests of the first. FILE.meta4, or the URL of one, is a Metalink: what it
-    /// names is downloaded, from the mirrors that it names. The default is 127.0.0.1:8888.
+    /// A URL that names a file downloads that file. HOST:PORT alone means https where a certificate was accepted for
+    /// it, else http. Several are mirrors of one tree: each piece comes from whichever is free, and is held against the
+    /// digests of the first. FILE.meta4, or the URL of one, is a Metalink: what it names is downloaded, from the
+    /// mirrors that it names. The default is 127.0.0.1:8888.
     #[arg(
         value_name = "URL|HOST[:PORT]|FILE.meta4",
         hide_short_help = true,
@@ -253,6 +309,43 @@ pub struct ConnectArgs {
     /// Your name on the server's screen [default: login]
     #[arg(short, long, env = "HAUL_USER", value_name = "NAME", value_parser = values::user, help_heading = "Connection")]
     pub user: Option<String>,
+    /// The login that the server wants
+    ///
+    /// It goes to the server of the URL and to no other. Others on this machine can read it in the list of processes:
+    /// --auth-file keeps it from them. `http://USER:PASS@HOST/` means the same.
+    #[arg(long, env = "HAUL_AUTH", value_name = "USER:PASS", value_parser = values::login,
+          hide_short_help = true, help_heading = "Connection")]
+    pub auth: Option<Credentials>,
+    /// The same from FILE: its first line is USER:PASS
+    #[arg(
+        long,
+        env = "HAUL_AUTH_FILE",
+        value_name = "FILE",
+        hide_short_help = true,
+        help_heading = "Connection"
+    )]
+    pub auth_file: Option<PathBuf>,
+    /// The token that the server wants: the first line of FILE
+    #[arg(
+        long,
+        env = "HAUL_TOKEN_FILE",
+        value_name = "FILE",
+        hide_short_help = true,
+        help_heading = "Connection"
+    )]
+    pub token_file: Option<PathBuf>,
+    /// The SHA-256 fingerprint that the server's certificate must have
+    ///
+    /// `haul serve --tls` prints it. Without it the certificate must be signed by an authority that this system
+    /// trusts, or be accepted once on a terminal.
+    #[arg(
+        long,
+        env = "HAUL_FINGERPRINT",
+        value_name = "SHA256",
+        hide_short_help = true,
+        help_heading = "Connection"
+    )]
+    pub fingerprint: Option<Fingerprint>,
     /// Headless: print one JSON object a line on stdout
     ///
     /// Its keys: event, path, bytes, total, rate, eta, verified, error, attempt. Its events: started, progress,

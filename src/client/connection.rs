@@ -2,15 +2,12 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use super::{
     Error,
     origin::{Ask, Origin},
+    stream::Stream,
 };
 use crate::{
     http1::{
@@ -29,7 +26,9 @@ const INTERIM_MAX: u32 = 16;
 /// A connection. Dropping it closes it, whatever is in flight.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
+    /// Whether requests carry a login.
+    pub has_credentials: bool,
     /// `start..end` is unread input.
     input: Box<[u8]>,
     start: usize,
@@ -37,7 +36,7 @@ pub struct Connection {
     output: Vec<u8>,
     silence: Duration,
     pace: Arc<Pace>,
-    /// How long the connection took to make: about one round trip.
+    /// How long the connection took to make: about one round trip, three with TLS.
     pub rtt: Duration,
 }
 
@@ -45,9 +44,10 @@ impl Connection {
     /// Connects to `origin`. Later calls fail once the server is silent for `silence`, and read no faster than `pace`.
     pub async fn open(origin: &Origin, silence: Duration, pace: &Arc<Pace>) -> Result<Self, Error> {
         let began = Instant::now();
-        let stream = origin.connect(silence).await?;
+        let stream = Stream::open(origin, silence).await?;
         Ok(Self {
             stream,
+            has_credentials: origin.has_credentials(),
             input: vec![0; BUFFER].into_boxed_slice(),
             start: 0,
             end: 0,
@@ -56,6 +56,11 @@ impl Connection {
             pace: Arc::clone(pace),
             rtt: began.elapsed(),
         })
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.stream.is_tls()
     }
 
     /// Puts a request behind those that wait to be sent.

@@ -34,7 +34,8 @@ pub async fn read(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
 
 async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
     let session = format!("{:032x}", fastrand::u128(..));
-    let origin = Origin::new(&settings.url, &session, settings.user.as_deref())?;
+    let (user, access) = (settings.user.as_deref(), &settings.access);
+    let origin = Origin::new(&settings.url, &session, user, access)?;
     let mut target = match settings.url.query() {
         Some(query) => format!("{}?{query}", settings.url.path()),
         None => settings.url.path().to_owned(),
@@ -57,6 +58,10 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
             }
             301 | 302 | 303 | 307 | 308 => {
                 target = origin.redirect(&target, head.location.as_deref().unwrap_or_default())?;
+            }
+            401 => {
+                let sent = origin.has_credentials();
+                return Err(Error::Login { sent });
             }
             status => {
                 return Err(Error::Status {

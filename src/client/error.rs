@@ -5,6 +5,7 @@ use std::{io, time::Duration};
 use crate::{
     error::{Exit, reason},
     http1::{body_reader::BodyError, response_head::HeadError},
+    tls::Fingerprint,
     units,
 };
 
@@ -49,6 +50,49 @@ pub enum Error {
         /// The pause that the server asks for.
         retry_after: Option<Duration>,
     },
+    /// The server wants a login (401).
+    #[error("{}", login_text(*.sent))]
+    Login {
+        /// Whether one was sent, which it refused then.
+        sent: bool,
+    },
+    /// Nothing vouches for the server's certificate. The user may.
+    #[error(
+        "cannot be sure that this is {server}: {reason}: compare its fingerprint with what the server shows, and if they agree add --fingerprint {fingerprint}"
+    )]
+    UntrustedCertificate {
+        /// Host and port.
+        server: String,
+        /// The certificate's.
+        fingerprint: Fingerprint,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The server shows another certificate than the one that is known.
+    #[error(
+        "the certificate of {server} has changed: {known} is known, it shows {found}: somebody may be in between; if the server has a new one, {remedy}"
+    )]
+    CertificateChanged {
+        /// Host and port.
+        server: String,
+        /// What is pinned.
+        known: Fingerprint,
+        /// What the server shows.
+        found: Fingerprint,
+        /// What to do if that is right.
+        remedy: String,
+    },
+    /// No TLS connection could be made.
+    #[error("no TLS connection to {server}: {reason}")]
+    Tls {
+        /// Host and port.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// The server says that it speaks TLS on this port.
+    #[error("the server speaks TLS on this port: use https:// instead of http://")]
+    WantsTls,
     /// A redirect that is not followed.
     #[error("the server redirects to {0}: connect to that address instead")]
     Redirect(String),
@@ -117,7 +161,11 @@ impl Error {
             | Self::Paused
             | Self::NoMirror
             | Self::Status { status: 500.., .. } => Exit::Network,
-            Self::Status { status: 401, .. } => Exit::Access,
+            Self::Login { .. }
+            | Self::UntrustedCertificate { .. }
+            | Self::CertificateChanged { .. }
+            | Self::Tls { .. }
+            | Self::WantsTls => Exit::Access,
             Self::Status { .. }
             | Self::Redirect(_)
             | Self::Listing(_)
@@ -196,9 +244,16 @@ impl From<BodyError> for Error {
     }
 }
 
+fn login_text(sent: bool) -> &'static str {
+    if sent {
+        "the server refuses the login (401): check the name, the password and the server's address"
+    } else {
+        "the server wants a login (401): give one with --auth-file FILE, --auth USER:PASS or --token-file FILE"
+    }
+}
+
 fn status_text(status: u16) -> String {
     match status {
-        401 => "the server wants a login".into(),
         403 => "the server forbids it (403)".into(),
         404 => {
             "not found on the server (404): check the path, or list the directory above it".into()
@@ -247,7 +302,7 @@ mod tests {
             retry_after: None,
         };
         assert_eq!(status(404).exit(), Exit::Remote);
-        assert_eq!(status(401).exit(), Exit::Access);
+        assert_eq!(Error::Login { sent: true }.exit(), Exit::Access);
         assert_eq!(status(503).exit(), Exit::Network);
         assert_eq!(Error::Timeout(Duration::from_secs(1)).exit(), Exit::Network);
         assert_eq!(Error::Integrity { piece: Some(3) }.exit(), Exit::Integrity);

@@ -9,6 +9,7 @@
 //!                                                        queue            lander         job (plan, part, values)
 //! ```
 
+mod access;
 mod connection;
 mod depth;
 mod digest;
@@ -27,6 +28,7 @@ mod queue;
 mod retry;
 pub mod snapshot;
 mod source;
+mod stream;
 mod target;
 mod wanted;
 mod worker;
@@ -40,6 +42,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
+pub use access::Access;
 pub use digest::Digest;
 pub use document::read;
 pub use error::Error;
@@ -54,6 +57,7 @@ use self::{
     pattern::Filter,
     queue::{Browse, FileTask, NewItem, Tally},
     source::{SOURCES_MAX, Source, SourceSet},
+    stream::Stream,
     target::Target,
     wanted::Wanted,
     worker::Worker,
@@ -64,6 +68,7 @@ use crate::{
     error::Exit,
     escape::display_name,
     http1::path::{RemotePath, check_name},
+    tls::Fingerprint,
     units::Rate,
 };
 
@@ -74,6 +79,8 @@ pub struct Settings {
     pub url: Url,
     /// Other directories that hold the same tree; empty for none.
     pub mirrors: Vec<Url>,
+    /// What is presented to servers, and which certificates are believed.
+    pub access: Access,
     /// Where downloads go; made where it is missing.
     pub dir: PathBuf,
     /// Where journals are kept; `None` for none, so that a later run cannot go on with what this one leaves.
@@ -96,6 +103,12 @@ pub struct Settings {
     pub resume: bool,
     /// Never give up on a server that cannot be reached: somebody watches, and can end it.
     pub patient: bool,
+}
+
+/// Makes one connection to the server at `url` and closes it: tells whether its certificate is believed.
+pub async fn try_connection(url: &Url, access: &Access, limit: Duration) -> Result<(), Error> {
+    let origin = Origin::new(url, "", None, access)?;
+    Stream::open(&origin, limit).await.map(|_| ())
 }
 
 /// What to download.
@@ -140,7 +153,8 @@ impl Client {
     /// sent before something is asked for. Turning points are told on `events`; where nobody takes them, work waits.
     pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
         let session = format!("{:032x}", fastrand::u128(..));
-        let origin = |url| Origin::new(url, &session, settings.user.as_deref());
+        let (user, access) = (settings.user.as_deref(), &settings.access);
+        let origin = |url| Origin::new(url, &session, user, access);
         let urls = std::iter::once(&settings.url).chain(&settings.mirrors);
         let origins = urls.map(origin).collect::<Result<Vec<_>, _>>()?;
         if origins.len() > SOURCES_MAX {
@@ -170,6 +184,17 @@ impl Client {
     /// The path that the URL names below its directory, if it does not end in a slash.
     pub fn named(&self) -> Option<RemotePath> {
         self.engine.sources.primary().origin.named().cloned()
+    }
+
+    /// The URL that it was started with, which holds no login.
+    pub fn url(&self) -> &Url {
+        &self.engine.settings.url
+    }
+
+    /// Pins a certificate for that server: the user has said that it is the right one. Another client believes it.
+    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), crate::tls::Error> {
+        let settings = &self.engine.settings;
+        settings.access.trust(&settings.url, fingerprint)
     }
 
     /// The URL of the directory that paths are relative to.

@@ -9,8 +9,16 @@ use std::{
 use tokio::{net::TcpStream, task::JoinSet, time::Instant};
 use url::{Host, Url};
 
-use super::Error;
-use crate::{error::reason, http1::path::RemotePath};
+use super::{
+    Error,
+    access::{self, Access},
+};
+use crate::{
+    credentials::{Credentials, Secret},
+    error::reason,
+    http1::path::RemotePath,
+    tls::Connector,
+};
 
 /// Pause before the next address is tried beside the last one (RFC 8305 §5 recommends 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -28,6 +36,12 @@ pub struct Origin {
     named: Option<RemotePath>,
     /// The fields that are the same in every request, each with its line end.
     fields: String,
+    /// The value of `Authorization`: for this origin only.
+    authorization: Option<Secret>,
+    /// Makes TLS connections, where the URL is https.
+    connector: Option<Connector>,
+    /// How to go on after its certificate changed.
+    remedy: String,
 }
 
 /// What is asked of the server.
@@ -58,11 +72,17 @@ pub enum Ask<'a> {
 }
 
 impl Origin {
-    /// For the server and directory that `url` names; `session` and `user` go into every request.
-    pub fn new(url: &Url, session: &str, user: Option<&str>) -> Result<Self, Error> {
-        if url.scheme() != "http" {
+    /// For the server and directory that `url` names; `session` and `user` go into every request, and what `access`
+    /// holds for this origin. Where that is https, the system's authorities are read.
+    pub fn new(
+        url: &Url,
+        session: &str,
+        user: Option<&str>,
+        access: &Access,
+    ) -> Result<Self, Error> {
+        if !matches!(url.scheme(), "http" | "https") {
             return Err(Error::Usage(format!(
-                "{}: only http:// is supported",
+                "{}: haul speaks http:// and https://",
                 url.scheme()
             )));
         }
@@ -98,6 +118,9 @@ impl Origin {
             base,
             named,
             fields,
+            authorization: access.credentials(url).map(Credentials::authorization),
+            connector: access.connector(url)?,
+            remedy: access.remedy(url),
         })
     }
 
@@ -108,20 +131,33 @@ impl Origin {
 
     /// `host:port`, for messages.
     pub fn authority(&self) -> String {
-        format!(
-            "{}:{}",
-            self.url.host_str().unwrap_or_default(),
-            self.port()
-        )
+        access::authority(&self.url)
+    }
+
+    /// Makes TLS connections to it; `None` for plain HTTP.
+    pub fn connector(&self) -> Option<&Connector> {
+        self.connector.as_ref()
+    }
+
+    /// Whether requests to it carry a login.
+    pub fn has_credentials(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// How to go on after its certificate changed.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
     }
 
     /// The URL of the directory that paths are relative to.
     pub fn base_url(&self) -> String {
-        format!(
-            "http://{}{}",
-            self.authority(),
-            self.target(&RemotePath::root())
-        )
+        self.url_of(&RemotePath::root())
+    }
+
+    /// The URL of a path below the base.
+    pub fn url_of(&self, path: &RemotePath) -> String {
+        let scheme = self.url.scheme();
+        format!("{scheme}://{}{}", self.authority(), self.target(path))
     }
 
     fn port(&self) -> u16 {
@@ -169,6 +205,9 @@ impl Origin {
                 out.extend_from_slice(part.as_bytes());
             }
         };
+        if let Some(authorization) = &self.authorization {
+            field("Authorization", authorization.expose());
+        }
         match ask {
             Ask::Head | Ask::Whole => {}
             Ask::Range {
@@ -260,7 +299,31 @@ mod tests {
     use super::*;
 
     fn origin(url: &str) -> Origin {
-        Origin::new(&Url::parse(url).unwrap(), "s", Some("a:b c")).unwrap()
+        let url = Url::parse(url).unwrap();
+        Origin::new(&url, "s", Some("a:b c"), &Access::default()).unwrap()
+    }
+
+    #[test]
+    fn a_login_is_in_the_requests_and_nowhere_else() {
+        let url = Url::parse("https://h:1/a/").unwrap();
+        let mut access = Access::default();
+        access.present(&url, Credentials::login("ada", "secret").unwrap());
+        let origin = Origin::new(&url, "s", None, &access).unwrap();
+        let mut out = Vec::new();
+        origin.write_request(&mut out, "/f", Ask::Head);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("\r\nAuthorization: Basic YWRhOnNlY3JldA==\r\n"),
+            "{text}"
+        );
+        let shown = format!("{origin:?} {} {}", origin.base_url(), origin.authority());
+        assert!(
+            !shown.contains("secret") && !shown.contains("YWRh"),
+            "{shown}"
+        );
+        let other = Url::parse("http://h:1/a/").unwrap();
+        let other = Origin::new(&other, "s", None, &access).unwrap();
+        assert!(!other.has_credentials(), "plain HTTP is another origin");
     }
 
     #[test]

@@ -359,18 +359,18 @@ impl Sources {
             return Some(Duration::ZERO);
         }
         standing.failures += 1;
+        let tries = standing.failures;
         let server = self.get(id).origin.authority();
-        if standing.failures > self.retries {
+        if standing.failures > self.retries || !error.is_transient() {
             standing.dropped = Some(error.to_string());
             drop(standings);
-            tracing::warn!(path = %server, "mirror dropped after {} tries: {error}", self.retries + 1);
+            tracing::warn!(path = %server, "mirror dropped after {tries} tries: {error}");
             return Some(Duration::ZERO);
         }
         let pause = backoff(standing.failures, retry_after);
         standing.rests_until = Some(now + pause);
-        let tries = standing.failures + 1;
         drop(standings);
-        tracing::warn!(path = %server, "{error}: try {tries} of this mirror in {}", units::took(pause));
+        tracing::warn!(path = %server, "{error}: try {} of this mirror in {}", tries + 1, units::took(pause));
         Some(pause)
     }
 

@@ -7,8 +7,8 @@ use url::Url;
 
 use crate::{
     app,
-    client::{self, Client, ItemId, Want},
-    config,
+    client::{self, Access, Client, ItemId, Want},
+    config::{self, target::Target},
     dashboard::{self, ConnectStart, Ending, Left, Session},
     error::{Error, Exit, reason},
     escape::{display_name, display_path},
@@ -25,17 +25,22 @@ const ABORT: Duration = Duration::from_secs(1);
 /// Serves, and shows it, until the user or a signal ends it.
 pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
     let root = settings.dir.clone();
-    let server = Server::new(headless::serve::engine_settings(&settings))?;
+    let server = Server::new(headless::serve::engine_settings(&settings)?)?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     let facts = app::serve::Facts {
-        urls: server::urls(&listeners),
+        urls: server::urls(&listeners, server.settings().scheme()),
         root: display_path(&std::path::absolute(&root).unwrap_or(root)),
-        open: true,
-        fingerprint: None,
+        open: server.settings().access.is_open(),
+        fingerprint: server
+            .fingerprint()
+            .map(|fingerprint| fingerprint.to_string()),
         home: std::env::home_dir(),
     };
     for url in &facts.urls {
         tracing::info!("listening on {url}");
+    }
+    if let Some(fingerprint) = server.fingerprint() {
+        tracing::info!("fingerprint SHA256:{fingerprint}");
     }
     let stop = Stop::default();
     let running = {
@@ -67,13 +72,14 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
 }
 
 /// Browses and downloads, and shows it, until the user or a signal ends it.
-pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
+pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
+    let mut access = headless::connect::access(&mut settings)?;
     let script = match &settings.run {
         Some(file) => script(file)?,
         None => Vec::new(),
     };
     // A target directory that cannot be used is told before the screen is taken.
-    let (first, queued) = first(&settings).await?;
+    let (first, queued) = first(&settings, &access).await?;
     let start = ConnectStart {
         session: Some(first),
         named: settings.named,
@@ -83,8 +89,8 @@ pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exi
         queued,
     };
     let screen = settings.screen.clone();
-    let open = move |url: Url| {
-        session(&settings, url, Vec::new(), &settings.dir)
+    let open = move |target: Target| {
+        turn_to(&settings, target, &mut access)
             .inspect(restore)
             .map_err(|error| display_name(&error.to_string()).into_owned())
     };
@@ -108,7 +114,10 @@ pub(super) async fn demo(
 }
 
 /// A client of the server that the settings name, which downloads what they ask for, and what patterns are called.
-async fn first(settings: &config::Connect) -> Result<(Session, Vec<(ItemId, String)>), Error> {
+async fn first(
+    settings: &config::Connect,
+    access: &Access,
+) -> Result<(Session, Vec<(ItemId, String)>), Error> {
     if !settings.all
         && !settings.names_metalink()
         && settings.get.is_empty()
@@ -116,12 +125,12 @@ async fn first(settings: &config::Connect) -> Result<(Session, Vec<(ItemId, Stri
         && settings.checksum.is_none()
     {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
-        let session = session(settings, url, mirrors, &settings.dir)?;
+        let session = session(settings, url, mirrors, &settings.dir, access)?;
         restore(&session);
         return Ok((session, Vec::new()));
     }
-    let plan = Plan::prepare(settings).await?;
-    let session = session(settings, plan.url, plan.mirrors, &plan.dir)?;
+    let plan = Plan::prepare(settings, access).await?;
+    let session = session(settings, plan.url, plan.mirrors, &plan.dir, access)?;
     let label = match &plan.want {
         Want::Patterns { get, .. } if get.is_empty() => Some("everything".to_owned()),
         Want::Patterns { get, .. } => Some(get.join(" ")),
@@ -132,6 +141,23 @@ async fn first(settings: &config::Connect) -> Result<(Session, Vec<(ItemId, Stri
     restore(&session);
     let queued = label.map(|label| (item, label)).into_iter().collect();
     Ok((session, queued))
+}
+
+/// A client of another server that the user names, with the login that its URL may hold.
+fn turn_to(
+    settings: &config::Connect,
+    target: Target,
+    access: &mut Access,
+) -> Result<Session, client::Error> {
+    let url = if target.bare {
+        access.with_scheme(&target.url, false)?
+    } else {
+        target.url
+    };
+    if let Some(credentials) = target.credentials {
+        access.present(&url, credentials);
+    }
+    session(settings, url, Vec::new(), &settings.dir, access)
 }
 
 /// What earlier runs left undone waits, paused, until the user lets it go on.
@@ -149,11 +175,12 @@ fn session(
     url: Url,
     mirrors: Vec<Url>,
     dir: &Path,
+    access: &Access,
 ) -> Result<Session, client::Error> {
     let (sender, events) = mpsc::channel(EVENTS);
     let engine = client::Settings {
         patient: true,
-        ..headless::connect::engine_settings(settings, url, mirrors, dir)
+        ..headless::connect::engine_settings(settings, url, mirrors, dir, access)
     };
     let client = Client::start(engine, sender)?;
     Ok(Session { client, events })

@@ -143,14 +143,20 @@ fn header(line: &str) -> Result<String, String> {
 
 /// Reads `key = value`.
 fn setting(line: &str) -> Result<(String, String), String> {
-    let wrong = || format!("`{line}` has no `=`: write key = value, or # before a comment");
+    // A login stays out of messages.
+    let shown = if line.starts_with("auth") {
+        "auth…"
+    } else {
+        line
+    };
+    let wrong = || format!("`{shown}` has no `=`: write key = value, or # before a comment");
     // rust-ini takes a colon for an equals sign; here it is part of a value, such as an address.
     let before = line.split_once('=').ok_or_else(wrong)?.0;
     if before.trim().is_empty() {
-        return Err(format!("`{line}` has no key before its `=`"));
+        return Err(format!("`{shown}` has no key before its `=`"));
     }
     if before.contains(':') {
-        return Err(format!("`{line}` has a `:` in its key: write key = value"));
+        return Err(format!("`{shown}` has a `:` in its key: write key = value"));
     }
     let ini = Ini::load_from_str_opt(line, LITERAL).map_err(|_| wrong())?;
     let (key, value) = ini.general_section().iter().next().ok_or_else(wrong)?;

@@ -10,7 +10,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing::Level;
 use url::Url;
 
-use crate::{client::Digest, units::Rate};
+use crate::{client::Digest, credentials::Credentials, tls::Fingerprint, units::Rate};
 
 /// Where logs, journals and what else a person does not edit are kept: `$XDG_STATE_HOME/haul`, else
 /// `~/.local/state/haul`. `None` where no home directory is known. It is not made here.
@@ -39,6 +39,7 @@ pub fn in_repository() -> bool {
 
 /// What `haul serve` runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Serve {
     /// Directory to host.
     pub dir: PathBuf,
@@ -62,6 +63,18 @@ pub struct Serve {
     pub hidden: bool,
     /// Follow symbolic links even out of the root.
     pub follow_symlinks: bool,
+    /// Speak TLS, with a certificate of our own where none is named.
+    pub tls: bool,
+    /// The user's certificate, which asks for TLS by itself.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key.
+    pub tls_key: Option<PathBuf>,
+    /// Logins, one of which is required where there are any, here or in the files.
+    pub auth: Vec<Credentials>,
+    /// A file of logins.
+    pub auth_file: Option<PathBuf>,
+    /// A file of tokens.
+    pub token_file: Option<PathBuf>,
     /// Run without a dashboard.
     pub headless: bool,
     /// Logging.
@@ -80,6 +93,12 @@ pub struct Connect {
     pub mirrors: Vec<Url>,
     /// A local Metalink that names what to download, instead of a server.
     pub metalink: Option<PathBuf>,
+    /// Which of the URLs were given without a scheme: they mean https where a certificate is pinned.
+    pub bare: Vec<Url>,
+    /// What is presented to which URL's server, and to no other.
+    pub credentials: Vec<(Url, Credentials)>,
+    /// The certificate that the first server must show.
+    pub fingerprint: Option<Fingerprint>,
     /// Whether the user named the target, or it is the default of 127.0.0.1:8888.
     pub named: bool,
     /// Where downloads go.

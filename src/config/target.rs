@@ -9,6 +9,8 @@ use std::{
 
 use url::{Host, Url};
 
+use crate::credentials::Credentials;
+
 /// The port of `haul serve`, and of a target that names none.
 pub const PORT: u16 = 8888;
 /// The host where none is named.
@@ -66,18 +68,29 @@ pub struct Target {
     pub url: Url,
     /// Whether it fixes the port: by a number, or by being a URL, whose scheme implies one.
     pub has_port: bool,
+    /// Whether it has no scheme: then it means https where the server's certificate is pinned.
+    pub bare: bool,
+    /// The login that the URL held; it is taken out of it.
+    pub credentials: Option<Credentials>,
 }
 
 impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let target = if text.contains("://") {
+        let mut target = if text.contains("://") {
             url(text)?
         } else {
             host_and_port(text)?
         };
-        check(text, &target.url)?;
+        target.take_credentials()?;
+        let query = target.url.query();
+        if query.is_some_and(|query| query != METALINK_QUERY) {
+            return Err(format!(
+                "`{}` has a query, which a path to browse cannot have: write a `?` of a name as %3F",
+                target.url
+            ));
+        }
         Ok(target)
     }
 }
@@ -101,6 +114,30 @@ impl Target {
             .map_err(|error| format!("`{host}` is no host: {error}"))
     }
 
+    /// Takes a login out of the URL, so that nothing that shows the URL shows it.
+    fn take_credentials(&mut self) -> Result<(), String> {
+        let url = &mut self.url;
+        if url.username().is_empty() && url.password().is_none() {
+            return Ok(());
+        }
+        let decoded = |text: &str| {
+            let bytes = percent_encoding::percent_decode_str(text);
+            let text = bytes
+                .decode_utf8()
+                .map_err(|_| "the URL's login is no UTF-8");
+            text.map(std::borrow::Cow::into_owned)
+        };
+        let user = decoded(url.username())?;
+        let password = decoded(url.password().unwrap_or_default())?;
+        let login = Credentials::login(&user, &password);
+        let login = login.map_err(|why| format!("the URL's login: {why}"))?;
+        // These fail for URLs without a host only; every target has one.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        self.credentials = Some(login);
+        Ok(())
+    }
+
     /// The same target on another port.
     pub fn set_port(&mut self, port: u16) {
         // It fails for URLs without a host only; every target has one.
@@ -120,17 +157,24 @@ pub fn host(text: &str) -> Result<Host, String> {
 }
 
 fn url(text: &str) -> Result<Target, String> {
-    let url = Url::parse(text).map_err(|error| format!("`{text}` is no URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| {
+        // What may hold a password is not repeated.
+        let shown = if text.contains('@') {
+            "the address"
+        } else {
+            text
+        };
+        format!("`{shown}` is no URL: {error}")
+    })?;
     match url.scheme() {
-        "http" => Ok(Target {
+        "http" | "https" => Ok(Target {
             url,
             has_port: true,
+            bare: false,
+            credentials: None,
         }),
-        "https" => Err(format!(
-            "`{text}` asks for TLS, which this version of haul does not speak: use http://"
-        )),
         other => Err(format!(
-            "`{text}` has the scheme `{other}`: haul speaks http://"
+            "the scheme `{other}` is not known: haul speaks http:// and https://"
         )),
     }
 }
@@ -139,6 +183,10 @@ fn url(text: &str) -> Result<Target, String> {
 fn host_and_port(text: &str) -> Result<Target, String> {
     let (authority, path) = text.find('/').map_or((text, "/"), |at| text.split_at(at));
     let no_target = || format!("`{text}` is no target: use http://HOST:PORT/PATH or HOST:PORT");
+    if authority.contains('@') {
+        // Not repeated: it may hold a password.
+        return Err("a login needs a whole URL: http://USER:PASS@HOST:PORT/".into());
+    }
     let (name, number) = match authority.rsplit_once(':') {
         _ if authority.parse::<Ipv6Addr>().is_ok() => (authority, None),
         Some((name, number)) if !number.ends_with(']') => {
@@ -146,7 +194,7 @@ fn host_and_port(text: &str) -> Result<Target, String> {
         }
         _ => (authority, None),
     };
-    if name.is_empty() || name.contains('@') {
+    if name.is_empty() {
         return Err(no_target());
     }
     let host = host(name)?;
@@ -154,24 +202,9 @@ fn host_and_port(text: &str) -> Result<Target, String> {
     Ok(Target {
         url: Url::parse(&url).map_err(|_| no_target())?,
         has_port: number.is_some(),
+        bare: true,
+        credentials: None,
     })
-}
-
-/// Refuses what a base URL cannot have.
-fn check(text: &str, url: &Url) -> Result<(), String> {
-    if !url.username().is_empty() || url.password().is_some() {
-        // The text is not repeated: it holds a password.
-        return Err(
-            "a URL may not hold a login: it would show in process lists and logs; logins are not in this version of haul"
-                .into(),
-        );
-    }
-    if url.query().is_some_and(|query| query != METALINK_QUERY) {
-        return Err(format!(
-            "`{text}` has a query, which a path to browse cannot have: write a `?` of a name as %3F"
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -189,6 +222,8 @@ mod tests {
                 true,
             ),
             ("http://[::1]:8888/x/", "http://[::1]:8888/x/", true),
+            ("https://nas", "https://nas/", true),
+            ("https://nas:8888/x/", "https://nas:8888/x/", true),
             ("nas", "http://nas:8888/", false),
             ("nas:9", "http://nas:9/", true),
             ("nas:9/photos/", "http://nas:9/photos/", true),
@@ -211,7 +246,6 @@ mod tests {
     #[test]
     fn what_is_no_target_is_refused_in_words() {
         for (text, says) in [
-            ("https://nas/", "does not speak"),
             ("ftp://nas/", "scheme `ftp`"),
             ("http://", "no URL"),
             ("", "no target"),
@@ -220,14 +254,31 @@ mod tests {
             ("nas:http", "no port"),
             ("nas:70000", "no port"),
             ("a b", "no host"),
-            ("http://ada:secret@nas/", "may not hold a login"),
-            ("ada@nas", "no target"),
+            ("http://ada:secret@na s/", "no URL"),
+            ("http://ada@nas/", "password is empty"),
+            ("http://ada:secret%0A@nas/", "control character"),
+            ("http://ada:secret@nas/?x", "has a query"),
+            ("ada@nas", "needs a whole URL"),
+            ("ada:secret@nas", "needs a whole URL"),
             ("nas/a?b", "%3F"),
         ] {
             let error = text.parse::<Target>().unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_login_is_taken_out_of_the_url() {
+        let target: Target = "https://ada:s%3Acr%C3%A9t@nas/x/".parse().unwrap();
+        assert_eq!(target.url.as_str(), "https://nas/x/");
+        let expected = Credentials::login("ada", "s:crét").unwrap();
+        assert_eq!(target.credentials, Some(expected));
+        let shown = format!("{target} {target:?}");
+        assert!(
+            !shown.contains("s:cr") && !shown.contains("s%3A"),
+            "{shown}"
+        );
     }
 
     #[test]

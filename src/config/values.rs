@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use tracing::Level;
 
-use crate::units::{Rate, Span};
+use crate::{
+    credentials::Credentials,
+    units::{Rate, Span},
+};
 
 /// Characters that a name on the server's screen may have at most.
 const USER_MAX: usize = 64;
@@ -172,6 +175,11 @@ pub fn user(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.into())
+}
+
+/// A login, `USER:PASS`. Unlike the others, it never repeats what was read.
+pub fn login(text: &str) -> Result<Credentials, String> {
+    Credentials::parse_login(text)
 }
 
 /// A pattern of remote paths.

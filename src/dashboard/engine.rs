@@ -17,9 +17,11 @@ use super::{Session, run::Engine};
 use crate::{
     app::{
         self, Effect, Event, Sample,
-        event::{Control, Order},
+        event::{Control, Fingerprint, Order},
     },
     client::{self, Client, ItemState, Want},
+    config::target::Target,
+    credentials::Credentials,
     error::Exit,
     escape::{display_name, display_path},
     http1::path::RemotePath,
@@ -207,7 +209,7 @@ pub(super) struct Connecting<F> {
     queue: Arc<Mutex<()>>,
 }
 
-impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
+impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
     pub(super) fn new(open: F) -> Self {
         Self {
             open,
@@ -243,6 +245,35 @@ impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
         self.clients.clone()
     }
 
+    /// Where an effect turns to, if it does: another server, or the same one now that it is answered what it asked.
+    /// Else the effect itself.
+    fn target_of(&self, effect: Effect) -> Result<Result<Target, String>, Effect> {
+        let again = |credentials| {
+            let session = self.session.as_ref().ok_or("there is no server")?;
+            Ok::<_, &str>(Target {
+                url: session.client.url().clone(),
+                has_port: true,
+                bare: false,
+                credentials,
+            })
+        };
+        let target = match effect {
+            Effect::Connect(target) => return Ok(Ok(target)),
+            Effect::Login { user, password } => {
+                Credentials::login(&user, &password.0).and_then(|login| Ok(again(Some(login))?))
+            }
+            Effect::Trust(seen) => seen.seen.parse().and_then(|fingerprint| {
+                let target = again(None)?;
+                if let Some(session) = &self.session {
+                    session.client.trust(&fingerprint).map_err(|e| shown(&e))?;
+                }
+                Ok(target)
+            }),
+            other => return Err(other),
+        };
+        Ok(target)
+    }
+
     fn control(client: &Client, item: client::ItemId, control: Control) {
         match control {
             Control::Pause => client.pause(item),
@@ -254,7 +285,7 @@ impl<F: FnMut(Url) -> Result<Session, String>> Connecting<F> {
     }
 }
 
-impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
+impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
     fn sample(&mut self) -> Sample {
         match &self.session {
             Some(session) => Sample::Client(session.client.snapshot()),
@@ -264,16 +295,19 @@ impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
 
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
-        if let Effect::Connect(url) = effect {
-            let session = (self.open)(url);
-            let answer = match session.map(|session| self.turn_to(session)) {
-                Ok(Some(server)) => Event::Connected(server),
-                Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
-                Err(reason) => Event::Refused(reason),
-            };
-            tokio::spawn(async move { answers.send(answer).await });
-            return;
-        }
+        let effect = match self.target_of(effect) {
+            Ok(target) => {
+                let session = target.and_then(|target| (self.open)(target));
+                let answer = match session.map(|session| self.turn_to(session)) {
+                    Ok(Some(server)) => Event::Connected(server),
+                    Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
+                    Err(reason) => Event::Refused(reason),
+                };
+                tokio::spawn(async move { answers.send(answer).await });
+                return;
+            }
+            Err(effect) => effect,
+        };
         if let Effect::Disconnect = effect {
             if let Some(before) = self.session.take() {
                 Self::end(before);
@@ -288,8 +322,14 @@ impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
             Effect::List(path) => {
                 let client = client.clone();
                 tokio::spawn(async move {
-                    let result = client.list(&path).await.map_err(|error| shown(&error));
-                    answers.send(Event::Listed { path, result }).await
+                    let result = client.list(&path).await;
+                    let question = result.as_ref().err().and_then(question);
+                    let result = result.map_err(|error| shown(&error));
+                    answers.send(Event::Listed { path, result }).await?;
+                    match question {
+                        Some(question) => answers.send(question).await,
+                        None => Ok(()),
+                    }
                 });
             }
             Effect::Get { wants, to } => {
@@ -327,6 +367,32 @@ impl<F: FnMut(Url) -> Result<Session, String>> Engine for Connecting<F> {
             std::future::pending::<()>().await;
         }
         told.iter().for_each(client::Event::log);
+    }
+}
+
+/// What a person has to answer before a server can be browsed.
+fn question(error: &client::Error) -> Option<Event> {
+    let judge = |host: &str, seen: &crate::tls::Fingerprint, known: Option<String>| {
+        Some(Event::Fingerprint(Fingerprint {
+            host: display_name(host).into_owned(),
+            seen: seen.to_string(),
+            known,
+        }))
+    };
+    match error {
+        client::Error::UntrustedCertificate {
+            server,
+            fingerprint,
+            ..
+        } => judge(server, fingerprint, None),
+        client::Error::CertificateChanged {
+            server,
+            known,
+            found,
+            ..
+        } => judge(server, found, Some(known.to_string())),
+        client::Error::Login { .. } => Some(Event::LoginWanted(shown(error))),
+        _ => None,
     }
 }
 

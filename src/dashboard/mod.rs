@@ -10,7 +10,6 @@ use std::{io, path::PathBuf, time::Duration};
 
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
-use url::Url;
 
 pub use self::engine::Left;
 use self::{
@@ -22,7 +21,7 @@ pub use crate::app::Ending;
 use crate::{
     app::{Event, Looks, State, connect, keymap::Keymap, serve as served, update},
     client::{self, Client, ItemId},
-    config::{Screen, ThemeName},
+    config::{Screen, ThemeName, target::Target},
     logging::Ring,
     server::Server,
 };
@@ -83,7 +82,7 @@ pub async fn serve(
 /// `open` makes a client of each server that the user turns to; its error is for people, and escaped.
 pub async fn connect(
     start: ConnectStart,
-    open: impl FnMut(Url) -> Result<Session, String>,
+    open: impl FnMut(Target) -> Result<Session, String>,
     ring: Ring,
     screen: &Screen,
 ) -> io::Result<(Ending, Left)> {

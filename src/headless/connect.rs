@@ -1,7 +1,7 @@
 //! `haul connect --headless`.
 
 use std::{
-    io::{self, Write},
+    io::{self, BufRead as _, IsTerminal as _, Write},
     path::Path,
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{hold::hold, plan::Plan, report::Report, signals::Signals, style::Style};
 use crate::{
-    client::{self, Client, Event, Link},
+    client::{self, Access, Client, Event, Link},
     config,
     error::{Error, Exit},
 };
@@ -26,14 +26,18 @@ const EVENTS: usize = 1024;
 const STOP: Duration = Duration::from_secs(10);
 
 /// Downloads what the settings ask for, and reports it in the given style.
-pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error> {
+pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Error> {
+    let access = access(&mut settings)?;
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        vouch(&settings, &access).await?;
+    }
     let mut signals = Signals::new()?;
     if settings.hold
         && let Some(exit) = hold(&mut signals, settings.json).await?
     {
         return Ok(exit);
     }
-    let plan = Plan::prepare(&settings).await?;
+    let plan = Plan::prepare(&settings, &access).await?;
     // Data on stdout leaves only stderr to speak to people.
     let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {
         Box::new(io::stderr())
@@ -42,7 +46,13 @@ pub async fn run(settings: config::Connect, style: Style) -> Result<Exit, Error>
     };
     let mut report = Report::new(style, out, Instant::now());
     let (sender, mut events) = mpsc::channel(EVENTS);
-    let mut engine = engine_settings(&settings, plan.url.clone(), plan.mirrors.clone(), &plan.dir);
+    let mut engine = engine_settings(
+        &settings,
+        plan.url.clone(),
+        plan.mirrors.clone(),
+        &plan.dir,
+        &access,
+    );
     let to_stdout = plan.stdout();
     if to_stdout.is_some() {
         // Nothing of it is there to be gone on with.
@@ -127,16 +137,77 @@ async fn stop(
     Ok(())
 }
 
+/// What is presented to servers and believed of them. A URL without a scheme becomes https where its server's
+/// certificate is known.
+pub(crate) fn access(settings: &mut config::Connect) -> Result<Access, Error> {
+    let mut access = Access::new(config::state_dir().as_deref());
+    let resolve = |access: &Access, url: &Url, expected| {
+        if settings.bare.contains(url) {
+            access.with_scheme(url, expected)
+        } else {
+            Ok(url.clone())
+        }
+    };
+    let expected = settings.fingerprint.is_some();
+    let url = resolve(&access, &settings.url, expected)?;
+    let mirrors = settings.mirrors.iter();
+    let mirrors = mirrors.map(|mirror| resolve(&access, mirror, false));
+    let mirrors = mirrors.collect::<Result<_, _>>()?;
+    for (given, credentials) in &settings.credentials {
+        let url = resolve(&access, given, expected && *given == settings.url)?;
+        access.present(&url, credentials.clone());
+    }
+    (settings.url, settings.mirrors) = (url, mirrors);
+    if let Some(fingerprint) = settings.fingerprint {
+        access.expect(&settings.url, fingerprint);
+    }
+    Ok(access)
+}
+
+/// Asks once about a certificate that nothing vouches for, as ssh does, and remembers a yes.
+async fn vouch(settings: &config::Connect, access: &Access) -> Result<(), Error> {
+    if settings.url.scheme() != "https" {
+        return Ok(());
+    }
+    let tried = client::try_connection(&settings.url, access, settings.timeout).await;
+    // Other failures are the download's to tell, which may try again.
+    let Err(error @ client::Error::UntrustedCertificate { .. }) = tried else {
+        return Ok(());
+    };
+    if let client::Error::UntrustedCertificate {
+        server,
+        fingerprint,
+        reason,
+    } = &error
+    {
+        let _ = write!(
+            io::stderr(),
+            "The certificate of {server} cannot be checked: {reason}.\n\
+             Its fingerprint is SHA256:{fingerprint}\n\
+             If that is what the server shows, answer yes, and it is not asked again. Trust it? [yes/no] "
+        );
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        if read.is_ok() && answer.trim().eq_ignore_ascii_case("yes") {
+            access.trust(&settings.url, fingerprint)?;
+            return Ok(());
+        }
+    }
+    Err(error.into())
+}
+
 /// What the client's engine runs with, with or without a screen; without one nobody could end endless patience.
 pub(crate) fn engine_settings(
     settings: &config::Connect,
     url: Url,
     mirrors: Vec<Url>,
     dir: &Path,
+    access: &Access,
 ) -> client::Settings {
     client::Settings {
         url,
         mirrors,
+        access: access.clone(),
         dir: dir.to_owned(),
         state_dir: config::state_dir(),
         workers: settings.workers,

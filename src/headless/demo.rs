@@ -43,7 +43,7 @@ impl Demo {
             ..server::Settings::new(samples.clone())
         })?;
         let listeners = server::bind(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], 0).await?;
-        let Some(url) = server::urls(&listeners).into_iter().next() else {
+        let Some(url) = server::urls(&listeners, "http").into_iter().next() else {
             return Err(Error::Usage("the server has no address".into()));
         };
         let target: Target = url.parse().map_err(Error::Usage)?;
@@ -102,6 +102,9 @@ fn settings(
         url: target.url,
         mirrors: Vec::new(),
         metalink: None,
+        bare: Vec::new(),
+        credentials: Vec::new(),
+        fingerprint: None,
         named: true,
         dir,
         workers: 5,

@@ -12,7 +12,7 @@ use url::Url;
 use super::{connect::engine_settings, scratch::Scratch, stdout::ToStdout};
 use crate::{
     client::{
-        self, Want,
+        self, Access, Want,
         metalink::{METALINK_MAX, Metalink},
     },
     config,
@@ -76,7 +76,10 @@ impl Plan {
     }
 
     /// The same, after the Metalink that the settings name, if they do, was read.
-    pub(crate) async fn prepare(settings: &config::Connect) -> Result<Self, Error> {
+    pub(crate) async fn prepare(
+        settings: &config::Connect,
+        access: &Access,
+    ) -> Result<Self, Error> {
         if !settings.names_metalink() {
             return Self::new(settings);
         }
@@ -84,7 +87,7 @@ impl Plan {
             read_metalink(file)?
         } else {
             let url = settings.url.clone();
-            let engine = engine_settings(settings, url, Vec::new(), &settings.dir);
+            let engine = engine_settings(settings, url, Vec::new(), &settings.dir, access);
             client::read(&engine, METALINK_MAX).await?
         };
         let metalink = Metalink::parse(&String::from_utf8_lossy(&text))?;

@@ -1,6 +1,11 @@
 //! `haul serve --headless`.
 
-use std::{io::Write, pin::pin, time::Duration};
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    pin::pin,
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
@@ -8,7 +13,11 @@ use super::signals::Signals;
 use crate::{
     config,
     error::{Error, Exit},
-    server::{self, MinRate, Server, Stop},
+    server::{
+        self, MinRate, Server, Stop,
+        access::{Access, Sources},
+    },
+    tls::{self, Identity},
 };
 
 /// How long a client may read more slowly than `--min-rate` before it is dropped.
@@ -19,12 +28,16 @@ const ABORT: Duration = Duration::from_secs(1);
 /// Serves until a signal; `out` is told the URLs, a line each.
 pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
-    let server = Server::new(engine_settings(&settings))?;
+    let server = Server::new(engine_settings(&settings)?)?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
-    for url in server::urls(&listeners) {
+    for url in server::urls(&listeners, server.settings().scheme()) {
         tracing::info!("listening on {url}");
         // A server goes on without a reader of its first lines.
         let _ = writeln!(out, "listening on {url}");
+    }
+    if let Some(fingerprint) = server.fingerprint() {
+        tracing::info!("fingerprint SHA256:{fingerprint}");
+        let _ = writeln!(out, "fingerprint SHA256:{fingerprint}");
     }
     let _ = out.flush();
 
@@ -46,9 +59,14 @@ pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, 
     Ok(exit)
 }
 
-/// What the server's engine runs with, with or without a screen.
-pub(crate) fn engine_settings(settings: &config::Serve) -> server::Settings {
-    server::Settings {
+/// What the server's engine runs with, with or without a screen. Reads certificates and logins.
+pub(crate) fn engine_settings(settings: &config::Serve) -> Result<server::Settings, Error> {
+    let access = Access::new(&Sources {
+        logins: &settings.auth,
+        auth_file: settings.auth_file.as_deref(),
+        token_file: settings.token_file.as_deref(),
+    })?;
+    Ok(server::Settings {
         root: settings.dir.clone(),
         hidden: settings.hidden,
         follow_symlinks: settings.follow_symlinks,
@@ -62,5 +80,36 @@ pub(crate) fn engine_settings(settings: &config::Serve) -> server::Settings {
             over: MIN_RATE_OVER,
         }),
         cache: config::cache_dir(),
+        tls: identity(settings)?,
+        access,
+    })
+}
+
+/// The certificate to show, where TLS is asked for.
+fn identity(settings: &config::Serve) -> Result<Option<Identity>, Error> {
+    let missing = |one: &str, other: &str| {
+        let line = format!("{one} needs {other}: name both files; see `haul serve --help`");
+        Err(Error::Usage(line))
+    };
+    match (&settings.tls_cert, &settings.tls_key) {
+        (Some(certificate), Some(key)) => Ok(Some(Identity::load(certificate, key)?)),
+        (Some(_), None) => missing("--tls-cert", "--tls-key"),
+        (None, Some(_)) => missing("--tls-key", "--tls-cert"),
+        (None, None) if !settings.tls => Ok(None),
+        (None, None) => {
+            let state_dir = config::state_dir().ok_or_else(|| tls::Error::Keep {
+                what: "the certificate",
+                reason: "no home directory is known".into(),
+                remedy: "set XDG_STATE_HOME, or give --tls-cert and --tls-key",
+            })?;
+            let mut addresses = server::local_addresses();
+            let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            addresses.extend(settings.addresses.iter().chain(&loopback));
+            addresses.retain(|address| !address.is_unspecified());
+            addresses.sort_unstable();
+            addresses.dedup();
+            let own = Identity::own(&state_dir, &tls::own_names(), &addresses)?;
+            Ok(Some(own))
+        }
     }
 }

@@ -104,6 +104,8 @@ pub struct RequestHead<'a> {
     pub has_body: bool,
     /// `Accept`, a line each.
     pub accept: Vec<&'a [u8]>,
+    /// `Authorization`, where it stands once.
+    pub authorization: Option<&'a [u8]>,
     /// `User-Agent`
     pub user_agent: Option<&'a [u8]>,
     /// `Range`, where it stands once.
@@ -206,6 +208,7 @@ impl<'a> RequestHead<'a> {
             keep_alive: !http10,
             has_body: false,
             accept: Vec::new(),
+            authorization: None,
             user_agent: None,
             range: None,
             conditions: Conditions::default(),
@@ -245,6 +248,10 @@ impl<'a> RequestHead<'a> {
             self.authority = Some(value);
         } else if is("user-agent") {
             self.user_agent.get_or_insert(value);
+        } else if is("authorization") {
+            if self.authorization.replace(value).is_some() {
+                return Err(bad("two Authorization fields"));
+            }
         } else if is("accept") {
             self.accept.push(value);
         } else if is("connection") {

@@ -10,7 +10,7 @@ pub mod ring;
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -152,7 +152,7 @@ fn open_default(command: &str) -> Result<File, String> {
 }
 
 /// Makes a directory, where it is missing, that only its owner can read: logs tell who fetched what.
-fn private_dir(dir: &PathBuf) -> io::Result<()> {
+pub(crate) fn private_dir(dir: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -1,4 +1,5 @@
-//! Getting bytes out: what stands in a buffer, and ranges of files by `sendfile`, no faster than is allowed.
+//! Getting bytes out: what stands in a buffer, and ranges of files (by `sendfile`, or encrypted), no faster than is
+//! allowed.
 
 use std::{
     io,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    io::Interest,
+    io::{AsyncWriteExt as _, Interest},
     net::TcpStream,
     time::{Instant, timeout},
 };
@@ -19,6 +20,7 @@ use super::{
     catalog::{FoundFile, blocking},
     clients::Attached,
     floor::Floor,
+    stream::{Stream, Tls},
     transfers::Flow,
     unsent::Unsent,
 };
@@ -69,10 +71,14 @@ impl Sender {
     /// Sends all of `bytes`, at once. `more` says that a file's bytes follow.
     pub async fn send(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut Stream,
         mut bytes: &[u8],
         more: bool,
     ) -> Result<(), Broken> {
+        let stream = match stream {
+            Stream::Plain(tcp) => &*tcp,
+            Stream::Tls(tls) => return self.send_tls(tls, bytes).await,
+        };
         while !bytes.is_empty() {
             // Straight to the socket first: waiting costs a timer.
             let sent = match attempt(stream, bytes, more) {
@@ -90,10 +96,20 @@ impl Sender {
         Ok(())
     }
 
+    /// The same, encrypted.
+    async fn send_tls(&mut self, tls: &mut Tls, mut bytes: &[u8]) -> Result<(), Broken> {
+        while !bytes.is_empty() {
+            let sent = self.wait(tls.stream.write(bytes)).await?;
+            self.floor.sent(sent as u64);
+            bytes = &bytes[sent..];
+        }
+        self.wait(tls.stream.flush()).await
+    }
+
     /// Sends all of `bytes` as they are allowed to go.
     pub async fn send_paced(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut Stream,
         mut bytes: &[u8],
         more: bool,
         attached: &Attached,
@@ -113,7 +129,7 @@ impl Sender {
     /// never padded.
     pub async fn send_range(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut Stream,
         found: FoundFile,
         range: Range<u64>,
         flow: &Flow,
@@ -150,11 +166,21 @@ impl Sender {
 
     async fn send_some(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut Stream,
         file: &OwnedFd,
         offset: u64,
         count: u64,
     ) -> Result<u64, Broken> {
+        let stream = match stream {
+            Stream::Plain(tcp) => &*tcp,
+            Stream::Tls(tls) => {
+                let read = tls.read_file(file, offset, count as usize)?;
+                self.send_tls(tls, &read).await?;
+                let sent = read.len() as u64;
+                tls.give_back(read);
+                return Ok(sent);
+            }
+        };
         let send = || {
             retry_interrupted(|| send_file(stream.as_fd(), file.as_fd(), offset, count as usize))
         };
@@ -176,7 +202,7 @@ impl Sender {
     /// How many bytes may go now. A client that goes away while it is held is noticed.
     async fn allowance(
         &self,
-        stream: &TcpStream,
+        stream: &Stream,
         attached: &Attached,
         most: u64,
     ) -> Result<u64, Broken> {
@@ -186,7 +212,7 @@ impl Sender {
         tokio::select! {
             biased;
             bytes = attached.allowance(most) => Ok(bytes),
-            _ = stream.ready(Interest::ERROR) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+            _ = stream.tcp().ready(Interest::ERROR) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
         }
     }
 

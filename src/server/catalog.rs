@@ -101,6 +101,16 @@ impl Stamp {
         ["\"", &hex[..32], "\""].concat()
     }
 
+    /// Device and inode: what stays the same under every name.
+    pub fn identity(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
+    /// When the content changed last, in whole seconds since 1970.
+    pub fn modified_seconds(&self) -> i64 {
+        self.modified.0
+    }
+
     /// When the content changed last.
     pub fn modified(&self) -> SystemTime {
         let (seconds, nanoseconds) = self.modified;

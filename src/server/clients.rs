@@ -74,6 +74,7 @@ impl Totals {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
+    Login(Box<str>),
     Session(Box<[u8]>),
     Agent(IpAddr, Box<[u8]>),
 }
@@ -96,9 +97,10 @@ pub struct Identity<'a> {
 impl Identity<'_> {
     fn key(&self) -> Key {
         let label = |text: &[u8]| text[..text.len().min(MAX_LABEL)].into();
-        match self.session {
-            Some(session) => Key::Session(label(session)),
-            None => Key::Agent(self.address, label(self.agent.unwrap_or_default())),
+        match (self.login, self.session) {
+            (Some(login), _) => Key::Login(login.into()),
+            (None, Some(session)) => Key::Session(label(session)),
+            (None, None) => Key::Agent(self.address, label(self.agent.unwrap_or_default())),
         }
     }
 }
@@ -107,6 +109,7 @@ impl Identity<'_> {
 #[derive(Debug)]
 pub struct Client {
     id: ClientId,
+    login: Option<String>,
     name: Option<String>,
     address: IpAddr,
     agent: Option<String>,
@@ -273,9 +276,12 @@ impl Client {
             let text = String::from_utf8_lossy(bytes).into_owned();
             (!text.is_empty()).then_some(text)
         };
-        let name = identity
-            .name
-            .and_then(|name| label(&percent_decode(name).collect::<Vec<u8>>()));
+        let login = identity.login.map(str::to_owned);
+        // What was proved stands before what a client calls itself.
+        let name = login.clone().or_else(|| {
+            let name = percent_decode(identity.name?);
+            label(&name.collect::<Vec<u8>>())
+        });
         let agent = identity.agent.and_then(|agent| {
             let product = agent.split(|b| *b == b' ').next();
             label(product.unwrap_or_default())
@@ -286,6 +292,7 @@ impl Client {
         };
         Self {
             id: ClientId(totals.next_client.fetch_add(1, Ordering::Relaxed)),
+            login,
             name,
             address: identity.address,
             agent,
@@ -387,6 +394,7 @@ impl Client {
     fn view(&self, now: Instant) -> ClientView {
         ClientView {
             id: self.id,
+            login: self.login.clone(),
             name: self.name.clone(),
             address: self.address,
             agent: self.agent.clone(),

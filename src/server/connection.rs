@@ -3,7 +3,7 @@
 //! Answers gather in one buffer as long as further requests are there already, so that a pipelined batch of small
 //! files leaves in one write. The buffers exist only while there is something in them: an idle connection is cheap.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, ops::Range, time::Duration};
 
 use http::StatusCode;
 use tokio::{
@@ -15,13 +15,18 @@ use tokio::{
 use super::{
     Shared,
     body::{Broken, Sender},
+    catalog::FoundFile,
     clients::{Attached, Identity, SmallFile},
     open::Opened,
-    respond::{self, Body, Listing},
+    respond::{self, Body, Computed, Listing},
+    stream::Stream,
+    transfers::Flow,
     unsent::Unsent,
-    values::Stream,
 };
 use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
+
+mod tree;
+pub use tree::Tree;
 
 /// A head must be complete this long after its first byte, else 408.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -71,10 +76,19 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         Some(_) => Unsent::always(&stream),
         None => Unsent::new(&stream),
     };
+    let stream = tokio::select! {
+        biased;
+        () = opened.handle().cut() => return,
+        stream = Stream::open(stream, settings.tls.as_ref()) => match stream {
+            Ok(stream) => stream,
+            Err(why) => return tracing::debug!(client = %peer.ip(), "{why}"),
+        },
+    };
     let mut connection = Connection {
         input: Input::default(),
         output: Output::default(),
         attached: None,
+        port: stream.tcp().local_addr().map_or(0, |local| local.port()),
         stream,
         sender: Sender::new(settings.timeout, settings.min_rate, unsent),
         peer,
@@ -90,19 +104,22 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
 }
 
 /// Tells a client that there are too many, and closes.
-pub async fn turn_away(stream: TcpStream, peer: SocketAddr) {
+pub async fn turn_away(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     tracing::warn!(client = %peer.ip(), "503 too many connections");
+    let Ok(mut stream) = Stream::open(stream, shared.settings.tls.as_ref()).await else {
+        return;
+    };
     let mut answer = Vec::new();
     respond::too_many(&mut answer);
     let second = Duration::from_secs(1);
     // Wait for the request: an answer that comes before it may be lost with it.
     if timeout(second, stream.readable()).await.is_ok()
         && Sender::new(second, None, Unsent::Settled)
-            .send(&stream, &answer, false)
+            .send(&mut stream, &answer, false)
             .await
             .is_ok()
     {
-        linger(&stream).await;
+        linger(&mut stream).await;
     }
 }
 
@@ -110,7 +127,9 @@ struct Connection<'s> {
     input: Input,
     output: Output,
     attached: Option<(Fingerprint, Attached)>,
-    stream: TcpStream,
+    stream: Stream,
+    /// The port on which the client came.
+    port: u16,
     sender: Sender,
     peer: SocketAddr,
     shared: &'s Shared,
@@ -168,11 +187,14 @@ pub struct Output {
 struct Fingerprint {
     session: Option<Box<[u8]>>,
     agent: Option<Box<[u8]>>,
+    login: Option<Box<str>>,
 }
 
 impl Fingerprint {
-    fn is_of(&self, head: &RequestHead<'_>) -> bool {
-        self.session.as_deref() == head.haul_session && self.agent.as_deref() == head.user_agent
+    fn is_of(&self, head: &RequestHead<'_>, login: Option<&str>) -> bool {
+        self.session.as_deref() == head.haul_session
+            && self.agent.as_deref() == head.user_agent
+            && self.login.as_deref() == login
     }
 }
 
@@ -258,6 +280,7 @@ impl Connection<'_> {
     async fn wait_idle(&mut self) -> Result<(), End> {
         self.input.tidy();
         self.output = Output::default();
+        self.stream.rest();
         let wait = timeout(self.shared.settings.timeout, self.stream.readable());
         tokio::select! {
             biased;
@@ -285,11 +308,14 @@ impl Connection<'_> {
     async fn answer(&mut self, extent: Extent, may: bool) -> Result<bool, End> {
         let head = &self.input.bytes[self.input.at..][extent.start..extent.end];
         let head = RequestHead::parse(head).map_err(End::Refused)?;
+        let access = &self.shared.settings.access;
+        let proved = access.check(head.authorization, self.peer.ip()).await;
         let attached = attach(
             &mut self.attached,
             self.shared,
             self.peer,
             &head,
+            proved.as_ref().map_or(None, Option::as_deref),
             self.opened,
         );
         self.shared.registry.count_request();
@@ -300,12 +326,15 @@ impl Connection<'_> {
             catalog: &catalog,
             client: attached.client(),
             head: &head,
+            scheme: self.shared.settings.scheme(),
+            port: self.port,
             keep: may && head.keep_alive && !head.has_body,
             draining: self.shared.drain.is_cancelled(),
         };
-        let answer = match admitted {
-            Ok(()) => request.answer(&mut self.output).await?,
-            Err(denied) => request.deny(&mut self.output.bytes, &denied),
+        let answer = match (admitted, proved) {
+            (Ok(()), Ok(_)) => request.answer(&mut self.output).await?,
+            (Err(denied), _) => request.deny(&mut self.output.bytes, &denied),
+            (_, Err(unproved)) => request.challenge(&mut self.output.bytes, &unproved),
         };
         let keep = answer.keep;
         self.input.consume(extent.end);
@@ -315,24 +344,10 @@ impl Connection<'_> {
                     self.flush(false).await?;
                 }
             }
-            Body::File(found, range, flow) => {
-                let result = match (self.flush(true).await, &self.attached) {
-                    (Ok(()), Some((_, attached))) => {
-                        let (sender, stream) = (&mut self.sender, &self.stream);
-                        sender
-                            .send_range(stream, found, range, &flow, attached)
-                            .await
-                    }
-                    (result, _) => result,
-                };
-                if let Err(error) = result {
-                    tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
-                    flow.abort(error.to_string());
-                    return Err(error.into());
-                }
-            }
+            Body::File(found, range, flow) => self.send_file(found, range, flow).await?,
             Body::Listing(listing) => self.send_listing(listing).await?,
-            Body::Pieces(stream) => self.send_pieces(stream).await?,
+            Body::Computed(values) => self.send_computed(values).await?,
+            Body::Tree(tree) => self.send_tree(tree).await?,
         }
         tokio::task::consume_budget().await;
         Ok(keep)
@@ -343,7 +358,7 @@ impl Connection<'_> {
         if self.output.bytes.is_empty() {
             return Ok(());
         }
-        let (stream, bytes) = (&self.stream, &self.output.bytes);
+        let (stream, bytes) = (&mut self.stream, &self.output.bytes);
         match &self.attached {
             Some((_, attached)) if self.output.has_bodies => {
                 self.sender
@@ -358,6 +373,30 @@ impl Connection<'_> {
         self.output.permits.clear();
         if let Some((_, attached)) = &self.attached {
             attached.client().took_small(&mut self.output.files);
+        }
+        Ok(())
+    }
+
+    /// Sends a range of a file behind what has gathered.
+    async fn send_file(
+        &mut self,
+        found: FoundFile,
+        range: Range<u64>,
+        flow: Flow,
+    ) -> Result<(), End> {
+        let result = match (self.flush(true).await, &self.attached) {
+            (Ok(()), Some((_, attached))) => {
+                let (sender, stream) = (&mut self.sender, &mut self.stream);
+                sender
+                    .send_range(stream, found, range, &flow, attached)
+                    .await
+            }
+            (result, _) => result,
+        };
+        if let Err(error) = result {
+            tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
+            flow.abort(error.to_string());
+            return Err(error.into());
         }
         Ok(())
     }
@@ -385,7 +424,7 @@ impl Connection<'_> {
     }
 
     /// Sends values as they are computed; where they cannot be, the connection breaks off.
-    async fn send_pieces(&mut self, mut values: Stream) -> Result<(), End> {
+    async fn send_computed(&mut self, mut values: Computed) -> Result<(), End> {
         loop {
             self.flush(false).await?;
             match values.next().await {
@@ -407,7 +446,7 @@ impl Connection<'_> {
         if let Err(error) = self.flush(false).await {
             return End::Broken(error);
         }
-        linger(&self.stream).await;
+        linger(&mut self.stream).await;
         end
     }
 }
@@ -418,15 +457,16 @@ fn attach<'c>(
     shared: &Shared,
     peer: SocketAddr,
     head: &RequestHead<'_>,
+    login: Option<&str>,
     opened: &Opened,
 ) -> &'c mut Attached {
     let known = attached
         .take()
-        .filter(|(fingerprint, _)| fingerprint.is_of(head));
+        .filter(|(fingerprint, _)| fingerprint.is_of(head, login));
     let (_, client) = attached.insert(known.unwrap_or_else(|| {
         let client = shared.registry.attach(&Identity {
             address: peer.ip(),
-            login: None,
+            login,
             session: head.haul_session,
             name: head.haul_name,
             agent: head.user_agent,
@@ -435,6 +475,7 @@ fn attach<'c>(
         let fingerprint = Fingerprint {
             session: head.haul_session.map(Into::into),
             agent: head.user_agent.map(Into::into),
+            login: login.map(Into::into),
         };
         (fingerprint, client)
     }));
@@ -443,11 +484,12 @@ fn attach<'c>(
 
 /// Closes the sending side and reads what still comes, within limits: a socket closed with unread bytes resets the
 /// connection, and a reset may reach the client before the last answer does (RFC 9112 §9.6).
-async fn linger(stream: &TcpStream) {
+pub(super) async fn linger(stream: &mut Stream) {
     let (mut left, time) = LINGER;
-    if rustix::net::shutdown(stream, rustix::net::Shutdown::Write).is_err() {
+    if !matches!(timeout(time, stream.shutdown()).await, Ok(Ok(()))) {
         return;
     }
+    let stream = stream.tcp();
     let drain = async {
         // Not in the future: every connection would hold it from its start.
         let mut sink = vec![0; 4096];

@@ -68,28 +68,27 @@ fn listen(address: SocketAddr, dual_stack: bool) -> io::Result<TcpListener> {
 
 /// URLs under which others reach these listeners, the best one first: addresses of this machine's interfaces before
 /// loopback, IPv4 before IPv6.
-pub fn urls(listeners: &[TcpListener]) -> Vec<String> {
+pub fn urls(listeners: &[TcpListener], scheme: &str) -> Vec<String> {
     let bound: Vec<SocketAddr> = listeners
         .iter()
         .filter_map(|listener| listener.local_addr().ok())
         .collect();
-    let interfaces = || {
-        if_addrs::get_if_addrs()
-            .unwrap_or_default()
-            .iter()
-            .filter(|interface| interface.is_oper_up())
-            .map(if_addrs::Interface::ip)
-            .collect::<Vec<_>>()
-    };
     let local = if bound.iter().any(|address| address.ip().is_unspecified()) {
-        interfaces()
+        local_addresses()
     } else {
         Vec::new()
     };
     reachable(&bound, &local)
         .into_iter()
-        .map(|address| format!("http://{address}"))
+        .map(|address| format!("{scheme}://{address}"))
         .collect()
+}
+
+/// The addresses of this machine's interfaces that are up.
+pub fn local_addresses() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let up = interfaces.iter().filter(|interface| interface.is_oper_up());
+    up.map(if_addrs::Interface::ip).collect()
 }
 
 /// The addresses that `bound` stands for on a machine with the addresses `local`, the best first.
@@ -155,7 +154,7 @@ mod tests {
         let listeners = bind(&[], 0).await.unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         assert_ne!(port, 0);
-        assert!(urls(&listeners).contains(&format!("http://127.0.0.1:{port}")));
+        assert!(urls(&listeners, "http").contains(&format!("http://127.0.0.1:{port}")));
         let error = bind(&[Ipv4Addr::LOCALHOST.into()], port).await.unwrap_err();
         assert_eq!(error.exit(), crate::error::Exit::Network);
         let line = error.to_string();

@@ -1,20 +1,12 @@
-//! Directory listings: read entry by entry, sorted while that is affordable, written in one of three forms.
-//!
-//! A [`Lister`] is pulled from: each call does a bounded piece of blocking work, so that a slow client holds no
-//! thread, and a directory of a million entries is streamed through a small buffer.
+//! Directory listings in one of three forms, chosen by what the client accepts.
 
-use std::{io, io::Write as _, os::fd::OwnedFd, sync::Arc};
-
-use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
+use std::{io, io::Write as _, sync::Arc};
 
 use super::{
-    catalog::{Catalog, Stamp},
-    page,
+    entries::{Entries, Listed},
+    page::Page,
+    values::Known,
 };
-use crate::{entry::Entry, http1::path::RemotePath};
-
-/// Entries up to which a listing is sorted; beyond it, directory order is kept.
-const MAX_SORTED: usize = 100_000;
 
 /// The form of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,170 +67,83 @@ fn weight(value: &[u8]) -> u16 {
     (weight.clamp(0.0, 1.0) * 1000.0) as u16
 }
 
-/// An entry, and what only its server knows of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// What the client sees.
-    pub entry: Entry,
-    /// Unix type and permission bits of what the name leads to.
-    pub mode: u32,
-    /// Whether the name is a symbolic link.
-    pub is_symlink: bool,
-}
-
-/// A directory that is being read.
-pub struct Entries {
-    catalog: Arc<Catalog>,
-    path: RemotePath,
-    dir: OwnedFd,
-    reader: Dir,
-}
-
-impl Entries {
-    /// Reads the open directory `dir`, which is `path` below the root.
-    pub fn new(catalog: Arc<Catalog>, path: RemotePath, dir: OwnedFd) -> io::Result<Self> {
-        let reader = Dir::read_from(&dir)?;
-        Ok(Self {
-            catalog,
-            path: path.into_dir(),
-            dir,
-            reader,
-        })
-    }
-
-    /// What a name leads to: one stat, and for a link another of its target, which must lie within the root.
-    fn stat(&self, name: &[u8]) -> Option<(Stat, bool)> {
-        let stat = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        if !FileType::from_raw_mode(stat.st_mode).is_symlink() {
-            return Some((stat, false));
-        }
-        let path = self.path.join(name).ok()?;
-        Some((self.catalog.stat(path.trimmed()).ok()?, true))
-    }
-
-    fn look_at(&self, name: &[u8]) -> Option<Listed> {
-        if matches!(name, b"." | b"..") || !self.catalog.shows(name) {
-            return None;
-        }
-        // What vanished meanwhile, or could not be fetched anyway, is left out.
-        let (stat, is_symlink) = self.stat(name)?;
-        let is_dir = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => true,
-            FileType::RegularFile => false,
-            _ => return None,
-        };
-        let stamp = Stamp::of(&stat);
-        Some(Listed {
-            entry: Entry {
-                name: name.to_vec(),
-                is_dir,
-                size: (!is_dir).then_some(stamp.size),
-                modified: Some(stamp.modified()),
-                blake3: None,
-            },
-            mode: stamp.mode,
-            is_symlink,
-        })
-    }
-}
-
-impl Iterator for Entries {
-    type Item = io::Result<Listed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.reader.read()? {
-                Ok(found) => {
-                    if let Some(listed) = self.look_at(found.file_name().to_bytes()) {
-                        return Some(Ok(listed));
-                    }
-                }
-                Err(error) => return Some(Err(error.into())),
-            }
-        }
-    }
-}
-
-/// Directories first, then by name.
-pub fn sort(entries: &mut [Listed]) {
-    entries.sort_unstable_by(|a, b| {
-        let key = |listed: &Listed| !listed.entry.is_dir;
-        key(a)
-            .cmp(&key(b))
-            .then_with(|| a.entry.name.cmp(&b.entry.name))
-    });
+/// A body that is made piece by piece, by calls that may wait for a disk.
+///
+/// Each call does a bounded piece of work, so that a slow client holds no thread, and a directory of a million entries
+/// goes through a small buffer.
+pub trait Source: Send {
+    /// Appends to `out` until it holds `target` bytes; returns whether that was all.
+    fn fill(&mut self, out: &mut Vec<u8>, target: usize) -> io::Result<bool>;
 }
 
 /// A listing on its way out.
 pub struct Lister {
     format: Format,
-    /// Read already; for all but huge directories this is everything, sorted.
-    ready: std::vec::IntoIter<Listed>,
-    /// What is still to be read, in directory order.
-    rest: Option<Entries>,
-    first: bool,
+    entries: Entries,
+    known: Arc<Known>,
+    page: Page,
+    begun: bool,
 }
 
 impl Lister {
-    /// Reads the directory, sorts it if it is not too large, and writes the beginning into `out`. Blocks on the disk.
-    pub fn start(mut entries: Entries, format: Format, out: &mut Vec<u8>) -> io::Result<Self> {
-        let mut ready = Vec::new();
-        for listed in entries.by_ref().take(MAX_SORTED + 1) {
-            ready.push(listed?);
-        }
-        let complete = ready.len() <= MAX_SORTED;
-        if complete {
-            sort(&mut ready);
-        }
-        match format {
-            Format::Json => out.push(b'['),
-            Format::Text => {}
-            Format::Html => page::begin(out, &entries.path),
-        }
-        Ok(Self {
+    /// Lists `entries` in their order. `place` is the page's own name for the server, such as `nas:8888`.
+    pub fn new(entries: Entries, format: Format, known: Arc<Known>, place: &str) -> Self {
+        Self {
             format,
-            ready: ready.into_iter(),
-            rest: (!complete).then_some(entries),
-            first: true,
-        })
-    }
-
-    /// Writes entries until `out` holds `target` bytes; returns whether that was all. Blocks on the disk.
-    pub fn fill(&mut self, out: &mut Vec<u8>, target: usize) -> io::Result<bool> {
-        while out.len() < target {
-            let Some(listed) = self.next_entry()? else {
-                match self.format {
-                    Format::Json => out.extend_from_slice(b"]\n"),
-                    Format::Text => {}
-                    Format::Html => page::end(out),
-                }
-                return Ok(true);
-            };
-            self.write(out, &listed)?;
+            page: Page::new(entries.path(), place, entries.in_order()),
+            entries,
+            known,
+            begun: false,
         }
-        Ok(false)
     }
 
-    fn next_entry(&mut self) -> io::Result<Option<Listed>> {
-        if let Some(listed) = self.ready.next() {
-            return Ok(Some(listed));
-        }
-        self.rest.as_mut().and_then(Iterator::next).transpose()
-    }
-
-    fn write(&mut self, out: &mut Vec<u8>, listed: &Listed) -> io::Result<()> {
+    fn write(&mut self, out: &mut Vec<u8>, mut listed: Listed) -> io::Result<()> {
         match self.format {
             Format::Json => {
-                out.extend_from_slice(if self.first { b"\n" } else { b",\n" });
-                self.first = false;
-                listed
-                    .entry
-                    .write_json(&mut *out, listed.mode, listed.is_symlink)?;
+                out.extend_from_slice(if self.begun { b",\n" } else { b"[\n" });
+                if !listed.entry.is_dir {
+                    listed.entry.blake3 = self.known.look(&listed.stamp).blake3.map(Into::into);
+                }
+                let mode = listed.stamp.mode;
+                listed.entry.write_json(out, mode, listed.is_symlink)?;
             }
             Format::Text => writeln!(out, "{}", listed.entry.reference())?,
-            Format::Html => page::row(out, listed),
+            Format::Html => {
+                if !self.begun {
+                    self.page.begin(out);
+                }
+                self.page.row(out, &listed);
+            }
         }
+        self.begun = true;
         Ok(())
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        match (self.format, self.begun) {
+            (Format::Json, true) => out.extend_from_slice(b"]\n"),
+            (Format::Json, false) => out.extend_from_slice(b"[]\n"),
+            (Format::Text, _) => {}
+            (Format::Html, begun) => {
+                if !begun {
+                    self.page.begin(out);
+                }
+                self.page.end(out);
+            }
+        }
+    }
+}
+
+impl Source for Lister {
+    fn fill(&mut self, out: &mut Vec<u8>, target: usize) -> io::Result<bool> {
+        while out.len() < target {
+            let Some(listed) = self.entries.next().transpose()? else {
+                self.end(out);
+                return Ok(true);
+            };
+            self.write(out, listed)?;
+        }
+        Ok(false)
     }
 }
 

@@ -3,16 +3,19 @@
 //! It knows nothing of any screen. A request goes through [`connection`] (one client connection), [`respond`]
 //! (status, fields), [`body`] (bytes); [`catalog`] decides what a path leads to and [`clients`] keeps count.
 
+pub mod access;
 mod body;
 mod catalog;
 mod clients;
 mod connection;
 mod control;
 mod downloads;
+mod entries;
 mod error;
 mod floor;
 mod listen;
 mod listing;
+mod metalink;
 mod open;
 mod page;
 mod peers;
@@ -20,9 +23,12 @@ mod respond;
 pub mod snapshot;
 mod spans;
 mod standing;
+mod stream;
+mod tar;
 mod transfers;
 mod unsent;
 mod values;
+mod walk;
 
 use std::{
     io,
@@ -39,14 +45,20 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{entry::Entry, http1::path::RemotePath, units::Rate};
+use crate::{
+    entry::Entry,
+    http1::path::RemotePath,
+    tls::{Fingerprint, Identity},
+    units::Rate,
+};
+use access::Access;
 use catalog::{Catalog, Found};
 use clients::Registry;
-use listing::Entries;
+use entries::{Entries, SORTED_BYTES};
 use values::Values;
 
 pub use error::Error;
-pub use listen::{bind, urls};
+pub use listen::{bind, local_addresses, urls};
 pub use snapshot::{Ban, ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView};
 
 /// How long running transfers may go on once the server drains.
@@ -83,6 +95,17 @@ pub struct Settings {
     pub min_rate: Option<MinRate>,
     /// Where values of large files are kept between runs; `None` keeps none.
     pub cache: Option<PathBuf>,
+    /// The certificate to show; `None` speaks plain HTTP.
+    pub tls: Option<Identity>,
+    /// Who may come in.
+    pub access: Access,
+}
+
+impl Settings {
+    /// What URLs of the server begin with.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 impl Settings {
@@ -99,6 +122,8 @@ impl Settings {
             limit_client: None,
             min_rate: None,
             cache: None,
+            tls: None,
+            access: Access::default(),
         }
     }
 }
@@ -124,6 +149,8 @@ struct Shared {
     registry: Registry,
     values: Values,
     listings: Semaphore,
+    /// A permit a byte that the sorted names of directories hold.
+    sorted: Arc<Semaphore>,
     /// A permit a byte that such a file holds in an output buffer.
     buffered: Arc<Semaphore>,
     /// What runs is finished, and no one new is taken.
@@ -159,6 +186,7 @@ impl Server {
             drain: CancellationToken::new(),
             values: Values::new(settings.cache.as_deref()),
             listings: Semaphore::new(LISTINGS),
+            sorted: Arc::new(Semaphore::new(SORTED_BYTES)),
             buffered: Arc::new(Semaphore::new(BUFFERED)),
             settings,
         })))
@@ -193,6 +221,16 @@ impl Server {
         }
     }
 
+    /// What it runs with.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The fingerprint of the certificate that it shows; `None` without TLS.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.0.settings.tls.as_ref().map(Identity::fingerprint)
+    }
+
     /// Everything that a screen shows, at this moment.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -217,7 +255,7 @@ impl Server {
         };
         let entries = Entries::new(Arc::clone(&catalog), dir.clone(), open)?;
         let mut listed = entries.collect::<io::Result<Vec<_>>>()?;
-        listing::sort(&mut listed);
+        entries::sort(&mut listed);
         Ok(listed.into_iter().map(|listed| listed.entry).collect())
     }
 
@@ -272,8 +310,9 @@ impl Accept {
         let _ = stream.set_nodelay(true);
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             if let Ok(slot) = Arc::clone(&self.away).try_acquire_owned() {
+                let shared = Arc::clone(&self.shared);
                 self.connections.spawn(async move {
-                    connection::turn_away(stream, peer).await;
+                    connection::turn_away(stream, peer, &shared).await;
                     drop(slot);
                 });
             }

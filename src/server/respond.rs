@@ -6,10 +6,11 @@ use http::StatusCode;
 
 use super::{
     Shared,
-    catalog::{Catalog, Found, FoundFile, blocking, is_not_found},
+    catalog::{Catalog, Found, FoundFile, is_not_found},
     clients::Client,
-    connection::Output,
-    listing::{Entries, Format, Lister},
+    connection::{Output, Tree},
+    listing::Format,
+    metalink::FileLink,
     page,
     standing::Denied,
     transfers::Flow,
@@ -19,19 +20,20 @@ use crate::{
     escape::display_name,
     http1::{
         date,
-        path::{RemotePath, encode_name},
+        path::RemotePath,
         request::{Method, Refusal, RequestHead},
         response::HeadWriter,
     },
 };
 
+mod challenge;
 mod denied;
+mod dir;
 mod file;
+pub use dir::Listing;
 
 pub use denied::too_many;
 
-/// Listings up to this size are sent with their length, larger ones in chunks, in bytes.
-const LISTING_BUFFER: usize = 64 * 1024;
 /// The methods that are served.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
@@ -45,6 +47,10 @@ pub struct Request<'a> {
     pub client: &'a Arc<Client>,
     /// What is asked.
     pub head: &'a RequestHead<'a>,
+    /// `http` or `https`: how the client reached the server.
+    pub scheme: &'static str,
+    /// The port on which it did.
+    pub port: u16,
     /// Whether the connection may go on.
     pub keep: bool,
     /// Whether only what runs is finished.
@@ -67,37 +73,27 @@ pub enum Body {
     File(FoundFile, Range<u64>, Flow),
     /// A listing that did not fit into one buffer.
     Listing(Listing),
-    /// A file's chaining values, as they are computed.
+    /// What is computed of a file, as it is computed.
+    Computed(Computed),
+    /// A tree as a tar file.
+    Tree(Tree),
+}
+
+/// What is computed of a file.
+pub enum Computed {
+    /// Its chaining values.
     Pieces(Stream),
+    /// Its Metalink.
+    Metalink(FileLink),
 }
 
-/// A listing whose beginning stands in `chunk`.
-pub struct Listing {
-    lister: Lister,
-    chunk: Vec<u8>,
-    /// Whether the body is framed in chunks rather than by the connection's end.
-    pub chunked: bool,
-}
-
-impl Listing {
-    /// The next bytes, and whether they are the last.
-    pub async fn next(self, shared: &Shared, size: usize) -> io::Result<(Self, Vec<u8>, bool)> {
-        let Self {
-            mut lister,
-            mut chunk,
-            chunked,
-        } = self;
-        let _permit = shared.listings.acquire().await.map_err(io::Error::other)?;
-        blocking(move || {
-            let last = lister.fill(&mut chunk, size)?;
-            let next = Self {
-                lister,
-                chunk: Vec::new(),
-                chunked,
-            };
-            Ok((next, chunk, last))
-        })
-        .await
+impl Computed {
+    /// The next bytes, as soon as there are some; `None` behind the last.
+    pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Pieces(stream) => stream.next().await,
+            Self::Metalink(link) => link.next().await,
+        }
     }
 }
 
@@ -148,11 +144,7 @@ impl Request<'_> {
                 Ok(self.error(out, &fail(StatusCode::NOT_FOUND, "not found")))
             }
             Ok(Found::File(found)) => self.file(path, found, output).await,
-            Ok(Found::Dir(_)) if !path.is_dir() => Ok(self.redirect(out, &path)),
-            Ok(Found::Dir(dir)) => {
-                let entries = Entries::new(Arc::clone(self.catalog), path, dir)?;
-                self.listing(entries, output).await
-            }
+            Ok(Found::Dir(dir)) => self.dir(path, dir, output).await,
             Err(error) => Ok(self.error(out, &of_io(&error))),
         }
     }
@@ -178,22 +170,6 @@ impl Request<'_> {
         let mut head = HeadWriter::new(out, StatusCode::NO_CONTENT, now());
         head.field("Allow", ALLOW);
         self.end(head)
-    }
-
-    /// A directory without its slash: relative references in its listing would go wrong.
-    fn redirect(&self, out: &mut Vec<u8>, path: &RemotePath) -> Answer {
-        let mut head = HeadWriter::new(out, StatusCode::MOVED_PERMANENTLY, now());
-        head.field_fmt("Location", format_args!("{}/", encode_name(path.name())))
-            .field("Content-Length", "0");
-        self.haul_dir(&mut head);
-        self.end(head)
-    }
-
-    /// Tells a haul client which directory this is, so that it does not download into it.
-    fn haul_dir(&self, head: &mut HeadWriter<'_>) {
-        if let Some(id) = self.catalog.id() {
-            head.field("Haul-Dir", id);
-        }
     }
 
     /// A short answer that says what went wrong; it is logged and shown beside the client.
@@ -226,54 +202,6 @@ impl Request<'_> {
         }
         self.written()
     }
-
-    async fn listing(&self, entries: Entries, output: &mut Output) -> io::Result<Answer> {
-        let out = &mut output.bytes;
-        let format = Format::choose(&self.head.accept, self.head.user_agent);
-        if self.is_head() {
-            let mut head = HeadWriter::new(out, StatusCode::OK, now());
-            self.listing_fields(&mut head, format);
-            return Ok(self.end(head));
-        }
-        let permit = self.shared.listings.acquire().await;
-        let (lister, chunk, complete) = blocking(move || {
-            let mut chunk = Vec::new();
-            let mut lister = Lister::start(entries, format, &mut chunk)?;
-            let complete = lister.fill(&mut chunk, LISTING_BUFFER)?;
-            Ok((lister, chunk, complete))
-        })
-        .await?;
-        drop(permit);
-        let mut head = HeadWriter::new(out, StatusCode::OK, now());
-        self.listing_fields(&mut head, format);
-        if complete {
-            head.field_fmt("Content-Length", format_args!("{}", chunk.len()))
-                .connection(self.keep, self.head.http10);
-            head.end().extend_from_slice(&chunk);
-            output.has_bodies = true;
-            return Ok(self.written());
-        }
-        // HTTP/1.0 knows no chunks: the connection's end is the listing's.
-        let chunked = !self.head.http10;
-        let keep = self.keep && chunked;
-        if chunked {
-            head.field("Transfer-Encoding", "chunked");
-        }
-        head.connection(keep, self.head.http10);
-        head.end();
-        let body = Body::Listing(Listing {
-            lister,
-            chunk,
-            chunked,
-        });
-        Ok(Answer { body, keep })
-    }
-
-    fn listing_fields(&self, head: &mut HeadWriter<'_>, format: Format) {
-        head.field("Content-Type", format.content_type())
-            .field("Vary", "Accept, User-Agent");
-        self.haul_dir(head);
-    }
 }
 
 fn of_io(error: &io::Error) -> Failure {
@@ -293,8 +221,7 @@ fn of_io(error: &io::Error) -> Failure {
 fn error_body(status: StatusCode, why: &str, html: bool) -> String {
     let code = status.as_u16();
     if html {
-        let why = page::escape(why);
-        format!("<!DOCTYPE html>\n<title>{code}</title>\n<p>{code} {why}</p>\n")
+        page::error(status, why)
     } else {
         format!("{code} {why}\n")
     }
@@ -302,8 +229,18 @@ fn error_body(status: StatusCode, why: &str, html: bool) -> String {
 
 fn error_fields(head: &mut HeadWriter<'_>, body: &str, html: bool) {
     let format = if html { Format::Html } else { Format::Text };
+    if html {
+        head.field("Content-Security-Policy", page::policy());
+    }
     head.field("Content-Type", format.content_type())
         .field_fmt("Content-Length", format_args!("{}", body.len()));
+}
+
+/// Whether a query asks for something by name: `name` or `name=…`, alone or beside others.
+fn asks_for(query: Option<&[u8]>, name: &str) -> bool {
+    let parts = query.unwrap_or_default().split(|b| *b == b'&');
+    let mut keys = parts.map(|part| part.split(|b| *b == b'=').next().unwrap_or_default());
+    keys.any(|key| key == name.as_bytes())
 }
 
 /// Answers a head that could not be understood; the connection ends with it.

@@ -49,7 +49,9 @@ pub struct Ban {
 pub struct ClientView {
     /// Stable while the server runs.
     pub id: ClientId,
-    /// How it calls itself (`Haul-Name`), raw; decides nothing.
+    /// The login that it proved, where the server wants one.
+    pub login: Option<String>,
+    /// Its login, else how it calls itself (`Haul-Name`), raw; decides nothing.
     pub name: Option<String>,
     /// Where it connects from.
     pub address: IpAddr,

@@ -1,13 +1,12 @@
-//! Chaining values of large files: computed once however many ask at once, streamed while they are computed, and kept
-//! in the cache directory.
+//! What is computed of files' contents: chaining values, SHA-256 of pieces. Computed once however many ask at once,
+//! streamed while it is computed, and kept in the cache directory.
 //!
-//! The store has no index and no lock: a file a key, written aside and renamed into place, checked when it is read.
+//! A store has no index and no lock: a file a key, written aside and renamed into place, checked when it is read.
 //! Any number of servers may share it.
 
 use std::{
     collections::HashMap,
     io,
-    os::fd::AsFd as _,
     path::Path,
     sync::{Arc, Mutex, Weak},
 };
@@ -18,33 +17,115 @@ use super::{
     catalog::{FoundFile, blocking},
     clients::lock,
 };
-use crate::{
-    pieces::{self, PREAMBLE_LEN, PieceHasher, Preamble, Value},
-    sys::send::read_ahead,
-};
+use crate::pieces::{self, PIECE};
 
+mod chaining;
+mod known;
+pub mod sha256;
 mod store;
+pub use known::{Digests, Known};
 use store::Store;
 
-/// Files that are hashed at once: more would take the processor from those who send.
-const AT_ONCE: usize = 2;
 /// Bytes that are read and hashed at once, while they are in the processor's cache.
 const BLOCK: usize = 128 * 1024;
-/// Values in their wire form.
-const VALUE_LEN: usize = 32;
+
+/// What can be computed of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Chaining values and the BLAKE3 digest, in the form of `?pieces`.
+    Pieces,
+    /// SHA-256 of pieces and file, see [`sha256`].
+    Sha256,
+}
+
+impl Kind {
+    /// Files that are hashed at once: more would take the processor from those who send. Each kind has its own, so
+    /// that Metalinks that anybody asks for never delay a haul client's download.
+    const fn at_once(self) -> usize {
+        match self {
+            Self::Pieces => 2,
+            Self::Sha256 => 1,
+        }
+    }
+
+    /// Where it is kept below the cache directory.
+    const fn dir(self) -> &'static str {
+        match self {
+            Self::Pieces => "pieces",
+            Self::Sha256 => "sha256",
+        }
+    }
+
+    /// Bytes of all that is computed of a file of `size` bytes.
+    fn wire_len(self, size: u64) -> u64 {
+        match self {
+            Self::Pieces => pieces::wire_len(size),
+            Self::Sha256 => sha256::wire_len(size),
+        }
+    }
+
+    fn is_whole(self, bytes: &[u8], size: u64) -> bool {
+        match self {
+            Self::Pieces => chaining::is_whole(bytes, size),
+            Self::Sha256 => sha256::is_whole(bytes, size),
+        }
+    }
+
+    /// The digest of the whole file among what was computed.
+    fn whole(self, bytes: &[u8]) -> Option<[u8; 32]> {
+        match self {
+            Self::Pieces => bytes.last_chunk().copied(),
+            Self::Sha256 => sha256::whole(bytes),
+        }
+    }
+
+    fn compute(self, job: &Job, found: &FoundFile) -> io::Result<()> {
+        match self {
+            Self::Pieces => chaining::compute(job, found),
+            Self::Sha256 => sha256::compute(job, found),
+        }
+    }
+}
+
+/// One of something for each kind.
+#[derive(Debug)]
+struct ByKind<T> {
+    pieces: T,
+    sha256: T,
+}
+
+impl<T> ByKind<T> {
+    fn new(make: impl Fn(Kind) -> T) -> Self {
+        Self {
+            pieces: make(Kind::Pieces),
+            sha256: make(Kind::Sha256),
+        }
+    }
+
+    fn of(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Pieces => &self.pieces,
+            Kind::Sha256 => &self.sha256,
+        }
+    }
+}
+
+/// What is kept of both kinds.
+type Stores = ByKind<Store>;
 
 /// The values of all files.
 #[derive(Debug)]
 pub struct Values {
-    store: Option<Arc<Store>>,
-    slots: Arc<Semaphore>,
-    running: Mutex<HashMap<String, Weak<Job>>>,
+    stores: Option<Arc<Stores>>,
+    known: Arc<Known>,
+    slots: ByKind<Arc<Semaphore>>,
+    running: Mutex<HashMap<(Kind, String), Weak<Job>>>,
 }
 
 /// The values of one file, on their way.
 #[derive(Debug)]
 struct Job {
-    /// The answer to `?pieces` as far as it is known.
+    /// What is computed, in its wire form, as far as it is known.
     bytes: Mutex<Vec<u8>>,
     state: watch::Sender<State>,
 }
@@ -92,19 +173,45 @@ impl Stream {
 impl Values {
     /// Keeps values below the cache directory, where there is one.
     pub fn new(cache: Option<&Path>) -> Self {
-        let store = cache.map(|cache| Arc::new(Store::new(cache.join("pieces"))));
+        let stores = cache
+            .map(|cache| Arc::new(Stores::new(|kind| Store::new(cache.join(kind.dir()), kind))));
         Self {
-            store,
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            known: Arc::new(Known::new(stores.clone())),
+            stores,
+            slots: ByKind::new(|kind| Arc::new(Semaphore::new(kind.at_once()))),
             running: Mutex::default(),
         }
     }
 
+    /// Digests of whole files that were computed before.
+    pub fn known(&self) -> &Arc<Known> {
+        &self.known
+    }
+
+    /// [`Known::look`] for threads that serve sockets.
+    pub async fn look(&self, found: &FoundFile, etag: &str) -> Digests {
+        if let Some(digests) = self.known.recall(&key(etag), found.stamp.size) {
+            return digests;
+        }
+        let (known, stamp) = (Arc::clone(&self.known), found.stamp);
+        blocking(move || Ok(known.look(&stamp)))
+            .await
+            .unwrap_or_default()
+    }
+
+    /// Notes the BLAKE3 digest of a file that was hashed while it was sent.
+    pub fn learn(&self, found: &FoundFile, etag: &str, digest: blake3::Hash) {
+        if found.stamp.is_settled() {
+            self.known.learn(key(etag), Kind::Pieces, digest.into());
+        }
+    }
+
     /// The values of a file: those that are being computed, kept ones, or new ones.
-    pub fn stream(&self, found: FoundFile, etag: &str) -> Stream {
-        let len = pieces::wire_len(found.stamp.size) as usize;
+    pub fn stream(&self, kind: Kind, found: FoundFile, etag: &str) -> Stream {
+        let len = kind.wire_len(found.stamp.size) as usize;
+        let key = (kind, key(etag));
         let mut running = lock(&self.running);
-        if let Some(job) = running.get(etag).and_then(Weak::upgrade)
+        if let Some(job) = running.get(&key).and_then(Weak::upgrade)
             && !matches!(&*job.state.borrow(), State::Failed(_))
         {
             return Stream::of(job, len);
@@ -114,13 +221,19 @@ impl Values {
             bytes: Mutex::default(),
             state: watch::Sender::new(State::Known(0)),
         });
-        running.insert(etag.to_owned(), Arc::downgrade(&job));
+        running.insert(key.clone(), Arc::downgrade(&job));
         drop(running);
         let stream = Stream::of(Arc::clone(&job), len);
-        let (slots, store, key) = (Arc::clone(&self.slots), self.store.clone(), key(etag));
+        let work = Work {
+            kind,
+            found,
+            key: key.1,
+            slots: Arc::clone(self.slots.of(kind)),
+            stores: self.stores.clone(),
+            known: Arc::clone(&self.known),
+        };
         tokio::spawn(async move {
-            let result = run(&job, found, slots, store, key).await;
-            if let Err(error) = result {
+            if let Err(error) = work.run(&job).await {
                 job.state.send_replace(State::Failed(error.to_string()));
             }
         });
@@ -144,33 +257,65 @@ fn key(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
 }
 
-async fn run(
-    job: &Arc<Job>,
+/// One file's computation.
+struct Work {
+    kind: Kind,
     found: FoundFile,
-    slots: Arc<Semaphore>,
-    store: Option<Arc<Store>>,
     key: String,
-) -> io::Result<()> {
-    let size = found.stamp.size;
-    if let Some(store) = store.clone() {
-        let key = key.clone();
-        if let Ok(Some(kept)) = blocking(move || Ok(store.load(&key, size))).await {
-            job.publish(&kept);
-            return Ok(());
+    slots: Arc<Semaphore>,
+    stores: Option<Arc<Stores>>,
+    known: Arc<Known>,
+}
+
+impl Work {
+    async fn run(self, job: &Arc<Job>) -> io::Result<()> {
+        if let Some(stores) = &self.stores {
+            let (stores, key) = (Arc::clone(stores), self.key.clone());
+            let (kind, size) = (self.kind, self.found.stamp.size);
+            let kept = blocking(move || Ok(stores.of(kind).load(&key, size))).await;
+            if let Ok(Some(kept)) = kept {
+                job.publish(&kept);
+                self.learn(&kept);
+                return Ok(());
+            }
+        }
+        let slots = Arc::clone(&self.slots);
+        let _slot = slots.acquire().await.map_err(io::Error::other)?;
+        let job = Arc::clone(job);
+        blocking(move || {
+            self.kind.compute(&job, &self.found)?;
+            self.keep(&lock(&job.bytes));
+            Ok(())
+        })
+        .await
+    }
+
+    fn learn(self, bytes: &[u8]) {
+        if let Some(digest) = self.kind.whole(bytes) {
+            self.known.learn(self.key, self.kind, digest);
         }
     }
-    let _slot = slots.acquire().await.map_err(io::Error::other)?;
-    let job = Arc::clone(job);
-    blocking(move || {
-        job.compute(&found)?;
-        if let Some(store) = store
-            && found.stamp.is_settled()
-        {
-            store.keep(&key, &lock(&job.bytes));
+
+    /// Keeps what was computed; nothing of a file that may change again without its stamp showing it.
+    fn keep(self, bytes: &[u8]) {
+        if !self.found.stamp.is_settled() {
+            return;
         }
-        Ok(())
-    })
-    .await
+        if let Some(stores) = &self.stores
+            && self.found.stamp.size > PIECE
+        {
+            stores.of(self.kind).keep(&self.key, bytes);
+        }
+        self.learn(bytes);
+    }
+}
+
+/// An error once no one waits for a job's values any more.
+fn wanted(job: &Job) -> io::Result<()> {
+    if job.state.receiver_count() > 0 {
+        return Ok(());
+    }
+    Err(io::Error::other("no one waits for the values any more"))
 }
 
 impl Job {
@@ -183,76 +328,14 @@ impl Job {
         self.state.send_replace(State::Known(known));
     }
 
-    /// Hashes the file piece by piece. Blocks on the disk.
-    fn compute(&self, found: &FoundFile) -> io::Result<()> {
-        let size = found.stamp.size;
-        self.publish(&Preamble { size }.encode());
-        let mut block = vec![0; BLOCK];
-        let mut values: Vec<Value> = Vec::new();
-        let mut only = None;
-        for index in 0..pieces::count(size).max(1) {
-            if self.state.receiver_count() == 0 {
-                return Err(io::Error::other("no one waits for the values any more"));
-            }
-            let hasher = hash_piece(found, index, &mut block)?;
-            if pieces::value_count(size) == 0 {
-                only = Some(hasher.only());
-            } else {
-                values.push(hasher.value());
-                self.publish(&hasher.value());
-            }
-        }
-        let root = only.unwrap_or_else(|| pieces::root(&values));
-        // The root vouches for all that was sent before it: of a file that changed, none is sent.
-        if !found.is_unchanged() {
-            return Err(io::Error::other("the file changed while it was hashed"));
-        }
-        self.publish(root.as_bytes());
-        Ok(())
+    /// The last value, and behind it the check of them all.
+    fn finish(&self, last: &[u8]) {
+        let check = {
+            let bytes = lock(&self.bytes);
+            blake3::Hasher::new().update(&bytes).update(last).finalize()
+        };
+        self.publish(&[last, check.as_bytes()].concat());
     }
-}
-
-fn hash_piece(found: &FoundFile, index: u32, block: &mut [u8]) -> io::Result<PieceHasher> {
-    let size = found.stamp.size;
-    let (mut at, mut left) = (
-        u64::from(index) * pieces::PIECE,
-        pieces::len(size, index) as usize,
-    );
-    if left > 0 {
-        read_ahead(found.file.as_fd(), at, left as u64)?;
-    }
-    let mut hasher = PieceHasher::new(index);
-    while left > 0 {
-        let wanted = left.min(block.len());
-        match rustix::io::pread(&found.file, &mut block[..wanted], at)? {
-            0 => {
-                return Err(io::Error::other(
-                    "the file was truncated while it was hashed",
-                ));
-            }
-            read => {
-                hasher.update(&block[..read]);
-                at += read as u64;
-                left -= read;
-            }
-        }
-    }
-    Ok(hasher)
-}
-
-/// Whether `bytes` are a whole answer for a file of `size` bytes whose values merge to its root.
-fn is_whole(bytes: &[u8], size: u64) -> bool {
-    let Some((preamble, rest)) = bytes.split_first_chunk::<PREAMBLE_LEN>() else {
-        return false;
-    };
-    let (values, rest) = rest.as_chunks::<VALUE_LEN>();
-    let Some((root, values)) = values.split_last() else {
-        return false;
-    };
-    Preamble::decode(preamble) == Ok(Preamble { size })
-        && rest.is_empty()
-        && values.len() == pieces::value_count(size) as usize
-        && (values.is_empty() || pieces::root(values).as_bytes() == root)
 }
 
 #[cfg(test)]
@@ -314,10 +397,10 @@ mod tests {
         for size in [0, 5, 1 << 20, (1 << 20) + 1, 5_000_000] {
             let content = content(size);
             let disk = Disk::new(&content, Duration::from_secs(60));
-            let stream = Values::new(None).stream(disk.find(), "\"e\"");
+            let stream = Values::new(None).stream(Kind::Pieces, disk.find(), "\"e\"");
             assert_eq!(stream.len as u64, pieces::wire_len(size as u64));
             let bytes = read(stream).await.unwrap();
-            assert!(is_whole(&bytes, size as u64), "{size}");
+            assert!(chaining::is_whole(&bytes, size as u64), "{size}");
             assert_eq!(
                 bytes[bytes.len() - 32..],
                 *blake3::hash(&content).as_bytes(),
@@ -331,7 +414,7 @@ mod tests {
         let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
         let values = Values::new(None);
         let streams: Vec<Stream> = (0..10)
-            .map(|_| values.stream(disk.find(), "\"e\""))
+            .map(|_| values.stream(Kind::Pieces, disk.find(), "\"e\""))
             .collect();
         assert!(streams.iter().all(|s| Arc::ptr_eq(&s.job, &streams[0].job)));
         let mut all = Vec::new();
@@ -350,7 +433,9 @@ mod tests {
         let found = disk.find();
         fs::write(disk.root.path().join("f"), content(3_000_001)).unwrap();
         let values = Values::new(Some(disk.cache.path()));
-        let error = read(values.stream(found, "\"e\"")).await.unwrap_err();
+        let error = read(values.stream(Kind::Pieces, found, "\"e\""))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("changed"), "{error}");
         assert_eq!(disk.kept(), [] as [PathBuf; 0]);
     }
@@ -364,15 +449,19 @@ mod tests {
         let values = Values::new(Some(disk.cache.path()));
         // What is kept is of other bytes of the same size, so that it shows where the answer came from.
         let source = Disk::new(&other[1..], Duration::ZERO);
-        let kept = read(Values::new(None).stream(source.find(), "\"e\""));
+        let kept = read(Values::new(None).stream(Kind::Pieces, source.find(), "\"e\""));
         let kept = kept.await.unwrap();
-        values.store.as_ref().unwrap().keep("e", &kept);
+        values.stores.as_ref().unwrap().pieces.keep("e", &kept);
         assert_eq!(
-            read(values.stream(disk.find(), "\"e\"")).await.unwrap(),
+            read(values.stream(Kind::Pieces, disk.find(), "\"e\""))
+                .await
+                .unwrap(),
             kept
         );
         assert_ne!(
-            read(values.stream(disk.find(), "\"f\"")).await.unwrap(),
+            read(values.stream(Kind::Pieces, disk.find(), "\"f\""))
+                .await
+                .unwrap(),
             kept
         );
     }
@@ -382,7 +471,9 @@ mod tests {
         let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
         let values = Values::new(Some(disk.cache.path()));
         // It was made just now, whatever its date says.
-        read(values.stream(disk.find(), "\"e\"")).await.unwrap();
+        read(values.stream(Kind::Pieces, disk.find(), "\"e\""))
+            .await
+            .unwrap();
         while lock(&values.running)
             .values()
             .any(|job| job.strong_count() > 0)
@@ -390,5 +481,46 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(disk.kept(), [] as [PathBuf; 0]);
+    }
+
+    #[tokio::test]
+    async fn sha256_of_pieces_and_file() {
+        use sha2::{Digest as _, Sha256};
+        for size in [0, 5, 1 << 20, (1 << 20) + 1, 5_000_000] {
+            let content = content(size);
+            let disk = Disk::new(&content, Duration::from_secs(60));
+            let stream = Values::new(None).stream(Kind::Sha256, disk.find(), "\"e\"");
+            let bytes = read(stream).await.unwrap();
+            let pieces = content.chunks(1 << 20).map(Sha256::digest);
+            let mut expected: Vec<u8> = pieces
+                .filter(|_| size > 1 << 20)
+                .flat_map(|digest| digest.to_vec())
+                .collect();
+            expected.extend(Sha256::digest(&content));
+            assert_eq!(bytes[..bytes.len() - 32], expected, "{size}");
+            assert!(sha256::is_whole(&bytes, size as u64));
+            assert!(!sha256::is_whole(&bytes[32..], size as u64));
+        }
+    }
+
+    #[tokio::test]
+    async fn kept_digests_are_known_without_asking_for_them() {
+        let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
+        let (found, etag) = (disk.find(), disk.find().stamp.etag());
+        let values = Values::new(Some(disk.cache.path()));
+        assert_eq!(values.look(&found, &etag).await, Digests::default());
+        let digests = read(Values::new(None).stream(Kind::Sha256, disk.find(), &etag));
+        let digests = digests.await.unwrap();
+        values
+            .stores
+            .as_ref()
+            .unwrap()
+            .sha256
+            .keep(&key(&etag), &digests);
+        let values = Values::new(Some(disk.cache.path()));
+        let known = values.look(&found, &etag).await;
+        assert_eq!(known.sha256, sha256::whole(&digests));
+        assert_eq!(values.known().look(&found.stamp), known);
+        assert_eq!(known.blake3, None);
     }
 }

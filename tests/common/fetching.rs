@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use haul::{
-    client::{Client, Event, ItemState, Settings, Snapshot, Verified, Want},
+    client::{Access, Client, Event, ItemState, Settings, Snapshot, Verified, Want},
     config::OnConflict,
     error::Exit,
     http1::path::RemotePath,
@@ -24,6 +24,7 @@ pub fn settings(url: &str, dir: &Path) -> Settings {
     Settings {
         url: url.parse().unwrap(),
         mirrors: Vec::new(),
+        access: Access::default(),
         dir: dir.to_owned(),
         state_dir: None,
         workers: 5,

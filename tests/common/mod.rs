@@ -5,6 +5,7 @@ pub mod program;
 pub mod proxy;
 pub mod raw;
 pub mod scripted;
+pub mod secure;
 pub mod serving;
 pub mod tools;
 pub mod trees;

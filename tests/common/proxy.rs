@@ -60,6 +60,8 @@ struct Shared {
     connections: AtomicUsize,
     file_bytes: AtomicU64,
     requests: Mutex<Vec<String>>,
+    /// What passes is not looked at: it is encrypted.
+    opaque: bool,
 }
 
 /// A running proxy; it stops when it is dropped.
@@ -71,6 +73,15 @@ pub struct Proxy {
 
 /// Passes everything on to `upstream`, faultlessly until told otherwise.
 pub fn proxy(upstream: SocketAddr) -> Proxy {
+    start(upstream, false)
+}
+
+/// The same for TLS: lines are slow or cut, but what passes is neither counted nor damaged.
+pub fn opaque_proxy(upstream: SocketAddr) -> Proxy {
+    start(upstream, true)
+}
+
+fn start(upstream: SocketAddr, opaque: bool) -> Proxy {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -90,6 +101,7 @@ pub fn proxy(upstream: SocketAddr) -> Proxy {
         connections: AtomicUsize::new(0),
         file_bytes: AtomicU64::new(0),
         requests: Mutex::default(),
+        opaque,
     });
     runtime.spawn(accept(listener, Arc::clone(&shared)));
     Proxy {
@@ -316,6 +328,9 @@ struct Requests {
 
 impl Requests {
     fn pass(&mut self, chunk: &[u8]) {
+        if self.shared.opaque {
+            return;
+        }
         self.text.extend_from_slice(chunk);
         while let Some(end) = self.text.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             let head: Vec<u8> = self.text.drain(..end + 4).collect();
@@ -366,6 +381,9 @@ impl Answers {
 
     /// Damages what is to be damaged; how many of the bytes are bytes of files.
     fn pass(&mut self, chunk: &mut [u8]) -> u64 {
+        if self.shared.opaque {
+            return 0;
+        }
         let (mut at, mut file_bytes) = (0, 0);
         while at < chunk.len() {
             let Some(body) = &mut self.body else {

@@ -404,7 +404,9 @@ fn a_server_that_nobody_named_is_asked_for() {
     );
     assert_eq!(state.prompt.as_ref().unwrap().text(), "");
     let effects = keys(&mut state, "n a s Enter");
-    assert!(matches!(&effects[..], [Effect::Connect(url)] if url.as_str() == "http://nas:8888/"));
+    assert!(
+        matches!(&effects[..], [Effect::Connect(target)] if target.url.as_str() == "http://nas:8888/")
+    );
 }
 
 #[test]

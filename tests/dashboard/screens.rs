@@ -308,6 +308,7 @@ fn hostile_server() -> State {
     for (i, name) in hostile().into_iter().enumerate() {
         snapshot.clients.push(server::ClientView {
             id: server::ClientId(i as u64),
+            login: None,
             name: Some(name.clone()),
             address: "::ffff:255.255.255.255".parse().unwrap(),
             agent: Some(name.clone()),

@@ -284,6 +284,7 @@ fn someone(
     let since = transfers.first().map_or_else(Instant::now, |t| t.started);
     ClientView {
         id: ClientId(id),
+        login: None,
         name: name.map(Into::into),
         address: address.parse::<IpAddr>().unwrap(),
         agent: Some(agent.into()),

@@ -5,7 +5,6 @@ mod table;
 mod words;
 
 use tracing::Level;
-use url::Url;
 
 pub(super) use self::parse::SETTINGS;
 pub use self::{
@@ -14,7 +13,10 @@ pub use self::{
     words::{quoted, split},
 };
 use super::listing::SortKey;
-use crate::{config::ThemeName, units::Rate};
+use crate::{
+    config::{ThemeName, target},
+    units::Rate,
+};
 
 /// Which dashboard a command belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +136,7 @@ pub enum Command {
     Copy,
     Export(String),
     Info,
-    Connect(Url),
+    Connect(target::Target),
     Disconnect,
     Get {
         patterns: Vec<String>,
@@ -306,7 +308,7 @@ mod tests {
             ("[::1]", "http://[::1]:8888/"),
             ("http://nas/pub/", "http://nas/pub/"),
         ] {
-            assert_eq!(address(text).unwrap().as_str(), url);
+            assert_eq!(address(text).unwrap().url.as_str(), url);
         }
         assert!(address("").is_err());
         assert!(address("a b").is_err());

@@ -1,14 +1,11 @@
 //! How each command reads its arguments. An error says what is allowed; the usage is added to it.
 
-use url::Url;
-
 use super::{Command, Setting, SortBy, SortKey, Target};
 use crate::{config, units::Rate};
 
 /// A server's address as people type it: `host`, `host:port`, or a whole URL.
-pub fn address(text: &str) -> Result<Url, String> {
-    let target: config::target::Target = text.trim().parse()?;
-    Ok(target.url)
+pub fn address(text: &str) -> Result<config::target::Target, String> {
+    text.trim().parse()
 }
 
 pub(super) fn first(arguments: &[String], default: &str) -> String {

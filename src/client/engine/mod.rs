@@ -188,9 +188,11 @@ impl Engine {
         }
     }
 
-    /// The only server that is left cannot be reached: notes the failure; everything fails once that has lasted.
+    /// The only server that is left cannot be reached: notes the failure; everything fails once that has lasted, or at
+    /// once where another try cannot help.
     pub async fn link_failed(&self, source: &Source, failures: u32, error: &Error) {
-        if failures > self.settings.retries && !self.settings.patient {
+        let hopeless = !error.is_transient();
+        if hopeless || failures > self.settings.retries && !self.settings.patient {
             source.link.send_replace(Link::Down(error.to_string()));
             let browsers = self.queue().fail_all(error);
             for browse in browsers {
@@ -255,7 +257,6 @@ impl Engine {
 
     /// The base's URL for a path, for messages.
     pub fn url_of(&self, path: &RemotePath) -> String {
-        let origin = &self.sources.primary().origin;
-        format!("http://{}{}", origin.authority(), origin.target(path))
+        self.sources.primary().origin.url_of(path)
     }
 }

@@ -113,9 +113,16 @@ impl Answer {
         if (200..300).contains(&status) {
             return None;
         }
+        let sent = self.connection.has_credentials;
+        if status == 400 && !self.connection.is_tls() && self.speaks_of_https().await {
+            return Some(Error::WantsTls);
+        }
         self.drain().await;
         if self.head.paused {
             return Some(Error::Paused);
+        }
+        if status == 401 {
+            return Some(Error::Login { sent });
         }
         if (300..400).contains(&status) {
             return Some(Error::Redirect(
@@ -126,6 +133,15 @@ impl Answer {
             status,
             retry_after,
         })
+    }
+
+    /// Whether the beginning of an error's body says that the port is for https, as haul, nginx, Go and Apache say it.
+    async fn speaks_of_https(&mut self) -> bool {
+        let Ok(Some(range)) = self.connection.chunk(&mut self.body).await else {
+            return false;
+        };
+        let text = String::from_utf8_lossy(self.connection.bytes(range));
+        text.to_ascii_lowercase().contains("https")
     }
 
     /// Reads what is left of a short body, so that the connection can go on.

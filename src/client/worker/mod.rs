@@ -531,8 +531,10 @@ impl Worker {
         retry_after: Option<Duration>,
     ) -> Option<Work> {
         let (engine, source) = (&self.engine, self.source.id);
-        let Error::Status { status, .. } = error else {
-            return Some(work);
+        let status = match error {
+            Error::Status { status, .. } => status,
+            Error::Login { .. } => &401,
+            _ => return Some(work),
         };
         if error.is_transient() {
             if !engine.source_failed(source, error, retry_after) {

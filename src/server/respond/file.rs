@@ -2,14 +2,19 @@
 
 use std::{io, ops::Range, os::fd::AsFd as _, sync::Arc, time::Instant};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
-use percent_encoding::percent_encode;
 
-use super::{Answer, Body, Failure, Request, fail, now, of_io};
+use super::{
+    Answer, Body, Computed, Failure, Request, asks_for,
+    dir::{NO_HOST, metalink_fields},
+    fail, now, of_io,
+};
 use crate::{
     http1::{
         conditional::{Validators, Verdict},
         date,
+        disposition::attachment,
         path::RemotePath,
         range::Ranges,
         response::HeadWriter,
@@ -19,6 +24,8 @@ use crate::{
         catalog::{Found, FoundFile, blocking},
         clients::SmallFile,
         connection::Output,
+        metalink::{self, FileLink},
+        values::Kind,
     },
     sys::send::read_cached,
 };
@@ -40,6 +47,8 @@ struct FileAnswer {
     found: FoundFile,
     etag: String,
     modified: u64,
+    /// The digest of its content, where it is known.
+    sha256: Option<[u8; 32]>,
 }
 
 impl Request<'_> {
@@ -51,9 +60,11 @@ impl Request<'_> {
         output: &mut Output,
     ) -> io::Result<Answer> {
         let now = now();
+        let etag = found.stamp.etag();
         let out = &mut output.bytes;
         let file = FileAnswer {
-            etag: found.stamp.etag(),
+            sha256: self.shared.values.look(&found, &etag).await.sha256,
+            etag,
             // A date in the future would be no date at all (RFC 9110 §8.8.2.1).
             modified: date::seconds(found.stamp.modified()).min(now),
             path,
@@ -78,6 +89,9 @@ impl Request<'_> {
         }
         if self.head.query == Some(b"pieces") {
             return Ok(self.pieces(file, out, now));
+        }
+        if asks_for(self.head.query, "meta4") {
+            return Ok(self.metalink(file, out, now));
         }
         let size = file.found.stamp.size;
         let ranges = match self.head.range {
@@ -120,9 +134,36 @@ impl Request<'_> {
         if self.is_head() {
             return answer;
         }
-        let stream = self.shared.values.stream(file.found, &file.etag);
+        let values = &self.shared.values;
+        let stream = values.stream(Kind::Pieces, file.found, &file.etag);
         Answer {
-            body: Body::Pieces(stream),
+            body: Body::Computed(Computed::Pieces(stream)),
+            keep: self.keep,
+        }
+    }
+
+    /// The file's Metalink. Its length is known before its digests are.
+    fn metalink(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
+        let Some(origin) = self.origin() else {
+            return self.error(out, &NO_HOST);
+        };
+        let size = file.found.stamp.size;
+        let values = &self.shared.values;
+        let mut head = HeadWriter::new(out, StatusCode::OK, now);
+        metalink_fields(&mut head, file.path.name());
+        file.validators(&mut head);
+        if self.is_head() {
+            return self.end(head);
+        }
+        let (path, etag) = (&file.path, &file.etag);
+        let stream = values.stream(Kind::Sha256, file.found, etag);
+        let (begin, link) = FileLink::new(stream, &origin, path, size);
+        let length = begin.len() as u64 + FileLink::len(size);
+        head.field_fmt("Content-Length", format_args!("{length}"))
+            .connection(self.keep, self.head.http10);
+        head.end().extend_from_slice(begin.as_bytes());
+        Answer {
+            body: Body::Computed(Computed::Metalink(link)),
             keep: self.keep,
         }
     }
@@ -227,7 +268,9 @@ impl Request<'_> {
             file.found = found;
             if whole && file.found.is_unchanged() {
                 if let Some(at) = digest {
-                    let hex = blake3::hash(&out[body..]).to_hex();
+                    let digest = blake3::hash(&out[body..]);
+                    self.shared.values.learn(&file.found, &file.etag, digest);
+                    let hex = digest.to_hex();
                     out[at..at + hex.len()].copy_from_slice(hex.as_bytes());
                 }
                 output.has_bodies = true;
@@ -244,6 +287,7 @@ impl Request<'_> {
                 Ok(Found::File(found)) if found.stamp.size <= INLINE_HAUL => {
                     file.etag = found.stamp.etag();
                     file.modified = date::seconds(found.stamp.modified()).min(now);
+                    file.sha256 = None;
                     file.found = found;
                 }
                 Ok(_) => break,
@@ -259,12 +303,23 @@ impl Request<'_> {
             .field("Accept-Ranges", "bytes")
             .field("Haul-Pieces", "1");
         file.validators(head);
-        if self.head.query.is_some_and(asks_for_download) {
-            let name = percent_encode(file.path.name(), ATTR_CHAR);
+        if let Some(digest) = &file.sha256 {
+            // RFC 9530, and RFC 6249 for where a Metalink is.
             head.field_fmt(
-                "Content-Disposition",
-                format_args!("attachment; filename*=UTF-8''{name}"),
+                "Repr-Digest",
+                format_args!("sha-256=:{}:", STANDARD.encode(digest)),
+            )
+            .field_fmt(
+                "Link",
+                format_args!(
+                    "<{}?meta4>; rel=describedby; type=\"{}\"",
+                    file.path.to_target(),
+                    metalink::MEDIA_TYPE
+                ),
             );
+        }
+        if asks_for(self.head.query, "download") {
+            head.field("Content-Disposition", &attachment(file.path.name()));
         }
         if self.head.haul_session.is_some() {
             self.haul_dir(head);
@@ -305,19 +360,6 @@ async fn append(found: FoundFile, out: &mut Vec<u8>) -> io::Result<(FoundFile, b
     out.truncate(start);
     out.extend_from_slice(&bytes);
     Ok((found, bytes.len() == size))
-}
-
-/// What stays as it is in `filename*` (RFC 8187 §3.2.1), but for the marks that some clients read otherwise.
-const ATTR_CHAR: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-fn asks_for_download(query: &[u8]) -> bool {
-    query
-        .split(|b| *b == b'&')
-        .any(|part| part == b"download" || part.starts_with(b"download="))
 }
 
 /// The media type that a name suggests.

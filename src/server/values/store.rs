@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::is_whole;
+use super::Kind;
 
 /// What all kept values take together, in bytes: enough for 8 TiB of files.
 const MAX_BYTES: u64 = 256 << 20;
@@ -22,18 +22,19 @@ const ASIDE: &str = "aside-";
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
+    kind: Kind,
 }
 
 impl Store {
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub fn new(dir: PathBuf, kind: Kind) -> Self {
+        Self { dir, kind }
     }
 
     /// Kept values, in their wire form, if they are whole. Marks them as used.
     pub fn load(&self, key: &str, size: u64) -> Option<Vec<u8>> {
         let path = self.dir.join(key);
         let bytes = fs::read(&path).ok()?;
-        if !is_whole(&bytes, size) {
+        if !self.kind.is_whole(&bytes, size) {
             tracing::warn!("kept values of a file were damaged: computing them again");
             return None;
         }
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn only_whole_values_are_believed() {
         let temp = tempfile::tempdir().unwrap();
-        let store = Store::new(temp.path().join("a/b"));
+        let store = Store::new(temp.path().join("a/b"), Kind::Pieces);
         let (size, bytes) = (3 << 20, wire(3 << 20));
         assert_eq!(store.load("k", size), None);
         store.keep("k", &bytes);
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn the_least_used_go_first() {
         let temp = tempfile::tempdir().unwrap();
-        let store = Store::new(temp.path().to_owned());
+        let store = Store::new(temp.path().to_owned(), Kind::Pieces);
         let long_ago = SystemTime::now() - Duration::from_secs(10_000);
         for (n, name) in ["old", "older", "new", "aside-1-1"].iter().enumerate() {
             store.write(name, &[0; 100]).unwrap();

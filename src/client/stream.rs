@@ -1,0 +1,95 @@
+//! A connection's bytes: plain TCP, or TLS over it.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{Error, origin::Origin};
+use crate::tls::{HANDSHAKE_TIME, Refusal, TlsStream};
+
+/// One connection to a server.
+#[derive(Debug)]
+pub enum Stream {
+    /// As it is.
+    Plain(TcpStream),
+    /// Encrypted, with a server that was believed.
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// Connects to an origin, and makes the TLS handshake where it asks for one; `limit` is for the former.
+    pub async fn open(origin: &Origin, limit: Duration) -> Result<Self, Error> {
+        let tcp = origin.connect(limit).await?;
+        let Some(connector) = origin.connector() else {
+            return Ok(Self::Plain(tcp));
+        };
+        match timeout(HANDSHAKE_TIME.min(limit), connector.connect(tcp)).await {
+            Ok(Ok(stream)) => Ok(Self::Tls(Box::new(stream))),
+            Ok(Err(error)) => Err(failed(origin, &error)),
+            Err(_) => Err(Error::Timeout(HANDSHAKE_TIME.min(limit))),
+        }
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Sends all of `bytes`.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.write_all(bytes).await,
+            Self::Tls(tls) => {
+                tls.write_all(bytes).await?;
+                tls.flush().await
+            }
+        }
+    }
+
+    /// Reads what is there, 0 at the end. Cancelling it loses nothing.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.read(buffer).await,
+            Self::Tls(tls) => tls.read(buffer).await,
+        }
+    }
+}
+
+/// Why a handshake failed.
+fn failed(origin: &Origin, error: &io::Error) -> Error {
+    use rustls::Error as E;
+    let server = origin.authority();
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<E>());
+    let Some(tls) = tls else {
+        let reason = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "the server closed it in the TLS handshake".into(),
+            _ => crate::error::reason(error),
+        };
+        return Error::Broken(reason);
+    };
+    match (Refusal::of(tls), tls) {
+        (Some(Refusal::Untrusted { found, reason }), _) => Error::UntrustedCertificate {
+            server,
+            fingerprint: *found,
+            reason: reason.clone(),
+        },
+        (Some(Refusal::Changed { known, found }), _) => Error::CertificateChanged {
+            server,
+            known: *known,
+            found: *found,
+            remedy: origin.remedy().to_owned(),
+        },
+        (None, E::InvalidMessage(_)) => Error::Tls {
+            server,
+            reason: "what answers there does not speak TLS: try http:// instead".into(),
+        },
+        (None, other) => Error::Tls {
+            server,
+            reason: other.to_string(),
+        },
+    }
+}

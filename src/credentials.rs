@@ -1,0 +1,167 @@
+//! Logins and tokens: what a client presents, and a type that keeps them out of logs and errors.
+
+use std::{fmt, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::error::{Error, Exit};
+
+/// Longest login or token in bytes: it has to fit into a request's head with everything else.
+const MAX: usize = 4096;
+
+/// A text that must not be shown: its `Debug` is `…`, it has no `Display`, and there is one way to read it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Keeps a text.
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself; whoever asks answers for where it goes.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// What proves who a client is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// A name and its password (RFC 7617).
+    Login {
+        /// The name; no colon is in it.
+        user: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// A bearer token (RFC 6750).
+    Token(Secret),
+}
+
+impl Credentials {
+    /// A login; both parts are checked.
+    pub fn login(user: &str, password: &str) -> Result<Self, String> {
+        let bad = |text: &str| text.chars().any(char::is_control);
+        if user.is_empty() || user.contains(':') || bad(user) {
+            return Err(
+                "the user's name is empty, or has a `:` or a control character in it".into(),
+            );
+        }
+        if password.is_empty() || bad(password) {
+            return Err("the password is empty, or has a control character in it".into());
+        }
+        if user.len() + password.len() > MAX {
+            return Err(format!("a login is at most {MAX} bytes long"));
+        }
+        Ok(Self::Login {
+            user: user.to_owned(),
+            password: Secret::new(password),
+        })
+    }
+
+    /// Reads `USER:PASS`. No error repeats any of it.
+    pub fn parse_login(text: &str) -> Result<Self, String> {
+        let (user, password) = text
+            .split_once(':')
+            .ok_or("it is no login: write USER:PASS")?;
+        Self::login(user, password)
+    }
+
+    /// Reads a token: letters, digits and `-._~+/=` (RFC 6750 §2.1). No error repeats any of it.
+    pub fn parse_token(text: &str) -> Result<Self, String> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+        if text.is_empty() || text.len() > MAX || !text.bytes().all(fits) {
+            return Err(format!(
+                "a token is 1 to {MAX} letters, digits and -._~+/= without blanks"
+            ));
+        }
+        Ok(Self::Token(Secret::new(text)))
+    }
+
+    /// The value of `Authorization`.
+    pub fn authorization(&self) -> Secret {
+        Secret::new(match self {
+            Self::Login { user, password } => {
+                let pair = format!("{user}:{}", password.expose());
+                format!("Basic {}", STANDARD.encode(pair))
+            }
+            Self::Token(token) => format!("Bearer {}", token.expose()),
+        })
+    }
+
+    /// The credentials in the first line of a file: `USER:PASS` where `parse` is [`Self::parse_login`].
+    pub fn from_file(
+        option: &str,
+        path: &Path,
+        parse: impl Fn(&str) -> Result<Self, String>,
+    ) -> Result<Self, Error> {
+        let text = read_file(option, path)?;
+        let first = text.lines().next().unwrap_or_default();
+        parse(first.trim_end_matches('\r'))
+            .map_err(|error| Error::Usage(format!("{option}: {}:1: {error}", path.display())))
+    }
+}
+
+/// Reads a file of secrets, or says which option named it.
+pub fn read_file(option: &str, path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| Error::Local {
+        what: format!("{option}: cannot read {}", path.display()),
+        source,
+        remedy: "name a text file that you can read",
+        exit: Exit::Disk,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_read_and_written_as_the_protocol_says() {
+        let login = Credentials::parse_login("Aladdin:open sesame").unwrap();
+        assert_eq!(
+            login.authorization().expose(),
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
+        let Credentials::Login { password, .. } = Credentials::parse_login("a:b:c").unwrap() else {
+            panic!("no login");
+        };
+        assert_eq!(password.expose(), "b:c", "only the first colon divides");
+        let token = Credentials::parse_token("mF_9.B5f-4.1JqM=").unwrap();
+        assert_eq!(token.authorization().expose(), "Bearer mF_9.B5f-4.1JqM=");
+    }
+
+    #[test]
+    fn nothing_shows_a_secret() {
+        let shown = format!(
+            "{:?} {:?} {:?}",
+            Credentials::parse_login("ada:hunter2"),
+            Credentials::parse_token("hunter2"),
+            Credentials::parse_login("ada:hunter2")
+                .unwrap()
+                .authorization()
+        );
+        assert!(!shown.contains("hunter2") && shown.contains('…'), "{shown}");
+        for wrong in [
+            "hunter2",
+            ":hunter2",
+            "hunter2:",
+            "a:hunter2\n",
+            "a\r:hunter2",
+        ] {
+            let error = Credentials::parse_login(wrong).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        for wrong in ["hunter2 x", "", "hunter2\n", "hünter2"] {
+            let error = Credentials::parse_token(wrong).unwrap_err();
+            assert!(!error.contains("nter2"), "{error}");
+        }
+    }
+}

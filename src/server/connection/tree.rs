@@ -1,0 +1,97 @@
+//! A tree that leaves as one body: members from a buffer, large files straight from the disk.
+
+use std::io;
+
+use super::{CHUNK, Connection, End};
+use crate::server::{
+    catalog::{FoundFile, blocking},
+    tar::{Step, Tar},
+};
+
+/// A tar file whose beginning stands in `chunk`.
+pub struct Tree {
+    /// What follows.
+    pub tar: Tar,
+    /// What was made and not yet sent.
+    pub chunk: Vec<u8>,
+    /// Whether the body is framed in chunks rather than by the connection's end.
+    pub chunked: bool,
+}
+
+impl Connection<'_> {
+    /// Sends a tree. What cannot be read, or changes while it is sent, breaks the connection off in the end: so a
+    /// client learns that what it has is not everything.
+    pub(super) async fn send_tree(&mut self, mut tree: Tree) -> Result<(), End> {
+        loop {
+            let permit = self.shared.listings.acquire().await;
+            let mut small = std::mem::take(&mut self.output.files);
+            let (next, small, step) = blocking(move || {
+                let step = tree.tar.fill(&mut tree.chunk, &mut small, CHUNK)?;
+                Ok((tree, small, step))
+            })
+            .await?;
+            drop(permit);
+            tree = next;
+            self.output.files = small;
+            self.frame(&mut tree);
+            match step {
+                Step::More => self.flush(false).await?,
+                Step::File(path, found) => {
+                    let size = found.stamp.size;
+                    if tree.chunked {
+                        self.put(format_args!("{size:x}\r\n"));
+                    }
+                    self.send_member(&path, found).await?;
+                    if tree.chunked {
+                        self.put(format_args!("\r\n"));
+                    }
+                }
+                Step::End { complete: false } => {
+                    self.flush(false).await?;
+                    return Err(io::Error::other("some files of the tree could not be read").into());
+                }
+                Step::End { complete: true } => {
+                    if tree.chunked {
+                        self.put(format_args!("0\r\n\r\n"));
+                    }
+                    return Ok(self.flush(false).await?);
+                }
+            }
+        }
+    }
+
+    /// Moves what was made into the output, as one chunk.
+    fn frame(&mut self, tree: &mut Tree) {
+        if tree.chunk.is_empty() {
+            return;
+        }
+        if tree.chunked {
+            self.put(format_args!("{:x}\r\n", tree.chunk.len()));
+        }
+        self.output.bytes.append(&mut tree.chunk);
+        self.output.has_bodies = true;
+        if tree.chunked {
+            self.put(format_args!("\r\n"));
+        }
+    }
+
+    /// A file's content; on the screen it is a transfer like any other.
+    async fn send_member(
+        &mut self,
+        path: &crate::http1::path::RemotePath,
+        found: FoundFile,
+    ) -> Result<(), End> {
+        let Some((_, attached)) = &self.attached else {
+            return Err(End::Closed);
+        };
+        let (size, etag) = (found.stamp.size, found.stamp.etag());
+        let flow = attached.client().begin(path, &etag, size, 0..size);
+        self.send_file(found, 0..size, flow).await
+    }
+
+    fn put(&mut self, text: std::fmt::Arguments<'_>) {
+        use std::io::Write as _;
+        // Writing to a Vec cannot fail.
+        let _ = self.output.bytes.write_fmt(text);
+    }
+}
