@@ -1,4 +1,4 @@
-//! The page of a directory in a real browser, driven over the DevTools protocol.
+//! The page of a directory in a real browser, driven over its debugging protocol.
 //!
 //! Chromium is too large to be installed for every run: `cargo test browser -- --ignored` runs this where it is.
 //! With `HAUL_SHOTS=DIR` it leaves pictures there: desktop and phone, dark and light.
@@ -15,7 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::common::{
-    serving::{PATIENCE, serve},
+    serving::{PATIENCE, Serving, serve},
     tools::need,
     trees::{content, make_tree},
 };
@@ -66,16 +66,19 @@ impl Browser {
         let made = browser.call("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": made["targetId"], "flatten": true});
         let attached = browser.call("Target.attachToTarget", target);
-        browser.session = attached["sessionId"].as_str().unwrap().to_owned();
+        attached["sessionId"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut browser.session);
         for domain in ["Page", "Network", "Log", "Runtime"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
         browser
     }
 
-    fn call(&mut self, method: &str, parameters: Value) -> Value {
+    fn call(&mut self, method: &str, parameters: impl Into<Value>) -> Value {
         self.sent += 1;
-        let mut message = json!({"id": self.sent, "method": method, "params": parameters});
+        let mut message = json!({"id": self.sent, "method": method, "params": parameters.into()});
         if !self.session.is_empty() {
             message["sessionId"] = json!(self.session);
         }
@@ -204,11 +207,7 @@ fn a_browser_shows_sorts_filters_and_downloads() {
     let Some(chromium) = need("chromium") else {
         return;
     };
-    let (root, profile, downloads) = (
-        tempfile::tempdir().unwrap(),
-        tempfile::tempdir().unwrap(),
-        tempfile::tempdir().unwrap(),
-    );
+    let (root, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     make_tree(root.path());
     let serving = serve(root.path());
     let mut browser = Browser::start(&chromium, profile.path());
@@ -269,7 +268,32 @@ fn a_browser_shows_sorts_filters_and_downloads() {
     }
     browser.wait(&format!("{SHOWN}.length"), 11);
 
-    // Every width and scheme: readable, and never wider than the screen.
+    every_width_and_scheme(&mut browser, &serving);
+    downloads(&mut browser, &serving);
+
+    // Without script it is still the whole listing, and shows no control that would do nothing.
+    browser.call(
+        "Emulation.setScriptExecutionDisabled",
+        json!({"value": true}),
+    );
+    browser.open(&serving.url("/names/"));
+    assert_eq!(
+        browser.value("document.getElementById('filter').hidden"),
+        true
+    );
+    assert_eq!(
+        browser.value("document.querySelectorAll('th button').length"),
+        0
+    );
+    let rows = crate::common::trees::NAMES.len() + 1;
+    assert_eq!(
+        browser.value("document.querySelectorAll('tbody tr').length"),
+        rows
+    );
+}
+
+/// Readable, and never wider than the screen.
+fn every_width_and_scheme(browser: &mut Browser, serving: &Serving) {
     for (width, height, name) in [
         (1200, 900, "desktop"),
         (390, 844, "phone"),
@@ -298,8 +322,11 @@ fn a_browser_shows_sorts_filters_and_downloads() {
     }
     // The error page made the browser note a 404, which is no complaint about the page.
     browser.events.clear();
+}
 
-    // Downloads: one file, and everything.
+/// One file, and everything.
+fn downloads(browser: &mut Browser, serving: &Serving) {
+    let downloads = tempfile::tempdir().unwrap();
     let behavior = json!({"behavior": "allow", "downloadPath": downloads.path()});
     browser.call("Browser.setDownloadBehavior", behavior);
     browser.open(&serving.url("/"));
@@ -309,26 +336,6 @@ fn a_browser_shows_sorts_filters_and_downloads() {
     assert!(fetched == content(5_242_887, 5_242_887));
     browser.value("document.querySelector('.all').click()");
     wait_for_file(&downloads.path().join("files.tar"), 8 << 20);
-
-    // Without script it is still the whole listing, and shows no control that would do nothing.
-    browser.call(
-        "Emulation.setScriptExecutionDisabled",
-        json!({"value": true}),
-    );
-    browser.open(&serving.url("/names/"));
-    assert_eq!(
-        browser.value("document.getElementById('filter').hidden"),
-        true
-    );
-    assert_eq!(
-        browser.value("document.querySelectorAll('th button').length"),
-        0
-    );
-    let rows = crate::common::trees::NAMES.len() + 1;
-    assert_eq!(
-        browser.value("document.querySelectorAll('tbody tr').length"),
-        rows
-    );
 }
 
 fn wait_for_file(path: &Path, at_least: u64) {

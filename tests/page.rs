@@ -1,6 +1,7 @@
 //! What a directory can be had as: a page, a stream of a million entries, a Metalink, a tar file.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
@@ -9,6 +10,8 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, SystemTime},
 };
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::common::{
     raw::{Raw, fetch, get},
@@ -79,7 +82,6 @@ fn the_page_is_one_file_under_a_strict_policy() {
         let (_, rest) = answer.text().split_once(begin).unwrap();
         let (inline, _) = rest.split_once(end).unwrap();
         let digest = sha256(inline.as_bytes());
-        use base64::{Engine as _, engine::general_purpose::STANDARD};
         let digest = STANDARD.encode(digest);
         assert!(policy.contains(&format!("'sha256-{digest}'")), "{begin}");
     }
@@ -96,7 +98,11 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
 }
 
 #[test]
@@ -287,7 +293,7 @@ fn a_tar_without_what_could_not_be_read_ends_broken_off() {
     for name in ["a", "b"] {
         fs::write(temp.path().join(name), name).unwrap();
     }
-    fs::set_permissions(temp.path().join("a"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(temp.path().join("a"), fs::Permissions::from_mode(0o0)).unwrap();
     let serving = serve(temp.path());
     let mut raw = Raw::connect(serving.address);
     raw.send(get("/?tar", ""));
@@ -315,12 +321,14 @@ fn a_metalink_names_digests_and_place() {
         env!("CARGO_PKG_VERSION")
     );
     for piece in large.chunks(1 << 20) {
-        expected += &format!("      <hash>{}</hash>\n", hex(&sha256(piece)));
+        writeln!(expected, "      <hash>{}</hash>", hex(&sha256(piece))).unwrap();
     }
-    expected += &format!(
+    write!(
+        expected,
         "    </pieces>\n    <hash type=\"sha-256\">{}</hash>\n  </file>\n</metalink>\n",
         hex(&sha256(&large))
-    );
+    )
+    .unwrap();
     assert_eq!(answer.text(), expected);
 }
 

@@ -28,6 +28,7 @@ mod queue;
 mod retry;
 pub mod snapshot;
 mod source;
+mod spill;
 mod stream;
 mod target;
 mod wanted;
@@ -348,6 +349,8 @@ impl Client {
     /// Stops an item where it is; what is here stays.
     pub fn pause(&self, item: ItemId) {
         self.engine.queue().pause(item);
+        // Whoever reads for it.
+        self.engine.wake.notify_waiters();
     }
 
     /// Goes on with a paused item.
@@ -383,7 +386,9 @@ impl Client {
     /// Ends every pause before another try.
     pub fn retry_now(&self) {
         self.engine.sources.wake();
+        self.engine.queue().hurry();
         self.engine.hurry.notify_waiters();
+        self.engine.wake.notify_waiters();
     }
 
     /// Limits what all connections together may take; `None` lifts the limit. Running transfers obey at once.

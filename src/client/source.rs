@@ -122,9 +122,10 @@ pub struct Source {
     pub origin: Origin,
     /// Whether it can be reached.
     pub link: watch::Sender<Link>,
-    /// Held by the connection that tries to reach it while it cannot be reached. The value is what was received from it
-    /// before its last failure.
-    pub connecting: tokio::sync::Mutex<u64>,
+    /// Held by the connection that tries to reach it while it cannot be reached.
+    pub connecting: tokio::sync::Mutex<Outage>,
+    /// Answers that came from it.
+    pub answers: Counter,
     /// The last handshake's time.
     rtt: Mutex<Option<Duration>>,
     /// Until when it lets this client wait.
@@ -139,7 +140,25 @@ pub struct Source {
     target_ids: Mutex<Option<Vec<String>>>,
 }
 
+/// How a server's link failed last.
+#[derive(Debug, Default)]
+pub struct Outage {
+    /// Failures in a row.
+    failures: u32,
+    /// Bytes and answers that had come from the server then: more of them are progress.
+    before: (u64, u64),
+}
+
 impl Source {
+    /// Counts a failure of the link; how many there were in a row, without any progress between them.
+    pub fn count_failure(&self, outage: &mut Outage) -> u32 {
+        let now = (self.received.get(), self.answers.get());
+        let anew = outage.before != now || matches!(*self.link.borrow(), Link::Down(_));
+        outage.failures = if anew { 1 } else { outage.failures + 1 };
+        outage.before = now;
+        outage.failures
+    }
+
     /// The link works.
     pub fn link_up(&self, rtt: Duration) {
         *lock(&self.rtt) = Some(rtt);
@@ -254,6 +273,7 @@ impl Sources {
                 origin,
                 link: watch::Sender::new(Link::Connecting),
                 connecting: tokio::sync::Mutex::default(),
+                answers: Counter::default(),
                 rtt: Mutex::default(),
                 paused_until: Mutex::default(),
                 server: Mutex::default(),

@@ -1,7 +1,7 @@
 //! The directory that downloads land in: everything in it is reached through its handle, beneath it, without links.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -31,6 +31,8 @@ use crate::{
 const PART: &[u8] = b".part";
 /// The longest name that file systems take, in bytes.
 const NAME_MAX: usize = 255;
+/// Names of a local directory that are remembered while it is listed; beyond that, each is looked up.
+const NAMES_MAX: usize = 10_000;
 /// Copies that are tried as `name (1)`, `name (2)` … before the conflict is an error.
 const COPIES_MAX: u32 = 10_000;
 
@@ -128,26 +130,24 @@ impl Target {
         Ok(dir)
     }
 
-    /// What the directory `path` below this one holds: each name, and the size of a regular file. The directory is
-    /// made where it is missing.
-    pub fn names(&self, path: &RemotePath) -> Result<HashMap<Vec<u8>, Option<u64>>, Error> {
+    /// What the directory `path` below this one holds, as far as one can remember it. The directory is made where it
+    /// is missing.
+    pub fn names(&self, path: &RemotePath) -> Result<Names, Error> {
         let dir = self.dir(path)?;
         let failed = |error: Errno| Error::disk(self.local(path, b""), &error.into());
-        let mut names = HashMap::new();
+        let mut names = HashSet::new();
         for entry in Dir::read_from(&dir).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_bytes();
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            let stat = rustix::fs::statat(&dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).ok();
-            let size = stat.and_then(|stat| {
-                let regular = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file();
-                regular.then_some(stat.st_size as u64)
-            });
-            names.insert(name.to_vec(), size);
+            if names.len() == NAMES_MAX {
+                return Ok(Names::Many(dir));
+            }
+            names.insert(name.to_vec());
         }
-        Ok(names)
+        Ok(Names::Few(names))
     }
 
     /// The local path of `name` in the directory `dir`, for messages and events.
@@ -283,17 +283,7 @@ impl Target {
             Mode::empty(),
             Links::Refuse,
         );
-        let Ok(dir) = dir else { return Local::Nothing };
-        let exists = |name: &[u8]| {
-            rustix::fs::statat(&dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
-        };
-        if exists(name) {
-            Local::File
-        } else if exists(&part_name(name, 0)) {
-            Local::Part
-        } else {
-            Local::Nothing
-        }
+        dir.map_or(Local::Nothing, |dir| Names::Many(dir).look(name))
     }
 
     /// Whether a file in the way may spare fetching.
@@ -344,6 +334,38 @@ impl Target {
             }
         };
         Ok(equal.map_or(Already::Fetch, Already::Here))
+    }
+}
+
+/// What a directory of the target held when its listing began.
+#[derive(Debug)]
+pub enum Names {
+    /// These names.
+    Few(HashSet<Vec<u8>>),
+    /// So many that each is looked up when it is asked for.
+    Many(OwnedFd),
+}
+
+impl Names {
+    /// Whether a look takes no time.
+    pub fn are_known(&self) -> bool {
+        matches!(self, Self::Few(_))
+    }
+
+    /// What is here where `name` should land. One look at the disk, unless the names are known.
+    pub fn look(&self, name: &[u8]) -> Local {
+        let exists = |name: &[u8]| match self {
+            Self::Few(names) => names.contains(name),
+            Self::Many(dir) => {
+                rustix::fs::statat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
+            }
+        };
+        match self {
+            Self::Few(names) if names.is_empty() => Local::Nothing,
+            _ if exists(name) => Local::File,
+            _ if exists(&part_name(name, 0)) => Local::Part,
+            _ => Local::Nothing,
+        }
     }
 }
 

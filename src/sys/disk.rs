@@ -21,7 +21,7 @@ const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
 pub fn nameless_file(dir: BorrowedFd<'_>) -> io::Result<Option<File>> {
     #[cfg(target_os = "linux")]
     {
-        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match rustix::fs::openat(dir, c".", flags, FILE_MODE) {
             Ok(file) => Ok(Some(file.into())),
             // Old kernels take the flag for O_DIRECTORY.
@@ -66,6 +66,22 @@ pub fn name_file(file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()
 pub fn new_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(dir, name, flags, FILE_MODE)?.into())
+}
+
+/// Makes a file on the file system of `dir` whose name is taken away at once: what [`nameless_file`] is for where
+/// that does not exist.
+pub fn removed_file(dir: BorrowedFd<'_>) -> io::Result<File> {
+    loop {
+        let name = format!(".haul-{:016x}.part", fastrand::u64(..));
+        match new_file(dir, name.as_bytes()) {
+            Ok(file) => {
+                remove(dir, name.as_bytes())?;
+                return Ok(file);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Opens a regular file of `dir` that has no other name, following no link.

@@ -1,8 +1,10 @@
 //! What the connections of a client share: the queue, the link's state, the counters, and what follows an outcome.
 
+mod found;
 mod outcome;
 mod parts;
 
+pub use found::Found;
 pub use parts::Keep;
 
 use std::{
@@ -17,7 +19,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Error, Event, Link, Settings,
+    Error, Event, ItemId, Link, Settings,
     journal::Journal,
     lander::Lander,
     origin::Origin,
@@ -55,8 +57,6 @@ pub struct Engine {
     pub tasks: TaskTracker,
     /// Where they run; calls may come from threads outside of it.
     pub runtime: tokio::runtime::Handle,
-    /// Connections that hold a listing back until some of the files that are known were begun.
-    pub held_back: AtomicUsize,
     lander: Lander,
     journal: Journal,
     events: mpsc::Sender<Event>,
@@ -91,7 +91,6 @@ impl Engine {
             unheard: CancellationToken::new(),
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
-            held_back: AtomicUsize::new(0),
             lander: Lander::default(),
             journal,
             events,
@@ -177,6 +176,19 @@ impl Engine {
             events.push(Event::Ended { item });
         }
         events
+    }
+
+    /// Completes once an item is paused, cancelled or ended.
+    pub async fn halted(&self, item: ItemId) {
+        loop {
+            let wake = self.wake.notified();
+            tokio::pin!(wake);
+            wake.as_mut().enable();
+            if !self.queue().is_going(item) {
+                return;
+            }
+            wake.await;
+        }
     }
 
     /// Waits out a pause, unless the client stops or the user hurries it.

@@ -11,107 +11,49 @@ use crate::client::{
     Error, Event, Verified,
     job::{Blame, Job},
     lander::SmallFile,
-    queue::{DirTask, FileTask, Local},
+    queue::{FileTask, Local, Task},
     retry::backoff,
     source::{BAD_PIECES_MAX, SourceId},
 };
 
 impl Engine {
-    /// A file's attempt failed: it is tried again after a pause, or it has failed for good. Its item counts it as busy.
-    pub async fn file_failed(
-        self: &Arc<Self>,
-        mut task: FileTask,
-        error: Error,
-        retry_after: Option<Duration>,
-    ) {
-        if error.is_transient() && !self.queue().is_going(task.item) {
+    /// An attempt at a file or a listing failed: it is tried again after a pause, or it has failed for good. Its item
+    /// counts it as under way.
+    pub async fn failed(&self, task: impl Into<Task>, error: Error, retry_after: Option<Duration>) {
+        let mut task = task.into();
+        let item = task.item();
+        if error.is_transient() && !self.queue().is_going(item) {
             // Paused or cancelled meanwhile: it is kept for when that ends.
-            self.queue().retry_file(task);
+            self.queue().retry_now(task);
             self.settle().await;
             return;
         }
-        task.failures += 1;
-        if error.is_transient()
-            && task.failures <= self.settings.retries
-            && !self.stop.is_cancelled()
-        {
-            let after = backoff(task.failures, retry_after);
-            self.queue().waiting(task.item, &error);
-            let attempt = task.failures + 1;
+        *task.failures() += 1;
+        let (path, failures) = (task.path().clone(), *task.failures());
+        if error.is_transient() && failures <= self.settings.retries && !self.stop.is_cancelled() {
+            let after = backoff(failures, retry_after);
             self.emit(Event::Retrying {
-                item: task.item,
-                path: task.path.clone(),
-                attempt,
+                item,
+                path,
+                attempt: failures + 1,
                 after,
-                error,
+                error: error.clone(),
             })
             .await;
-            let engine = Arc::clone(self);
-            self.tasks.spawn(async move {
-                engine.pause(after).await;
-                engine.queue().retry_file(task);
-                engine.settle().await;
-            });
-            return;
-        }
-        let (path, attempts) = (task.path.clone(), task.failures);
-        let item = task.item;
-        // Told before it counts: an item must not have ended while something about it is still to be told.
-        self.emit(Event::Failed {
-            item,
-            path,
-            attempts,
-            error: error.clone(),
-        })
-        .await;
-        self.queue().file_failed(task, error);
-        self.settle().await;
-    }
-
-    /// The same for a directory.
-    pub async fn dir_failed(
-        self: &Arc<Self>,
-        mut task: DirTask,
-        error: Error,
-        retry_after: Option<Duration>,
-    ) {
-        if error.is_transient() && !self.queue().is_going(task.item) {
-            self.queue().retry_dir(task);
-            self.settle().await;
-            return;
-        }
-        task.failures += 1;
-        if error.is_transient()
-            && task.failures <= self.settings.retries
-            && !self.stop.is_cancelled()
-        {
-            let after = backoff(task.failures, retry_after);
-            let attempt = task.failures + 1;
-            self.emit(Event::Retrying {
-                item: task.item,
-                path: task.dir.clone(),
-                attempt,
-                after,
-                error,
+            self.queue()
+                .retry_later(task, Instant::now() + after, &error);
+        } else {
+            // Told before it counts: an item must not have ended while something about it is still to be told.
+            self.emit(Event::Failed {
+                item,
+                path,
+                attempts: failures,
+                error: error.clone(),
             })
             .await;
-            let engine = Arc::clone(self);
-            self.tasks.spawn(async move {
-                engine.pause(after).await;
-                engine.queue().retry_dir(task);
-                engine.settle().await;
-            });
-            return;
+            self.queue().failed(task, error);
         }
-        let (item, path, attempts) = (task.item, task.dir.clone(), task.failures);
-        self.emit(Event::Failed {
-            item,
-            path,
-            attempts,
-            error: error.clone(),
-        })
-        .await;
-        self.queue().dir_failed(task, error);
+        // Idle connections look again when the next time comes.
         self.settle().await;
     }
 
@@ -129,7 +71,7 @@ impl Engine {
             if job.give_up() {
                 tracing::warn!(path = %job.task.shown(), "it changed on the server: started again");
                 self.queue().remove_job(job);
-                self.file_failed(
+                self.failed(
                     FileTask {
                         local: Local::Unknown,
                         ..job.task.clone()
@@ -145,7 +87,7 @@ impl Engine {
             // There is no going on in the middle: the file is asked for again from its first byte.
             if job.give_up() {
                 self.queue().remove_job(job);
-                self.file_failed(job.task.clone(), error, retry_after).await;
+                self.failed(job.task.clone(), error, retry_after).await;
             }
             return;
         }
@@ -184,7 +126,7 @@ impl Engine {
                 failures: self.settings.retries.max(failures),
                 ..job.task.clone()
             };
-            self.file_failed(task, error, None).await;
+            self.failed(task, error, None).await;
         }
     }
 
@@ -193,7 +135,7 @@ impl Engine {
         if job.claim_difference() {
             let mut queue = self.queue();
             queue.remove_job(job);
-            queue.retry_file(FileTask {
+            queue.retry_now(FileTask {
                 local: Local::Part,
                 ..job.task.clone()
             });
@@ -221,7 +163,7 @@ impl Engine {
                     engine.drop_part_of(&job);
                     engine
                         .runtime
-                        .block_on(engine.file_failed(job.task.clone(), error, None));
+                        .block_on(engine.failed(job.task.clone(), error, None));
                 }
                 Err(error) => {
                     job.uncount(job.facts.size);
@@ -260,7 +202,7 @@ impl Engine {
             return Some(task);
         }
         tracing::warn!(path = %task.shown(), "it does not match its digest: another mirror is asked");
-        self.queue().retry_file(task);
+        self.queue().retry_now(task);
         self.wake.notify_waiters();
         None
     }
@@ -355,7 +297,7 @@ impl Engine {
             attempts,
             error: error.clone(),
         });
-        self.queue().file_failed(task, error);
+        self.queue().failed(task.into(), error);
         self.settle_blocking();
     }
 }

@@ -1,63 +1,153 @@
 //! Links of an HTML listing, by rclone's rule: same scheme and host, no query, one level below the page.
 
-use std::time::SystemTime;
+use std::{collections::HashSet, time::SystemTime};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use html5gum::{Token, Tokenizer};
+use html5gum::{Token, Tokenizer, emitters::default::DefaultEmitter};
 use url::Url;
 
+use super::Error;
 use crate::{entry::Entry, http1::path};
 
-/// The entries that the links of `page` name; `target` is the page's own path on the server.
-pub fn entries(page: &[u8], target: &str) -> Vec<Entry> {
-    // Only path and query matter: any host stands in for the real one, and a link to another host shows as such.
-    let Some(base) = Url::parse("http://origin.invalid")
-        .ok()
-        .and_then(|host| host.join(target).ok())
-    else {
-        return Vec::new();
-    };
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    // Text behind a link may hold its date and size; it belongs to the entry until the next link.
-    let mut behind: Option<Vec<u8>> = None;
-    for token in Tokenizer::new(page).flatten() {
-        match token {
-            Token::StartTag(tag) if tag.name.as_slice() == b"a" => {
-                finish(&mut entries, behind.take());
-                let href = tag
-                    .attributes
-                    .iter()
-                    .find(|(name, _)| name.as_slice() == b"href");
-                let href = href.and_then(|(_, value)| std::str::from_utf8(value).ok());
-                if let Some(entry) = href.and_then(|href| link(&base, href))
-                    && seen.insert(entry.name.clone())
-                {
-                    entries.push(entry);
-                    behind = Some(Vec::new());
-                }
-            }
-            Token::EndTag(tag) if tag.name.as_slice() == b"a" => {
-                if let Some(text) = &mut behind {
-                    text.clear();
-                }
-            }
-            Token::String(text) => {
-                if let Some(behind) = &mut behind
-                    && behind.len() < 256
-                {
-                    behind.extend_from_slice(&text);
-                }
-            }
-            _ => {}
-        }
-    }
-    finish(&mut entries, behind);
-    entries
+/// Bytes of a page that are read at once: about two thousand entries.
+const AT_ONCE: usize = 256 << 10;
+/// Most bytes of a page without a link, such as one that holds its entries as data for a script.
+const BARREN_MAX: usize = 64 << 20;
+/// Names that are remembered, so that a second link to the same entry is not taken for another entry.
+const SEEN_MAX: usize = 20_000;
+
+/// A page that is being read.
+///
+/// A long page is cut before a link that the tokenizer found: there it is between tags, and can begin afresh.
+#[derive(Debug)]
+pub struct Page {
+    /// The page's own address; `None` where it makes none, so that no link lies below it.
+    base: Option<Url>,
+    /// What was not read yet, and how much of it there must be to be read.
+    rest: Vec<u8>,
+    enough: usize,
+    seen: HashSet<Vec<u8>>,
 }
 
-/// The JSON that dufs embeds in its page, base64-encoded, for a script to show; the page itself has no links to files.
-pub fn embedded_json(page: &[u8]) -> Option<Vec<u8>> {
+impl Page {
+    /// The page at this path on the server.
+    pub fn new(target: &str) -> Self {
+        // Only path and query matter: any host stands in for the real one, and a link to another host shows as such.
+        let host = Url::parse("http://origin.invalid").ok();
+        Self {
+            base: host.and_then(|host| host.join(target).ok()),
+            rest: Vec::new(),
+            enough: AT_ONCE,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Takes the next bytes; calls `found` with each entry that a link names.
+    pub fn feed(&mut self, bytes: &[u8], found: &mut dyn FnMut(Entry)) -> Result<(), Error> {
+        self.rest.extend_from_slice(bytes);
+        if self.rest.len() < self.enough {
+            return Ok(());
+        }
+        let last = self.entries(false, found);
+        if last == 0 && self.rest.len() > BARREN_MAX {
+            let text = "the page has more than 64 MiB without a link";
+            return Err(Error::Listing(text.into()));
+        }
+        self.rest.drain(..last);
+        // What had to be kept is read again: never more often than it doubles.
+        self.enough = AT_ONCE.max(self.rest.len() * 2);
+        Ok(())
+    }
+
+    /// The page has ended.
+    pub fn finish(mut self, found: &mut dyn FnMut(Entry)) {
+        self.entries(true, found);
+    }
+
+    /// The JSON that dufs embeds in its page, base64-encoded, for a script to show; such a page has no links to files.
+    pub fn embedded_json(&self) -> Option<Vec<u8>> {
+        if self.seen.is_empty() {
+            embedded_json(&self.rest)
+        } else {
+            None
+        }
+    }
+
+    /// Calls `found` with the entries that links in `rest` name. The last link is left out unless all is here, because
+    /// what is behind it may be cut. Where it begins.
+    fn entries(&mut self, all: bool, found: &mut dyn FnMut(Entry)) -> usize {
+        let Some(base) = &self.base else {
+            return self.rest.len();
+        };
+        let (mut begins, mut last) = (0, None);
+        let mut finish = |last: Option<Link>| {
+            if let Some(entry) = last.and_then(|link| link.entry(base))
+                && !self.seen.contains(&entry.name)
+            {
+                if self.seen.len() >= SEEN_MAX {
+                    self.seen.clear();
+                }
+                self.seen.insert(entry.name.clone());
+                found(entry);
+            }
+        };
+        let page = self.rest.as_slice();
+        let mut emitter = DefaultEmitter::<usize>::new_with_span();
+        // What looks like a link in a script or a title is none.
+        emitter.naively_switch_states(true);
+        for token in Tokenizer::new_with_emitter(page, emitter).flatten() {
+            match token {
+                Token::StartTag(tag) if tag.name.as_slice() == LINK => {
+                    finish(last.take());
+                    begins = tag.span.start;
+                    let href = tag.attributes.get(b"href".as_slice());
+                    last = href.map(|href| Link {
+                        href: href.as_slice().to_vec(),
+                        behind: Vec::new(),
+                    });
+                }
+                Token::EndTag(tag) if tag.name.as_slice() == LINK => {
+                    if let Some(link) = &mut last {
+                        link.behind.clear();
+                    }
+                }
+                Token::String(text) => {
+                    if let Some(link) = &mut last
+                        && link.behind.len() < 256
+                    {
+                        link.behind.extend_from_slice(&text);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if all {
+            finish(last);
+        }
+        begins
+    }
+}
+
+/// The tag of a link.
+const LINK: &[u8] = b"a";
+
+/// A link, and the text behind it: that may hold the entry's date and size.
+struct Link {
+    href: Vec<u8>,
+    behind: Vec<u8>,
+}
+
+impl Link {
+    /// What it names directly below `base`, with the date and size behind it.
+    fn entry(&self, base: &Url) -> Option<Entry> {
+        let mut entry = link(base, std::str::from_utf8(&self.href).ok()?)?;
+        date(&mut entry, &self.behind);
+        Some(entry)
+    }
+}
+
+/// See [`Page::embedded_json`].
+fn embedded_json(page: &[u8]) -> Option<Vec<u8>> {
     const BEFORE: &[u8] = b"<template id=\"index-data\">";
     let start = page.windows(BEFORE.len()).position(|at| at == BEFORE)? + BEFORE.len();
     let rest = &page[start..];
@@ -87,13 +177,10 @@ fn link(base: &Url, href: &str) -> Option<Entry> {
     })
 }
 
-/// Gives the last entry the date and size in the text behind its link, where that is nginx's:
+/// Gives the entry the date and size in the text behind its link, where that is nginx's:
 /// `01-Jan-2026 10:00      1234`. Rounded sizes (`1.2K`) are left unknown.
-fn finish(entries: &mut [Entry], behind: Option<Vec<u8>>) {
-    let (Some(entry), Some(text)) = (entries.last_mut(), behind) else {
-        return;
-    };
-    let text = String::from_utf8_lossy(&text);
+fn date(entry: &mut Entry, behind: &[u8]) {
+    let text = String::from_utf8_lossy(behind);
     let mut words = text.split_ascii_whitespace();
     let (Some(date), Some(time), Some(size)) = (words.next(), words.next(), words.next()) else {
         return;
@@ -113,7 +200,16 @@ fn finish(entries: &mut [Entry], behind: Option<Vec<u8>>) {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+
+    fn entries(page: &[u8], target: &str) -> Vec<Entry> {
+        let (mut reader, mut entries) = (Page::new(target), Vec::new());
+        reader.feed(page, &mut |entry| entries.push(entry)).unwrap();
+        reader.finish(&mut |entry| entries.push(entry));
+        entries
+    }
 
     fn shown(page: &str, target: &str) -> Vec<(String, bool, Option<u64>)> {
         let name = |entry: Entry| {
@@ -181,6 +277,36 @@ mod tests {
             None
         );
         assert_eq!(embedded_json(NGINX.as_bytes()), None);
+    }
+
+    #[test]
+    fn a_long_page_is_read_in_parts_and_cut_only_between_tags() {
+        // Nothing in here is a link: a cut at one of these would make them some.
+        let decoy = "<!-- <a href=\"no1\"> --><script>'<a href=\"no2\">'</script><title><a href=no3></title>\
+            <p title='<a href=no4>'>";
+        let mut page = "<html><pre><a href=\"../\">../</a>".to_owned();
+        for number in 0..20_000 {
+            let _ = write!(
+                page,
+                "<a href=\"f{number}\">f</a>  22-Nov-2026 10:01  {number}\r\n{decoy}"
+            );
+        }
+        let whole: Vec<_> = (0..20_000)
+            .map(|number| (format!("f{number}"), Some(number)))
+            .collect();
+        for step in [1000, 65_537, page.len()] {
+            let (mut reader, mut found, mut longest) = (Page::new("/"), Vec::new(), 0);
+            let mut note = |entry: Entry| {
+                found.push((String::from_utf8(entry.name).unwrap(), entry.size));
+            };
+            for part in page.as_bytes().chunks(step) {
+                reader.feed(part, &mut note).unwrap();
+                longest = longest.max(reader.rest.len());
+            }
+            reader.finish(&mut note);
+            assert!(found == whole, "{step}: {} entries", found.len());
+            assert!(longest < 2 * AT_ONCE.max(step), "{step}: {longest}");
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::{entry::Entry, http1::path};
 /// Longest single entry, in bytes.
 const ELEMENT_MAX: usize = 64 << 10;
 
+/// Most brackets that are open at once: entries are flat, and every one that is open is remembered.
+const DEPTH_MAX: usize = 64;
+
 /// Cuts the objects out of the array at the top, or out of an array that is a member of the object at the top.
 #[derive(Debug, Default)]
 pub struct Splitter {
@@ -52,7 +55,7 @@ impl Splitter {
             }
             match byte {
                 b'"' => self.in_string = true,
-                b'{' | b'[' => self.opened(byte),
+                b'{' | b'[' => self.opened(byte)?,
                 b'}' | b']' => self.closed(byte, found)?,
                 _ => {}
             }
@@ -60,7 +63,10 @@ impl Splitter {
         Ok(())
     }
 
-    fn opened(&mut self, byte: u8) {
+    fn opened(&mut self, byte: u8) -> Result<(), Error> {
+        if self.open.len() == DEPTH_MAX {
+            return Err(malformed("it is nested too deeply"));
+        }
         let begins = byte == b'{'
             && self.inside.is_none()
             && self.open.last() == Some(&b'[')
@@ -72,6 +78,7 @@ impl Splitter {
         }
         self.any |= byte == b'[' && self.open.len() <= 1;
         self.open.push(byte);
+        Ok(())
     }
 
     fn closed(
@@ -313,5 +320,8 @@ mod tests {
         }
         let endless = format!(r#"[{{"name":"{}"}}]"#, "x".repeat(ELEMENT_MAX));
         assert!(entries(&endless, 4096).is_err());
+        let deep = "[".repeat(DEPTH_MAX + 1);
+        let error = entries(&deep, 4096).unwrap_err().to_string();
+        assert!(error.contains("too deeply"), "{error}");
     }
 }

@@ -3,15 +3,8 @@
 mod html;
 mod json;
 
-use super::{Error, origin::Origin};
-use crate::{
-    entry::Entry,
-    escape::display_name,
-    http1::path::{RemotePath, check_name},
-};
-
-/// Longest HTML page that is read, in bytes: about half a million entries of nginx's.
-const HTML_MAX: usize = 64 << 20;
+use super::Error;
+use crate::{entry::Entry, escape::display_name, http1::path::check_name};
 
 /// Turns the body of a listing into entries, piece by piece as it arrives.
 #[derive(Debug)]
@@ -20,15 +13,18 @@ pub struct Reader(Format);
 #[derive(Debug)]
 enum Format {
     Json(json::Splitter),
-    Html(Vec<u8>),
+    Html(html::Page),
 }
 
 impl Reader {
-    /// A reader for a body of this type (`Content-Type` without parameters).
-    pub fn new(content_type: &str) -> Result<Self, Error> {
+    /// A reader for a body of this type (`Content-Type` without parameters); `target` is the path on the server of the
+    /// directory that is listed.
+    pub fn new(content_type: &str, target: &str) -> Result<Self, Error> {
         match content_type {
             "application/json" | "text/json" => Ok(Self(Format::Json(json::Splitter::default()))),
-            "text/html" | "application/xhtml+xml" | "" => Ok(Self(Format::Html(Vec::new()))),
+            "text/html" | "application/xhtml+xml" | "" => {
+                Ok(Self(Format::Html(html::Page::new(target))))
+            }
             other => Err(Error::Listing(format!("it is {}", display_name(other)))),
         }
     }
@@ -37,34 +33,21 @@ impl Reader {
     pub fn feed(&mut self, bytes: &[u8], entries: &mut Vec<Entry>) -> Result<(), Error> {
         match &mut self.0 {
             Format::Json(splitter) => feed_json(splitter, bytes, entries),
-            Format::Html(page) if page.len() + bytes.len() > HTML_MAX => {
-                Err(Error::Listing("the page has more than 64 MiB".into()))
-            }
-            Format::Html(page) => {
-                page.extend_from_slice(bytes);
-                Ok(())
-            }
+            Format::Html(page) => page.feed(bytes, &mut |entry| accept(entry, entries)),
         }
     }
 
-    /// The body has ended: adds what was held back. `dir` is the directory that was listed.
-    pub fn finish(
-        self,
-        origin: &Origin,
-        dir: &RemotePath,
-        entries: &mut Vec<Entry>,
-    ) -> Result<(), Error> {
+    /// The body has ended: adds what was held back.
+    pub fn finish(self, entries: &mut Vec<Entry>) -> Result<(), Error> {
         match self.0 {
             Format::Json(splitter) => splitter.finish(),
             Format::Html(page) => {
-                if let Some(json) = html::embedded_json(&page) {
+                if let Some(json) = page.embedded_json() {
                     let mut splitter = json::Splitter::default();
                     feed_json(&mut splitter, &json, entries)?;
                     return splitter.finish();
                 }
-                for entry in html::entries(&page, &origin.target(dir)) {
-                    accept(entry, entries);
-                }
+                page.finish(&mut |entry| accept(entry, entries));
                 Ok(())
             }
         }

@@ -1,8 +1,12 @@
 //! One item of the queue: a file, or a tree and what is known of it so far.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
 
-use super::task::{Asker, DirTask, FileTask, Kind, Local, Work};
+use super::task::{Asker, DirTask, FileTask, Kind, Local, Task, Work};
 use crate::{
     client::{
         Digest, Error,
@@ -20,6 +24,12 @@ use crate::{
 
 /// Directories are listed ahead while fewer files than this are known and not begun.
 const LIST_AHEAD: usize = 2_000;
+/// What a listing names goes to disk while more files than this are known and not begun, or more directories: memory
+/// stays bounded for any tree.
+const FILES_MAX: usize = 20_000;
+const DIRS_MAX: usize = 10_000;
+/// Failed files, and directories, that an item remembers for `retry`; beyond that, retrying lists the tree again.
+const FAILED_MAX: usize = 10_000;
 
 /// Files at the front of a queue that are looked at for one that a source leads: those that others refused are
 /// put back there.
@@ -48,6 +58,32 @@ pub struct NewItem {
     pub paused: bool,
 }
 
+/// How many files, and their bytes as far as they are known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sum {
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Sum {
+    /// Of these files.
+    pub fn of(files: &[FileTask]) -> Self {
+        let mut sum = Self::default();
+        for file in files {
+            sum.add(file.size);
+        }
+        sum
+    }
+
+    /// Adds a file.
+    pub fn add(&mut self, size: Option<u64>) {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(size.unwrap_or(0));
+    }
+}
+
 /// An item and everything that waits or is under way for it.
 #[derive(Debug)]
 #[expect(
@@ -70,8 +106,11 @@ pub struct Item {
     pub small: VecDeque<FileTask>,
     pub large: VecDeque<FileTask>,
     pub jobs: Vec<Arc<Job>>,
-    /// Listings and first requests under way, files being landed, retries being waited out.
+    /// What is tried again at a later time; the number tells those of one time apart.
+    pub later: BTreeMap<(Instant, u64), Task>,
+    /// Listings, readings of what waits on disk and first requests under way, files being landed.
     pub listing: usize,
+    pub loading: usize,
     pub opening: usize,
     pub busy: usize,
     pub paused: bool,
@@ -80,6 +119,8 @@ pub struct Item {
     pub waiting: Option<String>,
     pub failed_files: Vec<FileTask>,
     pub failed_dirs: Vec<DirTask>,
+    /// More failed than is remembered: a retry begins anew.
+    pub forgetful: bool,
     pub failed: u64,
     pub failures: Vec<Exit>,
     pub last_error: Option<Error>,
@@ -108,7 +149,9 @@ impl Item {
             small: VecDeque::new(),
             large: VecDeque::new(),
             jobs: Vec::new(),
+            later: BTreeMap::new(),
             listing: 0,
+            loading: 0,
             opening: 0,
             busy: 0,
             paused: new.paused,
@@ -117,6 +160,7 @@ impl Item {
             waiting: None,
             failed_files: Vec::new(),
             failed_dirs: Vec::new(),
+            forgetful: false,
             failed: 0,
             failures: Vec::new(),
             last_error: None,
@@ -166,6 +210,102 @@ impl Item {
         }
     }
 
+    /// Takes back either.
+    pub fn take_back_task(&mut self, task: Task) {
+        match task {
+            Task::File(task) => self.take_back(task),
+            Task::Dir(task) => self.take_back_dir(task),
+        }
+    }
+
+    /// A file's first request was answered, or a listing: it is not counted as under way any more.
+    pub fn settled(&mut self, task: &Task) {
+        match task {
+            Task::File(_) => self.busy -= 1,
+            Task::Dir(task) if task.rest.is_some() => self.loading -= 1,
+            Task::Dir(_) => self.listing -= 1,
+        }
+    }
+
+    /// Takes back what of a directory still waits on disk, and takes in directories that were found in it. They come
+    /// first, so that what waits of all directories together is never more than what lies on one way down.
+    pub fn take_back_rest(&mut self, task: DirTask, dirs: Vec<DirTask>) {
+        let rest = task.rest.as_ref();
+        if rest.is_some_and(|rest| !rest.spill.is_empty()) {
+            self.take_back_dir(task);
+        }
+        // The first directory is listed first: the stack is taken from its end.
+        for dir in dirs.into_iter().rev() {
+            self.take_back_dir(dir);
+        }
+    }
+
+    /// Counts files that a listing names.
+    pub fn count_found(&mut self, sum: Sum) {
+        self.found += sum.files;
+        // A listing can name any size.
+        self.total = self.total.saturating_add(sum.bytes);
+    }
+
+    /// Keeps it until its time has come; a cancelled item keeps it for a later retry.
+    pub fn take_back_later(&mut self, task: Task, at: Instant, reason: String) {
+        if self.cancelled {
+            self.take_back_task(task);
+            return;
+        }
+        // Behind all others of the same time.
+        let last = self.later.range(..=(at, u64::MAX)).next_back();
+        let turn = last.map_or(0, |((_, turn), _)| turn + 1);
+        self.later.insert((at, turn), task);
+        self.waiting = Some(reason);
+    }
+
+    /// Takes back whatever is to be tried again by `now`; everything, without a time.
+    pub fn release(&mut self, now: Option<Instant>) {
+        while let Some(first) = self.later.first_entry()
+            && now.is_none_or(|now| first.key().0 <= now)
+        {
+            let task = first.remove();
+            self.take_back_task(task);
+        }
+        if self.later.is_empty() {
+            self.waiting = None;
+        }
+    }
+
+    /// Remembers for a retry what failed, as far as one can.
+    pub fn keep_failed(&mut self, mut task: Task) {
+        *task.failures() = 0;
+        match task {
+            Task::File(task) if self.failed_files.len() < FAILED_MAX => {
+                self.failed_files.push(task);
+            }
+            Task::Dir(task) if self.failed_dirs.len() < FAILED_MAX => self.failed_dirs.push(task),
+            _ => self.forgetful = true,
+        }
+    }
+
+    /// Begins anew: what is here already is found equal, and not fetched again.
+    pub fn begin_anew(&mut self) {
+        self.forgetful = false;
+        self.failed_files.clear();
+        self.failed_dirs.clear();
+        (self.found, self.finished, self.total) = (0, 0, 0);
+        self.done = Arc::default();
+        self.verified = None;
+        self.seed();
+    }
+
+    /// Files that are known and not begun.
+    pub fn known(&self) -> usize {
+        self.small.len() + self.large.len() + self.later.len()
+    }
+
+    /// Whether no more files or directories can be remembered.
+    pub fn is_full(&self) -> bool {
+        self.known() > FILES_MAX || self.dirs.len() > DIRS_MAX
+    }
+
     /// Puts in what the item begins with.
     pub fn seed(&mut self) {
         if !self.named.is_empty() {
@@ -198,7 +338,8 @@ impl Item {
             && self.small.is_empty()
             && self.large.is_empty()
             && self.jobs.is_empty()
-            && self.listing + self.opening + self.busy == 0
+            && self.later.is_empty()
+            && self.listing + self.loading + self.opening + self.busy == 0
     }
 
     pub fn final_state(&self) -> ItemState {
@@ -237,6 +378,12 @@ impl Item {
         }
     }
 
+    pub fn push_all(&mut self, tasks: Vec<FileTask>) {
+        for task in tasks {
+            self.push_back(task);
+        }
+    }
+
     /// Whether a connection may find something to do here.
     pub fn has_work(&self) -> bool {
         let waiting = self.dirs.len() + self.small.len() + self.large.len() + self.jobs.len();
@@ -261,9 +408,8 @@ impl Item {
             Some(Kind::Run) => return self.next_step(asker.pace, true),
             None => {}
         }
-        let known = self.small.len() + self.large.len();
-        if known < LIST_AHEAD
-            && self.listing == 0
+        if self.known() < LIST_AHEAD
+            && self.listing + self.loading == 0
             && let Some(work) = self.next_dir(asker.pace)
         {
             return Some(work);
@@ -296,8 +442,16 @@ impl Item {
     }
 
     pub fn next_dir(&mut self, pace: Pace) -> Option<Work> {
+        // Where all that is known waits for a later time, nothing more is made known.
+        if self.known() > FILES_MAX {
+            return None;
+        }
         let task = self.dirs.pop_if(|task| pace.outlook.leads(task.tried))?;
-        self.listing += 1;
+        *if task.rest.is_some() {
+            &mut self.loading
+        } else {
+            &mut self.listing
+        } += 1;
         Some(Work::List(task))
     }
 
@@ -334,7 +488,11 @@ impl Item {
         // Small files are asked for many at a time: how many connections that takes is not known exactly.
         let reading: usize = self.jobs.iter().map(|job| job.connections()).sum();
         let connections = (reading + self.opening).min(workers);
-        let listed = self.dirs.is_empty() && self.listing == 0;
+        let mut later = self.later.values();
+        // What waits on disk was listed.
+        let listed = self.dirs.iter().all(|task| task.rest.is_some())
+            && self.listing == 0
+            && !later.any(|task| matches!(task, Task::Dir(task) if task.rest.is_none()));
         let state = match &self.ended {
             Some(state) => state.clone(),
             None if self.paused => ItemState::Paused,

@@ -4,7 +4,7 @@
 mod item;
 mod task;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use super::{
     Error,
@@ -17,15 +17,10 @@ use super::{
 };
 use crate::{error::Exit, http1::path::RemotePath, progress::Counter};
 
-pub use item::NewItem;
-pub use task::{Asker, Browse, DirTask, FileTask, Kind, Local, Work};
+pub use item::{NewItem, Sum};
+pub use task::{Asker, Browse, DirTask, FileTask, Kind, Local, Rest, Task, Work};
 
 use item::Item;
-
-/// A listing waits while more files than this are known and not begun: memory stays bounded for any tree.
-const FILES_MAX: usize = 20_000;
-/// Failed files that an item remembers for `retry`; beyond that, retrying lists the tree again.
-const FAILED_MAX: usize = 10_000;
 
 /// The queue.
 #[derive(Debug, Default)]
@@ -103,6 +98,9 @@ impl Queue {
         {
             return Some(Work::Browse(browse));
         }
+        for item in &mut self.items {
+            item.release(Some(asker.pace.now));
+        }
         // About two connections for each item at the front: several advance at once, and none crawls.
         let abreast = asker.pace.workers.div_ceil(2);
         let mut order: Vec<usize> = (0..self.items.len())
@@ -146,11 +144,20 @@ impl Queue {
             })
     }
 
-    /// Whether some job is under way, so that an idle connection may find pieces to take over later.
-    pub fn has_jobs(&self) -> bool {
-        self.items
-            .iter()
-            .any(|item| item.is_going() && !item.jobs.is_empty())
+    /// When a connection that found nothing to do should look again: once the first of those is due that are tried
+    /// again at a later time, or at `helping`, where some job is under way of which it may take pieces over.
+    pub fn look_again(&self, helping: Instant) -> Option<Instant> {
+        let going = || self.items.iter().filter(|item| item.is_going());
+        let due = going().filter_map(|item| item.later.first_key_value());
+        let helping = going().any(|item| !item.jobs.is_empty()).then_some(helping);
+        due.map(|((at, _), _)| *at).chain(helping).min()
+    }
+
+    /// Tries everything again now that waits for a later time.
+    pub fn hurry(&mut self) {
+        for item in &mut self.items {
+            item.release(None);
+        }
     }
 
     /// All jobs under way.
@@ -166,10 +173,7 @@ impl Queue {
         match work {
             Work::Browse(browse) if self.stopped => drop(browse),
             Work::Browse(browse) => self.browse.push_front(browse),
-            Work::List(task) => self.with(task.item, |item| {
-                item.listing -= 1;
-                item.take_back_dir(task);
-            }),
+            Work::List(task) => self.retry_now(task),
             Work::Open(task) => self.with(task.item, |item| {
                 item.opening -= 1;
                 item.take_back(task);
@@ -227,34 +231,35 @@ impl Queue {
         });
     }
 
-    /// A file failed but will be tried again: it waits outside of the queue until [`Self::retry_file`].
-    pub fn waiting(&mut self, item: ItemId, reason: &Error) {
-        self.with(item, |item| item.waiting = Some(reason.to_string()));
-    }
-
-    /// Its time has come.
-    pub fn retry_file(&mut self, task: FileTask) {
-        self.with(task.item, |item| {
-            item.busy -= 1;
-            item.waiting = None;
-            item.take_back(task);
+    /// What failed will be tried again at a later time.
+    pub fn retry_later(&mut self, task: Task, at: Instant, reason: &Error) {
+        self.with(task.item(), |item| {
+            item.settled(&task);
+            item.take_back_later(task, at, reason.to_string());
         });
     }
 
-    /// Its time has come.
-    pub fn retry_dir(&mut self, task: DirTask) {
-        self.with(task.item, |item| {
-            item.listing -= 1;
-            item.waiting = None;
-            item.take_back_dir(task);
+    /// It will be tried again as soon as a connection has time for it.
+    pub fn retry_now(&mut self, task: impl Into<Task>) {
+        let task = task.into();
+        self.with(task.item(), |item| {
+            item.settled(&task);
+            item.take_back_task(task);
         });
     }
 
-    /// Whether listings should hold back because enough files are known.
+    /// Whether what listings find must wait on disk, because enough is known.
     pub fn is_full(&self, item: ItemId) -> bool {
         self.items
             .iter()
-            .any(|it| it.id == item && it.is_going() && it.small.len() + it.large.len() > FILES_MAX)
+            .any(|it| it.id == item && it.ended.is_none() && it.is_full())
+    }
+
+    /// Files of an item that are known and not begun.
+    #[cfg(test)]
+    pub fn known(&self, item: ItemId) -> usize {
+        let found = self.items.iter().find(|it| it.id == item);
+        found.map_or(0, Item::known)
     }
 
     /// A tree's filter and target, for whoever lists it; `None` once the item is gone or ended.
@@ -279,30 +284,49 @@ impl Queue {
         found.map_or_else(Arc::default, |item| Arc::clone(&item.done))
     }
 
-    /// Part of a listing has come. False when it is not wanted now, because the item was cancelled.
-    pub fn found(&mut self, item: ItemId, dirs: Vec<DirTask>, files: Vec<FileTask>) -> bool {
-        let mut wanted = true;
+    /// Files of a listing have come. False when they are not wanted now, because the item was cancelled.
+    pub fn found(&mut self, item: ItemId, files: Vec<FileTask>) -> bool {
+        let mut wanted = false;
         self.with(item, |item| {
             wanted = !item.cancelled;
-            if item.cancelled {
-                return;
+            if wanted {
+                item.count_found(Sum::of(&files));
+                item.push_all(files);
             }
-            item.found += files.len() as u64;
-            // A listing can name any size.
-            let sizes = files.iter().filter_map(|file| file.size);
-            item.total = sizes.fold(item.total, u64::saturating_add);
-            for file in files {
-                item.push_back(file);
-            }
-            // The first directory is listed first: the stack is taken from its end.
-            item.dirs.extend(dirs.into_iter().rev());
         });
         wanted
     }
 
-    /// A listing is complete.
-    pub fn listed(&mut self, item: ItemId) {
-        self.with(item, |item| item.listing -= 1);
+    /// A listing is complete: its directories, and the sum of what of it waits on disk.
+    pub fn listed(&mut self, task: DirTask, dirs: Vec<DirTask>, waiting: Sum) {
+        self.with(task.item, |item| {
+            item.listing -= 1;
+            item.count_found(waiting);
+            item.take_back_rest(task, dirs);
+        });
+    }
+
+    /// Some of what waited on disk was read; it was counted when its listing was complete.
+    pub fn loaded(&mut self, task: DirTask, dirs: Vec<DirTask>, files: Vec<FileTask>) {
+        self.with(task.item, |item| {
+            item.loading -= 1;
+            if item.cancelled {
+                item.failed_files.extend(files);
+            } else {
+                item.push_all(files);
+            }
+            item.take_back_rest(task, dirs);
+        });
+    }
+
+    /// What of a directory waited on disk cannot be read any more: it is as if its listing were under way, and only
+    /// beginning anew tells what else it held.
+    pub fn lost(&mut self, item: ItemId) {
+        self.with(item, |item| {
+            item.loading -= 1;
+            item.listing += 1;
+            item.forgetful = true;
+        });
     }
 
     /// What was asked for as a file is a directory.
@@ -324,33 +348,15 @@ impl Queue {
         self.with(item, |item| {
             item.busy -= 1;
             item.finished += 1;
-            item.waiting = None;
             item.verified = item.verified.max(Some(verified));
         });
     }
 
-    /// A file failed for good.
-    pub fn file_failed(&mut self, task: FileTask, error: Error) {
-        self.with(task.item, |item| {
-            item.busy -= 1;
-            if item.failed_files.len() < FAILED_MAX {
-                item.failed_files.push(FileTask {
-                    failures: 0,
-                    ..task
-                });
-            }
-            item.note_failure(error);
-        });
-    }
-
-    /// A directory could not be listed.
-    pub fn dir_failed(&mut self, task: DirTask, error: Error) {
-        self.with(task.item, |item| {
-            item.listing -= 1;
-            item.failed_dirs.push(DirTask {
-                failures: 0,
-                ..task
-            });
+    /// A file failed for good, or a directory could not be listed.
+    pub fn failed(&mut self, task: Task, error: Error) {
+        self.with(task.item(), |item| {
+            item.settled(&task);
+            item.keep_failed(task);
             item.note_failure(error);
         });
     }
@@ -358,6 +364,7 @@ impl Queue {
     /// Fails everything that waits, because the server cannot be reached; the browsers who waited.
     pub fn fail_all(&mut self, error: &Error) -> Vec<Browse> {
         for item in self.items.iter_mut().filter(|item| item.ended.is_none()) {
+            item.release(None);
             let files = item
                 .small
                 .drain(..)
@@ -472,6 +479,7 @@ impl Queue {
             }
             item.cancelled = true;
             item.paused = false;
+            item.release(None);
             item.failed_files.extend(item.small.drain(..));
             item.failed_files.extend(item.large.drain(..));
             item.failed_dirs.append(&mut item.dirs);
@@ -494,6 +502,10 @@ impl Queue {
             item.failed = 0;
             item.failures.clear();
             item.last_error = None;
+            if item.forgetful {
+                item.begin_anew();
+                return;
+            }
             for mut file in std::mem::take(&mut item.failed_files) {
                 file.failures = 0;
                 // What is here of it now must be looked at.

@@ -12,6 +12,8 @@ use crate::{
         plan::Run,
         snapshot::ItemId,
         source::{Source, SourceId, SourceSet},
+        spill::Spill,
+        target::Names,
     },
     entry::Entry,
     escape,
@@ -164,8 +166,8 @@ pub enum Work {
     Values(Arc<Job>),
 }
 
-/// A directory of a tree that is to be listed.
-#[derive(Debug, Clone)]
+/// A directory of a tree that is to be listed, or that was and holds more than could be remembered.
+#[derive(Debug)]
 pub struct DirTask {
     /// The item that it belongs to.
     pub item: ItemId,
@@ -175,8 +177,20 @@ pub struct DirTask {
     pub failures: u32,
     /// Sources that refused it.
     pub tried: SourceSet,
-    /// Entries that attempts before handed on, by a hash of their names: there may be millions.
+    /// Files that attempts before handed on, by a hash of their names. They are bounded: what is too much for the
+    /// queue is put on disk, and that is begun anew with each attempt.
     pub taken: HashSet<u128>,
+    /// What is left of it, once its listing was read to the end.
+    pub rest: Option<Box<Rest>>,
+}
+
+/// Entries of a directory that wait on disk until there is room for them.
+#[derive(Debug)]
+pub struct Rest {
+    /// The entries.
+    pub spill: Spill,
+    /// What was here when the listing began; `None` where nobody had to look.
+    pub names: Option<Names>,
 }
 
 impl DirTask {
@@ -188,7 +202,55 @@ impl DirTask {
             failures: 0,
             tried: SourceSet::default(),
             taken: HashSet::new(),
+            rest: None,
         }
+    }
+}
+
+/// What can fail and be tried again.
+#[derive(Debug)]
+pub enum Task {
+    /// A file to fetch; its item counts it as busy.
+    File(FileTask),
+    /// A directory to list; its item counts it as being listed.
+    Dir(DirTask),
+}
+
+impl Task {
+    /// The item that it belongs to.
+    pub fn item(&self) -> ItemId {
+        match self {
+            Self::File(task) => task.item,
+            Self::Dir(task) => task.item,
+        }
+    }
+
+    /// Below the base URL.
+    pub fn path(&self) -> &RemotePath {
+        match self {
+            Self::File(task) => &task.path,
+            Self::Dir(task) => &task.dir,
+        }
+    }
+
+    /// Failed attempts so far.
+    pub fn failures(&mut self) -> &mut u32 {
+        match self {
+            Self::File(task) => &mut task.failures,
+            Self::Dir(task) => &mut task.failures,
+        }
+    }
+}
+
+impl From<FileTask> for Task {
+    fn from(task: FileTask) -> Self {
+        Self::File(task)
+    }
+}
+
+impl From<DirTask> for Task {
+    fn from(task: DirTask) -> Self {
+        Self::Dir(task)
     }
 }
 
@@ -215,6 +277,16 @@ pub enum Kind {
 }
 
 impl Work {
+    /// The item that it belongs to; none for someone who waits.
+    pub fn item(&self) -> Option<ItemId> {
+        match self {
+            Self::Browse(_) => None,
+            Self::List(task) => Some(task.item),
+            Self::Open(task) => Some(task.item),
+            Self::Run(job, _) | Self::Values(job) => Some(job.task.item),
+        }
+    }
+
     /// What may follow it before its answer is here.
     pub fn kind(&self) -> Kind {
         match self {

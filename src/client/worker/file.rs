@@ -6,7 +6,6 @@ use super::{Answered, Broken, First, Worker, answer::Answer};
 use crate::{
     client::{
         Digest, Error, Event, Verified,
-        engine::Keep,
         job::{Facts, Job},
         lander::SmallFile,
         plan::Run,
@@ -209,7 +208,7 @@ impl Worker {
     }
 
     /// Checks a small file against its digest, where there is one, and hands it on to be landed.
-    async fn complete_small(
+    pub(super) async fn complete_small(
         &mut self,
         head: &ResponseHead,
         task: FileTask,
@@ -227,7 +226,7 @@ impl Worker {
             let sender = self.source.id;
             if let Some(task) = self.engine.ask_another(task, sender) {
                 self.engine
-                    .file_failed(task, Error::Integrity { piece: None }, None)
+                    .failed(task, Error::Integrity { piece: None }, None)
                     .await;
             }
             return;
@@ -305,7 +304,7 @@ impl Worker {
         let job = match engine.make_job(&task, facts).await {
             Ok(job) => job,
             Err(error) => {
-                engine.file_failed(task, error, None).await;
+                engine.failed(task, error, None).await;
                 return None;
             }
         };
@@ -341,97 +340,6 @@ impl Worker {
                 engine.settle().await;
             });
         });
-    }
-
-    /// A body whose size nobody tells: kept in memory while it is small, else on disk as it comes, unverified.
-    async fn read_unsized(
-        &mut self,
-        answer: &mut Answer,
-        mut task: FileTask,
-        began: Instant,
-    ) -> Answered {
-        let counter = self.engine.queue().counter(task.item);
-        let mut content = Vec::new();
-        loop {
-            match answer.connection.chunk(&mut answer.body).await {
-                Ok(Some(range)) => {
-                    self.count_received(range.len());
-                    content.extend_from_slice(answer.connection.bytes(range));
-                }
-                Ok(None) => {
-                    if let Err(error) = answer.check_size(&task, content.len() as u64) {
-                        return Err(Box::new(Broken {
-                            work: Work::Open(task),
-                            error,
-                        }));
-                    }
-                    self.settle_size(&mut task, content.len() as u64);
-                    self.engine.queue().opened(task.item);
-                    counter.add(content.len() as u64);
-                    self.complete_small(&answer.head, task, content, began)
-                        .await;
-                    return Ok(());
-                }
-                Err(error) => {
-                    return Err(Box::new(Broken {
-                        work: Work::Open(task),
-                        error,
-                    }));
-                }
-            }
-            if content.len() as u64 > PIECE {
-                break;
-            }
-        }
-        self.engine.queue().opened(task.item);
-        let engine = Arc::clone(&self.engine);
-        let Some(target) = engine.queue().target(task.item) else {
-            return Ok(());
-        };
-        let part = match engine.open_part(&target, &task, 0, &Keep::Nothing) {
-            Ok(part) => part,
-            Err(error) => {
-                engine.file_failed(task, error, None).await;
-                return Ok(());
-            }
-        };
-        let mut written = 0;
-        let written_all = async {
-            use std::os::unix::fs::FileExt;
-            let failed = |error| Error::disk(target.local(&task.path.parent(), &part.name), &error);
-            part.file.write_all_at(&content, 0).map_err(failed)?;
-            counter.add(content.len() as u64);
-            written = content.len() as u64;
-            while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
-                let bytes = answer.connection.bytes(range);
-                part.file.write_all_at(bytes, written).map_err(failed)?;
-                written += bytes.len() as u64;
-                counter.add(bytes.len() as u64);
-                self.count_received(bytes.len());
-            }
-            answer.check_size(&task, written)
-        }
-        .await;
-        if let Err(error) = written_all {
-            counter.take_back(written);
-            engine.drop_part(&part.file, &part.dir, &part.name);
-            engine.file_failed(task, error, None).await;
-            return Ok(());
-        }
-        self.settle_size(&mut task, written);
-        let head = &answer.head;
-        let facts = Facts {
-            source: self.source.id,
-            size: written,
-            modified: head.modified.or(task.modified),
-            digest: head.digest.as_deref().and_then(Digest::from_field),
-            ..Facts::default()
-        };
-        let job = Arc::new(Job::new(task, target, facts, part, Arc::default(), 0));
-        job.all_received();
-        engine.queue().add_job(&job);
-        engine.land_if_complete(&job);
-        Ok(())
     }
 
     /// A redirect: a directory that was taken for a file, or another path on the same server.
@@ -477,7 +385,7 @@ impl Worker {
     }
 
     /// Notes the size that an answer tells, in place of what the listing or an earlier answer told.
-    fn settle_size(&self, task: &mut FileTask, size: u64) {
+    pub(super) fn settle_size(&self, task: &mut FileTask, size: u64) {
         self.engine.queue().sized(task.item, task.size, size);
         task.size = Some(size);
     }

@@ -13,6 +13,7 @@ use std::{
 mod answer;
 mod file;
 mod pieces;
+mod stream;
 mod tree;
 
 use super::{
@@ -135,10 +136,7 @@ impl Worker {
                 if self.is_needed_elsewhere() {
                     continue;
                 }
-                let look_again = engine
-                    .queue()
-                    .has_jobs()
-                    .then(|| Instant::now() + LOOK_AGAIN);
+                let look_again = engine.queue().look_again(Instant::now() + LOOK_AGAIN);
                 tokio::select! {
                     () = wake => {}
                     () = super::retry::wake_at(look_again) => {}
@@ -211,6 +209,14 @@ impl Worker {
                 self.fail_without_mirror(task.clone());
                 continue;
             }
+            if let Work::List(task) = work {
+                if task.rest.is_some() {
+                    let engine = Arc::clone(&self.engine);
+                    self.engine.tasks.spawn(engine.load(task));
+                    continue;
+                }
+                work = Work::List(task);
+            }
             let first = match &mut work {
                 Work::Open(task) => self.first_ask(task),
                 _ => First::None,
@@ -232,7 +238,7 @@ impl Worker {
         engine.queue().opened(task.item);
         self.engine
             .tasks
-            .spawn(async move { engine.file_failed(task, Error::NoMirror, None).await });
+            .spawn(async move { engine.failed(task, Error::NoMirror, None).await });
     }
 
     fn asker(&self, behind: Option<Kind>) -> Asker {
@@ -303,6 +309,11 @@ impl Worker {
             () = engine.stop.cancelled() => return false,
         };
         match opened {
+            // Another has noted an outage meanwhile: it says when that is over.
+            Ok(_) if guard.is_none() && is_out(&source) => {
+                self.put_back_all();
+                false
+            }
             Ok(connection) => {
                 source.link_up(connection.rtt);
                 engine.connection_opened(true);
@@ -319,20 +330,48 @@ impl Worker {
                 let Some(mut guard) = guard.or_else(|| source.connecting.try_lock().ok()) else {
                     return false;
                 };
-                let received = source.received.get();
-                let failures = match &*source.link.borrow() {
+                if began_up && is_out(&source) {
                     // Another has waited out a pause for this outage.
-                    Link::Retrying { .. } | Link::Down(_) if began_up => return false,
-                    // What other connections received since is progress.
-                    Link::Retrying { attempt, .. } if *guard == received => *attempt,
-                    _ => 1,
-                };
-                *guard = received;
+                    return false;
+                }
+                let failures = source.count_failure(&mut guard);
                 engine.link_failed(&source, failures, &error).await;
                 drop(guard);
                 false
             }
         }
+    }
+
+    /// The server closed the connection before it answered anything. The work is to blame: perhaps it is only this that
+    /// the server cannot answer. Where it goes on, it is a failure of the link as well.
+    async fn closed_at_once(&mut self, work: Work, error: Error) {
+        let source = Arc::clone(&self.source);
+        let is_going = {
+            let queue = self.engine.queue();
+            work.item().is_none_or(|item| queue.is_going(item))
+        };
+        let outage = source.connecting.try_lock();
+        let mut outage = match outage {
+            Ok(outage) if is_going && !is_out(&source) => outage,
+            // Another waits out a pause for this outage, or has.
+            _ => return self.blame(work, error, None).await,
+        };
+        let (failures, retries) = (
+            source.count_failure(&mut outage),
+            self.engine.settings.retries,
+        );
+        // Once is an accident.
+        if failures == 1 {
+            return self.blame(work, error, None).await;
+        }
+        let failures = failures - 1;
+        if failures > retries && !self.engine.settings.patient {
+            // It fails with all the rest.
+            self.engine.queue().put_back(work);
+        } else {
+            self.blame(work, error.clone(), None).await;
+        }
+        self.engine.link_failed(&source, failures, &error).await;
     }
 
     /// Sends what is unsent and reads one answer.
@@ -361,6 +400,7 @@ impl Worker {
         match answered {
             Ok(()) => {
                 self.answered += 1;
+                self.source.answers.add(1);
                 // The server keeps connections open and answers in order: more may be sent ahead.
                 if self.connection.is_some() && !self.engine.settings.serial {
                     if was_ahead || self.source.is_haul() {
@@ -467,7 +507,11 @@ impl Worker {
             engine.wake.notify_waiters();
             return;
         }
-        self.blame(work, error, None).await;
+        if self.answered == 0 && matches!(error, Error::Broken(_)) {
+            self.closed_at_once(work, error).await;
+        } else {
+            self.blame(work, error, None).await;
+        }
     }
 
     /// Says that `work` failed with `error`. The connection may go on.
@@ -490,14 +534,14 @@ impl Worker {
                     let _ = browse.reply.send(Err(error));
                 }
             }
-            Work::List(task) => engine.dir_failed(task, error, retry_after).await,
+            Work::List(task) => engine.failed(task, error, retry_after).await,
             Work::Open(task) => {
                 // Nothing fails while its item is paused: it is done again once that goes on.
                 let blamed = engine
                     .queue()
                     .opened_or_put_back(task, error.is_transient());
                 match blamed {
-                    Some(task) => engine.file_failed(task, error, retry_after).await,
+                    Some(task) => engine.failed(task, error, retry_after).await,
                     None => engine.settle().await,
                 }
             }
@@ -594,4 +638,9 @@ impl Worker {
             self.engine.land_small(files);
         }
     }
+}
+
+/// Whether a server is known not to be reachable now.
+fn is_out(source: &Source) -> bool {
+    matches!(*source.link.borrow(), Link::Retrying { .. } | Link::Down(_))
 }
