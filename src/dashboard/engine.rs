@@ -247,7 +247,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
 
     /// Where an effect turns to, if it does: another server, or the same one now that it is answered what it asked.
     /// Else the effect itself.
-    fn target_of(&self, effect: Effect) -> Result<Result<Target, String>, Effect> {
+    fn target_of(&self, effect: Effect) -> Result<Result<Target, String>, Box<Effect>> {
         let again = |credentials| {
             let session = self.session.as_ref().ok_or("there is no server")?;
             Ok::<_, &str>(Target {
@@ -269,7 +269,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
                 }
                 Ok(target)
             }),
-            other => return Err(other),
+            other => return Err(Box::new(other)),
         };
         Ok(target)
     }
@@ -306,7 +306,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
                 tokio::spawn(async move { answers.send(answer).await });
                 return;
             }
-            Err(effect) => effect,
+            Err(effect) => *effect,
         };
         if let Effect::Disconnect = effect {
             if let Some(before) = self.session.take() {
