@@ -348,3 +348,41 @@ fn a_stopped_client_lists_nothing_and_says_so() {
     });
     assert!(listed.unwrap().is_err());
 }
+
+#[test]
+fn a_client_that_the_server_pauses_waits_and_spends_no_try() {
+    let (root, dir) = (temp(), temp());
+    for name in 0..6 {
+        let bytes = crate::common::trees::content(name, 2 * MIB);
+        std::fs::write(root.path().join(name.to_string()), bytes).unwrap();
+    }
+    let serving = crate::common::serving::serve(root.path());
+    let proxy = crate::common::proxy::proxy(serving.address);
+    proxy.lines(|_| crate::common::proxy::Line {
+        rate: Some(2 << 20),
+        ..Default::default()
+    });
+    let mut fetching = fetch_with(Settings {
+        retries: 1,
+        workers: 2,
+        timeout: Duration::from_millis(500),
+        ..settings(&proxy.url("/"), dir.path())
+    });
+    fetching.get_everything();
+    fetching.wait_for("some bytes", |client| client.received > MIB as u64);
+    let snapshot = serving.server.snapshot();
+    let id = snapshot.clients[0].id;
+    serving.server.pause(id);
+    // What was under way is held, and times out; what is asked for after that is told to wait.
+    let paused = fetching.wait_for("the pause", |client| client.link == Link::Paused);
+    let waits = ItemState::Waiting("paused by the server".to_owned());
+    assert_eq!(paused.items[0].state, waits);
+    // More often than there are tries.
+    let asked = serving.server.snapshot().requests;
+    serving.wait_for("it asks again", |server| server.requests > asked + 4);
+    serving.server.resume(id);
+    let fetched = fetching.finish();
+    assert_eq!(fetched.failed, []);
+    assert_eq!(fetched.finished.len(), 6);
+    crate::common::trees::assert_same(root.path(), dir.path());
+}

@@ -466,3 +466,21 @@ fn a_connection_ends_after_many_requests_and_says_so() {
     raw.send(&request);
     assert_eq!(raw.rest(), b"");
 }
+
+#[test]
+fn a_client_that_reads_slowly_is_not_taken_for_one_that_reads_nothing() {
+    let (_temp, serving) = served(|settings| settings.timeout = Duration::from_secs(1));
+    let mut raw = begin(serving.address, "slow");
+    // The large buffers of loopback would take many seconds to drain at this rate.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(4) {
+        raw.take(32 * 1024);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let snapshot = serving.server.snapshot();
+    assert_eq!(
+        view(&snapshot, "slow").transfers[0].state,
+        TransferState::Active
+    );
+    raw.take(16 * MIB as usize);
+}

@@ -79,7 +79,6 @@ fn arguments(
     };
     let first = before.len() == 1;
     let items = match spec.source {
-        Source::Nothing => Vec::new(),
         Source::Entries if before.last().is_some_and(|word| word == "--to") => {
             return local_names(state, &typed, true);
         }
@@ -87,7 +86,7 @@ fn arguments(
         Source::Directories => entries(listing, &typed, true),
         Source::LocalDirectories if first => return local_names(state, &typed, true),
         Source::LocalFiles if first => return local_names(state, &typed, false),
-        Source::LocalDirectories | Source::LocalFiles => Vec::new(),
+        Source::Nothing | Source::LocalDirectories | Source::LocalFiles => Vec::new(),
         Source::Clients { all } => match &state.view {
             View::Serve(view) if first => clients(state, view, &typed, all),
             View::Serve(_) if all => words(&["off"], &typed),

@@ -55,6 +55,8 @@ pub struct Connect {
     pub filter: String,
     /// Indices into the snapshot's items that the filter lets through.
     pub rows: Vec<usize>,
+    /// Whether a sample was taken of this server's client.
+    pub(super) sampled: bool,
     /// The patterns of items that are no single path; raw.
     pub labels: HashMap<ItemId, String>,
     pub(super) gauges: HashMap<ItemId, Gauge>,
@@ -76,6 +78,7 @@ impl Connect {
             remote: Browser::default(),
             filter: String::new(),
             rows: Vec::new(),
+            sampled: false,
             labels: HashMap::new(),
             gauges: HashMap::new(),
             cursor: Cursor::default(),
@@ -88,6 +91,7 @@ impl Connect {
         self.url = Some(server.url);
         self.named = server.named;
         self.snapshot = Snapshot::default();
+        self.sampled = false;
         self.link_lost = None;
         self.gauges.clear();
         self.labels.clear();

@@ -99,10 +99,7 @@ impl State {
         } else {
             format!("{names} goes on")
         });
-        let order = |id: ClientId| match pause {
-            true => Order::Pause(id),
-            false => Order::Resume(id),
-        };
+        let order = if pause { Order::Pause } else { Order::Resume };
         let orders = clients.iter().map(|(id, _)| Effect::Serve(order(*id)));
         orders.collect()
     }
@@ -136,7 +133,7 @@ impl State {
         } else {
             (
                 "Kick",
-                "It may come back; b bans it.",
+                "It may come back after a minute; b bans it.",
                 format!("{name} was kicked"),
                 Order::Kick(client.id, reason),
             )

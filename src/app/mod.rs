@@ -24,6 +24,7 @@ pub mod transfers;
 
 mod act;
 mod control;
+mod line;
 mod run;
 mod update;
 

@@ -72,7 +72,6 @@ impl State {
         let no = matches!(key.code, KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc)
             || (control && matches!(key.code, KeyCode::Char('c' | 'g')));
         match &mut self.popup {
-            None => Vec::new(),
             Some(Popup::Help(_)) => self.help_key(key, control),
             Some(Popup::Quit(_)) => self.quit_key(key, control),
             Some(Popup::Ask(ask)) if yes => {
@@ -106,7 +105,7 @@ impl State {
                 self.close()
             }
             Some(Popup::Ask(_)) if no => self.close(),
-            Some(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -141,7 +140,7 @@ impl State {
             KeyCode::Char('?') if help.query.is_empty() => return self.close(),
             KeyCode::Enter => {
                 let item = help.current();
-                return self.run_help(item);
+                return self.run_help(item.as_ref());
             }
             KeyCode::Backspace => {
                 help.query.pop();
@@ -171,7 +170,7 @@ impl State {
     }
 
     /// Does what a line of the help screen describes.
-    fn run_help(&mut self, item: Option<Item>) -> Vec<Effect> {
+    fn run_help(&mut self, item: Option<&Item>) -> Vec<Effect> {
         match item {
             Some(Item::Keys(binding, _)) if !matches!(binding.action, Action::Edit(_)) => {
                 self.popup = None;

@@ -51,7 +51,7 @@ impl Connect {
     /// Takes a sample. With `refresh` the shown figures are renewed.
     pub fn sample(&mut self, now: Instant, snapshot: Snapshot, refresh: bool) {
         self.link_lost = match snapshot.link {
-            Link::Up | Link::Connecting => None,
+            Link::Up | Link::Connecting | Link::Paused => None,
             // Every attempt starts its own wait.
             _ if snapshot.link != self.snapshot.link => Some(now),
             _ => self.link_lost.or(Some(now)),

@@ -4,12 +4,10 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
     Event, Layout, Mouse, Pane, Popup, Sample, State, Tick, View,
-    complete::completions,
-    event::{Effect, Ending, Secret},
-    keymap::{Action, Chord, Edit, Found},
-    prompt::{Kind, Outcome, Prompt},
+    event::{Effect, Ending},
+    keymap::{Action, Chord, Found},
 };
-use crate::{client::Link, escape::display_name, http1::path::RemotePath};
+use crate::{client::Link, http1::path::RemotePath};
 
 /// Figures on the screen are renewed this often, so that their digits can be read.
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(450);
@@ -140,7 +138,7 @@ impl State {
             self.notice = None;
             self.dirty = true;
         }
-        let mut effects = Vec::new();
+        let (mut effects, mut said) = (Vec::new(), None);
         match (&mut self.view, tick.sample) {
             (View::Serve(view), Sample::Server(snapshot)) => {
                 self.dirty |= (snapshot.limit, snapshot.draining)
@@ -176,12 +174,28 @@ impl State {
                 let back = snapshot.link == Link::Up && before.link != Link::Up;
                 self.throughput.sample(tick.now, snapshot.received);
                 view.sample(tick.now, snapshot, refresh);
+                let first = !std::mem::replace(&mut view.sampled, true);
+                let paused = view.counts().paused;
+                if first && paused > 0 {
+                    // Before anybody could pause anything.
+                    let what = if paused == 1 {
+                        "transfer waits"
+                    } else {
+                        "transfers wait"
+                    };
+                    said = Some(format!(
+                        "{paused} {what} from an earlier run: P goes on with all, x cancels one"
+                    ));
+                }
                 // The server is back: what could not be listed may be now.
                 if back && matches!(view.remote.load, super::browser::Load::Failed(..)) {
                     effects.push(view.remote.refresh());
                 }
             }
             _ => {}
+        }
+        if let Some(text) = said {
+            self.say(text);
         }
         if refresh {
             self.throughput.refresh();
@@ -299,115 +313,6 @@ impl State {
             }
         }
     }
-
-    fn edit(&mut self, edit: Edit) -> Vec<Effect> {
-        let Some(prompt) = &mut self.prompt else {
-            return Vec::new();
-        };
-        match prompt.edit(edit, &self.history) {
-            Outcome::Changed => self.typed(),
-            Outcome::Kept => Vec::new(),
-            Outcome::Accepted => self.accept(),
-            Outcome::Cancelled => {
-                let kind = prompt.kind;
-                self.prompt = None;
-                match kind {
-                    Kind::Filter => {
-                        let before = std::mem::take(&mut self.filter_before);
-                        self.set_filter(&before)
-                    }
-                    // Without a login there is nothing to be had from this server.
-                    Kind::User | Kind::Password => {
-                        self.login_user = None;
-                        self.complain(
-                            "no login: r asks again, :connect URL turns to another server",
-                        );
-                        Vec::new()
-                    }
-                    Kind::Command | Kind::Address => Vec::new(),
-                }
-            }
-        }
-    }
-
-    /// The prompt's text changed.
-    fn typed(&mut self) -> Vec<Effect> {
-        let (found, ask) = completions(self);
-        let Some(prompt) = &mut self.prompt else {
-            return Vec::new();
-        };
-        prompt.completions = found;
-        if prompt.kind == Kind::Filter {
-            let text = prompt.text().to_owned();
-            return self.set_filter(&text);
-        }
-        ask.map(Effect::ListLocal).into_iter().collect()
-    }
-
-    fn accept(&mut self) -> Vec<Effect> {
-        let Some(prompt) = self.prompt.take() else {
-            return Vec::new();
-        };
-        match prompt.kind {
-            Kind::Filter => Vec::new(),
-            Kind::Command => {
-                let line = prompt.text().trim();
-                if line.is_empty() {
-                    return Vec::new();
-                }
-                let line = line.to_owned();
-                let mut effects = Vec::new();
-                if self.history.push(&line) && is_kept(&line) {
-                    effects.push(Effect::Remember(line.clone()));
-                }
-                effects.extend(self.run_line(&line));
-                effects
-            }
-            Kind::User => {
-                let user = prompt.text().trim().to_owned();
-                if user.is_empty() || user.contains(':') {
-                    self.complain("a user has a name, without a colon");
-                    self.prompt = Some(Prompt::new(Kind::User, ""));
-                } else {
-                    self.login_user = Some(user);
-                    self.prompt = Some(Prompt::new(Kind::Password, ""));
-                }
-                Vec::new()
-            }
-            Kind::Password => {
-                let user = self.login_user.take().unwrap_or_default();
-                let password = Secret(prompt.text().to_owned());
-                self.say(format!("logging in as {}", display_name(&user)));
-                vec![Effect::Login { user, password }]
-            }
-            Kind::Address => match super::command::address(prompt.text()) {
-                Ok(target) => vec![Effect::Connect(target)],
-                Err(reason) => {
-                    self.complain(reason);
-                    self.prompt = Some(Prompt::new(Kind::Address, prompt.text()));
-                    Vec::new()
-                }
-            },
-        }
-    }
-
-    pub(super) fn open_prompt(&mut self, kind: Kind, text: &str) -> Vec<Effect> {
-        if kind == Kind::Filter {
-            self.filter_before = self.filter().to_owned();
-        }
-        self.prompt = Some(Prompt::new(kind, text));
-        self.typed()
-    }
-
-    fn ask_login(&mut self, reason: String) {
-        self.complain(reason);
-        self.login_user = None;
-        let user = match &self.view {
-            View::Connect(view) => view.facts.user.clone().unwrap_or_default(),
-            View::Serve(_) => String::new(),
-        };
-        self.prompt = Some(Prompt::new(Kind::User, &user));
-    }
 }
 
 /// A press on the `row`th row of a listing's window.
@@ -415,9 +320,4 @@ fn press(listing: &mut super::listing::Listing, row: usize) -> usize {
     let row = listing.cursor().window(listing.len()).start + row;
     listing.go(row);
     row
-}
-
-/// Whether a line may be kept on disk: not one that carries a password in a URL.
-fn is_kept(line: &str) -> bool {
-    !(line.contains("://") && line.contains('@'))
 }

@@ -61,16 +61,15 @@ pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
         return finish(&matches, Vec::new());
     };
     let settings = from_file(name, path).map_err(Stop::Wrong)?;
-    let (screen, settings): (Vec<_>, Vec<_>) =
-        settings.into_iter().partition(|setting| is_screen(setting));
+    let (screen, settings): (Vec<_>, Vec<_>) = settings.into_iter().partition(is_screen);
     let (argv, overrides) = merged(name, given, path, &settings);
     let mut parsed = match parsed().try_get_matches_from(&argv) {
         Ok(matches) => finish(&matches, overrides)?,
         Err(error) => return Err(explain(error, &argv)),
     };
     match &mut parsed.command {
-        Command::Serve(args) => args.screen.own = own(&screen),
-        Command::Connect(args) => args.screen.own = own(&screen),
+        Command::Serve(serve) => serve.screen.own = own(&screen),
+        Command::Connect(connect) => connect.screen.own = own(&screen),
         _ => {}
     }
     Ok(parsed)

@@ -140,6 +140,9 @@ pub enum Error {
     /// All servers that a Metalink names for a file were dropped.
     #[error("none of its mirrors is left: the log says why each was dropped")]
     NoMirror,
+    /// The server lets this client wait; nobody is to blame.
+    #[error("paused by the server")]
+    Paused,
     /// Patterns that matched nothing.
     #[error("nothing there matches: check the pattern against the listing")]
     NoMatch,
@@ -155,6 +158,7 @@ impl Error {
             | Self::Broken(_)
             | Self::Protocol(_)
             | Self::Encoded
+            | Self::Paused
             | Self::NoMirror
             | Self::Status { status: 500.., .. } => Exit::Network,
             Self::Login { .. }
@@ -183,6 +187,7 @@ impl Error {
             | Self::Broken(_)
             | Self::Protocol(_)
             | Self::Changed
+            | Self::Paused
             | Self::Integrity { .. } => true,
             Self::Status { status, .. } => {
                 matches!(status, 408 | 429 | 500..=599) && *status != 501

@@ -400,12 +400,21 @@ impl Client {
             received: source.received.get(),
             dropped,
         };
+        let link = lead.link.borrow().clone();
+        let mut items = engine.queue().views(engine.settings.workers);
+        if link == Link::Paused {
+            let waits =
+                |item: &&mut ItemView| matches!(item.state, ItemState::Active | ItemState::Queued);
+            for item in items.iter_mut().filter(waits) {
+                item.state = ItemState::Waiting(Error::Paused.to_string());
+            }
+        }
         Snapshot {
-            items: engine.queue().views(engine.settings.workers),
+            items,
             received: engine.received.get(),
             limit: engine.pace.rate(),
             connections: engine.connections.load(Ordering::Relaxed),
-            link: lead.link.borrow().clone(),
+            link,
             rtt: lead.rtt(),
             server: lead.server(),
             sources: engine.sources.each().into_iter().map(source).collect(),

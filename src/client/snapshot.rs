@@ -58,6 +58,8 @@ pub enum Link {
         /// Why the last one failed, for people.
         reason: String,
     },
+    /// The server answers, but lets this client wait.
+    Paused,
     /// All attempts failed.
     Down(String),
 }

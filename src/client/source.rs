@@ -127,6 +127,8 @@ pub struct Source {
     pub connecting: tokio::sync::Mutex<u64>,
     /// The last handshake's time.
     rtt: Mutex<Option<Duration>>,
+    /// Until when it lets this client wait.
+    paused_until: Mutex<Option<Instant>>,
     /// What it calls itself.
     server: Mutex<Option<String>>,
     /// Requests in flight on one of its connections, while small files flow.
@@ -142,9 +144,44 @@ impl Source {
     pub fn link_up(&self, rtt: Duration) {
         *lock(&self.rtt) = Some(rtt);
         self.link.send_if_modified(|link| {
-            let changed = *link != Link::Up;
-            *link = Link::Up;
+            // That it can be reached ends no pause: its answers do.
+            let changed = !matches!(link, Link::Up | Link::Paused);
+            if changed {
+                *link = Link::Up;
+            }
             changed
+        });
+    }
+
+    /// It lets this client wait: it is asked again after `pause`.
+    pub fn paused(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut paused_until = lock(&self.paused_until);
+        *paused_until = Some(paused_until.map_or(until, |before| before.max(until)));
+        let first = self.link.send_if_modified(|link| {
+            let changed = *link != Link::Paused;
+            *link = Link::Paused;
+            changed
+        });
+        if first {
+            tracing::warn!(path = %self.origin.authority(), "paused by the server: it goes on when that ends");
+        }
+    }
+
+    /// Until when nothing is asked of it.
+    pub fn paused_until(&self) -> Option<Instant> {
+        lock(&self.paused_until).filter(|until| *until > Instant::now())
+    }
+
+    /// It answers again.
+    pub fn link_resumed(&self) {
+        self.link.send_if_modified(|link| {
+            let paused = *link == Link::Paused;
+            if paused {
+                *link = Link::Up;
+                tracing::info!(path = %self.origin.authority(), "no longer paused by the server");
+            }
+            paused
         });
     }
 
@@ -218,6 +255,7 @@ impl Sources {
                 link: watch::Sender::new(Link::Connecting),
                 connecting: tokio::sync::Mutex::default(),
                 rtt: Mutex::default(),
+                paused_until: Mutex::default(),
                 server: Mutex::default(),
                 depth: Depth::default(),
                 received: Counter::default(),
@@ -334,6 +372,16 @@ impl Sources {
         drop(standings);
         tracing::warn!(path = %server, "{error}: try {} of this mirror in {}", tries + 1, units::took(pause));
         Some(pause)
+    }
+
+    /// A source lets this client wait. Where others are left they go on meanwhile: true.
+    pub fn paused(&self, id: SourceId, pause: Duration) -> bool {
+        let mut standings = lock(&self.standings);
+        let others = has_others(&standings, id);
+        if others {
+            standings[id.place()].rests_until = Some(Instant::now() + pause);
+        }
+        others
     }
 
     /// A source answered: earlier failures are forgotten.

@@ -9,7 +9,7 @@ use crate::{
     app,
     client::{self, Access, Client, ItemId, Want},
     config::{self, target::Target},
-    dashboard::{self, ConnectStart, Ending, Session},
+    dashboard::{self, ConnectStart, Ending, Left, Session},
     error::{Error, Exit, reason},
     escape::{display_name, display_path},
     headless::{self, demo::Demo, plan::Plan},
@@ -94,7 +94,11 @@ pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result
             .inspect(restore)
             .map_err(|error| display_name(&error.to_string()).into_owned())
     };
-    exit(dashboard::connect(start, open, ring, &screen).await)
+    match dashboard::connect(start, open, ring, &screen).await {
+        Ok((Ending::Quit, left)) => quit(left),
+        Ok((ending, _)) => exit(Ok(ending)),
+        Err(error) => exit(Err(error)),
+    }
 }
 
 /// Serves the samples, and browses them.
@@ -205,6 +209,37 @@ fn script(file: &Path) -> Result<Vec<(String, String)>, Error> {
         commands.push((line.to_owned(), place));
     }
     Ok(commands)
+}
+
+/// The status after `q`, and a line where something is not as it was asked for: so that a script, or a person who looked
+/// away, learns of it.
+fn quit(left: Left) -> Result<Exit, Error> {
+    let line = match (left.failed, left.unfinished) {
+        (0, 0) => return Ok(Exit::Done),
+        (0, n) => format!(
+            "stopped with {} unfinished: the same command goes on",
+            transfers(n)
+        ),
+        (1, _) => match left.error {
+            Some(error) => return Err(error.into()),
+            None => "a transfer failed: the log says why".to_owned(),
+        },
+        (n, _) => format!("{} failed: the log says why", transfers(n)),
+    };
+    // Without stderr nobody reads it.
+    let _ = writeln!(std::io::stderr(), "haul: {line}");
+    Ok(if left.failed > 0 {
+        left.exit
+    } else {
+        Exit::Interrupted
+    })
+}
+
+fn transfers(count: usize) -> String {
+    match count {
+        1 => "a transfer".to_owned(),
+        n => format!("{n} transfers"),
+    }
 }
 
 /// The status that a dashboard's end amounts to.

@@ -19,9 +19,10 @@ use crate::{
         self, Effect, Event, Sample,
         event::{Control, Fingerprint, Order},
     },
-    client::{self, Client, Want},
+    client::{self, Client, ItemState, Want},
     config::target::Target,
     credentials::Credentials,
+    error::Exit,
     escape::{display_name, display_path},
     http1::path::RemotePath,
     server::Server,
@@ -82,6 +83,7 @@ impl Serving {
             Order::Share(dir) => {
                 let server = server.clone();
                 spawn_blocking(move || {
+                    let dir = std::path::absolute(&dir).unwrap_or(dir);
                     let answer = match server.share(&dir) {
                         Ok(()) => Event::Shared(display_path(&dir)),
                         Err(error) => Event::Refused(shown(&error)),
@@ -133,6 +135,46 @@ impl Engine for Serving {
     }
 }
 
+/// What is not as it was asked for when a dashboard ends.
+#[derive(Debug)]
+pub struct Left {
+    /// The status that all failures amount to; what was tried again, cancelled or cleared counts no more.
+    pub exit: Exit,
+    /// Transfers that failed.
+    pub failed: usize,
+    /// The only failure, if there was just one.
+    pub error: Option<client::Error>,
+    /// Transfers that were stopped on their way; what the user had paused is not among them.
+    pub unfinished: usize,
+}
+
+impl Left {
+    fn of(clients: &[Client]) -> Self {
+        let (mut failed, mut unfinished) = (0, 0);
+        for item in clients.iter().flat_map(|client| client.snapshot().items) {
+            match item.state {
+                ItemState::Failed(_) => failed += 1,
+                ItemState::Finished(_) | ItemState::Cancelled | ItemState::Paused => {}
+                _ => unfinished += 1,
+            }
+        }
+        let outcomes = clients.iter().map(Client::outcome);
+        let (exits, errors): (Vec<_>, Vec<_>) = outcomes.unzip();
+        let mut errors = errors.into_iter().flatten();
+        let error = errors.next().filter(|_| failed == 1);
+        Self {
+            exit: if failed > 0 {
+                Exit::of_all(exits)
+            } else {
+                Exit::Done
+            },
+            failed,
+            error,
+            unfinished,
+        }
+    }
+}
+
 /// The clients that were made, so that all of them can be stopped: the current one is the last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Clients(Arc<Mutex<Vec<Client>>>);
@@ -145,14 +187,16 @@ impl Clients {
             .push(client);
     }
 
-    /// Stops them all at their next safe points.
-    pub(super) async fn stop(&self, deadline: Duration) {
+    /// Stops them all at their next safe points; what they leave.
+    pub(super) async fn stop(&self, deadline: Duration) -> Left {
         let clients = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let left = Left::of(&clients);
         let mut stopping = JoinSet::new();
         for client in clients {
             stopping.spawn(async move { client.stop().await });
         }
         let _ = timeout(deadline, stopping.join_all()).await;
+        left
     }
 }
 
@@ -182,8 +226,9 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
             url: Url::parse(&session.client.base_url()).ok()?,
             named: session.client.named(),
         };
-        let before = self.session.replace(session);
-        before.map(Self::end);
+        if let Some(before) = self.session.replace(session) {
+            Self::end(before);
+        }
         Some(server)
     }
 
@@ -264,7 +309,9 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
             Err(effect) => effect,
         };
         if let Effect::Disconnect = effect {
-            self.session.take().map(Self::end);
+            if let Some(before) = self.session.take() {
+                Self::end(before);
+            }
             tokio::spawn(async move { answers.send(Event::Disconnected).await });
             return;
         }

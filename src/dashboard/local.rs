@@ -53,8 +53,10 @@ pub(super) fn apply(
     };
     let answers = answers.clone();
     spawn_blocking(move || {
-        // Nobody listens once the dashboard has ended.
-        answer().map(|answer| answers.blocking_send(answer))
+        if let Some(answer) = answer() {
+            // Nobody listens once the dashboard has ended.
+            let _ = answers.blocking_send(answer);
+        }
     });
     None
 }

@@ -11,6 +11,7 @@ use std::{io, path::PathBuf, time::Duration};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
+pub use self::engine::Left;
 use self::{
     engine::{Connecting, Serving},
     run::Run,
@@ -75,7 +76,8 @@ pub async fn serve(
     run.until_end(input, Vec::new()).await
 }
 
-/// Browses and downloads until the user or a signal ends it; then parts are brought to the disk.
+/// Browses and downloads until the user or a signal ends it; then parts are brought to the disk. Tells how it ended and
+/// what is not as it was asked for.
 ///
 /// `open` makes a client of each server that the user turns to; its error is for people, and escaped.
 pub async fn connect(
@@ -83,7 +85,7 @@ pub async fn connect(
     open: impl FnMut(Target) -> Result<Session, String>,
     ring: Ring,
     screen: &Screen,
-) -> io::Result<Ending> {
+) -> io::Result<(Ending, Left)> {
     let facts = connect::Facts {
         user: start.user,
         dir: std::path::absolute(&start.dir).unwrap_or(start.dir),
@@ -114,8 +116,8 @@ pub async fn connect(
     let script = script.map(|(line, place)| Event::Script { line, place });
     let ending = run.until_end(input, script.collect()).await;
     // The terminal is the user's again; what was received is on disk before the program ends.
-    clients.stop(STOP).await;
-    ending
+    let left = clients.stop(STOP).await;
+    Ok((ending?, left))
 }
 
 /// The state with the user's own keys. They were checked when the file was read.

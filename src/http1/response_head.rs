@@ -50,6 +50,8 @@ pub struct ResponseHead {
     pub pieces: bool,
     /// `Haul-Dir`: names the served directory.
     pub haul_dir: Option<String>,
+    /// `Haul-Paused: 1`: the server lets this client wait.
+    pub paused: bool,
     /// `Repr-Digest`, or else `Digest`, as it stands.
     pub digest: Option<String>,
 }
@@ -150,6 +152,7 @@ impl ResponseHead {
                     .and_then(|hex| Hash::from_hex(hex).ok());
             }
             11 if is(field, "haul-pieces") => self.pieces = value == b"1",
+            11 if is(field, "haul-paused") => self.paused = value == b"1",
             11 if is(field, "retry-after") => self.retry_after = retry_after(value),
             12 if is(field, "content-type") => {
                 let essence = value.split(|b| *b == b';').next().unwrap_or_default();

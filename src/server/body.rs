@@ -22,6 +22,7 @@ use super::{
     floor::Floor,
     stream::{Stream, Tls},
     transfers::Flow,
+    unsent::Unsent,
 };
 use crate::sys::send::{is_cached, is_memory, read_ahead, send_file, send_more};
 
@@ -54,14 +55,16 @@ pub struct Sender {
     /// How long a client may take nothing.
     limit: Duration,
     floor: Floor,
+    unsent: Unsent,
 }
 
 impl Sender {
     /// A client that takes nothing for `limit`, or less than `min_rate` asks for, breaks the connection off.
-    pub fn new(limit: Duration, min_rate: Option<MinRate>) -> Self {
+    pub fn new(limit: Duration, min_rate: Option<MinRate>, unsent: Unsent) -> Self {
         Self {
             limit,
             floor: Floor::new(min_rate),
+            unsent,
         }
     }
 
@@ -87,7 +90,7 @@ impl Sender {
                 }
                 result => result?,
             };
-            self.floor.sent(sent as u64);
+            self.sent(stream, sent as u64);
             bytes = &bytes[sent..];
         }
         Ok(())
@@ -187,8 +190,13 @@ impl Sender {
             }
             result => result?,
         };
-        self.floor.sent(count as u64);
+        self.sent(stream, count as u64);
         Ok(count as u64)
+    }
+
+    fn sent(&mut self, stream: &TcpStream, bytes: u64) {
+        self.floor.sent(bytes);
+        self.unsent.sent(stream, bytes);
     }
 
     /// How many bytes may go now. A client that goes away while it is held is noticed.
@@ -216,6 +224,7 @@ impl Sender {
             let step = left.min(self.floor.left());
             let began = Instant::now();
             let done = timeout(step, &mut io).await;
+            self.unsent.waited(began.elapsed());
             self.floor.waited(began.elapsed()).map_err(Broken::Slow)?;
             match done {
                 Ok(result) => return Ok(result?),

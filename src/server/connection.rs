@@ -19,6 +19,7 @@ use super::{
     open::Opened,
     respond::{self, Body, Listing},
     stream::Stream,
+    unsent::Unsent,
     values,
 };
 use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
@@ -35,9 +36,6 @@ const FLUSH_AT: usize = 64 * 1024;
 const READ_SIZE: usize = 8 * 1024;
 /// What a closing connection still reads, so that the client gets to see the last answer: bytes and time.
 const LINGER: (usize, Duration) = (1 << 20, Duration::from_secs(2));
-/// Bytes that the system holds and has not sent, where slow readers are watched.
-#[cfg(target_os = "linux")]
-const UNSENT: u32 = 128 * 1024;
 /// A listing's chunks, in bytes.
 const CHUNK: usize = 64 * 1024;
 
@@ -70,9 +68,10 @@ impl From<std::io::Error> for End {
 pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let opened = shared.registry.open().enter(peer.ip());
     let settings = &shared.settings;
-    if settings.min_rate.is_some() {
-        show_progress(&stream);
-    }
+    let unsent = match settings.min_rate {
+        Some(_) => Unsent::always(&stream),
+        None => Unsent::new(&stream),
+    };
     let stream = tokio::select! {
         biased;
         () = opened.handle().cut() => return,
@@ -86,7 +85,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         output: Output::default(),
         attached: None,
         stream,
-        sender: Sender::new(settings.timeout, settings.min_rate),
+        sender: Sender::new(settings.timeout, settings.min_rate, unsent),
         peer,
         shared,
         opened: &opened,
@@ -97,17 +96,6 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         end = connection.run() => end,
     };
     tracing::debug!(client = connection.who(), "connection ended: {end}");
-}
-
-/// Lets the system hold little that is not on its way: what a reader takes shows soon, in small steps.
-fn show_progress(stream: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    {
-        // Without it a slow reader is judged by larger steps.
-        let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = stream;
 }
 
 /// Tells a client that there are too many, and closes.
@@ -121,7 +109,7 @@ pub async fn turn_away(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let second = Duration::from_secs(1);
     // Wait for the request: an answer that comes before it may be lost with it.
     if timeout(second, stream.readable()).await.is_ok()
-        && Sender::new(second, None)
+        && Sender::new(second, None, Unsent::Settled)
             .send(&mut stream, &answer, false)
             .await
             .is_ok()

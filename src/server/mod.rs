@@ -23,6 +23,7 @@ mod spans;
 mod standing;
 mod stream;
 mod transfers;
+mod unsent;
 mod values;
 
 use std::{

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::body::Sender;
+use super::{body::Sender, unsent::Unsent};
 use crate::tls::{HANDSHAKE_TIME, Identity};
 
 /// Bytes of a file that are read and encrypted at once: four records, little enough for the cache.
@@ -136,7 +136,7 @@ async fn refuse_plain(tcp: TcpStream) {
     const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
         Content-Length: 48\r\nConnection: close\r\n\r\n400 this is an https port: use https:// instead\n";
     let mut stream = Stream::Plain(tcp);
-    let mut sender = Sender::new(PLAIN_ANSWER, None);
+    let mut sender = Sender::new(PLAIN_ANSWER, None, Unsent::Settled);
     if sender.send(&mut stream, ANSWER, false).await.is_ok() {
         super::connection::linger(&mut stream).await;
     }

@@ -208,7 +208,7 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
     let (glyph, style) = match (&view.url, &view.snapshot.link) {
         (None, _) | (_, Link::Connecting) => (theme.glyphs.waiting, theme.dim),
         (_, Link::Up) => (theme.glyphs.up, theme.good),
-        (_, Link::Retrying { .. }) => (theme.glyphs.waiting, theme.warn),
+        (_, Link::Retrying { .. } | Link::Paused) => (theme.glyphs.waiting, theme.warn),
         (_, Link::Down(_)) => (theme.glyphs.lost, theme.bad),
     };
     let url = match &view.url {
@@ -310,6 +310,11 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
             None => "limit all off   ".to_owned(),
         };
         parts.push((limit.into(), theme.soft));
+    }
+    if let View::Connect(view) = &state.view
+        && let Some(rate) = view.snapshot.limit
+    {
+        parts.push((format!("limit {rate}   ").into(), theme.soft));
     }
     let rate = units::rate(state.throughput.now());
     parts.push((format!("{} ", theme.glyphs.falling).into(), theme.graph));

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Cells of the labels' column.
-const LABEL: usize = 11;
+const LABEL: usize = 13;
 
 /// A label and what belongs to it.
 type Fact = (&'static str, String);
@@ -170,6 +170,19 @@ fn item(state: &State, id: ItemId, theme: &Theme) -> Vec<Fact> {
     }
     if item.connections > 0 {
         facts.push(("connections", item.connections.to_string()));
+    }
+    if let sources @ [_, _, ..] = view.snapshot.sources.as_slice() {
+        for (i, source) in sources.iter().enumerate() {
+            let what = match &source.dropped {
+                Some(reason) => shown(reason).into_owned(),
+                None => units::size(source.received),
+            };
+            let label = if i == 0 { "mirrors" } else { "" };
+            facts.push((
+                label,
+                format!("{} {} {what}", shown(&source.url), theme.glyphs.dot),
+            ));
+        }
     }
     if let Some(url) = &view.url {
         let url = format!(

@@ -7,7 +7,7 @@ use super::{
     bars::{at, centred},
     files::select,
     frame::{Form, Frame, Slot, scrollbar},
-    text::{Part, add, fit, head, put, shorten, shown, width},
+    text::{Part, add, broken, fit, put, shorten, shown},
     theme::Theme,
 };
 use crate::{
@@ -45,8 +45,14 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
     let window = log.cursor().window(shown_lines);
     let focused = state.focus == Pane::Log && !log.follow;
     let mut y = inner.y;
-    let first = if log.wrap && log.follow {
-        columns.first_that_fits(state, &window, inner.height)
+    // Wrapped lines take more rows than the window has lines: the current one stays in sight.
+    let end = if log.follow {
+        window.end
+    } else {
+        log.cursor().at() + 1
+    };
+    let first = if log.wrap {
+        columns.first_that_fits(state, &(window.start..end.min(window.end)), inner.height)
     } else {
         window.start
     };
@@ -182,7 +188,7 @@ impl Columns {
             return y + 1;
         }
         let mut y = y;
-        for part in wrapped(&message, cells) {
+        for part in broken(&message, cells) {
             if y >= bottom {
                 break;
             }
@@ -204,7 +210,7 @@ impl Columns {
             let Some(line) = state.log.line(index) else {
                 return index;
             };
-            let rows = wrapped(&self.message(line), self.text.1).count();
+            let rows = broken(&self.message(line), self.text.1).len();
             if rows > free {
                 // Of a line that is longer than the pane the beginning is shown.
                 return (index + 1).min(window.end - 1);
@@ -213,22 +219,6 @@ impl Columns {
         }
         window.start
     }
-}
-
-/// Pieces of at most `cells`; at least one.
-fn wrapped(text: &str, cells: usize) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let piece = if cells < 2 || width(text) <= cells {
-            text
-        } else {
-            head(text, cells)
-        };
-        let left = &text[piece.len()..];
-        rest = (!left.is_empty() && !piece.is_empty()).then_some(left);
-        Some(piece)
-    })
 }
 
 fn level(level: Level, theme: &Theme) -> (&'static str, Style) {

@@ -138,6 +138,7 @@ fn usage(state: &State, prompt: &Prompt, cells: usize) -> String {
                 if width(&whole) <= cells { whole } else { usage }
             })
         }
+        Kind::Filter if cells < 60 => "Enter keeps it · Esc clears".to_owned(),
         Kind::Filter => "shows only what holds this · Enter keeps it, Esc clears".to_owned(),
         Kind::Address if state.notice.as_ref().is_some_and(|n| n.bad) => String::new(),
         Kind::Address => "HOST[:PORT] or URL".to_owned(),

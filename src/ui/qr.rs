@@ -31,7 +31,7 @@ pub fn draw(
     let modules = Modules::new(url);
     let (columns, rows) = modules.as_ref().map_or((30, 3), Modules::cells);
     let shown = super::text::shown(url);
-    let cells = (columns.max(width(&shown)) + 4).max(34);
+    let cells = (columns.max(width(&shown)) + 4).max(44);
     let slot = Slot {
         area: middle(area, cells as u16, (rows + 4) as u16),
         form: Form::Boxed,

@@ -105,6 +105,13 @@ pub fn link(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &mut
             ),
             theme.bad,
         ),
+        Link::Paused => (
+            format!(
+                "{} paused by the server: it goes on when that ends",
+                glyphs.waiting
+            ),
+            theme.warn,
+        ),
         _ => return,
     };
     let read = view

@@ -1,6 +1,11 @@
 //! The dashboards: what keys do, what the screen shows, how the loop ends.
 
+mod anything;
+mod control;
 mod keys;
+mod keys_doc;
 mod looping;
+mod pictures;
+mod pty;
 mod screens;
 mod states;

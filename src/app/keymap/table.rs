@@ -53,6 +53,21 @@ impl Scope {
             Self::Prompt => "command line",
         }
     }
+
+    /// Where its keys hold, in a sentence.
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Everywhere => "In every pane of both dashboards.",
+            Self::List => "In every pane that is a list.",
+            Self::Directory => "In a pane that shows a directory.",
+            Self::Connect => "In every pane of `haul connect`.",
+            Self::Remote => "In the list of the server's files in `haul connect`.",
+            Self::Serve => "In every pane of `haul serve`.",
+            Self::Clients => "In the clients of `haul serve`.",
+            Self::Log => "In the log.",
+            Self::Prompt => "While a line is typed.",
+        }
+    }
 }
 
 /// What a key does.
@@ -236,7 +251,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Connect, "cancel", &["x"], Action::Cancel, "cancel the current transfer").hint("cancel", 41, 54),
     bind(Connect, "move-down", &["J"], Action::MoveDown, "move it down the queue"),
     bind(Connect, "move-up", &["K"], Action::MoveUp, "move it up the queue"),
-    bind(Connect, "retry", &["e"], Action::Retry, "try the current transfer again").hint("retry", 42, 20),
+    bind(Connect, "retry", &["e"], Action::Retry, "try the current transfer again").hint("retry", 42, 36),
     bind(Connect, "retry-all", &["E"], Action::RetryAll, "try all failed ones again"),
     bind(Connect, "clear", &["c"], Action::Clear, "clear what is done or cancelled"),
     bind(Connect, "info", &["i"], Action::Info, "details of the current entry or transfer"),

@@ -23,6 +23,9 @@ pub enum Row<'a> {
     Entry(&'a Entry, bool),
 }
 
+/// A key, and whether it descends.
+type Sort = (SortKey, bool);
+
 /// What is marked, in numbers.
 #[derive(Debug, Clone, Copy, Default)]
 struct Marked {
@@ -56,9 +59,9 @@ impl Marked {
 pub struct Listing {
     entries: Arc<Vec<Entry>>,
     /// All entries in order, and which order that is.
-    sorted: Option<((SortKey, bool), Arc<Vec<u32>>)>,
+    sorted: Option<(Sort, Arc<Vec<u32>>)>,
     /// The order that a job works out now.
-    sorting: Option<(SortKey, bool)>,
+    sorting: Option<Sort>,
     order: Vec<u32>,
     marks: Vec<bool>,
     marked: Marked,

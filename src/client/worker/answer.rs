@@ -66,6 +66,7 @@ impl Worker {
         let in_step = answer.body.is_done() && self.check_end(&answer).is_ok();
         if done.is_ok() && in_step && answer.head.status < 400 {
             self.engine.sources.answered(self.source.id);
+            self.source.link_resumed();
         }
         if done.is_ok() && in_step && answer.head.keep_alive {
             self.connection = Some(answer.connection);
@@ -117,6 +118,9 @@ impl Answer {
             return Some(Error::WantsTls);
         }
         self.drain().await;
+        if self.head.paused {
+            return Some(Error::Paused);
+        }
         if status == 401 {
             return Some(Error::Login { sent });
         }

@@ -39,6 +39,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const STEAL_AFTER: Duration = Duration::from_millis(300);
 /// A run should take about this long, so that connections can be rebalanced and listings need not wait.
 const RUN_TIME: Duration = Duration::from_millis(500);
+/// A server that lets this client wait is asked again after so long, where it does not say, and at the latest.
+const PAUSED: Duration = Duration::from_secs(2);
+const PAUSED_MAX: Duration = Duration::from_secs(30);
 /// Pieces of a connection's first run, before its speed is known.
 const FIRST_RUN: u32 = 4;
 
@@ -116,6 +119,15 @@ impl Worker {
             tokio::pin!(wake);
             wake.as_mut().enable();
             self.settle_source();
+            if let Some(until) = self.source.paused_until() {
+                self.land_complete();
+                tokio::select! {
+                    () = super::retry::wake_at(Some(until)) => {}
+                    () = engine.hurry.notified() => {}
+                    () = engine.stop.cancelled() => {}
+                }
+                continue;
+            }
             self.take_work();
             if self.flight.is_empty() {
                 self.land_complete();
@@ -460,10 +472,14 @@ impl Worker {
 
     /// Says that `work` failed with `error`. The connection may go on.
     pub(super) async fn blame(&mut self, work: Work, error: Error, retry_after: Option<Duration>) {
-        let engine = &self.engine;
+        if matches!(error, Error::Paused) {
+            self.wait_paused(work, retry_after);
+            return;
+        }
         let Some(work) = self.ask_elsewhere(work, &error, retry_after) else {
             return;
         };
+        let engine = &self.engine;
         match work {
             Work::Browse(mut browse) => {
                 browse.failures += 1;
@@ -494,6 +510,17 @@ impl Worker {
                 engine.job_failed(&job, error, retry_after).await;
             }
         }
+    }
+
+    /// The server lets this client wait: nothing failed, and all is asked for again, there or elsewhere.
+    fn wait_paused(&mut self, work: Work, retry_after: Option<Duration>) {
+        let pause = retry_after.unwrap_or(PAUSED).min(PAUSED_MAX);
+        self.source.paused(pause);
+        self.engine.queue().put_back(work);
+        if self.engine.sources.paused(self.source.id, pause) {
+            self.disconnect();
+        }
+        self.engine.wake.notify_waiters();
     }
 
     /// Hands work on to another mirror that this one refused, or is too busy for; the work, where there is none.

@@ -287,6 +287,15 @@ pub fn select(buf: &mut Buffer, row: Rect, focused: bool, theme: &Theme) {
     }
     if focused {
         buf.set_style(row, theme.selected);
+        // What is faint would be lost on the row's ground.
+        for position in row.positions() {
+            let cell = &mut buf[position];
+            if theme.selected.bg == Some(cell.fg) {
+                cell.set_style(theme.text);
+            } else if theme.faint.fg == Some(cell.fg) {
+                cell.set_style(theme.dim);
+            }
+        }
     }
     let bar = if focused { theme.focused } else { theme.border };
     let ground = if focused {
