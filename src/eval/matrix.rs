@@ -93,11 +93,11 @@ pub fn cells(settings: &config::Eval) -> Vec<Cell> {
     });
     vary(&mut cells, &serial, |cell, serial| cell.serial = *serial);
     vary(&mut cells, &workers, |cell, workers| {
-        cell.workers = *workers
+        cell.workers = *workers;
     });
     vary(&mut cells, &settings.sizes, |cell, size| cell.size = *size);
     vary(&mut cells, &settings.clients, |cell, clients| {
-        cell.clients = *clients
+        cell.clients = *clients;
     });
     cells
 }

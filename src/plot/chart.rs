@@ -140,7 +140,7 @@ impl Axis {
             label: label.into(),
             range: (from * scale, to * scale),
             ticks: (first..=last)
-                .filter(|power| *power as usize % every == 0)
+                .filter(|power| (*power as usize).is_multiple_of(every))
                 .map(|power| (f64::from(power) * scale, name(1 << power)))
                 .collect(),
         }

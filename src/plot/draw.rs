@@ -1,7 +1,7 @@
 //! Puts a chart on paper, whatever the paper is.
 //!
-//! Colours are Okabe and Ito's, which people with any kind of colour vision tell apart; each line has a marker of its
-//! own as well. The font is compiled in.
+//! Colours are Okabe and Ito's, which people with any kind of colour vision tell apart; lines between points
+//! have markers of their own as well. The font is compiled in.
 
 use std::sync::OnceLock;
 
@@ -119,7 +119,7 @@ impl Pen {
         let (_, body) = paper.split_vertically(self.px(104.0));
         let legend = self.legend_width(chart);
         let (width, _) = body.dim_in_pixel();
-        let (plane, beside) = body.split_horizontally(width as i32 - legend);
+        let (plane, beside) = body.split_horizontally(width.cast_signed() - legend);
         self.plane(chart, &plane)?;
         if legend > 0 {
             self.legend(chart, &beside)?;
@@ -219,12 +219,15 @@ impl Pen {
         }
         let named = self.text(LABEL, INK);
         let below = named.pos(Pos::new(HPos::Center, VPos::Top));
-        let middle = (left + width as i32 / 2, top + height as i32 + self.px(37.0));
+        let middle = (
+            left + width.cast_signed() / 2,
+            top + height.cast_signed() + self.px(37.0),
+        );
         area.draw(&Text::new(chart.x.label.clone(), middle, below))?;
         let beside = named
             .transform(FontTransform::Rotate270)
             .pos(Pos::new(HPos::Center, VPos::Top));
-        let middle = (self.px(20.0), top + height as i32 / 2);
+        let middle = (self.px(20.0), top + height.cast_signed() / 2);
         area.draw(&Text::new(chart.y.label.clone(), middle, beside))
     }
 

@@ -333,7 +333,7 @@ fn distributions(points: &[Point<'_>], about: &str) -> Vec<Chart> {
                 about: about.to_owned(),
                 reading: "the part of all files that took no longer".into(),
                 x: seconds_axis(
-                    "time of a file",
+                    "time of a file (log scale)",
                     of().flat_map(|point| [point.at(0.0), point.at(1.0)]),
                 ),
                 y: Axis::linear("part of all files", [1.0].into_iter(), |part| {

@@ -65,9 +65,10 @@ pub fn print(chart: &Chart, width: u16, colours: bool, out: &mut impl Write) -> 
 }
 
 fn shade(colour: Color, out: &mut impl Write) -> io::Result<()> {
-    match colour {
-        Color::Rgb(r, g, b) => queue!(out, SetForegroundColor(Shade::Rgb { r, g, b })),
-        _ => queue!(out, ResetColor),
+    if let Color::Rgb(r, g, b) = colour {
+        queue!(out, SetForegroundColor(Shade::Rgb { r, g, b }))
+    } else {
+        queue!(out, ResetColor)
     }
 }
 
