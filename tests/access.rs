@@ -146,7 +146,7 @@ fn wrong_logins_end_in_429_and_the_right_one_that_is_known_goes_on() {
     fs::write(root.path().join("f"), "hello").unwrap();
     let serving = guarded(root.path(), None);
     assert_eq!(fetch(serving.address, get("/f", ADA)).status, 200);
-    // Ten are checked, two of them after a wait that this test does not wait for; more are turned away.
+    // Eight are checked at once, two wait for their turn, and two are turned away.
     let guesses: Vec<Raw> = (0..12)
         .map(|_| {
             let mut raw = Raw::connect(serving.address);
@@ -154,8 +154,13 @@ fn wrong_logins_end_in_429_and_the_right_one_that_is_known_goes_on() {
             raw
         })
         .collect();
-    serving.wait_for("all guesses are in", |now| now.requests >= 12);
-    let answer = fetch(serving.address, get("/f", "Authorization: Basic eDp6\r\n"));
+    serving.wait_for("the guesses are in", |now| now.requests >= 11);
+    // On a machine that is slow enough some tries have come back by now.
+    let guess = || fetch(serving.address, get("/f", "Authorization: Basic eDp6\r\n"));
+    let answer = std::iter::repeat_with(guess)
+        .take(5)
+        .find(|answer| answer.status != 401);
+    let answer = answer.unwrap();
     assert_eq!(answer.status, 429);
     let seconds: u64 = answer.field("Retry-After").unwrap().parse().unwrap();
     assert!((10..=60).contains(&seconds), "{seconds}");

@@ -50,7 +50,10 @@ use self::{
     serve::Serve,
     throughput::Throughput,
 };
-use crate::config::{Colours, ThemeName};
+use crate::{
+    client::Link,
+    config::{Colours, ThemeName},
+};
 
 /// How long a notice is shown.
 const NOTICE: Duration = Duration::from_secs(6);
@@ -244,6 +247,17 @@ impl State {
             View::Serve(view) => vec![view.files.refresh()],
             View::Connect(view) if view.url.is_some() => vec![view.remote.refresh()],
             View::Connect(_) => Vec::new(),
+        }
+    }
+
+    /// Whether bytes flow, or are about to.
+    pub fn is_busy(&self) -> bool {
+        match &self.view {
+            View::Serve(view) => view.busy().0 > 0,
+            View::Connect(view) => {
+                let counts = view.counts();
+                counts.active + counts.queued > 0 || view.snapshot.link != Link::Up
+            }
         }
     }
 

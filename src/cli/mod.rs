@@ -217,7 +217,7 @@ pub struct ServeArgs {
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[command(next_help_heading = "Download")]
 pub struct ConnectArgs {
-    /// Server to browse, or file to download: http[s]://HOST:PORT/PATH, HOST or HOST:PORT
+    /// Server to browse, or file to download: http(s)://HOST:PORT/PATH, HOST or HOST:PORT
     ///
     /// A URL that names a file downloads that file. HOST:PORT alone means https where a certificate was accepted for
     /// it, else http. Several are mirrors of one tree: each piece comes from whichever is free, and is held against the

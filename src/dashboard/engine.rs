@@ -245,33 +245,32 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
         self.clients.clone()
     }
 
-    /// Where an effect turns to, if it does: another server, or the same one now that it is answered what it asked.
-    /// Else the effect itself.
-    fn target_of(&self, effect: Effect) -> Result<Result<Target, String>, Effect> {
-        let again = |credentials| {
-            let session = self.session.as_ref().ok_or("there is no server")?;
-            Ok::<_, &str>(Target {
-                url: session.client.url().clone(),
-                has_port: true,
-                bare: false,
-                credentials,
-            })
+    /// Where an effect turns to: another server, or the same one now that what it asked is answered.
+    fn target_of(&self, effect: Effect) -> Result<Target, String> {
+        let Some(Session { client, .. }) = &self.session else {
+            return match effect {
+                Effect::Connect(target) => Ok(target),
+                _ => Err("there is no server".to_owned()),
+            };
         };
-        let target = match effect {
-            Effect::Connect(target) => return Ok(Ok(target)),
+        let mut again = Target {
+            url: client.url().clone(),
+            has_port: true,
+            bare: false,
+            credentials: None,
+        };
+        match effect {
+            Effect::Connect(target) => return Ok(target),
             Effect::Login { user, password } => {
-                Credentials::login(&user, &password.0).and_then(|login| Ok(again(Some(login))?))
+                again.credentials = Some(Credentials::login(&user, &password.0)?);
             }
-            Effect::Trust(seen) => seen.seen.parse().and_then(|fingerprint| {
-                let target = again(None)?;
-                if let Some(session) = &self.session {
-                    session.client.trust(&fingerprint).map_err(|e| shown(&e))?;
-                }
-                Ok(target)
-            }),
-            other => return Err(other),
-        };
-        Ok(target)
+            Effect::Trust(seen) => {
+                let fingerprint = seen.seen.parse()?;
+                client.trust(&fingerprint).map_err(|error| shown(&error))?;
+            }
+            _ => return Err("that leads to no server".to_owned()),
+        }
+        Ok(again)
     }
 
     fn control(client: &Client, item: client::ItemId, control: Control) {
@@ -295,19 +294,18 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
 
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
-        let effect = match self.target_of(effect) {
-            Ok(target) => {
-                let session = target.and_then(|target| (self.open)(target));
-                let answer = match session.map(|session| self.turn_to(session)) {
-                    Ok(Some(server)) => Event::Connected(server),
-                    Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
-                    Err(reason) => Event::Refused(reason),
-                };
-                tokio::spawn(async move { answers.send(answer).await });
-                return;
-            }
-            Err(effect) => effect,
-        };
+        if let Effect::Connect(_) | Effect::Login { .. } | Effect::Trust(_) = effect {
+            let session = self
+                .target_of(effect)
+                .and_then(|target| (self.open)(target));
+            let answer = match session.map(|session| self.turn_to(session)) {
+                Ok(Some(server)) => Event::Connected(server),
+                Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
+                Err(reason) => Event::Refused(reason),
+            };
+            tokio::spawn(async move { answers.send(answer).await });
+            return;
+        }
         if let Effect::Disconnect = effect {
             if let Some(before) = self.session.take() {
                 Self::end(before);

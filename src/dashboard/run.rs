@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time::{Interval, MissedTickBehavior, interval, sleep_until},
+    time::sleep_until,
 };
 
 use super::local;
@@ -29,8 +29,10 @@ use crate::{
     ui,
 };
 
-/// The engine is looked at this often.
+/// The engine is looked at this often while bytes flow.
 const SAMPLE: Duration = Duration::from_millis(100);
+/// And this often while nothing happens: soon enough for what begins, and next to no work for a screen that stands.
+const IDLE: Duration = Duration::from_millis(250);
 /// Frames follow each other no faster.
 const FRAME: Duration = Duration::from_millis(33);
 /// Events from one source that are taken before the next frame, so that a flood of them cannot hold it up.
@@ -109,7 +111,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        let mut samples = every(SAMPLE);
+        let mut sampled = tokio::time::Instant::now();
         let mut drawn = tokio::time::Instant::now();
         let mut log = 0;
 
@@ -131,6 +133,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
         }
         loop {
             let due = drawn + FRAME;
+            let pause = if self.state.is_busy() { SAMPLE } else { IDLE };
             let ending = tokio::select! {
                 biased;
                 _ = interrupt.recv() => Some(Ending::Interrupted),
@@ -144,7 +147,10 @@ impl<E: Engine, S: Screen> Run<E, S> {
                     drawn = tokio::time::Instant::now();
                     None
                 }
-                _ = samples.tick() => self.tick(&answers, &mut log)?,
+                () = sleep_until(sampled + pause) => {
+                    sampled = tokio::time::Instant::now();
+                    self.tick(&answers, &mut log)?
+                }
                 () = self.engine.told() => self.log(&mut log, &answers)?,
             };
             if let Some(ending) = ending {
@@ -305,10 +311,4 @@ fn pressed(pane: Pane, row: Option<usize>, by: isize) -> Mouse {
     } else {
         Mouse::Wheel { pane, by }
     }
-}
-
-fn every(period: Duration) -> Interval {
-    let mut interval = interval(period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
 }

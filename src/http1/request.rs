@@ -13,6 +13,9 @@ pub const MAX_HEAD: usize = 32 * 1024;
 /// Most fields in one head; more is 431.
 pub const MAX_FIELDS: usize = 100;
 
+/// What a TLS handshake begins with (RFC 8446 §5.1), and no method does: no line end would ever come.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// A request that is answered with an error and a closed connection, since what follows it cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
@@ -140,6 +143,9 @@ pub fn find_head(input: &[u8], scanned: &mut usize) -> Result<Option<Extent>, Re
         return Err(bad("only empty lines"));
     }
     let head = &input[start..];
+    if head.first() == Some(&TLS_HANDSHAKE) {
+        return Err(bad("TLS on a port for plain HTTP: use http://"));
+    }
     let mut at = scanned.saturating_sub(start);
     while let Some(line_end) = head[at..].iter().position(|b| *b == b'\n').map(|n| at + n) {
         if line_end >= MAX_HEAD {

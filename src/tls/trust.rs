@@ -183,7 +183,10 @@ fn reason(error: &rustls::Error) -> String {
         return error.to_string();
     };
     match why {
-        E::UnknownIssuer => "no authority that this system trusts has signed it".into(),
+        // A bad signature is that of another authority which has the same name.
+        E::UnknownIssuer | E::BadSignature => {
+            "no authority that this system trusts has signed it".into()
+        }
         E::Expired | E::ExpiredContext { .. } => "it has expired".into(),
         E::NotValidYet | E::NotValidYetContext { .. } => "it is not valid yet".into(),
         E::NotValidForName | E::NotValidForNameContext { .. } => "it is for another name".into(),

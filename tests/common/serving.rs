@@ -69,7 +69,8 @@ fn start(settings: Settings, port: u16) -> Serving {
 impl Serving {
     /// The URL of a target below the root.
     pub fn url(&self, target: &str) -> String {
-        format!("http://{}{target}", self.address)
+        let scheme = self.server.settings().scheme();
+        format!("{scheme}://{}{target}", self.address)
     }
 
     /// Looks at the server until it is as expected.

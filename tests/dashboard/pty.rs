@@ -137,7 +137,14 @@ impl Pty {
 
     /// Waits for its end; its exit status.
     fn end(&mut self) -> u32 {
-        self.child.wait().unwrap().exit_code()
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.exit_code();
+            }
+            assert!(start.elapsed() < PATIENCE, "it does not end");
+            thread::yield_now();
+        }
     }
 
     /// That every mode that was switched on is off again, and the line discipline as it was.
@@ -340,9 +347,13 @@ fn it_suspends_and_comes_back_whole() {
             text.matches("\x1b[?1049l").count(),
         )
     };
-    pty.wait("the shell", |seen| screens(seen) == (2, 2));
-    pty.press("exit\r");
-    pty.end();
+    pty.wait("the screen is left", |seen| screens(seen) == (2, 2));
+    // And the shell asks for the next command.
+    pty.wait("the shell", |seen| {
+        let text = String::from_utf8_lossy(&seen.bytes);
+        let left = text.rfind("\x1b[?1049l").unwrap_or(0);
+        text[left..].contains("$ ")
+    });
 }
 
 #[test]

@@ -120,7 +120,8 @@ impl Request<'_> {
         let mut origin = format!("{}://{authority}", self.scheme);
         // wget2 1 leaves the port out, against RFC 9110 §7.2; from others no port means the scheme's.
         let agent = self.head.user_agent.unwrap_or_default();
-        if agent.starts_with(b"wget2/1.") && !authority.contains(':') && self.port != 80 {
+        let usual = if self.scheme == "https" { 443 } else { 80 };
+        if agent.starts_with(b"wget2/1.") && !authority.contains(':') && self.port != usual {
             let _ = write!(origin, ":{}", self.port);
         }
         Some(origin)
