@@ -16,7 +16,7 @@ use crate::common::{
     proxy::{Line, proxy},
     scripted::{Reply, Request, Scripted, Then, file, not_found, ok, reply, scripted},
     serving::PATIENCE,
-    tools::need,
+    tools::{installed, need, skipped},
     trees::{assert_same, content, make_tree, quick_temp},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -262,6 +262,48 @@ fn rclone_serve_http() {
         command
     });
     assert_tree_arrives(source.path(), &server.url("/"));
+}
+
+#[test]
+fn caddy_file_server() {
+    // A directory with an index.html has no listing; names that are no UTF-8 are listed under other ones.
+    let source = tree_without(&[b"index.html", b"not utf8 \xff\xfe.bin"]);
+    let Some(caddy) = need("caddy") else {
+        return;
+    };
+    let server = Foreign::start(|address, config| {
+        let mut command = Command::new(caddy);
+        command
+            .args(["file-server", "--browse", "--listen"])
+            .arg(address.to_string())
+            .arg("--root")
+            .arg(source.path())
+            .env("XDG_CONFIG_HOME", config)
+            .env("XDG_DATA_HOME", config);
+        command
+    });
+    assert_tree_arrives(source.path(), &server.url("/"));
+}
+
+/// In no package of Debian's: held against the real ones where they are installed, against recorded answers elsewhere.
+#[test]
+fn dufs_and_miniserve() {
+    let source = tree_without(&[b"not utf8 \xff\xfe.bin", b"new\nline", b"esc\x1b[31mape"]);
+    for (program, address_flag) in [("dufs", "-b"), ("miniserve", "-i")] {
+        let Some(program) = installed(program) else {
+            skipped(&format!("{program} is not installed"));
+            continue;
+        };
+        let server = Foreign::start(|address, _| {
+            let mut command = Command::new(program);
+            command
+                .args([address_flag, "127.0.0.1", "-p"])
+                .arg(address.port().to_string())
+                .arg(source.path());
+            command
+        });
+        assert_tree_arrives(source.path(), &server.url("/"));
+    }
 }
 
 #[test]

@@ -11,15 +11,20 @@ pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
+/// The program's path, where it is installed.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
 /// The program's path; where it is not installed, says so and returns `None`.
 ///
 /// With `HAUL_TESTS_NO_SKIP=1` a missing program fails the test: so CI cannot pass by testing nothing.
 pub fn need(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path)
-        .chain([PathBuf::from("/usr/sbin")])
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file());
+    let found = installed(program);
     if found.is_none() {
         skipped(&format!("{program} is not installed"));
         assert!(
