@@ -1,0 +1,163 @@
+//! One server: whether it can be reached, and what its connections learned of it.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{SourceId, lock};
+use crate::{
+    client::{Error, Link, depth::Depth, origin::Origin},
+    escape,
+    http1::response_head::ResponseHead,
+    progress::Counter,
+};
+
+/// One server, and what its connections share.
+#[derive(Debug)]
+pub struct Source {
+    /// Its place.
+    pub id: SourceId,
+    /// Where it is, and how it is asked.
+    pub origin: Origin,
+    /// Whether it can be reached.
+    pub link: watch::Sender<Link>,
+    /// Held by the connection that tries to reach it while it cannot be reached.
+    pub connecting: tokio::sync::Mutex<Outage>,
+    /// Answers that came from it.
+    pub answers: Counter,
+    /// The last handshake's time.
+    rtt: Mutex<Option<Duration>>,
+    /// Until when it lets this client wait.
+    paused_until: Mutex<Option<Instant>>,
+    /// What it calls itself.
+    server: Mutex<Option<String>>,
+    /// Requests in flight on one of its connections, while small files flow.
+    pub depth: Depth,
+    /// Body bytes received from it.
+    pub received: Counter,
+    /// Ids of the target and what is above it, until this server's was compared.
+    target_ids: Mutex<Option<Vec<String>>>,
+}
+
+/// How a server's link failed last.
+#[derive(Debug, Default)]
+pub struct Outage {
+    /// Failures in a row.
+    failures: u32,
+    /// Bytes and answers that had come from the server then: more of them are progress.
+    before: (u64, u64),
+}
+
+impl Source {
+    /// The server at `origin`, of which nothing is known yet; `target_ids` are those of the target directory and what is
+    /// above it.
+    pub fn new(id: SourceId, origin: Origin, target_ids: Vec<String>) -> Self {
+        Self {
+            id,
+            origin,
+            link: watch::Sender::new(Link::Connecting),
+            connecting: tokio::sync::Mutex::default(),
+            answers: Counter::default(),
+            rtt: Mutex::default(),
+            paused_until: Mutex::default(),
+            server: Mutex::default(),
+            depth: Depth::default(),
+            received: Counter::default(),
+            target_ids: Mutex::new(Some(target_ids)),
+        }
+    }
+
+    /// Counts a failure of the link; how many there were in a row, without any progress between them.
+    pub fn count_failure(&self, outage: &mut Outage) -> u32 {
+        let now = (self.received.get(), self.answers.get());
+        let anew = outage.before != now || matches!(*self.link.borrow(), Link::Down(_));
+        outage.failures = if anew { 1 } else { outage.failures + 1 };
+        outage.before = now;
+        outage.failures
+    }
+
+    /// The link works.
+    pub fn link_up(&self, rtt: Duration) {
+        *lock(&self.rtt) = Some(rtt);
+        self.link.send_if_modified(|link| {
+            // That it can be reached ends no pause: its answers do.
+            let changed = !matches!(link, Link::Up | Link::Paused);
+            if changed {
+                *link = Link::Up;
+            }
+            changed
+        });
+    }
+
+    /// It lets this client wait: it is asked again after `pause`.
+    pub fn paused(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut paused_until = lock(&self.paused_until);
+        *paused_until = Some(paused_until.map_or(until, |before| before.max(until)));
+        let first = self.link.send_if_modified(|link| {
+            let changed = *link != Link::Paused;
+            *link = Link::Paused;
+            changed
+        });
+        if first {
+            tracing::warn!(path = %self.origin.authority(), "paused by the server: it goes on when that ends");
+        }
+    }
+
+    /// Until when nothing is asked of it.
+    pub fn paused_until(&self) -> Option<Instant> {
+        lock(&self.paused_until).filter(|until| *until > Instant::now())
+    }
+
+    /// It answers again.
+    pub fn link_resumed(&self) {
+        self.link.send_if_modified(|link| {
+            let paused = *link == Link::Paused;
+            if paused {
+                *link = Link::Up;
+                tracing::info!(path = %self.origin.authority(), "no longer paused by the server");
+            }
+            paused
+        });
+    }
+
+    /// Time of the last connection's handshake, if there was any.
+    pub fn rtt(&self) -> Option<Duration> {
+        *lock(&self.rtt)
+    }
+
+    /// What it calls itself, raw.
+    pub fn server(&self) -> Option<String> {
+        lock(&self.server).clone()
+    }
+
+    /// Whether it says that it is one of our kind.
+    pub fn is_haul(&self) -> bool {
+        let server = lock(&self.server);
+        server
+            .as_ref()
+            .is_some_and(|name| name.starts_with("haul/"))
+    }
+
+    /// Notes what every answer tells about the server; refuses to download into the directory that it serves, which is
+    /// one of those in `dir` or above it.
+    pub fn check(&self, head: &ResponseHead, dir: &std::path::Path) -> Result<(), Error> {
+        let mut target_ids = lock(&self.target_ids);
+        let Some(ids) = target_ids.as_ref() else {
+            return Ok(());
+        };
+        lock(&self.server).clone_from(&head.server);
+        if head.haul_dir.as_ref().is_some_and(|id| ids.contains(id)) {
+            // The ids stay: every later answer must be refused, too.
+            return Err(Error::Target {
+                path: escape::display_path(dir),
+                reason: "it lies in the directory that the server serves".into(),
+            });
+        }
+        *target_ids = None;
+        Ok(())
+    }
+}
