@@ -529,8 +529,11 @@ fn on_a_terminal(haul: &mut Haul, arguments: &[&str], answers: &[&str]) -> Optio
         \x20   except OSError: break\n\
         \x20   if not chunk: break\n\
         \x20   seen += chunk\n\
-        \x20   if answers and seen[at:].endswith((b'] ', b': ')):\n\
-        \x20       while seen.endswith(b': ') and termios.tcgetattr(fd)[3] & termios.ECHO: time.sleep(0.01)\n\
+        \x20   if answers and seen[at:].endswith((b'[yes/no] ', b': ')):\n\
+        \x20       since = time.monotonic()\n\
+        \x20       while seen.endswith(b': ') and termios.tcgetattr(fd)[3] & termios.ECHO:\n\
+        \x20           if time.monotonic() - since > 10: sys.exit('what is typed would be shown')\n\
+        \x20           time.sleep(0.01)\n\
         \x20       at = len(seen); os.write(fd, (answers.pop(0) + '\\n').encode())\n\
         _, status = os.waitpid(pid, 0)\n\
         sys.stdout.buffer.write(seen); sys.stdout.flush()\n\

@@ -180,12 +180,13 @@ async fn vouch(settings: &config::Connect, access: &Access) -> Result<(), Error>
         reason,
     } = &error
     {
-        let _ = write!(
-            io::stderr(),
+        // In one piece: the question's end is where it waits.
+        let question = format!(
             "The certificate of {server} cannot be checked: {reason}.\n\
              Its fingerprint is SHA256:{fingerprint}\n\
              If that is what the server shows, answer yes, and it is not asked again. Trust it? [yes/no] "
         );
+        let _ = io::stderr().write_all(question.as_bytes());
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         if read.is_ok() && answer.trim().eq_ignore_ascii_case("yes") {
