@@ -149,10 +149,9 @@ fn a_kicked_client_is_refused_for_a_while_and_others_are_not() {
         matches!(&view.transfers[0].state, TransferState::Aborted(_, why) if why == "kicked: too <greedy>"),
         "{view:?}"
     );
-    assert_denied(
-        &fetch(serving.address, ask("/small", "greedy")),
-        "kicked: too <greedy>",
-    );
+    let denied = fetch(serving.address, ask("/small", "greedy"));
+    assert_denied(&denied, "kicked: too <greedy>");
+    assert_eq!(denied.field("retry-after"), Some("60"));
     let page = fetch(
         serving.address,
         get("/small", "Haul-Session: greedy\r\nAccept: text/html\r\n"),

@@ -189,6 +189,11 @@ impl Error {
             | Self::Changed
             | Self::Paused
             | Self::Integrity { .. } => true,
+            // A refusal that names its own end.
+            Self::Status {
+                status: 403,
+                retry_after,
+            } => retry_after.is_some(),
             Self::Status { status, .. } => {
                 matches!(status, 408 | 429 | 500..=599) && *status != 501
             }
@@ -319,6 +324,7 @@ mod tests {
             (500, true),
             (501, false),
             (503, true),
+            (403, false),
         ] {
             assert_eq!(
                 Error::Status {
@@ -332,5 +338,10 @@ mod tests {
         }
         assert!(!Error::disk("x", &io::Error::from(io::ErrorKind::StorageFull)).is_transient());
         assert!(Error::Integrity { piece: None }.is_transient());
+        let kicked = Error::Status {
+            status: 403,
+            retry_after: Some(Duration::from_secs(60)),
+        };
+        assert!(kicked.is_transient(), "it names its own end");
     }
 }

@@ -279,13 +279,7 @@ fn open(path: &Path) -> std::io::Result<Inner> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut log = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)?;
-    rustix::fs::flock(&log, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| std::io::Error::other("another haul works on the same target"))?;
+    let log = lock(path)?;
     let mut inner = if let Ok(inner) = read(&log) {
         inner
     } else {
@@ -297,17 +291,47 @@ fn open(path: &Path) -> std::io::Result<Inner> {
         );
         Inner::default()
     };
-    // Compacted at each start; in place, because the lock is on this very file.
-    log.set_len(0)?;
+    // Compacted at each start, into a file that takes the old one's place: a crash leaves the one or the other, whole.
+    let next = path.with_extension("jsonl.new");
+    let _ = std::fs::remove_file(&next);
+    let mut compacted = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create_new(true)
+        .open(&next)?;
+    try_lock(&compacted)?;
     let mut text = Vec::new();
     for line in inner.lines() {
         serde_json::to_writer(&mut text, &line)?;
         text.push(b'\n');
     }
-    log.write_all(&text)?;
-    log.sync_data()?;
-    inner.log = Some(log);
+    compacted.write_all(&text)?;
+    compacted.sync_data()?;
+    std::fs::rename(&next, path)?;
+    inner.log = Some(compacted);
     Ok(inner)
+}
+
+/// Opens the journal at `path`, made if missing, and locks it. One that was replaced before it could be locked is nobody's.
+fn lock(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::MetadataExt;
+    loop {
+        let log = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)?;
+        try_lock(&log)?;
+        let (here, there) = (log.metadata()?, std::fs::metadata(path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (here.dev(), here.ino())) {
+            return Ok(log);
+        }
+    }
+}
+
+fn try_lock(log: &File) -> std::io::Result<()> {
+    rustix::fs::flock(log, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| std::io::Error::other("another haul works on the same target"))
 }
 
 /// What a journal says. A last line that is cut is what a crash leaves: it counts as not written.
@@ -403,6 +427,20 @@ mod tests {
         journal.settle(third);
         drop(journal);
         assert_eq!(open().wanted(), []);
+    }
+
+    #[test]
+    fn what_a_crash_left_while_it_was_compacted_is_no_obstacle() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        open().began(A);
+        let path = file(temp.path());
+        std::fs::write(path.with_extension("jsonl.new"), "half a li").unwrap();
+        let journal = open();
+        assert!(journal.owns(A));
+        assert!(!open().owns(A), "it is locked, whichever file it is");
+        drop(journal);
+        assert!(open().owns(A) && !path.with_extension("jsonl.new").exists());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::{http1::response::HeadWriter, server::standing::Denied};
 
 /// Seconds after which a paused client may ask whether it may go on.
 const PAUSED: &str = "2";
+/// Seconds after which a kicked client is let in again: a client of our kind waits for that by itself.
+const KICKED: &str = "60";
 /// Seconds after which another client may have left.
 const FULL: &str = "5";
 
@@ -24,7 +26,7 @@ impl Request<'_> {
             Denied::Kicked(reason) => Failure {
                 status: StatusCode::FORBIDDEN,
                 why: because("kicked", reason).into(),
-                retry_after: None,
+                retry_after: Some(KICKED),
             },
             Denied::Full => Failure {
                 retry_after: Some(FULL),
