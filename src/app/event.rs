@@ -10,6 +10,7 @@ use super::{Pane, listing};
 use crate::{
     client::{self, ItemId, Want},
     config::target::Target,
+    credentials::Secret,
     entry::Entry,
     http1::path::RemotePath,
     logging::Line,
@@ -218,16 +219,6 @@ pub enum Effect {
     Remember(String),
     /// List a local directory; answered by [`Event::LocalListed`].
     ListLocal(PathBuf),
-}
-
-/// A text that is neither shown nor logged.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 /// What the dashboard tells the running server.

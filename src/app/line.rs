@@ -3,11 +3,11 @@
 use super::{
     State, View,
     complete::completions,
-    event::{Effect, Secret},
+    event::Effect,
     keymap::Edit,
     prompt::{Kind, Outcome, Prompt},
 };
-use crate::escape::display_name;
+use crate::{credentials::Secret, escape::display_name};
 
 impl State {
     pub(super) fn edit(&mut self, edit: Edit) -> Vec<Effect> {
@@ -86,7 +86,7 @@ impl State {
             }
             Kind::Password => {
                 let user = self.login_user.take().unwrap_or_default();
-                let password = Secret(prompt.text().to_owned());
+                let password = Secret::new(prompt.text());
                 self.say(format!("logging in as {}", display_name(&user)));
                 vec![Effect::Login { user, password }]
             }

@@ -262,7 +262,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
         match effect {
             Effect::Connect(target) => return Ok(target),
             Effect::Login { user, password } => {
-                again.credentials = Some(Credentials::login(&user, &password.0)?);
+                again.credentials = Some(Credentials::login(&user, password.expose())?);
             }
             Effect::Trust(seen) => {
                 let fingerprint = seen.seen.parse()?;

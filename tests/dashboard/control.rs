@@ -159,7 +159,7 @@ fn a_login_is_asked_for_and_a_password_is_hidden() {
     let effects = keys(&mut state, "Enter");
     match &effects[..] {
         [login @ Effect::Login { user, password }] => {
-            assert_eq!((user.as_str(), password.0.as_str()), ("alice", "secret"));
+            assert_eq!((user.as_str(), password.expose()), ("alice", "secret"));
             assert!(!format!("{login:?}").contains("secret"));
         }
         other => panic!("{other:?}"),
