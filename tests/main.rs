@@ -27,3 +27,4 @@ mod resume;
 mod serve;
 mod serve_tools;
 mod tls;
+mod wire;

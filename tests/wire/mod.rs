@@ -1,0 +1,170 @@
+//! What haul does on the wire, as a table: each row is a rule of RFC 9110 or RFC 9112 with the section that it stands
+//! in, the bytes that put it to the test, and what must come back. Answers are read by a parser of the suite's own.
+
+use std::collections::HashSet;
+
+use haul::server::access::{Access, Sources};
+
+use crate::common::secure::own_identity;
+use row::Row;
+use stage::Stage;
+
+mod answer;
+mod row;
+mod rules;
+mod run;
+mod stage;
+
+mod framing;
+mod host;
+mod limits;
+mod listings;
+mod methods;
+mod pipelining;
+mod preconditions;
+mod ranges;
+mod slow;
+mod smuggling;
+mod targets;
+
+/// Every row by its theme.
+fn table() -> Vec<(&'static str, Vec<Row>)> {
+    vec![
+        ("framing", framing::rows()),
+        ("smuggling", smuggling::rows()),
+        ("host", host::rows()),
+        ("targets", targets::rows()),
+        ("methods", methods::rows()),
+        ("preconditions", preconditions::rows()),
+        ("ranges", ranges::rows()),
+        ("listings", listings::rows()),
+        ("pipelining", pipelining::rows()),
+        ("limits", limits::rows()),
+        ("limits, many requests", limits::many()),
+        ("limits, one client", limits::crowded()),
+        ("limits, one connection", limits::full()),
+        ("limits, a login", limits::guarded()),
+        ("limits, TLS", limits::encrypted()),
+        (
+            "slow senders",
+            slow::rows().into_iter().map(|(row, _)| row).collect(),
+        ),
+    ]
+}
+
+#[test]
+fn the_table_is_complete_and_every_row_cites_its_rule() {
+    let table = table();
+    let mut names = HashSet::new();
+    for row in table.iter().flat_map(|(_, rows)| rows) {
+        let (rfc, section) = row.section.split_once(" §").unwrap_or_default();
+        let numbers = section
+            .split('.')
+            .all(|number| number.parse::<u8>().is_ok());
+        assert!(
+            matches!(rfc, "9110" | "9112") && numbers,
+            "{}: {}",
+            row.section,
+            row.name
+        );
+        assert!(
+            names.insert((row.section, row.name.clone())),
+            "twice: {}",
+            row.name
+        );
+        let ends = row.outcome.answers.is_empty() && row.outcome.then != row::Then::Gone;
+        assert!(!ends, "nothing is expected: {}", row.name);
+    }
+    for (theme, rows) in &table {
+        println!("{:4} {theme}", rows.len());
+    }
+    println!("{:4} in all", names.len());
+    assert!(names.len() >= 250, "only {} rows", names.len());
+}
+
+#[test]
+fn framing() {
+    Stage::new().play(framing::rows());
+}
+
+#[test]
+fn smuggling() {
+    Stage::new().play(smuggling::rows());
+}
+
+#[test]
+fn host() {
+    Stage::new().play(host::rows());
+}
+
+#[test]
+fn targets() {
+    Stage::new().play(targets::rows());
+}
+
+#[test]
+fn methods() {
+    Stage::new().play(methods::rows());
+}
+
+#[test]
+fn preconditions() {
+    Stage::new().play(preconditions::rows());
+}
+
+#[test]
+fn ranges() {
+    Stage::new().play(ranges::rows());
+}
+
+#[test]
+fn listings() {
+    Stage::new().play(listings::rows());
+}
+
+#[test]
+fn pipelining() {
+    Stage::new().play(pipelining::rows());
+}
+
+#[test]
+fn limits() {
+    Stage::new().play(limits::rows());
+}
+
+#[test]
+fn limits_of_requests() {
+    Stage::new().play(limits::many());
+}
+
+#[test]
+fn limits_of_clients() {
+    let (stage, _guest) = Stage::with(|settings| settings.max_clients = Some(1)).with_guest();
+    stage.play(limits::crowded());
+}
+
+#[test]
+fn limits_of_connections() {
+    let (stage, _guest) = Stage::with(|settings| settings.max_connections = 1).with_guest();
+    stage.play(limits::full());
+}
+
+#[test]
+fn logins() {
+    let login = haul::credentials::Credentials::parse_login(limits::LOGIN).unwrap();
+    let access = Access::new(&Sources {
+        logins: &[login],
+        ..Sources::default()
+    });
+    Stage::with(|settings| settings.access = access.unwrap()).play(limits::guarded());
+}
+
+#[test]
+fn plain_http_where_tls_is_spoken() {
+    Stage::with(|settings| settings.tls = Some(own_identity())).play(limits::encrypted());
+}
+
+#[test]
+fn slow_senders() {
+    slow::play_all();
+}

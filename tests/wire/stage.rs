@@ -1,0 +1,169 @@
+//! What the rows are played against: a server, and a directory in which every file has a known date.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    net::Ipv4Addr,
+    os::unix::{ffi::OsStrExt as _, fs::symlink},
+    path::Path,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use haul::server::Settings;
+use tempfile::TempDir;
+
+use super::{
+    answer,
+    row::Row,
+    run::{Partner, play},
+};
+use crate::common::{
+    raw::{Raw, get},
+    serving::{PATIENCE, Serving, serve_with, settings},
+};
+
+/// When every file was changed last, in the three forms that a date may have (RFC 9110 §5.6.7).
+pub const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+pub const DATE_850: &str = "Sunday, 06-Nov-94 08:49:37 GMT";
+pub const DATE_ASCTIME: &str = "Sun Nov  6 08:49:37 1994";
+const DATE_SECONDS: u64 = 784_111_777;
+/// A second before, and one behind.
+pub const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+pub const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+/// What stands in `/hello.txt`.
+pub const HELLO: &str = "hello world";
+/// What stands in `/ten`.
+pub const TEN: &str = "0123456789";
+/// What stands in `/probe`.
+pub const PROBE: &str = "the connection is good";
+
+/// What stands in `/large`: more than is sent from one buffer, and no two ranges alike.
+pub fn large() -> Vec<u8> {
+    crate::common::trees::content(9, LARGE)
+}
+
+/// The size of `/large` in bytes.
+pub const LARGE: usize = 100_000;
+
+/// Names that a path has to be decoded for, or must not be. Each file holds its own name.
+pub const NAMES: &[&[u8]] = &[
+    b"two words",
+    b"100%.txt",
+    b"%2e%2e",
+    b"a+b",
+    b"semi;v=1",
+    b"back\\slash",
+    b"what?",
+    b"sharp#",
+    b"tail...",
+    b"raw\xff\n.txt",
+    "\u{fc}nic\u{f6}de".as_bytes(),
+    b"~tilde-dash_dot.",
+];
+
+/// A server and its directory.
+pub struct Stage {
+    temp: TempDir,
+    serving: Serving,
+    from: Ipv4Addr,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A server with settings of its own.
+    pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let temp = tree();
+        let mut settings = settings(&temp.path().join("root"));
+        change(&mut settings);
+        Self {
+            serving: serve_with(settings),
+            temp,
+            from: Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    /// Somebody is there already, whom the rows do not come from.
+    pub fn with_guest(self) -> (Self, Raw) {
+        let mut guest = Raw::connect(self.serving.address);
+        guest.send(get("/probe", ""));
+        assert_eq!(guest.read().text(), PROBE);
+        let from = Ipv4Addr::new(127, 0, 0, 2);
+        (Self { from, ..self }, guest)
+    }
+
+    /// Plays all rows.
+    pub fn play(&self, rows: Vec<Row>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let partner = Partner {
+            address: self.serving.address,
+            from: self.from,
+            etag: etag(&self.temp.path().join("root/hello.txt")),
+            patience: PATIENCE,
+        };
+        runtime.block_on(play(rows, &partner));
+    }
+}
+
+/// The entity tag of a file, asked for over a server of its own: the one under test may let nobody in.
+fn etag(file: &Path) -> String {
+    let serving = serve_with(settings(file.parent().unwrap()));
+    let mut raw = Raw::connect(serving.address);
+    raw.send(get("/hello.txt", "Connection: close\r\n"));
+    let bytes = raw.rest();
+    let (answer, _) = answer::parse(&bytes, false, true).unwrap().unwrap();
+    answer.field("ETag").unwrap().to_owned()
+}
+
+/// A directory `root`, and a secret beside it.
+pub fn tree() -> TempDir {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("root");
+    for dir in ["dir/deep", ".git", "empty dir"] {
+        fs::create_dir_all(root.join(dir)).unwrap();
+    }
+    let large = large();
+    for (path, bytes) in [
+        ("hello.txt", HELLO.as_bytes()),
+        ("probe", PROBE.as_bytes()),
+        ("ten", TEN.as_bytes()),
+        ("large", &large),
+        ("empty", b""),
+        ("dir/inner.html", b"<p>inner</p>"),
+        ("dir/deep/leaf", b"leaf"),
+        (".hidden", b"hidden"),
+        (".git/config", b"hidden"),
+    ] {
+        write(&root.join(path), bytes);
+    }
+    for name in NAMES {
+        write(&root.join(OsStr::from_bytes(name)), name);
+    }
+    write(&temp.path().join("secret"), b"secret");
+    for (target, link) in [
+        ("hello.txt", "link"),
+        ("../secret", "link-out"),
+        ("..", "link-up"),
+        ("dir", "link-dir"),
+        ("nothing", "link-dangling"),
+    ] {
+        symlink(target, root.join(link)).unwrap();
+    }
+    symlink(root.join("hello.txt"), root.join("link-absolute")).unwrap();
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, root.join("fifo"), fifo, 0o644.into(), 0).unwrap();
+    temp
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+    let date = UNIX_EPOCH + Duration::from_secs(DATE_SECONDS);
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(date).unwrap();
+}
