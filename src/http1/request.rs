@@ -1,10 +1,12 @@
 //! Request heads as a server reads them (RFC 9112 §2–§6): strict wherever two readers could differ.
 
-use std::mem::MaybeUninit;
-
 use http::StatusCode;
 
 use super::conditional::Conditions;
+
+mod line;
+pub use line::Method;
+use line::{RequestLine, is_authority};
 
 /// Longest request line in bytes, its line end included; longer is 414.
 pub const MAX_REQUEST_LINE: usize = 8 * 1024;
@@ -33,61 +35,6 @@ const fn bad(why: &'static str) -> Refusal {
     refuse(StatusCode::BAD_REQUEST, why)
 }
 
-/// The request's method (RFC 9110 §9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method<'a> {
-    /// GET
-    Get,
-    /// HEAD
-    Head,
-    /// OPTIONS
-    Options,
-    /// One that is known and never allowed here: 405.
-    Forbidden(&'a str),
-    /// One that is not known: 501.
-    Unknown(&'a str),
-}
-
-/// Registered methods that change things or tunnel: 405 rather than 501.
-const FORBIDDEN: [&str; 14] = [
-    "POST",
-    "PUT",
-    "DELETE",
-    "PATCH",
-    "CONNECT",
-    "TRACE",
-    "PROPFIND",
-    "PROPPATCH",
-    "MKCOL",
-    "COPY",
-    "MOVE",
-    "LOCK",
-    "UNLOCK",
-    "QUERY",
-];
-
-impl<'a> Method<'a> {
-    fn new(method: &'a str) -> Self {
-        match method {
-            "GET" => Self::Get,
-            "HEAD" => Self::Head,
-            "OPTIONS" => Self::Options,
-            _ if FORBIDDEN.contains(&method) => Self::Forbidden(method),
-            _ => Self::Unknown(method),
-        }
-    }
-
-    /// The method as it stands in the request line.
-    pub fn as_str(&self) -> &'a str {
-        match self {
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-            Self::Options => "OPTIONS",
-            Self::Forbidden(name) | Self::Unknown(name) => name,
-        }
-    }
-}
-
 /// One request's head, borrowed from the connection's buffer: every field that the server understands.
 #[derive(Debug)]
 pub struct RequestHead<'a> {
@@ -111,7 +58,7 @@ pub struct RequestHead<'a> {
     pub authorization: Option<&'a [u8]>,
     /// `User-Agent`
     pub user_agent: Option<&'a [u8]>,
-    /// `Range`, where it stands once.
+    /// `Range`; empty where it stands twice.
     pub range: Option<&'a [u8]>,
     /// Preconditions.
     pub conditions: Conditions<'a>,
@@ -135,10 +82,7 @@ pub struct Extent {
 /// `scanned` is where an earlier call on the same input stopped (0 at first), so that a head that comes byte by
 /// byte is scanned once only.
 pub fn find_head(input: &[u8], scanned: &mut usize) -> Result<Option<Extent>, Refusal> {
-    let start = input
-        .iter()
-        .position(|b| !matches!(b, b'\r' | b'\n'))
-        .unwrap_or(input.len());
+    let start = empty_lines(input);
     if start > MAX_HEAD {
         return Err(bad("only empty lines"));
     }
@@ -181,6 +125,21 @@ pub fn find_head(input: &[u8], scanned: &mut usize) -> Result<Option<Extent>, Re
     Ok(None)
 }
 
+/// How many bytes of empty lines `input` begins with. A CR alone is no line end.
+fn empty_lines(input: &[u8]) -> usize {
+    let mut rest = input;
+    while let [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] = rest {
+        rest = after;
+    }
+    input.len() - rest.len()
+}
+
+/// Whether the request that `input` begins with is a HEAD, however little of it is understood: then no content may
+/// follow the answer's head (RFC 9110 §9.3.2).
+pub fn is_head(input: &[u8]) -> bool {
+    input[empty_lines(input)..].starts_with(b"HEAD ")
+}
+
 fn check_request_line(head: &[u8]) -> Result<(), Refusal> {
     let limit = head.len().min(MAX_REQUEST_LINE);
     if head.len() >= MAX_REQUEST_LINE && !head[..limit].contains(&b'\n') {
@@ -195,23 +154,25 @@ fn check_request_line(head: &[u8]) -> Result<(), Refusal> {
 impl<'a> RequestHead<'a> {
     /// Parses one complete head, as [`find_head`] found it.
     pub fn parse(head: &'a [u8]) -> Result<Self, Refusal> {
-        let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-        let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(head, &mut fields) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) => return Err(bad("an incomplete head")),
-            Err(error) => return Err(of_httparse(error, head)),
-        }
-        let http10 = request.version == Some(0);
-        let method = Method::new(request.method.unwrap_or_default());
-        let target = Target::parse(method, request.path.unwrap_or_default().as_bytes())?;
+        let (line, rest) = RequestLine::parse(head)?;
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let fields = match httparse::parse_headers(rest, &mut fields) {
+            Ok(httparse::Status::Complete((length, fields))) if length == rest.len() => fields,
+            Ok(_) => return Err(bad("an incomplete head")),
+            Err(error) => return Err(of_httparse(error)),
+        };
+        let RequestLine {
+            method,
+            target,
+            http10,
+        } = line;
         let mut this = Self {
             method,
             path: target.path,
             query: target.query,
             authority: None,
             http10,
-            keep_alive: !http10,
+            keep_alive: false,
             has_body: false,
             accept: Vec::new(),
             authorization: None,
@@ -222,10 +183,11 @@ impl<'a> RequestHead<'a> {
             haul_name: None,
         };
         let mut framing = Framing::default();
-        for field in &*request.headers {
+        for field in fields {
             this.take(field.name, field.value, &mut framing)?;
         }
         this.has_body = framing.check(http10)?;
+        this.keep_alive = !framing.closes && (framing.keeps || !http10);
         if !http10 && this.authority.is_none() {
             return Err(bad("no Host field"));
         }
@@ -261,25 +223,19 @@ impl<'a> RequestHead<'a> {
         } else if is("accept") {
             self.accept.push(value);
         } else if is("connection") {
-            self.take_connection(value);
+            framing.take_connection(value);
         } else if is("range") {
-            // Range has no list form across lines; two of them make no sense and are ignored together.
-            self.range = if framing.ranges == 0 {
-                Some(value)
-            } else {
-                None
-            };
-            framing.ranges += 1;
+            once(&mut self.range, value);
         } else if is("if-match") {
             self.conditions.if_match.push(value);
         } else if is("if-none-match") {
             self.conditions.if_none_match.push(value);
         } else if is("if-modified-since") {
-            self.conditions.if_modified_since = Some(value);
+            once(&mut self.conditions.if_modified_since, value);
         } else if is("if-unmodified-since") {
-            self.conditions.if_unmodified_since = Some(value);
+            once(&mut self.conditions.if_unmodified_since, value);
         } else if is("if-range") {
-            self.conditions.if_range = Some(value);
+            once(&mut self.conditions.if_range, value);
         } else if is("haul-session") {
             self.haul_session = Some(value);
         } else if is("haul-name") {
@@ -287,36 +243,52 @@ impl<'a> RequestHead<'a> {
         } else if is("content-length") {
             framing.take_length(value)?;
         } else if is("transfer-encoding") {
-            framing.codings += 1;
-            framing.chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            framing.take_codings(value);
         } else if is("expect") {
-            framing.unmet_expectation |= !value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
+            framing.unmet_expectation |=
+                elements(value).any(|expected| !expected.eq_ignore_ascii_case(b"100-continue"));
         }
         Ok(())
     }
-
-    fn take_connection(&mut self, value: &[u8]) {
-        for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-            if option.eq_ignore_ascii_case(b"close") {
-                self.keep_alive = false;
-            } else if option.eq_ignore_ascii_case(b"keep-alive") && self.http10 {
-                self.keep_alive = true;
-            }
-        }
-    }
 }
 
-/// What the fields say of the body's length (RFC 9112 §6).
+/// Takes a field that has no list form. Where it stands twice nobody can tell which one counts, so neither does: the
+/// empty value is no range, no date and no tag.
+fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8]) {
+    *field = Some(if field.is_some() { b"" } else { value });
+}
+
+/// The elements of a list (RFC 9110 §5.6.1), without the empty ones.
+fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|b| *b == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+}
+
+/// What the fields say of the body's length (RFC 9112 §6) and of the connection.
 #[derive(Default)]
 struct Framing {
     length: Option<u64>,
-    codings: usize,
-    chunked: bool,
+    coding: Option<Coding>,
+    closes: bool,
+    keeps: bool,
     unmet_expectation: bool,
-    ranges: usize,
 }
 
 impl Framing {
+    fn take_connection(&mut self, value: &[u8]) {
+        for option in elements(value) {
+            self.closes |= option.eq_ignore_ascii_case(b"close");
+            self.keeps |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    fn take_codings(&mut self, value: &[u8]) {
+        let before = self.coding.unwrap_or(Coding::Empty);
+        self.coding = Some(elements(value).fold(before, Coding::then));
+    }
+
     fn take_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
         let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
         let length = digits
@@ -331,134 +303,66 @@ impl Framing {
 
     /// Whether a body follows, or why that cannot be told.
     fn check(&self, http10: bool) -> Result<bool, Refusal> {
-        match (self.codings, self.length) {
-            (0, length) => Ok(length.is_some_and(|length| length > 0)),
-            (_, Some(_)) => Err(bad("Content-Length beside Transfer-Encoding")),
-            _ if http10 => Err(bad("Transfer-Encoding in HTTP/1.0")),
-            (1, None) if self.chunked => Ok(true),
-            _ => Err(refuse(
+        let Some(coding) = self.coding else {
+            return Ok(self.length.is_some_and(|length| length > 0));
+        };
+        if self.length.is_some() {
+            return Err(bad("Content-Length beside Transfer-Encoding"));
+        }
+        if http10 {
+            return Err(bad("Transfer-Encoding in HTTP/1.0"));
+        }
+        match coding {
+            Coding::Chunked => Ok(true),
+            Coding::Unknown => Err(refuse(
                 StatusCode::NOT_IMPLEMENTED,
                 "a transfer coding other than chunked",
             )),
+            Coding::Empty | Coding::Open | Coding::Misplaced => {
+                Err(bad("a Transfer-Encoding that does not end in chunked"))
+            }
         }
     }
 }
 
-struct Target<'a> {
-    authority: Option<&'a [u8]>,
-    path: &'a [u8],
-    query: Option<&'a [u8]>,
+/// What `Transfer-Encoding` says, all its lines taken as one list (RFC 9112 §6.1, §6.3).
+#[derive(Clone, Copy)]
+enum Coding {
+    /// Nothing.
+    Empty,
+    /// Codings of which none is `chunked`: nobody can tell where the body ends.
+    Open,
+    /// `chunked` alone.
+    Chunked,
+    /// `chunked` behind others.
+    Unknown,
+    /// Something behind `chunked`.
+    Misplaced,
 }
 
-impl<'a> Target<'a> {
-    /// The four forms of RFC 9112 §3.2.
-    fn parse(method: Method<'_>, target: &'a [u8]) -> Result<Self, Refusal> {
-        if target == b"*" {
-            return match method {
-                Method::Options => Ok(Self::origin(target)),
-                _ => Err(bad("`*` as the target of another method than OPTIONS")),
-            };
-        }
-        if target.contains(&b'#') {
-            return Err(bad("a fragment in the target"));
-        }
-        if target.starts_with(b"/") {
-            return Ok(Self::origin(target));
-        }
-        let scheme = [b"http://".as_slice(), b"https://"]
-            .into_iter()
-            .find(|scheme| {
-                target.len() >= scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme)
-            });
-        match scheme {
-            Some(scheme) => Self::absolute(&target[scheme.len()..]),
-            // CONNECT's authority-form; it is refused by its method.
-            None if matches!(method, Method::Forbidden("CONNECT")) => Ok(Self::origin(target)),
-            None => Err(bad("a target that is neither a path nor an http URL")),
+impl Coding {
+    fn then(self, coding: &[u8]) -> Self {
+        let chunked = coding.eq_ignore_ascii_case(b"chunked");
+        match (self, chunked) {
+            (Self::Empty, true) => Self::Chunked,
+            (Self::Open, true) => Self::Unknown,
+            (Self::Empty | Self::Open, false) => Self::Open,
+            (Self::Chunked | Self::Unknown | Self::Misplaced, _) => Self::Misplaced,
         }
     }
-
-    fn origin(target: &'a [u8]) -> Self {
-        let question = target.iter().position(|b| *b == b'?');
-        Self {
-            authority: None,
-            path: &target[..question.unwrap_or(target.len())],
-            query: question.map(|at| &target[at + 1..]),
-        }
-    }
-
-    fn absolute(rest: &'a [u8]) -> Result<Self, Refusal> {
-        let end = rest
-            .iter()
-            .position(|b| matches!(b, b'/' | b'?'))
-            .unwrap_or(rest.len());
-        let authority = &rest[..end];
-        if authority.is_empty() || !is_authority(authority) {
-            return Err(bad("a malformed authority in the target"));
-        }
-        let mut target = Self::origin(&rest[end..]);
-        if target.path.is_empty() {
-            target.path = b"/";
-        }
-        target.authority = Some(authority);
-        Ok(target)
-    }
-}
-
-/// `uri-host [ ":" port ]` (RFC 3986 §3.2.2), or nothing at all; never with a user.
-fn is_authority(value: &[u8]) -> bool {
-    let (host, port) = if value.starts_with(b"[") {
-        let Some(end) = value.iter().position(|b| *b == b']') else {
-            return false;
-        };
-        let literal = &value[1..end];
-        let valid = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
-        if literal.is_empty() || !literal.iter().all(valid) {
-            return false;
-        }
-        (&[][..], &value[end + 1..])
-    } else {
-        let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
-        value.split_at(end)
-    };
-    let reg_name = |b: &u8| {
-        b.is_ascii_alphanumeric()
-            || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%')
-            || b"!$&'()*+,;=".contains(b)
-    };
-    let port_ok = match port {
-        [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    host.iter().all(reg_name) && port_ok
 }
 
 /// What httparse refuses, as a status.
-fn of_httparse(error: httparse::Error, head: &[u8]) -> Refusal {
-    use httparse::Error;
+fn of_httparse(error: httparse::Error) -> Refusal {
     match error {
-        Error::TooManyHeaders => refuse(
+        httparse::Error::TooManyHeaders => refuse(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "more than 100 fields",
         ),
-        Error::Version if names_version(head) => refuse(
-            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            "a version other than HTTP/1.1 and HTTP/1.0",
-        ),
-        Error::HeaderName => bad("a malformed field name"),
-        Error::HeaderValue => bad("a malformed field value"),
-        _ => bad("a malformed request line"),
+        httparse::Error::HeaderName => bad("a malformed field name"),
+        httparse::Error::HeaderValue => bad("a malformed field value"),
+        _ => bad("a malformed head"),
     }
-}
-
-/// Whether the request line has three parts, the last being some `HTTP/x` or `HTTP/x.y`.
-fn names_version(head: &[u8]) -> bool {
-    let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
-    let mut parts = line.trim_ascii_end().split(|b| *b == b' ').skip(2);
-    let version = parts.next().and_then(|part| part.strip_prefix(b"HTTP/"));
-    let digits = |version: &[u8]| version.iter().all(|b| b.is_ascii_digit() || *b == b'.');
-    version.is_some_and(|version| !version.is_empty() && digits(version)) && parts.next().is_none()
 }
 
 #[cfg(test)]
