@@ -130,12 +130,11 @@ impl Sender {
     pub async fn send_range(
         &mut self,
         stream: &mut Stream,
-        found: FoundFile,
+        found: &Arc<FoundFile>,
         range: Range<u64>,
         flow: &Flow,
         attached: &Attached,
     ) -> Result<(), Broken> {
-        let found = Arc::new(found);
         let mut at = range.start;
         let mut warm_until = if is_memory(found.file.as_fd()) {
             range.end
@@ -145,7 +144,7 @@ impl Sender {
         while at < range.end {
             let count = CHUNK.min(range.end - at);
             if at >= warm_until {
-                warm(&found, at, count).await?;
+                warm(found, at, count).await?;
                 warm_until = at + count;
             }
             let allowed = self.allowance(stream, attached, count).await?;

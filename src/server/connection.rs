@@ -3,7 +3,7 @@
 //! Answers gather in one buffer as long as further requests are there already, so that a pipelined batch of small
 //! files leaves in one write. The buffers exist only while there is something in them: an idle connection is cheap.
 
-use std::{net::SocketAddr, ops::Range, time::Duration};
+use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use tokio::{
@@ -25,7 +25,9 @@ use super::{
 };
 use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
 
+mod parts;
 mod tree;
+pub use parts::Parts;
 pub use tree::Tree;
 
 /// A head must be complete this long after its first byte, else 408.
@@ -344,7 +346,8 @@ impl Connection<'_> {
                     self.flush(false).await?;
                 }
             }
-            Body::File(found, range, flow) => self.send_file(found, range, flow).await?,
+            Body::File(found, range, flow) => self.send_file(&Arc::new(found), range, flow).await?,
+            Body::Parts(parts) => self.send_parts(parts).await?,
             Body::Listing(listing) => self.send_listing(listing).await?,
             Body::Computed(values) => self.send_computed(values).await?,
             Body::Tree(tree) => self.send_tree(tree).await?,
@@ -380,7 +383,7 @@ impl Connection<'_> {
     /// Sends a range of a file behind what has gathered.
     async fn send_file(
         &mut self,
-        found: FoundFile,
+        found: &Arc<FoundFile>,
         range: Range<u64>,
         flow: Flow,
     ) -> Result<(), End> {

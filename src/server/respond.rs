@@ -8,7 +8,7 @@ use super::{
     Shared,
     catalog::{Catalog, Found, FoundFile, is_not_found},
     clients::Client,
-    connection::{Output, Tree},
+    connection::{Output, Parts, Tree},
     listing::Format,
     metalink::FileLink,
     page,
@@ -71,6 +71,8 @@ pub enum Body {
     Written,
     /// A range of a file.
     File(FoundFile, Range<u64>, Flow),
+    /// Several ranges of a file.
+    Parts(Parts),
     /// A listing that did not fit into one buffer.
     Listing(Listing),
     /// What is computed of a file, as it is computed.

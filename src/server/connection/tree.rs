@@ -1,6 +1,6 @@
 //! A tree that leaves as one body: members from a buffer, large files straight from the disk.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use super::{CHUNK, Connection, End};
 use crate::server::{
@@ -86,7 +86,7 @@ impl Connection<'_> {
         };
         let (size, etag) = (found.stamp.size, found.stamp.etag());
         let flow = attached.client().begin(path, &etag, size, 0..size);
-        self.send_file(found, 0..size, flow).await
+        self.send_file(&Arc::new(found), 0..size, flow).await
     }
 
     fn put(&mut self, text: std::fmt::Arguments<'_>) {

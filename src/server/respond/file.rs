@@ -15,6 +15,7 @@ use crate::{
         conditional::{Validators, Verdict},
         date,
         disposition::attachment,
+        multipart::Multipart,
         path::RemotePath,
         range::Ranges,
         response::HeadWriter,
@@ -23,7 +24,7 @@ use crate::{
     server::{
         catalog::{Found, FoundFile, blocking},
         clients::SmallFile,
-        connection::Output,
+        connection::{Output, Parts},
         metalink::{self, FileLink},
         values::Kind,
     },
@@ -103,23 +104,38 @@ impl Request<'_> {
         match ranges {
             Ranges::Unsatisfiable => Ok(self.unsatisfiable(out, size, now)),
             Ranges::Single(range) => Ok(self.send(file, Some(range), None, out, now)),
-            // Several ranges may be answered with the whole file (RFC 9110 §14.2).
-            Ranges::Whole | Ranges::Several(_) => {
-                let inline = match self.head.haul_session {
-                    Some(_) => INLINE_HAUL,
-                    None => INLINE,
-                };
-                if self.is_head() && self.head.haul_session.is_some() && size <= INLINE_HAUL {
-                    // The client may have the very content already.
-                    self.send_hashed(file, out, now).await
-                } else if self.is_head() || size > inline {
-                    Ok(self.send(file, None, None, out, now))
-                } else if self.reserve(size, output) {
-                    self.send_small(file, output, now).await
-                } else {
-                    self.send_hashed(file, &mut output.bytes, now).await
+            Ranges::Several(ranges) => {
+                let kind = content_type(file.path.name());
+                match Multipart::new(ranges, size, kind, fastrand::u128(..)) {
+                    Some(body) => Ok(self.send_parts(file, body, out, now)),
+                    None => self.send_whole(file, output, now).await,
                 }
             }
+            Ranges::Whole => self.send_whole(file, output, now).await,
+        }
+    }
+
+    /// All of a file: from a buffer where it is small.
+    async fn send_whole(
+        &self,
+        file: FileAnswer,
+        output: &mut Output,
+        now: u64,
+    ) -> io::Result<Answer> {
+        let (out, size) = (&mut output.bytes, file.found.stamp.size);
+        let inline = match self.head.haul_session {
+            Some(_) => INLINE_HAUL,
+            None => INLINE,
+        };
+        if self.is_head() && self.head.haul_session.is_some() && size <= INLINE_HAUL {
+            // The client may have the very content already.
+            self.send_hashed(file, out, now).await
+        } else if self.is_head() || size > inline {
+            Ok(self.send(file, None, None, out, now))
+        } else if self.reserve(size, output) {
+            self.send_small(file, output, now).await
+        } else {
+            self.send_hashed(file, &mut output.bytes, now).await
         }
     }
 
@@ -197,7 +213,8 @@ impl Request<'_> {
             );
         }
         let range = range.unwrap_or(0..size);
-        self.file_fields(&mut head, &file, range.end - range.start);
+        let kind = content_type(file.path.name());
+        self.file_fields(&mut head, &file, kind, range.end - range.start);
         if let Some(digest) = digest {
             head.field("Haul-Blake3", &digest.to_hex());
         }
@@ -211,6 +228,23 @@ impl Request<'_> {
             .begin(&file.path, &file.etag, size, range.clone());
         Answer {
             body: Body::File(file.found, range, flow),
+            keep: self.keep,
+        }
+    }
+
+    /// Several ranges as one body (RFC 9110 §15.3.7.2); each part has its range in a head of its own.
+    fn send_parts(&self, file: FileAnswer, body: Multipart, out: &mut Vec<u8>, now: u64) -> Answer {
+        let mut head = HeadWriter::new(out, StatusCode::PARTIAL_CONTENT, now);
+        self.file_fields(&mut head, &file, &body.content_type(), body.length());
+        head.connection(self.keep, self.head.http10);
+        head.end();
+        Answer {
+            body: Body::Parts(Parts {
+                found: file.found,
+                path: file.path,
+                etag: file.etag,
+                body,
+            }),
             keep: self.keep,
         }
     }
@@ -255,7 +289,7 @@ impl Request<'_> {
         for _ in 0..ATTEMPTS {
             let size = file.found.stamp.size;
             let mut head = HeadWriter::new(out, StatusCode::OK, now);
-            self.file_fields(&mut head, &file, size);
+            self.file_fields(&mut head, &file, content_type(file.path.name()), size);
             // The digest goes in front of the bytes that it is made from: its place is kept until they are there.
             let digest = self.head.haul_session.map(|_| {
                 head.field("Haul-Blake3", DIGEST_PLACE);
@@ -297,8 +331,14 @@ impl Request<'_> {
         Ok(self.error(out, &BEING_CHANGED))
     }
 
-    fn file_fields(&self, head: &mut HeadWriter<'_>, file: &FileAnswer, length: u64) {
-        head.field("Content-Type", content_type(file.path.name()))
+    fn file_fields(
+        &self,
+        head: &mut HeadWriter<'_>,
+        file: &FileAnswer,
+        content_type: &str,
+        length: u64,
+    ) {
+        head.field("Content-Type", content_type)
             .field_fmt("Content-Length", format_args!("{length}"))
             .field("Accept-Ranges", "bytes")
             .field("Haul-Pieces", "1");
