@@ -40,27 +40,29 @@ pub enum Verdict {
 }
 
 impl Conditions<'_> {
-    /// Evaluates the preconditions of a GET or HEAD of an existing file, in the order of §13.2.2.
-    pub fn evaluate(&self, file: &Validators<'_>) -> Verdict {
+    /// Evaluates the preconditions of a GET or HEAD of what exists, in the order of §13.2.2.
+    ///
+    /// Where that has no validators, as a listing, only `*` matches it, and dates are ignored (§13.1.3, §13.1.4).
+    pub fn evaluate(&self, validators: Option<&Validators<'_>>) -> Verdict {
+        let etag = validators.map(|file| file.etag);
+        let later_than = |date: Option<&[u8]>| {
+            let modified = validators?.modified;
+            Some(modified > date.and_then(date::parse)?)
+        };
         // Steps 1 and 2
         if !self.if_match.is_empty() {
-            let matches = tags(&self.if_match).any(|tag| tag.strong_eq(file.etag));
-            if !matches {
+            if !tags(&self.if_match).any(|tag| tag.strong_eq(etag)) {
                 return Verdict::Failed;
             }
-        } else if let Some(since) = self.if_unmodified_since.and_then(date::parse)
-            && file.modified > since
-        {
+        } else if later_than(self.if_unmodified_since) == Some(true) {
             return Verdict::Failed;
         }
         // Steps 3 and 4; a date that cannot be read is ignored (§13.1.3).
         if !self.if_none_match.is_empty() {
-            if tags(&self.if_none_match).any(|tag| tag.weak_eq(file.etag)) {
+            if tags(&self.if_none_match).any(|tag| tag.weak_eq(etag)) {
                 return Verdict::NotModified;
             }
-        } else if let Some(since) = self.if_modified_since.and_then(date::parse)
-            && file.modified <= since
-        {
+        } else if later_than(self.if_modified_since) == Some(false) {
             return Verdict::NotModified;
         }
         Verdict::Proceed
@@ -89,18 +91,18 @@ enum Tag<'a> {
 
 impl Tag<'_> {
     /// §8.8.3.2: equal, and neither is weak.
-    fn strong_eq(&self, etag: &str) -> bool {
+    fn strong_eq(&self, etag: Option<&str>) -> bool {
         match self {
             Self::Any => true,
-            Self::Opaque { weak, tag } => !weak && *tag == etag.as_bytes(),
+            Self::Opaque { weak, tag } => !weak && Some(*tag) == etag.map(str::as_bytes),
         }
     }
 
     /// §8.8.3.2: equal, weak or not.
-    fn weak_eq(&self, etag: &str) -> bool {
+    fn weak_eq(&self, etag: Option<&str>) -> bool {
         match self {
             Self::Any => true,
-            Self::Opaque { tag, .. } => *tag == etag.as_bytes(),
+            Self::Opaque { tag, .. } => Some(*tag) == etag.map(str::as_bytes),
         }
     }
 }
@@ -204,7 +206,27 @@ mod tests {
             (&[("match", "\"tag\""), ("none", "\"tag\"")], NotModified),
             (&[("unmodified", EARLIER), ("none", "\"tag\"")], Failed),
         ] {
-            assert_eq!(conditions(fields).evaluate(&FILE), expected, "{fields:?}");
+            assert_eq!(
+                conditions(fields).evaluate(Some(&FILE)),
+                expected,
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_no_validators_is_still_there() {
+        use Verdict::{Failed, NotModified, Proceed};
+        for (field, value, expected) in [
+            ("match", "*", Proceed),
+            ("match", "\"tag\"", Failed),
+            ("none", "*", NotModified),
+            ("none", "\"tag\"", Proceed),
+            ("since", LATER, Proceed),
+            ("unmodified", EARLIER, Proceed),
+        ] {
+            let verdict = conditions(&[(field, value)]).evaluate(None);
+            assert_eq!(verdict, expected, "{field} {value}");
         }
     }
 

@@ -13,6 +13,7 @@ use rustix::fs::fstat;
 use super::{Answer, Body, Failure, Request, asks_for, fail, now};
 use crate::{
     http1::{
+        conditional::Verdict,
         disposition::attachment,
         path::{RemotePath, encode_name},
         response::HeadWriter,
@@ -31,6 +32,9 @@ use crate::{
 
 /// Bodies up to this size are sent with their length, larger ones in chunks, in bytes.
 const BUFFER: usize = 64 * 1024;
+
+/// What decides which form of a listing comes.
+const VARY: &str = "Accept, User-Agent";
 
 /// Metalinks hold whole URLs.
 pub(super) const NO_HOST: Failure = fail(
@@ -78,6 +82,18 @@ impl Request<'_> {
     ) -> io::Result<Answer> {
         if !path.is_dir() {
             return Ok(self.redirect(&mut output.bytes, &path));
+        }
+        match self.head.conditions.evaluate(None) {
+            Verdict::Proceed => {}
+            Verdict::NotModified => {
+                let mut head = HeadWriter::new(&mut output.bytes, StatusCode::NOT_MODIFIED, now());
+                head.field("Vary", VARY);
+                return Ok(self.end(head));
+            }
+            Verdict::Failed => {
+                let failure = fail(StatusCode::PRECONDITION_FAILED, "no such entity tag");
+                return Ok(self.error(&mut output.bytes, &failure));
+            }
         }
         if asks_for(self.head.query, "tar") {
             return self.tar(path, dir, &mut output.bytes).await;
@@ -136,7 +152,7 @@ impl Request<'_> {
         let format = Format::choose(&self.head.accept, self.head.user_agent);
         let fields = |head: &mut HeadWriter<'_>| {
             head.field("Content-Type", format.content_type())
-                .field("Vary", "Accept, User-Agent");
+                .field("Vary", VARY);
             if format == Format::Html {
                 head.field("Content-Security-Policy", page::policy())
                     .field("Referrer-Policy", "no-referrer");

@@ -76,7 +76,7 @@ impl Request<'_> {
             modified: file.modified,
             now,
         };
-        match self.head.conditions.evaluate(&validators) {
+        match self.head.conditions.evaluate(Some(&validators)) {
             Verdict::Proceed => {}
             Verdict::NotModified => {
                 let mut head = HeadWriter::new(out, StatusCode::NOT_MODIFIED, now);
