@@ -37,7 +37,7 @@ impl Format {
                 _ => continue,
             };
             let weight = parts
-                .find_map(|part| part.strip_prefix(b"q="))
+                .find_map(|part| part.strip_prefix(b"q=").or(part.strip_prefix(b"Q=")))
                 .map_or(1000, weight);
             if weight > 0 && best.is_none_or(|(other, _)| weight > other) {
                 best = Some((weight, format));
