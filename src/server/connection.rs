@@ -23,7 +23,7 @@ use super::{
     transfers::Flow,
     unsent::Unsent,
 };
-use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
+use crate::http1::request::{Extent, Refusal, RequestHead, find_head, is_head};
 
 mod parts;
 mod tree;
@@ -111,17 +111,35 @@ pub async fn turn_away(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let Ok(mut stream) = Stream::open(stream, shared.settings.tls.as_ref()).await else {
         return;
     };
-    let mut answer = Vec::new();
-    respond::too_many(&mut answer);
     let second = Duration::from_secs(1);
     // Wait for the request: an answer that comes before it may be lost with it.
-    if timeout(second, stream.readable()).await.is_ok()
-        && Sender::new(second, None, Unsent::Settled)
-            .send(&mut stream, &answer, false)
-            .await
-            .is_ok()
+    let Ok(Ok(request)) = timeout(second, first_bytes(&mut stream)).await else {
+        return;
+    };
+    if request.is_empty() {
+        return;
+    }
+    let mut answer = Vec::new();
+    respond::too_many(&mut answer, is_head(&request));
+    if Sender::new(second, None, Unsent::Settled)
+        .send(&mut stream, &answer, false)
+        .await
+        .is_ok()
     {
         linger(&mut stream).await;
+    }
+}
+
+/// What comes first; nothing where the client closes without a word.
+async fn first_bytes(stream: &mut Stream) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        match stream.try_read_buf(&mut bytes) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                stream.readable().await?;
+            }
+            read => return read.map(|_| bytes),
+        }
     }
 }
 
@@ -211,7 +229,8 @@ impl Connection<'_> {
                 Ok(true) => {}
                 Ok(false) => return self.close(End::Closed).await,
                 Err(End::Refused(refusal)) => {
-                    respond::refuse(&mut self.output.bytes, &refusal);
+                    let to_head = is_head(self.input.pending());
+                    respond::refuse(&mut self.output.bytes, &refusal, to_head);
                     tracing::warn!(
                         client = self.who(),
                         "{} {}",
@@ -241,10 +260,13 @@ impl Connection<'_> {
                 self.opened.handle().busy();
                 return Ok(extent);
             }
-            if self.try_read()? {
+            let read = self.try_read();
+            if matches!(read, Ok(true)) {
                 continue;
             }
+            // Also where the client has closed its side: it may still read (RFC 9112 §9.6).
             self.flush(false).await?;
+            read?;
             if deadline.is_none() {
                 self.opened.idle();
             }

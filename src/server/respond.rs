@@ -20,7 +20,7 @@ use crate::{
     escape::display_name,
     http1::{
         date,
-        path::RemotePath,
+        path::{PathError, RemotePath},
         request::{Method, Refusal, RequestHead},
         response::HeadWriter,
     },
@@ -115,6 +115,8 @@ const fn fail(status: StatusCode, why: &'static str) -> Failure {
     }
 }
 
+const NOT_FOUND: Failure = fail(StatusCode::NOT_FOUND, "not found");
+
 fn now() -> u64 {
     date::seconds(SystemTime::now())
 }
@@ -135,16 +137,20 @@ impl Request<'_> {
                 return Ok(self.error(out, &failure));
             }
         }
-        let Ok(path) = RemotePath::from_target(self.head.path) else {
-            return Ok(self.error(out, &fail(StatusCode::BAD_REQUEST, "malformed path")));
+        let path = match RemotePath::from_target(self.head.path) {
+            Ok(path) => path,
+            // Nothing is wrong with it, but no file can have it.
+            Err(PathError::Long) => return Ok(self.error(out, &NOT_FOUND)),
+            Err(_) => {
+                let failure = fail(StatusCode::BAD_REQUEST, "malformed path");
+                return Ok(self.error(out, &failure));
+            }
         };
         if self.draining && !self.client.is_taking(&path) {
             return Ok(self.deny(out, &Denied::Draining));
         }
         match self.catalog.find(&path).await {
-            Ok(Found::File(_)) if path.is_dir() => {
-                Ok(self.error(out, &fail(StatusCode::NOT_FOUND, "not found")))
-            }
+            Ok(Found::File(_)) if path.is_dir() => Ok(self.error(out, &NOT_FOUND)),
             Ok(Found::File(found)) => self.file(path, found, output).await,
             Ok(Found::Dir(dir)) => self.dir(path, dir, output).await,
             Err(error) => Ok(self.error(out, &of_io(&error))),
@@ -208,7 +214,7 @@ impl Request<'_> {
 
 fn of_io(error: &io::Error) -> Failure {
     if is_not_found(error) {
-        fail(StatusCode::NOT_FOUND, "not found")
+        NOT_FOUND
     } else if error.kind() == io::ErrorKind::PermissionDenied {
         fail(StatusCode::FORBIDDEN, "not readable")
     } else {
@@ -246,10 +252,13 @@ fn asks_for(query: Option<&[u8]>, name: &str) -> bool {
 }
 
 /// Answers a head that could not be understood; the connection ends with it.
-pub fn refuse(out: &mut Vec<u8>, refusal: &Refusal) {
+pub fn refuse(out: &mut Vec<u8>, refusal: &Refusal, to_head: bool) {
     let body = error_body(refusal.status, refusal.why, false);
     let mut head = HeadWriter::new(out, refusal.status, now());
     error_fields(&mut head, &body, false);
     head.connection(false, false);
-    head.end().extend_from_slice(body.as_bytes());
+    let out = head.end();
+    if !to_head {
+        out.extend_from_slice(body.as_bytes());
+    }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
+use http::StatusCode;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -14,8 +15,11 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{body::Sender, unsent::Unsent};
-use crate::tls::{HANDSHAKE_TIME, Identity};
+use super::{body::Sender, respond, unsent::Unsent};
+use crate::{
+    http1::request::{Refusal, is_head},
+    tls::{HANDSHAKE_TIME, Identity},
+};
 
 /// Bytes of a file that are read and encrypted at once: four records, little enough for the cache.
 const FILE_CHUNK: usize = 64 * 1024;
@@ -133,11 +137,19 @@ impl Tls {
 
 /// Tells a client that speaks plain HTTP where it is.
 async fn refuse_plain(tcp: TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
-        Content-Length: 48\r\nConnection: close\r\n\r\n400 this is an https port: use https:// instead\n";
+    const REFUSAL: Refusal = Refusal {
+        status: StatusCode::BAD_REQUEST,
+        why: "this is an https port: use https:// instead",
+    };
+    let mut begin = [0; b"HEAD ".len()];
+    let Ok(length) = tcp.peek(&mut begin).await else {
+        return;
+    };
+    let mut answer = Vec::new();
+    respond::refuse(&mut answer, &REFUSAL, is_head(&begin[..length]));
     let mut stream = Stream::Plain(tcp);
     let mut sender = Sender::new(PLAIN_ANSWER, None, Unsent::Settled);
-    if sender.send(&mut stream, ANSWER, false).await.is_ok() {
+    if sender.send(&mut stream, &answer, false).await.is_ok() {
         super::connection::linger(&mut stream).await;
     }
 }

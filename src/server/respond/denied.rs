@@ -69,12 +69,15 @@ fn because(what: &str, reason: &str) -> String {
 }
 
 /// The answer to a connection over the limit.
-pub fn too_many(out: &mut Vec<u8>) {
+pub fn too_many(out: &mut Vec<u8>, to_head: bool) {
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let body = error_body(status, "too many connections", false);
     let mut head = HeadWriter::new(out, status, now());
     head.field("Retry-After", FULL);
     error_fields(&mut head, &body, false);
     head.connection(false, false);
-    head.end().extend_from_slice(body.as_bytes());
+    let out = head.end();
+    if !to_head {
+        out.extend_from_slice(body.as_bytes());
+    }
 }
