@@ -36,6 +36,8 @@ pub fn row(
 pub struct Sent {
     /// Each is a write of its own, after a pause.
     pub writes: Vec<(Duration, Vec<u8>)>,
+    /// Whether each byte is a write of its own.
+    pub byte_by_byte: bool,
     /// Whether the client closes its sending side behind them.
     pub half_closes: bool,
 }
@@ -44,6 +46,7 @@ impl<B: AsRef<[u8]>> From<B> for Sent {
     fn from(bytes: B) -> Self {
         Self {
             writes: vec![(Duration::ZERO, bytes.as_ref().to_vec())],
+            byte_by_byte: false,
             half_closes: false,
         }
     }
@@ -53,16 +56,16 @@ impl<B: AsRef<[u8]>> From<B> for Sent {
 pub fn slowly<const N: usize>(writes: [(Duration, &[u8]); N]) -> Sent {
     Sent {
         writes: writes.map(|(pause, bytes)| (pause, bytes.to_vec())).into(),
+        byte_by_byte: false,
         half_closes: false,
     }
 }
 
 /// A write for each byte.
 pub fn byte_by_byte(bytes: impl AsRef<[u8]>) -> Sent {
-    let bytes = bytes.as_ref().iter();
     Sent {
-        writes: bytes.map(|byte| (Duration::ZERO, vec![*byte])).collect(),
-        half_closes: false,
+        byte_by_byte: true,
+        ..bytes.into()
     }
 }
 

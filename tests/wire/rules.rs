@@ -9,10 +9,10 @@ use super::{
 pub fn check(outcome: &Outcome, answers: &[Answer], etag: &str) -> Result<(), String> {
     for (at, (answer, expected)) in answers.iter().zip(&outcome.answers).enumerate() {
         let last = at + 1 == outcome.answers.len();
-        every_answer(answer, expected.to_head)
+        as_expected(answer, expected, etag)
+            .and_then(|()| every_answer(answer, expected.to_head))
             .and_then(|()| by_status(answer, expected.to_head))
             .and_then(|()| connection(answer, last && outcome.then == Then::Closed))
-            .and_then(|()| as_expected(answer, expected, etag))
             .map_err(|why| format!("answer {}: {why}", at + 1))?;
     }
     outcome

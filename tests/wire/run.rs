@@ -85,9 +85,16 @@ async fn converse(
     let writing = tokio::spawn(async move {
         for (pause, bytes) in &writes.writes {
             tokio::time::sleep(*pause).await;
-            // A server may stop reading; what it answered decides.
-            if writer.write_all(bytes).await.is_err() {
-                break;
+            let size = if writes.byte_by_byte {
+                1
+            } else {
+                bytes.len().max(1)
+            };
+            for part in bytes.chunks(size) {
+                // A server may stop reading; what it answered decides.
+                if writer.write_all(part).await.is_err() {
+                    return writer;
+                }
             }
         }
         if writes.half_closes {
