@@ -178,7 +178,7 @@ pub fn bad() -> Expected {
 
 impl Expected {
     /// The request was HEAD: no body follows, whatever the fields say.
-    pub fn to_head(mut self) -> Self {
+    pub fn for_head(mut self) -> Self {
         self.to_head = true;
         self
     }

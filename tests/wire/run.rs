@@ -81,11 +81,11 @@ async fn converse(
 ) -> Result<(), String> {
     let stream = connect(partner).await.map_err(|error| error.to_string())?;
     let (mut reader, mut writer) = stream.into_split();
-    let writes = sent.clone();
+    let all = sent.clone();
     let writing = tokio::spawn(async move {
-        for (pause, bytes) in &writes.writes {
+        for (pause, bytes) in &all.writes {
             tokio::time::sleep(*pause).await;
-            let size = if writes.byte_by_byte {
+            let size = if all.byte_by_byte {
                 1
             } else {
                 bytes.len().max(1)
@@ -97,7 +97,7 @@ async fn converse(
                 }
             }
         }
-        if writes.half_closes {
+        if all.half_closes {
             let _ = writer.shutdown().await;
         }
         writer

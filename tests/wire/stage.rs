@@ -6,7 +6,7 @@ use std::{
     net::Ipv4Addr,
     os::unix::{ffi::OsStrExt as _, fs::symlink},
     path::Path,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use haul::server::Settings;
@@ -47,7 +47,7 @@ pub fn large() -> Vec<u8> {
 pub const LARGE: usize = 100_000;
 
 /// Names that a path has to be decoded for, or must not be. Each file holds its own name.
-pub const NAMES: &[&[u8]] = &[
+pub const NAMES: [&[u8]; 12] = [
     b"two words",
     b"100%.txt",
     b"%2e%2e",
@@ -86,13 +86,17 @@ impl Stage {
         }
     }
 
-    /// Somebody is there already, whom the rows do not come from.
-    pub fn with_guest(self) -> (Self, Raw) {
+    /// Plays all rows from another address while somebody is there already, who may stay.
+    pub fn play_beside_a_guest(mut self, rows: Vec<Row>) {
         let mut guest = Raw::connect(self.serving.address);
-        guest.send(get("/probe", ""));
-        assert_eq!(guest.read().text(), PROBE);
-        let from = Ipv4Addr::new(127, 0, 0, 2);
-        (Self { from, ..self }, guest)
+        let mut asks = || {
+            guest.send(get("/probe", ""));
+            assert_eq!(guest.read().text(), PROBE);
+        };
+        asks();
+        self.from = Ipv4Addr::new(127, 0, 0, 2);
+        self.play(rows);
+        asks();
     }
 
     /// Plays all rows.
@@ -145,6 +149,14 @@ pub fn tree() -> TempDir {
     for name in NAMES {
         write(&root.join(OsStr::from_bytes(name)), name);
     }
+    let century = Duration::from_secs(100 * 365 * 86_400);
+    for (name, date) in [
+        ("future", SystemTime::now() + century),
+        ("past", UNIX_EPOCH - century),
+    ] {
+        write(&root.join(name), name.as_bytes());
+        set_date(&root.join(name), date);
+    }
     write(&temp.path().join("secret"), b"secret");
     for (target, link) in [
         ("hello.txt", "link"),
@@ -163,7 +175,10 @@ pub fn tree() -> TempDir {
 
 fn write(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
-    let date = UNIX_EPOCH + Duration::from_secs(DATE_SECONDS);
+    set_date(path, UNIX_EPOCH + Duration::from_secs(DATE_SECONDS));
+}
+
+fn set_date(path: &Path, date: SystemTime) {
     let file = fs::File::options().write(true).open(path).unwrap();
     file.set_modified(date).unwrap();
 }

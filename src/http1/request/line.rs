@@ -30,7 +30,7 @@ impl<'a> RequestLine<'a> {
             return Err(malformed);
         };
         let target_ok = !target.is_empty() && !target.iter().any(u8::is_ascii_control);
-        if method.is_empty() || !method.iter().all(is_token) || !target_ok {
+        if method.is_empty() || !method.iter().copied().all(is_token) || !target_ok {
             return Err(malformed);
         }
         let http10 = is_http10(version)?;
@@ -46,8 +46,8 @@ impl<'a> RequestLine<'a> {
 }
 
 /// RFC 9110 §5.6.2
-fn is_token(b: &u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b)
+fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
 /// RFC 9112 §2.3: one digit each; `HTTP/2` and `HTTP/3` are what people write by hand.
@@ -183,18 +183,15 @@ impl<'a> Target<'a> {
 
 /// `uri-host [ ":" port ]` (RFC 3986 §3.2.2), or nothing at all; never with a user. A port is one that exists.
 pub(super) fn is_authority(value: &[u8]) -> bool {
-    let (host_ok, port) = match value.strip_prefix(b"[") {
-        Some(literal) => {
-            let Some(end) = literal.iter().position(|b| *b == b']') else {
-                return false;
-            };
-            let address = std::str::from_utf8(&literal[..end]).unwrap_or_default();
-            (address.parse::<Ipv6Addr>().is_ok(), &literal[end + 1..])
-        }
-        None => {
-            let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
-            (is_reg_name(&value[..end]), &value[end..])
-        }
+    let (host_ok, port) = if let Some(literal) = value.strip_prefix(b"[") {
+        let Some(end) = literal.iter().position(|b| *b == b']') else {
+            return false;
+        };
+        let address = std::str::from_utf8(&literal[..end]).unwrap_or_default();
+        (address.parse::<Ipv6Addr>().is_ok(), &literal[end + 1..])
+    } else {
+        let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
+        (is_reg_name(&value[..end]), &value[end..])
     };
     let port_ok = match port {
         [] | [b':'] => true,
