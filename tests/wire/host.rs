@@ -20,10 +20,7 @@ fn hosts() -> Vec<Row> {
     let mut rows = Vec::new();
     for (what, host) in [
         ("a user", "user@haul"),
-        ("a user and a password", "user:pass@haul"),
         ("a path", "haul/"),
-        ("a query", "haul?x"),
-        ("a scheme", "http://haul"),
         ("a space", "haul haul"),
         ("a list", "haul, other"),
         ("a port that is no number", "haul:http"),
@@ -33,7 +30,6 @@ fn hosts() -> Vec<Row> {
         ("an escape that is none", "ha%zzul"),
         ("an IPv6 address without its end", "[::1"),
         ("an IPv6 address without brackets", "::1"),
-        ("no address in brackets", "[haul]"),
         ("no IPv6 address in brackets", "[1.2.3.4]"),
         ("too many groups in brackets", "[1:2:3:4:5:6:7:8:9]"),
         ("words behind the brackets", "[::1]haul"),
@@ -47,7 +43,6 @@ fn hosts() -> Vec<Row> {
         ("the highest port", "haul:65535"),
         ("an empty port", "haul:"),
         ("an IPv4 address", "127.0.0.1:80"),
-        ("an IPv6 address", "[::1]"),
         ("an IPv6 address with a port", "[::ffff:127.0.0.1]:80"),
         ("what a registered name may hold", "a-b.c_d~e!$&'()*+,;=%41"),
         ("nothing in it", ""),
@@ -68,8 +63,7 @@ fn hosts() -> Vec<Row> {
 }
 
 fn forms() -> Vec<Row> {
-    let target =
-        |section, name: &str, target: &str, outcome| row(section, name, get(target, ""), outcome);
+    let target = |section, name: &str, target: &str, outcome| row(section, name, get(target, ""), outcome);
     vec![
         target("9112 §3.2.2", "an absolute target is taken", "http://haul/hello.txt", stays([ok(HELLO)])),
         target("9112 §3.2.2", "a scheme has no case", "HTTP://haul/hello.txt", stays([ok(HELLO)])),

@@ -48,10 +48,7 @@ fn lines() -> Vec<Row> {
 /// A head of exactly so many bytes.
 fn head_of(length: usize) -> String {
     let bare = get("/hello.txt", "X: \r\n").len();
-    let head = get(
-        "/hello.txt",
-        &format!("X: {}\r\n", "x".repeat(length - bare)),
-    );
+    let head = get("/hello.txt", &format!("X: {}\r\n", "x".repeat(length - bare)));
     assert_eq!(head.len(), length);
     head
 }
@@ -127,12 +124,8 @@ pub fn guarded() -> Vec<Row> {
         row(SECTION, "without a login there is a challenge, and the connection goes on",
             get("/hello.txt", "") + &get("/probe", &format!("Connection: close\r\nAuthorization: Basic {ANN}\r\n")),
             ends([challenge(), ok(PROBE)])),
-        row(
-            "9110 §15.5.2",
-            "who is not let in does not learn what is there",
-            get("/nothing", "Connection: close\r\n"),
-            ends([challenge().body("401 a login is needed\n")]),
-        ),
+        row("9110 §15.5.2", "who is not let in does not learn what is there",
+            get("/nothing", "Connection: close\r\n"), ends([challenge().body("401 a login is needed\n")])),
         row(SECTION, "401 to HEAD has no content",
             head("/hello.txt", "Connection: close\r\n"), ends([challenge().for_head()])),
         row("9110 §11.1", "the scheme of a login has no case",

@@ -1,10 +1,7 @@
 //! Several requests at once, their answers in order, and what ends a connection (RFC 9112 §9).
 
 use super::{
-    row::{
-        Expected, Row, ask, bad, byte_by_byte, ends, get, gone, half_close, head, ok, row, status,
-        stays,
-    },
+    row::{Expected, Row, ask, bad, byte_by_byte, ends, get, gone, half_close, head, ok, row, status, stays},
     stage::{HELLO, TEN, large},
 };
 

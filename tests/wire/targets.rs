@@ -50,7 +50,6 @@ fn escapes() -> Vec<Row> {
         ("without hexadecimal digits", "/a%zz"),
         ("with one hexadecimal digit", "/a%4g"),
         ("with a sign", "/a%+1"),
-        ("as browsers once wrote them", "/a%u0041"),
     ] {
         rows.push(target("9110 §4.1", &format!("an escape {what} is refused"), path, bad()));
     }
