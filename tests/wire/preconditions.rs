@@ -146,6 +146,8 @@ fn if_range() -> Vec<Row> {
         range("a later date is not the same", LATER, whole()),
         range("an earlier date is not the same", EARLIER, whole()),
         range("what is neither gives the whole", "soon", whole()),
+        row("9110 §8.8.2.2", "If-Range: the date of a file that changed in this very second is weak",
+            get("/future", "Range: bytes=0-1\r\nIf-Range: {now}\r\n"), stays([ok("future")])),
         file(SECTION, "If-Range without Range says nothing", &["If-Range: \"x\""], whole()),
         file("9110 §5.3", "two If-Range lines are no validator",
             &["Range: bytes=0-4", "If-Range: \"x\"", "If-Range: {etag}"], whole()),

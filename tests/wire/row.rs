@@ -15,7 +15,8 @@ pub struct Row {
     pub outcome: Outcome,
 }
 
-/// A row; `{etag}` in what is sent or expected stands for the entity tag of `/hello.txt`.
+/// A row. In what is sent, `{etag}` stands for the entity tag of `/hello.txt` and `{now}` for the date; in fields that
+/// are expected, `{etag}` does too.
 pub fn row(
     section: &'static str,
     name: impl Into<String>,

@@ -184,12 +184,15 @@ impl Line<'_> {
     }
 }
 
+/// What is sent, with values in their places.
 fn filled(sent: &Sent, etag: &str) -> Sent {
-    const PLACE: &[u8] = b"{etag}";
+    let now = httpdate::fmt_http_date(std::time::SystemTime::now());
     let mut sent = sent.clone();
     for (_, bytes) in &mut sent.writes {
-        while let Some(at) = answer::find(bytes, PLACE) {
-            bytes.splice(at..at + PLACE.len(), etag.bytes());
+        for (place, value) in [("{etag}", etag), ("{now}", &now)] {
+            while let Some(at) = answer::find(bytes, place.as_bytes()) {
+                bytes.splice(at..at + place.len(), value.bytes());
+            }
         }
     }
     sent
