@@ -216,7 +216,7 @@ fn unit_of(bytes: u64) -> (usize, usize) {
 }
 
 fn in_units(bytes: u64, unit: usize) -> f64 {
-    bytes as f64 / 1024f64.powi(unit as i32)
+    bytes as f64 / (1u64 << (10 * unit)) as f64
 }
 
 /// Decimals that make three digits of a value below a thousand; bytes have none.
