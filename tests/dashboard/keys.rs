@@ -593,9 +593,9 @@ fn what_broke_off_is_said_with_how_far_it_came() {
     for broken in [1, 2] {
         for (i, transfer) in clients[0].transfers.iter_mut().enumerate() {
             transfer.state = if i < broken {
-                TransferState::Aborted(now, "connection reset".into())
+                TransferState::Aborted(now + Duration::from_secs(1), "connection reset".into())
             } else {
-                TransferState::Done(now - Duration::from_secs(1))
+                TransferState::Done(now)
             };
         }
         let snapshot = server::Snapshot {
