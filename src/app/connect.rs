@@ -62,6 +62,8 @@ pub struct Connect {
     pub(super) gauges: HashMap<ItemId, Gauge>,
     pub(super) cursor: Cursor,
     pub(super) current: Option<ItemId>,
+    /// Whether somebody chose it.
+    pub(super) chosen: bool,
 }
 
 impl Connect {
@@ -83,6 +85,7 @@ impl Connect {
             gauges: HashMap::new(),
             cursor: Cursor::default(),
             current: None,
+            chosen: false,
         }
     }
 
@@ -93,6 +96,7 @@ impl Connect {
         self.snapshot = Snapshot::default();
         self.sampled = false;
         self.link_lost = None;
+        self.chosen = false;
         self.gauges.clear();
         self.labels.clear();
         self.rows.clear();

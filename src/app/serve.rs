@@ -256,18 +256,23 @@ impl Serve {
             figures.standing = Standing::Refused;
             return (What::Refusal(reason.clone()), figures);
         }
-        match last {
-            Some((_, transfer)) if client.files <= 1 => (
-                What::Path(transfer.path.clone()),
-                self.transfer_figures(transfer),
-            ),
-            Some((_, transfer)) => {
-                figures.standing = self.transfer_figures(transfer).standing;
-                (figures.done, figures.total) = (client.sent, client.sent);
-                (What::Taken(client.files), figures)
+        let Some((_, last)) = last else {
+            return (What::Taken(client.files), figures);
+        };
+        figures = self.transfer_figures(last);
+        if figures.standing == Standing::Aborted {
+            let aborted = |t: &&TransferView| matches!(t.state, TransferState::Aborted(..));
+            let aborted: Vec<_> = client.transfers.iter().filter(aborted).collect();
+            if aborted.len() > 1 {
+                figures.done = aborted.iter().map(|t| t.done).sum();
+                figures.total = aborted.iter().map(|t| t.total).sum();
+                return (What::Aborted(aborted.len()), figures);
             }
-            None => (What::Taken(client.files), figures),
+        } else if client.files > 1 {
+            (figures.done, figures.total) = (client.sent, client.sent);
+            return (What::Taken(client.files), figures);
         }
+        (What::Path(last.path.clone()), figures)
     }
 
     /// A file's row below its client's: what is paused as a whole is paused in each part.

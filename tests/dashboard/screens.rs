@@ -35,7 +35,7 @@ fn connect_side_by_side() {
     assert!(rows[0].ends_with("rtt 0.8 ms  → ~/Downloads  14:02:11 "));
     assert!(rows[1].starts_with("╭─ 1 Remote / ─"));
     assert!(rows[1].ends_with("─ 2 active · 1 paused · 1 queued · 1 failed ─╮"));
-    has(&rows, "│ ▼ model.safetensors                0.7/13.1 GiB");
+    has(&rows, "│ ▼ model.safetensors               0.71/13.1 GiB");
     has(&rows, "━━━━━━━━━━━━━━━━━━╸──────────── 4 conns   61%");
     has(
         &rows,
@@ -56,7 +56,7 @@ fn connect_on_top_of_each_other() {
     let rows = rows(&mut downloading(), 80, 24);
     has(
         &rows,
-        "│ ▼ model.safetensors         ╸──────────   5%  0.7/13.1 GiB",
+        "│ ▼ model.safetensors         ╸──────────   5% 0.71/13.1 GiB",
     );
     has(
         &rows,
