@@ -174,6 +174,15 @@ fn plain_http_where_tls_is_spoken() {
     Stage::with(|settings| settings.tls = Some(own_identity())).play(limits::encrypted());
 }
 
+/// A connection that is encrypted frames, sends files and ends by other calls.
+#[test]
+fn over_tls() {
+    let stage = Stage::with(|settings| settings.tls = Some(own_identity()));
+    for rows in [ranges::rows(), pipelining::rows(), limits::rows()] {
+        stage.play_encrypted(rows);
+    }
+}
+
 #[test]
 fn slow_senders() {
     slow::play_all();

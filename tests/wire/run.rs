@@ -6,8 +6,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpSocket, TcpStream, tcp::OwnedReadHalf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf},
+    net::TcpSocket,
     time::timeout,
 };
 
@@ -24,6 +24,8 @@ pub struct Partner {
     pub address: SocketAddr,
     /// The address of loopback that the client has.
     pub from: Ipv4Addr,
+    /// How to make a handshake, where TLS is spoken.
+    pub tls: Option<haul::tls::Connector>,
     /// What `{etag}` stands for.
     pub etag: String,
     /// How long an answer may take; no row waits for it unless it fails.
@@ -80,7 +82,7 @@ async fn converse(
     received: &mut Vec<u8>,
 ) -> Result<(), String> {
     let stream = connect(partner).await.map_err(|error| error.to_string())?;
-    let (mut reader, mut writer) = stream.into_split();
+    let (mut reader, mut writer) = tokio::io::split(stream);
     let all = sent.clone();
     let writing = tokio::spawn(async move {
         for (pause, bytes) in &all.writes {
@@ -92,7 +94,7 @@ async fn converse(
             };
             for part in bytes.chunks(size) {
                 // A server may stop reading; what it answered decides.
-                if writer.write_all(part).await.is_err() {
+                if writer.write_all(part).await.is_err() || writer.flush().await.is_err() {
                     return writer;
                 }
             }
@@ -119,6 +121,7 @@ async fn converse(
         let probe = get("/probe", "Connection: close\r\n");
         let written = writer.write_all(probe.as_bytes()).await;
         written.map_err(|error| format!("the connection is closed: {error}"))?;
+        writer.flush().await.map_err(|error| error.to_string())?;
         let answer = line
             .next(false)
             .await
@@ -129,17 +132,25 @@ async fn converse(
     line.end().await
 }
 
-async fn connect(partner: &Partner) -> std::io::Result<TcpStream> {
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+type Stream = Box<dyn Duplex>;
+
+async fn connect(partner: &Partner) -> std::io::Result<Stream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((partner.from, 0).into())?;
     let stream = socket.connect(partner.address).await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    match &partner.tls {
+        None => Ok(Box::new(stream)),
+        Some(tls) => Ok(Box::new(tls.connect(stream).await?)),
+    }
 }
 
 /// What comes in, and how much of it is understood.
 struct Line<'a> {
-    reader: &'a mut OwnedReadHalf,
+    reader: &'a mut ReadHalf<Stream>,
     received: &'a mut Vec<u8>,
     at: usize,
     ended: bool,

@@ -74,6 +74,7 @@ pub fn play_all() {
             let partner = Partner {
                 address,
                 from: Ipv4Addr::LOCALHOST,
+                tls: None,
                 etag: String::new(),
                 patience: IDLE_TIME * 10,
             };

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use haul::server::Settings;
+use haul::{server::Settings, tls::Connector};
 use tempfile::TempDir;
 
 use super::{
@@ -101,6 +101,17 @@ impl Stage {
 
     /// Plays all rows.
     pub fn play(&self, rows: Vec<Row>) {
+        self.play_over(None, rows);
+    }
+
+    /// Plays all rows over TLS.
+    pub fn play_encrypted(&self, rows: Vec<Row>) {
+        let pin = self.serving.server.fingerprint();
+        let connector = Connector::new("127.0.0.1", Some(pin.unwrap()));
+        self.play_over(Some(connector.unwrap()), rows);
+    }
+
+    fn play_over(&self, tls: Option<Connector>, rows: Vec<Row>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -108,6 +119,7 @@ impl Stage {
         let partner = Partner {
             address: self.serving.address,
             from: self.from,
+            tls,
             etag: etag(&self.temp.path().join("root/hello.txt")),
             patience: PATIENCE,
         };
