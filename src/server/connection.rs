@@ -239,7 +239,13 @@ impl Connection<'_> {
                     );
                     return self.close(End::Refused(refusal)).await;
                 }
-                Err(end) => return end,
+                Err(end) => {
+                    if matches!(end, End::Closed | End::Truncated | End::Idle | End::Drained) {
+                        // TLS has an end of its own, which an answer that is cut off must not have (RFC 9112 §9.8).
+                        let _ = timeout(LINGER.1, self.stream.shutdown()).await;
+                    }
+                    return end;
+                }
             }
         }
         self.close(End::Closed).await
