@@ -16,19 +16,29 @@ use super::{
     Shared,
     body::{Broken, Sender},
     catalog::FoundFile,
-    clients::{Attached, Identity, SmallFile},
+    clients::{Attached, SmallFile},
     open::Opened,
-    respond::{self, Body, Computed, Listing},
+    respond::{self, Body},
     stream::Stream,
     transfers::Flow,
     unsent::Unsent,
 };
-use crate::http1::request::{Extent, Refusal, RequestHead, find_head, is_head};
+use crate::http1::request::{Extent, Refusal, RequestHead, is_head};
 
+mod closing;
+mod input;
+mod made;
 mod parts;
 mod tree;
+mod whose;
+pub(super) use closing::linger;
+pub use closing::turn_away;
 pub use parts::Parts;
 pub use tree::Tree;
+
+use closing::LINGER;
+use input::Input;
+use whose::{Fingerprint, attach};
 
 /// A head must be complete this long after its first byte, else 408.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -38,13 +48,6 @@ const MAX_REQUESTS: u32 = 10_000;
 const NEXT_RANGE: Duration = Duration::from_secs(2);
 /// Answers that are held back for more, in bytes.
 const FLUSH_AT: usize = 64 * 1024;
-/// The input buffer, in bytes; it grows up to the longest head.
-const READ_SIZE: usize = 8 * 1024;
-/// What a closing connection still reads, so that the client gets to see the last answer: bytes and time.
-const LINGER: (usize, Duration) = (1 << 20, Duration::from_secs(2));
-/// A listing's chunks, in bytes.
-const CHUNK: usize = 64 * 1024;
-
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
 enum End {
@@ -105,44 +108,6 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     tracing::debug!(client = connection.who(), "connection ended: {end}");
 }
 
-/// Tells a client that there are too many, and closes.
-pub async fn turn_away(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
-    tracing::warn!(client = %peer.ip(), "503 too many connections");
-    let Ok(mut stream) = Stream::open(stream, shared.settings.tls.as_ref()).await else {
-        return;
-    };
-    let second = Duration::from_secs(1);
-    // Wait for the request: an answer that comes before it may be lost with it.
-    let Ok(Ok(request)) = timeout(second, first_bytes(&mut stream)).await else {
-        return;
-    };
-    if request.is_empty() {
-        return;
-    }
-    let mut answer = Vec::new();
-    respond::too_many(&mut answer, is_head(&request));
-    if Sender::new(second, None, Unsent::Settled)
-        .send(&mut stream, &answer, false)
-        .await
-        .is_ok()
-    {
-        linger(&mut stream).await;
-    }
-}
-
-/// What comes first; nothing where the client closes without a word.
-async fn first_bytes(stream: &mut Stream) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    loop {
-        match stream.try_read_buf(&mut bytes) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                stream.readable().await?;
-            }
-            read => return read.map(|_| bytes),
-        }
-    }
-}
-
 struct Connection<'s> {
     input: Input,
     output: Output,
@@ -156,39 +121,6 @@ struct Connection<'s> {
     opened: &'s Opened,
 }
 
-/// Bytes that were read; those before `at` are done with.
-#[derive(Default)]
-struct Input {
-    bytes: Vec<u8>,
-    at: usize,
-    scanned: usize,
-}
-
-impl Input {
-    fn pending(&self) -> &[u8] {
-        &self.bytes[self.at..]
-    }
-
-    fn find_head(&mut self) -> Result<Option<Extent>, Refusal> {
-        find_head(&self.bytes[self.at..], &mut self.scanned)
-    }
-
-    /// Drops what is done with, and the whole buffer once it is empty.
-    fn tidy(&mut self) {
-        if self.at == self.bytes.len() {
-            self.bytes = Vec::new();
-        } else if self.at > 0 {
-            self.bytes.drain(..self.at);
-        }
-        self.at = 0;
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.at += count;
-        self.scanned = 0;
-    }
-}
-
 /// Answers that wait to be written, and the small files among them.
 #[derive(Default)]
 pub struct Output {
@@ -200,22 +132,6 @@ pub struct Output {
     pub files: Vec<SmallFile>,
     /// What the larger of these files hold of the server's memory.
     pub permits: Vec<OwnedSemaphorePermit>,
-}
-
-/// The fields that decide which client a request belongs to, as the last request gave them.
-#[derive(PartialEq, Eq)]
-struct Fingerprint {
-    session: Option<Box<[u8]>>,
-    agent: Option<Box<[u8]>>,
-    login: Option<Box<str>>,
-}
-
-impl Fingerprint {
-    fn is_of(&self, head: &RequestHead<'_>, login: Option<&str>) -> bool {
-        self.session.as_deref() == head.haul_session
-            && self.agent.as_deref() == head.user_agent
-            && self.login.as_deref() == login
-    }
 }
 
 impl Connection<'_> {
@@ -296,9 +212,7 @@ impl Connection<'_> {
 
     /// Reads what is there; `false` means that nothing is.
     fn try_read(&mut self) -> Result<bool, End> {
-        self.input.tidy();
-        self.input.bytes.reserve(READ_SIZE);
-        match self.stream.try_read_buf(&mut self.input.bytes) {
+        match self.input.read(&mut self.stream) {
             Ok(0) if self.input.pending().is_empty() => Err(End::Closed),
             Ok(0) => Err(End::Truncated),
             Ok(_) => Ok(true),
@@ -336,7 +250,7 @@ impl Connection<'_> {
 
     /// Answers one request; returns whether the connection goes on. It does not where it `may` not.
     async fn answer(&mut self, extent: Extent, may: bool) -> Result<bool, End> {
-        let head = &self.input.bytes[self.input.at..][extent.start..extent.end];
+        let head = &self.input.pending()[extent.start..extent.end];
         let head = RequestHead::parse(head).map_err(End::Refused)?;
         let access = &self.shared.settings.access;
         let proved = access.check(head.authorization, self.peer.ip()).await;
@@ -431,46 +345,6 @@ impl Connection<'_> {
         Ok(())
     }
 
-    async fn send_listing(&mut self, mut listing: Listing) -> Result<(), End> {
-        let chunked = listing.chunked;
-        loop {
-            let (next, chunk, last) = listing.next(self.shared, CHUNK).await?;
-            if chunked {
-                let size = format!("{:x}\r\n", chunk.len());
-                self.output.bytes.extend_from_slice(size.as_bytes());
-            }
-            self.output.bytes.extend_from_slice(&chunk);
-            self.output.has_bodies = true;
-            if chunked {
-                let end: &[u8] = if last { b"\r\n0\r\n\r\n" } else { b"\r\n" };
-                self.output.bytes.extend_from_slice(end);
-            }
-            self.flush(false).await?;
-            if last {
-                return Ok(());
-            }
-            listing = next;
-        }
-    }
-
-    /// Sends values as they are computed; where they cannot be, the connection breaks off.
-    async fn send_computed(&mut self, mut values: Computed) -> Result<(), End> {
-        loop {
-            self.flush(false).await?;
-            match values.next().await {
-                Ok(Some(bytes)) => {
-                    self.output.bytes.extend_from_slice(&bytes);
-                    self.output.has_bodies = true;
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    tracing::warn!(client = self.who(), "cannot send values: {error}");
-                    return Err(error.into());
-                }
-            }
-        }
-    }
-
     /// Ends the connection so that the client gets to see the last answer.
     async fn close(&mut self, end: End) -> End {
         if let Err(error) = self.flush(false).await {
@@ -479,59 +353,4 @@ impl Connection<'_> {
         linger(&mut self.stream).await;
         end
     }
-}
-
-/// The client that a request comes from; nearly always the same as of the request before.
-fn attach<'c>(
-    attached: &'c mut Option<(Fingerprint, Attached)>,
-    shared: &Shared,
-    peer: SocketAddr,
-    head: &RequestHead<'_>,
-    login: Option<&str>,
-    opened: &Opened,
-) -> &'c mut Attached {
-    let known = attached
-        .take()
-        .filter(|(fingerprint, _)| fingerprint.is_of(head, login));
-    let (_, client) = attached.insert(known.unwrap_or_else(|| {
-        let client = shared.registry.attach(&Identity {
-            address: peer.ip(),
-            login,
-            session: head.haul_session,
-            name: head.haul_name,
-            agent: head.user_agent,
-        });
-        opened.handle().belongs_to(client.client(), client.peer());
-        let fingerprint = Fingerprint {
-            session: head.haul_session.map(Into::into),
-            agent: head.user_agent.map(Into::into),
-            login: login.map(Into::into),
-        };
-        (fingerprint, client)
-    }));
-    client
-}
-
-/// Closes the sending side and reads what still comes, within limits: a socket closed with unread bytes resets the
-/// connection, and a reset may reach the client before the last answer does (RFC 9112 §9.6).
-pub(super) async fn linger(stream: &mut Stream) {
-    let (mut left, time) = LINGER;
-    if !matches!(timeout(time, stream.shutdown()).await, Ok(Ok(()))) {
-        return;
-    }
-    let stream = stream.tcp();
-    let drain = async {
-        // Not in the future: every connection would hold it from its start.
-        let mut sink = vec![0; 4096];
-        while stream.readable().await.is_ok() {
-            match stream.try_read(&mut sink) {
-                Ok(0) => return,
-                Ok(read) if read < left => left -= read,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Ok(_) | Err(_) => return,
-            }
-        }
-    };
-    // Running out of time is as good an end as any.
-    let _ = timeout(time, drain).await;
 }

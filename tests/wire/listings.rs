@@ -1,5 +1,7 @@
 //! Listings, and which form of them comes (RFC 9110 §12).
 
+use std::{fs, path::Path};
+
 use super::{
     answer::{Answer, Framing},
     row::{Row, ends, get, row, status, stays},
@@ -43,6 +45,9 @@ pub fn rows() -> Vec<Row> {
             stays([status(200), status(200), status(200)]).and(nothing_hidden)),
         row("9110 §8.6", "a listing that fits has a length",
             get("/dir/", ""), stays([status(200).checked("Content-Length", |_| true)])),
+        row("9112 §7.1", "a listing that ends where a chunk does ends once",
+            get("/long/", "Accept: text/plain\r\n") + &get("/dir/", "Accept: text/plain\r\n"),
+            stays([status(200).with("Transfer-Encoding", "chunked"), status(200).body("deep/\ninner.html\n")])),
         row("9112 §7.1", "a tree comes in chunks, and the connection goes on",
             get("/dir/?tar", ""),
             stays([status(200).with("Content-Type", "application/x-tar").has("inner.html")]).and(in_chunks)),
@@ -52,6 +57,15 @@ pub fn rows() -> Vec<Row> {
         row("9110 §7.2", "a Metalink without a Host would name nobody",
             "GET /hello.txt?meta4 HTTP/1.1\r\nHost:\r\n\r\n", stays([status(400)])),
     ]
+}
+
+/// A directory whose listing as text is 64 KiB, a chunk's size: 1024 names of 63 bytes.
+pub fn long(root: &Path) {
+    let dir = root.join("long");
+    fs::create_dir(&dir).unwrap();
+    for n in 0..1024 {
+        fs::write(dir.join(format!("{n:063}")), "").unwrap();
+    }
 }
 
 fn in_chunks(answers: &[Answer]) -> Result<(), String> {

@@ -131,7 +131,7 @@ fn ranges() {
 
 #[test]
 fn listings() {
-    Stage::new().play(listings::rows());
+    Stage::new().and(listings::long).play(listings::rows());
 }
 
 #[test]

@@ -99,6 +99,12 @@ impl Stage {
         asks();
     }
 
+    /// More in the directory that is served.
+    pub fn and(self, add: impl FnOnce(&Path)) -> Self {
+        add(&self.temp.path().join("root"));
+        self
+    }
+
     /// Plays all rows.
     pub fn play(&self, rows: Vec<Row>) {
         self.play_over(None, rows);

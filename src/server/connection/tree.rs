@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use super::{CHUNK, Connection, End};
+use super::{Connection, End, made::CHUNK};
 use crate::server::{
     catalog::{FoundFile, blocking},
     tar::{Step, Tar},
@@ -33,17 +33,18 @@ impl Connection<'_> {
             drop(permit);
             tree = next;
             self.output.files = small;
-            self.frame(&mut tree);
+            self.output.frame(&tree.chunk, tree.chunked);
+            tree.chunk.clear();
             match step {
                 Step::More => self.flush(false).await?,
                 Step::File(path, found) => {
                     let size = found.stamp.size;
                     if tree.chunked {
-                        self.put(format_args!("{size:x}\r\n"));
+                        self.output.put(format_args!("{size:x}\r\n"));
                     }
                     self.send_member(&path, found).await?;
                     if tree.chunked {
-                        self.put(format_args!("\r\n"));
+                        self.output.put(format_args!("\r\n"));
                     }
                 }
                 Step::End { complete: false } => {
@@ -51,27 +52,10 @@ impl Connection<'_> {
                     return Err(io::Error::other("some files of the tree could not be read").into());
                 }
                 Step::End { complete: true } => {
-                    if tree.chunked {
-                        self.put(format_args!("0\r\n\r\n"));
-                    }
+                    self.output.end_frames(tree.chunked);
                     return Ok(self.flush(false).await?);
                 }
             }
-        }
-    }
-
-    /// Moves what was made into the output, as one chunk.
-    fn frame(&mut self, tree: &mut Tree) {
-        if tree.chunk.is_empty() {
-            return;
-        }
-        if tree.chunked {
-            self.put(format_args!("{:x}\r\n", tree.chunk.len()));
-        }
-        self.output.bytes.append(&mut tree.chunk);
-        self.output.has_bodies = true;
-        if tree.chunked {
-            self.put(format_args!("\r\n"));
         }
     }
 
@@ -87,11 +71,5 @@ impl Connection<'_> {
         let (size, etag) = (found.stamp.size, found.stamp.etag());
         let flow = attached.client().begin(path, &etag, size, 0..size);
         self.send_file(&Arc::new(found), 0..size, flow).await
-    }
-
-    fn put(&mut self, text: std::fmt::Arguments<'_>) {
-        use std::io::Write as _;
-        // Writing to a Vec cannot fail.
-        let _ = self.output.bytes.write_fmt(text);
     }
 }
