@@ -16,6 +16,7 @@ use super::{
 use crate::{
     http1::path::RemotePath,
     server::{ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView},
+    tls::Fingerprint,
 };
 
 pub use super::clients::{ClientSort, Figures, Row, RowKind, Standing, What};
@@ -29,8 +30,8 @@ pub struct Facts {
     pub root: String,
     /// Whether no login is asked for.
     pub open: bool,
-    /// The certificate's SHA-256, as people compare it, where it serves TLS.
-    pub fingerprint: Option<String>,
+    /// The certificate's, where it serves TLS.
+    pub fingerprint: Option<Fingerprint>,
     /// The user's home, for `~`.
     pub home: Option<PathBuf>,
 }

@@ -218,6 +218,13 @@ impl Connect {
         whole
     }
 
+    /// Bytes of what is not begun yet. What is begun has its place on the disk already.
+    pub fn unplaced(&self) -> u64 {
+        let waits = |item: &&ItemView| item.done == 0 && !item.state.is_ended();
+        let items = self.snapshot.items.iter().filter(waits);
+        items.filter_map(|item| item.total).sum()
+    }
+
     /// The whole job in percent; `None` with an empty queue or before its size is known.
     pub fn percent(&self) -> Option<u8> {
         let whole = self.whole();

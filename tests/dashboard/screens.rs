@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use haul::{
-    app::{Event, Popup, Sample, State},
+    app::{Effect, Event, Popup, Sample, State},
     client::{self, ItemState, Link},
     config::ThemeName,
     server,
@@ -49,6 +49,33 @@ fn connect_side_by_side() {
     );
     has(&rows, "14:01:52 ERR  old-disk.img");
     assert!(rows[35].starts_with(" ? help : command Space mark Enter open d download"));
+}
+
+#[test]
+fn a_believed_certificate_and_a_full_disk_are_in_sight() {
+    let mut state = downloading();
+    let status = |state: &mut State| rows(state, 120, 36)[33].trim().to_owned();
+    assert_eq!(status(&mut state), "Σ 25%   212 GiB free   ↓  210 MiB/s");
+    let certificate = haul::tls::Fingerprint::of(b"a certificate");
+    let snapshot = client::Snapshot {
+        items: items(),
+        link: Link::Up,
+        certificate: Some(certificate),
+        ..client::Snapshot::default()
+    };
+    let later = Instant::now() + Duration::from_secs(60);
+    let effects = tick(&mut state, later, wall(), Sample::Client(snapshot));
+    let looks =
+        |effect: &Effect| matches!(effect, Effect::LookForSpace(dir) if dir.ends_with("Downloads"));
+    assert!(effects.iter().any(looks), "{effects:?}");
+    let header = rows(&mut state, 120, 36)[0].clone();
+    let short = certificate.short();
+    assert!(
+        header.starts_with(&format!(
+            " haul connect  ● http://nas.lan:8888  tls {short} ✓  alice"
+        )),
+        "{header}"
+    );
 }
 
 #[test]

@@ -210,6 +210,7 @@ pub fn downloading() -> State {
         let now = start + Duration::from_millis(tenth * 100);
         tick(&mut state, now, wall(), Sample::Client(snapshot));
     }
+    update(&mut state, Event::Space(Some(212 * GIB)));
     update(
         &mut state,
         Event::Log(vec![
