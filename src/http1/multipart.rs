@@ -12,6 +12,7 @@ pub struct Multipart {
     content_type: &'static str,
     size: u64,
     parts: Vec<Range<u64>>,
+    length: u64,
 }
 
 impl Multipart {
@@ -27,13 +28,21 @@ impl Multipart {
         if parts.len() > MAX_PARTS {
             return None;
         }
-        let this = Self {
+        let mut this = Self {
             boundary: format!("{random:032x}"),
             content_type,
             size,
             parts,
+            length: 0,
         };
-        (this.length() <= size).then_some(this)
+        let mut length = this.end().len() as u64;
+        for (head, part) in this.parts() {
+            length = length
+                .checked_add(part.end - part.start)?
+                .checked_add(head.len() as u64)?;
+        }
+        this.length = length;
+        (this.length <= size).then_some(this)
     }
 
     /// The media type of the whole body.
@@ -43,10 +52,7 @@ impl Multipart {
 
     /// The bytes of the whole body.
     pub fn length(&self) -> u64 {
-        let parts = self
-            .parts()
-            .map(|(head, part)| (part.end - part.start).saturating_add(head.len() as u64));
-        parts.fold(self.end().len() as u64, u64::saturating_add)
+        self.length
     }
 
     /// The parts in their order, each behind what stands before it.

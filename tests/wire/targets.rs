@@ -113,6 +113,8 @@ fn queries() -> Vec<Row> {
             "/empty%20dir", status(301).with("Location", "empty%20dir/")),
         target("9110 §10.2.2", "a Location keeps a query that means something for directories",
             "/dir?x=1&tar", status(301).with("Location", "dir/?tar")),
+        target("9110 §10.2.2", "a Location leaves out a query that means nothing for directories",
+            "/dir?x=1", status(301).with("Location", "dir/")),
         target("9110 §10.2.2", "a Location never begins with two slashes, which would name a host",
             "//dir", status(301).with("Location", "dir/")),
         row("9110 §15.4.2", "HEAD of a directory without its slash is elsewhere too",

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 fn parse(text: &str) -> Result<RequestHead<'_>, Refusal> {
     let extent = find_head(text.as_bytes(), &mut 0)?.expect("a complete head");
@@ -174,6 +175,66 @@ fn a_head_that_comes_byte_by_byte_is_found_where_it_ends() {
     }
     let found = find_head(text, &mut scanned).unwrap();
     assert_eq!(found, Some(Extent { start: 2, end }));
+}
+
+/// Requests with something wrong in them, mostly.
+fn nearly_requests() -> impl Strategy<Value = Vec<u8>> {
+    let begins: [&[u8]; 3] = [
+        b"GET /a HTTP/1.1\r\nHost: h\r\n",
+        b"\r\nGET http://h/a?b HTTP/1.0\n",
+        b"GET ",
+    ];
+    let parts: [&[u8]; 14] = [
+        b"A:\tb \n",
+        b"B: \r\n",
+        b"/a",
+        b" ",
+        b"HTTP/1.1",
+        b"Host: h\r\n",
+        b"\r\n\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"A",
+        b":",
+        b"\t",
+        b"\xff",
+    ];
+    let begin = proptest::sample::select(begins.to_vec());
+    let part = proptest::sample::select(parts.to_vec());
+    (begin, proptest::collection::vec(part, 0..6))
+        .prop_map(|(begin, rest)| [begin, rest.concat().as_slice()].concat())
+}
+
+proptest! {
+    #[test]
+    fn a_head_is_found_at_once_as_it_is_byte_by_byte(input in nearly_requests()) {
+        let at_once = find_head(&input, &mut 0).unwrap();
+        let mut scanned = 0;
+        let by_byte = (0..=input.len())
+            .find_map(|length| find_head(&input[..length], &mut scanned).unwrap());
+        prop_assert_eq!(at_once, by_byte);
+    }
+
+    /// httparse reads the same head and nothing else, but that it refuses bytes that are no UTF-8.
+    #[test]
+    fn what_is_taken_is_what_another_parser_takes(rest in nearly_requests()) {
+        let input = [rest.as_slice(), b"\r\n\r\n"].concat();
+        let Some(extent) = find_head(&input, &mut 0).unwrap() else {
+            return Ok(());
+        };
+        let head = &input[extent.start..extent.end];
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut other = httparse::Request::new(&mut fields);
+        let theirs = other.parse(head);
+        if let Ok(ours) = RequestHead::parse(head)
+            && std::str::from_utf8(ours.path).is_ok()
+        {
+            prop_assert_eq!(theirs, Ok(httparse::Status::Complete(head.len())));
+            prop_assert_eq!(other.method, Some(ours.method.as_str()));
+            prop_assert_eq!(other.version, Some(u8::from(!ours.http10)));
+        }
+    }
 }
 
 #[test]
