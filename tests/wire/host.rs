@@ -26,6 +26,7 @@ fn hosts() -> Vec<Row> {
         ("a port that is no number", "haul:http"),
         ("a port beyond 65535", "haul:65536"),
         ("a signed port", "haul:+80"),
+        ("a port alone", ":80"),
         ("two ports", "haul:80:80"),
         ("an escape that is none", "ha%zzul"),
         ("an IPv6 address without its end", "[::1"),

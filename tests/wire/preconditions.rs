@@ -175,6 +175,8 @@ fn elsewhere() -> Vec<Row> {
         at("9110 §13.1.1", "a listing has no tag to match", "/", "If-Match: \"x\"", status(412)),
         at("9110 §13.1.2", "a listing that is there is not sent to who wants none",
             "/", "If-None-Match: *", status(304).with("Vary", "Accept, User-Agent").without("ETag")),
+        at("9110 §15.4.5", "a 304 varies as the 200 would: a tree has one form",
+            "/?tar", "If-None-Match: *", status(304).without("Vary")),
         at("9110 §13.1.2", "a listing has no tag that could be known", "/", "If-None-Match: \"x\"", status(200)),
         at("9110 §13.1.3", "a listing has no date that could be old",
             "/", &format!("If-Modified-Since: {LATER}"), status(200).without("Last-Modified")),

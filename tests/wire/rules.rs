@@ -1,5 +1,7 @@
 //! What is held against the answers: rules that hold for each of them, and what a row expects.
 
+use std::time::{Duration, SystemTime};
+
 use super::{
     answer::{Answer, Framing, find, number},
     row::{Body, Expected, Outcome, Then, Value},
@@ -32,7 +34,9 @@ fn must_have<'a>(answer: &'a Answer, name: &str) -> Result<&'a str, String> {
 /// RFC 9110 §6.6.1, §8.3, §8.8, §10.2.4, and what haul promises of every answer.
 fn every_answer(answer: &Answer, to_head: bool) -> Result<(), String> {
     let date = must_have(answer, "Date")?;
-    require(is_imf_date(date), || format!("no date: {date:?}"))?;
+    require(is_imf_date(date) && is_now(date), || {
+        format!("Date: {date:?}")
+    })?;
     for (name, value) in [
         ("Server", concat!("haul/", env!("CARGO_PKG_VERSION"))),
         ("X-Content-Type-Options", "nosniff"),
@@ -174,6 +178,12 @@ fn multipart(answer: &Answer, parts: &[(usize, usize)], file: &[u8]) -> Result<(
     require(rest == end.as_bytes(), || {
         "more behind the last part".into()
     })
+}
+
+/// Within a minute, which no answer takes.
+fn is_now(date: &str) -> bool {
+    let (now, minute) = (SystemTime::now(), Duration::from_secs(60));
+    httpdate::parse_http_date(date).is_ok_and(|date| date <= now + minute && now <= date + minute)
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7), the only form that is sent.

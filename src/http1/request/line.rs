@@ -168,8 +168,7 @@ impl<'a> Target<'a> {
             .position(|b| matches!(b, b'/' | b'?'))
             .unwrap_or(rest.len());
         let authority = &rest[..end];
-        // A port alone names no host (RFC 9110 §4.2.1).
-        if matches!(authority, [] | [b':', ..]) || !is_authority(authority) {
+        if authority.is_empty() || !is_authority(authority) {
             return Err(bad("a malformed authority in the target"));
         }
         let mut target = Self::origin(&rest[end..]);
@@ -181,7 +180,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// `uri-host [ ":" port ]` (RFC 3986 §3.2.2), or nothing at all; never with a user. A port is one that exists.
+/// `uri-host [ ":" port ]` (RFC 3986 §3.2.2), or nothing at all; never with a user. A port is one that exists, and
+/// names nobody by itself (RFC 9110 §4.2.1).
 pub(super) fn is_authority(value: &[u8]) -> bool {
     let (host_ok, port) = if let Some(literal) = value.strip_prefix(b"[") {
         let Some(end) = literal.iter().position(|b| *b == b']') else {
@@ -191,7 +191,11 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
         (address.parse::<Ipv6Addr>().is_ok(), &literal[end + 1..])
     } else {
         let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
-        (is_reg_name(&value[..end]), &value[end..])
+        let host = &value[..end];
+        (
+            is_reg_name(host) && (end > 0 || value.is_empty()),
+            &value[end..],
+        )
     };
     let port_ok = match port {
         [] | [b':'] => true,

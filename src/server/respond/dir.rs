@@ -87,7 +87,9 @@ impl Request<'_> {
             Verdict::Proceed => {}
             Verdict::NotModified => {
                 let mut head = HeadWriter::new(&mut output.bytes, StatusCode::NOT_MODIFIED, now());
-                head.field("Vary", VARY);
+                if !asks_for(self.head.query, "tar") && !asks_for(self.head.query, "meta4") {
+                    head.field("Vary", VARY);
+                }
                 return Ok(self.end(head));
             }
             Verdict::Failed => {
