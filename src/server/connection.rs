@@ -18,13 +18,14 @@ use super::{
     catalog::FoundFile,
     clients::{Attached, Identity, SmallFile},
     open::Opened,
-    respond::{self, Body, Computed, Listing},
+    respond::{self, Body},
     stream::Stream,
     transfers::Flow,
     unsent::Unsent,
 };
 use crate::http1::request::{Extent, Refusal, RequestHead, find_head};
 
+mod made;
 mod tree;
 pub use tree::Tree;
 
@@ -325,6 +326,8 @@ impl Connection<'_> {
             shared: self.shared,
             catalog: &catalog,
             client: attached.client(),
+            who: &attached.peer().who,
+            logged_in: matches!(proved, Ok(Some(_))),
             head: &head,
             scheme: self.shared.settings.scheme(),
             port: self.port,
@@ -345,9 +348,19 @@ impl Connection<'_> {
                 }
             }
             Body::File(found, range, flow) => self.send_file(found, range, flow).await?,
-            Body::Listing(listing) => self.send_listing(listing).await?,
             Body::Computed(values) => self.send_computed(values).await?,
-            Body::Tree(tree) => self.send_tree(tree).await?,
+            Body::Listing(listing) if listing.chunked => self.send_listing(listing).await?,
+            Body::Tree(tree) if tree.chunked => self.send_tree(tree).await?,
+            // The connection's end is the body's: unless all of it was sent, that end must not look like a good one.
+            unframed => {
+                self.stream.reset_when_dropped(true)?;
+                match unframed {
+                    Body::Listing(listing) => self.send_listing(listing).await?,
+                    Body::Tree(tree) => self.send_tree(tree).await?,
+                    _ => {}
+                }
+                self.stream.reset_when_dropped(false)?;
+            }
         }
         tokio::task::consume_budget().await;
         Ok(keep)
@@ -399,46 +412,6 @@ impl Connection<'_> {
             return Err(error.into());
         }
         Ok(())
-    }
-
-    async fn send_listing(&mut self, mut listing: Listing) -> Result<(), End> {
-        let chunked = listing.chunked;
-        loop {
-            let (next, chunk, last) = listing.next(self.shared, CHUNK).await?;
-            if chunked {
-                let size = format!("{:x}\r\n", chunk.len());
-                self.output.bytes.extend_from_slice(size.as_bytes());
-            }
-            self.output.bytes.extend_from_slice(&chunk);
-            self.output.has_bodies = true;
-            if chunked {
-                let end: &[u8] = if last { b"\r\n0\r\n\r\n" } else { b"\r\n" };
-                self.output.bytes.extend_from_slice(end);
-            }
-            self.flush(false).await?;
-            if last {
-                return Ok(());
-            }
-            listing = next;
-        }
-    }
-
-    /// Sends values as they are computed; where they cannot be, the connection breaks off.
-    async fn send_computed(&mut self, mut values: Computed) -> Result<(), End> {
-        loop {
-            self.flush(false).await?;
-            match values.next().await {
-                Ok(Some(bytes)) => {
-                    self.output.bytes.extend_from_slice(&bytes);
-                    self.output.has_bodies = true;
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    tracing::warn!(client = self.who(), "cannot send values: {error}");
-                    return Err(error.into());
-                }
-            }
-        }
     }
 
     /// Ends the connection so that the client gets to see the last answer.
