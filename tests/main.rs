@@ -11,9 +11,11 @@
 mod access;
 mod browser;
 mod cli;
+mod clients;
 mod common;
 mod config;
 mod connect;
+mod containment;
 mod control;
 mod dashboard;
 mod eval;
@@ -22,8 +24,9 @@ mod large;
 mod limits;
 mod mirrors;
 mod page;
+mod pressure;
 mod queue;
 mod resume;
 mod serve;
-mod serve_tools;
+
 mod tls;

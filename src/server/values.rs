@@ -190,7 +190,10 @@ impl Values {
         if let Some(stream) = self.there(kind, &found, etag).await {
             return Ok(stream);
         }
-        let place = Arc::new(self.place(kind, who)?);
+        let place = match is_quick(&found) {
+            true => None,
+            false => Some(Arc::new(self.place(kind, who)?)),
+        };
         Ok(self.compute(kind, found, etag, place))
     }
 
@@ -204,7 +207,7 @@ impl Values {
     ) -> Stream {
         match self.there(kind, &found, etag).await {
             Some(stream) => stream,
-            None => self.compute(kind, found, etag, Arc::clone(place)),
+            None => self.compute(kind, found, etag, Some(Arc::clone(place))),
         }
     }
 
@@ -235,7 +238,13 @@ impl Values {
     }
 
     /// Computes values, unless somebody else began to meanwhile.
-    fn compute(&self, kind: Kind, found: FoundFile, etag: &str, place: Arc<Place>) -> Stream {
+    fn compute(
+        &self,
+        kind: Kind,
+        found: FoundFile,
+        etag: &str,
+        place: Option<Arc<Place>>,
+    ) -> Stream {
         let len = kind.wire_len(found.stamp.size) as usize;
         let key = (kind, key(etag));
         let mut running = lock(&self.running);
@@ -265,6 +274,11 @@ impl Values {
     }
 }
 
+/// Whether hashing a file takes no longer than sending it would: nobody waits for that in a queue.
+fn is_quick(found: &FoundFile) -> bool {
+    found.stamp.size <= PIECE
+}
+
 /// The entity tag without its quotes: hexadecimal digits only.
 fn key(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
@@ -280,15 +294,19 @@ struct Work {
     known: Arc<Known>,
     /// Given back with the rest of it.
     #[expect(dead_code, reason = "it is held, not read")]
-    place: Arc<Place>,
+    place: Option<Arc<Place>>,
 }
 
 impl Work {
     async fn run(self, job: &Arc<Job>) -> io::Result<()> {
         let slots = Arc::clone(&self.slots);
-        let _slot = tokio::select! {
-            slot = slots.acquire() => slot.map_err(io::Error::other)?,
-            () = job.unwanted() => return job.wanted(),
+        let _slot = if is_quick(&self.found) {
+            None
+        } else {
+            tokio::select! {
+                slot = slots.acquire() => Some(slot.map_err(io::Error::other)?),
+                () = job.unwanted() => return job.wanted(),
+            }
         };
         let job = Arc::clone(job);
         blocking(move || {
