@@ -318,11 +318,10 @@ fn members(mut stream: impl std::io::Read) -> Vec<(String, u64)> {
 }
 
 #[test]
-#[ignore = "sends 16 GiB: cargo test --test haul a_member_of_more_than_8_gib -- --ignored"]
 fn a_member_of_more_than_8_gib_has_its_size_in_a_tar() {
     let root = quick_temp();
-    let sizes = [8 * GIB - 1, 8 * GIB + 1, 5];
-    for (name, size) in ["a", "b", "c"].iter().zip(sizes) {
+    let sizes = [8 * GIB + 1, 5];
+    for (name, size) in ["a", "b"].iter().zip(sizes) {
         sparse(&root.path().join(name), size);
     }
     let serving = serve(root.path());
@@ -332,7 +331,7 @@ fn a_member_of_more_than_8_gib_has_its_size_in_a_tar() {
         line.clear();
         std::io::BufRead::read_line(&mut stream, &mut line).unwrap();
     }
-    let expected = ["a", "b", "c"].map(str::to_owned).into_iter().zip(sizes);
+    let expected = ["a", "b"].map(str::to_owned).into_iter().zip(sizes);
     assert_eq!(members(stream), expected.collect::<Vec<_>>());
 }
 
