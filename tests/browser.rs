@@ -214,6 +214,11 @@ fn every_width_and_scheme(browser: &mut Browser, serving: &Serving, shots: &str)
             }
         }
     }
+    browser.open(&serving.url("/empty/inside/"));
+    let shown = |what: &str| format!("document.querySelector('{what}').offsetParent !== null");
+    for what in [".all", "th", "#filter"] {
+        assert_eq!(browser.value(&shown(what)), false, "{what}");
+    }
     // The error page made the browser note a 404, which is no complaint about the page.
     browser.events.clear();
 }
