@@ -1,5 +1,5 @@
-//! Nothing outside is served, and nothing lands outside, while directories become links as fast as they can; and what is
-//! no file and no directory neither blocks nor shows.
+//! Nothing outside is served while directories become links as fast as they can, and what is no file and no directory
+//! neither blocks nor shows.
 //!
 //! Each case runs twice: with the kernel's own containment (`openat2`), and in a sandbox that denies it.
 
@@ -11,59 +11,21 @@ use std::{
         net::UnixListener,
     },
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Instant,
 };
 
-use haul::{entry::JsonListing, error::Exit};
-use rustix::fs::{CWD, FileType, RenameFlags, mknodat, renameat_with};
+use haul::entry::JsonListing;
+use rustix::fs::{CWD, FileType, mknodat};
 
 use crate::common::{
-    program::{Haul, Within, unprivileged, without_openat2},
+    program::unprivileged,
     raw::{Raw, fetch, get},
     secure::Daemon,
     serving::PATIENCE,
-    tools::need,
-    trees::{content, digest, quick_temp},
+    swap::{both, while_swapping},
+    trees::{hex, quick_temp},
 };
-
-/// With `openat2` and without; the second needs python3 to deny it.
-fn both() -> Vec<Within<'static>> {
-    let mut ways = vec![&[][..]];
-    if need("python3").is_some() {
-        ways.push(without_openat2());
-    }
-    ways
-}
-
-/// Two names that change places as fast as they can while `work` runs; returns how often they did.
-fn while_swapping(one: &Path, other: &Path, work: impl FnOnce(&AtomicU64)) -> u64 {
-    let (stop, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Relaxed) {
-                renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
-                swaps.fetch_add(1, Relaxed);
-            }
-        });
-        // Also where the work fails: the thread would be waited for.
-        let stop = scopeguard(&stop);
-        work(&swaps);
-        drop(stop);
-    });
-    swaps.into_inner()
-}
-
-/// Sets a flag when it is dropped.
-fn scopeguard(flag: &AtomicBool) -> impl Drop {
-    struct Guard<'f>(&'f AtomicBool);
-    impl Drop for Guard<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Relaxed);
-        }
-    }
-    Guard(flag)
-}
 
 /// What stands outside, and what of it must never be told: content, size, digests, names.
 const SECRET: &str = "do not tell anybody";
@@ -86,7 +48,6 @@ fn two_places(link: impl FnOnce(&Path) -> PathBuf) -> tempfile::TempDir {
 /// Fails where an answer tells anything of what stands outside.
 fn assert_silent(answer: &[u8], target: &str) {
     use sha2::{Digest as _, Sha256};
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
     let size = format!("<size>{}</size>", SECRET.len());
     let secrets = [
         SECRET.to_owned(),
@@ -175,7 +136,7 @@ fn a_directory_that_becomes_a_link_outwards_while_it_is_asked_for_tells_nothing(
 #[test]
 fn a_file_that_becomes_a_link_outwards_while_it_is_asked_for_tells_nothing() {
     for within in both() {
-        let temp = two_places(|outside| outside.to_owned());
+        let temp = two_places(Path::to_owned);
         let root = temp.path().join("root");
         symlink("../../outside/file", root.join("dir/link")).unwrap();
         let daemon = Daemon::start_within(within, &root, &["-p", "0"]);
@@ -191,7 +152,7 @@ fn a_file_that_becomes_a_link_outwards_while_it_is_asked_for_tells_nothing() {
 #[test]
 fn a_directory_that_is_moved_out_of_the_root_takes_nobody_with_it() {
     for within in both() {
-        let temp = two_places(|outside| outside.to_owned());
+        let temp = two_places(Path::to_owned);
         let root = temp.path().join("root");
         // From where it is moved to, this leads to the secret; from where it belongs, nowhere.
         symlink("../outside/file", root.join("dir/up")).unwrap();
@@ -211,62 +172,6 @@ fn a_directory_that_is_moved_out_of_the_root_takes_nobody_with_it() {
                 }
             }
         });
-    }
-}
-
-/// The place that downloads land in becomes a link outwards, again and again.
-#[test]
-fn nothing_lands_outside_while_its_directory_becomes_a_link() {
-    let source = quick_temp();
-    let deep = source.path().join("dir/deep");
-    fs::create_dir_all(&deep).unwrap();
-    for n in 0..60 {
-        fs::write(source.path().join(format!("dir/{n}")), content(n, 100)).unwrap();
-        fs::write(deep.join(format!("{n}")), content(n, 200)).unwrap();
-    }
-    for n in 0..4 {
-        fs::write(
-            source.path().join(format!("dir/large-{n}")),
-            content(n, 3_000_000),
-        )
-        .unwrap();
-    }
-    let daemon = Daemon::start(source.path(), &[]);
-    for within in both() {
-        let temp = quick_temp();
-        let (target, outside) = (temp.path().join("target"), temp.path().join("outside"));
-        fs::create_dir_all(target.join("dir/deep")).unwrap();
-        fs::create_dir_all(outside.join("deep")).unwrap();
-        fs::write(outside.join("large-0"), "somebody else's").unwrap();
-        let before = digest(&outside);
-        symlink(&outside, target.join("other")).unwrap();
-        let (mut arrived, mut refused) = (0, 0);
-        let swaps = while_swapping(&target.join("dir"), &target.join("other"), |swaps| {
-            let (start, mut runs) = (Instant::now(), 0);
-            while runs < 8 || arrived == 0 || refused == 0 || swaps.load(Relaxed) < 1000 {
-                assert!(start.elapsed() < PATIENCE * 3, "{arrived} {refused}");
-                runs += 1;
-                let dir = target.to_str().unwrap();
-                let line = [
-                    "connect",
-                    &daemon.url,
-                    "--headless",
-                    "--json",
-                    "--all",
-                    "-r",
-                    "1",
-                    "-d",
-                    dir,
-                ];
-                let haul =
-                    Haul::within(within, &[&line[..], &["--on-conflict", "rename"]].concat());
-                let (_, told, _) = haul.run();
-                arrived += told.matches("\"event\":\"finished\"").count();
-                refused += told.matches("\"event\":\"failed\"").count();
-                assert_eq!(digest(&outside), before, "after {runs} runs");
-            }
-        });
-        assert!(swaps >= 1000);
     }
 }
 
@@ -403,91 +308,4 @@ fn look_at_oddities(address: SocketAddr, follow: bool) {
         assert!(!told(SECRET), "{what}");
     }
     assert!(!tar.ends_with(b"0\r\n\r\n"), "not all could be read");
-}
-
-/// Where files should land stands everything but a file, and links that lead out.
-#[test]
-fn what_stands_in_the_way_of_a_download_neither_blocks_nor_leads_out() {
-    let source = quick_temp();
-    let large = [
-        "plain",
-        "fifo",
-        "dangling",
-        "link",
-        "part-fifo",
-        "part-link",
-    ];
-    for (seed, name) in large.iter().enumerate() {
-        fs::write(source.path().join(name), content(seed as u64, 1_500_000)).unwrap();
-        let small = format!("small-{name}");
-        fs::write(source.path().join(small), content(seed as u64, 100)).unwrap();
-    }
-    for dir in ["dir-fifo", "dir-link", "dir-dangling"] {
-        fs::create_dir(source.path().join(dir)).unwrap();
-        fs::write(source.path().join(dir).join("file"), "file").unwrap();
-    }
-    let daemon = Daemon::start(source.path(), &[]);
-    for within in both() {
-        for rule in ["verify", "rename", "skip", "overwrite"] {
-            let temp = quick_temp();
-            let (target, outside) = (temp.path().join("target"), temp.path().join("outside"));
-            fs::create_dir_all(&target).unwrap();
-            fs::create_dir_all(outside.join("dir")).unwrap();
-            fs::write(outside.join("victim"), "somebody else's").unwrap();
-            let fifo = |name: &str| {
-                mknodat(CWD, target.join(name), FileType::Fifo, 0o644.into(), 0).unwrap();
-            };
-            let link = |to: &str, name: &str| {
-                symlink(format!("../outside/{to}"), target.join(name)).unwrap();
-            };
-            fifo("dir-fifo");
-            link("dir", "dir-link");
-            link("new-dir", "dir-dangling");
-            for before in ["", "small-"] {
-                fifo(&format!("{before}fifo"));
-                link("new", &format!("{before}dangling"));
-                link("victim", &format!("{before}link"));
-                fifo(&format!("{before}part-fifo.part"));
-                link("victim", &format!("{before}part-link.part"));
-            }
-            let kinds = || -> Vec<_> {
-                let entries = fs::read_dir(&target).unwrap().map(Result::unwrap);
-                let odd = entries.filter(|entry| !entry.file_type().unwrap().is_file());
-                let mut odd: Vec<_> = odd.map(|entry| entry.file_name()).collect();
-                odd.sort();
-                odd
-            };
-            let (before, odd) = (digest(&outside), kinds());
-            let dir = target.to_str().unwrap();
-            let line = [
-                "connect",
-                &daemon.url,
-                "--headless",
-                "--json",
-                "--all",
-                "-r",
-                "0",
-                "-d",
-                dir,
-            ];
-            let outer = [&["timeout", "60"], within].concat();
-            let haul = Haul::within(&outer, &[&line[..], &["--on-conflict", rule]].concat());
-            let (status, told, said) = haul.run();
-            // The directories in the way are failures, and told; the rest arrives.
-            assert_eq!(status, Exit::Disk as i32, "{rule}: {told}{said}");
-            assert!(told.contains("\"failed\":3"), "{rule}: {told}");
-            assert_eq!(digest(&outside), before, "{rule}");
-            assert_eq!(kinds(), odd, "{rule}: what stood there stands there still");
-            for (name, size) in [("plain", 1_500_000), ("small-plain", 100)] {
-                assert!(
-                    fs::read(target.join(name)).unwrap() == content(0, size),
-                    "{rule}"
-                );
-            }
-            for name in ["part-fifo", "part-link"] {
-                let landed = fs::read(target.join(name)).unwrap();
-                assert_eq!(landed.len(), 1_500_000, "{rule}: {name}");
-            }
-        }
-    }
 }

@@ -25,7 +25,7 @@ use crate::common::{
     secure::Daemon,
     serving::{PATIENCE, Serving, serve, serve_with, settings},
     tools::need,
-    trees::{assert_same, content, make_tree, quick_temp},
+    trees::{assert_same, content, hex, make_tree, quick_temp},
 };
 
 const GIB: u64 = 1 << 30;
@@ -124,14 +124,6 @@ fn digests(meta4: &str) -> BTreeMap<String, Option<String>> {
     files
         .map(|file| (file.attribute("name").unwrap().to_owned(), text(file)))
         .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
 }
 
 #[test]
@@ -258,7 +250,7 @@ fn a_tar_over_http_1_0_that_is_not_whole_ends_in_a_reset() {
     assert_same(root.path(), target.path());
 
     let unreadable = root.path().join("size-1.bin");
-    fs::set_permissions(unreadable, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(unreadable, fs::Permissions::from_mode(0o0)).unwrap();
     let (_, good) = old(ask_old(daemon.address(), "/?tar"));
     assert!(!good, "what is missing is told");
     let tls = Daemon::start_within(unprivileged(), root.path(), &["-p", "0", "--tls"]);

@@ -190,9 +190,10 @@ impl Values {
         if let Some(stream) = self.there(kind, &found, etag).await {
             return Ok(stream);
         }
-        let place = match is_quick(&found) {
-            true => None,
-            false => Some(Arc::new(self.place(kind, who)?)),
+        let place = if is_quick(&found) {
+            None
+        } else {
+            Some(Arc::new(self.place(kind, who)?))
         };
         Ok(self.compute(kind, found, etag, place))
     }

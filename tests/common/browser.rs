@@ -79,7 +79,7 @@ impl Browser {
         self.call("Fetch.enable", json!({"handleAuthRequests": true}));
     }
 
-    fn send(&mut self, method: &str, parameters: Value) -> u64 {
+    fn send(&mut self, method: &str, parameters: &Value) -> u64 {
         self.sent += 1;
         let mut message = json!({"id": self.sent, "method": method, "params": parameters});
         if !self.session.is_empty() {
@@ -95,19 +95,19 @@ impl Browser {
         let id = &event["params"]["requestId"];
         match (event["method"].as_str(), self.login) {
             (Some("Fetch.requestPaused"), _) => {
-                self.send("Fetch.continueRequest", json!({"requestId": id}));
+                self.send("Fetch.continueRequest", &json!({"requestId": id}));
             }
             (Some("Fetch.authRequired"), Some((user, password))) => {
                 let response = json!({"response": "ProvideCredentials", "username": user, "password": password});
                 let parameters = json!({"requestId": id, "authChallengeResponse": response});
-                self.send("Fetch.continueWithAuth", parameters);
+                self.send("Fetch.continueWithAuth", &parameters);
             }
             _ => {}
         }
     }
 
     pub fn call(&mut self, method: &str, parameters: impl Into<Value>) -> Value {
-        let sent = self.send(method, parameters.into());
+        let sent = self.send(method, &parameters.into());
         loop {
             let mut answer = Vec::new();
             self.output.read_until(0, &mut answer).unwrap();

@@ -8,5 +8,6 @@ pub mod raw;
 pub mod scripted;
 pub mod secure;
 pub mod serving;
+pub mod swap;
 pub mod tools;
 pub mod trees;
