@@ -211,6 +211,8 @@ fn listed(shown: &str) -> BTreeSet<String> {
 
 /// Runs a line of the document against a server; it must succeed.
 pub fn shell(line: &str, serving: &Serving, dir: &Path) -> Output {
+    // Nobody's own settings, and none left for others.
+    let home = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
     for (name, _) in std::env::vars_os() {
         let lower = name.to_string_lossy().to_lowercase();
@@ -225,8 +227,7 @@ pub fn shell(line: &str, serving: &Serving, dir: &Path) -> Output {
             &line.replace("HOST:8000", &serving.address.to_string()),
         ])
         .current_dir(dir)
-        // Nobody's own settings, and no directory of theirs in what is fetched.
-        .env("HOME", "/nonexistent")
+        .env("HOME", home.path())
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
         .output()
