@@ -147,6 +147,21 @@ fn a_file_that_becomes_a_link_outwards_while_it_is_asked_for_tells_nothing() {
     }
 }
 
+/// What blocks whoever opens it without care.
+#[test]
+fn a_file_that_becomes_a_fifo_while_it_is_asked_for_blocks_nothing() {
+    for within in both() {
+        let temp = two_places(Path::to_owned);
+        let root = temp.path().join("root");
+        let fifo = root.join("dir/fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, 0o644.into(), 0).unwrap();
+        let daemon = Daemon::start_within(within, &root, &["-p", "0"]);
+        while_swapping(&root.join("dir/file"), &fifo, |swaps| {
+            ask_for_everything(daemon.address(), swaps, 2);
+        });
+    }
+}
+
 /// What is served is moved out of the root, and back, while it is listed: a name that was found is never looked for
 /// anywhere but below the root.
 #[test]

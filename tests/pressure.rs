@@ -90,13 +90,59 @@ fn who_asks_for_too_many_digests_is_told_to_come_back_and_nobody_hangs() {
     ] {
         assert_eq!(ask(5, target).1.status, 200, "{target}");
     }
-    // Who goes away makes room, also while it waits.
+    // Who goes away makes room, also while it waits, and although it sent more than it waits for.
+    for raw in &mut waiting {
+        raw.send(get("/small", ""));
+    }
     drop(waiting);
     until(
         "room was made",
         || ask(5, "/39?meta4").1.status,
         |status| *status == 200,
     );
+}
+
+#[test]
+fn who_goes_away_over_tls_makes_room_too() {
+    let Some(curl) = need("curl") else { return };
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..9 {
+        sparse(&root.path().join(format!("{n}")), 64 * GIB);
+    }
+    let daemon = Daemon::start(root.path(), &["--tls"]);
+    let url = |n: usize| format!("{}/{n}?meta4", daemon.url);
+    let mut waiting: Vec<_> = (0..8)
+        .map(|n| {
+            let mut curl = Command::new(&curl);
+            let curl = curl
+                .args(["-k", "-s", "-N", &url(n)])
+                .stdout(Stdio::piped());
+            let mut child = curl.spawn().unwrap();
+            // It has its place once its answer begins.
+            child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+            child
+        })
+        .collect();
+    let ask = || {
+        let line = [
+            "-k",
+            "-s",
+            "-m",
+            "2",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+        ];
+        let output = Command::new(&curl).args(line).arg(url(8)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(ask(), "429");
+    for child in &mut waiting {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    until("room was made", ask, |status| status == "200");
 }
 
 /// A server for ada, whose password is lovelace.
@@ -229,6 +275,16 @@ fn a_tar_over_http_1_0_that_is_not_whole_ends_in_a_reset() {
     let (root, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     make_tree(root.path());
     let daemon = Daemon::start_within(unprivileged(), root.path(), &["-p", "0"]);
+    let tls = Daemon::start_within(unprivileged(), root.path(), &["-p", "0", "--tls"]);
+    let Some(curl) = need("curl") else { return };
+    let run = |url: &str, version: &str| {
+        let url = format!("{url}/?tar");
+        let arguments = ["-k", "-s", version, "-o", "/dev/null", &url];
+        Command::new(&curl).args(arguments).status().unwrap().code()
+    };
+    for url in [&daemon.url, &tls.url] {
+        assert_eq!((run(url, "-0"), run(url, "--http1.1")), (Some(0), Some(0)));
+    }
     let (answer, good) = old(ask_old(daemon.address(), "/?tar"));
     assert!(good);
     let at = answer
@@ -253,16 +309,9 @@ fn a_tar_over_http_1_0_that_is_not_whole_ends_in_a_reset() {
     fs::set_permissions(unreadable, fs::Permissions::from_mode(0o0)).unwrap();
     let (_, good) = old(ask_old(daemon.address(), "/?tar"));
     assert!(!good, "what is missing is told");
-    let tls = Daemon::start_within(unprivileged(), root.path(), &["-p", "0", "--tls"]);
     for url in [&daemon.url, &tls.url] {
-        let Some(curl) = need("curl") else { return };
-        let run = |version: &str| {
-            let url = format!("{url}/?tar");
-            let arguments = ["-k", "-s", version, "-o", "/dev/null", &url];
-            Command::new(&curl).args(arguments).status().unwrap().code()
-        };
-        assert_eq!(run("-0"), Some(56), "curl says so: {url}");
-        assert_eq!(run("--http1.1"), Some(18), "{url}");
+        assert_eq!(run(url, "-0"), Some(56), "curl says so: {url}");
+        assert_eq!(run(url, "--http1.1"), Some(18), "{url}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, io::Write as _, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{FileLink, TreeFile, TreeLink};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// How long nothing may come while a file is hashed, before an empty line does: many clients give up after a minute.
+/// How long nothing may go out while a file is hashed, before an empty line does: many clients give up after a minute.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// The Metalink of a tree with the digests of all its files and of their pieces.
@@ -137,10 +137,11 @@ impl HashedLink {
         Hashing { file, link, text }
     }
 
-    /// Takes the digests of the file as they come; after a while without any, adds an empty line and lets it go on later.
+    /// Takes the digests of the file as they come; where they take long, adds an empty line and lets it go on later.
     async fn hash(&mut self, mut hashing: Hashing, out: &mut Vec<u8>) {
+        let until = Instant::now() + SIGN_OF_LIFE;
         loop {
-            match timeout(SIGN_OF_LIFE, hashing.link.next()).await {
+            match timeout_at(until, hashing.link.next()).await {
                 Ok(Ok(Some(more))) => hashing.text.push_str(&String::from_utf8_lossy(&more)),
                 Ok(Ok(None)) => {
                     out.extend_from_slice(hashing.text.as_bytes());
