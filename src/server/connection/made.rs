@@ -8,7 +8,9 @@ impl Connection<'_> {
     pub(super) async fn send_listing(&mut self, mut listing: Listing) -> Result<(), End> {
         let (chunked, is_slow) = (listing.chunked, listing.is_slow());
         loop {
-            self.flush(false).await?;
+            if is_slow {
+                self.flush(false).await?;
+            }
             let (next, chunk, last) = tokio::select! {
                 biased;
                 made = listing.next(self.shared, CHUNK) => made?,
@@ -24,8 +26,9 @@ impl Connection<'_> {
                 let end: &[u8] = if last { b"\r\n0\r\n\r\n" } else { b"\r\n" };
                 self.output.bytes.extend_from_slice(end);
             }
+            self.flush(false).await?;
             if last {
-                return Ok(self.flush(false).await?);
+                return Ok(());
             }
             listing = next;
         }
