@@ -3,182 +3,25 @@
 //! Chromium is too large to be installed for every run: `cargo test browser -- --ignored` runs this where it is.
 //! With `HAUL_SHOTS=DIR` it leaves pictures there: desktop and phone, dark and light.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::Instant,
-};
+use std::{fs, path::Path, process::Command, time::Instant};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
+use haul::{
+    credentials::Credentials,
+    server::{
+        Settings,
+        access::{Access, Sources},
+    },
+    tls::Identity,
+};
+use serde_json::json;
 
 use crate::common::{
-    serving::{PATIENCE, Serving, serve},
+    browser::Browser,
+    secure::Authority,
+    serving::{PATIENCE, Serving, serve, serve_with},
     tools::need,
-    trees::{content, make_tree},
+    trees::{assert_same, content, make_tree},
 };
-
-/// A browser with one tab.
-struct Browser {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    session: String,
-    sent: u64,
-    /// What the browser told meanwhile.
-    events: Vec<Value>,
-}
-
-impl Browser {
-    fn start(chromium: &Path, profile: &Path) -> Self {
-        // The protocol runs over descriptors 3 and 4, its messages ended by NUL.
-        let script = "exec \"$@\" 3<&0 4>&1 >/dev/null 2>&1";
-        let mut child = Command::new("sh")
-            .args(["-c", script, "sh"])
-            .arg(chromium)
-            .args([
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--hide-scrollbars",
-            ])
-            .args([
-                "--remote-debugging-pipe",
-                "--no-first-run",
-                "--no-proxy-server",
-            ])
-            .arg(format!("--user-data-dir={}", profile.display()))
-            .env("TZ", "UTC")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut browser = Self {
-            input: child.stdin.take().unwrap(),
-            output: BufReader::new(child.stdout.take().unwrap()),
-            child,
-            session: String::new(),
-            sent: 0,
-            events: Vec::new(),
-        };
-        let made = browser.call("Target.createTarget", json!({"url": "about:blank"}));
-        let target = json!({"targetId": made["targetId"], "flatten": true});
-        let attached = browser.call("Target.attachToTarget", target);
-        attached["sessionId"]
-            .as_str()
-            .unwrap()
-            .clone_into(&mut browser.session);
-        for domain in ["Page", "Network", "Log", "Runtime"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
-        }
-        browser
-    }
-
-    fn call(&mut self, method: &str, parameters: impl Into<Value>) -> Value {
-        self.sent += 1;
-        let mut message = json!({"id": self.sent, "method": method, "params": parameters.into()});
-        if !self.session.is_empty() {
-            message["sessionId"] = json!(self.session);
-        }
-        self.input
-            .write_all(format!("{message}\0").as_bytes())
-            .unwrap();
-        loop {
-            let mut answer = Vec::new();
-            self.output.read_until(0, &mut answer).unwrap();
-            answer.pop();
-            let answer: Value = serde_json::from_slice(&answer).expect("the browser is there");
-            if answer["id"] == self.sent {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].clone();
-            }
-            self.events.push(answer);
-        }
-    }
-
-    /// The value of an expression in the page.
-    fn value(&mut self, expression: &str) -> Value {
-        let parameters = json!({"expression": expression, "returnByValue": true});
-        let result = self.call("Runtime.evaluate", parameters);
-        assert!(
-            result["exceptionDetails"].is_null(),
-            "{expression}: {result}"
-        );
-        result["result"]["value"].clone()
-    }
-
-    /// Waits until an expression has a value.
-    fn wait(&mut self, expression: &str, expected: impl Into<Value>) {
-        let (start, expected) = (Instant::now(), expected.into());
-        loop {
-            let value = self.value(expression);
-            if value == expected {
-                return;
-            }
-            assert!(
-                start.elapsed() < PATIENCE,
-                "{expression}: {value}, not {expected}"
-            );
-        }
-    }
-
-    fn open(&mut self, url: &str) {
-        self.call("Page.navigate", json!({"url": url}));
-        self.wait(
-            "[location.href, document.readyState]",
-            json!([url, "complete"]),
-        );
-    }
-
-    fn look(&mut self, width: u32, height: u32, scheme: &str) {
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
-        self.call("Emulation.setDeviceMetricsOverride", size);
-        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
-        self.call("Emulation.setEmulatedMedia", json!({"features": features}));
-    }
-
-    fn shot(&mut self, name: &str) {
-        let Some(dir) = std::env::var_os("HAUL_SHOTS") else {
-            return;
-        };
-        let shot = self.call("Page.captureScreenshot", json!({}));
-        let picture = STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
-        fs::write(Path::new(&dir).join(format!("{name}.png")), picture).unwrap();
-    }
-
-    /// What was asked for over the network since the last time.
-    fn requests(&mut self) -> Vec<String> {
-        self.value("0");
-        let events = std::mem::take(&mut self.events);
-        for event in &events {
-            let complaint = matches!(
-                event["method"].as_str(),
-                Some("Log.entryAdded" | "Runtime.exceptionThrown" | "Runtime.consoleAPICalled")
-            );
-            assert!(!complaint, "{event}");
-        }
-        let sent = events
-            .iter()
-            .filter(|event| event["method"] == "Network.requestWillBeSent");
-        sent.map(|event| {
-            event["params"]["request"]["url"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
-        .filter(|url| !url.starts_with("data:"))
-        .collect()
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// The least contrast of any text on the page to what is behind it (WCAG 2.2 §1.4.3).
 const CONTRAST: &str = r"(() => {
@@ -210,8 +53,59 @@ fn a_browser_shows_sorts_filters_and_downloads() {
     let (root, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     make_tree(root.path());
     let serving = serve(root.path());
-    let mut browser = Browser::start(&chromium, profile.path());
+    let browser = Browser::start(&chromium, profile.path(), &[]);
+    everything(browser, &serving, root.path(), "");
+}
 
+#[test]
+#[ignore = "needs chromium"]
+fn over_tls_with_a_login_a_browser_does_the_same() {
+    let Some(chromium) = need("chromium") else {
+        return;
+    };
+    let (root, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    make_tree(root.path());
+    let authority = Authority::new();
+    let signed = authority.sign("127.0.0.1", 2200);
+    let login = Credentials::parse_login("ada:lovelace").unwrap();
+    let access = Access::new(&Sources {
+        logins: &[login],
+        ..Sources::default()
+    });
+    let serving = serve_with(Settings {
+        tls: Some(Identity::load(&signed.certificate, &signed.key).unwrap()),
+        access: access.unwrap(),
+        ..Settings::new(root.path().to_owned())
+    });
+    let trust = format!(
+        "--ignore-certificate-errors-spki-list={}",
+        key_of(&signed.certificate)
+    );
+    let mut browser = Browser::start(&chromium, profile.path(), &[trust]);
+    browser.log_in("ada", "lovelace");
+    everything(browser, &serving, root.path(), "tls-");
+    let clients = serving.server.snapshot().clients;
+    assert!(
+        clients
+            .iter()
+            .any(|client| client.login.as_deref() == Some("ada"))
+    );
+}
+
+/// SHA-256 of a certificate's public key, in base64.
+fn key_of(certificate: &Path) -> String {
+    let script = "openssl x509 -in \"$0\" -pubkey -noout | openssl pkey -pubin -outform der |
+        openssl dgst -sha256 -binary | openssl base64";
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .arg(certificate)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Everything that a person does with the page; pictures are named after `shots`.
+fn everything(mut browser: Browser, serving: &Serving, root: &Path, shots: &str) {
     browser.look(1200, 900, "light");
     browser.open(&serving.url("/"));
     assert_eq!(
@@ -256,10 +150,10 @@ fn a_browser_shows_sorts_filters_and_downloads() {
         browser.value("document.getElementById('total').textContent"),
         "3 of 11 match"
     );
-    browser.shot("filtered");
+    browser.shot(&format!("{shots}filtered"));
     browser.call("Input.insertText", json!({"text": "x"}));
     browser.wait("document.querySelector('.none').hidden", false);
-    browser.shot("nothing");
+    browser.shot(&format!("{shots}nothing"));
     for kind in ["keyDown", "keyUp"] {
         browser.call(
             "Input.dispatchKeyEvent",
@@ -268,8 +162,8 @@ fn a_browser_shows_sorts_filters_and_downloads() {
     }
     browser.wait(&format!("{SHOWN}.length"), 11);
 
-    every_width_and_scheme(&mut browser, &serving);
-    downloads(&mut browser, &serving);
+    every_width_and_scheme(&mut browser, serving, shots);
+    downloads(&mut browser, serving, root);
 
     // Without script it is still the whole listing, and shows no control that would do nothing.
     browser.call(
@@ -293,7 +187,7 @@ fn a_browser_shows_sorts_filters_and_downloads() {
 }
 
 /// Readable, and never wider than the screen.
-fn every_width_and_scheme(browser: &mut Browser, serving: &Serving) {
+fn every_width_and_scheme(browser: &mut Browser, serving: &Serving, shots: &str) {
     for (width, height, name) in [
         (1200, 900, "desktop"),
         (390, 844, "phone"),
@@ -316,32 +210,54 @@ fn every_width_and_scheme(browser: &mut Browser, serving: &Serving) {
                 assert!(contrast >= 4.5, "{scheme} {target}: {contrast}");
                 let wide = browser.value("document.documentElement.scrollWidth - innerWidth");
                 assert_eq!(wide, 0, "{width} {target}");
-                browser.shot(&format!("{part}-{name}-{scheme}"));
+                browser.shot(&format!("{shots}{part}-{name}-{scheme}"));
             }
         }
+    }
+    browser.open(&serving.url("/empty/inside/"));
+    let shown = |what: &str| format!("document.querySelector('{what}').offsetParent !== null");
+    for what in [".all", "th", "#filter"] {
+        assert_eq!(browser.value(&shown(what)), false, "{what}");
     }
     // The error page made the browser note a 404, which is no complaint about the page.
     browser.events.clear();
 }
 
-/// One file, and everything.
-fn downloads(browser: &mut Browser, serving: &Serving) {
+/// Files, and everything.
+fn downloads(browser: &mut Browser, serving: &Serving, root: &Path) {
     let downloads = tempfile::tempdir().unwrap();
+    let file = |name: &str| downloads.path().join(name);
     let behavior = json!({"behavior": "allow", "downloadPath": downloads.path()});
     browser.call("Browser.setDownloadBehavior", behavior);
     browser.open(&serving.url("/"));
     browser.value("document.querySelector('a.g[href$=\"5242887.bin\"]').click()");
-    wait_for_file(&downloads.path().join("size-5242887.bin"), 5_242_887);
-    let fetched = fs::read(downloads.path().join("size-5242887.bin")).unwrap();
+    wait_for_file(browser, &file("size-5242887.bin"), 5_242_887);
+    let fetched = fs::read(file("size-5242887.bin")).unwrap();
     assert!(fetched == content(5_242_887, 5_242_887));
     browser.value("document.querySelector('.all').click()");
-    wait_for_file(&downloads.path().join("files.tar"), 8 << 20);
+    wait_for_file(browser, &file("files.tar"), 8 << 20);
+    let unpacked = tempfile::tempdir().unwrap();
+    let mut tar = Command::new("tar");
+    let tar = tar.arg("-xf").arg(file("files.tar")).arg("-C");
+    assert!(tar.arg(unpacked.path()).status().unwrap().success());
+    assert_same(root, unpacked.path());
+    // What a browser would show is downloaded all the same, under its own name.
+    browser.open(&serving.url("/names/"));
+    let name = "日本語 ünïcode é.txt";
+    let links = "[...document.querySelectorAll('a.g')]";
+    browser.value(&format!(
+        "{links}.find((a) => a.href.includes(encodeURIComponent('{name}'))).click()"
+    ));
+    let original = fs::read(root.join("names").join(name)).unwrap();
+    wait_for_file(browser, &file(name), original.len() as u64);
+    assert_eq!(fs::read(file(name)).unwrap(), original);
 }
 
-fn wait_for_file(path: &Path, at_least: u64) {
+/// Waits for a download under its final name, and lets the browser go on meanwhile.
+fn wait_for_file(browser: &mut Browser, path: &Path, at_least: u64) {
     let start = Instant::now();
     while !path.metadata().is_ok_and(|found| found.len() >= at_least) {
         assert!(start.elapsed() < PATIENCE, "{path:?}");
-        std::thread::yield_now();
+        browser.value("0");
     }
 }

@@ -11,20 +11,24 @@
 mod access;
 mod browser;
 mod cli;
+mod clients;
 mod common;
 mod config;
 mod connect;
+mod containment;
 mod control;
 mod dashboard;
 mod eval;
 mod foreign;
+mod landing;
 mod large;
 mod limits;
 mod mirrors;
 mod page;
+mod pressure;
 mod queue;
 mod resume;
 mod serve;
-mod serve_tools;
+
 mod tls;
 mod wire;

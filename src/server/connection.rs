@@ -269,6 +269,8 @@ impl Connection<'_> {
             shared: self.shared,
             catalog: &catalog,
             client: attached.client(),
+            who: &attached.peer().who,
+            logged_in: matches!(proved, Ok(Some(_))),
             head: &head,
             scheme: self.shared.settings.scheme(),
             port: self.port,
@@ -290,9 +292,19 @@ impl Connection<'_> {
             }
             Body::File(found, range, flow) => self.send_file(&Arc::new(found), range, flow).await?,
             Body::Parts(parts) => self.send_parts(parts).await?,
-            Body::Listing(listing) => self.send_listing(listing).await?,
             Body::Computed(values) => self.send_computed(values).await?,
-            Body::Tree(tree) => self.send_tree(tree).await?,
+            Body::Listing(listing) if listing.chunked => self.send_listing(listing).await?,
+            Body::Tree(tree) if tree.chunked => self.send_tree(tree).await?,
+            // The connection's end is the body's: unless all of it was sent, that end must not look like a good one.
+            unframed => {
+                self.stream.reset_when_dropped(true)?;
+                match unframed {
+                    Body::Listing(listing) => self.send_listing(listing).await?,
+                    Body::Tree(tree) => self.send_tree(tree).await?,
+                    _ => {}
+                }
+                self.stream.reset_when_dropped(false)?;
+            }
         }
         tokio::task::consume_budget().await;
         Ok(keep)

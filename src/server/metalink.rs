@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, io, io::Write as _, sync::Arc};
 
 use super::{
+    catalog::Stamp,
     listing::Source,
     page::escape,
     values::{
@@ -15,6 +16,9 @@ use crate::http1::{
     path::{RemotePath, encode_name},
     response::SERVER,
 };
+
+mod hashed;
+pub use hashed::HashedLink;
 
 /// The media type of a Metalink.
 pub const MEDIA_TYPE: &str = "application/metalink4+xml";
@@ -84,6 +88,8 @@ pub struct FileLink {
     partial: Vec<u8>,
     /// Digests written so far.
     written: u64,
+    /// What follows the file's element.
+    end: &'static str,
 }
 
 impl FileLink {
@@ -94,17 +100,22 @@ impl FileLink {
         // The name was part of a path before.
         let _ = name.push(path.name());
         file_begin(&mut text, &name, size, origin, path);
-        if piece_count(size) > 0 {
-            let length = piece_len(size);
-            let _ = writeln!(text, "    <pieces length=\"{length}\" type=\"sha-256\">");
-        }
-        let rest = Self {
+        (text + &pieces_begin(size), Self::of(stream, size, END))
+    }
+
+    /// One of several files: what stands in its element behind its place, to the element's end.
+    pub fn one(stream: Stream, size: u64) -> (String, Self) {
+        (pieces_begin(size), Self::of(stream, size, ""))
+    }
+
+    fn of(stream: Stream, size: u64, end: &'static str) -> Self {
+        Self {
             stream,
             size,
             partial: Vec::new(),
             written: 0,
-        };
-        (text, rest)
+            end,
+        }
     }
 
     /// Bytes behind the beginning of the document of a file of `size` bytes.
@@ -136,7 +147,7 @@ impl FileLink {
                     }
                     push_hex(&mut text, WHOLE, digest);
                     text.push_str(FILE_END);
-                    text.push_str(END);
+                    text.push_str(self.end);
                 }
                 std::cmp::Ordering::Greater => {}
             }
@@ -145,6 +156,14 @@ impl FileLink {
         self.partial = rest.to_vec();
         Ok(Some(text.into_bytes()))
     }
+}
+
+fn pieces_begin(size: u64) -> String {
+    if piece_count(size) == 0 {
+        return String::new();
+    }
+    let length = piece_len(size);
+    format!("    <pieces length=\"{length}\" type=\"sha-256\">\n")
 }
 
 const PIECES_END: &str = "    </pieces>\n";
@@ -171,31 +190,74 @@ impl TreeLink {
     }
 }
 
-impl Source for TreeLink {
-    fn fill(&mut self, out: &mut Vec<u8>, target: usize) -> io::Result<bool> {
-        if !self.begun {
-            self.begun = true;
+/// A file of a tree.
+struct TreeFile {
+    path: RemotePath,
+    /// Its path below the tree's directory.
+    name: RemotePath,
+    size: u64,
+    stamp: Stamp,
+}
+
+impl TreeLink {
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.begun, true) {
             out.extend_from_slice(begin().as_bytes());
         }
+    }
+
+    fn next_file(&mut self) -> io::Result<Option<TreeFile>> {
+        while let Some((path, listed)) = self.walk.next()? {
+            if let (Some(size), Some(name)) = (listed.entry.size, path.below(&self.dir)) {
+                let stamp = listed.stamp;
+                return Ok(Some(TreeFile {
+                    path,
+                    name,
+                    size,
+                    stamp,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The start of its element.
+    fn file_begin(&self, file: &TreeFile) -> String {
+        let mut text = String::new();
+        file_begin(&mut text, &file.name, file.size, &self.origin, &file.path);
+        text
+    }
+
+    /// Its element, with the digest of the whole file where that is known.
+    fn element(&self, file: &TreeFile, digest: Option<[u8; DIGEST_LEN]>) -> String {
+        let mut text = self.file_begin(file);
+        if let Some(digest) = digest {
+            push_hex(&mut text, WHOLE, &digest);
+        }
+        text.push_str(FILE_END);
+        text
+    }
+
+    fn end(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        match self.walk.unreadable() {
+            0 => {}
+            count => writeln!(out, "  <!-- not readable, left out: {count} -->")?,
+        }
+        out.extend_from_slice(END.as_bytes());
+        Ok(())
+    }
+}
+
+impl Source for TreeLink {
+    fn fill(&mut self, out: &mut Vec<u8>, target: usize) -> io::Result<bool> {
+        self.begin(out);
         while out.len() < target {
-            let Some((path, listed)) = self.walk.next()? else {
-                match self.walk.unreadable() {
-                    0 => {}
-                    count => writeln!(out, "  <!-- not readable, left out: {count} -->")?,
-                }
-                out.extend_from_slice(END.as_bytes());
+            let Some(file) = self.next_file()? else {
+                self.end(out)?;
                 return Ok(true);
             };
-            let (Some(size), Some(name)) = (listed.entry.size, path.below(&self.dir)) else {
-                continue;
-            };
-            let mut text = String::new();
-            file_begin(&mut text, &name, size, &self.origin, &path);
-            if let Some(digest) = self.known.look(&listed.stamp).sha256 {
-                push_hex(&mut text, WHOLE, &digest);
-            }
-            text.push_str(FILE_END);
-            out.extend_from_slice(text.as_bytes());
+            let digest = self.known.look(&file.stamp).sha256;
+            out.extend_from_slice(self.element(&file, digest).as_bytes());
         }
         Ok(false)
     }

@@ -12,9 +12,10 @@ use super::{
     listing::Format,
     metalink::FileLink,
     page,
+    peers::Who,
     standing::Denied,
     transfers::Flow,
-    values::Stream,
+    values::{Busy, Stream},
 };
 use crate::{
     escape::display_name,
@@ -45,6 +46,10 @@ pub struct Request<'a> {
     pub catalog: &'a Arc<Catalog>,
     /// Who asks.
     pub client: &'a Arc<Client>,
+    /// Whom limits and bans take it for.
+    pub who: &'a Who,
+    /// Whether it proved who it is.
+    pub logged_in: bool,
     /// What is asked.
     pub head: &'a RequestHead<'a>,
     /// `http` or `https`: how the client reached the server.
@@ -116,6 +121,27 @@ const fn fail(status: StatusCode, why: &'static str) -> Failure {
 }
 
 const NOT_FOUND: Failure = fail(StatusCode::NOT_FOUND, "not found");
+
+/// Seconds after which a file that was waited for may have been hashed.
+const HASHED: &str = "10";
+
+/// Too many files wait to be hashed.
+fn of_busy(busy: Busy) -> Failure {
+    let failure = match busy {
+        Busy::All => fail(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many files are waiting to be hashed",
+        ),
+        Busy::Yours => fail(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many of your files are waiting to be hashed",
+        ),
+    };
+    Failure {
+        retry_after: Some(HASHED),
+        ..failure
+    }
+}
 
 fn now() -> u64 {
     date::seconds(SystemTime::now())
@@ -246,9 +272,18 @@ fn error_fields(head: &mut HeadWriter<'_>, body: &str, html: bool) {
 
 /// Whether a query asks for something by name: `name` or `name=…`, alone or beside others.
 fn asks_for(query: Option<&[u8]>, name: &str) -> bool {
-    let parts = query.unwrap_or_default().split(|b| *b == b'&');
-    let mut keys = parts.map(|part| part.split(|b| *b == b'=').next().unwrap_or_default());
-    keys.any(|key| key == name.as_bytes())
+    asked(query, name).is_some()
+}
+
+/// What a query says behind a name, perhaps nothing; `None` where it does not name it.
+fn asked<'q>(query: Option<&'q [u8]>, name: &str) -> Option<&'q [u8]> {
+    let parts = query?.split(|b| *b == b'&');
+    let mut rests = parts.filter_map(|part| part.strip_prefix(name.as_bytes()));
+    rests.find_map(|rest| match rest {
+        [] => Some(rest),
+        [b'=', value @ ..] => Some(value),
+        _ => None,
+    })
 }
 
 /// Answers a head that could not be understood; the connection ends with it.

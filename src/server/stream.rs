@@ -9,9 +9,9 @@ use std::{
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
     net::TcpStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::server::TlsStream;
 
@@ -25,6 +25,8 @@ use crate::{
 const FILE_CHUNK: usize = 64 * 1024;
 /// The content type of a TLS handshake record (RFC 8446 §5.1), which nothing in HTTP begins with.
 const HANDSHAKE_RECORD: u8 = 0x16;
+/// How often it is looked whether a client that sent more than it asks now is still there.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long the answer to plain HTTP on a TLS port may take.
 const PLAIN_ANSWER: Duration = Duration::from_secs(1);
 
@@ -101,6 +103,25 @@ impl Stream {
                 Some(read) => read,
             },
         }
+    }
+
+    /// Completes once the client has closed its side, or the connection broke: what takes long to make is of no use
+    /// then. Who closes only its sending side is taken for gone too.
+    pub async fn gone(&self) {
+        let interest = Interest::READABLE.add(Interest::ERROR);
+        loop {
+            match self.tcp().ready(interest).await {
+                Ok(ready) if !ready.is_read_closed() && !ready.is_error() => {}
+                _ => return,
+            }
+            // The next request is there already, and hides it.
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Whether a connection that is dropped is reset, instead of closed like one that was served to the end.
+    pub fn reset_when_dropped(&self, reset: bool) -> io::Result<()> {
+        socket2::SockRef::from(self.tcp()).set_linger(reset.then_some(Duration::ZERO))
     }
 
     /// Frees what only a busy connection needs.

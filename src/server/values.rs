@@ -11,19 +11,26 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use super::{
     catalog::{FoundFile, blocking},
     clients::lock,
+    peers::Who,
 };
 use crate::pieces::{self, PIECE};
 
 mod chaining;
+mod job;
 mod known;
+mod queue;
 pub mod sha256;
 mod store;
+use job::Job;
+pub use job::Stream;
 pub use known::{Digests, Known};
+use queue::Queue;
+pub use queue::{Busy, Place};
 use store::Store;
 
 /// Bytes that are read and hashed at once, while they are in the processor's cache.
@@ -45,6 +52,15 @@ impl Kind {
         match self {
             Self::Pieces => 2,
             Self::Sha256 => 1,
+        }
+    }
+
+    /// Files that are hashed or wait for it, in all and of each client; who comes beyond is told to come back. Each
+    /// holds a connection and an open file.
+    const fn queue(self) -> (usize, usize) {
+        match self {
+            Self::Pieces => (1024, 256),
+            Self::Sha256 => (32, 8),
         }
     }
 
@@ -119,55 +135,8 @@ pub struct Values {
     stores: Option<Arc<Stores>>,
     known: Arc<Known>,
     slots: ByKind<Arc<Semaphore>>,
+    queues: ByKind<Arc<Queue>>,
     running: Mutex<HashMap<(Kind, String), Weak<Job>>>,
-}
-
-/// The values of one file, on their way.
-#[derive(Debug)]
-struct Job {
-    /// What is computed, in its wire form, as far as it is known.
-    bytes: Mutex<Vec<u8>>,
-    state: watch::Sender<State>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// So many bytes of the answer are there.
-    Known(usize),
-    /// They will not become more.
-    Failed(String),
-}
-
-/// One client's reading of a file's values.
-#[derive(Debug)]
-pub struct Stream {
-    job: Arc<Job>,
-    state: watch::Receiver<State>,
-    at: usize,
-    len: usize,
-}
-
-impl Stream {
-    /// The next bytes, as soon as there are some; `None` behind the last.
-    pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        if self.at >= self.len {
-            return Ok(None);
-        }
-        let at = self.at;
-        let is_news = |state: &State| !matches!(state, State::Known(known) if *known <= at);
-        match &*self
-            .state
-            .wait_for(is_news)
-            .await
-            .map_err(io::Error::other)?
-        {
-            State::Failed(reason) => return Err(io::Error::other(reason.clone())),
-            State::Known(_) => {}
-        }
-        let new = lock(&self.job.bytes)[at..].to_vec();
-        self.at += new.len();
-        Ok(Some(new))
-    }
 }
 
 impl Values {
@@ -179,6 +148,10 @@ impl Values {
             known: Arc::new(Known::new(stores.clone())),
             stores,
             slots: ByKind::new(|kind| Arc::new(Semaphore::new(kind.at_once()))),
+            queues: ByKind::new(|kind| {
+                let (most, each) = kind.queue();
+                Queue::new(most, each)
+            }),
             running: Mutex::default(),
         }
     }
@@ -206,24 +179,84 @@ impl Values {
         }
     }
 
-    /// The values of a file: those that are being computed, kept ones, or new ones.
-    pub fn stream(&self, kind: Kind, found: FoundFile, etag: &str) -> Stream {
+    /// The values of a file: those that are being computed, kept ones, or new ones, for which `who` must wait.
+    pub async fn stream(
+        &self,
+        kind: Kind,
+        found: FoundFile,
+        etag: &str,
+        who: &Who,
+    ) -> Result<Stream, Busy> {
+        if let Some(stream) = self.there(kind, &found, etag).await {
+            return Ok(stream);
+        }
+        let place = if is_quick(&found) {
+            None
+        } else {
+            Some(Arc::new(self.place(kind, who)?))
+        };
+        Ok(self.compute(kind, found, etag, place))
+    }
+
+    /// The same for one of several files, in the order of which `place` was taken once.
+    pub async fn stream_at(
+        &self,
+        kind: Kind,
+        found: FoundFile,
+        etag: &str,
+        place: &Arc<Place>,
+    ) -> Stream {
+        match self.there(kind, &found, etag).await {
+            Some(stream) => stream,
+            None => self.compute(kind, found, etag, Some(Arc::clone(place))),
+        }
+    }
+
+    /// A place among those who wait for files to be hashed.
+    pub fn place(&self, kind: Kind, who: &Who) -> Result<Place, Busy> {
+        self.queues.of(kind).enter(who)
+    }
+
+    /// What costs no hashing: values that are being computed, or that were kept.
+    async fn there(&self, kind: Kind, found: &FoundFile, etag: &str) -> Option<Stream> {
+        let size = found.stamp.size;
+        let len = kind.wire_len(size) as usize;
+        let key = (kind, key(etag));
+        let running = || lock(&self.running).get(&key).and_then(Weak::upgrade);
+        if let Some(stream) = running().and_then(|job| job.read(len)) {
+            return Some(stream);
+        }
+        let stores = Arc::clone(self.stores.as_ref()?);
+        let name = key.1.clone();
+        let kept = blocking(move || Ok(stores.of(kind).load(&name, size)));
+        let kept = kept.await.ok()??;
+        if let Some(digest) = kind.whole(&kept) {
+            self.known.learn(key.1, kind, digest);
+        }
+        let (job, stream) = Job::begin(len);
+        job.publish(&kept);
+        Some(stream)
+    }
+
+    /// Computes values, unless somebody else began to meanwhile.
+    fn compute(
+        &self,
+        kind: Kind,
+        found: FoundFile,
+        etag: &str,
+        place: Option<Arc<Place>>,
+    ) -> Stream {
         let len = kind.wire_len(found.stamp.size) as usize;
         let key = (kind, key(etag));
         let mut running = lock(&self.running);
-        if let Some(job) = running.get(&key).and_then(Weak::upgrade)
-            && !matches!(&*job.state.borrow(), State::Failed(_))
-        {
-            return Stream::of(job, len);
+        let job = running.get(&key).and_then(Weak::upgrade);
+        if let Some(stream) = job.and_then(|job| job.read(len)) {
+            return stream;
         }
         running.retain(|_, job| job.strong_count() > 0);
-        let job = Arc::new(Job {
-            bytes: Mutex::default(),
-            state: watch::Sender::new(State::Known(0)),
-        });
+        let (job, stream) = Job::begin(len);
         running.insert(key.clone(), Arc::downgrade(&job));
         drop(running);
-        let stream = Stream::of(Arc::clone(&job), len);
         let work = Work {
             kind,
             found,
@@ -231,25 +264,20 @@ impl Values {
             slots: Arc::clone(self.slots.of(kind)),
             stores: self.stores.clone(),
             known: Arc::clone(&self.known),
+            place,
         };
         tokio::spawn(async move {
             if let Err(error) = work.run(&job).await {
-                job.state.send_replace(State::Failed(error.to_string()));
+                job.fail(&error);
             }
         });
         stream
     }
 }
 
-impl Stream {
-    fn of(job: Arc<Job>, len: usize) -> Self {
-        Self {
-            state: job.state.subscribe(),
-            job,
-            at: 0,
-            len,
-        }
-    }
+/// Whether hashing a file takes no longer than sending it would: nobody waits for that in a queue.
+fn is_quick(found: &FoundFile) -> bool {
+    found.stamp.size <= PIECE
 }
 
 /// The entity tag without its quotes: hexadecimal digits only.
@@ -265,26 +293,26 @@ struct Work {
     slots: Arc<Semaphore>,
     stores: Option<Arc<Stores>>,
     known: Arc<Known>,
+    /// Given back with the rest of it.
+    #[expect(dead_code, reason = "it is held, not read")]
+    place: Option<Arc<Place>>,
 }
 
 impl Work {
     async fn run(self, job: &Arc<Job>) -> io::Result<()> {
-        if let Some(stores) = &self.stores {
-            let (stores, key) = (Arc::clone(stores), self.key.clone());
-            let (kind, size) = (self.kind, self.found.stamp.size);
-            let kept = blocking(move || Ok(stores.of(kind).load(&key, size))).await;
-            if let Ok(Some(kept)) = kept {
-                job.publish(&kept);
-                self.learn(&kept);
-                return Ok(());
-            }
-        }
         let slots = Arc::clone(&self.slots);
-        let _slot = slots.acquire().await.map_err(io::Error::other)?;
+        let _slot = if is_quick(&self.found) {
+            None
+        } else {
+            tokio::select! {
+                slot = slots.acquire() => Some(slot.map_err(io::Error::other)?),
+                () = job.unwanted() => return job.wanted(),
+            }
+        };
         let job = Arc::clone(job);
         blocking(move || {
             self.kind.compute(&job, &self.found)?;
-            self.keep(&lock(&job.bytes));
+            self.keep(&job.bytes());
             Ok(())
         })
         .await
@@ -310,217 +338,5 @@ impl Work {
     }
 }
 
-/// An error once no one waits for a job's values any more.
-fn wanted(job: &Job) -> io::Result<()> {
-    if job.state.receiver_count() > 0 {
-        return Ok(());
-    }
-    Err(io::Error::other("no one waits for the values any more"))
-}
-
-impl Job {
-    fn publish(&self, more: &[u8]) {
-        let known = {
-            let mut bytes = lock(&self.bytes);
-            bytes.extend_from_slice(more);
-            bytes.len()
-        };
-        self.state.send_replace(State::Known(known));
-    }
-
-    /// The last value, and behind it the check of them all.
-    fn finish(&self, last: &[u8]) {
-        let check = {
-            let bytes = lock(&self.bytes);
-            blake3::Hasher::new().update(&bytes).update(last).finalize()
-        };
-        self.publish(&[last, check.as_bytes()].concat());
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http1::path::RemotePath;
-    use crate::server::catalog::{Catalog, Found};
-    use std::{fs, path::PathBuf, time::Duration};
-
-    fn content(size: usize) -> Vec<u8> {
-        (0..size).map(|n| (n * 31 + n / 251) as u8).collect()
-    }
-
-    struct Disk {
-        root: tempfile::TempDir,
-        cache: tempfile::TempDir,
-    }
-
-    impl Disk {
-        fn new(content: &[u8], age: Duration) -> Self {
-            let disk = Self {
-                root: tempfile::tempdir().unwrap(),
-                cache: tempfile::tempdir().unwrap(),
-            };
-            fs::write(disk.root.path().join("f"), content).unwrap();
-            let file = fs::File::open(disk.root.path().join("f")).unwrap();
-            file.set_modified(std::time::SystemTime::now() - age)
-                .unwrap();
-            disk
-        }
-
-        fn find(&self) -> FoundFile {
-            let catalog = Catalog::open(self.root.path(), false, false).unwrap();
-            let path = RemotePath::from_target(b"/f").unwrap();
-            let Found::File(found) = catalog.find_blocking(&path).unwrap() else {
-                panic!("no file");
-            };
-            found
-        }
-
-        fn kept(&self) -> Vec<PathBuf> {
-            let Ok(dir) = fs::read_dir(self.cache.path().join("pieces")) else {
-                return Vec::new();
-            };
-            dir.map(|entry| entry.unwrap().path()).collect()
-        }
-    }
-
-    async fn read(mut stream: Stream) -> io::Result<Vec<u8>> {
-        let mut all = Vec::new();
-        while let Some(bytes) = stream.next().await? {
-            all.extend(bytes);
-        }
-        Ok(all)
-    }
-
-    #[tokio::test]
-    async fn values_merge_to_the_digest_that_b3sum_prints() {
-        for size in [0, 5, 1 << 20, (1 << 20) + 1, 5_000_000] {
-            let content = content(size);
-            let disk = Disk::new(&content, Duration::from_secs(60));
-            let stream = Values::new(None).stream(Kind::Pieces, disk.find(), "\"e\"");
-            assert_eq!(stream.len as u64, pieces::wire_len(size as u64));
-            let bytes = read(stream).await.unwrap();
-            assert!(chaining::is_whole(&bytes, size as u64), "{size}");
-            assert_eq!(
-                bytes[bytes.len() - 32..],
-                *blake3::hash(&content).as_bytes(),
-                "{size}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn many_who_ask_at_once_get_the_same_from_one_computation() {
-        let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
-        let values = Values::new(None);
-        let streams: Vec<Stream> = (0..10)
-            .map(|_| values.stream(Kind::Pieces, disk.find(), "\"e\""))
-            .collect();
-        assert!(streams.iter().all(|s| Arc::ptr_eq(&s.job, &streams[0].job)));
-        let mut all = Vec::new();
-        for stream in streams {
-            all.push(read(stream).await.unwrap());
-        }
-        assert!(
-            all.iter()
-                .all(|bytes| bytes == &all[0] && bytes.len() == 24 + 4 * 32)
-        );
-    }
-
-    #[tokio::test]
-    async fn a_file_that_changes_is_not_vouched_for() {
-        let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
-        let found = disk.find();
-        fs::write(disk.root.path().join("f"), content(3_000_001)).unwrap();
-        let values = Values::new(Some(disk.cache.path()));
-        let error = read(values.stream(Kind::Pieces, found, "\"e\""))
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains("changed"), "{error}");
-        assert_eq!(disk.kept(), [] as [PathBuf; 0]);
-    }
-
-    #[tokio::test]
-    async fn kept_values_are_not_computed_again() {
-        let (other, disk) = (
-            content(3_000_001),
-            Disk::new(&content(3_000_000), Duration::ZERO),
-        );
-        let values = Values::new(Some(disk.cache.path()));
-        // What is kept is of other bytes of the same size, so that it shows where the answer came from.
-        let source = Disk::new(&other[1..], Duration::ZERO);
-        let kept = read(Values::new(None).stream(Kind::Pieces, source.find(), "\"e\""));
-        let kept = kept.await.unwrap();
-        values.stores.as_ref().unwrap().pieces.keep("e", &kept);
-        assert_eq!(
-            read(values.stream(Kind::Pieces, disk.find(), "\"e\""))
-                .await
-                .unwrap(),
-            kept
-        );
-        assert_ne!(
-            read(values.stream(Kind::Pieces, disk.find(), "\"f\""))
-                .await
-                .unwrap(),
-            kept
-        );
-    }
-
-    #[tokio::test]
-    async fn nothing_is_kept_of_a_file_that_was_just_changed() {
-        let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
-        let values = Values::new(Some(disk.cache.path()));
-        // It was made just now, whatever its date says.
-        read(values.stream(Kind::Pieces, disk.find(), "\"e\""))
-            .await
-            .unwrap();
-        while lock(&values.running)
-            .values()
-            .any(|job| job.strong_count() > 0)
-        {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(disk.kept(), [] as [PathBuf; 0]);
-    }
-
-    #[tokio::test]
-    async fn sha256_of_pieces_and_file() {
-        use sha2::{Digest as _, Sha256};
-        for size in [0, 5, 1 << 20, (1 << 20) + 1, 5_000_000] {
-            let content = content(size);
-            let disk = Disk::new(&content, Duration::from_secs(60));
-            let stream = Values::new(None).stream(Kind::Sha256, disk.find(), "\"e\"");
-            let bytes = read(stream).await.unwrap();
-            let pieces = content.chunks(1 << 20).map(Sha256::digest);
-            let mut expected: Vec<u8> = pieces
-                .filter(|_| size > 1 << 20)
-                .flat_map(|digest| digest.to_vec())
-                .collect();
-            expected.extend(Sha256::digest(&content));
-            assert_eq!(bytes[..bytes.len() - 32], expected, "{size}");
-            assert!(sha256::is_whole(&bytes, size as u64));
-            assert!(!sha256::is_whole(&bytes[32..], size as u64));
-        }
-    }
-
-    #[tokio::test]
-    async fn kept_digests_are_known_without_asking_for_them() {
-        let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
-        let (found, etag) = (disk.find(), disk.find().stamp.etag());
-        let values = Values::new(Some(disk.cache.path()));
-        assert_eq!(values.look(&found, &etag).await, Digests::default());
-        let digests = read(Values::new(None).stream(Kind::Sha256, disk.find(), &etag));
-        let digests = digests.await.unwrap();
-        values
-            .stores
-            .as_ref()
-            .unwrap()
-            .sha256
-            .keep(&key(&etag), &digests);
-        let values = Values::new(Some(disk.cache.path()));
-        let known = values.look(&found, &etag).await;
-        assert_eq!(known.sha256, sha256::whole(&digests));
-        assert_eq!(values.known().look(&found.stamp), known);
-        assert_eq!(known.blake3, None);
-    }
-}
+mod tests;

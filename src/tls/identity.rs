@@ -117,7 +117,8 @@ impl Identity {
             .with_no_client_auth()
             .with_single_cert(chain, secret)
             .map_err(unusable)?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        // curl -0 offers nothing else.
+        config.alpn_protocols = vec![ALPN.to_vec(), b"http/1.0".to_vec()];
         Ok(Self {
             config: Arc::new(config),
             fingerprint,

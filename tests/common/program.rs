@@ -14,12 +14,55 @@ pub struct Haul {
     pub command: Command,
 }
 
+/// Programs that run haul with less than the caller may do; each takes a command line behind its own arguments.
+pub type Within<'a> = &'a [&'a str];
+
+/// As somebody for whom modes of files count, also where the tests run as root.
+pub fn unprivileged() -> Within<'static> {
+    if rustix::process::geteuid().is_root() {
+        &[
+            "setpriv",
+            "--bounding-set=-dac_override,-dac_read_search",
+            "--",
+        ]
+    } else {
+        &[]
+    }
+}
+
+/// In a sandbox that knows no `openat2`, as before Linux 5.6: paths are walked name by name.
+pub fn without_openat2() -> Within<'static> {
+    &["python3", "-c", DENY_OPENAT2]
+}
+
+/// Installs a filter of system calls (seccomp) that answers ENOSYS to number 437, tries it, and goes on as what follows.
+const DENY_OPENAT2: &str = r#"
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+step = lambda code, yes, no, k: struct.pack("HBBI", code, yes, no, k)
+program = step(0x20, 0, 0, 0) + step(0x15, 0, 1, 437) + step(0x06, 0, 0, 0x50026) + step(0x06, 0, 0, 0x7fff0000)
+class Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+word = ctypes.c_ulong
+assert libc.prctl(38, word(1), word(0), word(0), word(0)) == 0
+assert libc.prctl(22, word(2), ctypes.byref(Program(4, program)), word(0), word(0)) == 0
+assert libc.syscall(437, -100, b".", 0, word(24)) == -1 and ctypes.get_errno() == 38
+os.execvp(sys.argv[1], sys.argv[1:])
+"#;
+
 impl Haul {
     pub fn new(arguments: &[&str]) -> Self {
+        Self::within(&[], arguments)
+    }
+
+    /// The same, run by other programs.
+    pub fn within(outer: Within<'_>, arguments: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
         // Also for a server that runs as somebody else.
         fs::set_permissions(state.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
+        let mut line = outer.iter().copied().chain([env!("CARGO_BIN_EXE_haul")]);
+        let mut command = Command::new(line.next().unwrap());
+        command.args(line);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("HAUL_") {
                 command.env_remove(name);

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -11,7 +12,7 @@ use haul::tls::Identity;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
-use super::program::Haul;
+use super::program::{Haul, Within};
 
 /// A running `haul serve`; killed when it is dropped.
 pub struct Daemon {
@@ -26,14 +27,27 @@ pub struct Daemon {
 impl Daemon {
     /// Serves `root` on a free port with further arguments.
     pub fn start(root: &Path, arguments: &[&str]) -> Self {
-        Self::start_at(root, "0", arguments)
+        Self::start_within(&[], root, &[&["-p", "0"], arguments].concat())
     }
 
     /// The same on a port that is known.
     pub fn start_at(root: &Path, port: &str, arguments: &[&str]) -> Self {
+        Self::start_within(&[], root, &[&["-p", port], arguments].concat())
+    }
+
+    /// The same, run by other programs.
+    pub fn start_within(outer: Within<'_>, root: &Path, arguments: &[&str]) -> Self {
         let root = root.to_str().unwrap();
-        let usual = ["serve", root, "--headless", "-a", "127.0.0.1", "-p", port];
-        let mut haul = Haul::new(&[&usual[..], &["-v", "trace"], arguments].concat());
+        let usual = [
+            "serve",
+            root,
+            "--headless",
+            "-a",
+            "127.0.0.1",
+            "-v",
+            "trace",
+        ];
+        let mut haul = Haul::within(outer, &[&usual[..], arguments].concat());
         let mut child = haul
             .command
             .stdout(Stdio::piped())
@@ -64,6 +78,10 @@ impl Daemon {
     /// `127.0.0.1:PORT`
     pub fn authority(&self) -> &str {
         self.url.split("://").nth(1).unwrap()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.authority().parse().unwrap()
     }
 
     pub fn port(&self) -> &str {

@@ -17,6 +17,15 @@ pub fn content(seed: u64, size: usize) -> Vec<u8> {
     bytes
 }
 
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
 /// Every path below `dir` with the digest of its content; directories have none.
 pub fn digest(dir: &Path) -> BTreeMap<PathBuf, Option<blake3::Hash>> {
     let mut found = BTreeMap::new();

@@ -9,11 +9,18 @@ use crate::server::respond::{Computed, Listing};
 pub(super) const CHUNK: usize = 64 * 1024;
 
 impl Connection<'_> {
-    /// Sends a listing chunk by chunk.
+    /// Sends a listing as it is made; where it cannot be, the connection breaks off.
     pub(super) async fn send_listing(&mut self, mut listing: Listing) -> Result<(), End> {
-        let chunked = listing.chunked;
+        let (chunked, is_slow) = (listing.chunked, listing.is_slow());
         loop {
-            let (next, chunk, last) = listing.next(self.shared, CHUNK).await?;
+            if is_slow {
+                self.flush(false).await?;
+            }
+            let (next, chunk, last) = tokio::select! {
+                biased;
+                made = listing.next(self.shared, CHUNK) => made?,
+                () = self.stream.gone(), if is_slow => return Err(End::Closed),
+            };
             self.output.frame(&chunk, chunked);
             if last {
                 self.output.end_frames(chunked);
@@ -28,7 +35,13 @@ impl Connection<'_> {
     pub(super) async fn send_computed(&mut self, mut values: Computed) -> Result<(), End> {
         loop {
             self.flush(false).await?;
-            match values.next().await {
+            let next = tokio::select! {
+                biased;
+                next = values.next() => next,
+                // Nobody computes for who does not wait for it any more.
+                () = self.stream.gone() => return Err(End::Closed),
+            };
+            match next {
                 Ok(Some(bytes)) => {
                     self.output.bytes.extend_from_slice(&bytes);
                     self.output.has_bodies = true;

@@ -51,6 +51,8 @@
   });
 
   if (rows.length > 1) filter.hidden = false;
+  // Nothing to sort, and nothing to download.
+  if (rows.length === 0) document.querySelector(".all").hidden = table.tHead.hidden = true;
   let names;
   filter.addEventListener("input", () => {
     const fold = (name) => name.normalize("NFC").toLowerCase();

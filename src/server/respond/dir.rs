@@ -10,7 +10,7 @@ use std::{
 use http::StatusCode;
 use rustix::fs::fstat;
 
-use super::{Answer, Body, Failure, Request, asks_for, fail, now};
+use super::{Answer, Body, Failure, Request, asked, asks_for, fail, now, of_busy};
 use crate::{
     http1::{
         conditional::Verdict,
@@ -24,8 +24,9 @@ use crate::{
         connection::{Output, Tree},
         entries::Entries,
         listing::{Format, Lister, Source},
-        metalink::{self, TreeLink},
+        metalink::{self, HashedLink, TreeLink},
         page, tar,
+        values::Kind,
         walk::Walk,
     },
 };
@@ -42,34 +43,68 @@ pub(super) const NO_HOST: Failure = fail(
     "a Metalink needs a Host field to name its URLs",
 );
 
+/// Digests of a whole tree cost their reader nothing and this machine much.
+const NO_LOGIN: Failure = fail(
+    StatusCode::FORBIDDEN,
+    "only who is logged in may have a tree hashed: ask for ?meta4 without =hash, or for one file",
+);
+
+/// Asks for the digests of a tree.
+const HASH: &[u8] = b"hash";
+
 /// A body that did not fit into one buffer; its beginning stands in `chunk`.
 pub struct Listing {
-    source: Box<dyn Source>,
+    maker: Maker,
     chunk: Vec<u8>,
     /// Whether the body is framed in chunks rather than by the connection's end.
     pub chunked: bool,
 }
 
+/// What makes a listing.
+enum Maker {
+    /// Reading directories.
+    Read(Box<dyn Source>),
+    /// Hashing files.
+    Hash(Box<HashedLink>),
+}
+
 impl Listing {
+    /// Whether it may take long: files are hashed for it.
+    pub fn is_slow(&self) -> bool {
+        matches!(self.maker, Maker::Hash(_))
+    }
+
     /// The next bytes, and whether they are the last.
     pub async fn next(self, shared: &Shared, size: usize) -> io::Result<(Self, Vec<u8>, bool)> {
-        let Self {
-            mut source,
-            mut chunk,
+        let chunked = self.chunked;
+        let (maker, made, last) = match self.maker {
+            Maker::Read(source) => read(source, self.chunk, shared, size).await?,
+            Maker::Hash(link) => {
+                let (link, made, last) = link.next(shared, self.chunk, size).await?;
+                (Maker::Hash(link), made, last)
+            }
+        };
+        let next = Self {
+            maker,
+            chunk: Vec::new(),
             chunked,
-        } = self;
-        let _permit = shared.listings.acquire().await.map_err(io::Error::other)?;
-        blocking(move || {
-            let last = source.fill(&mut chunk, size)?;
-            let next = Self {
-                source,
-                chunk: Vec::new(),
-                chunked,
-            };
-            Ok((next, chunk, last))
-        })
-        .await
+        };
+        Ok((next, made, last))
     }
+}
+
+async fn read(
+    mut source: Box<dyn Source>,
+    mut chunk: Vec<u8>,
+    shared: &Shared,
+    size: usize,
+) -> io::Result<(Maker, Vec<u8>, bool)> {
+    let _permit = shared.listings.acquire().await.map_err(io::Error::other)?;
+    blocking(move || {
+        let last = source.fill(&mut chunk, size)?;
+        Ok((Maker::Read(source), chunk, last))
+    })
+    .await
 }
 
 impl Request<'_> {
@@ -108,9 +143,12 @@ impl Request<'_> {
 
     /// A directory without its slash: relative references in its listing would go wrong.
     fn redirect(&self, out: &mut Vec<u8>, path: &RemotePath) -> Answer {
-        let query = ["tar", "meta4"]
-            .into_iter()
-            .find(|name| asks_for(self.head.query, name));
+        let query = match asked(self.head.query, "meta4") {
+            _ if asks_for(self.head.query, "tar") => Some("tar"),
+            Some(HASH) => Some("meta4=hash"),
+            Some(_) => Some("meta4"),
+            None => None,
+        };
         let (mark, query) = query.map_or(("", ""), |query| ("?", query));
         let mut head = HeadWriter::new(out, StatusCode::MOVED_PERMANENTLY, now());
         head.field_fmt(
@@ -195,7 +233,42 @@ impl Request<'_> {
             let walk = Walk::new(&catalog, &budget, path.clone(), dir)?;
             Ok(TreeLink::new(walk, known, origin, path))
         };
+        if asked(self.head.query, "meta4") == Some(HASH) {
+            return self.hashed(&mut output.bytes, fields, source).await;
+        }
         self.streamed(output, fields, source).await
+    }
+
+    /// The same with the digests of all files, for who is logged in: hashing a tree is work that strangers may not ask
+    /// for.
+    async fn hashed(
+        &self,
+        out: &mut Vec<u8>,
+        fields: impl Fn(&mut HeadWriter<'_>),
+        start: impl FnOnce() -> io::Result<TreeLink> + Send + 'static,
+    ) -> io::Result<Answer> {
+        if !self.logged_in {
+            return Ok(self.error(out, &NO_LOGIN));
+        }
+        if self.is_head() {
+            let mut head = HeadWriter::new(out, StatusCode::OK, now());
+            fields(&mut head);
+            return Ok(self.end(head));
+        }
+        let place = match self.shared.values.place(Kind::Sha256, self.who) {
+            Ok(place) => place,
+            Err(busy) => return Ok(self.error(out, &of_busy(busy))),
+        };
+        let tree = blocking(start).await?;
+        let mut head = HeadWriter::new(out, StatusCode::OK, now());
+        fields(&mut head);
+        let (keep, chunked) = self.unknown_length(head);
+        let body = Body::Listing(Listing {
+            maker: Maker::Hash(HashedLink::new(tree, Arc::clone(self.catalog), place)),
+            chunk: Vec::new(),
+            chunked,
+        });
+        Ok(Answer { body, keep })
     }
 
     fn tree_parts(
@@ -242,7 +315,7 @@ impl Request<'_> {
         }
         let (keep, chunked) = self.unknown_length(head);
         let body = Body::Listing(Listing {
-            source: Box::new(source),
+            maker: Maker::Read(Box::new(source)),
             chunk,
             chunked,
         });

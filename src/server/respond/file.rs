@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::{
     Answer, Body, Computed, Failure, Request, asks_for,
     dir::{NO_HOST, metalink_fields},
-    fail, now, of_io,
+    fail, now, of_busy, of_io,
 };
 use crate::{
     http1::{
@@ -26,7 +26,7 @@ use crate::{
         clients::SmallFile,
         connection::{Output, Parts},
         metalink::{self, FileLink},
-        values::Kind,
+        values::{Busy, Kind, Stream},
     },
     sys::send::read_cached,
 };
@@ -89,10 +89,10 @@ impl Request<'_> {
             }
         }
         if self.head.query == Some(b"pieces") {
-            return Ok(self.pieces(file, out, now));
+            return Ok(self.pieces(file, out, now).await);
         }
         if asks_for(self.head.query, "meta4") {
-            return Ok(self.metalink(file, out, now));
+            return Ok(self.metalink(file, out, now).await);
         }
         let size = file.found.stamp.size;
         let ranges = match self.head.range {
@@ -140,40 +140,41 @@ impl Request<'_> {
     }
 
     /// The file's chaining values instead of its bytes.
-    fn pieces(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
+    async fn pieces(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
+        let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
+        let stream = match self.computed(Kind::Pieces, file).await {
+            Ok(stream) => stream,
+            Err(busy) => return self.error(out, &of_busy(busy)),
+        };
         let mut head = HeadWriter::new(out, StatusCode::OK, now);
-        let length = pieces::wire_len(file.found.stamp.size);
+        let length = pieces::wire_len(size);
         head.field("Content-Type", pieces::MEDIA_TYPE)
             .field_fmt("Content-Length", format_args!("{length}"));
-        file.validators(&mut head);
-        let answer = self.end(head);
-        if self.is_head() {
-            return answer;
-        }
-        let values = &self.shared.values;
-        let stream = values.stream(Kind::Pieces, file.found, &file.etag);
+        validators(&mut head, &etag, modified);
         Answer {
-            body: Body::Computed(Computed::Pieces(stream)),
-            keep: self.keep,
+            body: stream.map_or(Body::Written, |s| Body::Computed(Computed::Pieces(s))),
+            ..self.end(head)
         }
     }
 
     /// The file's Metalink. Its length is known before its digests are.
-    fn metalink(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
+    async fn metalink(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
         let Some(origin) = self.origin() else {
             return self.error(out, &NO_HOST);
         };
-        let size = file.found.stamp.size;
-        let values = &self.shared.values;
+        let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
+        let path = file.path.clone();
+        let stream = match self.computed(Kind::Sha256, file).await {
+            Ok(stream) => stream,
+            Err(busy) => return self.error(out, &of_busy(busy)),
+        };
         let mut head = HeadWriter::new(out, StatusCode::OK, now);
-        metalink_fields(&mut head, file.path.name());
-        file.validators(&mut head);
-        if self.is_head() {
+        metalink_fields(&mut head, path.name());
+        validators(&mut head, &etag, modified);
+        let Some(stream) = stream else {
             return self.end(head);
-        }
-        let (path, etag) = (&file.path, &file.etag);
-        let stream = values.stream(Kind::Sha256, file.found, etag);
-        let (begin, link) = FileLink::new(stream, &origin, path, size);
+        };
+        let (begin, link) = FileLink::new(stream, &origin, &path, size);
         let length = begin.len() as u64 + FileLink::len(size);
         head.field_fmt("Content-Length", format_args!("{length}"))
             .connection(self.keep, self.head.http10);
@@ -182,6 +183,16 @@ impl Request<'_> {
             body: Body::Computed(Computed::Metalink(link)),
             keep: self.keep,
         }
+    }
+
+    /// What is computed of a file; nothing for a HEAD.
+    async fn computed(&self, kind: Kind, file: FileAnswer) -> Result<Option<Stream>, Busy> {
+        if self.is_head() {
+            return Ok(None);
+        }
+        let values = &self.shared.values;
+        let stream = values.stream(kind, file.found, &file.etag, self.who);
+        stream.await.map(Some)
     }
 
     fn unsatisfiable(&self, out: &mut Vec<u8>, size: u64, now: u64) -> Answer {
@@ -369,11 +380,13 @@ impl Request<'_> {
 
 impl FileAnswer {
     fn validators(&self, head: &mut HeadWriter<'_>) {
-        head.field("ETag", &self.etag).field_fmt(
-            "Last-Modified",
-            format_args!("{}", date::format(self.modified)),
-        );
+        validators(head, &self.etag, self.modified);
     }
+}
+
+fn validators(head: &mut HeadWriter<'_>, etag: &str, modified: u64) {
+    head.field("ETag", etag)
+        .field_fmt("Last-Modified", format_args!("{}", date::format(modified)));
 }
 
 /// Reads a file to the end of `out`; the second value says whether all that its size promises was there.

@@ -2,7 +2,7 @@
 
 use std::{io, os::fd::AsFd as _};
 
-use super::{BLOCK, Job, wanted};
+use super::{BLOCK, Job};
 use crate::{
     pieces::{self, PREAMBLE_LEN, PieceHasher, Preamble, Value},
     server::catalog::FoundFile,
@@ -20,7 +20,7 @@ pub(super) fn compute(job: &Job, found: &FoundFile) -> io::Result<()> {
     let mut values: Vec<Value> = Vec::new();
     let mut only = None;
     for index in 0..pieces::count(size).max(1) {
-        wanted(job)?;
+        job.wanted()?;
         let hasher = hash_piece(found, index, &mut block)?;
         if pieces::value_count(size) == 0 {
             only = Some(hasher.only());

@@ -4,7 +4,7 @@ use std::{io, os::fd::AsFd as _};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{BLOCK, Job, wanted};
+use super::{BLOCK, Job};
 use crate::{pieces::PIECE, server::catalog::FoundFile, sys::send::read_ahead};
 
 /// Bytes of a digest.
@@ -57,7 +57,7 @@ pub(super) fn compute(job: &Job, found: &FoundFile) -> io::Result<()> {
     let (mut at, mut ahead) = (0, 0);
     while at < size {
         if at >= ahead {
-            wanted(job)?;
+            job.wanted()?;
             let count = PIECE.min(size - at);
             read_ahead(found.file.as_fd(), at, count)?;
             ahead = at + count;
