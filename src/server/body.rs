@@ -20,6 +20,7 @@ use super::{
     catalog::{FoundFile, blocking},
     clients::Attached,
     floor::Floor,
+    open::Opened,
     stream::{Stream, Tls},
     transfers::Flow,
     unsent::Unsent,
@@ -56,6 +57,8 @@ pub struct Sender {
     limit: Duration,
     floor: Floor,
     unsent: Unsent,
+    /// Who is told while the client is waited for.
+    opened: Option<Arc<Opened>>,
 }
 
 impl Sender {
@@ -65,7 +68,14 @@ impl Sender {
             limit,
             floor: Floor::new(min_rate),
             unsent,
+            opened: None,
         }
+    }
+
+    /// The same, on a connection that may be closed for a client that lets it wait.
+    pub fn telling(mut self, opened: Arc<Opened>) -> Self {
+        self.opened = Some(opened);
+        self
     }
 
     /// Sends all of `bytes`, at once. `more` says that a file's bytes follow.
@@ -218,6 +228,21 @@ impl Sender {
 
     /// Waits for the client to take something.
     async fn wait<T>(&mut self, io: impl Future<Output = io::Result<T>>) -> Result<T, Broken> {
+        let opened = self.opened.clone();
+        if let Some(opened) = &opened {
+            opened.awaits_reading();
+        }
+        let result = self.wait_within_limits(io).await;
+        if let Some(opened) = &opened {
+            opened.handle().busy();
+        }
+        result
+    }
+
+    async fn wait_within_limits<T>(
+        &mut self,
+        io: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, Broken> {
         let mut io = std::pin::pin!(io);
         let mut left = self.limit;
         loop {

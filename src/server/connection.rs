@@ -3,7 +3,7 @@
 //! Answers gather in one buffer as long as further requests are there already, so that a pipelined batch of small
 //! files leaves in one write. The buffers exist only while there is something in them: an idle connection is cheap.
 
-use std::{net::SocketAddr, ops::Range, time::Duration};
+use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use tokio::{
@@ -70,7 +70,7 @@ impl From<std::io::Error> for End {
 
 /// Serves one connection until it ends.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
-    let opened = shared.registry.open().enter(peer.ip());
+    let opened = Arc::new(shared.registry.open().enter(peer.ip()));
     let settings = &shared.settings;
     let unsent = match settings.min_rate {
         Some(_) => Unsent::always(&stream),
@@ -90,7 +90,8 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         attached: None,
         port: stream.tcp().local_addr().map_or(0, |local| local.port()),
         stream,
-        sender: Sender::new(settings.timeout, settings.min_rate, unsent),
+        sender: Sender::new(settings.timeout, settings.min_rate, unsent)
+            .telling(Arc::clone(&opened)),
         peer,
         shared,
         opened: &opened,
@@ -243,9 +244,7 @@ impl Connection<'_> {
                 continue;
             }
             self.flush(false).await?;
-            if deadline.is_none() {
-                self.opened.idle();
-            }
+            self.opened.awaits_request();
             if self.input.pending().is_empty() {
                 self.wait_idle().await?;
                 deadline = None;
@@ -267,7 +266,10 @@ impl Connection<'_> {
     /// Reads what is there; `false` means that nothing is.
     fn try_read(&mut self) -> Result<bool, End> {
         self.input.tidy();
-        self.input.bytes.reserve(READ_SIZE);
+        // A head that comes slowly does not double what it holds.
+        if self.input.bytes.capacity() - self.input.bytes.len() < READ_SIZE / 2 {
+            self.input.bytes.reserve(READ_SIZE);
+        }
         match self.stream.try_read_buf(&mut self.input.bytes) {
             Ok(0) if self.input.pending().is_empty() => Err(End::Closed),
             Ok(0) => Err(End::Truncated),
