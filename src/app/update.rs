@@ -101,6 +101,11 @@ impl State {
                 self.local = Some((dir, names));
                 return self.typed();
             }
+            Event::Space(free) => {
+                if let View::Connect(view) = &mut self.view {
+                    view.free = free;
+                }
+            }
             Event::LoginWanted(reason) => self.ask_login(reason),
             Event::Fingerprint(seen) => self.popup = Some(Popup::Trust(seen)),
             Event::Script { line, place } => self.script.push_back((line, place)),
@@ -174,6 +179,7 @@ impl State {
                 let back = snapshot.link == Link::Up && before.link != Link::Up;
                 self.throughput.sample(tick.now, snapshot.received);
                 view.sample(tick.now, snapshot, refresh);
+                effects.extend(view.ask_free(tick.now));
                 let first = !std::mem::replace(&mut view.sampled, true);
                 let paused = view.counts().paused;
                 if first && paused > 0 {

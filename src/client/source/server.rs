@@ -13,6 +13,7 @@ use crate::{
     escape,
     http1::response_head::ResponseHead,
     progress::Counter,
+    tls::Fingerprint,
 };
 
 /// One server, and what its connections share.
@@ -30,6 +31,8 @@ pub struct Source {
     pub answers: Counter,
     /// The last handshake's time.
     rtt: Mutex<Option<Duration>>,
+    /// What it was believed for in the last handshake.
+    certificate: Mutex<Option<Fingerprint>>,
     /// Until when it lets this client wait.
     paused_until: Mutex<Option<Instant>>,
     /// What it calls itself.
@@ -62,6 +65,7 @@ impl Source {
             connecting: tokio::sync::Mutex::default(),
             answers: Counter::default(),
             rtt: Mutex::default(),
+            certificate: Mutex::default(),
             paused_until: Mutex::default(),
             server: Mutex::default(),
             depth: Depth::default(),
@@ -79,9 +83,10 @@ impl Source {
         outage.failures
     }
 
-    /// The link works.
-    pub fn link_up(&self, rtt: Duration) {
+    /// The link works: how long the handshake took, and which certificate was shown in it, if it was one of TLS.
+    pub fn link_up(&self, rtt: Duration, certificate: Option<Fingerprint>) {
         *lock(&self.rtt) = Some(rtt);
+        *lock(&self.certificate) = certificate;
         self.link.send_if_modified(|link| {
             // That it can be reached ends no pause: its answers do.
             let changed = !matches!(link, Link::Up | Link::Paused);
@@ -127,6 +132,11 @@ impl Source {
     /// Time of the last connection's handshake, if there was any.
     pub fn rtt(&self) -> Option<Duration> {
         *lock(&self.rtt)
+    }
+
+    /// The certificate that it was believed for; `None` without TLS, and before it was reached.
+    pub fn certificate(&self) -> Option<Fingerprint> {
+        *lock(&self.certificate)
     }
 
     /// What it calls itself, raw.
