@@ -228,23 +228,11 @@ impl Sender {
 
     /// Waits for the client to take something.
     async fn wait<T>(&mut self, io: impl Future<Output = io::Result<T>>) -> Result<T, Broken> {
-        let opened = self.opened.clone();
-        if let Some(opened) = &opened {
-            opened.awaits_reading();
-        }
-        let result = self.wait_within_limits(io).await;
-        if let Some(opened) = &opened {
-            opened.handle().busy();
-        }
-        result
-    }
-
-    async fn wait_within_limits<T>(
-        &mut self,
-        io: impl Future<Output = io::Result<T>>,
-    ) -> Result<T, Broken> {
         let mut io = std::pin::pin!(io);
         let mut left = self.limit;
+        if let Some(opened) = &self.opened {
+            opened.awaits_reading();
+        }
         loop {
             let step = left.min(self.floor.left());
             let began = Instant::now();
@@ -252,7 +240,12 @@ impl Sender {
             self.unsent.waited(began.elapsed());
             self.floor.waited(began.elapsed()).map_err(Broken::Slow)?;
             match done {
-                Ok(result) => return Ok(result?),
+                Ok(result) => {
+                    if let Some(opened) = &self.opened {
+                        opened.handle().busy();
+                    }
+                    return Ok(result?);
+                }
                 Err(_) if step == left => return Err(Broken::Stalled(self.limit)),
                 Err(_) => left -= step,
             }
