@@ -21,9 +21,12 @@ use crate::pieces::{self, PIECE};
 
 mod chaining;
 mod known;
+mod pacing;
 pub mod sha256;
 mod store;
 pub use known::{Digests, Known};
+pub use pacing::Asker;
+use pacing::Askers;
 use store::Store;
 
 /// Bytes that are read and hashed at once, while they are in the processor's cache.
@@ -128,6 +131,7 @@ struct Job {
     /// What is computed, in its wire form, as far as it is known.
     bytes: Mutex<Vec<u8>>,
     state: watch::Sender<State>,
+    askers: Askers,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,9 +149,19 @@ pub struct Stream {
     state: watch::Receiver<State>,
     at: usize,
     len: usize,
+    /// Who reads: it counts for as long as this lives.
+    asker: Option<Arc<Asker>>,
 }
 
 impl Stream {
+    /// The same, for a client that may be taking the file itself at the same time.
+    pub fn beside(mut self, asker: Asker) -> Self {
+        let asker = Arc::new(asker);
+        self.job.askers.add(&asker);
+        self.asker = Some(asker);
+        self
+    }
+
     /// The next bytes, as soon as there are some; `None` behind the last.
     pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         if self.at >= self.len {
@@ -220,6 +234,7 @@ impl Values {
         let job = Arc::new(Job {
             bytes: Mutex::default(),
             state: watch::Sender::new(State::Known(0)),
+            askers: Askers::default(),
         });
         running.insert(key.clone(), Arc::downgrade(&job));
         drop(running);
@@ -248,6 +263,7 @@ impl Stream {
             job,
             at: 0,
             len,
+            asker: None,
         }
     }
 }

@@ -3,8 +3,8 @@
 
     bad.py serve DIRECTORY [options of haul serve]
 
-Wrong fields and framing (httplint, redbot), a body's length believed against its coding (smugglex), one client at a time (slowhttptest,
-idle), every request kept for ever, TLS 1.0 with suites of old (sslyze).
+Wrong fields, and conditions and ranges that are ignored (httplint, redbot), a body's length believed against its coding (smugglex), TLS
+1.0 with suites of old (sslyze), memory for every request that is never freed, and, with `-t`, one client at a time (slowhttptest, idle).
 """
 
 import http.server
@@ -43,7 +43,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 def main():
     root, options = sys.argv[2], sys.argv[3:]
     os.chdir(root)
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    kind = http.server.HTTPServer if "-t" in options else http.server.ThreadingHTTPServer
+    server = kind(("127.0.0.1", 0), Handler)
     scheme = "http"
     if "--tls" in options:
         scheme, pem = "https", f"{os.environ['OUTSIDE_WORK']}/bad.pem"

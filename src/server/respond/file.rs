@@ -25,7 +25,7 @@ use crate::{
         clients::SmallFile,
         connection::Output,
         metalink::{self, FileLink},
-        values::Kind,
+        values::{Asker, Kind},
     },
     sys::send::read_cached,
 };
@@ -135,7 +135,9 @@ impl Request<'_> {
             return answer;
         }
         let values = &self.shared.values;
-        let stream = values.stream(Kind::Pieces, file.found, &file.etag);
+        let stream = values
+            .stream(Kind::Pieces, file.found, &file.etag)
+            .beside(Asker::new(self.client, file.path));
         Answer {
             body: Body::Computed(Computed::Pieces(stream)),
             keep: self.keep,

@@ -21,6 +21,7 @@ pub(super) fn compute(job: &Job, found: &FoundFile) -> io::Result<()> {
     let mut only = None;
     for index in 0..pieces::count(size).max(1) {
         wanted(job)?;
+        job.askers.pace(u64::from(index) * pieces::PIECE);
         let hasher = hash_piece(found, index, &mut block)?;
         if pieces::value_count(size) == 0 {
             only = Some(hasher.only());
