@@ -24,6 +24,9 @@ LEFT = {
 }
 # Notes that only repeat what a status means.
 MEANING = {400: "STATUS_BAD_REQUEST", 414: "STATUS_URI_TOO_LONG"}
+# httplint asks for Content-Range in any 206, where one of several parts must not have it (RFC 9110 §15.3.7.2): see `judge_parts`.
+WITHOUT_RANGE = "PARTIAL_WITHOUT_RANGE"
+RANGES = [(0, 3), (20, 29)]
 
 JSON = ("Accept", "application/json")
 TEXT = ("Accept", "text/plain")
@@ -46,7 +49,7 @@ def cases(etag, modified):
         ("HEAD of a file", "HEAD", file, [], 200),
         ("range", "GET", file, [("Range", "bytes=2-9")], 206),
         ("last bytes", "GET", file, [("Range", "bytes=-5")], 206),
-        ("several ranges", "GET", file, [("Range", "bytes=0-3,20-29")], SEVERAL),
+        (SEVERAL, "GET", file, [("Range", "bytes=" + ",".join(f"{a}-{b}" for a, b in RANGES))], 206),
         ("range under If-Range", "GET", file, [("Range", "bytes=2-9"), ("If-Range", etag)], 206),
         ("range of another version", "GET", file, [("Range", "bytes=2-9"), ("If-Range", '"other"')], 200),
         ("range beyond the end", "GET", file, [("Range", "bytes=99999-")], 416),
@@ -79,8 +82,7 @@ def cases(etag, modified):
     ]
 
 
-# Several ranges in one answer.
-SEVERAL = 206
+SEVERAL = "several ranges"
 
 
 def ask(url, method, target, fields):
@@ -132,6 +134,25 @@ def parse(answer, has_body):
     if len(rest) != int(named[b"content-length"]):
         raise Bad(f"Content-Length {named[b'content-length'].decode()} before {len(rest)} bytes")
     return proto, status, phrase, fields, rest
+
+
+def judge_parts(answer, whole):
+    """What is wrong with several ranges in one answer: media type, parts in order, and the bytes of each (RFC 9110 §14.6)."""
+    _, _, _, fields, body = parse(answer, True)
+    named = {name.lower(): value for name, value in fields}
+    kind, _, boundary = named.get(b"content-type", b"").partition(b"; boundary=")
+    if kind != b"multipart/byteranges" or b"content-range" in named:
+        return [f"{SEVERAL}: {named}"]
+    before, *parts, after = body.split(b"--" + boundary.strip(b'"'))
+    if before.strip() or after.strip() != b"--" or len(parts) != len(RANGES):
+        return [f"{SEVERAL}: {len(parts)} parts: {body!r}"]
+    wrong = []
+    for part, (first, last) in zip(parts, RANGES):
+        head, _, content = part.partition(b"\r\n\r\n")
+        range = f"content-range: bytes {first}-{last}/{len(whole)}".encode()
+        if range not in head.lower() or content != whole[first : last + 1] + b"\r\n":
+            wrong.append(f"{SEVERAL}: not {range.decode()}: {part!r}")
+    return wrong
 
 
 def unchunk(rest):
@@ -195,6 +216,7 @@ def main():
             ("no login", "GET", "/", None, 401),
             ("wrong login", "GET", "/", [("Authorization", "Basic eDp5")], 401),
         ]
+    whole = parse(ask(url, "GET", "/file.txt", auth)[1], True)[-1]
     seen, wrong, left = [], [], {}
     for what, method, target, fields, expected in todo:
         if fields is None:
@@ -210,6 +232,9 @@ def main():
         seen.append(status)
         if status != expected:
             wrong.append(f"{what}: {status} instead of {expected}")
+        if what == SEVERAL:
+            wrong += judge_parts(answer, whole)
+            notes = [note for note in notes if note[1] != WITHOUT_RANGE]
         for level, name, summary in notes:
             if level == "WARN" and name in LEFT:
                 left[name] = left.get(name, 0) + 1

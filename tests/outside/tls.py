@@ -12,7 +12,7 @@ import ssl
 import sys
 from urllib.parse import urlsplit
 
-from cryptography.x509 import DNSName, SubjectAlternativeName
+from cryptography.x509 import DNSName, ExtensionNotFound, SubjectAlternativeName
 from sslyze import Scanner, ScanCommand, ScanCommandAttemptStatusEnum, ServerNetworkLocation, ServerScanRequest
 from sslyze import ServerScanStatusEnum
 
@@ -34,6 +34,14 @@ def is_strong(protocol, name):
     # All suites of TLS 1.3 have forward secrecy.
     secret = protocol == "tls_1_3" or "_ECDHE_" in name
     return secret and any(mark in name for mark in STRONG)
+
+
+def names(certificate):
+    """The names that a certificate is for; what stands in its subject is no such name any more (RFC 9525 §2)."""
+    try:
+        return certificate.extensions.get_extension_for_class(SubjectAlternativeName).value.get_values_for_type(DNSName)
+    except ExtensionNotFound:
+        return []
 
 
 def judge(results, wrong, seen):
@@ -66,8 +74,7 @@ def judge(results, wrong, seen):
         own = certificate.subject == certificate.issuer
         if not own or deployment.verified_certificate_chain:
             wrong.append("the certificate is not the server's own")
-        names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
-        if NAME not in names.get_values_for_type(DNSName):
+        if NAME not in names(certificate):
             wrong.append(f"the certificate is not for {NAME}")
         if deployment.verified_chain_has_sha1_signature or certificate.signature_hash_algorithm.name in ("sha1", "md5"):
             wrong.append(f"the certificate is signed with {certificate.signature_hash_algorithm.name}")
