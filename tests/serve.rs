@@ -640,16 +640,17 @@ fn connections_over_the_limit_are_told_so() {
     let mut settings = settings(&temp.path().join("root"));
     settings.max_connections = 1;
     let serving = serve_with(settings);
+    let large = fs::File::create(temp.path().join("root/large")).unwrap();
+    large.set_len(1 << 28).unwrap();
     let mut first = Raw::connect(serving.address);
-    first.send(get("/hello.txt", ""));
-    first.read();
+    first.send(get("/large", ""));
+    assert_eq!(first.read_head().status, 200);
     let answer = fetch(serving.address, get("/hello.txt", ""));
     assert_eq!(
         (answer.status, answer.field("Retry-After")),
         (503, Some("5"))
     );
-    first.send(get("/hello.txt", ""));
-    assert_eq!(first.read().status, 200);
+    assert_eq!(first.take(1000).len(), 1000);
 }
 
 /// Time stands still but for timers: nothing here waits for real.
