@@ -28,6 +28,7 @@ def rss(pid):
 
 def connect(port, host):
     stream = socket.socket()
+    stream.settimeout(10)
     # One address has 28,000 ports.
     stream.bind((f"127.0.1.{host}", 0))
     stream.connect(("127.0.0.1", port))

@@ -9,7 +9,7 @@ use std::{
 use crate::common::{
     fetching::{fetch_with, settings as fetching},
     raw::{Answer, Raw, fetch, get},
-    serving::{Serving, serve, serve_with, settings},
+    serving::{PATIENCE, Serving, serve, serve_with, settings},
 };
 use haul::{
     client,
@@ -445,6 +445,32 @@ fn under_pressure_whoever_holds_most_loses_its_longest_idle_connection() {
         raw.send(ask("/small", "x"));
         assert_eq!(raw.read().status, 200);
     }
+}
+
+#[test]
+fn readers_who_stopped_and_fill_the_server_make_room_for_others() {
+    let (_temp, serving) = served(|settings| settings.max_connections = 8);
+    let mut stopped: Vec<Raw> = (0..8).map(|_| begin(serving.address, "stopped")).collect();
+    serving.wait_for("all are there", |now| now.connections == 8);
+    let begun = Instant::now();
+    let other = loop {
+        let mut raw = Raw::connect_from([127, 0, 0, 2], serving.address);
+        raw.send(ask("/small", "other"));
+        let answer = raw.read();
+        if answer.status == 200 {
+            break answer;
+        }
+        assert_eq!(
+            (answer.status, answer.field("Retry-After")),
+            (503, Some("5"))
+        );
+        assert!(begun.elapsed() < PATIENCE, "never let in");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(other.text(), "small");
+    serving.wait_for("one had to go", |now| now.connections < 8);
+    // It was cut off, in the middle of its answer.
+    assert!((stopped[0].rest().len() as u64) < BIG);
 }
 
 #[test]

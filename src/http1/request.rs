@@ -90,7 +90,8 @@ pub fn find_head(input: &[u8], scanned: &mut usize) -> Result<Option<Extent>, Re
     if head.first() == Some(&TLS_HANDSHAKE) {
         return Err(bad("TLS on a port for plain HTTP: use http://"));
     }
-    let mut at = scanned.saturating_sub(start);
+    let new = scanned.saturating_sub(start);
+    let mut at = new;
     while let Some(line_end) = head[at..].iter().position(|b| *b == b'\n').map(|n| at + n) {
         if line_end >= MAX_HEAD {
             break;
@@ -121,6 +122,10 @@ pub fn find_head(input: &[u8], scanned: &mut usize) -> Result<Option<Extent>, Re
             "the head is longer than 32 KiB",
         ));
     }
+    // Its end may never come: whoever ends lines in this way (RFC 9112 §2.2) is told at once.
+    if has_bare_cr(&head[new..]) {
+        return Err(bad("a carriage return without a line feed"));
+    }
     *scanned = start + at;
     Ok(None)
 }
@@ -138,6 +143,12 @@ fn empty_lines(input: &[u8]) -> usize {
 /// follow the answer's head (RFC 9110 §9.3.2).
 pub fn is_head(input: &[u8]) -> bool {
     input[empty_lines(input)..].starts_with(b"HEAD ")
+}
+
+/// Whether something else than a line feed follows a carriage return; what follows the last byte is not known yet.
+fn has_bare_cr(head: &[u8]) -> bool {
+    head.windows(2)
+        .any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
 }
 
 fn check_request_line(head: &[u8]) -> Result<(), Refusal> {

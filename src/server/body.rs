@@ -20,6 +20,7 @@ use super::{
     catalog::{FoundFile, blocking},
     clients::Attached,
     floor::Floor,
+    open::Opened,
     stream::{Stream, Tls},
     transfers::Flow,
     unsent::Unsent,
@@ -56,6 +57,8 @@ pub struct Sender {
     limit: Duration,
     floor: Floor,
     unsent: Unsent,
+    /// Who is told while the client is waited for.
+    opened: Option<Arc<Opened>>,
 }
 
 impl Sender {
@@ -65,7 +68,14 @@ impl Sender {
             limit,
             floor: Floor::new(min_rate),
             unsent,
+            opened: None,
         }
+    }
+
+    /// The same, on a connection that may be closed for a client that lets it wait.
+    pub fn telling(mut self, opened: Arc<Opened>) -> Self {
+        self.opened = Some(opened);
+        self
     }
 
     /// Sends all of `bytes`, at once. `more` says that a file's bytes follow.
@@ -219,6 +229,9 @@ impl Sender {
     async fn wait<T>(&mut self, io: impl Future<Output = io::Result<T>>) -> Result<T, Broken> {
         let mut io = std::pin::pin!(io);
         let mut left = self.limit;
+        if let Some(opened) = &self.opened {
+            opened.awaits_reading();
+        }
         loop {
             let step = left.min(self.floor.left());
             let began = Instant::now();
@@ -226,7 +239,12 @@ impl Sender {
             self.unsent.waited(began.elapsed());
             self.floor.waited(began.elapsed()).map_err(Broken::Slow)?;
             match done {
-                Ok(result) => return Ok(result?),
+                Ok(result) => {
+                    if let Some(opened) = &self.opened {
+                        opened.handle().busy();
+                    }
+                    return Ok(result?);
+                }
                 Err(_) if step == left => return Err(Broken::Stalled(self.limit)),
                 Err(_) => left -= step,
             }

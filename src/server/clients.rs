@@ -343,6 +343,11 @@ impl Client {
         lock(&self.rows).is_open(path)
     }
 
+    /// How far a file that it is taking at this moment was sent.
+    pub fn sent_until(&self, path: &RemotePath) -> Option<u64> {
+        lock(&self.rows).sent_until(path)
+    }
+
     /// Whether any file is.
     pub fn is_taking_any(&self) -> bool {
         lock(&self.rows).has_open()

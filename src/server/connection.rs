@@ -75,7 +75,7 @@ impl From<std::io::Error> for End {
 
 /// Serves one connection until it ends.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
-    let opened = shared.registry.open().enter(peer.ip());
+    let opened = Arc::new(shared.registry.open().enter(peer.ip()));
     let settings = &shared.settings;
     let unsent = match settings.min_rate {
         Some(_) => Unsent::always(&stream),
@@ -95,7 +95,8 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         attached: None,
         port: stream.tcp().local_addr().map_or(0, |local| local.port()),
         stream,
-        sender: Sender::new(settings.timeout, settings.min_rate, unsent),
+        sender: Sender::new(settings.timeout, settings.min_rate, unsent)
+            .telling(Arc::clone(&opened)),
         peer,
         shared,
         opened: &opened,
@@ -189,9 +190,7 @@ impl Connection<'_> {
             // Also where the client has closed its side: it may still read (RFC 9112 §9.6).
             self.flush(false).await?;
             read?;
-            if deadline.is_none() {
-                self.opened.idle();
-            }
+            self.opened.awaits_request();
             if self.input.pending().is_empty() {
                 self.wait_idle().await?;
                 deadline = None;

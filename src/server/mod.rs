@@ -308,6 +308,7 @@ impl Accept {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         // Answers are written in as few calls as they can be: nothing is gained by holding them back.
         let _ = stream.set_nodelay(true);
+        self.relieve();
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             if let Ok(slot) = Arc::clone(&self.away).try_acquire_owned() {
                 let shared = Arc::clone(&self.shared);
@@ -318,7 +319,6 @@ impl Accept {
             }
             return;
         };
-        self.relieve();
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
         self.connections.spawn(async move {
             let late = async {
@@ -334,14 +334,15 @@ impl Accept {
         });
     }
 
-    /// Makes room while there is some left: idle connections of whoever holds most are closed first.
+    /// Makes room while there is some left, and once there is none: for each connection that comes, one of whoever holds most
+    /// is closed, if it waits for its client.
     fn relieve(&self) {
         let max = self.shared.settings.max_connections;
-        if self.slots.available_permits() >= max / 4 {
+        if self.slots.available_permits() > max / 4 {
             return;
         }
         if let Some(who) = self.shared.registry.open().relieve() {
-            tracing::debug!(client = %who, "closed an idle connection: there are too many");
+            tracing::debug!(client = %who, "closed a connection that waited for its client: there are too many");
         }
     }
 }

@@ -42,14 +42,19 @@ impl Default for Open {
 pub struct Handle {
     id: u64,
     from: Who,
-    /// Milliseconds from the table's start to the connection's last request, or [`BUSY`].
-    idle_since: AtomicU64,
+    /// Milliseconds from the table's start to the moment from which its client lets us wait for too long, or [`BUSY`].
+    tardy_from: AtomicU64,
     belongs: Mutex<Option<(Arc<Client>, Arc<Peer>)>>,
     cut: Notify,
 }
 
-/// It has something to do.
+/// Nobody is waited for.
 const BUSY: u64 = u64::MAX;
+/// Milliseconds that the first request may take to come: no connection is closed before its client could say anything.
+const FOR_REQUEST: u64 = 200;
+/// Milliseconds in which something of an answer must be taken. A client that is only slow takes a socket's buffer,
+/// about 40 KiB at first, in less.
+const FOR_READING: u64 = 2000;
 
 impl Handle {
     /// Completes when the connection is to end at once.
@@ -71,17 +76,17 @@ impl Handle {
 
     /// A request is there.
     pub fn busy(&self) {
-        self.idle_since.store(BUSY, Ordering::Relaxed);
+        self.tardy_from.store(BUSY, Ordering::Relaxed);
     }
 }
 
 impl Open {
-    /// Notes a connection for as long as the guard lives; until its first request it counts as idle.
+    /// Notes a connection for as long as the guard lives; its first request is waited for.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Opened {
         let handle = Arc::new(Handle {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             from: Who::of(None, address),
-            idle_since: AtomicU64::new(self.now()),
+            tardy_from: AtomicU64::new(self.now() + FOR_REQUEST),
             belongs: Mutex::default(),
             cut: Notify::new(),
         });
@@ -133,23 +138,25 @@ impl Open {
         }
     }
 
-    /// Ends the connection that is idle for longest, of those of the address that holds most: who it was, if any is idle.
+    /// Ends the connection that has waited longest for its client, be it for a request or for an answer to be read, of those
+    /// of the address that holds most: who it was, if any waits for too long.
     pub fn relieve(&self) -> Option<Who> {
-        let connections = lock(&self.connections);
+        let (connections, now) = (lock(&self.connections), self.now());
         let mut held: HashMap<&Who, (usize, Option<&Arc<Handle>>)> = HashMap::new();
         for handle in connections.values() {
             let (count, longest) = held.entry(&handle.from).or_default();
             *count += 1;
             // Of two that wait since the same moment, the one that came first.
-            let since = |handle: &Handle| (handle.idle_since.load(Ordering::Relaxed), handle.id);
-            if since(handle).0 != BUSY && longest.is_none_or(|other| since(handle) < since(other)) {
+            let since = |handle: &Handle| (handle.tardy_from.load(Ordering::Relaxed), handle.id);
+            if since(handle).0 <= now && longest.is_none_or(|other| since(handle) < since(other)) {
                 *longest = Some(handle);
             }
         }
-        let (_, handle) = held
+        // Whoever holds less is left alone, even while none of these can be spared.
+        let (_, longest) = held
             .into_values()
-            .filter_map(|(count, longest)| Some((count, longest?)))
-            .max_by_key(|(count, _)| *count)?;
+            .max_by_key(|(count, longest)| (*count, longest.is_some()))?;
+        let handle = longest?;
         // It is told once, and not chosen again while it ends.
         handle.busy();
         handle.cut.notify_one();
@@ -174,11 +181,17 @@ impl Opened {
         &self.handle
     }
 
-    /// The next request is waited for.
-    pub fn idle(&self) {
-        self.handle
-            .idle_since
-            .store(self.table.now(), Ordering::Relaxed);
+    /// The next request is waited for, from now on unless it already is.
+    pub fn awaits_request(&self) {
+        let place = &self.handle.tardy_from;
+        let _ =
+            place.compare_exchange(BUSY, self.table.now(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Some of an answer is to be read before it goes on.
+    pub fn awaits_reading(&self) {
+        let place = &self.handle.tardy_from;
+        place.store(self.table.now() + FOR_READING, Ordering::Relaxed);
     }
 }
 
@@ -199,25 +212,48 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_idle_connection_of_who_holds_most_goes_first() {
+    fn the_longest_waiting_connection_of_who_holds_most_goes_first() {
         let open = Arc::new(Open::default());
-        let enter = |host: u8, idle_since: u64| {
+        let enter = |host: u8, tardy_from: u64| {
             let opened = open.enter([10, 0, 0, host].into());
-            let place = &opened.handle.idle_since;
-            place.store(idle_since, Ordering::Relaxed);
+            let place = &opened.handle.tardy_from;
+            place.store(tardy_from, Ordering::Relaxed);
             opened
         };
         let lone = enter(1, 0);
-        let [busy, late, early] = [enter(2, BUSY), enter(2, 20), enter(2, 10)];
+        let [busy, late, early] = [enter(2, BUSY), enter(2, 2), enter(2, 1)];
+        while open.now() < 2 {
+            std::thread::yield_now();
+        }
         assert_eq!(open.relieve().unwrap().to_string(), "10.0.0.2");
         assert!(is_cut(&early) && !is_cut(&late) && !is_cut(&busy) && !is_cut(&lone));
         drop(early);
         assert!(open.relieve().is_some() && is_cut(&late));
+        // Whoever holds less is not made to pay for it.
+        assert_eq!(open.relieve(), None);
+        assert!(!is_cut(&busy) && !is_cut(&lone));
         drop(late);
+        drop(busy);
         assert!(open.relieve().is_some() && is_cut(&lone));
         drop(lone);
+        assert_eq!(open.count(), 0);
+    }
+
+    #[test]
+    fn a_connection_has_time_for_its_first_request_and_for_reading() {
+        let open = Arc::new(Open::default());
+        let opened = open.enter([10, 0, 0, 1].into());
+        let tardy_from = || opened.handle.tardy_from.load(Ordering::Relaxed);
+        let (first, now) = (tardy_from(), open.now());
+        assert!((1..=now + FOR_REQUEST).contains(&first));
+        opened.awaits_request();
+        assert_eq!(tardy_from(), first);
+        opened.awaits_reading();
+        assert!(tardy_from() >= now + FOR_READING);
+        opened.handle.busy();
         assert_eq!(open.relieve(), None);
-        assert!(!is_cut(&busy));
-        assert_eq!(open.count(), 1);
+        opened.awaits_request();
+        assert!(tardy_from() <= open.now());
+        assert!(open.relieve().is_some());
     }
 }

@@ -148,6 +148,13 @@ impl Rows {
         self.open.contains_key(path)
     }
 
+    /// The furthest byte of `path` that was sent over any of the connections that carry it now; `None` while none does.
+    pub(super) fn sent_until(&self, path: &RemotePath) -> Option<u64> {
+        let progress = lock(&self.open.get(path)?.progress);
+        let ends = progress.flows.iter().map(|flow| flow.span().end);
+        ends.max()
+    }
+
     /// Whether any was.
     pub(super) fn has_open(&self) -> bool {
         !self.open.is_empty()

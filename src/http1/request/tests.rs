@@ -248,3 +248,17 @@ fn unfinished_heads_end_at_their_limits() {
     let blank = "\r\n".repeat(MAX_HEAD);
     assert!(find_head(blank.as_bytes(), &mut 0).is_err());
 }
+
+#[test]
+fn a_head_whose_lines_end_in_bare_carriage_returns_is_not_waited_for() {
+    for text in ["GET / HTTP/1.1\rH", "GET / HTTP/1.1\r\nHost: x\r\r", "a\rb"] {
+        let (before, text) = (&text.as_bytes()[..text.len() - 1], text.as_bytes());
+        let mut scanned = 0;
+        for length in 0..=before.len() {
+            assert_eq!(find_head(&before[..length], &mut scanned), Ok(None));
+        }
+        let refused = find_head(text, &mut scanned).unwrap_err();
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert!(find_head(&[text, b"\n"].concat(), &mut 0).is_err());
+    }
+}

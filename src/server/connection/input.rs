@@ -48,7 +48,10 @@ impl Input {
     /// Reads what is there: `WouldBlock` where nothing is, 0 at the end.
     pub fn read(&mut self, stream: &mut Stream) -> io::Result<usize> {
         self.tidy();
-        self.bytes.reserve(READ_SIZE);
+        // A head that comes slowly does not double what it holds.
+        if self.bytes.capacity() - self.bytes.len() < READ_SIZE / 2 {
+            self.bytes.reserve(READ_SIZE);
+        }
         stream.try_read_buf(&mut self.bytes)
     }
 }

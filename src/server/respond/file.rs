@@ -26,7 +26,7 @@ use crate::{
         clients::SmallFile,
         connection::{Output, Parts},
         metalink::{self, FileLink},
-        values::{Busy, Kind, Stream},
+        values::{Asker, Busy, Kind, Stream},
     },
     sys::send::read_cached,
 };
@@ -192,7 +192,8 @@ impl Request<'_> {
         }
         let values = &self.shared.values;
         let stream = values.stream(kind, file.found, &file.etag, self.who);
-        stream.await.map(Some)
+        let asker = Asker::new(self.client, file.path);
+        Ok(Some(stream.await?.beside(asker)))
     }
 
     fn unsatisfiable(&self, out: &mut Vec<u8>, size: u64, now: u64) -> Answer {

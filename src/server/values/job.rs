@@ -7,6 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::pacing::{Asker, Askers};
 use crate::server::clients::lock;
 
 /// The values of one file, on their way.
@@ -15,6 +16,7 @@ pub(super) struct Job {
     /// What is computed, in its wire form, as far as it is known.
     bytes: Mutex<Vec<u8>>,
     state: watch::Sender<State>,
+    pub(super) askers: Askers,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +34,19 @@ pub struct Stream {
     state: watch::Receiver<State>,
     at: usize,
     pub(super) len: usize,
+    /// Who reads: it counts for as long as this lives.
+    asker: Option<Arc<Asker>>,
 }
 
 impl Stream {
+    /// The same, for a client that may be taking the file itself at the same time.
+    pub fn beside(mut self, asker: Asker) -> Self {
+        let asker = Arc::new(asker);
+        self.job.askers.add(&asker);
+        self.asker = Some(asker);
+        self
+    }
+
     /// The next bytes, as soon as there are some; `None` behind the last.
     pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         if self.at >= self.len {
@@ -63,6 +75,7 @@ impl Job {
         let job = Arc::new(Self {
             bytes: Mutex::default(),
             state: watch::Sender::new(State::Known(0)),
+            askers: Askers::default(),
         });
         let stream = job.stream(len);
         (job, stream)
@@ -74,6 +87,7 @@ impl Job {
             state: self.state.subscribe(),
             at: 0,
             len,
+            asker: None,
         }
     }
 
