@@ -46,7 +46,7 @@ fn guarded(root: &Path, tokens: Option<&str>) -> Serving {
 
 /// Downloads everything from `url`, presenting `credentials` to it.
 fn fetch_as(url: &str, credentials: &str, dir: &Path) -> Fetched {
-    let mut settings = settings(url, dir);
+    let settings = settings(url, dir);
     settings.access.present(&settings.url, login(credentials));
     let mut fetching = fetch_with(settings);
     fetching.get_everything();

@@ -311,7 +311,7 @@ impl State {
             return Vec::new();
         }
         let mut effects = Vec::new();
-        if matches!(view.snapshot.link, Link::Retrying { .. } | Link::Down(_)) {
+        if !matches!(view.snapshot.link, Link::Up | Link::Connecting) {
             effects.push(Effect::RetryNow);
         }
         effects.push(view.remote.refresh());

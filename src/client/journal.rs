@@ -20,7 +20,8 @@ use std::{
     io::{BufRead, BufReader, Write},
     ops::Range,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::Duration,
 };
 
 use rustix::fs::FlockOperation;
@@ -85,19 +86,28 @@ pub type Synced = (Content, Vec<Range<u32>>);
 
 /// The parts that are this client's own.
 #[derive(Debug, Default)]
-pub struct Journal(Mutex<Inner>, Arc<Mutex<HashSet<FileId>>>);
+pub struct Journal(Mutex<Inner>, Arc<Claims>);
+
+/// Parts that are being worked on, and who waits for one of them.
+#[derive(Debug, Default)]
+struct Claims {
+    held: Mutex<HashSet<FileId>>,
+    let_go: Condvar,
+}
 
 /// A part that a job works on: no other may take it up. Released when it is dropped.
 #[derive(Debug)]
 pub struct Claim {
     file: FileId,
-    claimed: Arc<Mutex<HashSet<FileId>>>,
+    claims: Arc<Claims>,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
-        claimed.remove(&self.file);
+        let held = self.claims.held.lock();
+        held.unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.file);
+        self.claims.let_go.notify_all();
     }
 }
 
@@ -162,10 +172,18 @@ impl Journal {
 
     /// Claims a part; `None` while another job works on it.
     pub fn claim(&self, file: FileId) -> Option<Claim> {
-        let mut claimed = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        claimed.insert(file).then(|| Claim {
+        self.claim_within(file, Duration::ZERO)
+    }
+
+    /// The same, once another job has let go of it: waits for that at most so long. Blocking.
+    pub fn claim_within(&self, file: FileId, patience: Duration) -> Option<Claim> {
+        let held = self.1.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_held = |held: &mut HashSet<FileId>| held.contains(&file);
+        let waited = self.1.let_go.wait_timeout_while(held, patience, is_held);
+        let (mut held, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        held.insert(file).then(|| Claim {
             file,
-            claimed: Arc::clone(&self.1),
+            claims: Arc::clone(&self.1),
         })
     }
 

@@ -1,6 +1,9 @@
 //! What others see of the client: plain values that a screen samples, and the events of a file's life.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::Error;
 use crate::{error::REPORTED, escape::display_name, http1::path::RemotePath, units, units::Rate};
@@ -60,8 +63,36 @@ pub enum Link {
     },
     /// The server answers, but lets this client wait.
     Paused,
+    /// The server refuses this client for a while.
+    Kicked {
+        /// Why, in the words of whoever did it, escaped; may be empty.
+        reason: String,
+        /// When it is asked again.
+        until: Instant,
+    },
+    /// Nothing is asked of the server before the user has given a login, or judged its certificate.
+    Asks(Error),
     /// All attempts failed.
     Down(String),
+}
+
+impl Link {
+    /// What everything waits for while the server lets nothing through, for people.
+    pub fn waits_for(&self, now: Instant) -> Option<String> {
+        match self {
+            Self::Paused => Some(Error::Paused.to_string()),
+            Self::Kicked { reason, until } => {
+                let left = units::seconds_left(*until, now);
+                Some(format!(
+                    "{}, back in {left} s",
+                    Error::Kicked(reason.clone())
+                ))
+            }
+            Self::Asks(Error::Login { .. }) => Some("the server wants a login".into()),
+            Self::Asks(_) => Some("the server's certificate is not trusted".into()),
+            _ => None,
+        }
+    }
 }
 
 /// One thing that was asked for: a file, or a tree of them.

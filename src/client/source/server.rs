@@ -1,7 +1,10 @@
 //! One server: whether it can be reached, and what its connections learned of it.
 
 use std::{
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,8 +33,10 @@ pub struct Source {
     pub answers: Counter,
     /// The last handshake's time.
     rtt: Mutex<Option<Duration>>,
-    /// Until when it lets this client wait.
-    paused_until: Mutex<Option<Instant>>,
+    /// Until when nothing is asked of it.
+    held: Mutex<Option<Held>>,
+    /// How often in a row it refused this client for a while.
+    kicks: AtomicU32,
     /// What it calls itself.
     server: Mutex<Option<String>>,
     /// Requests in flight on one of its connections, while small files flow.
@@ -40,6 +45,15 @@ pub struct Source {
     pub received: Counter,
     /// Ids of the target and what is above it, until this server's was compared.
     target_ids: Mutex<Option<Vec<String>>>,
+}
+
+/// Until when nothing is asked of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// It lets this client wait until then, or refuses it.
+    Until(Instant),
+    /// The user has something to answer first.
+    ForAnswer,
 }
 
 /// How a server's link failed last.
@@ -62,7 +76,8 @@ impl Source {
             connecting: tokio::sync::Mutex::default(),
             answers: Counter::default(),
             rtt: Mutex::default(),
-            paused_until: Mutex::default(),
+            held: Mutex::default(),
+            kicks: AtomicU32::new(0),
             server: Mutex::default(),
             depth: Depth::default(),
             received: Counter::default(),
@@ -83,8 +98,11 @@ impl Source {
     pub fn link_up(&self, rtt: Duration) {
         *lock(&self.rtt) = Some(rtt);
         self.link.send_if_modified(|link| {
-            // That it can be reached ends no pause: its answers do.
-            let changed = !matches!(link, Link::Up | Link::Paused);
+            // That it can be reached ends neither a pause nor a kick: its answers do.
+            let changed = !matches!(
+                link,
+                Link::Up | Link::Paused | Link::Kicked { .. } | Link::Asks(_)
+            );
             if changed {
                 *link = Link::Up;
             }
@@ -94,9 +112,7 @@ impl Source {
 
     /// It lets this client wait: it is asked again after `pause`.
     pub fn paused(&self, pause: Duration) {
-        let until = Instant::now() + pause;
-        let mut paused_until = lock(&self.paused_until);
-        *paused_until = Some(paused_until.map_or(until, |before| before.max(until)));
+        self.hold(Instant::now() + pause);
         let first = self.link.send_if_modified(|link| {
             let changed = *link != Link::Paused;
             *link = Link::Paused;
@@ -107,20 +123,69 @@ impl Source {
         }
     }
 
+    /// It refuses this client for `time`, counted from the first of the connections that are told so. How often in a row
+    /// it did; `None` where that is known.
+    pub fn kicked(&self, reason: &str, time: Duration) -> Option<u32> {
+        if self.held().is_some() {
+            return None;
+        }
+        let until = Instant::now() + time;
+        self.hold(until);
+        self.link.send_replace(Link::Kicked {
+            reason: reason.to_owned(),
+            until,
+        });
+        Some(self.kicks.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Nothing is asked of it before the user has answered what `error` asks.
+    pub fn ask(&self, error: &Error) {
+        *lock(&self.held) = Some(Held::ForAnswer);
+        self.link.send_replace(Link::Asks(error.clone()));
+    }
+
+    fn hold(&self, until: Instant) {
+        let mut held = lock(&self.held);
+        *held = Some(match *held {
+            Some(Held::Until(before)) => Held::Until(before.max(until)),
+            _ => Held::Until(until),
+        });
+    }
+
     /// Until when nothing is asked of it.
-    pub fn paused_until(&self) -> Option<Instant> {
-        lock(&self.paused_until).filter(|until| *until > Instant::now())
+    pub fn held(&self) -> Option<Held> {
+        lock(&self.held).filter(|held| match held {
+            Held::Until(until) => *until > Instant::now(),
+            Held::ForAnswer => true,
+        })
+    }
+
+    /// It may be asked now.
+    pub fn release(&self) {
+        *lock(&self.held) = None;
+        self.link.send_if_modified(|link| {
+            let asked = matches!(link, Link::Asks(_));
+            if asked {
+                *link = Link::Connecting;
+            }
+            asked
+        });
     }
 
     /// It answers again.
     pub fn link_resumed(&self) {
+        let held = self.held().is_some();
         self.link.send_if_modified(|link| {
-            let paused = *link == Link::Paused;
-            if paused {
-                *link = Link::Up;
-                tracing::info!(path = %self.origin.authority(), "no longer paused by the server");
-            }
-            paused
+            let what = match link {
+                Link::Paused => "no longer paused by the server",
+                // What was asked before a kick may be answered after it.
+                Link::Kicked { .. } if !held => "let in again by the server",
+                _ => return false,
+            };
+            *link = Link::Up;
+            self.kicks.store(0, Ordering::Relaxed);
+            tracing::info!(path = %self.origin.authority(), "{what}");
+            true
         });
     }
 
