@@ -18,6 +18,7 @@ mod control;
 mod dashboard;
 mod eval;
 mod foreign;
+mod kicked;
 mod large;
 mod limits;
 mod mirrors;

@@ -116,6 +116,9 @@ impl State {
             // It asks on more than one connection.
             return;
         }
+        if let Some(notice) = &mut self.notice {
+            notice.stays();
+        }
         self.login_user = None;
         let user = match &self.view {
             View::Connect(view) => view.facts.user.clone().unwrap_or_default(),

@@ -21,8 +21,8 @@ use crate::common::{
 
 /// What the terminal was sent.
 #[derive(Default)]
-struct Seen {
-    bytes: Vec<u8>,
+pub(super) struct Seen {
+    pub(super) bytes: Vec<u8>,
     /// Nothing more is read.
     ended: bool,
     /// Nothing more is to be read.
@@ -30,19 +30,23 @@ struct Seen {
 }
 
 /// A program in a pseudo-terminal.
-struct Pty {
+pub(super) struct Pty {
     master: Option<Box<dyn MasterPty + Send>>,
     keys: Option<Box<dyn Write + Send>>,
-    child: Box<dyn Child + Send + Sync>,
+    pub(super) child: Box<dyn Child + Send + Sync>,
     seen: Arc<(Mutex<Seen>, Condvar)>,
     size: (u16, u16),
-    _home: TempDir,
+    /// Where it keeps what it remembers.
+    pub(super) home: Arc<TempDir>,
 }
 
 const SIZE: (u16, u16) = (80, 24);
 
 fn start(program: &str, arguments: &[&str]) -> Pty {
-    let home = tempfile::tempdir().unwrap();
+    start_in(Arc::new(tempfile::tempdir().unwrap()), program, arguments)
+}
+
+fn start_in(home: Arc<TempDir>, program: &str, arguments: &[&str]) -> Pty {
     let size = PtySize {
         cols: SIZE.0,
         rows: SIZE.1,
@@ -88,23 +92,28 @@ fn start(program: &str, arguments: &[&str]) -> Pty {
         child,
         seen,
         size: SIZE,
-        _home: home,
+        home,
     }
 }
 
-fn haul(arguments: &[&str]) -> Pty {
+pub(super) fn haul(arguments: &[&str]) -> Pty {
     start(env!("CARGO_BIN_EXE_haul"), arguments)
 }
 
+/// The same with what an earlier one remembers.
+pub(super) fn haul_in(home: &Arc<TempDir>, arguments: &[&str]) -> Pty {
+    start_in(Arc::clone(home), env!("CARGO_BIN_EXE_haul"), arguments)
+}
+
 impl Pty {
-    fn press(&mut self, keys: &str) {
+    pub(super) fn press(&mut self, keys: &str) {
         let writer = self.keys.as_mut().unwrap();
         writer.write_all(keys.as_bytes()).unwrap();
         writer.flush().unwrap();
     }
 
     /// Waits until `is_so` holds of what was sent.
-    fn wait(&self, what: &str, is_so: impl Fn(&Seen) -> bool) {
+    pub(super) fn wait(&self, what: &str, is_so: impl Fn(&Seen) -> bool) {
         let start = Instant::now();
         let mut seen = self.seen.0.lock().unwrap();
         while !is_so(&seen) {
@@ -116,13 +125,18 @@ impl Pty {
         }
     }
 
-    fn expect(&self, text: &str) {
+    pub(super) fn expect(&self, text: &str) {
         let size = self.size;
         self.wait(text, |seen| screen(&seen.bytes, size).contains(text));
     }
 
+    /// All that was sent so far.
+    pub(super) fn sent(&self) -> String {
+        String::from_utf8_lossy(&self.seen.0.lock().unwrap().bytes).into_owned()
+    }
+
     /// Presses Esc and waits until the box is gone that holds `text`: with a key right behind it, it would be Alt.
-    fn escape(&mut self, text: &str) {
+    pub(super) fn escape(&mut self, text: &str) {
         self.press("\x1b");
         let size = self.size;
         self.wait("the box closes", |seen| {
@@ -130,13 +144,13 @@ impl Pty {
         });
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.process_id().unwrap().cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// Waits for its end; its exit status.
-    fn end(&mut self) -> u32 {
+    pub(super) fn end(&mut self) -> u32 {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -148,7 +162,7 @@ impl Pty {
     }
 
     /// That every mode that was switched on is off again, and the line discipline as it was.
-    fn is_restored(&self) {
+    pub(super) fn is_restored(&self) {
         self.wait("the end", |seen| ends_restored(&seen.bytes));
         let modes = self.master.as_ref().unwrap().get_termios().unwrap();
         let local = format!("{:?}", modes.local_flags);
@@ -175,7 +189,7 @@ fn ends_restored(bytes: &[u8]) -> bool {
     }) && text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l")
 }
 
-fn screen(bytes: &[u8], (columns, rows): (u16, u16)) -> String {
+pub(super) fn screen(bytes: &[u8], (columns, rows): (u16, u16)) -> String {
     parsed(bytes, (columns, rows)).screen().contents()
 }
 
@@ -187,7 +201,7 @@ fn parsed(bytes: &[u8], (columns, rows): (u16, u16)) -> vt100::Parser {
 }
 
 /// A server with some files.
-fn served() -> (TempDir, Serving) {
+pub(super) fn served() -> (TempDir, Serving) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("photos")).unwrap();
     for (name, size) in [
@@ -201,7 +215,7 @@ fn served() -> (TempDir, Serving) {
     (dir, serving)
 }
 
-fn connected(url: &str, into: &Path) -> Pty {
+pub(super) fn connected(url: &str, into: &Path) -> Pty {
     let dir = into.to_str().unwrap();
     let mut pty = haul(&["connect", url, "-d", dir, "--theme", "dark", "-u", "tester"]);
     pty.expect("readme.txt");

@@ -457,7 +457,9 @@ mod tests {
         engine.settle().await;
         let files = engine.queue().views(1)[0].files.unwrap();
         assert_eq!(files.failed as usize, COUNT);
-        engine.queue().retry(item, |_| unreachable!("it is kept nowhere"));
+        engine
+            .queue()
+            .retry(item, |_| unreachable!("it is kept nowhere"));
         let files = engine.queue().views(1)[0].files.unwrap();
         assert_eq!((files.found, files.failed, files.done), (0, 0, 0));
         assert!(matches!(next(&engine), Some(Work::List(_))));

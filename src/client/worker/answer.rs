@@ -221,7 +221,7 @@ mod tests {
             ("forbidden", None),
             ("403\n", None),
             ("", None),
-            ("a\u{1b}[2Jb", Some("a\\e[2Jb")),
+            ("a\u{1b}[2Jb", Some("a\\x1b[2Jb")),
         ] {
             let found = first_line(403, text.as_bytes());
             assert_eq!(found.as_deref(), said, "{text:?}");
