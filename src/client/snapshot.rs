@@ -83,10 +83,8 @@ impl Link {
             Self::Paused => Some(Error::Paused.to_string()),
             Self::Kicked { reason, until } => {
                 let left = units::seconds_left(*until, now);
-                Some(format!(
-                    "{}, back in {left} s",
-                    Error::Kicked(reason.clone())
-                ))
+                let because = if reason.is_empty() { "" } else { ": " };
+                Some(format!("kicked, back in {left} s{because}{reason}"))
             }
             Self::Asks(Error::Login { .. }) => Some("the server wants a login".into()),
             Self::Asks(_) => Some("the server's certificate is not trusted".into()),

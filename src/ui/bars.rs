@@ -237,6 +237,7 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
         style,
         url,
         beside: vec![
+            fact(kicked(state, view), theme.warn, false, 1),
             fact(
                 view.facts
                     .user
@@ -247,7 +248,6 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
                 false,
                 0,
             ),
-            fact(kicked(state, view), theme.warn, false, 1),
             fact(format!("{} {dir}", theme.glyphs.into), theme.soft, true, 1),
             fact(rtt.unwrap_or_default(), theme.soft, true, 0),
         ],

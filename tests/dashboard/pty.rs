@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{Arc, Condvar, Mutex},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -270,27 +270,40 @@ fn signals_end_it_with_the_terminal_as_it_was() {
     }
 }
 
-#[test]
-fn a_terminal_that_vanishes_ends_it() {
-    let (_dir, serving) = served();
-    let into = tempfile::tempdir().unwrap();
-    let mut pty = connected(&serving.url("/"), into.path());
+/// How long a program may run on a terminal that is gone.
+const HUNG_UP: Duration = Duration::from_secs(2);
+
+/// Takes its terminal from a program; how long it runs on.
+fn hang_up(mut pty: Pty) -> Duration {
     // The reader holds the terminal open, too: it ends with the next thing that it reads.
     pty.seen.0.lock().unwrap().enough = true;
     pty.press("t");
     pty.wait("the reader's end", |seen| seen.ended);
     pty.keys = None;
     pty.master = None;
+    let start = Instant::now();
     assert_eq!(pty.end(), 143);
+    start.elapsed()
 }
 
 #[test]
-fn the_server_gives_the_terminal_back_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().to_str().unwrap();
-    let mut pty = haul(&[
+fn a_terminal_that_vanishes_ends_it_within_two_seconds() {
+    let (_dir, serving) = served();
+    let into = tempfile::tempdir().unwrap();
+    let url = serving.url("/");
+    // A machine that has other things to do may hold up one of them.
+    let connect = (0..3).map(|_| hang_up(connected(&url, into.path())));
+    assert!(connect.into_iter().any(|time| time < HUNG_UP));
+    let serve = (0..3).map(|_| hang_up(serving_here(into.path())));
+    assert!(serve.into_iter().any(|time| time < HUNG_UP));
+}
+
+/// `haul serve` of a directory, once it shows its screen.
+fn serving_here(dir: &Path) -> Pty {
+    let dir = dir.to_str().unwrap();
+    let pty = haul(&[
         "serve",
-        root,
+        dir,
         "-p",
         "0",
         "-a",
@@ -299,6 +312,13 @@ fn the_server_gives_the_terminal_back_too() {
         "dark",
     ]);
     pty.expect("No clients yet");
+    pty
+}
+
+#[test]
+fn the_server_gives_the_terminal_back_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pty = serving_here(dir.path());
     pty.press("Q");
     pty.expect("QR code");
     pty.escape("QR code");
@@ -394,4 +414,25 @@ fn a_panic_gives_the_terminal_back_before_its_message() {
 fn helper_that_panics_on_its_screen() {
     let _tty = haul::dashboard::terminal::Tty::enter(true).unwrap();
     panic!("on purpose");
+}
+
+#[test]
+fn a_measurement_shows_its_progress_and_stops_when_it_is_told_to() {
+    let mut pty = haul(&[
+        "eval", "-n", "1", "-f", "8k", "-r", "1000", "--out", "out", "--theme", "dark",
+    ]);
+    pty.expect("Matrix");
+    pty.wait("a run is done", |seen| {
+        let screen = screen(&seen.bytes, SIZE);
+        (1..1000).any(|runs| screen.contains(&format!("{runs}/1000")))
+    });
+    pty.press("q");
+    pty.expect("stop measuring?");
+    pty.press("n");
+    pty.expect("q stop");
+    pty.press("q");
+    pty.expect("stop measuring?");
+    pty.press("y");
+    assert_eq!(pty.end(), 130);
+    pty.is_restored();
 }
