@@ -70,6 +70,8 @@ pub enum Link {
         /// When it is asked again.
         until: Instant,
     },
+    /// The server refuses this client until somebody there lifts that; the reason is for people.
+    Banned(String),
     /// Nothing is asked of the server before the user has given a login, or judged its certificate.
     Asks(Error),
     /// All attempts failed.

@@ -211,7 +211,7 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
         (_, Link::Retrying { .. } | Link::Paused | Link::Kicked { .. } | Link::Asks(_)) => {
             (theme.glyphs.waiting, theme.warn)
         }
-        (_, Link::Down(_)) => (theme.glyphs.lost, theme.bad),
+        (_, Link::Down(_) | Link::Banned(_)) => (theme.glyphs.lost, theme.bad),
     };
     let url = match &view.url {
         Some(url) => shown(url.as_str().trim_end_matches('/')).into_owned(),

@@ -134,7 +134,7 @@ pub fn link(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &mut
             ),
             theme.warn,
         ),
-        Link::Down(reason) if view.remote.read.is_some() => (
+        Link::Down(reason) | Link::Banned(reason) if view.remote.read.is_some() => (
             format!("{} {} · r tries again", glyphs.lost, shown(reason)),
             theme.bad,
         ),

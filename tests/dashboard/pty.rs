@@ -185,8 +185,10 @@ fn ends_restored(bytes: &[u8]) -> bool {
     ["?1049", "?2004", "?1006"].iter().all(|mode| {
         let on = text.rfind(&format!("\x1b[{mode}h"));
         let off = text.rfind(&format!("\x1b[{mode}l"));
-        on.is_some() && off > on
-    }) && text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l")
+        // The screen of a measurement takes no mouse.
+        on.is_none() || off > on
+    }) && text.contains("\x1b[?1049h")
+        && text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l")
 }
 
 pub(super) fn screen(bytes: &[u8], (columns, rows): (u16, u16)) -> String {

@@ -232,7 +232,12 @@ impl Engine {
 
     /// The only server that is left is of no use any more: everything fails.
     pub async fn give_up(self: &Arc<Self>, source: &Source, error: &Error) {
-        source.link.send_replace(Link::Down(error.to_string()));
+        match error {
+            Error::Banned(_) => source.banned(error),
+            _ => {
+                source.link.send_replace(Link::Down(error.to_string()));
+            }
+        }
         let (jobs, browsers) = {
             let mut queue = self.queue();
             (queue.jobs(), queue.fail_all(error))

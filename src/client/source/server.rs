@@ -35,6 +35,8 @@ pub struct Source {
     rtt: Mutex<Option<Duration>>,
     /// Until when nothing is asked of it.
     held: Mutex<Option<Held>>,
+    /// When it last refused this client as such: what was asked before may be answered after.
+    denied: Mutex<Option<Instant>>,
     /// How often in a row it refused this client for a while.
     kicks: AtomicU32,
     /// What it calls itself.
@@ -77,6 +79,7 @@ impl Source {
             answers: Counter::default(),
             rtt: Mutex::default(),
             held: Mutex::default(),
+            denied: Mutex::default(),
             kicks: AtomicU32::new(0),
             server: Mutex::default(),
             depth: Depth::default(),
@@ -98,10 +101,10 @@ impl Source {
     pub fn link_up(&self, rtt: Duration) {
         *lock(&self.rtt) = Some(rtt);
         self.link.send_if_modified(|link| {
-            // That it can be reached ends neither a pause nor a kick: its answers do.
+            // That it can be reached ends no pause, kick or ban: its answers do.
             let changed = !matches!(
                 link,
-                Link::Up | Link::Paused | Link::Kicked { .. } | Link::Asks(_)
+                Link::Up | Link::Paused | Link::Kicked { .. } | Link::Banned(_) | Link::Asks(_)
             );
             if changed {
                 *link = Link::Up;
@@ -129,13 +132,21 @@ impl Source {
         if self.held().is_some() {
             return None;
         }
-        let until = Instant::now() + time;
+        let now = Instant::now();
+        *lock(&self.denied) = Some(now);
+        let until = now + time;
         self.hold(until);
         self.link.send_replace(Link::Kicked {
             reason: reason.to_owned(),
             until,
         });
         Some(self.kicks.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// It refuses this client until that is lifted there.
+    pub fn banned(&self, error: &Error) {
+        *lock(&self.denied) = Some(Instant::now());
+        self.link.send_replace(Link::Banned(error.to_string()));
     }
 
     /// Nothing is asked of it before the user has answered what `error` asks.
@@ -172,14 +183,13 @@ impl Source {
         });
     }
 
-    /// It answers again.
-    pub fn link_resumed(&self) {
-        let held = self.held().is_some();
+    /// It answers again: what was asked at `asked`.
+    pub fn link_resumed(&self, asked: Instant) {
+        let let_in = lock(&self.denied).is_none_or(|denied| asked > denied);
         self.link.send_if_modified(|link| {
             let what = match link {
                 Link::Paused => "no longer paused by the server",
-                // What was asked before a kick may be answered after it.
-                Link::Kicked { .. } if !held => "let in again by the server",
+                Link::Kicked { .. } | Link::Banned(_) if let_in => "let in again by the server",
                 _ => return false,
             };
             *link = Link::Up;

@@ -68,7 +68,7 @@ impl Worker {
         let in_step = answer.body.is_done() && self.check_end(&answer).is_ok();
         if done.is_ok() && in_step && answer.head.status < 400 {
             self.engine.sources.answered(self.source.id);
-            self.source.link_resumed();
+            self.source.link_resumed(began);
         }
         if done.is_ok() && in_step && answer.head.keep_alive {
             self.connection = Some(answer.connection);

@@ -643,5 +643,8 @@ impl Worker {
 
 /// Whether a server is known not to be reachable now.
 fn is_out(source: &Source) -> bool {
-    matches!(*source.link.borrow(), Link::Retrying { .. } | Link::Down(_))
+    matches!(
+        *source.link.borrow(),
+        Link::Retrying { .. } | Link::Down(_) | Link::Banned(_)
+    )
 }
