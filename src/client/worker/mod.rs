@@ -381,6 +381,10 @@ impl Worker {
         } else {
             self.blame(work, error.clone(), None).await;
         }
+        if is_out(&source) || source.held().is_some() {
+            // Another connection knows better by now: it was kicked, say.
+            return;
+        }
         self.engine.link_failed(&source, failures, &error).await;
     }
 
