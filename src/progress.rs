@@ -63,8 +63,10 @@ impl Ema {
 
     fn add(&mut self, bytes: f64, seconds: f64) {
         let keep = (-seconds / self.tau).exp();
-        self.bytes = self.bytes * keep + bytes;
-        self.seconds = self.seconds * keep + seconds;
+        // What one long sample weighs is what many short ones over the same time would.
+        let weight = self.tau * (1.0 - keep);
+        self.bytes = self.bytes * keep + bytes / seconds * weight;
+        self.seconds = self.seconds * keep + weight;
     }
 
     fn rate(&self) -> f64 {
@@ -138,10 +140,17 @@ impl Meter {
         Duration::try_from_secs_f64(total.saturating_sub(done) as f64 / rate).ok()
     }
 
+    /// How long no byte has come.
+    pub fn still(&self) -> Duration {
+        let since = self.last.zip(self.moved);
+        since.map_or(Duration::ZERO, |((now, _), moved)| {
+            now.saturating_duration_since(moved)
+        })
+    }
+
     /// How long no byte has come, once that is longer than [`STALLED_AFTER`].
     pub fn stalled(&self) -> Option<Duration> {
-        let still = self.last?.0.duration_since(self.moved?);
-        (still >= STALLED_AFTER).then_some(still)
+        Some(self.still()).filter(|still| *still >= STALLED_AFTER)
     }
 }
 
@@ -203,6 +212,15 @@ mod tests {
         run(&mut meter, start, 9..11, 0, 5000);
         assert!(meter.stalled().is_some());
         assert!(meter.rate() < 300, "{}", meter.rate());
+    }
+
+    #[test]
+    fn a_long_pause_weighs_no_more_than_what_came_since() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        run(&mut meter, start, 0..5, 1000, 0);
+        // A process that was suspended for an hour samples once for all of it.
+        run(&mut meter, start, 3600..3605, 1000, 5000);
+        assert!(meter.rate() > 800, "{}", meter.rate());
     }
 
     #[test]

@@ -138,15 +138,11 @@ pub fn size(bytes: u64) -> String {
     in_unit(bytes, unit, decimals) + " " + UNITS[unit]
 }
 
-/// Part and whole in the whole's unit: `2.31/3.78 GiB`; at most 13 cells.
+/// Part and whole in the whole's unit, with three significant digits each: `2.31/13.1 GiB`; at most 13 cells.
 pub fn part_of(done: u64, total: u64) -> String {
     let (unit, decimals) = unit_of(total.max(done));
-    format!(
-        "{}/{} {}",
-        in_unit(done, unit, decimals),
-        in_unit(total, unit, decimals),
-        UNITS[unit]
-    )
+    let done = in_unit(done, unit, decimals_of(in_units(done, unit), unit));
+    format!("{done}/{} {}", in_unit(total, unit, decimals), UNITS[unit])
 }
 
 /// A rate for people: `112 MiB/s`; at most [`RATE_WIDTH`] cells.
@@ -222,19 +218,25 @@ pub fn count(count: u64) -> String {
 /// The unit that writes `bytes` with at most three digits before the point, and the decimals that make three.
 fn unit_of(bytes: u64) -> (usize, usize) {
     let mut unit = 0;
-    let mut value = bytes as f64;
     // 999.5 would be rounded to a fourth digit.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
+    while in_units(bytes, unit) >= 999.5 && unit + 1 < UNITS.len() {
         unit += 1;
     }
-    let decimals = match value {
+    (unit, decimals_of(in_units(bytes, unit), unit))
+}
+
+fn in_units(bytes: u64, unit: usize) -> f64 {
+    bytes as f64 / (1u64 << (10 * unit)) as f64
+}
+
+/// Decimals that make three digits of a value below a thousand; bytes have none.
+fn decimals_of(value: f64, unit: usize) -> usize {
+    match value {
         _ if unit == 0 => 0,
         v if v < 9.995 => 2,
         v if v < 99.95 => 1,
         _ => 0,
-    };
-    (unit, decimals)
+    }
 }
 
 /// `bytes` in `UNITS[unit]`, without the unit's name; the digits are humansize's.
@@ -319,6 +321,20 @@ mod tests {
                 );
             }
             bytes += bytes / 4 + 1;
+        }
+    }
+
+    #[test]
+    fn a_part_has_three_digits_in_the_unit_of_the_whole() {
+        const MIB: u64 = 1 << 20;
+        for (done, total, text) in [
+            (60 * MIB, 120 * MIB, "60.0/120 MiB"),
+            (727 * MIB, 13_414 * MIB, "0.71/13.1 GiB"),
+            (212 * MIB, 640 * MIB, "212/640 MiB"),
+            (300_000, 90 * MIB, "0.29/90.0 MiB"),
+            (5, 12, "5/12 B"),
+        ] {
+            assert_eq!(part_of(done, total), text);
         }
     }
 

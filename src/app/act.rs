@@ -3,6 +3,7 @@
 use super::{
     Pane, Popup, State, View,
     command::Target,
+    cursor::Motion,
     event::{Control, Effect, Ending},
     help::Help,
     keymap::Action,
@@ -22,8 +23,9 @@ impl State {
         match action {
             Action::Help => {
                 let connect = matches!(self.view, View::Connect(_));
-                let mut help = Help::new(connect, &self.keymap);
+                let mut help = Help::new(connect, self.scopes(), &self.keymap);
                 help.cursor.set_page(self.layout.help, help.items.len());
+                help.apply(Motion::Top);
                 self.popup = Some(Popup::Help(help));
             }
             Action::Command => return self.open_prompt(Kind::Command, ""),

@@ -135,6 +135,8 @@ pub enum What {
     },
     /// Nothing now; it took so many files.
     Taken(u64),
+    /// Nothing now; so many files ended early.
+    Aborted(usize),
     /// A refusal, such as `404 not found: /x`.
     Refusal(String),
 }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use url::Url;
@@ -24,6 +24,8 @@ use crate::{
 
 /// Transfers that one key adds: each has a row and a place in the queue, and is looked at ten times a second.
 const QUEUED_AT_ONCE: usize = 10_000;
+/// How often the disk is asked what is free on it.
+const FREE_EVERY: Duration = Duration::from_secs(5);
 
 /// What the dashboard is told at the start.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +49,10 @@ pub struct Connect {
     pub url: Option<Url>,
     /// Where downloads go now, if `:lcd` changed it.
     pub lcd: Option<PathBuf>,
+    /// Bytes that are free where downloads go, as far as it is known.
+    pub free: Option<u64>,
+    /// When that was asked for last.
+    free_asked: Option<Instant>,
     /// The client as it was sampled last.
     pub snapshot: Snapshot,
     /// When the link went down, and how it did.
@@ -66,6 +72,8 @@ pub struct Connect {
     pub(super) gauges: HashMap<ItemId, Gauge>,
     pub(super) cursor: Cursor,
     pub(super) current: Option<ItemId>,
+    /// Whether somebody chose it.
+    pub(super) chosen: bool,
 }
 
 impl Connect {
@@ -76,6 +84,8 @@ impl Connect {
             facts,
             url,
             lcd: None,
+            free: None,
+            free_asked: None,
             snapshot: Snapshot::default(),
             link_lost: None,
             named,
@@ -87,6 +97,7 @@ impl Connect {
             gauges: HashMap::new(),
             cursor: Cursor::default(),
             current: None,
+            chosen: false,
         }
     }
 
@@ -97,11 +108,33 @@ impl Connect {
         self.snapshot = Snapshot::default();
         self.sampled = false;
         self.link_lost = None;
+        self.chosen = false;
         self.gauges.clear();
         self.labels.clear();
         self.rows.clear();
         self.remote = Browser::default();
         self.remote.open(RemotePath::root())
+    }
+
+    /// Where downloads go now.
+    pub fn dir(&self) -> &Path {
+        self.lcd.as_deref().unwrap_or(&self.facts.dir)
+    }
+
+    /// Lets downloads go to `dir` from now on.
+    pub(super) fn download_to(&mut self, dir: PathBuf) {
+        self.lcd = Some(dir);
+        (self.free, self.free_asked) = (None, None);
+    }
+
+    /// Asks from time to time how much is free there.
+    pub(super) fn ask_free(&mut self, now: Instant) -> Option<Effect> {
+        let old = |at: Instant| now.saturating_duration_since(at) >= FREE_EVERY;
+        if !self.free_asked.is_none_or(old) {
+            return None;
+        }
+        self.free_asked = Some(now);
+        Some(Effect::LookForSpace(self.dir().to_owned()))
     }
 
     /// Goes to what the user named on the server, now that its directory is listed or cannot be: opens a directory,
@@ -205,7 +238,7 @@ impl Connect {
             format!("verify: the server told no digest of {shown}: downloading it again checks it")
         })?;
         let path = self.remote.path_of(entry).ok_or("verify: no file's name")?;
-        let dir = self.lcd.as_ref().unwrap_or(&self.facts.dir);
+        let dir = self.dir();
         Ok(Effect::Verify {
             local: dir.join(std::ffi::OsStr::from_bytes(path.as_bytes())),
             expected,
@@ -241,7 +274,7 @@ impl Connect {
 
     /// A local directory as typed: `~` and what is relative to the target.
     pub fn local(&self, typed: &str) -> PathBuf {
-        let here = self.lcd.as_ref().unwrap_or(&self.facts.dir);
+        let here = self.dir();
         local(typed, here, self.facts.home.as_ref())
     }
 }

@@ -65,6 +65,8 @@ pub enum Event {
         /// Its entries, and whether each is a directory.
         names: Vec<(String, bool)>,
     },
+    /// Bytes that are free in a local directory, in answer to [`Effect::LookForSpace`]; `None` where that is not told.
+    Space(Option<u64>),
     /// The server asks for a login, or refused the one it was given; the reason is for people and escaped.
     LoginWanted(String),
     /// The server showed a certificate that is not known here, or not the one that is.
@@ -267,6 +269,8 @@ pub enum Effect {
     },
     /// Keep a line of history for later runs.
     Remember(String),
+    /// Find out how much is free in a local directory; answered by [`Event::Space`].
+    LookForSpace(PathBuf),
     /// List a local directory; answered by [`Event::LocalListed`].
     ListLocal(PathBuf),
 }

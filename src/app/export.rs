@@ -21,10 +21,7 @@ impl State {
     pub(super) fn export(&mut self, file: &str) -> Result<Vec<Effect>, String> {
         let (here, home) = match &self.view {
             View::Serve(view) => (PathBuf::from("."), view.facts.home.clone()),
-            View::Connect(view) => (
-                view.lcd.clone().unwrap_or_else(|| view.facts.dir.clone()),
-                view.facts.home.clone(),
-            ),
+            View::Connect(view) => (view.dir().to_owned(), view.facts.home.clone()),
         };
         let path = local(file, &here, home.as_ref());
         if file.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::{
     command::{Spec, commands},
-    cursor::Cursor,
+    cursor::{Cursor, Motion},
     keymap::{Binding, Keymap, Scope},
 };
 
@@ -59,14 +59,21 @@ pub struct Help {
 }
 
 impl Help {
-    /// All keys and commands of one dashboard.
-    pub fn new(connect: bool, keymap: &Keymap) -> Self {
+    /// All keys and commands of one dashboard, first those that mean something `here`.
+    pub fn new(connect: bool, here: &[Scope], keymap: &Keymap) -> Self {
         let keys = |scope: &Scope| {
             let rows = keymap.rows(*scope).filter(|(_, keys)| !keys.is_empty());
             let items = rows.map(|(binding, keys)| Item::Keys(binding, keys));
             (scope.word(), items.collect())
         };
-        let mut all: Vec<_> = scopes(connect).iter().map(keys).collect();
+        let mut scopes = scopes(connect).to_vec();
+        scopes.sort_by_key(|scope| match scope {
+            Scope::List => 1,
+            Scope::Everywhere => 2,
+            scope if here.contains(scope) => 0,
+            _ => 3,
+        });
+        let mut all: Vec<_> = scopes.iter().map(keys).collect();
         all.push(("commands", commands(connect).map(Item::Command).collect()));
         let mut help = Self {
             query: String::new(),
@@ -93,9 +100,26 @@ impl Help {
                 self.items.extend(found);
             }
         }
-        // The first line that can be run, past its heading.
-        self.cursor
-            .go(usize::from(!self.query.is_empty()), self.items.len());
+        self.apply(Motion::Top);
+    }
+
+    /// Moves the cursor, past headings.
+    pub fn apply(&mut self, motion: Motion) {
+        let len = self.items.len();
+        self.cursor.apply(motion, len);
+        let upwards = matches!(motion, Motion::Up | Motion::PageUp | Motion::HalfUp);
+        if self.on_heading() {
+            let on = if upwards { Motion::Up } else { Motion::Down };
+            self.cursor.apply(on, len);
+        }
+        // The topmost line is one.
+        if self.on_heading() {
+            self.cursor.apply(Motion::Down, len);
+        }
+    }
+
+    fn on_heading(&self) -> bool {
+        matches!(self.items.get(self.cursor.at()), Some(Item::Heading(_)))
     }
 
     /// The line under the cursor.
@@ -107,8 +131,8 @@ impl Help {
 fn scopes(connect: bool) -> &'static [Scope] {
     use Scope::{Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote, Serve};
     if connect {
-        &[Everywhere, List, Directory, Remote, Connect, Log, Prompt]
+        &[Remote, Directory, Connect, List, Everywhere, Log, Prompt]
     } else {
-        &[Everywhere, List, Clients, Serve, Directory, Log, Prompt]
+        &[Clients, Serve, Directory, List, Everywhere, Log, Prompt]
     }
 }

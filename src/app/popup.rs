@@ -164,8 +164,7 @@ impl State {
             }
             _ => return Vec::new(),
         };
-        let len = help.items.len();
-        help.cursor.apply(motion, len);
+        help.apply(motion);
         Vec::new()
     }
 

@@ -134,7 +134,7 @@ fn run_connect(view: &mut Connect, command: Command) -> Result<Vec<Effect>, Stri
             )),
         },
         Command::Lcd(dir) => {
-            view.lcd = Some(view.local(&dir));
+            view.download_to(view.local(&dir));
             Ok(Vec::new())
         }
         Command::Cancel(target) => view.control(target, Control::Cancel).map_err(none),

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     http1::path::RemotePath,
     server::{ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView},
+    tls::Fingerprint,
 };
 
 pub use super::clients::{ClientSort, Figures, Row, RowKind, Standing, What};
@@ -29,8 +30,8 @@ pub struct Facts {
     pub root: String,
     /// Whether no login is asked for.
     pub open: bool,
-    /// The certificate's SHA-256, as people compare it, where it serves TLS.
-    pub fingerprint: Option<String>,
+    /// The certificate's, where it serves TLS.
+    pub fingerprint: Option<Fingerprint>,
     /// The user's home, for `~`.
     pub home: Option<PathBuf>,
 }
@@ -256,18 +257,23 @@ impl Serve {
             figures.standing = Standing::Refused;
             return (What::Refusal(reason.clone()), figures);
         }
-        match last {
-            Some((_, transfer)) if client.files <= 1 => (
-                What::Path(transfer.path.clone()),
-                self.transfer_figures(transfer),
-            ),
-            Some((_, transfer)) => {
-                figures.standing = self.transfer_figures(transfer).standing;
-                (figures.done, figures.total) = (client.sent, client.sent);
-                (What::Taken(client.files), figures)
+        let Some((_, last)) = last else {
+            return (What::Taken(client.files), figures);
+        };
+        figures = self.transfer_figures(last);
+        if figures.standing == Standing::Aborted {
+            let aborted = |t: &&TransferView| matches!(t.state, TransferState::Aborted(..));
+            let aborted: Vec<_> = client.transfers.iter().filter(aborted).collect();
+            if aborted.len() > 1 {
+                figures.done = aborted.iter().map(|t| t.done).sum();
+                figures.total = aborted.iter().map(|t| t.total).sum();
+                return (What::Aborted(aborted.len()), figures);
             }
-            None => (What::Taken(client.files), figures),
+        } else if client.files > 1 {
+            (figures.done, figures.total) = (client.sent, client.sent);
+            return (What::Taken(client.files), figures);
         }
+        (What::Path(last.path.clone()), figures)
     }
 
     /// A file's row below its client's: what is paused as a whole is paused in each part.

@@ -134,4 +134,9 @@ impl Gauge {
             self.stalled = self.meter.stalled();
         }
     }
+
+    /// How long no byte has come.
+    pub fn still(&self) -> Duration {
+        self.meter.still()
+    }
 }

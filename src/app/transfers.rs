@@ -19,6 +19,9 @@ use crate::{
     progress::percent,
 };
 
+/// Connections go from file to file: for so long one that is under way may have none, and is not queued again.
+const BETWEEN_RUNS: Duration = Duration::from_secs(1);
+
 /// The queue in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -49,20 +52,28 @@ pub struct Whole {
 
 impl Connect {
     /// Takes a sample. With `refresh` the shown figures are renewed.
-    pub fn sample(&mut self, now: Instant, snapshot: Snapshot, refresh: bool) {
+    pub fn sample(&mut self, now: Instant, mut snapshot: Snapshot, refresh: bool) {
         self.link_lost = match snapshot.link {
             Link::Up | Link::Connecting | Link::Paused => None,
             // Every attempt starts its own wait.
             _ if snapshot.link != self.snapshot.link => Some(now),
             _ => self.link_lost.or(Some(now)),
         };
-        for item in &snapshot.items {
-            if item.state == ItemState::Active {
-                let gauge = self.gauges.entry(item.id).or_default();
-                gauge.sample(now, item.done, item.total, refresh);
-            } else {
+        for item in &mut snapshot.items {
+            if item.state.is_ended() || item.state == ItemState::Paused {
                 // A rate from before a pause says nothing about after it.
                 self.gauges.remove(&item.id);
+                continue;
+            }
+            if item.state == ItemState::Active {
+                self.gauges.entry(item.id).or_default();
+            }
+            let Some(gauge) = self.gauges.get_mut(&item.id) else {
+                continue;
+            };
+            gauge.sample(now, item.done, item.total, refresh);
+            if item.state == ItemState::Queued && gauge.still() < BETWEEN_RUNS {
+                item.state = ItemState::Active;
             }
         }
         if self.gauges.len() > snapshot.items.len() {
@@ -82,10 +93,16 @@ impl Connect {
                 .filter(|(_, item)| holds(item.path.as_bytes(), &self.filter, exact))
                 .map(|(i, _)| i),
         );
-        let at = self
-            .rows
-            .iter()
-            .position(|&i| Some(self.snapshot.items[i].id) == self.current);
+        let stands = |want: &dyn Fn(&ItemView) -> bool| {
+            let mut rows = self.rows.iter();
+            rows.position(|&i| want(&self.snapshot.items[i]))
+        };
+        let same = stands(&|item| Some(item.id) == self.current);
+        // Until somebody moves it, the cursor goes with what is being fetched.
+        let at = match same {
+            Some(at) if self.chosen => Some(at),
+            same => stands(&|item| !item.state.is_ended()).or(same),
+        };
         self.cursor
             .go(at.unwrap_or(self.cursor.at()), self.rows.len());
         self.current = self.item().map(|item| item.id);
@@ -130,19 +147,25 @@ impl Connect {
     /// Moves the cursor.
     pub fn apply(&mut self, motion: Motion) {
         self.cursor.apply(motion, self.rows.len());
-        self.current = self.item().map(|item| item.id);
+        self.choose();
     }
 
     /// Stands on a row.
     pub fn go(&mut self, row: usize) {
         self.cursor.go(row, self.rows.len());
-        self.current = self.item().map(|item| item.id);
+        self.choose();
     }
 
     /// Moves the window.
     pub fn scroll(&mut self, by: isize) {
         self.cursor.scroll(by, self.rows.len());
+        self.choose();
+    }
+
+    /// Keeps the cursor on its item from now on.
+    fn choose(&mut self) {
         self.current = self.item().map(|item| item.id);
+        self.chosen = true;
     }
 
     /// Tells how many rows the window has.
@@ -193,6 +216,13 @@ impl Connect {
             whole.known &= item.total.is_some() && item.files.is_none_or(|files| files.listed);
         }
         whole
+    }
+
+    /// Bytes of what is not begun yet. What is begun has its place on the disk already.
+    pub fn unplaced(&self) -> u64 {
+        let waits = |item: &&ItemView| item.done == 0 && !item.state.is_ended();
+        let items = self.snapshot.items.iter().filter(waits);
+        items.filter_map(|item| item.total).sum()
     }
 
     /// The whole job in percent; `None` with an empty queue or before its size is known.

@@ -106,6 +106,11 @@ impl State {
                 self.local = Some((dir, names));
                 return self.typed();
             }
+            Event::Space(free) => {
+                if let View::Connect(view) = &mut self.view {
+                    view.free = free;
+                }
+            }
             Event::LoginWanted(reason) => self.ask_login(reason),
             Event::Fingerprint(seen) => self.popup = Some(Popup::Trust(seen)),
             Event::Answered => {
@@ -189,6 +194,7 @@ impl State {
                 };
                 self.throughput.sample(tick.now, snapshot.received);
                 view.sample(tick.now, snapshot, refresh);
+                effects.extend(view.ask_free(tick.now));
                 let first = !std::mem::replace(&mut view.sampled, true);
                 let paused = view.counts().paused;
                 if first && paused > 0 {

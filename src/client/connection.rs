@@ -15,6 +15,7 @@ use crate::{
         response_head::ResponseHead,
     },
     pace::Pace,
+    tls::Fingerprint,
 };
 
 /// Bytes of the read buffer. What is read is hashed and written while it is in the cache: 1 MiB was 4 times slower.
@@ -61,6 +62,11 @@ impl Connection {
     /// Whether it is encrypted.
     pub fn is_tls(&self) -> bool {
         self.stream.is_tls()
+    }
+
+    /// The certificate that the server was believed for, see [`Stream::certificate`].
+    pub fn certificate(&self) -> Option<Fingerprint> {
+        self.stream.certificate()
     }
 
     /// Puts a request behind those that wait to be sent.

@@ -461,6 +461,7 @@ impl Client {
             connections: engine.connections.load(Ordering::Relaxed),
             link,
             rtt: lead.rtt(),
+            certificate: lead.certificate(),
             server: lead.server(),
             sources: engine.sources.each().into_iter().map(source).collect(),
         }

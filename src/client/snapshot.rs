@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::Error;
-use crate::{error::REPORTED, escape::display_name, http1::path::RemotePath, units, units::Rate};
+use crate::{
+    error::REPORTED, escape::display_name, http1::path::RemotePath, tls::Fingerprint, units,
+    units::Rate,
+};
 
 /// Names an item of the queue for as long as the client runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -27,6 +30,8 @@ pub struct Snapshot {
     pub link: Link,
     /// Time of the last connection's handshake.
     pub rtt: Option<Duration>,
+    /// The certificate that the server was believed for; `None` without TLS.
+    pub certificate: Option<Fingerprint>,
     /// What the server calls itself, such as `haul/0.1.0`, raw.
     pub server: Option<String>,
     /// The servers that are asked: one, or several mirrors in the order in which they were named.

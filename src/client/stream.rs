@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{Error, origin::Origin};
-use crate::tls::{HANDSHAKE_TIME, Refusal, TlsStream};
+use crate::tls::{Fingerprint, HANDSHAKE_TIME, Refusal, TlsStream};
 
 /// One connection to a server.
 #[derive(Debug)]
@@ -37,6 +37,15 @@ impl Stream {
     /// Whether it is encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// The fingerprint of the certificate that the server showed and was believed for; `None` without TLS.
+    pub fn certificate(&self) -> Option<Fingerprint> {
+        let Self::Tls(tls) = self else {
+            return None;
+        };
+        let shown = tls.get_ref().1.peer_certificates()?.first()?;
+        Some(Fingerprint::of(shown))
     }
 
     /// Sends all of `bytes`.

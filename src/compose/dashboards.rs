@@ -31,9 +31,7 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
         urls: server::urls(&listeners, server.settings().scheme()),
         root: display_path(&std::path::absolute(&root).unwrap_or(root)),
         open: server.settings().access.is_open(),
-        fingerprint: server
-            .fingerprint()
-            .map(|fingerprint| fingerprint.to_string()),
+        fingerprint: server.fingerprint(),
         home: std::env::home_dir(),
     };
     for url in &facts.urls {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,7 @@ use crate::{
     app::{Effect, Event},
     error::reason,
     escape::{display_name, display_path},
+    sys::disk,
 };
 
 /// Names of a local directory that are read for completions.
@@ -29,6 +30,11 @@ pub(super) fn apply(
     let answer: Box<dyn FnOnce() -> Option<Event> + Send> = match effect {
         Effect::Arrange(job) => Box::new(|| Some(Event::Arranged(job.run()))),
         Effect::Export { path, text } => Box::new(move || Some(export(&path, &text))),
+        Effect::LookForSpace(dir) => Box::new(move || {
+            let dir = disk::open_dir(&dir);
+            let free = dir.and_then(|dir| disk::free_space(dir.as_fd()));
+            Some(Event::Space(free.ok()))
+        }),
         Effect::ListLocal(dir) => Box::new(move || {
             let names = names(&dir).unwrap_or_default();
             Some(Event::LocalListed { dir, names })

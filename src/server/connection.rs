@@ -394,7 +394,6 @@ impl Connection<'_> {
             (result, _) => result,
         };
         if let Err(error) = result {
-            tracing::warn!(client = self.who(), "{}: {error}", flow.subject());
             flow.abort(error.to_string());
             return Err(error.into());
         }

@@ -270,12 +270,19 @@ impl Flow {
     }
 
     /// The request that it answers, for logs.
-    pub fn subject(&self) -> String {
+    fn subject(&self) -> String {
         format!("GET {}", display_name(self.transfer.path.as_bytes()))
     }
 
-    /// Ends the flow early, for a reason.
+    /// Ends the flow early, for a reason, and logs it: once for a file, by the last of its connections.
     pub fn abort(mut self, reason: String) {
+        let alone = lock(&self.transfer.progress).flows.len() == 1;
+        let (who, subject) = (self.client.who(), self.subject());
+        if alone {
+            tracing::warn!(client = who, "{subject}: {reason}");
+        } else {
+            tracing::debug!(client = who, "{subject}: {reason}");
+        }
         self.reason = Some(reason);
     }
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     app::{Popup, State, View, connect::Connect, keymap::Hint, prompt::Kind},
     client::Link,
+    tls::Fingerprint,
     units,
 };
 
@@ -173,29 +174,15 @@ fn serve_facts(state: &State, theme: &Theme) -> Facts {
             fact(open.to_owned(), theme.warn, false, 1),
             fact(clients, theme.soft, true, 0),
             fact(shown(view.root()).into_owned(), theme.text, false, 0),
-            fact(
-                fingerprint(view.facts.fingerprint.as_deref()),
-                theme.soft,
-                false,
-                2,
-            ),
+            fact(tls(view.facts.fingerprint), theme.soft, false, 2),
             fact(uptime(state, view.since), theme.soft, true, 1),
         ],
     }
 }
 
-/// `tls 9F:3A…C1`: enough to compare at a glance; `i` and the log have all of it.
-fn fingerprint(whole: Option<&str>) -> String {
-    let Some(whole) = whole else {
-        return String::new();
-    };
-    match (
-        whole.get(..5),
-        whole.len().checked_sub(2).and_then(|at| whole.get(at..)),
-    ) {
-        (Some(begin), Some(end)) if whole.len() > 10 => format!("tls {begin}…{end}"),
-        _ => format!("tls {whole}"),
-    }
+/// `tls 9F:3A…C1`: enough to compare at a glance; the log has all of it.
+fn tls(certificate: Option<Fingerprint>) -> String {
+    certificate.map_or_else(String::new, |shown| format!("tls {}", shown.short()))
 }
 
 /// From here the header says in full who can reach the server.
@@ -217,9 +204,14 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
         Some(url) => shown(url.as_str().trim_end_matches('/')).into_owned(),
         None => "no server yet".to_owned(),
     };
+    // A connection is made only once the certificate was believed.
+    let believed = match view.snapshot.certificate {
+        None => String::new(),
+        shown => format!("{} {}", tls(shown), theme.glyphs.done),
+    };
     let rtt = view.snapshot.rtt.filter(|_| view.snapshot.link == Link::Up);
     let rtt = rtt.map(|rtt| format!("rtt {:.1} ms", rtt.as_secs_f64() * 1000.0));
-    let dir = view.lcd.as_ref().unwrap_or(&view.facts.dir);
+    let dir = view.dir();
     let dir = match view
         .facts
         .home
@@ -246,8 +238,9 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
                     .unwrap_or_default(),
                 theme.text,
                 false,
-                0,
+                1,
             ),
+            fact(believed, theme.soft, false, 0),
             fact(format!("{} {dir}", theme.glyphs.into), theme.soft, true, 1),
             fact(rtt.unwrap_or_default(), theme.soft, true, 0),
         ],
@@ -315,6 +308,14 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
                 format!("{} {percent}%   ", theme.glyphs.sum).into(),
                 theme.soft,
             ));
+        }
+        if let Some(free) = view.free {
+            let style = if view.unplaced() > free {
+                theme.bad
+            } else {
+                theme.soft
+            };
+            parts.push((format!("{} free   ", units::size(free)).into(), style));
         }
     }
     if let View::Serve(view) = &state.view {

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::app::help::{Help, Item};
 
-/// Cells for the keys.
-const LEFT: usize = 26;
+/// Cells for the keys; a command with its arguments may take more.
+const LEFT: usize = 18;
 
 /// The whole box.
 fn place(area: Rect) -> Rect {
@@ -106,7 +106,7 @@ fn line(item: &Item, theme: &Theme, (x, y): (u16, u16), cells: usize, buf: &mut 
         put(buf, x, y, cells, &left, theme.number);
         return;
     }
-    let column = LEFT.min(cells / 2);
+    let column = width(&left).clamp(LEFT.min(cells / 2), (cells / 2).max(LEFT));
     put(
         buf,
         x + 1,
@@ -115,7 +115,7 @@ fn line(item: &Item, theme: &Theme, (x, y): (u16, u16), cells: usize, buf: &mut 
         &fit(&left, column, theme),
         theme.accent,
     );
-    let at = width(&left).min(column).max(column) + 2;
+    let at = column + 2;
     let room = cells.saturating_sub(at + 1);
     put(
         buf,

@@ -9,8 +9,9 @@ use haul::{
         event::Control,
         listing::{Row, SortKey},
     },
-    client::{self, ItemId, Link, Want},
+    client::{self, ItemId, ItemState, Link, Verified, Want},
     config::ThemeName,
+    server::{self, TransferState},
 };
 
 use super::states::*;
@@ -242,6 +243,65 @@ fn the_cursor_stays_on_its_transfer_when_the_queue_changes() {
 }
 
 #[test]
+fn the_cursor_goes_with_what_is_fetched_until_it_is_moved() {
+    let mut state = downloading();
+    draw(&mut state, 120, 36);
+    let sample = |state: &mut State, at: Instant, first: ItemState| {
+        let mut items = items();
+        items[0].state = first;
+        let snapshot = client::Snapshot {
+            items,
+            link: Link::Up,
+            ..client::Snapshot::default()
+        };
+        tick(state, at, wall(), Sample::Client(snapshot));
+    };
+    let ended = ItemState::Finished(Verified::Blake3);
+    let now = Instant::now() + Duration::from_secs(60);
+    assert_eq!(view(&state).item().unwrap().id, ItemId(1));
+    sample(&mut state, now, ended.clone());
+    assert_eq!(view(&state).item().unwrap().id, ItemId(2));
+    keys(&mut state, "2 k");
+    sample(&mut state, now + Duration::from_secs(1), ended);
+    assert_eq!(view(&state).item().unwrap().id, ItemId(1));
+}
+
+#[test]
+fn a_transfer_between_two_connections_is_not_queued_again() {
+    let mut state = downloading();
+    let start = Instant::now() + Duration::from_secs(60);
+    let sample = |state: &mut State, tenths: u64, done: u64, first: ItemState| {
+        let mut items = items();
+        items[0].state = first;
+        items[0].done = done << 20;
+        let snapshot = client::Snapshot {
+            items,
+            link: Link::Up,
+            ..client::Snapshot::default()
+        };
+        let at = start + Duration::from_millis(tenths * 100);
+        tick(state, at, wall(), Sample::Client(snapshot));
+        let View::Connect(view) = &state.view else {
+            panic!("a client")
+        };
+        let (item, gauge) = view.row(0).unwrap();
+        (item.state.clone(), gauge.map_or(0, |gauge| gauge.rate))
+    };
+    for tenth in 0..50 {
+        sample(&mut state, tenth, tenth, ItemState::Active);
+    }
+    // For a moment no connection is on it; its rate stays what it was.
+    let (between, rate) = sample(&mut state, 55, 50, ItemState::Queued);
+    assert_eq!(between, ItemState::Active);
+    assert!(rate > 5 << 20, "{rate}");
+    assert_eq!(
+        sample(&mut state, 70, 50, ItemState::Queued).0,
+        ItemState::Queued
+    );
+    assert_eq!(sample(&mut state, 71, 50, ItemState::Paused).1, 0);
+}
+
+#[test]
 fn quitting_asks_only_while_something_runs() {
     let mut state = browsing();
     assert!(matches!(
@@ -386,6 +446,29 @@ fn help_is_found_by_typing_and_runs() {
 }
 
 #[test]
+fn help_begins_with_what_works_here_and_passes_headings() {
+    use haul::app::help::Item;
+    for (pane, first) in [("1", "marks"), ("2", "transfers"), ("4", "transfers")] {
+        let mut state = downloading();
+        draw(&mut state, 80, 24);
+        keys(&mut state, &format!("{pane} ?"));
+        draw(&mut state, 80, 24);
+        let Some(Popup::Help(help)) = &state.popup else {
+            panic!("help")
+        };
+        assert_eq!(help.items[0].left(), first);
+        assert_eq!((help.cursor.at(), help.cursor.window(99).start), (1, 0));
+        for key in ["Down"; 40].into_iter().chain(["Up"; 40]) {
+            keys(&mut state, key);
+            let Some(Popup::Help(help)) = &state.popup else {
+                panic!("help")
+            };
+            assert!(!matches!(help.current(), Some(Item::Heading(_))));
+        }
+    }
+}
+
+#[test]
 fn a_server_that_nobody_named_is_asked_for() {
     let facts = haul::app::connect::Facts::default();
     let server = haul::app::Server {
@@ -496,6 +579,43 @@ fn a_client_unfolds_into_its_files() {
     assert_eq!(rows(&state), 6, "folds from one of its files too");
     keys(&mut state, "/ c u r l Enter");
     assert_eq!(rows(&state), 2);
+}
+
+#[test]
+fn what_broke_off_is_said_with_how_far_it_came() {
+    let mut state = serving();
+    let now = Instant::now() + Duration::from_secs(60);
+    let mut clients = clients(now, 0.0);
+    clients.truncate(1);
+    clients[0].connections = 0;
+    clients[0].files = 25;
+    let mut rows = Vec::new();
+    for broken in [1, 2] {
+        for (i, transfer) in clients[0].transfers.iter_mut().enumerate() {
+            transfer.state = if i < broken {
+                TransferState::Aborted(now + Duration::from_secs(1), "connection reset".into())
+            } else {
+                TransferState::Done(now)
+            };
+        }
+        let snapshot = server::Snapshot {
+            clients: clients.clone(),
+            ..server::Snapshot::default()
+        };
+        tick(&mut state, now, wall(), Sample::Server(snapshot));
+        let screen = text(&draw(&mut state, 120, 36));
+        rows.extend(screen.lines().nth(3).map(ToOwned::to_owned));
+    }
+    for (row, words) in rows.iter().zip([
+        [
+            "debian-13.0-amd64-DVD-1.iso",
+            "61% 2.31/3.78 GiB",
+            "aborted",
+        ],
+        ["2 files", "44% 3.46/7.80 GiB", "aborted"],
+    ]) {
+        assert!(words.iter().all(|word| row.contains(word)), "{row}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn connect_side_by_side() {
     assert!(rows[0].ends_with("rtt 0.8 ms  → ~/Downloads  14:02:11 "));
     assert!(rows[1].starts_with("╭─ 1 Remote / ─"));
     assert!(rows[1].ends_with("─ 2 active · 1 paused · 1 queued · 1 failed ─╮"));
-    has(&rows, "│ ▼ model.safetensors                0.7/13.1 GiB");
+    has(&rows, "│ ▼ model.safetensors               0.71/13.1 GiB");
     has(&rows, "━━━━━━━━━━━━━━━━━━╸──────────── 4 conns   61%");
     has(
         &rows,
@@ -52,11 +52,38 @@ fn connect_side_by_side() {
 }
 
 #[test]
+fn a_believed_certificate_and_a_full_disk_are_in_sight() {
+    let mut state = downloading();
+    let status = |state: &mut State| rows(state, 120, 36)[33].trim().to_owned();
+    assert_eq!(status(&mut state), "Σ 25%   212 GiB free   ↓  210 MiB/s");
+    let certificate = haul::tls::Fingerprint::of(b"a certificate");
+    let snapshot = client::Snapshot {
+        items: items(),
+        link: Link::Up,
+        certificate: Some(certificate),
+        ..client::Snapshot::default()
+    };
+    let later = Instant::now() + Duration::from_secs(60);
+    let effects = tick(&mut state, later, wall(), Sample::Client(snapshot));
+    let looks =
+        |effect: &Effect| matches!(effect, Effect::LookForSpace(dir) if dir.ends_with("Downloads"));
+    assert!(effects.iter().any(looks), "{effects:?}");
+    let header = rows(&mut state, 120, 36)[0].clone();
+    let short = certificate.short();
+    assert!(
+        header.starts_with(&format!(
+            " haul connect  ● http://nas.lan:8888  tls {short} ✓  alice"
+        )),
+        "{header}"
+    );
+}
+
+#[test]
 fn connect_on_top_of_each_other() {
     let rows = rows(&mut downloading(), 80, 24);
     has(
         &rows,
-        "│ ▼ model.safetensors         ╸──────────   5%  0.7/13.1 GiB",
+        "│ ▼ model.safetensors         ╸──────────   5% 0.71/13.1 GiB",
     );
     has(
         &rows,

@@ -210,6 +210,7 @@ pub fn downloading() -> State {
         let now = start + Duration::from_millis(tenth * 100);
         tick(&mut state, now, wall(), Sample::Client(snapshot));
     }
+    update(&mut state, Event::Space(Some(212 * GIB)));
     update(
         &mut state,
         Event::Log(vec![
@@ -303,7 +304,7 @@ fn someone(
 }
 
 /// Six clients, `left` seconds before the moment that the screens show.
-fn clients(start: Instant, left: f64) -> Vec<ClientView> {
+pub fn clients(start: Instant, left: f64) -> Vec<ClientView> {
     let active = |id, target: &str, done: f64, total: f64, mib_per_second: f64| {
         let done = (done - left * mib_per_second / 1024.0).max(0.0);
         transfer(id, target, done, total, TransferState::Active, start)

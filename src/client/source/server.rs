@@ -16,6 +16,7 @@ use crate::{
     escape,
     http1::response_head::ResponseHead,
     progress::Counter,
+    tls::Fingerprint,
 };
 
 /// One server, and what its connections share.
@@ -39,6 +40,8 @@ pub struct Source {
     denied: Mutex<Option<Instant>>,
     /// How often in a row it refused this client for a while.
     kicks: AtomicU32,
+    /// What it was believed for in the last handshake.
+    certificate: Mutex<Option<Fingerprint>>,
     /// What it calls itself.
     server: Mutex<Option<String>>,
     /// Requests in flight on one of its connections, while small files flow.
@@ -81,6 +84,7 @@ impl Source {
             held: Mutex::default(),
             denied: Mutex::default(),
             kicks: AtomicU32::new(0),
+            certificate: Mutex::default(),
             server: Mutex::default(),
             depth: Depth::default(),
             received: Counter::default(),
@@ -97,9 +101,10 @@ impl Source {
         outage.failures
     }
 
-    /// The link works.
-    pub fn link_up(&self, rtt: Duration) {
+    /// The link works: how long the handshake took, and which certificate was shown in it, if it was one of TLS.
+    pub fn link_up(&self, rtt: Duration, certificate: Option<Fingerprint>) {
         *lock(&self.rtt) = Some(rtt);
+        *lock(&self.certificate) = certificate;
         self.link.send_if_modified(|link| {
             // That it can be reached ends no pause, kick or ban: its answers do.
             let changed = !matches!(
@@ -202,6 +207,11 @@ impl Source {
     /// Time of the last connection's handshake, if there was any.
     pub fn rtt(&self) -> Option<Duration> {
         *lock(&self.rtt)
+    }
+
+    /// The certificate that it was believed for; `None` without TLS, and before it was reached.
+    pub fn certificate(&self) -> Option<Fingerprint> {
+        *lock(&self.certificate)
     }
 
     /// What it calls itself, raw.

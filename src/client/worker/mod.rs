@@ -325,7 +325,7 @@ impl Worker {
                 false
             }
             Ok(connection) => {
-                source.link_up(connection.rtt);
+                source.link_up(connection.rtt, connection.certificate());
                 engine.connection_opened(true);
                 self.connection = Some(connection);
                 self.answered = 0;

@@ -167,11 +167,13 @@ impl Columns {
                 } else {
                     self.client
                 };
-                let (path, cells) = (shown(path.as_bytes()), cells.saturating_sub(2));
-                let text = match reason {
-                    Some(reason) => Cow::Owned(format!("{} · {path}", shown(reason))),
-                    None => path,
-                };
+                let (mut text, cells) = (shown(path.as_bytes()), cells.saturating_sub(2));
+                // The log has the reason too: it is left out where the name needs the room.
+                if let Some(reason) = reason.as_deref().map(shown)
+                    && width(&text) + 3 + width(&reason) <= cells
+                {
+                    text = Cow::Owned(format!("{text} · {reason}"));
+                }
                 put(buf, x, y, 1, branch, theme.track);
                 put(
                     buf,
@@ -243,6 +245,10 @@ impl Columns {
                     n => format!("took {} files", units::count(*n)),
                 };
                 put(buf, x, y, cells, &fit(&text, cells, theme), looks.dim);
+            }
+            What::Aborted(files) => {
+                let text = format!("{} files", units::count(*files as u64));
+                put(buf, x, y, cells, &fit(&text, cells, theme), looks.text);
             }
             What::Refusal(reason) => {
                 // Nothing else stands in the row.
