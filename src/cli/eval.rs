@@ -93,7 +93,8 @@ pub struct EvalArgs {
     pub out: Option<PathBuf>,
     /// Raw times, added to FILE [default: times/times.json]
     ///
-    /// The aggregates, summary.json, lie beside it. Its variable is HAUL_EVAL_JSON: HAUL_JSON is the flag of haul connect.
+    /// The aggregates, summary.json, lie beside it. Its variable has a name of its own: the one that would fit is
+    /// the flag of haul connect.
     #[arg(
         short,
         long,

@@ -291,7 +291,9 @@ impl Item {
     /// Whether parts that an earlier try left were not all held against their digests yet.
     fn is_judging(&self) -> bool {
         let mut later = self.later.values();
+        // Files whose first request is under way, and those that are made jobs of.
         self.opening > 0
+            || self.busy > self.jobs.len()
             || self.jobs.iter().any(|job| !job.is_judged())
             || self.large.iter().any(|task| task.kept > 0)
             || later.any(|task| matches!(task, Task::File(task) if task.kept > 0))
