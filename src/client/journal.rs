@@ -21,7 +21,7 @@ use std::{
     ops::Range,
     path::Path,
     sync::{Arc, Condvar, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::fs::FlockOperation;
@@ -31,6 +31,8 @@ use super::wanted::Wanted;
 use crate::error::reason;
 
 const VERSION: u32 = 2;
+/// How long whoever held a journal may take to let go of it. Short: the caller may have a screen to draw.
+const LET_GO: Duration = Duration::from_millis(100);
 
 /// A file by device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -347,9 +349,19 @@ fn lock(path: &Path) -> std::io::Result<File> {
     }
 }
 
+/// Locks a journal. One that was given up just now may be held a moment longer: by a client that ends, or by a program
+/// that this process starts, between its fork and its exec.
 fn try_lock(log: &File) -> std::io::Result<()> {
-    rustix::fs::flock(log, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| std::io::Error::other("another haul works on the same target"))
+    let end = Instant::now() + LET_GO;
+    while rustix::fs::flock(log, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= end {
+            return Err(std::io::Error::other(
+                "another haul works on the same target",
+            ));
+        }
+        std::thread::sleep(LET_GO / 20);
+    }
+    Ok(())
 }
 
 /// What a journal says. A last line that is cut is what a crash leaves: it counts as not written.

@@ -118,10 +118,13 @@ impl Worker {
             tokio::pin!(wake);
             wake.as_mut().enable();
             self.settle_source();
-            let hurry = engine.hurry.notified();
-            tokio::pin!(hurry);
-            hurry.as_mut().enable();
-            if let Some(held) = self.source.held() {
+            if self.source.held().is_some() {
+                let hurry = engine.hurry.notified();
+                tokio::pin!(hurry);
+                hurry.as_mut().enable();
+                let Some(held) = self.source.held() else {
+                    continue;
+                };
                 if !self.flight.is_empty() {
                     // Its answers would only say the same, one by one.
                     self.put_back_all();
