@@ -4,7 +4,11 @@
 //! powers of 1000. What is written has three significant digits and a binary unit, never more than nine cells
 //! (`1023 KiB` becomes `1.00 MiB`), so that a right-aligned column of [`SIZE_WIDTH`] always fits it.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 /// Cells that [`size`] needs at most: `3.78 GiB`, `812 MiB`, `1000 KiB` is never written.
 pub const SIZE_WIDTH: usize = 8;
@@ -169,6 +173,12 @@ pub fn took(time: Duration) -> String {
         1000..60_000 => format!("{:.1} s", time.as_secs_f64()),
         _ => eta(Some(time)),
     }
+}
+
+/// Whole seconds until a moment, rounded up: 0 once it has come.
+pub fn seconds_left(until: Instant, now: Instant) -> u64 {
+    let left = until.saturating_duration_since(now);
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 /// The age of something in one unit: `9 s`, `3 m`, `2 h`, `8 d`, `3 w`, `4 mo`, `2 y`. At most 5 cells.

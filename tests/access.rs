@@ -46,7 +46,7 @@ fn guarded(root: &Path, tokens: Option<&str>) -> Serving {
 
 /// Downloads everything from `url`, presenting `credentials` to it.
 fn fetch_as(url: &str, credentials: &str, dir: &Path) -> Fetched {
-    let mut settings = settings(url, dir);
+    let settings = settings(url, dir);
     settings.access.present(&settings.url, login(credentials));
     let mut fetching = fetch_with(settings);
     fetching.get_everything();
@@ -147,18 +147,18 @@ fn wrong_logins_end_in_429_and_the_right_one_that_is_known_goes_on() {
     let serving = guarded(root.path(), None);
     assert_eq!(fetch(serving.address, get("/f", ADA)).status, 200);
     // Eight are checked at once, two wait for their turn, and two are turned away.
+    let guess = |n: usize| format!("Authorization: Bearer guess{n}\r\n");
     let guesses: Vec<Raw> = (0..12)
-        .map(|_| {
+        .map(|n| {
             let mut raw = Raw::connect(serving.address);
-            raw.send(get("/f", "Authorization: Basic eDp5\r\n"));
+            raw.send(get("/f", &guess(n)));
             raw
         })
         .collect();
     serving.wait_for("the guesses are in", |now| now.requests >= 11);
     // On a machine that is slow enough some tries have come back by now.
-    let guess = || fetch(serving.address, get("/f", "Authorization: Basic eDp6\r\n"));
-    let answer = std::iter::repeat_with(guess)
-        .take(5)
+    let answer = (12..17)
+        .map(|n| fetch(serving.address, get("/f", &guess(n))))
         .find(|answer| answer.status != 401);
     let answer = answer.unwrap();
     assert_eq!(answer.status, 429);

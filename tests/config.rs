@@ -537,6 +537,27 @@ fn every_long_option_is_a_variable_of_its_name() {
 }
 
 #[test]
+fn a_flag_of_connect_names_no_file_of_eval() {
+    let definition = cli::shown();
+    let of_eval: Vec<_> = definition
+        .find_subcommand("eval")
+        .unwrap()
+        .get_arguments()
+        .filter(|arg| arg.get_action().takes_values() && arg.get_value_delimiter().is_none())
+        .filter_map(|arg| arg.get_env())
+        .collect();
+    assert!(of_eval.contains(&"HAUL_EVAL_JSON".as_ref()));
+    for arg in definition
+        .find_subcommand("connect")
+        .unwrap()
+        .get_arguments()
+    {
+        let flag = arg.get_env().filter(|_| !arg.get_action().takes_values());
+        assert!(flag.is_none_or(|flag| !of_eval.contains(&flag)), "{flag:?}");
+    }
+}
+
+#[test]
 fn the_samples_parse() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     let sample = |name: &str| samples.join(name).to_str().unwrap().to_owned();

@@ -127,3 +127,66 @@ fn a_killed_run_is_gone_on_with_by_the_next_unless_told_otherwise() {
     run(copy.path(), &[]);
     assert!(dir.path().join("one").exists());
 }
+
+#[test]
+fn what_is_kept_of_a_cancelled_file_is_shown_and_a_retry_begins_there() {
+    let (root, _server, proxy) = stalling();
+    proxy.lines(|_| Line {
+        stall_after: Some(4 * MIB as u64),
+        ..Line::default()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let mut fetching = fetch_with(Settings {
+        workers: 1,
+        ..settings(&proxy.url("/"), dir.path())
+    });
+    fetching.get_path("/one");
+    let now = fetching.wait_for("three pieces", |now| now.items[0].done >= 3 * MIB as u64);
+    let item = now.items[0].id;
+    fetching.client.cancel(item);
+    let now = fetching.wait_for("it is cancelled", |now| {
+        now.items[0].state == ItemState::Cancelled
+    });
+    let kept = now.items[0].done;
+    assert!((3..6).contains(&(kept / MIB as u64)), "{now:#?}");
+    proxy.lines(|_| Line::default());
+    // At once: what held the part has hardly let go of it.
+    fetching.client.retry(item);
+    let mut least = u64::MAX;
+    while !fetching.client.snapshot().items[0].state.is_ended() {
+        let now = fetching.wait_for("a look", |_| true);
+        least = least.min(now.items[0].done);
+    }
+    assert!(least >= kept, "{least} of {kept}");
+    let fetched = fetching.finish();
+    assert!(fetched.received < 8 * MIB as u64, "{fetched:?}");
+    assert_eq!(
+        fs::read(dir.path().join("one")).unwrap(),
+        fs::read(root.path().join("one")).unwrap()
+    );
+    let names = fs::read_dir(dir.path()).unwrap();
+    assert_eq!(names.count(), 1, "no other part was begun");
+}
+
+#[test]
+fn a_retry_is_kept_for_a_later_run() {
+    let (_root, _server, proxy) = stalling();
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = proxy.url("/");
+    {
+        let mut first = fetch_with(kept(&url, state.path(), dir.path()));
+        first.get_path("/one");
+        first.get_path("/two");
+        let now = first.wait_for("some bytes", |now| now.received > MIB as u64);
+        for item in &now.items {
+            first.client.cancel(item.id);
+        }
+        first.wait_for("both are cancelled", |now| {
+            now.items.iter().all(|item| item.state.is_ended())
+        });
+        first.client.retry(now.items[1].id);
+    }
+    let again = fetch_with(kept(&url, state.path(), dir.path()));
+    assert_eq!(again.client.restore(true), 1);
+    assert_eq!(again.client.snapshot().items[0].path.as_bytes(), b"two");
+}

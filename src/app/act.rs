@@ -249,13 +249,13 @@ impl State {
             return Vec::new();
         };
         let result = match action {
-            Action::Download => {
-                let effects = view.download();
-                match effects.len() {
-                    0 => Err("nothing to download here: `Space` marks, `d` downloads"),
-                    _ => Ok(effects),
+            Action::Download => match view.download() {
+                Ok(effects) => Ok(effects),
+                Err(reason) => {
+                    self.complain(reason);
+                    return Vec::new();
                 }
-            }
+            },
             Action::Pause => {
                 let paused = view
                     .item()
@@ -313,7 +313,7 @@ impl State {
             return Vec::new();
         }
         let mut effects = Vec::new();
-        if matches!(view.snapshot.link, Link::Retrying { .. } | Link::Down(_)) {
+        if !matches!(view.snapshot.link, Link::Up | Link::Connecting) {
             effects.push(Effect::RetryNow);
         }
         effects.push(view.remote.refresh());

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    event::Effect,
+    event::{Effect, Unlisted},
     listing::{Job, Listing},
 };
 use crate::{entry::Entry, http1::path::RemotePath};
@@ -88,7 +88,7 @@ impl Browser {
     pub fn listed(
         &mut self,
         path: RemotePath,
-        result: Result<Vec<Entry>, String>,
+        result: Result<Vec<Entry>, Unlisted>,
         wall: Option<Timestamp>,
     ) -> Option<Job> {
         if self.load != Load::Loading(path.clone()) {
@@ -107,8 +107,8 @@ impl Browser {
                 self.listing
                     .fill(entries, !self.path.is_root(), wanted.as_deref())
             }
-            Err(reason) => {
-                self.load = Load::Failed(path, reason);
+            Err(error) => {
+                self.load = Load::Failed(path, error.reason);
                 None
             }
         }

@@ -19,8 +19,11 @@ use crate::{
     client::{ItemId, Snapshot, Want},
     escape::display_name,
     http1::path::RemotePath,
+    units,
 };
 
+/// Transfers that one key adds: each has a row and a place in the queue, and is looked at ten times a second.
+const QUEUED_AT_ONCE: usize = 10_000;
 /// How often the disk is asked what is free on it.
 const FREE_EVERY: Duration = Duration::from_secs(5);
 
@@ -153,10 +156,27 @@ impl Connect {
         })
     }
 
-    /// Downloads what is marked, or else the current entry; how many that was.
-    pub fn download(&mut self) -> Vec<Effect> {
+    /// Downloads what is marked, or else the current entry. A whole directory is one transfer, where its entries are too
+    /// many for one each.
+    pub fn download(&mut self) -> Result<Vec<Effect>, String> {
         let listing = &self.remote.listing;
-        let entries = if listing.marked_count() > 0 {
+        let marked = listing.marked_count();
+        if marked > QUEUED_AT_ONCE {
+            if marked < listing.entries().len() {
+                return Err(format!(
+                    "{} marked, at most {} at once: `:get PATTERN` takes any number, Ctrl-a without a filter all",
+                    units::count(marked as u64),
+                    units::count(QUEUED_AT_ONCE as u64)
+                ));
+            }
+            let path = self.remote.path.clone().into_dir();
+            self.remote.listing.unmark_all();
+            return Ok(vec![Effect::Get {
+                wants: vec![Want::Path { path, size: None }],
+                to: self.lcd.clone(),
+            }]);
+        }
+        let entries = if marked > 0 {
             listing.marked()
         } else {
             listing.current().into_iter().collect()
@@ -170,10 +190,10 @@ impl Connect {
         self.remote.listing.unmark_all();
         self.remote.listing.end_range();
         if wants.is_empty() {
-            return Vec::new();
+            return Err("nothing to download here: `Space` marks, `d` downloads".to_owned());
         }
         let to = self.lcd.clone();
-        vec![Effect::Get { wants, to }]
+        Ok(vec![Effect::Get { wants, to }])
     }
 
     /// What `:get` asks for: names of the listing as they are, all else as patterns from here.

@@ -12,9 +12,11 @@ use crate::{
     config::target::Target,
     credentials::Secret,
     entry::Entry,
+    escape::display_name,
     http1::path::RemotePath,
     logging::Line,
     server::{self, ClientId},
+    tls,
     units::Rate,
 };
 
@@ -33,12 +35,12 @@ pub enum Event {
     Tick(Tick),
     /// New lines of the log.
     Log(Vec<Line>),
-    /// A directory was listed, or could not be; the reason is for people and escaped.
+    /// A directory was listed, or could not be.
     Listed {
         /// The directory.
         path: RemotePath,
         /// Its entries.
-        result: Result<Vec<Entry>, String>,
+        result: Result<Vec<Entry>, Unlisted>,
     },
     /// A large listing was filtered and sorted.
     Arranged(listing::Arranged),
@@ -69,6 +71,8 @@ pub enum Event {
     LoginWanted(String),
     /// The server showed a certificate that is not known here, or not the one that is.
     Fingerprint(Fingerprint),
+    /// What a server asked is answered, in answer to [`Effect::Login`] and [`Effect::Trust`].
+    Answered,
     /// A line of a script, to be run as if it were typed after `:`.
     Script {
         /// The line.
@@ -78,6 +82,52 @@ pub enum Event {
     },
     /// The process was told to end.
     Ending(Ending),
+}
+
+/// Why a directory could not be listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlisted {
+    /// For people, escaped.
+    pub reason: String,
+    /// Whether it may be listed once the server can be reached, or the user has answered what it asks.
+    pub passing: bool,
+}
+
+impl<T: Into<String>> From<T> for Unlisted {
+    fn from(reason: T) -> Self {
+        Self {
+            reason: reason.into(),
+            passing: false,
+        }
+    }
+}
+
+/// What a person has to answer before `error` can pass.
+pub fn question(error: &client::Error) -> Option<Event> {
+    let judge = |host: &str, seen: &tls::Fingerprint, known: Option<String>| {
+        Some(Event::Fingerprint(Fingerprint {
+            host: display_name(host).into_owned(),
+            seen: seen.to_string(),
+            known,
+        }))
+    };
+    match error {
+        client::Error::UntrustedCertificate {
+            server,
+            fingerprint,
+            ..
+        } => judge(server, fingerprint, None),
+        client::Error::CertificateChanged {
+            server,
+            known,
+            found,
+            ..
+        } => judge(server, found, Some(known.to_string())),
+        client::Error::Login { .. } => Some(Event::LoginWanted(
+            display_name(&error.to_string()).into_owned(),
+        )),
+        _ => None,
+    }
 }
 
 /// Time, and what the engine looks like at it.
@@ -199,14 +249,14 @@ pub enum Effect {
         /// What to call it, escaped.
         name: String,
     },
-    /// Give the server a login, and try again.
+    /// Give the server a login, and go on; answered by [`Event::Answered`].
     Login {
         /// Who.
         user: String,
         /// The password.
         password: Secret,
     },
-    /// Take the certificate for the server's own, from now on, and try again.
+    /// Take the certificate for the server's own from now on, and go on; answered by [`Event::Answered`].
     Trust(Fingerprint),
     /// Do something to the running server.
     Serve(Order),

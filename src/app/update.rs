@@ -4,7 +4,7 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
     Event, Layout, Mouse, Pane, Popup, Sample, State, Tick, View,
-    event::{Effect, Ending},
+    event::{Effect, Ending, question},
     keymap::{Action, Chord, Found},
 };
 use crate::{client::Link, http1::path::RemotePath};
@@ -43,16 +43,21 @@ impl State {
             Event::Log(lines) => self.log.extend(lines),
             Event::Listed { path, result } => {
                 let wall = self.wall;
-                let failed = result.is_err();
-                if let Err(reason) = &result {
-                    self.script_fails(&reason.clone());
-                }
+                let (failed, passing) = match &result {
+                    Ok(_) => (false, false),
+                    Err(error) => {
+                        self.script_fails(&error.reason);
+                        (true, error.passing)
+                    }
+                };
                 let job = self.browser().listed(path, result, wall);
                 if failed {
                     self.listing_failed();
                 }
                 let mut effects: Vec<_> = job.map(Effect::Arrange).into_iter().collect();
-                if let View::Connect(view) = &mut self.view {
+                if let View::Connect(view) = &mut self.view
+                    && !passing
+                {
                     effects.extend(view.go_to_named());
                 }
                 return effects;
@@ -108,6 +113,11 @@ impl State {
             }
             Event::LoginWanted(reason) => self.ask_login(reason),
             Event::Fingerprint(seen) => self.popup = Some(Popup::Trust(seen)),
+            Event::Answered => {
+                if let View::Connect(view) = &mut self.view {
+                    return vec![view.remote.refresh()];
+                }
+            }
             Event::Script { line, place } => self.script.push_back((line, place)),
             Event::Ending(ending) => return vec![Effect::Quit(ending)],
         }
@@ -177,6 +187,11 @@ impl State {
                         .zip(&before.items)
                         .any(|(a, b)| (a.id, &a.state, a.done) != (b.id, &b.state, b.done));
                 let back = snapshot.link == Link::Up && before.link != Link::Up;
+                // It asks in the middle of a transfer, where nobody waits for a listing.
+                let asks = match &snapshot.link {
+                    Link::Asks(error) if snapshot.link != before.link => question(error),
+                    _ => None,
+                };
                 self.throughput.sample(tick.now, snapshot.received);
                 view.sample(tick.now, snapshot, refresh);
                 effects.extend(view.ask_free(tick.now));
@@ -196,6 +211,10 @@ impl State {
                 // The server is back: what could not be listed may be now.
                 if back && matches!(view.remote.load, super::browser::Load::Failed(..)) {
                     effects.push(view.remote.refresh());
+                }
+                if let Some(asks) = asks {
+                    self.dirty = true;
+                    effects.extend(self.take(asks));
                 }
             }
             _ => {}

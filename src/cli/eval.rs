@@ -93,11 +93,12 @@ pub struct EvalArgs {
     pub out: Option<PathBuf>,
     /// Raw times, added to FILE [default: times/times.json]
     ///
-    /// The aggregates, summary.json, lie beside it.
+    /// The aggregates, summary.json, lie beside it. Its variable has a name of its own: the one that would fit is
+    /// the flag of haul connect.
     #[arg(
         short,
         long,
-        env = "HAUL_JSON",
+        env = "HAUL_EVAL_JSON",
         value_name = "FILE",
         help_heading = "Results"
     )]

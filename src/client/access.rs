@@ -1,7 +1,10 @@
 //! What is presented to servers, and which certificates are believed: each login and pin belongs to one origin
 //! (scheme, host and port), and goes to no other.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use url::Url;
 
@@ -11,10 +14,11 @@ use crate::{
     tls::{Connector, Fingerprint, KnownHosts},
 };
 
-/// Logins and pins of the servers that a client talks to.
+/// Logins and pins of the servers that a client talks to. Clones share the logins: one that the user gives later holds
+/// for all of them.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    credentials: Vec<(url::Origin, Credentials)>,
+    credentials: Arc<Mutex<Vec<(url::Origin, Credentials)>>>,
     pins: Vec<(url::Origin, Fingerprint)>,
     known_hosts: Option<KnownHosts>,
 }
@@ -35,10 +39,17 @@ impl Access {
     }
 
     /// Presents `credentials` to the origin of `url`.
-    pub fn present(&mut self, url: &Url, credentials: Credentials) {
+    pub fn present(&self, url: &Url, credentials: Credentials) {
         let origin = url.origin();
-        self.credentials.retain(|(other, _)| *other != origin);
-        self.credentials.push((origin, credentials));
+        let mut all = self.logins();
+        all.retain(|(other, _)| *other != origin);
+        all.push((origin, credentials));
+    }
+
+    fn logins(&self) -> MutexGuard<'_, Vec<(url::Origin, Credentials)>> {
+        self.credentials
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Believes the certificate with this fingerprint from the origin of `url`, and no other.
@@ -71,10 +82,12 @@ impl Access {
     }
 
     /// What to present to the origin of `url`.
-    pub(super) fn credentials(&self, url: &Url) -> Option<&Credentials> {
+    pub(super) fn credentials(&self, url: &Url) -> Option<Credentials> {
         let origin = url.origin();
-        let mut all = self.credentials.iter();
-        all.find(|(known, _)| *known == origin).map(|(_, c)| c)
+        let all = self.logins();
+        let mut all = all.iter();
+        all.find(|(known, _)| *known == origin)
+            .map(|(_, credentials)| credentials.clone())
     }
 
     /// Makes TLS connections to the origin of `url`; `None` where that is no https.
@@ -125,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_login_belongs_to_one_origin() {
-        let mut access = Access::default();
+        let access = Access::default();
         access.present(
             &url("http://nas:8888/a/"),
             Credentials::login("a", "b").unwrap(),

@@ -71,6 +71,7 @@ impl Connection {
 
     /// Puts a request behind those that wait to be sent.
     pub fn queue(&mut self, origin: &Origin, target: &str, ask: Ask<'_>) {
+        self.has_credentials = origin.has_credentials();
         origin.write_request(&mut self.output, target, ask);
     }
 

@@ -61,12 +61,13 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
             }
             401 => {
                 let sent = origin.has_credentials();
-                return Err(Error::Login { sent });
+                return Err(Error::Login { sent, said: None });
             }
             status => {
                 return Err(Error::Status {
                     status,
                     retry_after: head.retry_after,
+                    said: None,
                 });
             }
         }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A failure of the client. Remote text in it is escaped where the error is made.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No connection could be made.
     #[error(
@@ -43,19 +43,29 @@ pub enum Error {
     #[error("the server compresses the file although it was asked not to: turn that off there")]
     Encoded,
     /// The server answered with a status that is no success.
-    #[error("{}", status_text(*.status))]
+    #[error("{}", status_text(*.status, .said.as_deref()))]
     Status {
         /// The code.
         status: u16,
         /// The pause that the server asks for.
         retry_after: Option<Duration>,
+        /// The server's own words, where they say more than the code.
+        said: Option<String>,
     },
     /// The server wants a login (401).
-    #[error("{}", login_text(*.sent))]
+    #[error("{}", login_text(*.sent, .said.as_deref()))]
     Login {
         /// Whether one was sent, which it refused then.
         sent: bool,
+        /// The server's own words, where it is not of our kind.
+        said: Option<String>,
     },
+    /// The server refuses this client for a while.
+    #[error("kicked by the server{}", because(.0))]
+    Kicked(String),
+    /// The server refuses this client until somebody there lifts that.
+    #[error("banned by the server{}", because(.0))]
+    Banned(String),
     /// Nothing vouches for the server's certificate. The user may.
     #[error(
         "cannot be sure that this is {server}: {reason}: compare its fingerprint with what the server shows, and if they agree add --fingerprint {fingerprint}"
@@ -170,6 +180,8 @@ impl Error {
             | Self::Redirect(_)
             | Self::Listing(_)
             | Self::Name { .. }
+            | Self::Kicked(_)
+            | Self::Banned(_)
             | Self::NoMatch => Exit::Remote,
             Self::Changed => Exit::Other,
             Self::Integrity { .. } => Exit::Integrity,
@@ -188,11 +200,13 @@ impl Error {
             | Self::Protocol(_)
             | Self::Changed
             | Self::Paused
+            | Self::Kicked(_)
             | Self::Integrity { .. } => true,
             // A refusal that names its own end.
             Self::Status {
                 status: 403,
                 retry_after,
+                ..
             } => retry_after.is_some(),
             Self::Status { status, .. } => {
                 matches!(status, 408 | 429 | 500..=599) && *status != 501
@@ -210,6 +224,16 @@ impl Error {
                 | Self::Timeout(_)
                 | Self::Broken(_)
                 | Self::Protocol(_)
+        )
+    }
+
+    /// Whether it is a question to the user: once they have answered, it is tried again.
+    pub fn asks(&self) -> bool {
+        matches!(
+            self,
+            Self::Login { .. }
+                | Self::UntrustedCertificate { .. }
+                | Self::CertificateChanged { .. }
         )
     }
 
@@ -249,16 +273,28 @@ impl From<BodyError> for Error {
     }
 }
 
-fn login_text(sent: bool) -> &'static str {
-    if sent {
+fn login_text(sent: bool, said: Option<&str>) -> String {
+    let text = if sent {
         "the server refuses the login (401): check the name, the password and the server's address"
     } else {
         "the server wants a login (401): give one with --auth-file FILE, --auth USER:PASS or --token-file FILE"
+    };
+    match said {
+        Some(said) => format!("{text}; it says: {said}"),
+        None => text.to_owned(),
     }
 }
 
-fn status_text(status: u16) -> String {
-    match status {
+fn because(reason: &str) -> String {
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    }
+}
+
+fn status_text(status: u16, said: Option<&str>) -> String {
+    let text = match status {
         403 => "the server forbids it (403)".into(),
         404 => {
             "not found on the server (404): check the path, or list the directory above it".into()
@@ -274,6 +310,10 @@ fn status_text(status: u16) -> String {
                 reason.unwrap_or("(unknown)")
             )
         }
+    };
+    match said {
+        Some(said) => format!("{text}: {said}"),
+        None => text,
     }
 }
 
@@ -305,9 +345,18 @@ mod tests {
         let status = |status| Error::Status {
             status,
             retry_after: None,
+            said: None,
         };
         assert_eq!(status(404).exit(), Exit::Remote);
-        assert_eq!(Error::Login { sent: true }.exit(), Exit::Access);
+        assert_eq!(
+            Error::Login {
+                sent: true,
+                said: None
+            }
+            .exit(),
+            Exit::Access
+        );
+        assert_eq!(Error::Banned(String::new()).exit(), Exit::Remote);
         assert_eq!(status(503).exit(), Exit::Network);
         assert_eq!(Error::Timeout(Duration::from_secs(1)).exit(), Exit::Network);
         assert_eq!(Error::Integrity { piece: Some(3) }.exit(), Exit::Integrity);
@@ -329,7 +378,8 @@ mod tests {
             assert_eq!(
                 Error::Status {
                     status,
-                    retry_after: None
+                    retry_after: None,
+                    said: None
                 }
                 .is_transient(),
                 transient,
@@ -341,7 +391,11 @@ mod tests {
         let kicked = Error::Status {
             status: 403,
             retry_after: Some(Duration::from_secs(60)),
+            said: Some("come back".into()),
         };
         assert!(kicked.is_transient(), "it names its own end");
+        assert_eq!(kicked.to_string(), "the server forbids it (403): come back");
+        assert!(Error::Kicked(String::new()).is_transient());
+        assert!(!Error::Banned("x".into()).is_transient());
     }
 }

@@ -20,7 +20,8 @@ use std::{
     io::{BufRead, BufReader, Write},
     ops::Range,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rustix::fs::FlockOperation;
@@ -30,6 +31,8 @@ use super::wanted::Wanted;
 use crate::error::reason;
 
 const VERSION: u32 = 2;
+/// How long whoever held a journal may take to let go of it. Short: the caller may have a screen to draw.
+const LET_GO: Duration = Duration::from_millis(100);
 
 /// A file by device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -85,19 +88,28 @@ pub type Synced = (Content, Vec<Range<u32>>);
 
 /// The parts that are this client's own.
 #[derive(Debug, Default)]
-pub struct Journal(Mutex<Inner>, Arc<Mutex<HashSet<FileId>>>);
+pub struct Journal(Mutex<Inner>, Arc<Claims>);
+
+/// Parts that are being worked on, and who waits for one of them.
+#[derive(Debug, Default)]
+struct Claims {
+    held: Mutex<HashSet<FileId>>,
+    let_go: Condvar,
+}
 
 /// A part that a job works on: no other may take it up. Released when it is dropped.
 #[derive(Debug)]
 pub struct Claim {
     file: FileId,
-    claimed: Arc<Mutex<HashSet<FileId>>>,
+    claims: Arc<Claims>,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
-        claimed.remove(&self.file);
+        let held = self.claims.held.lock();
+        held.unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.file);
+        self.claims.let_go.notify_all();
     }
 }
 
@@ -162,10 +174,18 @@ impl Journal {
 
     /// Claims a part; `None` while another job works on it.
     pub fn claim(&self, file: FileId) -> Option<Claim> {
-        let mut claimed = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        claimed.insert(file).then(|| Claim {
+        self.claim_within(file, Duration::ZERO)
+    }
+
+    /// The same, once another job has let go of it: waits for that at most so long. Blocking.
+    pub fn claim_within(&self, file: FileId, patience: Duration) -> Option<Claim> {
+        let held = self.1.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_held = |held: &mut HashSet<FileId>| held.contains(&file);
+        let waited = self.1.let_go.wait_timeout_while(held, patience, is_held);
+        let (mut held, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        held.insert(file).then(|| Claim {
             file,
-            claimed: Arc::clone(&self.1),
+            claims: Arc::clone(&self.1),
         })
     }
 
@@ -329,9 +349,19 @@ fn lock(path: &Path) -> std::io::Result<File> {
     }
 }
 
+/// Locks a journal. One that was given up just now may be held a moment longer: by a client that ends, or by a program
+/// that this process starts, between its fork and its exec.
 fn try_lock(log: &File) -> std::io::Result<()> {
-    rustix::fs::flock(log, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| std::io::Error::other("another haul works on the same target"))
+    let end = Instant::now() + LET_GO;
+    while rustix::fs::flock(log, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= end {
+            return Err(std::io::Error::other(
+                "another haul works on the same target",
+            ));
+        }
+        std::thread::sleep(LET_GO / 20);
+    }
+    Ok(())
 }
 
 /// What a journal says. A last line that is cut is what a crash leaves: it counts as not written.

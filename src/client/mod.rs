@@ -37,7 +37,7 @@ mod worker;
 use std::{
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -65,6 +65,7 @@ use self::{
 };
 use crate::{
     config::OnConflict,
+    credentials::Credentials,
     entry::Entry,
     error::Exit,
     escape::display_name,
@@ -192,10 +193,34 @@ impl Client {
         &self.engine.settings.url
     }
 
-    /// Pins a certificate for that server: the user has said that it is the right one. Another client believes it.
-    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), crate::tls::Error> {
-        let settings = &self.engine.settings;
-        settings.access.trust(&settings.url, fingerprint)
+    /// Pins a certificate for the server that asks: the user has said that it is the right one. What waited for that
+    /// goes on.
+    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), crate::error::Error> {
+        let lead = self.engine.sources.lead();
+        self.engine
+            .settings
+            .access
+            .trust(lead.origin.url(), fingerprint)?;
+        Ok(self.renew()?)
+    }
+
+    /// Presents a login to the server that asks, also in later clients with the same [`Access`]. What waited for that
+    /// goes on.
+    pub fn login(&self, credentials: Credentials) -> Result<(), Error> {
+        let lead = self.engine.sources.lead();
+        let access = &self.engine.settings.access;
+        access.present(lead.origin.url(), credentials);
+        self.renew()
+    }
+
+    /// Asks the servers again with what the user has answered.
+    fn renew(&self) -> Result<(), Error> {
+        let access = &self.engine.settings.access;
+        for (source, _) in self.engine.sources.each() {
+            source.origin.renew(access)?;
+        }
+        self.retry_now();
+        Ok(())
     }
 
     /// The URL of the directory that paths are relative to.
@@ -227,6 +252,11 @@ impl Client {
             tried: SourceSet::default(),
             reply,
         });
+        let link = self.engine.sources.lead().link.borrow().clone();
+        if let Link::Asks(error) = link {
+            // It would wait for the user, who waits for it.
+            self.engine.tell_browsers(&error);
+        }
         self.engine.wake.notify_waiters();
         listed
             .await
@@ -239,7 +269,7 @@ impl Client {
         let new = self.new_item(want, to)?;
         let journal = self.engine.journal();
         Ok(self.add(NewItem {
-            ticket: wanted.map(|wanted| journal.want(wanted)),
+            kept_as: wanted.map(|wanted| (journal.want(wanted.clone()), wanted)),
             ..new
         }))
     }
@@ -269,7 +299,7 @@ impl Client {
                 continue;
             };
             self.add(NewItem {
-                ticket: Some(ticket),
+                kept_as: Some((ticket, wanted.clone())),
                 paused,
                 ..new
             });
@@ -298,7 +328,7 @@ impl Client {
             checksum: None,
             size: None,
             named: Vec::new(),
-            ticket: None,
+            kept_as: None,
             paused: false,
         };
         Ok(match want {
@@ -361,7 +391,14 @@ impl Client {
 
     /// Ends an item; what is here of it stays for a later try.
     pub fn cancel(&self, item: ItemId) {
-        self.engine.queue().cancel(item);
+        let jobs = {
+            let mut queue = self.engine.queue();
+            let mut jobs = queue.jobs();
+            jobs.retain(|job| job.task.item == item);
+            queue.cancel(item);
+            jobs
+        };
+        self.engine.note_parts(jobs);
         let engine = Arc::clone(&self.engine);
         let settle = async move { engine.settle().await };
         self.engine.tasks.spawn_on(settle, &self.engine.runtime);
@@ -369,7 +406,9 @@ impl Client {
 
     /// Tries a failed or cancelled item again: what failed, and what was never begun.
     pub fn retry(&self, item: ItemId) {
-        self.engine.queue().retry(item);
+        let engine = &self.engine;
+        let keep = |wanted| engine.journal().want(wanted);
+        engine.queue().retry(item, keep);
         self.engine.wake.notify_waiters();
     }
 
@@ -407,11 +446,12 @@ impl Client {
         };
         let link = lead.link.borrow().clone();
         let mut items = engine.queue().views(engine.settings.workers);
-        if link == Link::Paused {
-            let waits =
-                |item: &&mut ItemView| matches!(item.state, ItemState::Active | ItemState::Queued);
-            for item in items.iter_mut().filter(waits) {
-                item.state = ItemState::Waiting(Error::Paused.to_string());
+        if let Some(what) = link.waits_for(Instant::now()) {
+            use ItemState::{Active, Queued, Waiting};
+            for item in &mut items {
+                if matches!(item.state, Active | Queued | Waiting(_)) {
+                    item.state = Waiting(what.clone());
+                }
             }
         }
         Snapshot {

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     net::{IpAddr, SocketAddr},
+    sync::{PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
@@ -13,12 +14,7 @@ use super::{
     Error,
     access::{self, Access},
 };
-use crate::{
-    credentials::{Credentials, Secret},
-    error::reason,
-    http1::path::RemotePath,
-    tls::Connector,
-};
+use crate::{credentials::Secret, error::reason, http1::path::RemotePath, tls::Connector};
 
 /// Pause before the next address is tried beside the last one (RFC 8305 §5 recommends 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -27,7 +23,7 @@ const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 const USER_AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
 
 /// A server and the directory on it that a client looks at.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Origin {
     url: Url,
     /// The directory of the URL: what paths are relative to.
@@ -36,12 +32,30 @@ pub struct Origin {
     named: Option<RemotePath>,
     /// The fields that are the same in every request, each with its line end.
     fields: String,
+    /// What is presented and believed; it changes when the user answers a question.
+    proof: RwLock<Proof>,
+    /// How to go on after its certificate changed.
+    remedy: String,
+}
+
+/// What is presented to a server, and believed of it.
+#[derive(Debug)]
+struct Proof {
     /// The value of `Authorization`: for this origin only.
     authorization: Option<Secret>,
     /// Makes TLS connections, where the URL is https.
     connector: Option<Connector>,
-    /// How to go on after its certificate changed.
-    remedy: String,
+}
+
+impl Proof {
+    fn new(url: &Url, access: &Access) -> Result<Self, Error> {
+        Ok(Self {
+            authorization: access
+                .credentials(url)
+                .map(|credentials| credentials.authorization()),
+            connector: access.connector(url)?,
+        })
+    }
 }
 
 /// What is asked of the server.
@@ -118,8 +132,7 @@ impl Origin {
             base,
             named,
             fields,
-            authorization: access.credentials(url).map(Credentials::authorization),
-            connector: access.connector(url)?,
+            proof: RwLock::new(Proof::new(url, access)?),
             remedy: access.remedy(url),
         })
     }
@@ -134,14 +147,30 @@ impl Origin {
         access::authority(&self.url)
     }
 
+    /// The URL that it was made for.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Takes over what `access` holds for this origin now.
+    pub fn renew(&self, access: &Access) -> Result<(), Error> {
+        let proof = Proof::new(&self.url, access)?;
+        *self.proof.write().unwrap_or_else(PoisonError::into_inner) = proof;
+        Ok(())
+    }
+
+    fn proof(&self) -> RwLockReadGuard<'_, Proof> {
+        self.proof.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes TLS connections to it; `None` for plain HTTP.
-    pub fn connector(&self) -> Option<&Connector> {
-        self.connector.as_ref()
+    pub fn connector(&self) -> Option<Connector> {
+        self.proof().connector.clone()
     }
 
     /// Whether requests to it carry a login.
     pub fn has_credentials(&self) -> bool {
-        self.authorization.is_some()
+        self.proof().authorization.is_some()
     }
 
     /// How to go on after its certificate changed.
@@ -205,7 +234,7 @@ impl Origin {
                 out.extend_from_slice(part.as_bytes());
             }
         };
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = &self.proof().authorization {
             field("Authorization", authorization.expose());
         }
         match ask {
@@ -297,6 +326,7 @@ impl Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::Credentials;
 
     fn origin(url: &str) -> Origin {
         let url = Url::parse(url).unwrap();
@@ -306,7 +336,7 @@ mod tests {
     #[test]
     fn a_login_is_in_the_requests_and_nowhere_else() {
         let url = Url::parse("https://h:1/a/").unwrap();
-        let mut access = Access::default();
+        let access = Access::default();
         access.present(&url, Credentials::login("ada", "secret").unwrap());
         let origin = Origin::new(&url, "s", None, &access).unwrap();
         let mut out = Vec::new();

@@ -1,6 +1,9 @@
 //! What others see of the client: plain values that a screen samples, and the events of a file's life.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::Error;
 use crate::{
@@ -65,8 +68,36 @@ pub enum Link {
     },
     /// The server answers, but lets this client wait.
     Paused,
+    /// The server refuses this client for a while.
+    Kicked {
+        /// Why, in the words of whoever did it, escaped; may be empty.
+        reason: String,
+        /// When it is asked again.
+        until: Instant,
+    },
+    /// The server refuses this client until somebody there lifts that; the reason is for people.
+    Banned(String),
+    /// Nothing is asked of the server before the user has given a login, or judged its certificate.
+    Asks(Error),
     /// All attempts failed.
     Down(String),
+}
+
+impl Link {
+    /// What everything waits for while the server lets nothing through, for people.
+    pub fn waits_for(&self, now: Instant) -> Option<String> {
+        match self {
+            Self::Paused => Some(Error::Paused.to_string()),
+            Self::Kicked { reason, until } => {
+                let left = units::seconds_left(*until, now);
+                let because = if reason.is_empty() { "" } else { ": " };
+                Some(format!("kicked, back in {left} s{because}{reason}"))
+            }
+            Self::Asks(Error::Login { .. }) => Some("the server wants a login".into()),
+            Self::Asks(_) => Some("the server's certificate is not trusted".into()),
+            _ => None,
+        }
+    }
 }
 
 /// One thing that was asked for: a file, or a tree of them.

@@ -71,7 +71,7 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
 
 /// Browses and downloads, and shows it, until the user or a signal ends it.
 pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
-    let mut access = headless::connect::access(&mut settings)?;
+    let access = headless::connect::access(&mut settings)?;
     let script = match &settings.run {
         Some(file) => script(file)?,
         None => Vec::new(),
@@ -88,7 +88,7 @@ pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result
     };
     let screen = settings.screen.clone();
     let open = move |target: Target| {
-        turn_to(&settings, target, &mut access)
+        turn_to(&settings, target, &access)
             .inspect(restore)
             .map_err(|error| display_name(&error.to_string()).into_owned())
     };
@@ -145,7 +145,7 @@ async fn first(
 fn turn_to(
     settings: &config::Connect,
     target: Target,
-    access: &mut Access,
+    access: &Access,
 ) -> Result<Session, client::Error> {
     let url = if target.bare {
         access.with_scheme(&target.url, false)?

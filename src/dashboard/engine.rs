@@ -17,7 +17,7 @@ use super::{Session, run::Engine};
 use crate::{
     app::{
         self, Effect, Event, Sample,
-        event::{Control, Fingerprint, Order},
+        event::{Control, Order, Unlisted, question},
     },
     client::{self, Client, ItemState, Want},
     config::target::Target,
@@ -110,7 +110,7 @@ impl Engine for Serving {
             Effect::List(path) => {
                 let server = self.server.clone();
                 spawn_blocking(move || {
-                    let result = server.list(&path).map_err(|error| shown(&error));
+                    let result = server.list(&path).map_err(|error| shown(&error).into());
                     // Nobody listens once the dashboard has ended.
                     let _ = answers.blocking_send(Event::Listed { path, result });
                 });
@@ -245,41 +245,21 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
         self.clients.clone()
     }
 
-    /// Where an effect turns to: another server, or the same one now that what it asked is answered.
-    fn target_of(&self, effect: Effect) -> Result<Target, String> {
+    /// Answers what the server asks: what waits for that goes on.
+    fn answer(&self, effect: Effect) -> Result<(), String> {
         let Some(Session { client, .. }) = &self.session else {
-            return match effect {
-                Effect::Connect(target) => Ok(target),
-                _ => Err("there is no server".to_owned()),
-            };
-        };
-        let mut again = Target {
-            url: client.url().clone(),
-            has_port: true,
-            bare: false,
-            credentials: None,
+            return Err("there is no server".to_owned());
         };
         match effect {
-            Effect::Connect(target) => return Ok(target),
             Effect::Login { user, password } => {
-                again.credentials = Some(Credentials::login(&user, password.expose())?);
+                let credentials = Credentials::login(&user, password.expose())?;
+                client.login(credentials).map_err(|error| shown(&error))
             }
             Effect::Trust(seen) => {
                 let fingerprint = seen.seen.parse()?;
-                client.trust(&fingerprint).map_err(|error| shown(&error))?;
+                client.trust(&fingerprint).map_err(|error| shown(&error))
             }
-            _ => return Err("that leads to no server".to_owned()),
-        }
-        Ok(again)
-    }
-
-    fn control(client: &Client, item: client::ItemId, control: Control) {
-        match control {
-            Control::Pause => client.pause(item),
-            Control::Resume => client.resume(item),
-            Control::Cancel => client.cancel(item),
-            Control::Retry => client.retry(item),
-            Control::Reorder(by) => client.reorder(item, by),
+            _ => Err("that answers nothing".to_owned()),
         }
     }
 }
@@ -294,25 +274,50 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
 
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
-        if let Effect::Connect(_) | Effect::Login { .. } | Effect::Trust(_) = effect {
-            let session = self
-                .target_of(effect)
-                .and_then(|target| (self.open)(target));
-            let answer = match session.map(|session| self.turn_to(session)) {
-                Ok(Some(server)) => Event::Connected(server),
-                Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
-                Err(reason) => Event::Refused(reason),
-            };
-            tokio::spawn(async move { answers.send(answer).await });
-            return;
-        }
-        if let Effect::Disconnect = effect {
-            if let Some(before) = self.session.take() {
-                Self::end(before);
+        let answer = match effect {
+            Effect::Connect(target) => {
+                let session = (self.open)(target);
+                match session.map(|session| self.turn_to(session)) {
+                    Ok(Some(server)) => Event::Connected(server),
+                    Ok(None) => Event::Refused("the server's address is no URL".to_owned()),
+                    Err(reason) => Event::Refused(reason),
+                }
             }
-            tokio::spawn(async move { answers.send(Event::Disconnected).await });
-            return;
+            Effect::Login { .. } | Effect::Trust(_) => match self.answer(effect) {
+                Ok(()) => Event::Answered,
+                Err(reason) => Event::Refused(reason),
+            },
+            Effect::Disconnect => {
+                if let Some(before) = self.session.take() {
+                    Self::end(before);
+                }
+                Event::Disconnected
+            }
+            effect => {
+                self.apply_to_client(effect, answers);
+                return;
+            }
+        };
+        tokio::spawn(async move { answers.send(answer).await });
+    }
+
+    async fn told(&mut self) {
+        // Many at once: small files end by the thousand a second, and each turn of the loop costs more than a line.
+        let mut told = Vec::new();
+        if let Some(session) = &mut self.session {
+            session.events.recv_many(&mut told, TOLD_AT_ONCE).await;
         }
+        if told.is_empty() {
+            // Nothing more will come.
+            std::future::pending::<()>().await;
+        }
+        told.iter().for_each(client::Event::log);
+    }
+}
+
+impl<F> Connecting<F> {
+    /// Hands an effect to the client, if there is one.
+    fn apply_to_client(&self, effect: Effect, answers: mpsc::Sender<Event>) {
         let Some(Session { client, .. }) = &self.session else {
             return;
         };
@@ -322,7 +327,10 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
                 tokio::spawn(async move {
                     let result = client.list(&path).await;
                     let question = result.as_ref().err().and_then(question);
-                    let result = result.map_err(|error| shown(&error));
+                    let result = result.map_err(|error| Unlisted {
+                        reason: shown(&error),
+                        passing: error.is_transient() || error.asks(),
+                    });
                     answers.send(Event::Listed { path, result }).await?;
                     match question {
                         Some(question) => answers.send(question).await,
@@ -346,51 +354,22 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
                     }
                 });
             }
-            Effect::Control(item, control) => Self::control(client, item, control),
+            Effect::Control(item, control) => steer(client, item, control),
             Effect::ClearEnded => client.clear_ended(),
             Effect::RetryNow => client.retry_now(),
             Effect::Limit(rate) => client.limit(rate),
             _ => {}
         }
     }
-
-    async fn told(&mut self) {
-        // Many at once: small files end by the thousand a second, and each turn of the loop costs more than a line.
-        let mut told = Vec::new();
-        if let Some(session) = &mut self.session {
-            session.events.recv_many(&mut told, TOLD_AT_ONCE).await;
-        }
-        if told.is_empty() {
-            // Nothing more will come.
-            std::future::pending::<()>().await;
-        }
-        told.iter().for_each(client::Event::log);
-    }
 }
 
-/// What a person has to answer before a server can be browsed.
-fn question(error: &client::Error) -> Option<Event> {
-    let judge = |host: &str, seen: &crate::tls::Fingerprint, known: Option<String>| {
-        Some(Event::Fingerprint(Fingerprint {
-            host: display_name(host).into_owned(),
-            seen: seen.to_string(),
-            known,
-        }))
-    };
-    match error {
-        client::Error::UntrustedCertificate {
-            server,
-            fingerprint,
-            ..
-        } => judge(server, fingerprint, None),
-        client::Error::CertificateChanged {
-            server,
-            known,
-            found,
-            ..
-        } => judge(server, found, Some(known.to_string())),
-        client::Error::Login { .. } => Some(Event::LoginWanted(shown(error))),
-        _ => None,
+fn steer(client: &Client, item: client::ItemId, control: Control) {
+    match control {
+        Control::Pause => client.pause(item),
+        Control::Resume => client.resume(item),
+        Control::Cancel => client.cancel(item),
+        Control::Retry => client.retry(item),
+        Control::Reorder(by) => client.reorder(item, by),
     }
 }
 

@@ -97,7 +97,7 @@ pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Er
         }
     };
     let (exit, _) = client.outcome();
-    if let Link::Down(reason) = client.snapshot().link {
+    if let Link::Down(reason) | Link::Banned(reason) = client.snapshot().link {
         report.lost(&reason)?;
     }
     if signal.is_some() {

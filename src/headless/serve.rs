@@ -67,7 +67,6 @@ pub(crate) fn engine_settings(settings: &config::Serve) -> Result<server::Settin
         token_file: settings.token_file.as_deref(),
     })?;
     Ok(server::Settings {
-        root: settings.dir.clone(),
         hidden: settings.hidden,
         follow_symlinks: settings.follow_symlinks,
         timeout: settings.timeout,
@@ -82,6 +81,7 @@ pub(crate) fn engine_settings(settings: &config::Serve) -> Result<server::Settin
         cache: config::cache_dir(),
         tls: identity(settings)?,
         access,
+        ..server::Settings::new(settings.dir.clone())
     })
 }
 

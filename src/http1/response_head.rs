@@ -52,8 +52,19 @@ pub struct ResponseHead {
     pub haul_dir: Option<String>,
     /// `Haul-Paused: 1`: the server lets this client wait.
     pub paused: bool,
+    /// `Haul-Denied`: what was decided about this client.
+    pub denied: Option<Denied>,
     /// `Repr-Digest`, or else `Digest`, as it stands.
     pub digest: Option<String>,
+}
+
+/// Why a server of our kind refuses everything that a client asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// It was kicked: `Retry-After` tells for how long.
+    Kicked,
+    /// It is banned.
+    Banned,
 }
 
 /// `Content-Range: bytes first-last/total` (RFC 9110 §14.4).
@@ -153,6 +164,13 @@ impl ResponseHead {
             }
             11 if is(field, "haul-pieces") => self.pieces = value == b"1",
             11 if is(field, "haul-paused") => self.paused = value == b"1",
+            11 if is(field, "haul-denied") => {
+                self.denied = match value {
+                    b"kicked" => Some(Denied::Kicked),
+                    b"banned" => Some(Denied::Banned),
+                    _ => None,
+                };
+            }
             11 if is(field, "retry-after") => self.retry_after = retry_after(value),
             12 if is(field, "content-type") => {
                 let essence = value.split(|b| *b == b';').next().unwrap_or_default();

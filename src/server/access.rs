@@ -21,7 +21,7 @@ use argon2::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{sync::Semaphore, time::Instant};
 
-use self::throttle::Throttle;
+use self::throttle::{Throttle, Turn};
 use super::clients::lock;
 use crate::{
     credentials::{self, Credentials, Secret},
@@ -250,17 +250,25 @@ impl Guard {
         if let Some(login) = lock(&guard.remembered).get(&mark) {
             return Ok(Arc::clone(login));
         }
-        let wait = guard.throttle.take(network, Instant::now());
-        let wait = wait.map_err(|retry_after| Unproved::TooMany { retry_after })?;
-        tokio::time::sleep(wait).await;
+        let turn = guard.throttle.take(network, mark, Instant::now());
+        let counts = match turn.map_err(|retry_after| Unproved::TooMany { retry_after })? {
+            Turn::Wrong => return Err(Unproved::Wrong { tokens }),
+            Turn::Try { wait, counts } => {
+                tokio::time::sleep(wait).await;
+                counts
+            }
+        };
         let presented = Presented::parse(field).filter(|_| field.len() <= LONGEST);
-        match Self::verify(guard, presented, &mark).await {
+        match Self::verify(guard, presented, (network, mark)).await {
             Ok(login) => {
-                guard.throttle.give_back(network, Instant::now());
+                if counts {
+                    guard.throttle.give_back(network, Instant::now());
+                }
                 guard.remember(mark, &login);
                 Ok(login)
             }
             Err(user) => {
+                guard.throttle.was_wrong(network, mark);
                 if let Some(user) = user {
                     tracing::warn!(client = %address, "wrong password for {user}");
                 } else {
@@ -291,7 +299,7 @@ impl Guard {
     async fn verify(
         guard: &Arc<Self>,
         presented: Option<Presented>,
-        mark: &blake3::Hash,
+        (network, mark): (IpAddr, blake3::Hash),
     ) -> Result<Arc<str>, Option<String>> {
         let (user, secret) = match &presented {
             None => return Err(None),
@@ -318,8 +326,11 @@ impl Guard {
             return Err(None);
         };
         // Its other connections may have asked the same meanwhile.
-        if let Some(login) = lock(&guard.remembered).get(mark) {
+        if let Some(login) = lock(&guard.remembered).get(&mark) {
             return Ok(Arc::clone(login));
+        }
+        if guard.throttle.is_wrong(network, mark) {
+            return Err(known.then(|| user.into()));
         }
         let shared = Arc::clone(guard);
         let name = user.clone();

@@ -157,9 +157,9 @@ impl Registry {
         clients.values().find(|client| client.id == id).cloned()
     }
 
-    /// Closes a client's connections and refuses it for a while.
-    pub fn kick(&self, client: &Arc<Client>, reason: &str) {
-        client.standing.kick(reason, Instant::now());
+    /// Closes a client's connections and refuses it for so long.
+    pub fn kick(&self, client: &Arc<Client>, reason: &str, time: Duration) {
+        client.standing.kick(reason, Instant::now() + time);
         client.refuse(format!("kicked: {reason}"));
         self.open.cut_client(client);
     }
@@ -466,8 +466,8 @@ impl Attached {
         if let Some(reason) = self.peers.banned(&self.peer.who) {
             return Err(Denied::Banned(reason));
         }
-        if let Some(reason) = self.client.standing.kicked(now) {
-            return Err(Denied::Kicked(reason));
+        if let Some((reason, left)) = self.client.standing.kicked(now) {
+            return Err(Denied::Kicked { reason, left });
         }
         self.counts = self.counts || self.peers.enter(&self.peer);
         if !self.counts {

@@ -17,13 +17,13 @@ impl Server {
         self.with(client, |_, client| client.standing.pause(false));
     }
 
-    /// Closes a client's connections where they stand. For 60 s its requests are answered with 403 and the reason: long
-    /// enough for a program that tries again to give up, and no ban. What counts is the session, or else the address and
-    /// agent.
+    /// Closes a client's connections where they stand. For a while ([`Settings::kick`](super::Settings::kick)) its requests
+    /// are answered with 403, `Haul-Denied: kicked`, the reason and a `Retry-After`. What counts is the session, or else
+    /// the address and agent.
     pub fn kick(&self, client: ClientId, reason: &str) {
         self.with(client, |shared, client| {
             tracing::info!(client = client.who(), "kicked: {reason}");
-            shared.registry.kick(client, reason);
+            shared.registry.kick(client, reason, shared.settings.kick);
         });
     }
 

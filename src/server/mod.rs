@@ -63,6 +63,9 @@ pub use snapshot::{Ban, ClientId, ClientView, Snapshot, TransferId, TransferStat
 
 /// How long running transfers may go on once the server drains.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a kicked client is refused: long enough to be noticed and for a retrying program to give up, short enough
+/// not to be a ban.
+const KICKED_FOR: Duration = Duration::from_secs(60);
 /// Pause after the system refused a connection, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Listings that are read at once; each occupies a thread while it reads.
@@ -89,6 +92,8 @@ pub struct Settings {
     pub max_clients: Option<usize>,
     /// What all clients together get.
     pub limit: Option<Rate>,
+    /// How long a kicked client is refused.
+    pub kick: Duration,
     /// What each client gets, unless it is given a limit of its own.
     pub limit_client: Option<Rate>,
     /// Readers that are slower are dropped.
@@ -119,6 +124,7 @@ impl Settings {
             max_connections: 4096,
             max_clients: None,
             limit: None,
+            kick: KICKED_FOR,
             limit_client: None,
             min_rate: None,
             cache: None,

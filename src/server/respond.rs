@@ -109,7 +109,9 @@ struct Failure {
     status: StatusCode,
     why: Cow<'static, str>,
     /// Seconds after which trying again may help.
-    retry_after: Option<&'static str>,
+    retry_after: Option<u64>,
+    /// What was decided about the client, as `Haul-Denied` tells it.
+    denied: Option<&'static str>,
 }
 
 const fn fail(status: StatusCode, why: &'static str) -> Failure {
@@ -117,6 +119,7 @@ const fn fail(status: StatusCode, why: &'static str) -> Failure {
         status,
         why: Cow::Borrowed(why),
         retry_after: None,
+        denied: None,
     }
 }
 
@@ -226,7 +229,10 @@ impl Request<'_> {
             head.field("Allow", ALLOW);
         }
         if let Some(seconds) = failure.retry_after {
-            head.field("Retry-After", seconds);
+            head.field_fmt("Retry-After", format_args!("{seconds}"));
+        }
+        if let Some(denied) = failure.denied {
+            head.field("Haul-Denied", denied);
         }
         error_fields(&mut head, &body, html);
         head.connection(self.keep, self.head.http10);

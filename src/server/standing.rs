@@ -12,17 +12,18 @@ use tokio::sync::Notify;
 
 use super::clients::lock;
 
-/// How long a kicked client is refused: long enough to be noticed and for a retrying program to give up, short enough
-/// not to be a ban.
-pub const KICKED_FOR: Duration = Duration::from_secs(60);
-
 /// Why a request gets no answer of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied {
     /// Banned, for this reason.
     Banned(String),
-    /// Kicked less than [`KICKED_FOR`] ago, for this reason.
-    Kicked(String),
+    /// Kicked a while ago.
+    Kicked {
+        /// Why.
+        reason: String,
+        /// How long it is still refused.
+        left: Duration,
+    },
     /// There are as many clients as are allowed.
     Full,
     /// The server takes no one new.
@@ -36,6 +37,7 @@ pub enum Denied {
 pub struct Standing {
     paused: AtomicBool,
     resumed: Notify,
+    /// Why it was kicked, and until when it is refused.
     kicked: Mutex<Option<(String, Instant)>>,
 }
 
@@ -64,16 +66,17 @@ impl Standing {
         }
     }
 
-    /// Refuses it for a while.
-    pub fn kick(&self, reason: &str, now: Instant) {
-        *lock(&self.kicked) = Some((reason.to_owned(), now));
+    /// Refuses it until then.
+    pub fn kick(&self, reason: &str, until: Instant) {
+        *lock(&self.kicked) = Some((reason.to_owned(), until));
     }
 
-    /// Why it was kicked, as long as that counts.
-    pub fn kicked(&self, now: Instant) -> Option<String> {
+    /// Why it was kicked and how long that still counts, as long as it does.
+    pub fn kicked(&self, now: Instant) -> Option<(String, Duration)> {
         let kicked = lock(&self.kicked);
-        let (reason, at) = kicked.as_ref()?;
-        (now.saturating_duration_since(*at) < KICKED_FOR).then(|| reason.clone())
+        let (reason, until) = kicked.as_ref()?;
+        let left = until.saturating_duration_since(now);
+        (!left.is_zero()).then(|| (reason.clone(), left))
     }
 }
 
@@ -85,9 +88,10 @@ mod tests {
     fn a_kick_is_no_ban() {
         let (standing, now) = (Standing::default(), Instant::now());
         assert_eq!(standing.kicked(now), None);
-        standing.kick("enough", now);
-        assert_eq!(standing.kicked(now).as_deref(), Some("enough"));
-        assert_eq!(standing.kicked(now + KICKED_FOR), None);
+        let minute = Duration::from_secs(60);
+        standing.kick("enough", now + minute);
+        assert_eq!(standing.kicked(now), Some(("enough".into(), minute)));
+        assert_eq!(standing.kicked(now + minute), None);
     }
 
     #[tokio::test]

@@ -309,7 +309,7 @@ impl Drop for Flow {
         progress.idle_since = now;
         if broken {
             let reason = self.reason.take().or_else(|| {
-                let kicked = self.client.standing.kicked(now)?;
+                let (kicked, _) = self.client.standing.kicked(now)?;
                 Some(format!("kicked: {kicked}"))
             });
             progress.aborted = Some(reason.unwrap_or_else(|| "the client went away".into()));

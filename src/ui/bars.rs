@@ -9,7 +9,7 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{Popup, State, View, keymap::Hint, prompt::Kind},
+    app::{Popup, State, View, connect::Connect, keymap::Hint, prompt::Kind},
     client::Link,
     tls::Fingerprint,
     units,
@@ -195,8 +195,10 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
     let (glyph, style) = match (&view.url, &view.snapshot.link) {
         (None, _) | (_, Link::Connecting) => (theme.glyphs.waiting, theme.dim),
         (_, Link::Up) => (theme.glyphs.up, theme.good),
-        (_, Link::Retrying { .. } | Link::Paused) => (theme.glyphs.waiting, theme.warn),
-        (_, Link::Down(_)) => (theme.glyphs.lost, theme.bad),
+        (_, Link::Retrying { .. } | Link::Paused | Link::Kicked { .. } | Link::Asks(_)) => {
+            (theme.glyphs.waiting, theme.warn)
+        }
+        (_, Link::Down(_) | Link::Banned(_)) => (theme.glyphs.lost, theme.bad),
     };
     let url = match &view.url {
         Some(url) => shown(url.as_str().trim_end_matches('/')).into_owned(),
@@ -227,6 +229,7 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
         style,
         url,
         beside: vec![
+            fact(kicked(state, view), theme.warn, false, 1),
             fact(
                 view.facts
                     .user
@@ -241,6 +244,16 @@ fn connect_facts(state: &State, theme: &Theme) -> Facts {
             fact(format!("{} {dir}", theme.glyphs.into), theme.soft, true, 1),
             fact(rtt.unwrap_or_default(), theme.soft, true, 0),
         ],
+    }
+}
+
+/// How long the server refuses this client; the reason stands in the panes.
+fn kicked(state: &State, view: &Connect) -> String {
+    match (&view.snapshot.link, state.now) {
+        (Link::Kicked { until, .. }, Some(now)) => {
+            format!("kicked: back in {} s", units::seconds_left(*until, now))
+        }
+        _ => String::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::{State, connect::Connect},
-    client::{ItemState, Link},
+    client::{Error, ItemState, Link},
     entry::Entry,
     progress::percent,
     units,
@@ -79,6 +79,17 @@ fn here(view: &Connect, entry: &Entry, theme: &Theme) -> String {
 
 /// Over the last row while the server cannot be reached: since when, and what happens next.
 pub fn link(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &mut Buffer) {
+    let read = view
+        .remote
+        .read
+        .map(|read| format!("listed {}", at(state, read, "%H:%M:%S")));
+    let read = read.unwrap_or_default();
+    let cells = usize::from(inner.width).saturating_sub(2);
+    let beside = if cells >= 60 {
+        super::text::width(&read) + 2
+    } else {
+        0
+    };
     let glyphs = theme.glyphs;
     let (text, style) = match &view.snapshot.link {
         Link::Retrying {
@@ -97,12 +108,34 @@ pub fn link(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &mut
                 theme.warn,
             )
         }
-        Link::Down(reason) if view.remote.read.is_some() => (
+        Link::Kicked { reason, until } => {
+            let left = state.now.map_or(0, |now| units::seconds_left(*until, now));
+            let begin = format!("{} kicked by the server", glyphs.waiting);
+            let end = format!(" · back in {left} s · r now");
+            let taken = super::text::width(&begin) + super::text::width(&end) + 2 + beside;
+            let room = cells.saturating_sub(taken);
+            let reason = shown(reason);
+            let reason = if reason.is_empty() || room < 3 {
+                String::new()
+            } else {
+                format!(": {}", super::text::fit(&reason, room, theme))
+            };
+            (format!("{begin}{reason}{end}"), theme.warn)
+        }
+        Link::Asks(error) => (
             format!(
-                "{} no connection: {} · r tries again",
-                glyphs.lost,
-                shown(reason)
+                "{} {} · r asks again",
+                glyphs.waiting,
+                if matches!(error, Error::Login { .. }) {
+                    "the server wants a login"
+                } else {
+                    "the server's certificate is not trusted"
+                }
             ),
+            theme.warn,
+        ),
+        Link::Down(reason) | Link::Banned(reason) if view.remote.read.is_some() => (
+            format!("{} {} · r tries again", glyphs.lost, shown(reason)),
             theme.bad,
         ),
         Link::Paused => (
@@ -114,12 +147,7 @@ pub fn link(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &mut
         ),
         _ => return,
     };
-    let read = view
-        .remote
-        .read
-        .map(|read| format!("listed {}", at(state, read, "%H:%M:%S")));
     let y = inner.bottom() - 1;
-    let cells = usize::from(inner.width).saturating_sub(2);
     fill(
         buf,
         Rect {
@@ -130,12 +158,6 @@ pub fn link(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &mut
         " ",
         theme.ground,
     );
-    let read = read.unwrap_or_default();
-    let beside = if cells >= 60 {
-        super::text::width(&read) + 2
-    } else {
-        0
-    };
     let text = super::text::fit(&text, cells.saturating_sub(beside), theme);
     put(buf, inner.x + 1, y, cells, &text, style);
     if beside > 0 {

@@ -36,6 +36,11 @@ pub fn serve_at(root: &Path, address: SocketAddr) -> Serving {
     start(settings(root), address.port())
 }
 
+/// Serves with settings of the test's own on an address that was free a moment ago.
+pub fn serve_with_at(settings: Settings, address: SocketAddr) -> Serving {
+    start(settings, address.port())
+}
+
 /// Serves with settings of the test's own.
 pub fn serve_with(settings: Settings) -> Serving {
     start(settings, 0)

@@ -7,5 +7,6 @@ mod keys_doc;
 mod looping;
 mod pictures;
 mod pty;
+mod questions;
 mod screens;
 mod states;

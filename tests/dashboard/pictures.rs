@@ -151,6 +151,29 @@ fn linked(link: &Link) -> State {
     state
 }
 
+/// A client that was kicked ten seconds ago, and had cancelled something before.
+fn kicked() -> State {
+    let mut state = downloading();
+    let haul::app::View::Connect(view) = &state.view else {
+        panic!("a client")
+    };
+    let mut snapshot = view.snapshot.clone();
+    let now = state.now.unwrap() + Duration::from_secs(1);
+    snapshot.link = Link::Kicked {
+        reason: "enough for now, the others are waiting".into(),
+        until: now + Duration::from_secs(50),
+    };
+    let what = snapshot.link.waits_for(now).unwrap();
+    for item in &mut snapshot.items {
+        if !item.state.is_ended() {
+            item.state = client::ItemState::Waiting(what.clone());
+        }
+    }
+    snapshot.items[0].state = client::ItemState::Cancelled;
+    tick(&mut state, now, wall(), Sample::Client(snapshot));
+    state
+}
+
 #[test]
 fn connect_troubles() {
     taken(
@@ -165,6 +188,7 @@ fn connect_troubles() {
         "connect-down",
         linked(&Link::Down("no route to host".into())),
     );
+    taken("connect-kicked", kicked());
     let facts = haul::app::connect::Facts::default();
     taken("connect-no-server", State::connect(facts, None, looks()));
     let mut failed = browsing();

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{Arc, Condvar, Mutex},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -21,8 +21,8 @@ use crate::common::{
 
 /// What the terminal was sent.
 #[derive(Default)]
-struct Seen {
-    bytes: Vec<u8>,
+pub(super) struct Seen {
+    pub(super) bytes: Vec<u8>,
     /// Nothing more is read.
     ended: bool,
     /// Nothing more is to be read.
@@ -30,19 +30,23 @@ struct Seen {
 }
 
 /// A program in a pseudo-terminal.
-struct Pty {
+pub(super) struct Pty {
     master: Option<Box<dyn MasterPty + Send>>,
     keys: Option<Box<dyn Write + Send>>,
-    child: Box<dyn Child + Send + Sync>,
+    pub(super) child: Box<dyn Child + Send + Sync>,
     seen: Arc<(Mutex<Seen>, Condvar)>,
     size: (u16, u16),
-    _home: TempDir,
+    /// Where it keeps what it remembers.
+    pub(super) home: Arc<TempDir>,
 }
 
 const SIZE: (u16, u16) = (80, 24);
 
 fn start(program: &str, arguments: &[&str]) -> Pty {
-    let home = tempfile::tempdir().unwrap();
+    start_in(Arc::new(tempfile::tempdir().unwrap()), program, arguments)
+}
+
+fn start_in(home: Arc<TempDir>, program: &str, arguments: &[&str]) -> Pty {
     let size = PtySize {
         cols: SIZE.0,
         rows: SIZE.1,
@@ -88,23 +92,28 @@ fn start(program: &str, arguments: &[&str]) -> Pty {
         child,
         seen,
         size: SIZE,
-        _home: home,
+        home,
     }
 }
 
-fn haul(arguments: &[&str]) -> Pty {
+pub(super) fn haul(arguments: &[&str]) -> Pty {
     start(env!("CARGO_BIN_EXE_haul"), arguments)
 }
 
+/// The same with what an earlier one remembers.
+pub(super) fn haul_in(home: &Arc<TempDir>, arguments: &[&str]) -> Pty {
+    start_in(Arc::clone(home), env!("CARGO_BIN_EXE_haul"), arguments)
+}
+
 impl Pty {
-    fn press(&mut self, keys: &str) {
+    pub(super) fn press(&mut self, keys: &str) {
         let writer = self.keys.as_mut().unwrap();
         writer.write_all(keys.as_bytes()).unwrap();
         writer.flush().unwrap();
     }
 
     /// Waits until `is_so` holds of what was sent.
-    fn wait(&self, what: &str, is_so: impl Fn(&Seen) -> bool) {
+    pub(super) fn wait(&self, what: &str, is_so: impl Fn(&Seen) -> bool) {
         let start = Instant::now();
         let mut seen = self.seen.0.lock().unwrap();
         while !is_so(&seen) {
@@ -116,13 +125,18 @@ impl Pty {
         }
     }
 
-    fn expect(&self, text: &str) {
+    pub(super) fn expect(&self, text: &str) {
         let size = self.size;
         self.wait(text, |seen| screen(&seen.bytes, size).contains(text));
     }
 
+    /// All that was sent so far.
+    pub(super) fn sent(&self) -> String {
+        String::from_utf8_lossy(&self.seen.0.lock().unwrap().bytes).into_owned()
+    }
+
     /// Presses Esc and waits until the box is gone that holds `text`: with a key right behind it, it would be Alt.
-    fn escape(&mut self, text: &str) {
+    pub(super) fn escape(&mut self, text: &str) {
         self.press("\x1b");
         let size = self.size;
         self.wait("the box closes", |seen| {
@@ -130,13 +144,13 @@ impl Pty {
         });
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.process_id().unwrap().cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// Waits for its end; its exit status.
-    fn end(&mut self) -> u32 {
+    pub(super) fn end(&mut self) -> u32 {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -148,7 +162,7 @@ impl Pty {
     }
 
     /// That every mode that was switched on is off again, and the line discipline as it was.
-    fn is_restored(&self) {
+    pub(super) fn is_restored(&self) {
         self.wait("the end", |seen| ends_restored(&seen.bytes));
         let modes = self.master.as_ref().unwrap().get_termios().unwrap();
         let local = format!("{:?}", modes.local_flags);
@@ -171,11 +185,13 @@ fn ends_restored(bytes: &[u8]) -> bool {
     ["?1049", "?2004", "?1006"].iter().all(|mode| {
         let on = text.rfind(&format!("\x1b[{mode}h"));
         let off = text.rfind(&format!("\x1b[{mode}l"));
-        on.is_some() && off > on
-    }) && text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l")
+        // The screen of a measurement takes no mouse.
+        on.is_none() || off > on
+    }) && text.contains("\x1b[?1049h")
+        && text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l")
 }
 
-fn screen(bytes: &[u8], (columns, rows): (u16, u16)) -> String {
+pub(super) fn screen(bytes: &[u8], (columns, rows): (u16, u16)) -> String {
     parsed(bytes, (columns, rows)).screen().contents()
 }
 
@@ -187,7 +203,7 @@ fn parsed(bytes: &[u8], (columns, rows): (u16, u16)) -> vt100::Parser {
 }
 
 /// A server with some files.
-fn served() -> (TempDir, Serving) {
+pub(super) fn served() -> (TempDir, Serving) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("photos")).unwrap();
     for (name, size) in [
@@ -201,7 +217,7 @@ fn served() -> (TempDir, Serving) {
     (dir, serving)
 }
 
-fn connected(url: &str, into: &Path) -> Pty {
+pub(super) fn connected(url: &str, into: &Path) -> Pty {
     let dir = into.to_str().unwrap();
     let mut pty = haul(&["connect", url, "-d", dir, "--theme", "dark", "-u", "tester"]);
     pty.expect("readme.txt");
@@ -256,27 +272,40 @@ fn signals_end_it_with_the_terminal_as_it_was() {
     }
 }
 
-#[test]
-fn a_terminal_that_vanishes_ends_it() {
-    let (_dir, serving) = served();
-    let into = tempfile::tempdir().unwrap();
-    let mut pty = connected(&serving.url("/"), into.path());
+/// How long a program may run on a terminal that is gone.
+const HUNG_UP: Duration = Duration::from_secs(2);
+
+/// Takes its terminal from a program; how long it runs on.
+fn hang_up(mut pty: Pty) -> Duration {
     // The reader holds the terminal open, too: it ends with the next thing that it reads.
     pty.seen.0.lock().unwrap().enough = true;
     pty.press("t");
     pty.wait("the reader's end", |seen| seen.ended);
     pty.keys = None;
     pty.master = None;
+    let start = Instant::now();
     assert_eq!(pty.end(), 143);
+    start.elapsed()
 }
 
 #[test]
-fn the_server_gives_the_terminal_back_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().to_str().unwrap();
-    let mut pty = haul(&[
+fn a_terminal_that_vanishes_ends_it_within_two_seconds() {
+    let (_dir, serving) = served();
+    let into = tempfile::tempdir().unwrap();
+    let url = serving.url("/");
+    // A machine that has other things to do may hold up one of them.
+    let connect = (0..3).map(|_| hang_up(connected(&url, into.path())));
+    assert!(connect.into_iter().any(|time| time < HUNG_UP));
+    let serve = (0..3).map(|_| hang_up(serving_here(into.path())));
+    assert!(serve.into_iter().any(|time| time < HUNG_UP));
+}
+
+/// `haul serve` of a directory, once it shows its screen.
+fn serving_here(dir: &Path) -> Pty {
+    let dir = dir.to_str().unwrap();
+    let pty = haul(&[
         "serve",
-        root,
+        dir,
         "-p",
         "0",
         "-a",
@@ -285,6 +314,13 @@ fn the_server_gives_the_terminal_back_too() {
         "dark",
     ]);
     pty.expect("No clients yet");
+    pty
+}
+
+#[test]
+fn the_server_gives_the_terminal_back_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pty = serving_here(dir.path());
     pty.press("Q");
     pty.expect("QR code");
     pty.escape("QR code");
@@ -380,4 +416,25 @@ fn a_panic_gives_the_terminal_back_before_its_message() {
 fn helper_that_panics_on_its_screen() {
     let _tty = haul::dashboard::terminal::Tty::enter(true).unwrap();
     panic!("on purpose");
+}
+
+#[test]
+fn a_measurement_shows_its_progress_and_stops_when_it_is_told_to() {
+    let mut pty = haul(&[
+        "eval", "-n", "1", "-f", "8k", "-r", "1000", "--out", "out", "--theme", "dark",
+    ]);
+    pty.expect("Matrix");
+    pty.wait("a run is done", |seen| {
+        let screen = screen(&seen.bytes, SIZE);
+        (1..1000).any(|runs| screen.contains(&format!("{runs}/1000")))
+    });
+    pty.press("q");
+    pty.expect("stop measuring?");
+    pty.press("n");
+    pty.expect("q stop");
+    pty.press("q");
+    pty.expect("stop measuring?");
+    pty.press("y");
+    assert_eq!(pty.end(), 130);
+    pty.is_restored();
 }

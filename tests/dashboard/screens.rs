@@ -438,3 +438,63 @@ fn check(state: &mut State, columns: u16, height: u16) {
         assert_eq!(buf[(columns - 1, 1)].symbol(), "╮", "{columns}x{height}");
     }
 }
+
+#[test]
+fn a_large_listing_says_that_it_is_being_sorted() {
+    let mut state = browsing();
+    draw(&mut state, 80, 24);
+    keys(&mut state, "r");
+    let all = (0..20_001).map(|n| entry(format!("{n}"), Some(1), 0));
+    let listed = Event::Listed {
+        path: path("/"),
+        result: Ok(all.collect()),
+    };
+    let effects = send(&mut state, listed);
+    let screen = text(&draw(&mut state, 80, 24));
+    assert!(screen.contains("sorting 20,001 names"), "{screen}");
+    for effect in effects {
+        if let Effect::Arrange(job) = effect {
+            send(&mut state, Event::Arranged(job.run()));
+        }
+    }
+    assert!(text(&draw(&mut state, 80, 24)).contains("1/20,001"));
+}
+
+#[test]
+fn a_whole_directory_is_one_transfer_where_its_names_are_too_many() {
+    let mut state = browsing();
+    keys(&mut state, "r");
+    let all = (0..10_001).map(|n| entry(format!("{n}"), Some(1), 0));
+    let listed = Event::Listed {
+        path: path("/"),
+        result: Ok(all.collect()),
+    };
+    send(&mut state, listed);
+    keys(&mut state, "C-a");
+    // One is left out.
+    keys(&mut state, "Space");
+    let effects = keys(&mut state, "d");
+    assert!(matches!(&effects[..], [Effect::Get { wants, .. }] if wants.len() == 10_000));
+    keys(&mut state, "C-a");
+    let effects = keys(&mut state, "d");
+    assert!(
+        matches!(&effects[..], [Effect::Get { wants, .. }] if matches!(&wants[..], [client::Want::Path { path, .. }] if path.is_root())),
+        "{effects:?}"
+    );
+    // The filter leaves more than are taken at once, but not all.
+    keys(&mut state, "r");
+    let all = (0..10_002).map(|n| entry(format!("{n}"), Some(1), 0));
+    let listed = Event::Listed {
+        path: path("/"),
+        result: Ok(all.collect()),
+    };
+    send(&mut state, listed);
+    keys(&mut state, "C-a Space");
+    assert!(keys(&mut state, "d").is_empty());
+    let notice = state.notice.as_ref().unwrap();
+    assert!(
+        notice.text.starts_with("10,001 marked, at most 10,000"),
+        "{}",
+        notice.text
+    );
+}

@@ -189,7 +189,7 @@ pub fn browsing() -> State {
 /// A client in the middle of its work.
 pub fn downloading() -> State {
     let mut state = browsing();
-    let start = Instant::now();
+    let start = state.now.unwrap() + Duration::from_millis(100);
     let mut received = 0;
     for tenth in 0..300u64 {
         let rate = if (100..130).contains(&tenth) { 12 } else { 21 };

@@ -196,6 +196,11 @@ impl Listing {
         (self.order.len(), self.entries.len())
     }
 
+    /// Whether which entries are shown, and in which order, is still being worked out.
+    pub fn is_arranging(&self) -> bool {
+        self.sorting.is_some()
+    }
+
     /// All entries, in the server's order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

@@ -294,7 +294,7 @@ mod tests {
             size: None,
             named: Vec::new(),
             paused: false,
-            ticket: None,
+            kept_as: None,
         });
         (Arc::new(engine), item)
     }
@@ -420,6 +420,7 @@ mod tests {
                     let error = Error::Status {
                         status: 503,
                         retry_after: None,
+                        said: None,
                     };
                     let at = Instant::now() + std::time::Duration::from_secs(300);
                     engine.queue().retry_later(Task::File(task), at, &error);
@@ -456,7 +457,9 @@ mod tests {
         engine.settle().await;
         let files = engine.queue().views(1)[0].files.unwrap();
         assert_eq!(files.failed as usize, COUNT);
-        engine.queue().retry(item);
+        engine
+            .queue()
+            .retry(item, |_| unreachable!("it is kept nowhere"));
         let files = engine.queue().views(1)[0].files.unwrap();
         assert_eq!((files.found, files.failed, files.done), (0, 0, 0));
         assert!(matches!(next(&engine), Some(Work::List(_))));

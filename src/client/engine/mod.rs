@@ -202,27 +202,20 @@ impl Engine {
 
     /// The only server that is left cannot be reached: notes the failure; everything fails once that has lasted, or at
     /// once where another try cannot help.
-    pub async fn link_failed(&self, source: &Source, failures: u32, error: &Error) {
+    pub async fn link_failed(self: &Arc<Self>, source: &Source, failures: u32, error: &Error) {
+        if self.settings.patient && error.asks() {
+            self.ask(source, error);
+            return;
+        }
         let hopeless = !error.is_transient();
         if hopeless || failures > self.settings.retries && !self.settings.patient {
-            source.link.send_replace(Link::Down(error.to_string()));
-            let browsers = self.queue().fail_all(error);
-            for browse in browsers {
-                let _ = browse.reply.send(Err(error.clone()));
-            }
-            self.settle().await;
+            self.give_up(source, error).await;
             return;
         }
         if self.settings.patient && source.rtt().is_none() {
             // Somebody looks at an empty screen: they are told at once, and may name another server.
-            let (browsers, idle) = {
-                let mut queue = self.queue();
-                (queue.take_browsers(), queue.is_idle())
-            };
-            for browse in browsers {
-                let _ = browse.reply.send(Err(error.clone()));
-            }
-            if idle {
+            self.tell_browsers(error);
+            if self.queue().is_idle() {
                 source.link.send_replace(Link::Down(error.to_string()));
                 return;
             }
@@ -235,6 +228,40 @@ impl Engine {
             reason: error.to_string(),
         });
         self.pause(after).await;
+    }
+
+    /// The only server that is left is of no use any more: everything fails.
+    pub async fn give_up(self: &Arc<Self>, source: &Source, error: &Error) {
+        match error {
+            Error::Banned(_) => source.banned(error),
+            _ => {
+                source.link.send_replace(Link::Down(error.to_string()));
+            }
+        }
+        let (jobs, browsers) = {
+            let mut queue = self.queue();
+            (queue.jobs(), queue.fail_all(error))
+        };
+        self.note_parts(jobs);
+        for browse in browsers {
+            let _ = browse.reply.send(Err(error.clone()));
+        }
+        self.settle().await;
+    }
+
+    /// Somebody is there to answer what `error` asks: nothing fails, and all waits for that.
+    pub fn ask(&self, source: &Source, error: &Error) {
+        source.ask(error);
+        self.tell_browsers(error);
+        self.wake.notify_waiters();
+    }
+
+    /// Those who wait for a listing are told why there is none.
+    pub fn tell_browsers(&self, error: &Error) {
+        let browsers = self.queue().take_browsers();
+        for browse in browsers {
+            let _ = browse.reply.send(Err(error.clone()));
+        }
     }
 
     /// A server failed. True where others are left: they go on with its work, and it rests or is dropped.

@@ -74,6 +74,7 @@ impl Engine {
                 self.failed(
                     FileTask {
                         local: Local::Unknown,
+                        kept: 0,
                         ..job.task.clone()
                     },
                     error,
@@ -122,9 +123,10 @@ impl Engine {
             });
         } else if job.give_up() {
             self.queue().remove_job(job);
+            self.note_parts(vec![Arc::clone(job)]);
             let task = FileTask {
                 failures: self.settings.retries.max(failures),
-                ..job.task.clone()
+                ..job.task_kept()
             };
             self.failed(task, error, None).await;
         }

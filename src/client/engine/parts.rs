@@ -5,6 +5,7 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
+    time::Duration,
 };
 
 use rustix::fs::OFlags;
@@ -27,6 +28,9 @@ const SIZE_MAX: u64 = u32::MAX as u64 * PIECE;
 
 /// Names that are tried for a part before giving up on finding a free one.
 const PART_TURNS: u32 = 1000;
+
+/// How long connections may take to let go of a part that was given up.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// What of a part that an earlier run left is worth keeping.
 #[derive(Debug)]
@@ -111,7 +115,13 @@ impl Engine {
             if !self.journal.owns(id) {
                 continue;
             }
-            let claim = self.journal.claim(id);
+            // One that was given up just now is let go of soon.
+            let patience = if task.kept > 0 {
+                LET_GO
+            } else {
+                Duration::ZERO
+            };
+            let claim = self.journal.claim_within(id, patience);
             if claim.is_none() {
                 continue;
             }
@@ -154,6 +164,15 @@ impl Engine {
                 tracing::warn!(path = %job.task.shown(), "a later run will start it afresh: {error}");
             }
         }
+    }
+
+    /// Notes what the parts of jobs that were given up hold, so that a retry or a later run goes on from there.
+    pub fn note_parts(self: &Arc<Self>, jobs: Vec<Arc<Job>>) {
+        let engine = Arc::clone(self);
+        self.tasks.spawn_blocking_on(
+            move || jobs.iter().for_each(|job| engine.sync_part(job)),
+            &self.runtime,
+        );
     }
 
     /// Removes a part that holds nothing worth keeping.

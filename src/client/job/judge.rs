@@ -52,6 +52,7 @@ impl Job {
             state.local[index as usize] = Some(hasher.value());
             self.judge_left(&mut state, index);
         }
+        self.state().left_hashed = true;
         Ok(())
     }
 

@@ -86,6 +86,8 @@ struct State {
     over: bool,
     /// A piece of a file that is compared was not equal.
     differs: bool,
+    /// What lay on disk was hashed.
+    left_hashed: bool,
     connections: usize,
 }
 
@@ -161,6 +163,7 @@ impl Job {
                 not_before: None,
                 over: false,
                 differs: false,
+                left_hashed: false,
                 connections: 0,
             }),
             compares: false,
@@ -394,6 +397,32 @@ impl Job {
             Self::uncount_in(&mut state, &self.done, counted);
         }
         first
+    }
+
+    /// The file, once the job has ended without it, with what its part holds.
+    pub fn task_kept(&self) -> FileTask {
+        let state = self.state();
+        let here = state.plan.done().into_iter().flatten();
+        let here: u64 = here.map(|piece| pieces::len(self.facts.size, piece)).sum();
+        let stays = self.facts.has_values() || self.facts.content().is_some();
+        let before = if self.is_judged_in(&state) {
+            0
+        } else {
+            self.task.kept
+        };
+        FileTask {
+            kept: if stays { here.max(before) } else { 0 },
+            ..self.task.clone()
+        }
+    }
+
+    /// Whether it is known what of the bytes that lay on disk is right.
+    pub fn is_judged(&self) -> bool {
+        self.is_judged_in(&self.state())
+    }
+
+    fn is_judged_in(&self, state: &State) -> bool {
+        self.left() == 0 || state.left_hashed && state.values == Values::Settled
     }
 
     /// Notes a failure and the time before which it is not tried again; how many came in a row without progress.

@@ -16,6 +16,7 @@ use crate::{
         snapshot::{FilesView, ItemId, ItemState, ItemView, Verified},
         source::{Outlook, SourceId},
         target::Target,
+        wanted::Wanted,
     },
     error::Exit,
     http1::path::RemotePath,
@@ -52,8 +53,8 @@ pub struct NewItem {
     pub size: Option<u64>,
     /// Files that a Metalink names, instead of what is found at the path.
     pub named: Vec<FileTask>,
-    /// Its number in the journal, if it is kept there.
-    pub ticket: Option<Ticket>,
+    /// Its number in the journal and what is kept there, if anything is.
+    pub kept_as: Option<(Ticket, Wanted)>,
     /// Whether it waits until somebody lets it go on.
     pub paused: bool,
 }
@@ -100,7 +101,10 @@ pub struct Item {
     pub checksum: Option<Box<Digest>>,
     pub size: Option<u64>,
     pub named: Vec<FileTask>,
+    /// Its number in the journal; `None` once that has no more to say of it.
     pub ticket: Option<Ticket>,
+    /// What the journal keeps of it, to be kept again if it is tried again.
+    pub wanted: Option<Wanted>,
     pub dirs: Vec<DirTask>,
     /// Files up to 1 MiB or of unknown size, and larger ones.
     pub small: VecDeque<FileTask>,
@@ -129,11 +133,14 @@ pub struct Item {
     pub total: u64,
     pub sized: bool,
     pub done: Arc<Counter>,
+    /// Bytes that were here when it ended without being complete, those of parts included: what a retry finds.
+    pub kept: u64,
     pub verified: Option<Verified>,
 }
 
 impl Item {
     pub fn new(id: ItemId, new: NewItem, tree: bool) -> Self {
+        let (ticket, wanted) = new.kept_as.unzip();
         Self {
             id,
             path: new.path,
@@ -144,7 +151,8 @@ impl Item {
             checksum: new.checksum,
             size: new.size,
             named: new.named,
-            ticket: new.ticket,
+            ticket,
+            wanted,
             dirs: Vec::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
@@ -169,6 +177,7 @@ impl Item {
             total: if tree { 0 } else { new.size.unwrap_or(0) },
             sized: new.size.is_some(),
             done: Arc::default(),
+            kept: 0,
             verified: None,
         }
     }
@@ -187,7 +196,7 @@ impl Item {
     pub fn cancel_jobs(&mut self) {
         let jobs = self.give_up_jobs();
         self.failed_files
-            .extend(jobs.iter().map(|job| job.task.clone()));
+            .extend(jobs.iter().map(|job| job.task_kept()));
     }
 
     /// Takes back a file that is not done; a cancelled item keeps it for a later retry.
@@ -271,6 +280,23 @@ impl Item {
         if self.later.is_empty() {
             self.waiting = None;
         }
+    }
+
+    /// Notes what is here of it, now that it has ended.
+    pub fn count_kept(&mut self) {
+        let parts: u64 = self.failed_files.iter().map(|task| task.kept).sum();
+        self.kept = self.done.get().saturating_add(parts);
+    }
+
+    /// Whether parts that an earlier try left were not all held against their digests yet.
+    fn is_judging(&self) -> bool {
+        let mut later = self.later.values();
+        // Files whose first request is under way, and those that are made jobs of.
+        self.opening > 0
+            || self.busy > self.jobs.len()
+            || self.jobs.iter().any(|job| !job.is_judged())
+            || self.large.iter().any(|task| task.kept > 0)
+            || later.any(|task| matches!(task, Task::File(task) if task.kept > 0))
     }
 
     /// Remembers for a retry what failed, as far as one can.
@@ -508,7 +534,12 @@ impl Item {
             },
         };
         let total = (self.sized || self.tree).then_some(self.total);
-        let mut done = self.done.get().min(total.unwrap_or(u64::MAX));
+        let mut done = self.done.get();
+        let ended = matches!(state, ItemState::Failed(_) | ItemState::Cancelled);
+        if self.kept > done && (ended || self.is_judging()) {
+            done = self.kept;
+        }
+        let mut done = done.min(total.unwrap_or(u64::MAX));
         if matches!(state, ItemState::Finished(_)) {
             done = total.unwrap_or(done);
         } else if let Some(total) = total {

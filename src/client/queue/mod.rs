@@ -14,6 +14,7 @@ use super::{
     snapshot::{ItemId, ItemState, ItemView, Verified},
     source::{Outlook, SourceId},
     target::Target,
+    wanted::Wanted,
 };
 use crate::{error::Exit, http1::path::RemotePath, progress::Counter};
 
@@ -374,7 +375,7 @@ impl Queue {
             item.failed_files.extend(files);
             item.failed_dirs.append(&mut item.dirs);
             for job in item.give_up_jobs() {
-                item.failed_files.push(job.task.clone());
+                item.failed_files.push(job.task_kept());
                 item.note_failure(error.clone());
             }
             (0..lost).for_each(|_| item.note_failure(error.clone()));
@@ -399,11 +400,16 @@ impl Queue {
                 item.note_failure(Error::NoMatch);
             }
             item.ended = Some(item.final_state());
+            item.count_kept();
             ended.push(Ended {
                 item: item.id,
                 path: item.path.clone(),
                 unmatched,
-                settled: item.ticket.filter(|_| !item.is_unsettled()),
+                settled: if item.is_unsettled() {
+                    None
+                } else {
+                    item.ticket.take()
+                },
             });
         }
         ended
@@ -487,14 +493,18 @@ impl Queue {
         });
     }
 
-    /// Tries a failed or cancelled item again: what failed, and what was never begun.
-    pub fn retry(&mut self, item: ItemId) {
+    /// Tries a failed or cancelled item again: what failed, and what was never begun. `keep` puts what was asked for into
+    /// the journal again, where it is not there any more.
+    pub fn retry(&mut self, item: ItemId, keep: impl FnOnce(Wanted) -> Ticket) {
         self.with(item, |item| {
             if !matches!(
                 item.ended,
                 Some(ItemState::Failed(_) | ItemState::Cancelled)
             ) {
                 return;
+            }
+            if item.ticket.is_none() {
+                item.ticket = item.wanted.clone().map(keep);
             }
             item.ended = None;
             item.cancelled = false;

@@ -40,6 +40,8 @@ pub struct FileTask {
     pub checksum: Option<Box<Digest>>,
     /// What is here already.
     pub local: Local,
+    /// Bytes that its part held when it was given up.
+    pub kept: u64,
     /// Failed attempts so far.
     pub failures: u32,
     /// Sources that refused it.
@@ -76,6 +78,7 @@ impl FileTask {
             blake3: None,
             checksum: None,
             local: Local::Nothing,
+            kept: 0,
             failures: 0,
             tried: SourceSet::default(),
             redirects: 0,

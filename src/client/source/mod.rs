@@ -10,7 +10,7 @@ mod standing;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use server::Source;
+pub use server::{Held, Source};
 pub use standing::{BAD_PIECES_MAX, Sources};
 
 /// Most sources of one client: they are counted in a word of bits.

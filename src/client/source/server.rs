@@ -1,7 +1,10 @@
 //! One server: whether it can be reached, and what its connections learned of it.
 
 use std::{
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -31,10 +34,14 @@ pub struct Source {
     pub answers: Counter,
     /// The last handshake's time.
     rtt: Mutex<Option<Duration>>,
+    /// Until when nothing is asked of it.
+    held: Mutex<Option<Held>>,
+    /// When it last refused this client as such: what was asked before may be answered after.
+    denied: Mutex<Option<Instant>>,
+    /// How often in a row it refused this client for a while.
+    kicks: AtomicU32,
     /// What it was believed for in the last handshake.
     certificate: Mutex<Option<Fingerprint>>,
-    /// Until when it lets this client wait.
-    paused_until: Mutex<Option<Instant>>,
     /// What it calls itself.
     server: Mutex<Option<String>>,
     /// Requests in flight on one of its connections, while small files flow.
@@ -43,6 +50,15 @@ pub struct Source {
     pub received: Counter,
     /// Ids of the target and what is above it, until this server's was compared.
     target_ids: Mutex<Option<Vec<String>>>,
+}
+
+/// Until when nothing is asked of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// It lets this client wait until then, or refuses it.
+    Until(Instant),
+    /// The user has something to answer first.
+    ForAnswer,
 }
 
 /// How a server's link failed last.
@@ -65,8 +81,10 @@ impl Source {
             connecting: tokio::sync::Mutex::default(),
             answers: Counter::default(),
             rtt: Mutex::default(),
+            held: Mutex::default(),
+            denied: Mutex::default(),
+            kicks: AtomicU32::new(0),
             certificate: Mutex::default(),
-            paused_until: Mutex::default(),
             server: Mutex::default(),
             depth: Depth::default(),
             received: Counter::default(),
@@ -88,8 +106,11 @@ impl Source {
         *lock(&self.rtt) = Some(rtt);
         *lock(&self.certificate) = certificate;
         self.link.send_if_modified(|link| {
-            // That it can be reached ends no pause: its answers do.
-            let changed = !matches!(link, Link::Up | Link::Paused);
+            // That it can be reached ends no pause, kick or ban: its answers do.
+            let changed = !matches!(
+                link,
+                Link::Up | Link::Paused | Link::Kicked { .. } | Link::Banned(_) | Link::Asks(_)
+            );
             if changed {
                 *link = Link::Up;
             }
@@ -99,9 +120,7 @@ impl Source {
 
     /// It lets this client wait: it is asked again after `pause`.
     pub fn paused(&self, pause: Duration) {
-        let until = Instant::now() + pause;
-        let mut paused_until = lock(&self.paused_until);
-        *paused_until = Some(paused_until.map_or(until, |before| before.max(until)));
+        self.hold(Instant::now() + pause);
         let first = self.link.send_if_modified(|link| {
             let changed = *link != Link::Paused;
             *link = Link::Paused;
@@ -112,20 +131,76 @@ impl Source {
         }
     }
 
-    /// Until when nothing is asked of it.
-    pub fn paused_until(&self) -> Option<Instant> {
-        lock(&self.paused_until).filter(|until| *until > Instant::now())
+    /// It refuses this client for `time`, counted from the first of the connections that are told so. How often in a row
+    /// it did; `None` where that is known.
+    pub fn kicked(&self, reason: &str, time: Duration) -> Option<u32> {
+        if self.held().is_some() {
+            return None;
+        }
+        let now = Instant::now();
+        *lock(&self.denied) = Some(now);
+        let until = now + time;
+        self.hold(until);
+        self.link.send_replace(Link::Kicked {
+            reason: reason.to_owned(),
+            until,
+        });
+        Some(self.kicks.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// It answers again.
-    pub fn link_resumed(&self) {
+    /// It refuses this client until that is lifted there.
+    pub fn banned(&self, error: &Error) {
+        *lock(&self.denied) = Some(Instant::now());
+        self.link.send_replace(Link::Banned(error.to_string()));
+    }
+
+    /// Nothing is asked of it before the user has answered what `error` asks.
+    pub fn ask(&self, error: &Error) {
+        *lock(&self.held) = Some(Held::ForAnswer);
+        self.link.send_replace(Link::Asks(error.clone()));
+    }
+
+    fn hold(&self, until: Instant) {
+        let mut held = lock(&self.held);
+        *held = Some(match *held {
+            Some(Held::Until(before)) => Held::Until(before.max(until)),
+            _ => Held::Until(until),
+        });
+    }
+
+    /// Until when nothing is asked of it.
+    pub fn held(&self) -> Option<Held> {
+        lock(&self.held).filter(|held| match held {
+            Held::Until(until) => *until > Instant::now(),
+            Held::ForAnswer => true,
+        })
+    }
+
+    /// It may be asked now.
+    pub fn release(&self) {
+        *lock(&self.held) = None;
         self.link.send_if_modified(|link| {
-            let paused = *link == Link::Paused;
-            if paused {
-                *link = Link::Up;
-                tracing::info!(path = %self.origin.authority(), "no longer paused by the server");
+            let asked = matches!(link, Link::Asks(_));
+            if asked {
+                *link = Link::Connecting;
             }
-            paused
+            asked
+        });
+    }
+
+    /// It answers again: what was asked at `asked`.
+    pub fn link_resumed(&self, asked: Instant) {
+        let let_in = lock(&self.denied).is_none_or(|denied| asked > denied);
+        self.link.send_if_modified(|link| {
+            let what = match link {
+                Link::Paused => "no longer paused by the server",
+                Link::Kicked { .. } | Link::Banned(_) if let_in => "let in again by the server",
+                _ => return false,
+            };
+            *link = Link::Up;
+            self.kicks.store(0, Ordering::Relaxed);
+            tracing::info!(path = %self.origin.authority(), "{what}");
+            true
         });
     }
 

@@ -204,11 +204,12 @@ impl Sources {
         true
     }
 
-    /// The user is impatient: nobody rests.
+    /// The user is impatient, or has answered: nobody rests, and none is left in peace.
     pub fn wake(&self) {
         for standing in lock(&self.standings).iter_mut() {
             standing.rests_until = None;
         }
+        self.all.iter().for_each(|source| source.release());
     }
 }
 

@@ -12,10 +12,12 @@ use crate::{
     escape::display_name,
     http1::{
         body_reader::{BodyReader, Framing},
-        response_head::ResponseHead,
+        response_head::{Denied, ResponseHead},
     },
 };
 
+/// Bytes of an error's text that are shown.
+const SAID_MAX: usize = 256;
 /// Bodies of errors and redirects are read up to this many bytes to keep the connection; beyond that it is closed.
 const DRAIN_MAX: usize = 64 * 1024;
 
@@ -66,7 +68,7 @@ impl Worker {
         let in_step = answer.body.is_done() && self.check_end(&answer).is_ok();
         if done.is_ok() && in_step && answer.head.status < 400 {
             self.engine.sources.answered(self.source.id);
-            self.source.link_resumed();
+            self.source.link_resumed(began);
         }
         if done.is_ok() && in_step && answer.head.keep_alive {
             self.connection = Some(answer.connection);
@@ -117,12 +119,27 @@ impl Answer {
         if status == 400 && !self.connection.is_tls() && self.speaks_of_https().await {
             return Some(Error::WantsTls);
         }
+        let said = self.said().await;
         self.drain().await;
         if self.head.paused {
             return Some(Error::Paused);
         }
+        if let Some(denied) = self.head.denied {
+            let reason = |what: &str| {
+                let said = said.as_deref().unwrap_or_default();
+                let reason = said.strip_prefix(what).unwrap_or(said);
+                reason.trim_start_matches(':').trim().to_owned()
+            };
+            return Some(match denied {
+                Denied::Kicked => Error::Kicked(reason("kicked")),
+                Denied::Banned => Error::Banned(reason("banned")),
+            });
+        }
         if status == 401 {
-            return Some(Error::Login { sent });
+            // One of our kind says what this program says anyway.
+            let server = self.head.server.as_deref().unwrap_or_default();
+            let said = said.filter(|_| !server.starts_with("haul/"));
+            return Some(Error::Login { sent, said });
         }
         if (300..400).contains(&status) {
             return Some(Error::Redirect(
@@ -132,7 +149,25 @@ impl Answer {
         Some(Error::Status {
             status,
             retry_after,
+            said,
         })
+    }
+
+    /// The first line of what the server says about a refusal, escaped: where it is plain text, and says more than the
+    /// status.
+    async fn said(&mut self) -> Option<String> {
+        let status = self.head.status;
+        if !matches!(status, 401 | 403 | 429 | 503) || self.head.content_type != "text/plain" {
+            return None;
+        }
+        let mut text = Vec::new();
+        while text.len() < SAID_MAX
+            && let Ok(Some(range)) = self.connection.chunk(&mut self.body).await
+        {
+            text.extend_from_slice(self.connection.bytes(range));
+        }
+        text.truncate(SAID_MAX);
+        first_line(status, &text)
     }
 
     /// Whether the beginning of an error's body says that the port is for https, as haul, nginx, Go and Apache say it.
@@ -153,5 +188,44 @@ impl Answer {
                 return;
             }
         }
+    }
+}
+
+/// The first line of an error's text without the status that it may begin with; `None` where that says no more than
+/// the status.
+fn first_line(status: u16, text: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    let line = text.trim_start().lines().next()?.trim();
+    let line = line
+        .strip_prefix(&status.to_string())
+        .unwrap_or(line)
+        .trim_start();
+    let code = http::StatusCode::from_u16(status).ok();
+    let usual = code.and_then(|code| code.canonical_reason());
+    if line.is_empty() || usual.is_some_and(|usual| usual.eq_ignore_ascii_case(line)) {
+        return None;
+    }
+    Some(display_name(line).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_line;
+
+    #[test]
+    fn what_a_server_says_is_its_first_line_without_the_status() {
+        for (text, said) in [
+            ("403 kicked: enough\n", Some("kicked: enough")),
+            ("\n too many\r\nof you", Some("too many")),
+            ("403 Forbidden\n", None),
+            ("forbidden", None),
+            ("403\n", None),
+            ("", None),
+            ("a\u{1b}[2Jb", Some("a\\x1b[2Jb")),
+        ] {
+            let found = first_line(403, text.as_bytes());
+            assert_eq!(found.as_deref(), said, "{text:?}");
+        }
+        assert_eq!(first_line(403, b"\xff").as_deref(), Some("\u{fffd}"));
     }
 }

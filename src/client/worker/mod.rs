@@ -12,6 +12,7 @@ use std::{
 
 mod answer;
 mod file;
+mod hold;
 mod pieces;
 mod stream;
 mod tree;
@@ -26,7 +27,7 @@ use super::{
     origin::Ask,
     plan::RUN_MAX,
     queue::{Asker, FileTask, Kind, Local, Work},
-    source::Source,
+    source::{Held, Source},
 };
 use crate::pieces::PIECE;
 
@@ -40,9 +41,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const STEAL_AFTER: Duration = Duration::from_millis(300);
 /// A run should take about this long, so that connections can be rebalanced and listings need not wait.
 const RUN_TIME: Duration = Duration::from_millis(500);
-/// A server that lets this client wait is asked again after so long, where it does not say, and at the latest.
-const PAUSED: Duration = Duration::from_secs(2);
-const PAUSED_MAX: Duration = Duration::from_secs(30);
 /// Pieces of a connection's first run, before its speed is known.
 const FIRST_RUN: u32 = 4;
 
@@ -120,11 +118,26 @@ impl Worker {
             tokio::pin!(wake);
             wake.as_mut().enable();
             self.settle_source();
-            if let Some(until) = self.source.paused_until() {
+            if self.source.held().is_some() {
+                let hurry = engine.hurry.notified();
+                tokio::pin!(hurry);
+                hurry.as_mut().enable();
+                let Some(held) = self.source.held() else {
+                    continue;
+                };
+                if !self.flight.is_empty() {
+                    // Its answers would only say the same, one by one.
+                    self.put_back_all();
+                    self.disconnect();
+                }
                 self.land_complete();
+                let until = match held {
+                    Held::Until(until) => Some(until),
+                    Held::ForAnswer => None,
+                };
                 tokio::select! {
-                    () = super::retry::wake_at(Some(until)) => {}
-                    () = engine.hurry.notified() => {}
+                    () = super::retry::wake_at(until) => {}
+                    () = hurry => {}
                     () = engine.stop.cancelled() => {}
                 }
                 continue;
@@ -371,6 +384,10 @@ impl Worker {
         } else {
             self.blame(work, error.clone(), None).await;
         }
+        if is_out(&source) || source.held().is_some() {
+            // Another connection knows better by now: it was kicked, say.
+            return;
+        }
         self.engine.link_failed(&source, failures, &error).await;
     }
 
@@ -516,11 +533,13 @@ impl Worker {
 
     /// Says that `work` failed with `error`. The connection may go on.
     pub(super) async fn blame(&mut self, work: Work, error: Error, retry_after: Option<Duration>) {
-        if matches!(error, Error::Paused) {
-            self.wait_paused(work, retry_after);
+        let Some(work) = self.held(work, &error, retry_after).await else {
             return;
-        }
+        };
         let Some(work) = self.ask_elsewhere(work, &error, retry_after) else {
+            return;
+        };
+        let Some(work) = self.asks(work, &error) else {
             return;
         };
         let engine = &self.engine;
@@ -554,17 +573,6 @@ impl Worker {
                 engine.job_failed(&job, error, retry_after).await;
             }
         }
-    }
-
-    /// The server lets this client wait: nothing failed, and all is asked for again, there or elsewhere.
-    fn wait_paused(&mut self, work: Work, retry_after: Option<Duration>) {
-        let pause = retry_after.unwrap_or(PAUSED).min(PAUSED_MAX);
-        self.source.paused(pause);
-        self.engine.queue().put_back(work);
-        if self.engine.sources.paused(self.source.id, pause) {
-            self.disconnect();
-        }
-        self.engine.wake.notify_waiters();
     }
 
     /// Hands work on to another mirror that this one refused, or is too busy for; the work, where there is none.
@@ -642,5 +650,8 @@ impl Worker {
 
 /// Whether a server is known not to be reachable now.
 fn is_out(source: &Source) -> bool {
-    matches!(*source.link.borrow(), Link::Retrying { .. } | Link::Down(_))
+    matches!(
+        *source.link.borrow(),
+        Link::Retrying { .. } | Link::Down(_) | Link::Banned(_)
+    )
 }

@@ -7,10 +7,8 @@ use crate::{http1::response::HeadWriter, server::standing::Denied};
 
 /// Seconds after which a paused client may ask whether it may go on.
 const PAUSED: &str = "2";
-/// Seconds after which a kicked client is let in again: a client of our kind waits for that by itself.
-const KICKED: &str = "60";
 /// Seconds after which another client may have left.
-const FULL: &str = "5";
+const FULL: u64 = 5;
 
 impl Request<'_> {
     /// Answers in place of what was asked for. Who is to wait may keep the connection.
@@ -22,11 +20,14 @@ impl Request<'_> {
                 status: StatusCode::FORBIDDEN,
                 why: because("banned", reason).into(),
                 retry_after: None,
+                denied: Some("banned"),
             },
-            Denied::Kicked(reason) => Failure {
+            Denied::Kicked { reason, left } => Failure {
                 status: StatusCode::FORBIDDEN,
                 why: because("kicked", reason).into(),
-                retry_after: Some(KICKED),
+                // Not before it is over.
+                retry_after: Some(left.as_secs() + u64::from(left.subsec_nanos() > 0)),
+                denied: Some("kicked"),
             },
             Denied::Full => Failure {
                 retry_after: Some(FULL),
@@ -73,7 +74,7 @@ pub fn too_many(out: &mut Vec<u8>, to_head: bool) {
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let body = error_body(status, "too many connections", false);
     let mut head = HeadWriter::new(out, status, now());
-    head.field("Retry-After", FULL);
+    head.field_fmt("Retry-After", format_args!("{FULL}"));
     error_fields(&mut head, &body, false);
     head.connection(false, false);
     let out = head.end();

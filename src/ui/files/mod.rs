@@ -198,7 +198,10 @@ fn rows(
 /// Whether what is listed may have changed: the server cannot be reached.
 fn is_stale(state: &State) -> bool {
     match &state.view {
-        View::Connect(view) => matches!(view.snapshot.link, Link::Retrying { .. } | Link::Down(_)),
+        View::Connect(view) => matches!(
+            view.snapshot.link,
+            Link::Retrying { .. } | Link::Down(_) | Link::Banned(_)
+        ),
         View::Serve(_) => false,
     }
 }

@@ -66,6 +66,10 @@ pub(super) fn words(state: &State, theme: &Theme, browser: &Browser) -> Vec<(Str
         Vec::new()
     } else if all == 0 {
         vec![("This directory is empty.".to_owned(), theme.dim)]
+    } else if listing.is_arranging() {
+        let all = units::count(all as u64);
+        let text = format!("{} sorting {all} names", theme.glyphs.waiting);
+        vec![(text, theme.dim)]
     } else if filter.is_empty() {
         let all = units::count(all as u64);
         vec![(

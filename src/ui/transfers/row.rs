@@ -61,7 +61,11 @@ impl Transfer {
             (ItemState::Active, None) => (units::rate(gauge.map_or(0, |g| g.rate)), theme.text),
             (state, _) => (word(state, theme), style),
         };
+        // What a retry goes on from.
+        let kept =
+            matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled) && item.done > 0;
         let left = match (&item.state, stalled) {
+            _ if kept => "kept".to_owned(),
             (ItemState::Active, Some(time)) => format!("{}s", time.as_secs()),
             (ItemState::Active, None) => left(gauge.and_then(|g| g.left)),
             _ => String::new(),
