@@ -30,6 +30,5 @@ mod pressure;
 mod queue;
 mod resume;
 mod serve;
-
 mod tls;
 mod wire;

@@ -126,7 +126,7 @@ const fn fail(status: StatusCode, why: &'static str) -> Failure {
 const NOT_FOUND: Failure = fail(StatusCode::NOT_FOUND, "not found");
 
 /// Seconds after which a file that was waited for may have been hashed.
-const HASHED: &str = "10";
+const HASHED: u64 = 10;
 
 /// Too many files wait to be hashed.
 fn of_busy(busy: Busy) -> Failure {
