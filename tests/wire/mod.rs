@@ -9,7 +9,13 @@
 
 use std::collections::HashSet;
 
-use haul::server::access::{Access, Sources};
+use haul::{
+    server::{
+        Settings,
+        access::{Access, Sources},
+    },
+    units::Rate,
+};
 
 use crate::common::secure::own_identity;
 use row::Row;
@@ -157,7 +163,11 @@ fn limits_of_clients() {
 
 #[test]
 fn limits_of_connections() {
-    Stage::with(|settings| settings.max_connections = 1).play_beside_a_guest(limits::full());
+    let full = |settings: &mut Settings| {
+        settings.max_connections = 1;
+        settings.limit_client = Some(Rate(1024));
+    };
+    Stage::with(full).play_beside_a_busy_one(limits::full());
 }
 
 #[test]

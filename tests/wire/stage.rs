@@ -99,6 +99,17 @@ impl Stage {
         asks();
     }
 
+    /// Plays all rows from another address while a connection waits for its answer, which the server holds back by a
+    /// limit: the server is full, and nobody in it lets it wait.
+    pub fn play_beside_a_busy_one(mut self, rows: Vec<Row>) {
+        let mut busy = Raw::connect(self.serving.address);
+        busy.send(get("/large", ""));
+        assert_eq!(busy.read_head().status, 200);
+        self.from = Ipv4Addr::new(127, 0, 0, 2);
+        self.play(rows);
+        assert_eq!(busy.take(1), large()[..1]);
+    }
+
     /// More in the directory that is served.
     pub fn and(self, add: impl FnOnce(&Path)) -> Self {
         add(&self.temp.path().join("root"));

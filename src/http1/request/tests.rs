@@ -209,6 +209,8 @@ fn nearly_requests() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn a_head_is_found_at_once_as_it_is_byte_by_byte(input in nearly_requests()) {
+        // One with a bare CR is refused: at once where it cannot end yet, else when it is parsed.
+        prop_assume!(!has_bare_cr(&input));
         let at_once = find_head(&input, &mut 0).unwrap();
         let mut scanned = 0;
         let by_byte = (0..=input.len())
@@ -220,7 +222,7 @@ proptest! {
     #[test]
     fn what_is_taken_is_what_another_parser_takes(rest in nearly_requests()) {
         let input = [rest.as_slice(), b"\r\n\r\n"].concat();
-        let Some(extent) = find_head(&input, &mut 0).unwrap() else {
+        let Ok(Some(extent)) = find_head(&input, &mut 0) else {
             return Ok(());
         };
         let head = &input[extent.start..extent.end];
