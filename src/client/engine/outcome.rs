@@ -88,7 +88,11 @@ impl Engine {
             // There is no going on in the middle: the file is asked for again from its first byte.
             if job.give_up() {
                 self.queue().remove_job(job);
-                self.failed(job.task.clone(), error, retry_after).await;
+                let task = FileTask {
+                    local: Local::Part,
+                    ..job.task.clone()
+                };
+                self.failed(task, error, retry_after).await;
             }
             return;
         }

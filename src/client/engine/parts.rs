@@ -16,7 +16,7 @@ use crate::{
         Error,
         job::{Facts, Job, Part},
         journal::{Content, FileId},
-        queue::FileTask,
+        queue::{FileTask, Local},
         target::{Target, part_name},
     },
     pieces::PIECE,
@@ -115,11 +115,10 @@ impl Engine {
             if !self.journal.owns(id) {
                 continue;
             }
-            // One that was given up just now is let go of soon.
-            let patience = if task.kept > 0 {
-                LET_GO
-            } else {
-                Duration::ZERO
+            // One that was given up just now is let go of soon; one that nobody knew of is another download's.
+            let patience = match task.local {
+                Local::Nothing if task.kept == 0 => Duration::ZERO,
+                _ => LET_GO,
             };
             let claim = self.journal.claim_within(id, patience);
             if claim.is_none() {
