@@ -7,6 +7,7 @@ use super::{
     event::{Control, Effect, Ending},
     help::Help,
     keymap::Action,
+    listing::Listing,
     prompt::Kind,
 };
 use crate::{
@@ -128,14 +129,22 @@ impl State {
     }
 
     fn back(&mut self) -> Vec<Effect> {
-        if self.focus == Pane::Remote
-            && let View::Connect(view) = &mut self.view
-            && (view.remote.listing.end_range() || view.remote.listing.unmark_all())
-        {
+        let listing = match &mut self.view {
+            View::Connect(view) if self.focus == Pane::Remote => Some(&mut view.remote.listing),
+            _ => None,
+        };
+        if listing.is_some_and(Listing::end_range) {
             return Vec::new();
         }
+        // Before the marks: what was marked here and there in filtered lists is one choice.
         if !self.filter().is_empty() {
             return self.set_filter("");
+        }
+        if self.focus == Pane::Remote
+            && let View::Connect(view) = &mut self.view
+            && view.remote.listing.unmark_all()
+        {
+            return Vec::new();
         }
         if self.zoomed {
             self.zoomed = false;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What a client is told that is kicked without a reason.
-const KICKED: &str = "kicked from the server's dashboard";
+const KICKED: &str = "no reason given";
 /// Files that a question names; the rest is counted.
 const NAMED: usize = 4;
 

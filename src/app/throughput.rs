@@ -97,9 +97,10 @@ impl Throughput {
         self.total
     }
 
-    /// Time until `total` bytes have come at the calm rate.
+    /// Time until `total` bytes have come at the calm rate; `None` while nothing comes.
     pub fn eta(&self, total: u64) -> Option<Duration> {
-        self.meter.eta(total)
+        let flows = self.meter.stalled().is_none();
+        self.meter.eta(total).filter(|_| flows)
     }
 
     /// The last `count` samples, oldest first, padded with zeros on the left.

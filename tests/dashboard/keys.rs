@@ -161,6 +161,22 @@ fn sorting_filtering_and_hidden_names() {
 }
 
 #[test]
+fn marks_of_several_filters_are_one_choice() {
+    let mut state = browsing();
+    draw(&mut state, 80, 24);
+    keys(
+        &mut state,
+        "/ d e b i a n Enter Space Esc / n o t e s Enter Space",
+    );
+    assert_eq!(view(&state).remote.listing.marked_count(), 2);
+    keys(&mut state, "Esc");
+    assert_eq!(names(&state).len(), 17);
+    assert_eq!(view(&state).remote.listing.marked_count(), 2);
+    keys(&mut state, "Esc");
+    assert_eq!(view(&state).remote.listing.marked_count(), 0);
+}
+
+#[test]
 fn opening_and_leaving_a_directory() {
     let mut state = browsing();
     let effects = keys(&mut state, "Enter");

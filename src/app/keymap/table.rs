@@ -227,7 +227,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Everywhere, "copy", &["y"], Action::Copy, "copy the URL to the clipboard").hint("copy URL", 70, 5),
     bind(Everywhere, "redraw", &["Ctrl-l"], Action::Redraw, "draw afresh"),
     bind(Everywhere, "suspend", &["Ctrl-z"], Action::Suspend, "suspend; `fg` comes back"),
-    bind(Everywhere, "back", &["Esc"], Action::Back, "back: range, marks, filter, zoom"),
+    bind(Everywhere, "back", &["Esc"], Action::Back, "back: range, filter, marks, zoom"),
     bind(Everywhere, "quit", &["q"], Action::Quit, "quit").hint("quit", 90, 85),
     bind(Everywhere, "interrupt", &["Ctrl-c"], Action::Interrupt, "ask to quit; twice quits"),
     bind(List, "down", &["j", "Down"], Move(Motion::Down), "down"),
