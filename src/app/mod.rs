@@ -92,6 +92,14 @@ impl View {
             Self::Connect(_) => [Pane::Remote, Pane::Transfers, Pane::Throughput, Pane::Log],
         }
     }
+
+    /// How many clients or transfers there are, shown or not.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Serve(view) => view.snapshot.clients.len(),
+            Self::Connect(view) => view.snapshot.items.len(),
+        }
+    }
 }
 
 /// A line that says what came of something.

@@ -372,15 +372,15 @@ impl Serve {
     /// Clients that fetch something, and those of them that stall.
     pub fn busy(&self) -> (usize, usize) {
         let clients = self.snapshot.clients.iter();
-        let busy: Vec<_> = clients.filter(|c| running(c).next().is_some()).collect();
-        let stalled = busy.iter().filter(|c| {
-            running(c).all(|t| {
-                self.transfers
-                    .get(&t.id)
-                    .is_some_and(|g| g.stalled.is_some())
-            })
-        });
-        (busy.len(), stalled.count())
+        let stalls = |t: &TransferView| {
+            let gauge = self.transfers.get(&t.id);
+            gauge.is_some_and(|gauge| gauge.stalled.is_some())
+        };
+        let busy = clients.filter(|c| running(c).next().is_some());
+        busy.fold((0, 0), |(busy, stalled), client| {
+            let stands = running(client).all(stalls);
+            (busy + 1, stalled + usize::from(stands))
+        })
     }
 
     /// What runs, in words that are raw: who fetches what.

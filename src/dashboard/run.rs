@@ -33,6 +33,9 @@ use crate::{
 const SAMPLE: Duration = Duration::from_millis(100);
 /// And this often while nothing happens: soon enough for what begins, and next to no work for a screen that stands.
 const IDLE: Duration = Duration::from_millis(250);
+/// From so many clients or transfers on, a look costs enough to be taken at the slower pace all the time: figures are renewed
+/// twice a second in any case.
+const MANY: usize = 300;
 /// Frames follow each other no faster.
 const FRAME: Duration = Duration::from_millis(33);
 /// Events from one source that are taken before the next frame, so that a flood of them cannot hold it up.
@@ -133,7 +136,8 @@ impl<E: Engine, S: Screen> Run<E, S> {
         }
         loop {
             let due = drawn + FRAME;
-            let pause = if self.state.is_busy() { SAMPLE } else { IDLE };
+            let quick = self.state.view.count() < MANY && self.state.is_busy();
+            let pause = if quick { SAMPLE } else { IDLE };
             let ending = tokio::select! {
                 biased;
                 _ = interrupt.recv() => Some(Ending::Interrupted),
