@@ -187,9 +187,15 @@ impl Connection<'_> {
             if matches!(read, Ok(true)) {
                 continue;
             }
-            // Also where the client has closed its side: it may still read (RFC 9112 §9.6).
-            self.flush(false).await?;
-            read?;
+            match read {
+                Ok(_) => self.flush(false).await?,
+                // It has closed its side, and may still read (RFC 9112 §9.6). Where it is paused, that is not waited for.
+                Err(end) => {
+                    let time = self.shared.settings.timeout;
+                    let _ = timeout(time, self.flush(false)).await;
+                    return Err(end);
+                }
+            }
             self.opened.awaits_request();
             if self.input.pending().is_empty() {
                 self.wait_idle().await?;

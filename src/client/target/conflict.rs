@@ -1,0 +1,264 @@
+//! The conflict rule: what becomes of a file that lands where one is already, and of one that need not be fetched.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    time::SystemTime,
+};
+
+use rustix::fs::OFlags;
+
+use super::{
+    Target,
+    names::{PART, copy_name, part_name},
+};
+use crate::{
+    client::{Error, Verified, job::Part},
+    config::OnConflict,
+    http1::path::RemotePath,
+    sys::disk,
+};
+
+/// Copies that are tried as `name (1)`, `name (2)` … before the conflict is an error.
+const COPIES_MAX: u32 = 10_000;
+
+/// A complete file under its final name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// The name it got: the remote one, or `name (1).ext`.
+    pub name: Vec<u8>,
+    /// Whether an equal file (or any, with `skip`) was there, and the new one was dropped.
+    pub present: bool,
+}
+
+/// What the conflict rule makes of what is here.
+#[derive(Debug)]
+pub enum Already {
+    /// The file is to be fetched.
+    Fetch,
+    /// It is here; how that was found out.
+    Here(Verified),
+    /// A file of the same size is here: it is to be compared piece by piece.
+    Compare(Part),
+}
+
+/// What is known of a remote file when a local one is in its way.
+#[derive(Debug, Clone, Copy)]
+pub struct Remote {
+    /// Bytes.
+    pub size: u64,
+    /// `Last-Modified`.
+    pub modified: Option<SystemTime>,
+    /// Digest of the content.
+    pub blake3: Option<blake3::Hash>,
+    /// Whether the server tells the values of its pieces.
+    pub has_values: bool,
+}
+
+impl Target {
+    /// Names a complete nameless `file` of `dir` by the conflict rule. `content` is what it holds.
+    pub fn land_nameless(
+        &self,
+        dir: BorrowedFd<'_>,
+        file: &File,
+        name: &[u8],
+        content: &[u8],
+    ) -> io::Result<Landed> {
+        let same = |there: &File| equals(there, content);
+        self.land(
+            dir,
+            name,
+            &mut |name| disk::name_file(file, dir, name),
+            &same,
+            &|name| {
+                // A nameless file cannot take another's place: it gets a name of its own first.
+                let mut turn = 0;
+                let between = loop {
+                    let between = part_name(name, turn);
+                    match disk::name_file(file, dir, &between) {
+                        Ok(()) => break between,
+                        Err(error)
+                            if error.kind() == io::ErrorKind::AlreadyExists
+                                && turn < COPIES_MAX =>
+                        {
+                            turn += 1;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                };
+                disk::rename_over(dir, &between, name)
+            },
+        )
+    }
+
+    /// Renames the complete part `from` of `dir` by the conflict rule; it is gone when an equal file was there.
+    pub fn land_part(
+        &self,
+        dir: BorrowedFd<'_>,
+        part: &File,
+        from: &[u8],
+        name: &[u8],
+    ) -> io::Result<Landed> {
+        let same = |there: &File| same_content(there, part);
+        let rename = &mut |name: &[u8]| disk::rename_new(dir, from, name);
+        let landed = self.land(dir, name, rename, &same, &|name| {
+            disk::rename_over(dir, from, name)
+        })?;
+        if landed.present {
+            disk::remove(dir, from)?;
+        }
+        Ok(landed)
+    }
+
+    /// The conflict rule: `give` gives the new file a free name, `same` compares it with the one in the way,
+    /// `replace` puts it in that one's place.
+    fn land(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        give: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        same: &dyn Fn(&File) -> io::Result<bool>,
+        replace: &dyn Fn(&[u8]) -> io::Result<()>,
+    ) -> io::Result<Landed> {
+        for copy in 0..COPIES_MAX {
+            let candidate = copy_name(name, copy);
+            match give(&candidate) {
+                Ok(()) => {
+                    return Ok(Landed {
+                        name: candidate,
+                        present: false,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            match self.on_conflict {
+                OnConflict::Skip => {
+                    return Ok(Landed {
+                        name: candidate,
+                        present: true,
+                    });
+                }
+                // What ends like a part may be one, and on its way.
+                OnConflict::Overwrite
+                    if copy == 0 && !candidate.ends_with(PART) && is_file(dir, &candidate) =>
+                {
+                    replace(&candidate)?;
+                    return Ok(Landed {
+                        name: candidate,
+                        present: false,
+                    });
+                }
+                OnConflict::Verify => {
+                    let there = disk::open_own(dir, &candidate, OFlags::RDONLY);
+                    if let Ok(there) = there
+                        && same(&there)?
+                    {
+                        return Ok(Landed {
+                            name: candidate,
+                            present: true,
+                        });
+                    }
+                }
+                OnConflict::Overwrite | OnConflict::Rename => {}
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Whether a file in the way may spare fetching.
+    pub fn spares(&self) -> bool {
+        matches!(self.on_conflict, OnConflict::Verify | OnConflict::Skip)
+    }
+
+    /// What the conflict rule makes of a local file before anything is fetched. Reads the file where a digest is
+    /// known to hold it against. Blocking.
+    pub fn already(&self, dir: &RemotePath, name: &[u8], remote: Remote) -> Result<Already, Error> {
+        let failed = |error: &io::Error| Error::disk(self.local(dir, name), error);
+        if !self.spares() {
+            return Ok(Already::Fetch);
+        }
+        let handle = self.dir(dir)?;
+        let Ok(file) = disk::open_own(handle.as_fd(), name, OFlags::RDONLY) else {
+            return Ok(Already::Fetch);
+        };
+        if self.on_conflict == OnConflict::Skip {
+            return Ok(Already::Here(Verified::Unverified));
+        }
+        let there = file.metadata().map_err(|error| failed(&error))?;
+        if there.len() != remote.size {
+            return Ok(Already::Fetch);
+        }
+        let equal = match remote.blake3 {
+            Some(digest) => {
+                let mut hasher = blake3::Hasher::new();
+                io::copy(&mut &file, &mut hasher).map_err(|error| failed(&error))?;
+                (hasher.finalize() == digest).then_some(Verified::Present)
+            }
+            None if remote.has_values => {
+                return Ok(Already::Compare(Part {
+                    claim: None,
+                    file,
+                    dir: handle,
+                    name: name.to_vec(),
+                    left: remote.size,
+                    known: Vec::new(),
+                }));
+            }
+            // Nothing to compare but what a quick check compares; it is reported as unverified.
+            None => {
+                let time = remote
+                    .modified
+                    .filter(|time| landed_with(there.modified().ok(), *time));
+                time.map(|_| Verified::Unverified)
+            }
+        };
+        Ok(equal.map_or(Already::Fetch, Already::Here))
+    }
+}
+
+fn is_file(dir: BorrowedFd<'_>, name: &[u8]) -> bool {
+    rustix::fs::statat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file())
+}
+
+fn equals(file: &File, content: &[u8]) -> io::Result<bool> {
+    use std::io::Read;
+    if file.metadata()?.len() != content.len() as u64 {
+        return Ok(false);
+    }
+    let mut there = Vec::with_capacity(content.len());
+    file.take(content.len() as u64 + 1)
+        .read_to_end(&mut there)?;
+    Ok(there == content)
+}
+
+fn same_content(a: &File, b: &File) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt;
+    const STEP: usize = 256 * 1024;
+    if a.metadata()?.len() != b.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut left, mut right) = (vec![0; STEP], vec![0; STEP]);
+    let mut at = 0;
+    loop {
+        let n = a.read_at(&mut left, at)?;
+        if n == 0 {
+            return Ok(true);
+        }
+        match b.read_exact_at(&mut right[..n], at) {
+            Ok(()) if left[..n] == right[..n] => at += n as u64,
+            Ok(()) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a local file has the very time that landing gives: HTTP dates have whole seconds, and a file that was
+/// written by something else hardly ever has.
+fn landed_with(local: Option<SystemTime>, remote: SystemTime) -> bool {
+    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+    local.and_then(since) == since(remote)
+}

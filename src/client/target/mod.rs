@@ -1,0 +1,170 @@
+//! The directory that downloads land in: everything in it is reached through its handle, beneath it, without links.
+
+use std::{
+    collections::HashSet,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{Dir, Mode, OFlags},
+    io::Errno,
+};
+
+use super::{Error, queue::Local};
+use crate::{
+    config::OnConflict,
+    error::reason,
+    escape,
+    http1::path::RemotePath,
+    sys::{
+        dir_id::dir_id,
+        disk,
+        open::{Links, open_beneath},
+    },
+};
+
+mod conflict;
+mod names;
+
+pub use conflict::{Already, Landed, Remote};
+pub use names::{Names, part_name};
+
+/// Names of a local directory that are remembered while it is listed; beyond that, each is looked up.
+const NAMES_MAX: usize = 10_000;
+
+/// A directory that downloads land in.
+#[derive(Debug)]
+pub struct Target {
+    path: PathBuf,
+    dir: OwnedFd,
+    on_conflict: OnConflict,
+}
+
+impl Target {
+    /// Opens `path`, making it and its parents where they are missing.
+    pub fn open(path: &Path, on_conflict: OnConflict) -> Result<Self, Error> {
+        let failed = |error: &io::Error| Error::Target {
+            path: escape::display_path(path),
+            reason: reason(error),
+        };
+        std::fs::create_dir_all(path).map_err(|error| failed(&error))?;
+        let dir = disk::open_dir(path).map_err(|error| failed(&error))?;
+        rustix::fs::accessat(
+            &dir,
+            c".",
+            rustix::fs::Access::WRITE_OK,
+            rustix::fs::AtFlags::EACCESS,
+        )
+        .map_err(|error| failed(&error.into()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            dir,
+            on_conflict,
+        })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its handle.
+    pub fn handle(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// The ids of this directory and all above it (see [`dir_id`]): a server that hosts one of them
+    /// would be serving its own downloads.
+    pub fn ids(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        let Ok(mut dir) = self.dir.try_clone() else {
+            return ids;
+        };
+        while let Some(id) = dir_id(dir.as_fd()) {
+            if ids.last() == Some(&id) {
+                break; // the root is its own parent
+            }
+            ids.push(id);
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            match rustix::fs::openat(&dir, c"..", flags, Mode::empty()) {
+                Ok(parent) => dir = parent,
+                Err(_) => break,
+            }
+        }
+        ids
+    }
+
+    /// Opens the directory `path` below this one, making what is missing on the way.
+    pub fn dir(&self, path: &RemotePath) -> Result<OwnedFd, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open =
+            |path: &[u8]| open_beneath(self.dir.as_fd(), path, flags, Mode::empty(), Links::Refuse);
+        let failed = |error: &io::Error| Error::disk(self.local(path, b""), error);
+        match open(path.trimmed()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => return done.map_err(|error| failed(&error)),
+        }
+        let mut dir = open(b"").map_err(|error| failed(&error))?;
+        let mut so_far = RemotePath::root();
+        for name in path.names() {
+            disk::make_dir(dir.as_fd(), name).map_err(|error| failed(&error))?;
+            so_far
+                .push(name)
+                .map_err(|error| failed(&io::Error::other(error)))?;
+            dir = open(so_far.trimmed()).map_err(|error| failed(&error))?;
+            so_far.make_dir();
+        }
+        Ok(dir)
+    }
+
+    /// What the directory `path` below this one holds, as far as one can remember it. The directory is made where it
+    /// is missing.
+    pub fn names(&self, path: &RemotePath) -> Result<Names, Error> {
+        let dir = self.dir(path)?;
+        let failed = |error: Errno| Error::disk(self.local(path, b""), &error.into());
+        let mut names = HashSet::new();
+        for entry in Dir::read_from(&dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            if names.len() == NAMES_MAX {
+                return Ok(Names::Many(dir));
+            }
+            names.insert(name.to_vec());
+        }
+        Ok(Names::Few(names))
+    }
+
+    /// The local path of `name` in the directory `dir`, for messages and events.
+    pub fn local(&self, dir: &RemotePath, name: &[u8]) -> PathBuf {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let mut path = self.path.clone();
+        path.extend(
+            dir.names()
+                .chain([name])
+                .filter(|name| !name.is_empty())
+                .map(OsStr::from_bytes),
+        );
+        path
+    }
+
+    /// What is here where `name` of `dir` should land. One look at the disk.
+    pub fn look(&self, dir: &RemotePath, name: &[u8]) -> Local {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = open_beneath(
+            self.dir.as_fd(),
+            dir.trimmed(),
+            flags,
+            Mode::empty(),
+            Links::Refuse,
+        );
+        dir.map_or(Local::Nothing, |dir| Names::Many(dir).look(name))
+    }
+}
+
+#[cfg(test)]
+mod tests;

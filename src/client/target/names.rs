@@ -1,0 +1,77 @@
+//! What parts and copies are called, and which names a directory holds already.
+
+use std::{collections::HashSet, os::fd::OwnedFd};
+
+use crate::client::queue::Local;
+
+/// What a file is called until it is complete.
+pub(super) const PART: &[u8] = b".part";
+/// The longest name that file systems take, in bytes.
+const NAME_MAX: usize = 255;
+/// What a directory of the target held when its listing began.
+#[derive(Debug)]
+pub enum Names {
+    /// These names.
+    Few(HashSet<Vec<u8>>),
+    /// So many that each is looked up when it is asked for.
+    Many(OwnedFd),
+}
+
+impl Names {
+    /// Whether a look takes no time.
+    pub fn are_known(&self) -> bool {
+        matches!(self, Self::Few(_))
+    }
+
+    /// What is here where `name` should land. One look at the disk, unless the names are known.
+    pub fn look(&self, name: &[u8]) -> Local {
+        let exists = |name: &[u8]| match self {
+            Self::Few(names) => names.contains(name),
+            Self::Many(dir) => {
+                rustix::fs::statat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
+            }
+        };
+        match self {
+            Self::Few(names) if names.is_empty() => Local::Nothing,
+            _ if exists(name) => Local::File,
+            _ if exists(&part_name(name, 0)) => Local::Part,
+            _ => Local::Nothing,
+        }
+    }
+}
+
+/// The name of the part of `name`; `turn` tells several apart. Long names are shortened with a hash of the whole.
+pub fn part_name(name: &[u8], turn: u32) -> Vec<u8> {
+    let mut part = name.to_vec();
+    let mut end = PART.to_vec();
+    if turn > 0 {
+        end = format!(".{turn}.part").into_bytes();
+    }
+    if part.len() + end.len() > NAME_MAX {
+        let hash = blake3::hash(name).to_hex();
+        part.truncate(NAME_MAX - 16 - 1 - end.len());
+        part.push(b'~');
+        part.extend_from_slice(&hash.as_bytes()[..16]);
+    }
+    part.extend(end);
+    part
+}
+
+/// `name (1).ext`; copy 0 is the name itself. The stem of a long name is cut so that the result still fits.
+pub(super) fn copy_name(name: &[u8], copy: u32) -> Vec<u8> {
+    if copy == 0 {
+        return name.to_vec();
+    }
+    let dot = name
+        .iter()
+        .rposition(|b| *b == b'.')
+        .filter(|at| *at > 0 && name.len() - at <= 16);
+    let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
+    let mark = format!(" ({copy})");
+    let mut room = stem.len().min(NAME_MAX - mark.len() - extension.len());
+    // Never cut a UTF-8 sequence in two.
+    while room > 0 && stem.get(room).is_some_and(|b| b & 0xc0 == 0x80) {
+        room -= 1;
+    }
+    [&stem[..room], mark.as_bytes(), extension].concat()
+}

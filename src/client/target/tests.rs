@@ -1,0 +1,172 @@
+//! A directory with files in the way of what lands.
+
+use std::io::Write;
+
+use super::{names::copy_name, *};
+use crate::client::Verified;
+
+fn target(on_conflict: OnConflict) -> (tempfile::TempDir, Target) {
+    let temp = tempfile::tempdir().unwrap();
+    let target = Target::open(temp.path(), on_conflict).unwrap();
+    (temp, target)
+}
+
+fn path(text: &str) -> RemotePath {
+    RemotePath::from_target(text.as_bytes()).unwrap()
+}
+
+fn land(target: &Target, content: &[u8]) -> Landed {
+    let mut part = disk::new_file(target.handle(), b"x.part").unwrap();
+    part.write_all(content).unwrap();
+    target
+        .land_part(target.handle(), &part, b"x.part", b"x.txt")
+        .unwrap()
+}
+
+#[test]
+fn the_conflict_rule() {
+    for (rule, content, name, present) in [
+        (OnConflict::Verify, "old", "x.txt", true),
+        (OnConflict::Verify, "new", "x (1).txt", false),
+        (OnConflict::Rename, "old", "x (1).txt", false),
+        (OnConflict::Skip, "new", "x.txt", true),
+        (OnConflict::Overwrite, "new", "x.txt", false),
+    ] {
+        let (temp, target) = target(rule);
+        std::fs::write(temp.path().join("x.txt"), "old").unwrap();
+        let landed = land(&target, content.as_bytes());
+        assert_eq!(
+            landed,
+            Landed {
+                name: name.into(),
+                present
+            },
+            "{rule:?} {content}"
+        );
+        assert!(!temp.path().join("x.part").exists());
+        let there = std::fs::read_to_string(temp.path().join(name)).unwrap();
+        assert_eq!(
+            there,
+            if rule == OnConflict::Skip {
+                "old"
+            } else {
+                content
+            }
+        );
+    }
+}
+
+#[test]
+fn a_nameless_file_lands_by_the_same_rule() {
+    let (temp, target) = target(OnConflict::Overwrite);
+    std::fs::write(temp.path().join("x"), "old").unwrap();
+    if let Some(mut file) = disk::nameless_file(target.handle()).unwrap() {
+        file.write_all(b"new").unwrap();
+        target
+            .land_nameless(target.handle(), &file, b"x", b"new")
+            .unwrap();
+        assert_eq!(std::fs::read(temp.path().join("x")).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_part_in_the_way_is_neither_replaced_nor_an_obstacle() {
+    let (temp, target) = target(OnConflict::Overwrite);
+    for name in ["x", "x.part"] {
+        std::fs::write(temp.path().join(name), "old").unwrap();
+    }
+    if let Some(mut file) = disk::nameless_file(target.handle()).unwrap() {
+        file.write_all(b"new").unwrap();
+        let land = |name: &[u8]| {
+            let landed = target.land_nameless(target.handle(), &file, name, b"new");
+            landed.unwrap().name
+        };
+        assert_eq!(land(b"x"), b"x");
+        assert_eq!(land(b"x.part"), b"x (1).part");
+        let part = std::fs::read(temp.path().join("x.part")).unwrap();
+        assert_eq!(part, b"old");
+    }
+}
+
+#[test]
+fn a_directory_in_the_way_is_never_replaced() {
+    let (temp, target) = target(OnConflict::Overwrite);
+    std::fs::create_dir(temp.path().join("x.txt")).unwrap();
+    assert_eq!(land(&target, b"new").name, b"x (1).txt");
+}
+
+#[test]
+fn directories_are_made_beneath_the_target_and_links_are_not_followed() {
+    let (temp, target) = target(OnConflict::Verify);
+    target.dir(&path("/a/b c/d/")).unwrap();
+    assert!(temp.path().join("a/b c/d").is_dir());
+    let outside = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(outside.path(), temp.path().join("link")).unwrap();
+    assert!(matches!(
+        target.dir(&path("/link/")),
+        Err(Error::Disk { .. })
+    ));
+    assert!(matches!(
+        target.dir(&path("/link/deeper/")),
+        Err(Error::Disk { .. })
+    ));
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn names_of_parts_and_copies_fit() {
+    assert_eq!(part_name(b"a.iso", 0), b"a.iso.part");
+    assert_eq!(part_name(b"a.iso", 2), b"a.iso.2.part");
+    let long = [b'a'; 255];
+    assert!(part_name(&long, 0).len() <= 255);
+    assert_ne!(part_name(&long, 0), part_name(&[b'a'; 254], 0));
+    assert_eq!(copy_name(b"a.tar.gz", 1), b"a.tar (1).gz");
+    assert_eq!(copy_name(b".bashrc", 2), b".bashrc (2)");
+    let umlauts = "ü".repeat(127);
+    let copy = copy_name(umlauts.as_bytes(), 10);
+    assert!(copy.len() <= 255 && std::str::from_utf8(&copy).is_ok());
+}
+
+#[test]
+fn a_missing_parent_is_made_and_a_file_is_no_target() {
+    let temp = tempfile::tempdir().unwrap();
+    Target::open(&temp.path().join("a/b"), OnConflict::Verify).unwrap();
+    std::fs::write(temp.path().join("file"), "").unwrap();
+    assert!(matches!(
+        Target::open(&temp.path().join("file"), OnConflict::Verify),
+        Err(Error::Target { .. })
+    ));
+}
+
+#[test]
+fn an_equal_file_is_found_before_anything_is_fetched() {
+    let (temp, target) = target(OnConflict::Verify);
+    std::fs::write(temp.path().join("x"), "same").unwrap();
+    let remote = |size, digest: Option<&str>, has_values| Remote {
+        size,
+        modified: None,
+        blake3: digest.map(|content| blake3::hash(content.as_bytes())),
+        has_values,
+    };
+    let already = |remote| target.already(&RemotePath::root(), b"x", remote).unwrap();
+    assert!(matches!(
+        already(remote(4, Some("same"), false)),
+        Already::Here(Verified::Present)
+    ));
+    assert!(matches!(
+        already(remote(4, Some("else"), false)),
+        Already::Fetch
+    ));
+    assert!(matches!(
+        already(remote(5, Some("same"), true)),
+        Already::Fetch
+    ));
+    assert!(matches!(already(remote(4, None, false)), Already::Fetch));
+    assert!(matches!(
+        already(remote(4, None, true)),
+        Already::Compare(_)
+    ));
+    assert_eq!(target.look(&RemotePath::root(), b"x"), Local::File);
+    assert_eq!(target.look(&RemotePath::root(), b"y"), Local::Nothing);
+}
