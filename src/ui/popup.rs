@@ -66,7 +66,9 @@ fn trust<'a>(seen: &'a Fingerprint, theme: &Theme) -> Question<'a> {
             theme.strong,
         );
         say("".into(), theme.text);
-        say(seen.seen.as_str().into(), theme.warn);
+        for half in halves(&seen.seen) {
+            say(half.into(), theme.warn);
+        }
         say("".into(), theme.text);
         say(
             "Compare it with what the server's screen shows.".into(),
@@ -88,9 +90,13 @@ fn trust<'a>(seen: &'a Fingerprint, theme: &Theme) -> Question<'a> {
     );
     say("".into(), theme.text);
     say("known".into(), theme.dim);
-    say(known.as_str().into(), theme.good);
+    for half in halves(known) {
+        say(half.into(), theme.good);
+    }
     say("shown now".into(), theme.dim);
-    say(seen.seen.as_str().into(), theme.bad);
+    for half in halves(&seen.seen) {
+        say(half.into(), theme.bad);
+    }
     say("".into(), theme.text);
     say(
         "If the server was set up anew: haul connect --fingerprint with the one its screen shows."
@@ -102,6 +108,14 @@ fn trust<'a>(seen: &'a Fingerprint, theme: &Theme) -> Question<'a> {
         lines,
         answers: vec![("Esc", "leave the server")],
     }
+}
+
+/// A fingerprint in two rows of sixteen bytes: people compare it row by row, and a byte is never broken in two.
+fn halves(fingerprint: &str) -> [&str; 2] {
+    const HALF: usize = "00:".len() * 16;
+    fingerprint
+        .split_at_checked(HALF)
+        .map_or([fingerprint, ""], |(first, second)| [first, second])
 }
 
 impl<'a> Question<'a> {

@@ -170,13 +170,12 @@ fn secured(root: &Path) -> (Settings, String) {
     (settings, fingerprint)
 }
 
-/// Whether a screen shows a fingerprint, which may take more than one line.
+/// Whether a screen shows a fingerprint: on two lines, one below the other.
 fn shows(screen: &str, fingerprint: &str) -> bool {
-    let bare: String = screen
-        .chars()
-        .filter(|c| matches!(c, '0'..='9' | 'A'..='F' | ':'))
-        .collect();
-    bare.contains(fingerprint)
+    let (first, second) = fingerprint.split_at("00:".len() * 16);
+    let lines: Vec<&str> = screen.lines().collect();
+    let has = |pair: &[&str]| pair[0].contains(first) && pair[1].contains(second);
+    lines.windows(2).any(has)
 }
 
 #[test]
