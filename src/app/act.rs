@@ -128,22 +128,23 @@ impl State {
         vec![Effect::Copy(text)]
     }
 
-    fn back(&mut self) -> Vec<Effect> {
-        let listing = match &mut self.view {
+    /// The list whose entries are marked, where it has the keys.
+    fn marking(&mut self) -> Option<&mut Listing> {
+        match &mut self.view {
             View::Connect(view) if self.focus == Pane::Remote => Some(&mut view.remote.listing),
             _ => None,
-        };
-        if listing.is_some_and(Listing::end_range) {
+        }
+    }
+
+    fn back(&mut self) -> Vec<Effect> {
+        if self.marking().is_some_and(Listing::end_range) {
             return Vec::new();
         }
         // Before the marks: what was marked here and there in filtered lists is one choice.
         if !self.filter().is_empty() {
             return self.set_filter("");
         }
-        if self.focus == Pane::Remote
-            && let View::Connect(view) = &mut self.view
-            && view.remote.listing.unmark_all()
-        {
+        if self.marking().is_some_and(Listing::unmark_all) {
             return Vec::new();
         }
         if self.zoomed {

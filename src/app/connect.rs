@@ -22,7 +22,7 @@ use crate::{
     units,
 };
 
-/// Transfers that one key adds: each has a row and a place in the queue, and is looked at ten times a second.
+/// Transfers that one key adds: each has a row and a place in the queue, and is looked at several times a second.
 const QUEUED_AT_ONCE: usize = 10_000;
 /// How often the disk is asked what is free on it.
 const FREE_EVERY: Duration = Duration::from_secs(5);

@@ -229,12 +229,18 @@ impl Error {
 
     /// Whether it is a question to the user: once they have answered, it is tried again.
     pub fn asks(&self) -> bool {
-        matches!(
-            self,
-            Self::Login { .. }
-                | Self::UntrustedCertificate { .. }
-                | Self::CertificateChanged { .. }
-        )
+        self.question().is_some()
+    }
+
+    /// What it asks the user for, in few words.
+    pub fn question(&self) -> Option<&'static str> {
+        match self {
+            Self::Login { .. } => Some("the server wants a login"),
+            Self::UntrustedCertificate { .. } | Self::CertificateChanged { .. } => {
+                Some("the server's certificate is not trusted")
+            }
+            _ => None,
+        }
     }
 
     /// A local failure about `path`.

@@ -93,10 +93,17 @@ impl Link {
                 let because = if reason.is_empty() { "" } else { ": " };
                 Some(format!("kicked, back in {left} s{because}{reason}"))
             }
-            Self::Asks(Error::Login { .. }) => Some("the server wants a login".into()),
-            Self::Asks(_) => Some("the server's certificate is not trusted".into()),
+            Self::Asks(error) => error.question().map(Into::into),
             _ => None,
         }
+    }
+
+    /// Whether the server cannot be reached now, or lets this client in no more.
+    pub fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Retrying { .. } | Self::Down(_) | Self::Banned(_)
+        )
     }
 }
 
@@ -117,6 +124,13 @@ pub struct ItemView {
     pub connections: usize,
     /// How it stands.
     pub state: ItemState,
+}
+
+impl ItemView {
+    /// Whether it ended early and a retry goes on with what is here of it.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.state, ItemState::Failed(_) | ItemState::Cancelled) && self.done > 0
+    }
 }
 
 /// A tree's files.

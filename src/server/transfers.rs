@@ -21,6 +21,9 @@ const MAX_ROWS: usize = 100;
 /// Separate ranges that are told apart in one file; what comes beyond is sent, but not shown.
 const MAX_SPANS: usize = 4096;
 
+/// Connections that carry one file, and requests that wait on them, break off within this time for one reason.
+const TOGETHER: Duration = Duration::from_secs(5);
+
 /// One file on its way to one client.
 #[derive(Debug)]
 pub struct Transfer {
@@ -42,7 +45,21 @@ struct Progress {
     idle_since: Instant,
     /// Why the last flow ended early, once none runs.
     aborted: Option<String>,
+    /// When it was last told that one did.
+    told: Option<Instant>,
     complete: bool,
+}
+
+impl Progress {
+    /// Whether it is worth a warning that a flow ended early: not where another of the file was just told.
+    fn is_news(&mut self, now: Instant) -> bool {
+        let old = |told: Instant| now.saturating_duration_since(told) >= TOGETHER;
+        let news = self.told.is_none_or(old);
+        if news {
+            self.told = Some(now);
+        }
+        news
+    }
 }
 
 /// One range on one connection: what was sent is `start..start + sent`.
@@ -136,6 +153,7 @@ impl Rows {
                 flows: Vec::new(),
                 idle_since: now,
                 aborted: None,
+                told: None,
                 complete: false,
             }),
         });
@@ -281,11 +299,11 @@ impl Flow {
         format!("GET {}", display_name(self.transfer.path.as_bytes()))
     }
 
-    /// Ends the flow early, for a reason, and logs it: once for a file, by the last of its connections.
+    /// Ends the flow early, for a reason, and logs it: as a warning once for what breaks off together.
     pub fn abort(mut self, reason: String) {
-        let alone = lock(&self.transfer.progress).flows.len() == 1;
+        let news = lock(&self.transfer.progress).is_news(Instant::now());
         let (who, subject) = (self.client.who(), self.subject());
-        if alone {
+        if news {
             tracing::warn!(client = who, "{subject}: {reason}");
         } else {
             tracing::debug!(client = who, "{subject}: {reason}");
@@ -320,5 +338,27 @@ impl Drop for Flow {
         if complete {
             self.client.completed(&self.transfer, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_off_together_is_told_once() {
+        let start = Instant::now();
+        let mut progress = Progress {
+            sent: Spans::default(),
+            flows: Vec::new(),
+            idle_since: start,
+            aborted: None,
+            told: None,
+            complete: false,
+        };
+        let told: Vec<bool> = [0, 1, 4, 5, 9, 10, 60]
+            .map(|second| progress.is_news(start + Duration::from_secs(second)))
+            .into();
+        assert_eq!(told, [true, false, false, true, false, true, true]);
     }
 }

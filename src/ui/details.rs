@@ -148,9 +148,8 @@ fn item(state: &State, id: ItemId, theme: &Theme) -> Vec<Fact> {
     if let ItemState::Waiting(reason) | ItemState::Failed(reason) = &item.state {
         facts.push(("why", shown(reason).into_owned()));
     }
-    let kept = matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled) && item.done > 0;
     facts.push((
-        if kept { "kept" } else { "received" },
+        if item.is_kept() { "kept" } else { "received" },
         match item.total {
             Some(total) => format!("{} of {}", units::size(item.done), bytes(total)),
             None => units::size(item.done),

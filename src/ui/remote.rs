@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::{State, connect::Connect},
-    client::{Error, ItemState, Link},
+    client::{ItemState, Link},
     entry::Entry,
     progress::percent,
     units,
@@ -126,11 +126,7 @@ pub fn link(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &mut
             format!(
                 "{} {} · r asks again",
                 glyphs.waiting,
-                if matches!(error, Error::Login { .. }) {
-                    "the server wants a login"
-                } else {
-                    "the server's certificate is not trusted"
-                }
+                error.question().unwrap_or_default()
             ),
             theme.warn,
         ),

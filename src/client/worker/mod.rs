@@ -323,7 +323,7 @@ impl Worker {
         };
         match opened {
             // Another has noted an outage meanwhile: it says when that is over.
-            Ok(_) if guard.is_none() && is_out(&source) => {
+            Ok(_) if guard.is_none() && source.link.borrow().is_lost() => {
                 self.put_back_all();
                 false
             }
@@ -343,7 +343,7 @@ impl Worker {
                 let Some(mut guard) = guard.or_else(|| source.connecting.try_lock().ok()) else {
                     return false;
                 };
-                if began_up && is_out(&source) {
+                if began_up && source.link.borrow().is_lost() {
                     // Another has waited out a pause for this outage.
                     return false;
                 }
@@ -365,7 +365,7 @@ impl Worker {
         };
         let outage = source.connecting.try_lock();
         let mut outage = match outage {
-            Ok(outage) if is_going && !is_out(&source) => outage,
+            Ok(outage) if is_going && !source.link.borrow().is_lost() => outage,
             // Another waits out a pause for this outage, or has.
             _ => return self.blame(work, error, None).await,
         };
@@ -384,7 +384,7 @@ impl Worker {
         } else {
             self.blame(work, error.clone(), None).await;
         }
-        if is_out(&source) || source.held().is_some() {
+        if source.link.borrow().is_lost() || source.held().is_some() {
             // Another connection knows better by now: it was kicked, say.
             return;
         }
@@ -646,12 +646,4 @@ impl Worker {
             self.engine.land_small(files);
         }
     }
-}
-
-/// Whether a server is known not to be reachable now.
-fn is_out(source: &Source) -> bool {
-    matches!(
-        *source.link.borrow(),
-        Link::Retrying { .. } | Link::Down(_) | Link::Banned(_)
-    )
 }

@@ -22,7 +22,6 @@ use crate::{
         browser::{Browser, Load},
         listing::{Listing, Row},
     },
-    client::Link,
     entry::Entry,
     units::{self, SIZE_WIDTH},
 };
@@ -198,10 +197,7 @@ fn rows(
 /// Whether what is listed may have changed: the server cannot be reached.
 fn is_stale(state: &State) -> bool {
     match &state.view {
-        View::Connect(view) => matches!(
-            view.snapshot.link,
-            Link::Retrying { .. } | Link::Down(_) | Link::Banned(_)
-        ),
+        View::Connect(view) => view.snapshot.link.is_lost(),
         View::Serve(_) => false,
     }
 }

@@ -62,8 +62,7 @@ impl Transfer {
             (state, _) => (word(state, theme), style),
         };
         // What a retry goes on from.
-        let kept =
-            matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled) && item.done > 0;
+        let kept = item.is_kept();
         let left = match (&item.state, stalled) {
             _ if kept => "kept".to_owned(),
             (ItemState::Active, Some(time)) => format!("{}s", time.as_secs()),
