@@ -16,7 +16,8 @@ use std::{
 use tokio::sync::Semaphore;
 
 use super::{
-    Error, Verified,
+    Error,
+    proof::Proof,
     queue::FileTask,
     target::{Landed, Target, part_name},
 };
@@ -42,8 +43,8 @@ pub struct SmallFile {
     pub content: Vec<u8>,
     /// Date of the content.
     pub modified: Option<SystemTime>,
-    /// How it was checked.
-    pub verified: Verified,
+    /// That its content is the server's.
+    pub proof: Proof,
     /// When its request was sent.
     pub began: Instant,
 }

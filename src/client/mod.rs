@@ -24,6 +24,7 @@ pub mod metalink;
 mod origin;
 mod pattern;
 mod plan;
+mod proof;
 mod queue;
 mod retry;
 pub mod snapshot;

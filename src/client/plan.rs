@@ -46,7 +46,6 @@ struct Held {
 /// The pieces of one file: done, free, or held by runs.
 #[derive(Debug)]
 pub struct Plan {
-    pieces: u32,
     done: PieceSet,
     free: Ranges,
     runs: Vec<Held>,
@@ -57,7 +56,6 @@ impl Plan {
     /// A plan in which no piece is done, free or held: see [`Self::add_free`].
     pub fn new(pieces: u32) -> Self {
         Self {
-            pieces,
             done: PieceSet::new(pieces),
             free: Ranges::default(),
             runs: Vec::new(),
@@ -81,7 +79,7 @@ impl Plan {
 
     /// Whether every piece is done.
     pub fn is_complete(&self) -> bool {
-        self.done.count() == self.pieces
+        self.done.is_full()
     }
 
     /// Whether a piece is done.
@@ -224,6 +222,19 @@ impl Plan {
         }
     }
 
+    /// A piece that counted as done is not: unless a connection is at it, it is free again.
+    pub fn fetch_again(&mut self, piece: u32) {
+        self.done.remove(piece);
+        self.free_unless_held(piece);
+    }
+
+    fn free_unless_held(&mut self, piece: u32) {
+        let mut runs = self.runs.iter();
+        if !runs.any(|run| (run.next..run.end).contains(&piece)) {
+            self.free.insert(piece..piece + 1);
+        }
+    }
+
     /// The run is over, finished or not; what it did not do is free again, unless another connection is at it.
     pub fn release(&mut self, run: RunId) {
         let Some(at) = self.runs.iter().position(|held| held.id == run) else {
@@ -231,12 +242,8 @@ impl Plan {
         };
         let held = self.runs.swap_remove(at);
         for piece in held.next..held.end.max(held.next) {
-            let elsewhere = self
-                .runs
-                .iter()
-                .any(|other| (other.next..other.end).contains(&piece));
-            if !self.done.contains(piece) && !elsewhere {
-                self.free.insert(piece..piece + 1);
+            if !self.done.contains(piece) {
+                self.free_unless_held(piece);
             }
         }
     }

@@ -1,57 +1,51 @@
 //! Sets of pieces: which are done (a bit each), and which are free (few ranges).
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
-/// A set of piece indices, one bit each.
+use fixedbitset::FixedBitSet;
+use rangemap::RangeSet;
+
+/// A set of piece indices, one bit each. It counts when asked: nothing beside the bits could disagree with them.
 #[derive(Debug, Clone, Default)]
-pub struct PieceSet {
-    words: Vec<u64>,
-    count: u32,
-}
+pub struct PieceSet(FixedBitSet);
 
 impl PieceSet {
     /// An empty set for indices below `pieces`.
     pub fn new(pieces: u32) -> Self {
-        Self {
-            words: vec![0; pieces.div_ceil(64) as usize],
-            count: 0,
-        }
+        Self(FixedBitSet::with_capacity(pieces as usize))
     }
 
-    /// Adds `index`; false when it was in already.
+    /// Adds `index`, which is below what the set was made for; false when it was in already.
     pub fn insert(&mut self, index: u32) -> bool {
-        let word = &mut self.words[index as usize / 64];
-        let bit = 1 << (index % 64);
-        let new = *word & bit == 0;
-        *word |= bit;
-        self.count += u32::from(new);
-        new
+        !self.0.put(index as usize)
     }
 
     /// Removes `index`; false when it was not in.
     pub fn remove(&mut self, index: u32) -> bool {
-        let word = &mut self.words[index as usize / 64];
-        let bit = 1 << (index % 64);
-        let was = *word & bit != 0;
-        *word &= !bit;
-        self.count -= u32::from(was);
+        let was = self.contains(index);
+        self.0.remove(index as usize);
         was
     }
 
     /// Whether `index` is in.
     pub fn contains(&self, index: u32) -> bool {
-        self.words[index as usize / 64] & (1 << (index % 64)) != 0
+        self.0.contains(index as usize)
     }
 
     /// How many are in.
     pub fn count(&self) -> u32 {
-        self.count
+        self.0.count_ones(..) as u32
+    }
+
+    /// Whether all are in that the set was made for.
+    pub fn is_full(&self) -> bool {
+        self.0.is_full()
     }
 
     /// What is in, as ranges in order.
     pub fn ranges(&self) -> Vec<Range<u32>> {
         let mut ranges: Vec<Range<u32>> = Vec::new();
-        for index in (0..self.words.len() as u32 * 64).filter(|index| self.contains(*index)) {
+        for index in self.0.ones().map(|index| index as u32) {
             match ranges.last_mut() {
                 Some(last) if last.end == index => last.end += 1,
                 _ => ranges.push(index..index + 1),
@@ -63,42 +57,29 @@ impl PieceSet {
 
 /// A set of piece indices as ranges that neither touch nor overlap: cheap where few and long.
 #[derive(Debug, Clone, Default)]
-pub struct Ranges(BTreeMap<u32, u32>);
+pub struct Ranges(RangeSet<u32>);
 
 impl Ranges {
     /// Adds `range`, joining it with its neighbours.
     pub fn insert(&mut self, range: Range<u32>) {
-        if range.is_empty() {
-            return;
+        if !range.is_empty() {
+            self.0.insert(range);
         }
-        let Range { mut start, mut end } = range;
-        // The one that begins before us and reaches us, then all that begin within us or where we end.
-        if let Some((&before, &its_end)) = self.0.range(..start).next_back()
-            && its_end >= start
-        {
-            start = before;
-            end = end.max(its_end);
-        }
-        while let Some((&next, &its_end)) = self.0.range(start..=end).next() {
-            self.0.remove(&next);
-            end = end.max(its_end);
-        }
-        self.0.insert(start, end);
     }
 
     /// Takes up to `max` indices from the front, as one range.
     pub fn take_front(&mut self, max: u32) -> Option<Range<u32>> {
-        let (start, end) = self.0.pop_first()?;
-        let cut = end.min(start.saturating_add(max));
-        if cut < end {
-            self.0.insert(cut, end);
+        let first = self.0.first()?;
+        let taken = first.start..first.end.min(first.start.saturating_add(max));
+        if !taken.is_empty() {
+            self.0.remove(taken.clone());
         }
-        Some(start..cut)
+        Some(taken)
     }
 
     /// How many indices are in.
     pub fn count(&self) -> u32 {
-        self.0.iter().map(|(start, end)| end - start).sum()
+        self.0.iter().map(|range| range.end - range.start).sum()
     }
 
     /// Whether none is in.
@@ -123,6 +104,10 @@ mod tests {
         set.remove(1);
         assert!(set.remove(64) && !set.remove(64));
         assert_eq!(set.count(), 2);
+        assert!(!set.is_full() && !set.contains(130));
+        (0..130).for_each(|index| _ = set.insert(index));
+        assert!(set.is_full());
+        assert_eq!(set.ranges(), vec![0..130]);
     }
 
     #[test]
@@ -136,25 +121,5 @@ mod tests {
         assert_eq!(ranges.take_front(3), Some(3..5));
         assert_eq!(ranges.take_front(9), Some(10..14));
         assert_eq!(ranges.take_front(1), None);
-    }
-
-    #[test]
-    fn ranges_hold_what_a_plain_set_holds() {
-        let mut random = fastrand::Rng::with_seed(7);
-        for _ in 0..200 {
-            let (mut ranges, mut plain) = (Ranges::default(), std::collections::BTreeSet::new());
-            for _ in 0..20 {
-                let start = random.u32(..100);
-                let end = start + random.u32(..20);
-                ranges.insert(start..end);
-                plain.extend(start..end);
-                assert_eq!(ranges.count() as usize, plain.len());
-            }
-            let mut taken = Vec::new();
-            while let Some(range) = ranges.take_front(random.u32(1..9)) {
-                taken.extend(range);
-            }
-            assert!(taken.into_iter().eq(plain));
-        }
     }
 }

@@ -8,9 +8,10 @@ use std::{
 
 use super::Engine;
 use crate::client::{
-    Error, Event, Verified,
+    Error, Event,
     job::{Blame, Job},
     lander::SmallFile,
+    proof::Proof,
     queue::{FileTask, Local, Task},
     retry::backoff,
     source::{BAD_PIECES_MAX, SourceId},
@@ -149,18 +150,24 @@ impl Engine {
             self.wake.notify_waiters();
             return;
         }
-        if !job.claim_landing() {
-            return;
-        }
         let (engine, job) = (Arc::clone(self), Arc::clone(job));
+        let proof = match job.claim_landing() {
+            Ok(Some(proof)) => proof,
+            Ok(None) => return,
+            Err(error) => {
+                let failed = async move { engine.job_failed(&job, error, None).await };
+                self.tasks.spawn_on(failed, &self.runtime);
+                return;
+            }
+        };
         self.tasks.spawn_blocking(move || {
-            let landed = job.land();
+            let landed = job.land(proof);
             engine.queue().remove_job(&job);
             match landed {
-                Ok((name, verified)) => {
+                Ok((name, proof)) => {
                     engine.part_ended(&job.part().file);
                     let local = job.target.local(&job.task.path.parent(), &name);
-                    engine.file_finished(&job.task, local, job.facts.size, verified, job.began);
+                    engine.file_finished(&job.task, local, job.facts.size, proof, job.began);
                 }
                 Err(Error::Integrity { .. }) if engine.asks_elsewhere(&job) => {}
                 // What is wrong as a whole has no good pieces that could be told from the bad ones.
@@ -240,17 +247,17 @@ impl Engine {
         self.tasks.spawn_blocking(move || {
             engine.lander.work(&|small, outcome| match outcome {
                 Ok(landed) => {
-                    let verified = if landed.present {
-                        small.verified.min(Verified::Present)
+                    let proof = if landed.present {
+                        small.proof.as_present()
                     } else {
-                        small.verified
+                        small.proof
                     };
                     let local = small.target.local(&small.task.path.parent(), &landed.name);
                     engine.file_finished(
                         &small.task,
                         local,
                         small.content.len() as u64,
-                        verified,
+                        proof,
                         small.began,
                     );
                 }
@@ -272,16 +279,16 @@ impl Engine {
         }
     }
 
-    /// A file is complete under its final name. Blocking.
+    /// A file is complete under its final name, as `proof` holds. Blocking.
     pub fn file_finished(
         &self,
         task: &FileTask,
         local: PathBuf,
         bytes: u64,
-        verified: Verified,
+        proof: Proof,
         began: Instant,
     ) {
-        let took = began.elapsed();
+        let (took, verified) = (began.elapsed(), proof.verified());
         self.emit_blocking(Event::Finished {
             item: task.item,
             path: task.path.clone(),

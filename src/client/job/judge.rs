@@ -6,7 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Blame, Job, State, Values};
 use crate::{
-    client::Error,
+    client::{
+        Error,
+        proof::{Gap, Proof},
+    },
     pieces::{self, PieceHasher, Value},
     sys::disk,
 };
@@ -80,6 +83,7 @@ impl Job {
             return Err(Error::Integrity { piece: None });
         }
         state.values = Values::Settled;
+        state.root = Some(root.into());
         (0..state.remote.len() as u32).try_for_each(|piece| {
             if state.plan.is_done(piece) {
                 self.judge(&mut state, piece)
@@ -92,10 +96,14 @@ impl Job {
     /// Bytes from the front that are here and were held against values that merge to their root.
     pub fn checked_prefix(&self) -> u64 {
         let state = self.state();
-        let has_values = self.facts.has_values() && state.values == Values::Settled;
-        let front = state.plan.done().first().cloned();
-        let pieces = front.filter(|front| has_values && front.start == 0);
-        pieces.map_or(0, |pieces| self.end_of(pieces.end - 1))
+        if state.root.is_none() {
+            return 0;
+        }
+        let both = state.local.iter().zip(&state.remote);
+        let equal = both.take_while(|(local, remote)| local.as_ref() == Some(*remote));
+        (equal.count() as u32)
+            .checked_sub(1)
+            .map_or(0, |last| self.end_of(last))
     }
 
     /// The values did not come whole: they are asked for again.
@@ -181,18 +189,51 @@ impl Job {
         first
     }
 
-    /// True once, for the caller that finds the file complete and checked: it lands it.
-    pub fn claim_landing(&self) -> bool {
+    /// For the caller that finds the file complete, once: the proof with which it lands. A landing that does not hold is
+    /// a fault of this program: it is logged as one, what is missing is free to be fetched again, and after too many of
+    /// them the job fails.
+    pub fn claim_landing(&self) -> Result<Option<Proof>, Error> {
         let mut state = self.state();
-        let all_judged = !self.facts.has_values() || state.remote.len() == state.local.len();
-        let ready = !state.over
-            && state.plan.is_complete()
-            && state.values == Values::Settled
-            && all_judged;
-        if ready {
-            state.over = true;
-            state.halt.cancel();
+        let told = !self.facts.has_values() || state.root.is_some();
+        if state.over || !told || !state.plan.is_complete() {
+            return Ok(None);
         }
-        ready
+        match self.prove(&state) {
+            Ok(proof) => {
+                state.over = true;
+                state.halt.cancel();
+                Ok(Some(proof))
+            }
+            Err(gap) => self.stop_landing(&mut state, &gap).map(|()| None),
+        }
+    }
+
+    fn prove(&self, state: &State) -> Result<Proof, Gap> {
+        match state.root {
+            Some(root) => Proof::of_values(&state.local, &state.remote, root),
+            None => Proof::of_ranges(
+                self.facts.size,
+                |piece| state.plan.is_done(piece),
+                &state.written,
+            ),
+        }
+    }
+
+    fn stop_landing(&self, state: &mut State, gap: &Gap) -> Result<(), Error> {
+        tracing::error!(path = %self.task.shown(), "it was taken for complete, but {gap}: a fault of haul, please report it; what is missing is fetched again");
+        let pieces = gap.pieces();
+        for piece in &pieces {
+            state.plan.fetch_again(*piece);
+            if let Some(value) = state.local.get_mut(*piece as usize) {
+                *value = None;
+            }
+        }
+        state.stopped_landings += 1;
+        if pieces.is_empty() || state.stopped_landings > self.retries {
+            return Err(Error::Integrity {
+                piece: Some(pieces.first().copied().unwrap_or_default()),
+            });
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Job;
 use crate::{
-    client::{Digest, Error, Verified, journal::Synced},
+    client::{Error, Verified, journal::Synced, proof::Proof},
     pieces,
     sys::disk,
 };
@@ -15,29 +15,35 @@ const SYNC_BYTES: u64 = 256 << 20;
 const SYNC_TIME: Duration = Duration::from_secs(5);
 
 impl Job {
-    /// Syncs the complete part, names it by the conflict rule, and syncs its directory. Blocking.
-    pub fn land(&self) -> Result<(Vec<u8>, Verified), Error> {
+    /// Syncs the complete part, names it by the conflict rule, and syncs its directory; the whole is held against every
+    /// digest that is known of it before that. Blocking.
+    pub fn land(&self, mut proof: Proof) -> Result<(Vec<u8>, Proof), Error> {
         use std::os::fd::AsFd;
         if self.compares {
-            return Ok((self.part.name.clone(), Verified::Present));
+            return Ok((self.part.name.clone(), Proof::of_local(Verified::Present)));
         }
         let failed = |error: &std::io::Error| Error::disk(self.part_path(), error);
         if let Some(time) = self.facts.modified {
             disk::set_modified(&self.part.file, time).map_err(|error| failed(&error))?;
         }
-        // Pieces were checked as they came; other digests are of the whole file.
-        let told = if self.facts.has_values() {
-            None
-        } else {
-            self.facts.digest.as_ref()
-        };
+        // The pieces prove each of them; other digests are of the whole file.
+        let told = self.facts.digest.as_ref();
+        let told = told.filter(|_| !self.facts.has_values());
         for digest in told.into_iter().chain(self.task.checksum.as_deref()) {
-            if !digest
-                .matches_file(&self.part.file)
+            let held = proof.with_digest(&self.part.file, digest);
+            proof = held
                 .map_err(|error| failed(&error))?
-            {
-                return Err(Error::Integrity { piece: None });
-            }
+                .ok_or(Error::Integrity { piece: None })?;
+        }
+        let length = self
+            .part
+            .file
+            .metadata()
+            .map_err(|error| failed(&error))?
+            .len();
+        if length != self.facts.size {
+            let error = std::io::Error::other("another program changed its size");
+            return Err(failed(&error));
         }
         self.part.file.sync_data().map_err(|error| failed(&error))?;
         let dir = self.part.dir.as_fd();
@@ -49,15 +55,10 @@ impl Job {
         );
         let landed = landed.map_err(|error| failed(&error))?;
         disk::sync_dir(dir).map_err(|error| failed(&error))?;
-        let verified = match (
-            self.facts.has_values(),
-            told.or(self.task.checksum.as_deref()),
-        ) {
-            (true, _) | (_, Some(Digest::Blake3(_))) => Verified::Blake3,
-            (false, Some(_)) => Verified::Digest,
-            (false, None) => Verified::Unverified,
-        };
-        Ok((landed.name, verified))
+        if landed.present {
+            proof = proof.as_present();
+        }
+        Ok((landed.name, proof))
     }
 
     /// Whether the part should be synced now, so that a later run can go on with it. True once for each time.
@@ -91,6 +92,7 @@ impl Job {
     pub fn all_received(&self) {
         let mut state = self.state();
         (0..pieces::count(self.facts.size)).for_each(|piece| state.plan.add_done(piece));
+        self.note_written(&mut state, 0, self.facts.size);
         // The caller has added them to the counter.
         state.counted = self.facts.size;
     }

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rangemap::RangeSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -63,6 +64,12 @@ struct State {
     /// Values as the server tells them, in order, as far as they have come.
     remote: Vec<Value>,
     values: Values,
+    /// What the values merge to: told after them, and checked against them when they were all here.
+    root: Option<blake3::Hash>,
+    /// Bytes that are in the part, where no values can prove it.
+    written: RangeSet<u64>,
+    /// Landings that did not hold.
+    stopped_landings: u32,
     /// How often each piece was bad; few entries, if any.
     bad: Vec<(u32, u32)>,
     /// Who sent each piece that is here; only where pieces are judged one by one.
@@ -150,6 +157,9 @@ impl Job {
                 } else {
                     Values::Settled
                 },
+                root: None,
+                written: RangeSet::new(),
+                stopped_landings: 0,
                 bad: Vec::new(),
                 senders: vec![facts.source; if has_values { count as usize } else { 0 }],
                 blamed: Vec::new(),
@@ -204,6 +214,8 @@ impl Job {
         {
             state.plan.add_done(piece);
             let bytes = pieces::len(self.facts.size, piece);
+            let start = u64::from(piece) * pieces::PIECE;
+            self.note_written(&mut state, start, bytes);
             state.counted += bytes;
             self.done.add(bytes);
         }
@@ -315,6 +327,7 @@ impl Job {
             self.write_at(at, bytes)?;
             state = self.state();
         }
+        self.note_written(&mut state, at, bytes.len() as u64);
         self.count(&mut state, bytes.len() as u64);
         Ok(true)
     }
@@ -322,6 +335,13 @@ impl Job {
     fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
         let written = self.part.file.write_all_at(bytes, at);
         written.map_err(|error| Error::disk(self.part_path(), &error))
+    }
+
+    /// Remembers bytes that are in the part: the second fact that a landing without values stands on.
+    fn note_written(&self, state: &mut State, at: u64, bytes: u64) {
+        if bytes > 0 && !self.facts.has_values() {
+            state.written.insert(at..at + bytes);
+        }
     }
 
     fn count(&self, state: &mut State, bytes: u64) {
@@ -359,7 +379,9 @@ impl Job {
             return Ok(());
         }
         if let Some(bytes) = raced {
-            self.write_at(u64::from(piece) * pieces::PIECE, bytes)?;
+            let start = u64::from(piece) * pieces::PIECE;
+            self.write_at(start, bytes)?;
+            self.note_written(&mut state, start, bytes.len() as u64);
             self.count(&mut state, bytes.len() as u64);
         }
         state.plan.finish_piece(run, piece, Instant::now());

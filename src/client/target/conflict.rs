@@ -14,7 +14,7 @@ use super::{
     names::{PART, copy_name, part_name},
 };
 use crate::{
-    client::{Error, Verified, job::Part},
+    client::{Error, Verified, job::Part, proof::Proof},
     config::OnConflict,
     http1::path::RemotePath,
     sys::disk,
@@ -37,8 +37,8 @@ pub struct Landed {
 pub enum Already {
     /// The file is to be fetched.
     Fetch,
-    /// It is here; how that was found out.
-    Here(Verified),
+    /// It is here.
+    Here(Proof),
     /// A file of the same size is here: it is to be compared piece by piece.
     Compare(Part),
 }
@@ -184,7 +184,7 @@ impl Target {
             return Ok(Already::Fetch);
         };
         if self.on_conflict == OnConflict::Skip {
-            return Ok(Already::Here(Verified::Unverified));
+            return Ok(Already::Here(Proof::of_local(Verified::Unverified)));
         }
         let there = file.metadata().map_err(|error| failed(&error))?;
         if there.len() != remote.size {
@@ -214,7 +214,7 @@ impl Target {
                 time.map(|_| Verified::Unverified)
             }
         };
-        Ok(equal.map_or(Already::Fetch, Already::Here))
+        Ok(equal.map_or(Already::Fetch, |how| Already::Here(Proof::of_local(how))))
     }
 }
 

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Instant};
 use super::{Answered, Broken, First, Worker, answer::Answer};
 use crate::{
     client::{
-        Digest, Error, Event, Verified,
+        Digest, Error, Event,
         job::{Facts, Job},
         lander::SmallFile,
         plan::Run,
+        proof::Proof,
         queue::{FileTask, Local, Work},
         target::{Already, Remote},
     },
@@ -122,9 +123,9 @@ impl Worker {
             look.await.unwrap_or(Ok(Already::Fetch))
         };
         match already {
-            Ok(Already::Here(verified)) => {
+            Ok(Already::Here(proof)) => {
                 self.engine.queue().opened(task.item);
-                self.present(task, size, verified);
+                self.present(task, size, proof);
                 Ok(())
             }
             Ok(Already::Compare(there)) => {
@@ -159,7 +160,7 @@ impl Worker {
     }
 
     /// An equal file is here already.
-    fn present(&self, task: FileTask, size: u64, verified: Verified) {
+    fn present(&self, task: FileTask, size: u64, proof: Proof) {
         let engine = Arc::clone(&self.engine);
         let counter = engine.queue().counter(task.item);
         counter.add(size);
@@ -169,7 +170,7 @@ impl Worker {
                 .queue()
                 .target(task.item)
                 .map(|target| target.local(&task.path.parent(), task.local_name()));
-            engine.file_finished(&task, local.unwrap_or_default(), size, verified, began);
+            engine.file_finished(&task, local.unwrap_or_default(), size, proof, began);
         });
     }
 
@@ -218,7 +219,7 @@ impl Worker {
         let told = head.blake3.map(Digest::Blake3);
         let told = told.or_else(|| head.digest.as_deref().and_then(Digest::from_field));
         let known = told.iter().chain(task.checksum.as_deref());
-        if !known.clone().all(|digest| digest.matches(&content)) {
+        let Some(proof) = Proof::of_content(&content, task.size, known) else {
             self.engine
                 .queue()
                 .counter(task.item)
@@ -230,11 +231,6 @@ impl Worker {
                     .await;
             }
             return;
-        }
-        let verified = match known.clone().next() {
-            Some(Digest::Blake3(_)) => Verified::Blake3,
-            Some(_) => Verified::Digest,
-            None => Verified::Unverified,
         };
         let Some(target) = self.engine.queue().target(task.item) else {
             return;
@@ -247,7 +243,7 @@ impl Worker {
             target,
             content,
             modified: head.modified.or(modified),
-            verified,
+            proof,
             began,
         });
     }
