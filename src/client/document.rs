@@ -6,7 +6,7 @@ use super::{
     Error, Settings,
     connection::Connection,
     origin::{Ask, Origin},
-    retry::backoff,
+    schedule::backoff,
 };
 use crate::{
     http1::body_reader::{BodyReader, Framing},
@@ -23,7 +23,7 @@ pub async fn read(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
         match attempt(settings, max).await {
             Err(error) if error.is_transient() && failures < settings.retries => {
                 failures += 1;
-                let pause = backoff(failures, None);
+                let pause = backoff(failures, &mut fastrand::Rng::new());
                 tracing::warn!(path = %settings.url.path(), "{error}: try {} in {}", failures + 1, crate::units::took(pause));
                 tokio::time::sleep(pause).await;
             }

@@ -21,6 +21,8 @@ pub enum Error {
         server: String,
         /// The last address's failure.
         reason: String,
+        /// Whether it is this machine's own network that is down.
+        own: bool,
     },
     /// The name has no address.
     #[error("cannot find {host}: {reason}: check the name and the network")]

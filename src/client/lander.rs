@@ -17,9 +17,10 @@ use tokio::sync::Semaphore;
 
 use super::{
     Error,
+    id::FileId,
     proof::Proof,
-    queue::FileTask,
     target::{Landed, Target, part_name},
+    task::FileTask,
 };
 use crate::{http1::path::RemotePath, sys::disk};
 
@@ -35,6 +36,8 @@ const THREADS: usize = 2;
 /// A complete small file that is not on disk yet.
 #[derive(Debug)]
 pub struct SmallFile {
+    /// Its number in the schedule.
+    pub file: FileId,
     /// What it is.
     pub task: FileTask,
     /// Where it lands.
@@ -135,21 +138,22 @@ fn charge(bytes: usize) -> u32 {
 
 /// Handles of the directories that were used last.
 #[derive(Default)]
-struct Dirs(HashMap<(usize, RemotePath), Arc<OwnedFd>>);
+struct Dirs(HashMap<(usize, RemotePath), (Arc<Target>, Arc<OwnedFd>)>);
 
 impl Dirs {
     fn get(&mut self, target: &Arc<Target>, path: &RemotePath) -> Result<Arc<OwnedFd>, Error> {
         // Few at a time: a tree is fetched directory by directory.
         const MAX: usize = 64;
+        // The target is kept with its handle: its address stands for no other one meanwhile.
         let key = (Arc::as_ptr(target) as usize, path.clone());
-        if let Some(dir) = self.0.get(&key) {
+        if let Some((_, dir)) = self.0.get(&key) {
             return Ok(Arc::clone(dir));
         }
         if self.0.len() >= MAX {
             self.0.clear();
         }
         let dir = Arc::new(target.dir(path)?);
-        self.0.insert(key, Arc::clone(&dir));
+        self.0.insert(key, (Arc::clone(target), Arc::clone(&dir)));
         Ok(dir)
     }
 }

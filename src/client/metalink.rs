@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     Digest, Error,
-    source::{SOURCES_MAX, SourceId},
+    id::{SOURCES_MAX, SourceId},
 };
 use crate::{escape::display_name, http1::path::RemotePath};
 

@@ -1,47 +1,47 @@
 //! The download engine: browses a server, and fetches files and trees from it. It knows nothing of any screen.
 //!
-//! [`Client`] is the handle. Behind it, `workers` connections ask one queue for work and tell it what became of it:
+//! [`Client`] is the handle. Behind it, `workers` connections ask one schedule what to do and report what became of it:
 //!
 //! ```text
-//! Client ──▶ queue (items, directories, files, jobs) ◀── worker × N ── connection ── server
-//!                                                          │ answer: listing │ small file │ run of pieces │ values
-//!                                                          ▼                 ▼            ▼
-//!                                                        queue            lander         job (plan, part, values)
+//! Client ──▶ schedule (decides; pure) ◀── next, report ── worker × N ── connection ── server
+//!               │ effects                                   │ listing │ small file │ run of pieces, values
+//!               ▼                                           ▼         ▼            ▼
+//!            engine (lock, events, disk)                 found      lander        part
 //! ```
 
 mod access;
 mod connection;
-mod depth;
 mod digest;
 mod document;
 mod engine;
 mod error;
-mod job;
+mod facts;
+mod id;
 mod journal;
+mod land;
 mod lander;
 mod listing;
 pub mod metalink;
 mod origin;
+mod part;
 mod pattern;
-mod plan;
 mod proof;
-mod queue;
-mod retry;
+mod schedule;
 pub mod snapshot;
-mod source;
 mod spill;
 mod stream;
 mod target;
+mod task;
 mod wanted;
 mod worker;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use url::Url;
 
 pub use access::Access;
@@ -53,14 +53,15 @@ pub use snapshot::{
 };
 
 use self::{
-    engine::Engine,
+    engine::{Engine, Server},
+    id::{SOURCES_MAX, SlotId, SourceSet},
     metalink::NamedFile,
     origin::Origin,
     pattern::Filter,
-    queue::{Browse, FileTask, NewItem, Tally},
-    source::{SOURCES_MAX, Source, SourceSet},
+    schedule::{NewItem, Tally},
     stream::Stream,
     target::Target,
+    task::FileTask,
     wanted::Wanted,
     worker::Worker,
 };
@@ -176,17 +177,20 @@ impl Client {
             workers,
             ..settings
         };
-        let engine = Arc::new(Engine::new(settings, origins, &target, events));
-        for index in 0..workers {
-            let worker = Worker::new(Arc::clone(&engine), index);
-            engine.tasks.spawn(worker.run());
+        let (tell, told) = mpsc::unbounded_channel();
+        let engine = Arc::new(Engine::new(settings, origins, &target, tell));
+        let stop = engine.stop.clone();
+        tokio::spawn(Engine::pump(Arc::downgrade(&engine), stop, told, events));
+        for slot in 0..workers {
+            let worker = Worker::watch(Arc::clone(&engine), SlotId(slot));
+            engine.tasks.spawn(worker);
         }
         Ok(Self { engine, target })
     }
 
     /// The path that the URL names below its directory, if it does not end in a slash.
     pub fn named(&self) -> Option<RemotePath> {
-        self.engine.sources.primary().origin.named().cloned()
+        self.engine.servers[0].origin.named().cloned()
     }
 
     /// The URL that it was started with, which holds no login.
@@ -197,7 +201,7 @@ impl Client {
     /// Pins a certificate for the server that asks: the user has said that it is the right one. What waited for that
     /// goes on.
     pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), crate::error::Error> {
-        let lead = self.engine.sources.lead();
+        let lead = self.engine.lead();
         self.engine
             .settings
             .access
@@ -208,7 +212,7 @@ impl Client {
     /// Presents a login to the server that asks, also in later clients with the same [`Access`]. What waited for that
     /// goes on.
     pub fn login(&self, credentials: Credentials) -> Result<(), Error> {
-        let lead = self.engine.sources.lead();
+        let lead = self.engine.lead();
         let access = &self.engine.settings.access;
         access.present(lead.origin.url(), credentials);
         self.renew()
@@ -217,8 +221,8 @@ impl Client {
     /// Asks the servers again with what the user has answered.
     fn renew(&self) -> Result<(), Error> {
         let access = &self.engine.settings.access;
-        for (source, _) in self.engine.sources.each() {
-            source.origin.renew(access)?;
+        for server in &self.engine.servers {
+            server.origin.renew(access)?;
         }
         self.retry_now();
         Ok(())
@@ -226,7 +230,7 @@ impl Client {
 
     /// The URL of the directory that paths are relative to.
     pub fn base_url(&self) -> String {
-        self.engine.sources.primary().origin.base_url()
+        self.engine.servers[0].origin.base_url()
     }
 
     /// The URL of a path below the base.
@@ -246,19 +250,7 @@ impl Client {
 
     /// Lists a directory, ahead of everything else. Links and dotfiles are the server's business.
     pub async fn list(&self, dir: &RemotePath) -> Result<Vec<Entry>, Error> {
-        let (reply, listed) = oneshot::channel();
-        self.engine.queue().browse(Browse {
-            dir: dir.clone().into_dir(),
-            failures: 0,
-            tried: SourceSet::default(),
-            reply,
-        });
-        let link = self.engine.sources.lead().link.borrow().clone();
-        if let Link::Asks(error) = link {
-            // It would wait for the user, who waits for it.
-            self.engine.tell_browsers(&error);
-        }
-        self.engine.wake.notify_waiters();
+        let listed = self.engine.browse(dir.clone().into_dir());
         listed
             .await
             .unwrap_or_else(|_| Err(Error::Broken("the client was stopped".into())))
@@ -267,12 +259,10 @@ impl Client {
     /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
     pub fn get(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
         let wanted = Wanted::new(&want, to.as_ref());
-        let new = self.new_item(want, to)?;
+        let (new, target) = self.new_item(want, to)?;
         let journal = self.engine.journal();
-        Ok(self.add(NewItem {
-            kept_as: wanted.map(|wanted| (journal.want(wanted.clone()), wanted)),
-            ..new
-        }))
+        let kept_as = wanted.map(|wanted| (journal.want(wanted.clone()), wanted));
+        Ok(self.add(NewItem { kept_as, ..new }, target))
     }
 
     /// Goes on with what earlier runs on the same target and server were asked for and did not end, in their order:
@@ -280,7 +270,8 @@ impl Client {
     /// forgotten.
     pub fn restore(&self, paused: bool) -> usize {
         let journal = self.engine.journal();
-        let (mut restored, present) = (0, self.engine.queue().tickets());
+        let present = self.engine.look(schedule::Schedule::tickets);
+        let mut restored = 0;
         let kept = journal.wanted();
         let mut known: Vec<Wanted> = kept
             .iter()
@@ -295,28 +286,34 @@ impl Client {
                 .then(|| wanted.want())
                 .flatten()
                 .and_then(|(want, to)| self.new_item(want, to).ok());
-            let Some(new) = again else {
+            let Some((new, target)) = again else {
                 journal.settle(ticket);
                 continue;
             };
-            self.add(NewItem {
-                kept_as: Some((ticket, wanted.clone())),
-                paused,
-                ..new
-            });
+            let kept_as = Some((ticket, wanted.clone()));
+            self.add(
+                NewItem {
+                    kept_as,
+                    paused,
+                    ..new
+                },
+                target,
+            );
             known.push(wanted);
             restored += 1;
         }
         restored
     }
 
-    fn add(&self, new: NewItem) -> ItemId {
-        let id = self.engine.queue().add(new);
-        self.engine.wake.notify_waiters();
-        id
+    fn add(&self, new: NewItem, target: Arc<Target>) -> ItemId {
+        self.engine.with(|schedule| {
+            let id = schedule.add(new);
+            self.engine.set_target(id, target);
+            id
+        })
     }
 
-    fn new_item(&self, want: Want, to: Option<PathBuf>) -> Result<NewItem, Error> {
+    fn new_item(&self, want: Want, to: Option<PathBuf>) -> Result<(NewItem, Arc<Target>), Error> {
         let target = match to {
             Some(dir) => Arc::new(Target::open(&dir, self.engine.settings.on_conflict)?),
             None => Arc::clone(&self.target),
@@ -324,7 +321,6 @@ impl Client {
         let new = NewItem {
             path: RemotePath::root(),
             filter: None,
-            target,
             rename: None,
             checksum: None,
             size: None,
@@ -332,7 +328,7 @@ impl Client {
             kept_as: None,
             paused: false,
         };
-        Ok(match want {
+        let new = match want {
             Want::Path { path, size } => NewItem { path, size, ..new },
             Want::File {
                 path,
@@ -355,7 +351,7 @@ impl Client {
                 }
             }
             Want::Named(files) => {
-                let servers = SourceSet::all(self.engine.sources.count());
+                let servers = SourceSet::all(self.engine.servers.len());
                 let task = |file: &NamedFile| FileTask::named(file, servers);
                 NewItem {
                     path: match files.as_slice() {
@@ -374,61 +370,44 @@ impl Client {
                     ..new
                 }
             }
-        })
+        };
+        Ok((new, target))
     }
 
     /// Stops an item where it is; what is here stays.
     pub fn pause(&self, item: ItemId) {
-        self.engine.queue().pause(item);
-        // Whoever reads for it.
-        self.engine.wake.notify_waiters();
+        self.engine.with(|schedule| schedule.pause(item));
     }
 
     /// Goes on with a paused item.
     pub fn resume(&self, item: ItemId) {
-        self.engine.queue().resume(item);
-        self.engine.wake.notify_waiters();
+        self.engine.with(|schedule| schedule.resume(item));
     }
 
     /// Ends an item; what is here of it stays for a later try.
     pub fn cancel(&self, item: ItemId) {
-        let jobs = {
-            let mut queue = self.engine.queue();
-            let mut jobs = queue.jobs();
-            jobs.retain(|job| job.task.item == item);
-            queue.cancel(item);
-            jobs
-        };
-        self.engine.note_parts(jobs);
-        let engine = Arc::clone(&self.engine);
-        let settle = async move { engine.settle().await };
-        self.engine.tasks.spawn_on(settle, &self.engine.runtime);
+        self.engine.with(|schedule| schedule.cancel(item));
     }
 
     /// Tries a failed or cancelled item again: what failed, and what was never begun.
     pub fn retry(&self, item: ItemId) {
-        let engine = &self.engine;
-        let keep = |wanted| engine.journal().want(wanted);
-        engine.queue().retry(item, keep);
-        self.engine.wake.notify_waiters();
+        self.engine.with(|schedule| schedule.retry(item));
     }
 
     /// Moves an item up (negative) or down in the queue.
     pub fn reorder(&self, item: ItemId, by: isize) {
-        self.engine.queue().reorder(item, by);
+        self.engine.with(|schedule| schedule.reorder(item, by));
     }
 
     /// Forgets items that have ended.
     pub fn clear_ended(&self) {
-        self.engine.queue().clear_ended();
+        let gone = self.engine.with(schedule::Schedule::clear_ended);
+        self.engine.forget_targets(&gone);
     }
 
     /// Ends every pause before another try.
     pub fn retry_now(&self) {
-        self.engine.sources.wake();
-        self.engine.queue().hurry();
-        self.engine.hurry.notify_waiters();
-        self.engine.wake.notify_waiters();
+        self.engine.with(schedule::Schedule::hurry);
     }
 
     /// Limits what all connections together may take; `None` lifts the limit. Running transfers obey at once.
@@ -439,84 +418,91 @@ impl Client {
     /// Everything that a screen shows, now.
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
-        let lead = engine.sources.lead();
-        let source = |(source, dropped): (&Arc<Source>, _)| SourceView {
-            url: source.origin.base_url(),
-            received: source.received.get(),
+        let now = Instant::now();
+        let (lead, link, items, connections, dropped) = engine.look(|schedule| {
+            let lead = schedule.lead(now);
+            (
+                lead,
+                schedule.link(lead),
+                schedule.views(now),
+                schedule.connections(),
+                schedule.dropped(),
+            )
+        });
+        let lead = engine.server(lead);
+        let source = |(server, dropped): (&Server, Option<String>)| SourceView {
+            url: server.origin.base_url(),
+            received: server.received.get(),
             dropped,
         };
-        let link = lead.link.borrow().clone();
-        let mut items = engine.queue().views(engine.settings.workers);
-        if let Some(what) = link.waits_for(Instant::now()) {
-            use ItemState::{Active, Queued, Waiting};
-            for item in &mut items {
-                if matches!(item.state, Active | Queued | Waiting(_)) {
-                    item.state = Waiting(what.clone());
-                }
-            }
-        }
         Snapshot {
             items,
             received: engine.received.get(),
             limit: engine.pace.rate(),
-            connections: engine.connections.load(Ordering::Relaxed),
+            connections,
             link,
             rtt: lead.rtt(),
             certificate: lead.certificate(),
-            server: lead.server(),
-            sources: engine.sources.each().into_iter().map(source).collect(),
+            server: lead.name(),
+            sources: engine.servers.iter().zip(dropped).map(source).collect(),
         }
     }
 
     /// The file of a single file's item while it is on its way, and how many bytes from its front are here and
     /// verified; `None` while there is no such file.
     pub fn checked_prefix(&self, item: ItemId) -> Option<(std::fs::File, u64)> {
-        let jobs = self.engine.queue().jobs();
-        let job = jobs.iter().find(|job| job.task.item == item)?;
-        let file = job.part().file.try_clone().ok()?;
-        Some((file, job.checked_prefix()))
+        let (file, checked) = self.engine.look(|schedule| schedule.checked_prefix(item))?;
+        let part = self.engine.part(file)?;
+        Some((part.part.file.try_clone().ok()?, checked))
     }
 
     /// Completes once every item has ended.
     pub async fn idle(&self) {
+        self.wait_until(|schedule| schedule.is_idle() && schedule.is_told())
+            .await;
+    }
+
+    async fn wait_until(&self, is_so: impl Fn(&schedule::Schedule) -> bool) {
         loop {
-            let wake = self.engine.wake.notified();
-            tokio::pin!(wake);
-            wake.as_mut().enable();
-            if self.engine.queue().is_idle() {
+            let changed = self.engine.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.engine.look(&is_so) {
                 return;
             }
-            wake.await;
+            changed.await;
         }
     }
 
     /// Files finished and failed so far, over all items.
     pub fn tally(&self) -> (u64, u64) {
-        let Tally { finished, failed } = self.engine.queue().tally();
+        let Tally { finished, failed } = self.engine.look(schedule::Schedule::tally);
         (finished, failed)
     }
 
     /// The exit status that all failures amount to, and the error if there was just one.
     pub fn outcome(&self) -> (Exit, Option<Error>) {
-        self.engine.queue().outcome()
+        self.engine.look(schedule::Schedule::outcome)
     }
 
     /// Ends every connection at the next safe point; completes once all that was received is on disk. Once an
     /// event found no room for a second, nobody is taken to listen, and later ones are dropped.
     pub async fn stop(&self) {
-        self.engine.queue().stop();
+        self.engine.with(schedule::Schedule::stop);
         self.engine.stop.cancel();
-        self.engine.wake.notify_waiters();
+        self.engine.forget_replies();
         self.engine.tasks.close();
         self.engine.tasks.wait().await;
         let engine = Arc::clone(&self.engine);
         // What only the journal can vouch for is noted, so that a later run goes on from here.
         let noted = tokio::task::spawn_blocking(move || {
-            let jobs = engine.queue().jobs();
-            jobs.iter()
-                .filter(|job| !job.is_over())
-                .for_each(|job| engine.sync_part(job));
+            for (file, pieces) in engine.look(schedule::Schedule::worth_noting) {
+                if let Some(part) = engine.part(file) {
+                    engine.sync_part(&part, pieces);
+                }
+            }
         });
         let _ = noted.await;
+        self.wait_until(schedule::Schedule::is_told).await;
     }
 }

@@ -275,6 +275,7 @@ impl Origin {
         let mut addresses = addresses.into_iter();
         let mut tries = JoinSet::new();
         let mut last = String::from("it has no address");
+        let mut own = false;
         loop {
             if let Some(address) = addresses.next() {
                 tries.spawn(TcpStream::connect(address));
@@ -282,6 +283,7 @@ impl Origin {
                 return Err(Error::Connect {
                     server: self.authority(),
                     reason: last,
+                    own,
                 });
             }
             let patience = if addresses.len() > 0 {
@@ -295,7 +297,10 @@ impl Origin {
                     stream.set_nodelay(true).map_err(Error::from)?;
                     return Ok(stream);
                 }
-                Ok(Some(Ok(Err(error)))) => last = reason(&error),
+                Ok(Some(Ok(Err(error)))) => {
+                    own = is_own_network(error.kind());
+                    last = reason(&error);
+                }
                 Err(_) if Instant::now() >= deadline => return Err(Error::Timeout(limit)),
                 Ok(Some(Err(_)) | None) | Err(_) => {}
             }
@@ -321,6 +326,15 @@ impl Origin {
         let in_turn = |i: usize| [v6.get(i).copied(), v4.get(i).copied()];
         Ok((0..longest).flat_map(in_turn).flatten().collect())
     }
+}
+
+/// Whether no packet left this machine: its own network is down.
+fn is_own_network(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable};
+    matches!(
+        kind,
+        AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable
+    )
 }
 
 #[cfg(test)]

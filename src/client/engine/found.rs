@@ -2,14 +2,16 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::Engine;
+use super::{Engine, Rest};
 use crate::{
     client::{
         Error, ItemId,
+        id::RestId,
         pattern::Filter,
-        queue::{DirTask, FileTask, Rest, Sum},
+        schedule::{Answered, Sum},
         spill::Spill,
         target::{Names, Target},
+        task::{DirTask, FileTask},
     },
     entry::Entry,
     http1::path::RemotePath,
@@ -54,13 +56,14 @@ impl Engine {
     /// Hands on entries of a tree's directory that are wanted; `last` says that the listing is complete with them. False
     /// when none are wanted any more, because the item was cancelled.
     pub async fn found(
-        &self,
+        self: &Arc<Self>,
         task: &DirTask,
         entries: Vec<Entry>,
         found: &mut Found,
         last: bool,
     ) -> Result<bool, Error> {
-        let Some((filter, target)) = self.queue().tree(task.item) else {
+        let filter = self.look(|schedule| schedule.tree(task.item));
+        let (Some(filter), Some(target)) = (filter, self.target(task.item)) else {
             return Ok(false);
         };
         let is_new =
@@ -80,7 +83,7 @@ impl Engine {
             let (target, dir) = (Arc::clone(&target), task.dir.clone());
             found.names = Some(blocking(move || target.names(&dir)).await?);
         }
-        let full = self.queue().is_full(task.item)
+        let full = self.look(|schedule| schedule.is_full(task.item))
             || found.taken.len() > TAKEN_MAX
             || found.dirs.len() > DIRS_MAX;
         // A short listing is never worth a file: what it names fits beside what is known.
@@ -97,9 +100,7 @@ impl Engine {
         found.names = names;
         found.dirs.append(&mut dirs);
         found.any |= !files.is_empty();
-        let wanted = self.queue().found(item, files);
-        self.wake.notify_waiters();
-        Ok(wanted)
+        Ok(self.with(|schedule| schedule.found(item, files)))
     }
 
     /// Entries that are too many to be remembered wait on disk.
@@ -128,35 +129,45 @@ impl Engine {
         Ok(())
     }
 
-    /// A listing is complete.
-    pub async fn listed(&self, mut task: DirTask, found: Found) {
+    /// A listing is complete: what came of it.
+    pub fn listed(self: &Arc<Self>, mut task: DirTask, found: Found) -> Answered {
         let names = found.names;
-        task.rest = found.rest.map(|spill| Box::new(Rest { spill, names }));
-        self.queue().listed(task, found.dirs, found.waiting);
-        self.settle().await;
+        task.rest = found.rest.map(|spill| {
+            let id = self.with(crate::client::schedule::Schedule::new_rest);
+            self.put_rest(id, Rest { spill, names });
+            id
+        });
+        task.taken = HashSet::new();
+        Answered::Listed {
+            task,
+            dirs: found.dirs,
+            waiting: found.waiting,
+        }
     }
 
     /// Takes the next entries of a directory from the disk.
-    pub async fn load(self: Arc<Self>, mut task: DirTask) {
-        match next_block(&mut task).await {
-            Ok((dirs, files)) => {
-                self.queue().loaded(task, dirs, files);
-                self.settle().await;
+    pub async fn load(self: &Arc<Self>, id: RestId) {
+        let task = self.look(|schedule| schedule.loading(id));
+        let Some((task, rest)) = task.zip(self.take_rest(id)) else {
+            let error = Error::Broken("what waited on disk is gone".into());
+            return self.with(|schedule| schedule.load_failed(id, error));
+        };
+        match next_block(&task, rest).await {
+            Ok((rest, dirs, files)) => {
+                let more = !rest.spill.is_empty();
+                self.put_rest(id, rest);
+                self.with(|schedule| schedule.loaded(id, dirs, files, more));
             }
-            Err(error) => {
-                self.queue().lost(task.item);
-                task.rest = None;
-                self.failed(task, error, None).await;
-            }
+            Err(error) => self.with(|schedule| schedule.load_failed(id, error)),
         }
     }
 }
 
 /// The next entries of what waits on disk.
-async fn next_block(task: &mut DirTask) -> Result<(Vec<DirTask>, Vec<FileTask>), Error> {
-    let Some(mut rest) = task.rest.take() else {
-        return Ok((Vec::new(), Vec::new()));
-    };
+async fn next_block(
+    task: &DirTask,
+    mut rest: Rest,
+) -> Result<(Rest, Vec<DirTask>, Vec<FileTask>), Error> {
     let shown = crate::escape::display_name(task.dir.as_bytes()).into_owned();
     let read = blocking(move || {
         let block = rest.spill.read();
@@ -171,8 +182,7 @@ async fn next_block(task: &mut DirTask) -> Result<(Vec<DirTask>, Vec<FileTask>),
     let names = rest.names.take();
     let (names, dirs, files) = tasks(task.item, task.dir.clone(), entries, names).await?;
     rest.names = names;
-    task.rest = Some(rest);
-    Ok((dirs, files))
+    Ok((rest, dirs, files))
 }
 
 /// Whether an entry is to be fetched, or may hold what is.
@@ -227,11 +237,11 @@ async fn tasks(
 }
 
 /// Runs what waits for the disk where it may.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Error::Broken("the client was stopped".into())))
+    done.unwrap_or_else(|error| Err(Error::Broken(format!("a thread failed: {error}"))))
 }
 
 /// Stands for a name in [`DirTask::taken`].
@@ -251,9 +261,9 @@ mod tests {
     use crate::{
         client::{
             Access, Settings,
-            job::Pace,
+            id::SlotId,
             origin::Origin,
-            queue::{Asker, NewItem, Task, Work},
+            schedule::{Channel, Complete, Fault, NewItem, Order, Report, Work},
         },
         config::OnConflict,
     };
@@ -283,36 +293,67 @@ mod tests {
         let origin = Origin::new(&settings.url, "session", None, &settings.access).unwrap();
         let target = Arc::new(Target::open(dir, OnConflict::Verify).unwrap());
         // Nobody listens.
-        let (events, _) = mpsc::channel(1);
-        let engine = Engine::new(settings, vec![origin], &target, events);
-        let item = engine.queue().add(NewItem {
-            path: RemotePath::root(),
-            filter: None,
-            target,
-            rename: None,
-            checksum: None,
-            size: None,
-            named: Vec::new(),
-            paused: false,
-            kept_as: None,
+        let (tell, _) = mpsc::unbounded_channel();
+        let engine = Arc::new(Engine::new(settings, vec![origin], &target, tell));
+        let item = engine.with(|schedule| {
+            schedule.add(NewItem {
+                path: RemotePath::root(),
+                filter: None,
+                rename: None,
+                checksum: None,
+                size: None,
+                named: Vec::new(),
+                paused: false,
+                kept_as: None,
+            })
         });
-        (Arc::new(engine), item)
+        engine.set_target(item, target);
+        (engine, item)
     }
 
-    fn next(engine: &Engine) -> Option<Work> {
-        let now = Instant::now();
-        let pace = Pace {
-            run_max: 1,
-            workers: 1,
-            now,
-            steal_after: None,
-            outlook: engine.sources.outlook(engine.sources.primary().id, now),
+    const SLOT: SlotId = SlotId(0);
+
+    /// The next thing to do, once the only connection is open.
+    async fn next(engine: &Arc<Engine>) -> Option<Work> {
+        loop {
+            let order = engine.with(|schedule| {
+                schedule.told(usize::MAX);
+                schedule.next(SLOT, Instant::now())
+            });
+            match order {
+                Order::Connect(_) => {
+                    let report = Report::Connected(std::time::Duration::ZERO);
+                    engine.with(|schedule| schedule.report(SLOT, report, Instant::now()));
+                }
+                Order::Exchange { read, .. } => return Some(read.work),
+                Order::Wait(_) if !engine.tasks.is_empty() => tokio::task::yield_now().await,
+                _ => return None,
+            }
+        }
+    }
+
+    fn done(engine: &Arc<Engine>, answered: Answered) {
+        let channel = Channel {
+            open: true,
+            haul: false,
         };
-        engine.queue().next(Asker {
-            index: 0,
-            behind: None,
-            pace,
-        })
+        let report = Report::Answered(answered, channel);
+        engine.with(|schedule| schedule.report(SLOT, report, Instant::now()));
+    }
+
+    async fn next_dir(engine: &Arc<Engine>) -> DirTask {
+        match next(engine).await {
+            Some(Work::List(task)) => task,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn view(engine: &Engine) -> crate::client::ItemView {
+        engine.look(|schedule| schedule.views(Instant::now()).remove(0))
+    }
+
+    fn known(engine: &Engine, item: ItemId) -> usize {
+        engine.look(|schedule| schedule.known(item))
     }
 
     fn entries(names: impl Iterator<Item = String>, is_dir: bool) -> Vec<Entry> {
@@ -327,12 +368,12 @@ mod tests {
     }
 
     /// Lists the root as `entries`, in batches; what became of them.
-    async fn list(engine: &Engine, item: ItemId, entries: Vec<Entry>, before: Found) -> Found {
+    async fn list(engine: &Arc<Engine>, item: ItemId, entries: Vec<Entry>, before: Found) -> Found {
         let (task, mut found) = (DirTask::new(item, RemotePath::root()), before);
         for batch in entries.chunks(BATCH) {
             let wanted = engine.found(&task, batch.to_vec(), &mut found, false).await;
             assert!(wanted.unwrap());
-            assert!(engine.queue().known(item) < KNOWN_MAX);
+            assert!(known(engine, item) < KNOWN_MAX);
         }
         found
     }
@@ -342,38 +383,42 @@ mod tests {
         const COUNT: usize = 100_000;
         let temp = tempfile::tempdir().unwrap();
         let (engine, item) = engine(temp.path());
-        let Some(Work::List(task)) = next(&engine) else {
-            panic!("the root is listed first");
-        };
+        let task = next_dir(&engine).await;
         let mut all = entries((0..COUNT).map(|n| format!("file {n}")), false);
         all.extend(entries((0..COUNT / 4).map(|n| format!("dir {n}")), true));
         let found = list(&engine, item, all, Found::default()).await;
-        engine.listed(task, found).await;
-        let view = engine.queue().views(1).remove(0);
-        let (files, total) = (view.files.unwrap(), view.total);
+        done(&engine, engine.listed(task, found));
+        let shown = view(&engine);
+        let (files, total) = (shown.files.unwrap(), shown.total);
         // What waits on disk is counted with the rest.
         assert_eq!((files.found, total), (COUNT as u64, Some(7 * COUNT as u64)));
         let (mut seen, mut dirs) = (BTreeSet::new(), BTreeSet::new());
-        while let Some(work) = next(&engine) {
-            assert!(engine.queue().known(item) < KNOWN_MAX);
+        while let Some(work) = next(&engine).await {
+            assert!(known(&engine, item) < KNOWN_MAX);
             match work {
-                Work::List(task) if task.rest.is_some() => Arc::clone(&engine).load(task).await,
                 Work::List(task) => {
                     assert!(dirs.insert(task.dir.clone()), "{:?} twice", task.dir);
-                    engine.listed(task, Found::default()).await;
+                    done(&engine, engine.listed(task, Found::default()));
                 }
                 Work::Open(task) => {
-                    engine.queue().opened(item);
                     assert!(seen.insert(task.path.clone()), "{:?} twice", task.path);
-                    let verified = crate::client::Verified::Blake3;
-                    engine.queue().finished(item, verified);
+                    let complete = Complete {
+                        local: std::path::PathBuf::new(),
+                        bytes: 7,
+                        verified: crate::client::Verified::Blake3,
+                        took: std::time::Duration::ZERO,
+                    };
+                    engine.with(|schedule| {
+                        let file = schedule.landing(SLOT, task);
+                        schedule.small_landed(file, Ok(complete));
+                    });
+                    done(&engine, Answered::Opened);
                 }
                 other => panic!("{other:?}"),
             }
         }
         assert_eq!((seen.len(), dirs.len()), (COUNT, COUNT / 4));
-        engine.settle().await;
-        assert!(engine.queue().views(1)[0].state.is_ended());
+        assert!(view(&engine).state.is_ended());
         // The file that held the rest had no name.
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
     }
@@ -383,20 +428,18 @@ mod tests {
         const COUNT: usize = 50_000;
         let temp = tempfile::tempdir().unwrap();
         let (engine, item) = engine(temp.path());
-        let Some(Work::List(task)) = next(&engine) else {
-            panic!("the root is listed first");
-        };
+        let task = next_dir(&engine).await;
         let all = entries((0..COUNT).map(|n| format!("{n}")), false);
         // In another order, as servers give large directories.
         let backwards = all.iter().rev().cloned().collect();
         let mut broken = list(&engine, item, all, Found::default()).await;
         assert!(broken.rest.is_some());
         broken = Found::new(broken.into_taken());
-        let handed_on = engine.queue().views(1)[0].files.unwrap().found as usize;
+        let handed_on = view(&engine).files.unwrap().found as usize;
         assert_eq!(broken.taken.len(), handed_on);
         let again = list(&engine, item, backwards, broken).await;
-        engine.listed(task, again).await;
-        let files = engine.queue().views(1)[0].files.unwrap();
+        done(&engine, engine.listed(task, again));
+        let files = view(&engine).files.unwrap();
         assert_eq!(files.found as usize, COUNT);
     }
 
@@ -405,38 +448,32 @@ mod tests {
         const COUNT: usize = 60_000;
         let temp = tempfile::tempdir().unwrap();
         let (engine, item) = engine(temp.path());
-        let Some(Work::List(task)) = next(&engine) else {
-            panic!("the root is listed first");
-        };
+        let task = next_dir(&engine).await;
         let all = entries((0..COUNT).map(|n| format!("{n}")), false);
         let found = list(&engine, item, all, Found::default()).await;
-        engine.listed(task, found).await;
+        done(&engine, engine.listed(task, found));
         let mut failed = 0;
-        while let Some(work) = next(&engine) {
-            match work {
-                Work::List(task) => Arc::clone(&engine).load(task).await,
-                Work::Open(task) => {
-                    engine.queue().opened(item);
-                    let error = Error::Status {
-                        status: 503,
-                        retry_after: None,
-                        said: None,
-                    };
-                    let at = Instant::now() + std::time::Duration::from_secs(300);
-                    engine.queue().retry_later(Task::File(task), at, &error);
-                    failed += 1;
-                }
-                other => panic!("{other:?}"),
+        while let Some(work) = next(&engine).await {
+            assert!(matches!(work, Work::Open(_)), "{work:?}");
+            let channel = Channel {
+                open: true,
+                haul: false,
+            };
+            // It is tried again later.
+            let report = Report::Fault(Fault::Changed, channel);
+            engine.with(|schedule| schedule.report(SLOT, report, Instant::now()));
+            failed += 1;
+            assert!(known(&engine, item) < KNOWN_MAX);
+            if failed > KNOWN_MAX {
+                break;
             }
-            assert!(engine.queue().known(item) < KNOWN_MAX);
         }
-        assert!(failed < KNOWN_MAX, "{failed}");
         // The user is impatient.
-        engine.queue().hurry();
-        assert!(matches!(next(&engine), Some(Work::Open(_))));
+        engine.with(crate::client::schedule::Schedule::hurry);
+        assert!(matches!(next(&engine).await, Some(Work::Open(_))));
         // Nothing has to be waited for.
-        engine.queue().cancel(item);
-        assert_eq!(engine.queue().known(item), 0);
+        engine.with(|schedule| schedule.cancel(item));
+        assert_eq!(known(&engine, item), 0);
     }
 
     #[tokio::test]
@@ -444,24 +481,23 @@ mod tests {
         const COUNT: usize = 12_000;
         let temp = tempfile::tempdir().unwrap();
         let (engine, item) = engine(temp.path());
-        let Some(Work::List(task)) = next(&engine) else {
-            panic!("the root is listed first");
-        };
+        let task = next_dir(&engine).await;
         let all = entries((0..COUNT).map(|n| format!("{n}")), false);
         let found = list(&engine, item, all, Found::default()).await;
-        engine.listed(task, found).await;
-        while let Some(Work::Open(task)) = next(&engine) {
-            engine.queue().opened(item);
-            engine.queue().failed(Task::File(task), Error::Encoded);
+        done(&engine, engine.listed(task, found));
+        while let Some(Work::Open(_)) = next(&engine).await {
+            let channel = Channel {
+                open: true,
+                haul: false,
+            };
+            let report = Report::Fault(Fault::Other(Error::Encoded), channel);
+            engine.with(|schedule| schedule.report(SLOT, report, Instant::now()));
         }
-        engine.settle().await;
-        let files = engine.queue().views(1)[0].files.unwrap();
+        let files = view(&engine).files.unwrap();
         assert_eq!(files.failed as usize, COUNT);
-        engine
-            .queue()
-            .retry(item, |_| unreachable!("it is kept nowhere"));
-        let files = engine.queue().views(1)[0].files.unwrap();
+        engine.with(|schedule| schedule.retry(item));
+        let files = view(&engine).files.unwrap();
         assert_eq!((files.found, files.failed, files.done), (0, 0, 0));
-        assert!(matches!(next(&engine), Some(Work::List(_))));
+        assert!(matches!(next(&engine).await, Some(Work::List(_))));
     }
 }

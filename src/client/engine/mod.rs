@@ -1,105 +1,178 @@
-//! What the connections of a client share: the queue, the link's state, the counters, and what follows an outcome.
+//! What the connections of a client share: the schedule under its lock, and everything that has a handle: servers, parts,
+//! listings that wait on disk, and those who wait for answers.
 
+mod effects;
 mod found;
-mod outcome;
 mod parts;
+mod server;
 
 pub use found::Found;
-pub use parts::Keep;
+pub use server::Server;
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::spill::Spill;
 use super::{
-    Error, Event, ItemId, Link, Settings,
+    Error, Event, ItemId, Settings,
+    id::{BrowseId, FileId, RestId, SlotId, SourceId},
     journal::Journal,
     lander::Lander,
     origin::Origin,
-    queue::{Ended, Queue},
-    retry::backoff,
-    source::{Source, SourceId, Sources},
-    target::Target,
+    part::OpenPart,
+    schedule::{Limits, Schedule},
+    target::{Names, Target},
 };
-use crate::{http1::path::RemotePath, pace::Pace, progress::Counter, units};
+use crate::{
+    config::OnConflict, entry::Entry, http1::path::RemotePath, pace::Pace, progress::Counter,
+};
+
+/// Entries of a directory that wait on disk until there is room for them.
+#[derive(Debug)]
+pub struct Rest {
+    /// The entries.
+    pub spill: Spill,
+    /// What was here when the listing began; `None` where nobody had to look.
+    pub names: Option<Names>,
+}
+
+/// What somebody who asked for a listing gets.
+pub type Listing = Result<Vec<Entry>, Error>;
 
 /// What the connections share.
 #[derive(Debug)]
 pub struct Engine {
     /// The client's settings.
     pub settings: Settings,
-    /// The servers.
-    pub sources: Sources,
-    /// What is to be done.
-    queue: Mutex<Queue>,
-    /// Something may have been added to the queue.
-    pub wake: Notify,
-    /// Tries again now instead of waiting out a pause.
-    pub hurry: Notify,
+    /// The servers, in the order in which the user named them.
+    pub servers: Vec<Server>,
+    schedule: Mutex<Schedule>,
+    /// One for each connection: something may be there for it to do.
+    bells: Vec<Notify>,
+    /// One for each connection: what it reads may not be wanted any more.
+    interrupts: Vec<Notify>,
+    /// An item changed or ended.
+    pub changed: Notify,
     /// The limit of all connections together.
     pub pace: Arc<Pace>,
     /// Body bytes received.
     pub received: Counter,
-    /// Open connections.
-    pub connections: AtomicUsize,
     /// Ends everything at the next safe point.
     pub stop: CancellationToken,
-    /// The client stops, and nobody has taken events for a while: nobody will.
-    pub unheard: CancellationToken,
     /// Connections and landings.
     pub tasks: TaskTracker,
     /// Where they run; calls may come from threads outside of it.
     pub runtime: tokio::runtime::Handle,
-    lander: Lander,
+    /// Small files on their way to the disk.
+    pub lander: Lander,
     journal: Journal,
-    events: mpsc::Sender<Event>,
+    /// Where each item's files land.
+    targets: Mutex<HashMap<ItemId, Arc<Target>>>,
+    parts: Mutex<HashMap<FileId, Arc<OpenPart>>>,
+    rests: Mutex<HashMap<RestId, Rest>>,
+    replies: Mutex<HashMap<BrowseId, oneshot::Sender<Listing>>>,
+    tell: mpsc::UnboundedSender<Event>,
 }
 
-/// After a stop, an event waits this long for somebody to take it.
-const LAST_EVENTS: Duration = Duration::from_secs(1);
+/// A mutex's content, whatever became of who held it last.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Engine {
-    /// Shared state for one client.
+    /// Shared state for one client; events wait in `tell`, and are told by [`Self::pump`].
     pub fn new(
         settings: Settings,
         origins: Vec<Origin>,
         target: &Target,
-        events: mpsc::Sender<Event>,
+        tell: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let ids = target.ids();
         let own_id = ids.first().cloned().unwrap_or_default();
-        let sources = Sources::new(origins, &ids, settings.retries);
-        let base = sources.primary().origin.base_url();
+        let servers: Vec<Server> = origins
+            .into_iter()
+            .map(|origin| Server::new(origin, ids.clone()))
+            .collect();
+        let base = servers[0].origin.base_url();
         let journal = Journal::open(settings.state_dir.as_deref(), &own_id, &base);
+        let limits = Limits {
+            workers: settings.workers,
+            retries: settings.retries,
+            serial: settings.serial,
+            patient: settings.patient,
+            resume: settings.resume,
+            spares: matches!(settings.on_conflict, OnConflict::Verify | OnConflict::Skip),
+        };
+        let names = servers.iter().map(|server| server.origin.authority());
+        let schedule = Schedule::new(limits, names.collect(), fastrand::u64(..));
+        let notifies = || (0..settings.workers).map(|_| Notify::new()).collect();
         Self {
             pace: Arc::new(Pace::new(settings.limit)),
+            schedule: Mutex::new(schedule),
+            bells: notifies(),
+            interrupts: notifies(),
+            changed: Notify::new(),
             settings,
-            sources,
-            queue: Mutex::default(),
-            wake: Notify::new(),
-            hurry: Notify::new(),
+            servers,
             received: Counter::default(),
-            connections: AtomicUsize::new(0),
             stop: CancellationToken::new(),
-            unheard: CancellationToken::new(),
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
             lander: Lander::default(),
             journal,
-            events,
+            targets: Mutex::default(),
+            parts: Mutex::default(),
+            rests: Mutex::default(),
+            replies: Mutex::default(),
+            tell,
         }
     }
 
-    /// The queue; never hold it across an await.
-    pub fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Asks or tells the schedule something, and sees to what follows.
+    pub fn with<T>(self: &Arc<Self>, act: impl FnOnce(&mut Schedule) -> T) -> T {
+        let mut schedule = lock(&self.schedule);
+        let told = act(&mut schedule);
+        // Under the lock, so that what happened is told in its order; nothing of it waits.
+        for effect in schedule.take_effects() {
+            self.carry_out(effect);
+        }
+        told
+    }
+
+    /// Looks at the schedule.
+    pub fn look<T>(&self, look: impl FnOnce(&Schedule) -> T) -> T {
+        look(&lock(&self.schedule))
+    }
+
+    /// The server of a place.
+    pub fn server(&self, source: SourceId) -> &Server {
+        &self.servers[source.place()]
+    }
+
+    /// The server that leads, or would.
+    pub fn lead(&self) -> &Server {
+        self.server(self.look(|schedule| schedule.lead(Instant::now())))
+    }
+
+    /// Completes when something may be there for a connection to do.
+    pub async fn bell(&self, slot: SlotId) {
+        self.bells[slot.0].notified().await;
+    }
+
+    /// Completes when what a connection reads is not wanted any more.
+    pub async fn interrupted(&self, slot: SlotId) {
+        loop {
+            if self.look(|schedule| schedule.is_interrupted(slot)) {
+                return;
+            }
+            self.interrupts[slot.0].notified().await;
+        }
     }
 
     /// What a later run goes on with.
@@ -107,195 +180,68 @@ impl Engine {
         &self.journal
     }
 
-    /// Tells what happened. Waits while nobody takes events; a receiver that is gone is no obstacle, and one that
-    /// takes none is none after a stop.
-    pub async fn emit(&self, event: Event) {
-        tokio::select! {
-            biased;
-            _ = self.events.send(event) => {}
-            () = self.unheard.cancelled() => {}
-            () = self.give_up_hearing() => {}
+    /// Remembers where an item's files land.
+    pub fn set_target(&self, item: ItemId, target: Arc<Target>) {
+        lock(&self.targets).insert(item, target);
+    }
+
+    /// Where an item's files land.
+    pub fn target(&self, item: ItemId) -> Option<Arc<Target>> {
+        lock(&self.targets).get(&item).cloned()
+    }
+
+    /// Items are gone.
+    pub fn forget_targets(&self, items: &[ItemId]) {
+        lock(&self.targets).retain(|item, _| !items.contains(item));
+    }
+
+    /// The open part of a transfer.
+    pub fn part(&self, file: FileId) -> Option<Arc<OpenPart>> {
+        lock(&self.parts).get(&file).cloned()
+    }
+
+    /// Remembers the open part of a transfer that is about to begin.
+    pub fn add_part(&self, file: FileId, part: Arc<OpenPart>) {
+        lock(&self.parts).insert(file, part);
+    }
+
+    /// Takes out entries that wait on disk.
+    pub fn take_rest(&self, rest: RestId) -> Option<Rest> {
+        lock(&self.rests).remove(&rest)
+    }
+
+    /// Puts in entries that wait on disk.
+    pub fn put_rest(&self, id: RestId, rest: Rest) {
+        lock(&self.rests).insert(id, rest);
+    }
+
+    /// Asks for a listing; what comes of it comes on the channel.
+    pub fn browse(self: &Arc<Self>, dir: RemotePath) -> oneshot::Receiver<Listing> {
+        let (reply, listed) = oneshot::channel();
+        let mut schedule = lock(&self.schedule);
+        let id = schedule.browse(dir, Instant::now());
+        lock(&self.replies).insert(id, reply);
+        for effect in schedule.take_effects() {
+            self.carry_out(effect);
+        }
+        listed
+    }
+
+    /// Answers somebody who asked for a listing.
+    pub fn answer(&self, browse: BrowseId, listing: Listing) {
+        if let Some(reply) = lock(&self.replies).remove(&browse) {
+            // Who has gone needs no answer.
+            let _ = reply.send(listing);
         }
     }
 
-    /// Completes when an event has waited too long after a stop; later ones do not wait.
-    async fn give_up_hearing(&self) {
-        self.stop.cancelled().await;
-        tokio::time::sleep(LAST_EVENTS).await;
-        self.unheard.cancel();
-    }
-
-    /// The same from a thread that may block.
-    fn emit_blocking(&self, event: Event) {
-        self.runtime.block_on(self.emit(event));
-    }
-
-    /// Ends items that are exhausted and wakes idle connections; after every outcome.
-    pub async fn settle(&self) {
-        for event in self.ended() {
-            self.emit(event).await;
-        }
-    }
-
-    /// The same where no outcome is new: what was put back may have been the last of a cancelled item. Wakes nobody
-    /// for nothing, so that idle connections can call it.
-    pub async fn settle_put_back(&self) {
-        if self.queue().any_exhausted() {
-            self.settle().await;
-        }
-    }
-
-    fn settle_blocking(&self) {
-        self.ended()
-            .into_iter()
-            .for_each(|event| self.emit_blocking(event));
-    }
-
-    fn ended(&self) -> Vec<Event> {
-        let ended = self.queue().take_ended();
-        self.wake.notify_waiters();
-        let mut events = Vec::new();
-        for Ended {
-            item,
-            path,
-            unmatched,
-            settled,
-        } in ended
-        {
-            if let Some(ticket) = settled {
-                self.journal.settle(ticket);
-            }
-            if unmatched {
-                events.push(Event::Failed {
-                    item,
-                    path,
-                    attempts: 1,
-                    error: Error::NoMatch,
-                });
-            }
-            events.push(Event::Ended { item });
-        }
-        events
-    }
-
-    /// Completes once an item is paused, cancelled or ended.
-    pub async fn halted(&self, item: ItemId) {
-        loop {
-            let wake = self.wake.notified();
-            tokio::pin!(wake);
-            wake.as_mut().enable();
-            if !self.queue().is_going(item) {
-                return;
-            }
-            wake.await;
-        }
-    }
-
-    /// Waits out a pause, unless the client stops or the user hurries it.
-    pub async fn pause(&self, time: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(time) => {}
-            () = self.hurry.notified() => {}
-            () = self.stop.cancelled() => {}
-        }
-    }
-
-    /// The only server that is left cannot be reached: notes the failure; everything fails once that has lasted, or at
-    /// once where another try cannot help.
-    pub async fn link_failed(self: &Arc<Self>, source: &Source, failures: u32, error: &Error) {
-        if self.settings.patient && error.asks() {
-            self.ask(source, error);
-            return;
-        }
-        let hopeless = !error.is_transient();
-        if hopeless || failures > self.settings.retries && !self.settings.patient {
-            self.give_up(source, error).await;
-            return;
-        }
-        if self.settings.patient && source.rtt().is_none() {
-            // Somebody looks at an empty screen: they are told at once, and may name another server.
-            self.tell_browsers(error);
-            if self.queue().is_idle() {
-                source.link.send_replace(Link::Down(error.to_string()));
-                return;
-            }
-        }
-        let after = backoff(failures, None);
-        tracing::warn!(path = %source.origin.authority(), "{error}: try {} in {}", failures + 1, units::took(after));
-        source.link.send_replace(Link::Retrying {
-            attempt: failures + 1,
-            after,
-            reason: error.to_string(),
-        });
-        self.pause(after).await;
-    }
-
-    /// The only server that is left is of no use any more: everything fails.
-    pub async fn give_up(self: &Arc<Self>, source: &Source, error: &Error) {
-        match error {
-            Error::Banned(_) => source.banned(error),
-            _ => {
-                source.link.send_replace(Link::Down(error.to_string()));
-            }
-        }
-        let (jobs, browsers) = {
-            let mut queue = self.queue();
-            (queue.jobs(), queue.fail_all(error))
-        };
-        self.note_parts(jobs);
-        for browse in browsers {
-            let _ = browse.reply.send(Err(error.clone()));
-        }
-        self.settle().await;
-    }
-
-    /// Somebody is there to answer what `error` asks: nothing fails, and all waits for that.
-    pub fn ask(&self, source: &Source, error: &Error) {
-        source.ask(error);
-        self.tell_browsers(error);
-        self.wake.notify_waiters();
-    }
-
-    /// Those who wait for a listing are told why there is none.
-    pub fn tell_browsers(&self, error: &Error) {
-        let browsers = self.queue().take_browsers();
-        for browse in browsers {
-            let _ = browse.reply.send(Err(error.clone()));
-        }
-    }
-
-    /// A server failed. True where others are left: they go on with its work, and it rests or is dropped.
-    pub fn source_failed(
-        self: &Arc<Self>,
-        source: SourceId,
-        error: &Error,
-        retry_after: Option<Duration>,
-    ) -> bool {
-        let Some(rest) = self.sources.failed(source, error, retry_after) else {
-            return false;
-        };
-        self.wake.notify_waiters();
-        if !rest.is_zero() {
-            let engine = Arc::clone(self);
-            self.tasks.spawn(async move {
-                engine.pause(rest).await;
-                engine.wake.notify_waiters();
-            });
-        }
-        true
-    }
-
-    /// A connection was opened (+1) or closed (-1).
-    pub fn connection_opened(&self, opened: bool) {
-        if opened {
-            self.connections.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.connections.fetch_sub(1, Ordering::Relaxed);
-        }
+    /// Nobody who asked for a listing gets one any more.
+    pub fn forget_replies(&self) {
+        lock(&self.replies).clear();
     }
 
     /// The base's URL for a path, for messages.
     pub fn url_of(&self, path: &RemotePath) -> String {
-        self.sources.primary().origin.url_of(path)
+        self.servers[0].origin.url_of(path)
     }
 }

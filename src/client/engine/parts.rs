@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io,
+    ops::Range,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
     time::Duration,
@@ -10,14 +11,15 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use super::Engine;
+use super::{Engine, found::blocking};
 use crate::{
     client::{
         Error,
-        job::{Facts, Job, Part},
+        facts::Facts,
         journal::{Content, FileId},
-        queue::{FileTask, Local},
-        target::{Target, part_name},
+        part::{OpenPart, Part},
+        target::{Local, Target, part_name},
+        task::FileTask,
     },
     pieces::PIECE,
     sys::disk,
@@ -44,16 +46,15 @@ pub enum Keep {
 }
 
 impl Engine {
-    /// Opens a file's part and makes its job. Off the runtime's threads, since disks may be slow.
-    pub async fn make_job(
+    /// Opens the part of a file that is about to be fetched. Off the runtime's threads, since disks may be slow.
+    pub async fn open_transfer(
         self: &Arc<Self>,
         task: &FileTask,
         facts: Facts,
-    ) -> Result<Arc<Job>, Error> {
-        let target = self.queue().target(task.item).ok_or(Error::Changed)?;
-        let done = self.queue().counter(task.item);
+    ) -> Result<OpenPart, Error> {
+        let target = self.target(task.item).ok_or(Error::Changed)?;
         let (engine, task) = (Arc::clone(self), task.clone());
-        let made = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let keep = if !engine.settings.resume {
                 Keep::Nothing
             } else if facts.has_values() {
@@ -62,11 +63,20 @@ impl Engine {
                 facts.content().map_or(Keep::Nothing, Keep::Known)
             };
             let part = engine.open_part(&target, &task, facts.size, &keep)?;
-            let tries = engine.settings.retries + engine.sources.bad_pieces_borne();
-            Ok(Arc::new(Job::new(task, target, facts, part, done, tries)))
-        });
-        made.await
-            .unwrap_or_else(|error| Err(Error::Broken(format!("a thread failed: {error}"))))
+            Ok(OpenPart::new(part, target, task, facts))
+        })
+        .await
+    }
+
+    /// Opens a part for a body whose size nobody tells. Off the runtime's threads.
+    pub async fn open_unsized(self: &Arc<Self>, task: &FileTask) -> Result<OpenPart, Error> {
+        let target = self.target(task.item).ok_or(Error::Changed)?;
+        let (engine, task) = (Arc::clone(self), task.clone());
+        blocking(move || {
+            let part = engine.open_part(&target, &task, 0, &Keep::Nothing)?;
+            Ok(OpenPart::new(part, target, task, Facts::default()))
+        })
+        .await
     }
 
     /// The part of `task`: one of ours to go on with, or a new one of `size` bytes. Blocking.
@@ -93,7 +103,7 @@ impl Engine {
                     let claim = self.journal.claim(id);
                     self.journal.began(id);
                     if let Err(error) = disk::allocate(&file, size) {
-                        self.drop_part(&file, &dir, &name);
+                        self.drop_named(&file, &dir, &name);
                         return Err(failed(&name, &error));
                     }
                     return Ok(Part {
@@ -154,28 +164,28 @@ impl Engine {
         ))
     }
 
-    /// Syncs a job's part and notes what it holds. Blocking.
-    pub fn sync_part(&self, job: &Job) {
-        match (job.sync(), FileId::of(&job.part().file)) {
-            (Ok(Some((content, pieces))), Ok(id)) => self.journal.synced(id, content, pieces),
-            (Ok(None), _) | (_, Err(_)) => {}
+    /// Syncs a part and notes the pieces that it holds for certain then. Blocking.
+    pub fn sync_part(&self, part: &OpenPart, pieces: Vec<Range<u32>>) {
+        let Some(content) = part.facts.content() else {
+            return;
+        };
+        let file = &part.part.file;
+        match (file.sync_data(), FileId::of(file)) {
+            (Ok(()), Ok(id)) => self.journal.synced(id, content, pieces),
+            (Ok(()), Err(_)) => {}
             (Err(error), _) => {
-                tracing::warn!(path = %job.task.shown(), "a later run will start it afresh: {error}");
+                let error = Error::disk(part.path(), &error);
+                tracing::warn!(path = %part.task.shown(), "a later run will start it afresh: {error}");
             }
         }
     }
 
-    /// Notes what the parts of jobs that were given up hold, so that a retry or a later run goes on from there.
-    pub fn note_parts(self: &Arc<Self>, jobs: Vec<Arc<Job>>) {
-        let engine = Arc::clone(self);
-        self.tasks.spawn_blocking_on(
-            move || jobs.iter().for_each(|job| engine.sync_part(job)),
-            &self.runtime,
-        );
+    /// Removes a part that holds nothing worth keeping. Blocking.
+    pub fn drop_part(&self, part: &Part) {
+        self.drop_named(&part.file, &part.dir, &part.name);
     }
 
-    /// Removes a part that holds nothing worth keeping.
-    pub fn drop_part(&self, file: &File, dir: &OwnedFd, name: &[u8]) {
+    fn drop_named(&self, file: &File, dir: &OwnedFd, name: &[u8]) {
         if disk::remove(dir.as_fd(), name).is_ok()
             && let Ok(id) = FileId::of(file)
         {
@@ -183,25 +193,10 @@ impl Engine {
         }
     }
 
-    /// The same for a job's part.
-    pub fn drop_part_of(&self, job: &Job) {
-        let part = job.part();
-        self.drop_part(&part.file, &part.dir, &part.name);
-    }
-
-    /// Forgets a part that has become a file.
+    /// Forgets a part that has become a file. Blocking.
     pub fn part_ended(&self, file: &File) {
         if let Ok(id) = FileId::of(file) {
             self.journal.ended(id);
         }
-    }
-
-    /// Makes a job that compares a local file with the server's, piece by piece.
-    pub fn compare(&self, task: FileTask, facts: Facts, there: Part) -> Option<Arc<Job>> {
-        let (target, done) = {
-            let queue = self.queue();
-            (queue.target(task.item)?, queue.counter(task.item))
-        };
-        Some(Arc::new(Job::comparing(task, target, facts, there, done)))
     }
 }

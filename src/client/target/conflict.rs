@@ -14,7 +14,7 @@ use super::{
     names::{PART, copy_name, part_name},
 };
 use crate::{
-    client::{Error, Verified, job::Part, proof::Proof},
+    client::{Error, Verified, part::Part, proof::Proof},
     config::OnConflict,
     http1::path::RemotePath,
     sys::disk,

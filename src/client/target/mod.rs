@@ -12,7 +12,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Error, queue::Local};
+use super::Error;
 use crate::{
     config::OnConflict,
     error::reason,
@@ -33,6 +33,20 @@ pub use names::{Names, part_name};
 
 /// Names of a local directory that are remembered while it is listed; beyond that, each is looked up.
 const NAMES_MAX: usize = 10_000;
+
+/// What a look into the target directory found where a file should land.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Local {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Nobody has looked yet.
+    Unknown,
+    /// Something that may be its part.
+    Part,
+    /// A file of that name.
+    File,
+}
 
 /// A directory that downloads land in.
 #[derive(Debug)]

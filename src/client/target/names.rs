@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, os::fd::OwnedFd};
 
-use crate::client::queue::Local;
+use super::Local;
 
 /// What a file is called until it is complete.
 pub(super) const PART: &[u8] = b".part";

@@ -1,13 +1,14 @@
 //! Reading answers: which part of the worker an answer is for, and what a refusal means.
 
-use std::ops::Range;
+use std::{ops::Range, time::Instant};
 
-use super::{Answered, Broken, First, Flight, Worker};
+use super::Worker;
 use crate::{
     client::{
         Error,
         connection::Connection,
-        queue::{FileTask, Work},
+        schedule::{Answered, Ask, Fault, Flight, Work},
+        task::FileTask,
     },
     escape::display_name,
     http1::{
@@ -22,67 +23,58 @@ const SAID_MAX: usize = 256;
 const DRAIN_MAX: usize = 64 * 1024;
 
 impl Worker {
-    /// Reads the answer to the first request in flight.
-    pub(super) async fn answer(&mut self, flight: Flight) -> Answered {
-        let Flight {
-            work, first, began, ..
-        } = flight;
+    /// Reads the answer to the first request in flight; what came of it, and whether the connection can go on.
+    pub(super) async fn answer(&mut self, flight: Flight) -> (super::Answer, bool) {
         let Some(mut connection) = self.connection.take() else {
-            return Err(Box::new(Broken {
-                work,
-                error: Error::Broken("not connected".into()),
-            }));
+            let error = Error::Broken("not connected".into());
+            return (Err(Fault::Broke(error)), false);
         };
         // The connection is put back only once the answer was read to its end.
         let head = connection
-            .head(first == First::Head)
+            .head(flight.ask == Ask::Head)
             .await
             .and_then(|head| {
-                self.source.check(&head, &self.engine.settings.dir)?;
+                self.server().check(&head, &self.engine.settings.dir)?;
                 if head.encoded {
                     Err(Error::Encoded)
                 } else {
                     Ok(head)
                 }
             });
+        self.awaited = self.awaited.saturating_sub(1);
         let head = match head {
             Ok(head) => head,
-            Err(error) => {
-                self.engine.connection_opened(false);
-                return Err(Box::new(Broken { work, error }));
-            }
+            Err(error) => return (Err(Fault::of(error, None)), false),
         };
+        self.engine
+            .with(|schedule| schedule.head_came(self.slot, Instant::now()));
         let body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
-        let mut answer = Answer {
+        let mut reading = Reading {
             connection,
             head,
             body,
         };
-        let done = match work {
-            Work::Browse(browse) => self.browsed(&mut answer, browse).await,
-            Work::List(task) => self.listed(&mut answer, task).await,
-            Work::Open(task) => self.opened(&mut answer, task, first, began).await,
-            Work::Run(job, run) => self.run_answered(&mut answer, job, run).await,
-            Work::Values(job) => self.values_answered(&mut answer, job).await,
+        let began = flight.at;
+        let done = match flight.work {
+            Work::Browse(browse) => self.browsed(&mut reading, browse).await,
+            Work::List(task) => self.listed(&mut reading, task).await,
+            Work::Open(task) => self.opened(&mut reading, task, &flight.ask, began).await,
+            Work::Run(file, run) => self.run_answered(&mut reading, file, run).await,
+            Work::Values(file) => self.values_answered(&mut reading, file).await,
+            Work::Spent => Ok(Answered::Opened),
         };
-        let in_step = answer.body.is_done() && self.check_end(&answer).is_ok();
-        if done.is_ok() && in_step && answer.head.status < 400 {
-            self.engine.sources.answered(self.source.id);
-            self.source.link_resumed(began);
+        let in_step = reading.body.is_done() && self.check_end(&reading).is_ok();
+        let open = in_step && reading.head.keep_alive && !matches!(done, Err(Fault::Broke(_)));
+        if open {
+            self.connection = Some(reading.connection);
         }
-        if done.is_ok() && in_step && answer.head.keep_alive {
-            self.connection = Some(answer.connection);
-        } else {
-            self.engine.connection_opened(false);
-        }
-        done
+        (done, open)
     }
 
     /// A body has ended by its framing: what follows it can only be the answer to a request that was sent. Anything
     /// else would be taken for the answer to the next one.
-    pub(super) fn check_end(&self, answer: &Answer) -> Result<(), Error> {
-        let awaited = self.flight.iter().any(|flight| flight.sent);
-        if answer.connection.is_in_step(awaited) {
+    pub(super) fn check_end(&self, reading: &Reading) -> Result<(), Error> {
+        if reading.connection.is_in_step(self.awaited > 0) {
             Ok(())
         } else {
             Err(Error::Protocol("the answer is longer than it says".into()))
@@ -91,13 +83,13 @@ impl Worker {
 }
 
 /// An answer that is being read.
-pub(super) struct Answer {
+pub(super) struct Reading {
     pub connection: Connection,
     pub head: ResponseHead,
     pub body: BodyReader,
 }
 
-impl Answer {
+impl Reading {
     /// A body that ends with its connection looks whole wherever that is cut: only the listing's size can tell.
     pub(super) fn check_size(&self, task: &FileTask, received: u64) -> Result<(), Error> {
         let cut = self.head.framing == Some(Framing::Close)
@@ -177,6 +169,12 @@ impl Answer {
         };
         let text = String::from_utf8_lossy(self.connection.bytes(range));
         text.to_ascii_lowercase().contains("https")
+    }
+
+    /// The fault that the status means, its body read.
+    pub(super) async fn fault(&mut self) -> Fault {
+        let error = self.refused().await.unwrap_or(Error::Changed);
+        Fault::of(error, self.head.retry_after)
     }
 
     /// Reads what is left of a short body, so that the connection can go on.

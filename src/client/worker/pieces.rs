@@ -2,304 +2,271 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Answered, Broken, Worker, answer::Answer};
+use super::{Worker, answer::Reading};
 use crate::{
     client::{
         Error,
-        job::{Fit, Job},
-        plan::Run,
-        queue::Work,
+        facts::Validators,
+        id::FileId,
+        part::OpenPart,
+        schedule::{Answered, Fault, Fit, Run},
     },
     http1::body_reader::Framing,
-    pieces::{self, PIECE, PieceHasher, Preamble},
+    pieces::{self, PIECE, PieceHasher, Preamble, Value},
 };
 
 impl Worker {
     pub(super) async fn run_answered(
         &mut self,
-        answer: &mut Answer,
-        job: Arc<Job>,
+        reading: &mut Reading,
+        file: FileId,
         run: Run,
-    ) -> Answered {
-        let (first, end) = job.bytes_of(&run.pieces);
-        let head = &answer.head;
-        let whole = head.status == 200
-            && first == 0
-            && head.framing == Some(Framing::Length(job.facts.size));
+    ) -> super::Answer {
+        let engine = Arc::clone(&self.engine);
+        let Some(part) = engine.part(file) else {
+            // It ended meanwhile.
+            return Err(Fault::Interrupted);
+        };
+        let facts = &part.facts;
+        let first = u64::from(run.pieces.start) * PIECE;
+        let end = (u64::from(run.pieces.end) * PIECE).min(facts.size);
+        let head = &reading.head;
+        let whole =
+            head.status == 200 && first == 0 && head.framing == Some(Framing::Length(facts.size));
         let right = match (head.status, head.range) {
             (206, Some(range)) => {
-                range.bytes == Some((first, end - 1)) && range.total == Some(job.facts.size)
+                range.bytes == Some((first, end - 1)) && range.total == Some(facts.size)
             }
-            _ => whole && !job.facts.ranges,
+            _ => whole && !facts.ranges,
         };
-        let source = self.source.id;
         let fit = if right {
-            job.fit(source, head)
-        } else if source == job.facts.source {
+            let told = Validators::of(head);
+            engine.with(|schedule| schedule.fit(file, self.source, told))
+        } else if self.source == facts.source {
             Fit::Changed
         } else {
             Fit::Foreign
         };
-        let is_verdict = matches!(head.status, 200 | 206 | 404 | 410 | 412 | 416);
-        match fit {
-            Fit::Yes => return self.read_run(answer, job, run).await,
-            Fit::Foreign if is_verdict && job.exclude(source) => {
-                answer.drain().await;
-                tracing::warn!(path = %job.task.shown(), "{} has no such file, or another: left out for it", self.source.origin.authority());
-                job.end(&run, false);
-                self.engine.wake.notify_waiters();
-                return Ok(());
-            }
-            Fit::Foreign | Fit::Changed => {}
+        if fit == Fit::Yes {
+            return self.read_run(reading, &part, run).await;
         }
-        let error = if is_verdict {
-            answer.drain().await;
-            Error::Changed
-        } else {
-            answer.refused().await.unwrap_or(Error::Changed)
-        };
-        self.blame(Work::Run(job, run), error, answer.head.retry_after)
-            .await;
-        Ok(())
+        if !matches!(head.status, 200 | 206 | 404 | 410 | 412 | 416) {
+            return Err(reading.fault().await);
+        }
+        reading.drain().await;
+        Err(match fit {
+            Fit::Foreign => Fault::Foreign,
+            _ => Fault::Changed,
+        })
     }
 
     /// Reads a run's body: hash, write, count, piece by piece.
     pub(super) async fn read_run(
         &mut self,
-        answer: &mut Answer,
-        job: Arc<Job>,
+        reading: &mut Reading,
+        part: &Arc<OpenPart>,
         mut run: Run,
-    ) -> Answered {
+    ) -> super::Answer {
+        let engine = Arc::clone(&self.engine);
         let first = run.pieces.start;
-        let halt = job.begin(&mut run);
-        // A run that was taken over before its answer came begins in the wrong place, or not at all.
-        let mut received = 0;
-        let ended = if run.pieces.is_empty() || run.pieces.start != first {
-            Ok(())
-        } else {
-            tokio::select! {
-                biased;
-                () = halt.cancelled() => Ok(()),
-                read = self.read_pieces(answer, &job, &run, &mut received) => read,
-            }
+        let Some(file) = engine.look(|schedule| schedule.file_of(self.slot)) else {
+            return Err(Fault::Interrupted);
         };
-        job.end(&run, true);
-        self.engine.land_if_complete(&job);
-        match ended {
-            Ok(()) => {
-                self.engine.wake.notify_waiters();
-                Ok(())
-            }
-            Err(error) if error.is_connection() && received > 0 && job.facts.ranges => {
-                // There was progress: any connection goes on behind it, without a pause.
-                tracing::debug!(path = %job.task.shown(), "{error}");
-                self.engine.wake.notify_waiters();
-                Ok(())
-            }
-            // Its pieces are free again: other mirrors fetch them.
-            Err(error)
-                if error.is_connection()
-                    && job.facts.ranges
-                    && self.engine.source_failed(self.source.id, &error, None) =>
-            {
-                Ok(())
-            }
-            Err(error) => {
-                // The run was let go of already: the failure is the job's.
-                self.engine.job_failed(&job, error, None).await;
-                Ok(())
-            }
+        engine.with(|schedule| schedule.begin_run(file, &mut run, Instant::now()));
+        if run.pieces.is_empty() || run.pieces.start != first {
+            // What it begins with was done meanwhile.
+            return Ok(Answered::Run {
+                pieces: 0,
+                took: std::time::Duration::ZERO,
+            });
         }
+        let began = Instant::now();
+        let mut received = 0;
+        let read = tokio::select! {
+            biased;
+            () = engine.interrupted(self.slot) => Err(Fault::Interrupted),
+            read = self.read_pieces(reading, (file, part), &run, &mut received) => read.map_err(|error| Fault::of(error, None)),
+        };
+        read.map(|()| Answered::Run {
+            pieces: received,
+            took: began.elapsed(),
+        })
     }
 
     /// Counts whole pieces into `received`.
     async fn read_pieces(
         &mut self,
-        answer: &mut Answer,
-        job: &Arc<Job>,
+        reading: &mut Reading,
+        (file, part): (FileId, &OpenPart),
         run: &Run,
         received: &mut u32,
     ) -> Result<(), Error> {
-        let checked = job.facts.has_values();
-        let size = job.facts.size;
-        let began = Instant::now();
+        let checked = part.facts.has_values();
+        let size = part.facts.size;
         let mut piece = run.pieces.start;
-        let mut partial = PartialPiece { job, bytes: 0 };
         // Bytes of the piece so far; a racer keeps them until they are whole.
         let (mut got, mut raced) = (0, Vec::new());
         let mut hasher = PieceHasher::new(piece);
-        while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
+        while let Some(range) = reading.connection.chunk(&mut reading.body).await? {
             self.count_received(range.len());
-            let mut bytes = answer.connection.bytes(range);
+            let mut bytes = reading.connection.bytes(range);
             while !bytes.is_empty() {
-                if got == 0 && (!job.wants(run.id, piece) || self.is_dropped()) {
+                let length = pieces::len(size, piece);
+                let now = bytes.len().min((length.max(got) - got) as usize);
+                if now == 0 {
+                    // The answer goes beyond the last piece.
                     return Ok(());
                 }
-                let length = pieces::len(size, piece);
-                let now = bytes.len().min((length - got) as usize);
                 let at = u64::from(piece) * PIECE + got;
+                let (mine, rest) = bytes.split_at(now);
                 if checked {
-                    hasher.update(&bytes[..now]);
+                    hasher.update(mine);
                 }
-                if run.racing {
-                    raced.extend_from_slice(&bytes[..now]);
-                } else if job.write(run.id, piece, at, &bytes[..now])? {
-                    partial.bytes += now as u64;
+                let whole = got + now as u64 == length;
+                if whole && !checked && reading.body.is_done() {
+                    self.check_end(reading)?;
+                }
+                let value = (checked && whole).then(|| hasher.value());
+                let write = if run.racing {
+                    raced.extend_from_slice(mine);
+                    whole.then_some((u64::from(piece) * PIECE, raced.as_slice()))
                 } else {
+                    Some((at, mine))
+                };
+                if !self.write((file, part), run, piece, write, whole.then_some(value))? {
                     return Ok(());
                 }
                 got += now as u64;
-                bytes = &bytes[now..];
-                if got == length {
-                    if !checked && answer.body.is_done() {
-                        self.check_end(answer)?;
-                    }
-                    (got, partial.bytes) = (0, 0);
-                    let value = checked.then_some(&hasher);
-                    let unwritten = run.racing.then_some(raced.as_slice());
-                    let sender = (run.id, self.source.id);
-                    let judged = job.piece_received(sender, piece, value, unwritten);
-                    self.engine.blame_senders(job);
-                    judged?;
+                bytes = rest;
+                if whole {
                     raced.clear();
-                    if job.is_sync_due() {
-                        let (engine, job) = (Arc::clone(&self.engine), Arc::clone(job));
-                        self.engine
-                            .tasks
-                            .spawn_blocking(move || engine.sync_part(&job));
-                    }
-                    piece += 1;
+                    (got, piece) = (0, piece + 1);
                     *received += 1;
                     hasher = PieceHasher::new(piece);
                 }
             }
         }
-        if piece < run.pieces.end && (got > 0 || job.wants(run.id, piece)) {
+        if piece < run.pieces.end && (got > 0 || self.wants(file, run, piece)) {
             // Without this, an answer that names more than it holds would be asked for for ever.
             let text = "the answer ends before the range that it names";
             return Err(Error::Protocol(text.into()));
         }
-        if *received > 0 {
-            let time = began.elapsed() / *received;
-            self.piece_time = Some(
-                self.piece_time
-                    .map_or(time, |before| (before * 2 + time) / 3),
-            );
-        }
         Ok(())
     }
 
-    pub(super) async fn values_answered(&mut self, answer: &mut Answer, job: Arc<Job>) -> Answered {
-        if answer.head.status != 200 {
-            let error = match answer.head.status {
-                412 | 404 | 410 => Error::Changed,
-                _ => answer.refused().await.unwrap_or(Error::Changed),
-            };
-            self.blame(Work::Values(job), error, answer.head.retry_after)
-                .await;
-            return Ok(());
+    fn wants(&self, file: FileId, run: &Run, piece: u32) -> bool {
+        self.engine
+            .look(|schedule| schedule.wants(file, run.id, piece))
+    }
+
+    /// Writes bytes of a piece, if `run` is still to fetch it, and says so; `whole` is the piece's value once it is whole.
+    /// False where it is another connection's, or done, by now.
+    fn write(
+        &self,
+        (file, part): (FileId, &OpenPart),
+        run: &Run,
+        piece: u32,
+        bytes: Option<(u64, &[u8])>,
+        whole: Option<Option<Value>>,
+    ) -> Result<bool, Error> {
+        let guard = part.write_guard();
+        let wanted = self.engine.look(|schedule| {
+            schedule.wants(file, run.id, piece) && !schedule.is_dropped(self.slot)
+        });
+        if !wanted {
+            return Ok(false);
         }
-        let halt = job.halt_token();
+        let Some((at, bytes)) = bytes else {
+            return Ok(true);
+        };
+        guard.write(at, bytes)?;
+        self.engine.with(|schedule| {
+            schedule.wrote(file, run.id, at, bytes.len() as u64);
+            match whole {
+                Some(value) => schedule
+                    .piece_received(self.slot, (file, run.id), piece, value, Instant::now())
+                    .map(|()| true),
+                None => Ok(true),
+            }
+        })
+    }
+
+    pub(super) async fn values_answered(
+        &mut self,
+        reading: &mut Reading,
+        file: FileId,
+    ) -> super::Answer {
+        let engine = Arc::clone(&self.engine);
+        let Some(part) = engine.part(file) else {
+            return Err(Fault::Interrupted);
+        };
+        if reading.head.status != 200 {
+            return Err(match reading.head.status {
+                412 | 404 | 410 => Fault::Changed,
+                _ => reading.fault().await,
+            });
+        }
         let read = tokio::select! {
             biased;
-            () = halt.cancelled() => Err(None),
-            read = read_values(answer, &job) => read.map_err(Some),
+            () = engine.interrupted(self.slot) => Err(Fault::Interrupted),
+            read = self.read_values(reading, file, part.facts.size) => read.map_err(|error| match error {
+                Error::Integrity { piece: None } => Fault::BadValues,
+                error => Fault::of(error, None),
+            }),
         };
-        self.engine.blame_senders(&job);
-        match read {
-            Ok(()) => {
-                self.engine.land_if_complete(&job);
-                self.engine.wake.notify_waiters();
-                Ok(())
-            }
-            Err(None) => {
-                job.values_failed();
-                self.engine.land_if_complete(&job);
-                Ok(())
-            }
-            Err(Some(error)) if error.is_connection() => Err(Box::new(Broken {
-                work: Work::Values(job),
-                error,
-            })),
-            Err(Some(Error::Integrity { piece: None }))
-                if self.engine.sources.distrust(
-                    self.source.id,
-                    "the values of a file's pieces do not merge to its digest",
-                ) =>
-            {
-                job.values_failed();
-                self.engine.wake.notify_waiters();
-                Ok(())
-            }
-            Err(Some(error)) => {
-                self.blame(Work::Values(job), error, None).await;
-                Ok(())
-            }
+        read.map(|()| Answered::Values)
+    }
+
+    async fn read_values(
+        &self,
+        reading: &mut Reading,
+        file: FileId,
+        size: u64,
+    ) -> Result<(), Error> {
+        let mut wire = Wire {
+            reading,
+            pending: Vec::new(),
+        };
+        let preamble = wire.take::<{ pieces::PREAMBLE_LEN }>().await?;
+        let preamble =
+            Preamble::decode(&preamble).map_err(|error| Error::Protocol(error.to_string()))?;
+        if preamble.size != size {
+            return Err(Error::Changed);
         }
-    }
-
-    /// Whether the server turned out to be a bad mirror meanwhile.
-    fn is_dropped(&self) -> bool {
-        let outlook = self.engine.sources.outlook(self.source.id, Instant::now());
-        !outlook.kept.contains(self.source.id)
-    }
-}
-
-/// A piece that is being received: what was counted of it is taken back when it does not become whole.
-struct PartialPiece<'a> {
-    job: &'a Job,
-    bytes: u64,
-}
-
-impl Drop for PartialPiece<'_> {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.job.uncount(self.bytes);
+        for piece in 0..pieces::value_count(size) {
+            let value = wire.take::<32>().await?;
+            self.engine
+                .with(|schedule| schedule.value_told(file, value, piece))?;
         }
+        let root = wire.take::<32>().await?;
+        let Wire { reading, pending } = wire;
+        if !pending.is_empty() || reading.connection.chunk(&mut reading.body).await?.is_some() {
+            return Err(Error::Protocol("the list of pieces is too long".into()));
+        }
+        self.engine
+            .with(|schedule| schedule.values_told(file, root))
     }
-}
-
-async fn read_values(answer: &mut Answer, job: &Job) -> Result<(), Error> {
-    let mut wire = Wire {
-        answer,
-        pending: Vec::new(),
-    };
-    let preamble = wire.take::<{ pieces::PREAMBLE_LEN }>().await?;
-    let preamble =
-        Preamble::decode(&preamble).map_err(|error| Error::Protocol(error.to_string()))?;
-    if preamble.size != job.facts.size {
-        return Err(Error::Changed);
-    }
-    for _ in 0..pieces::value_count(preamble.size) {
-        job.value_received(wire.take::<32>().await?)?;
-    }
-    let root = wire.take::<32>().await?;
-    if wire
-        .answer
-        .connection
-        .chunk(&mut wire.answer.body)
-        .await?
-        .is_some()
-    {
-        return Err(Error::Protocol("the list of pieces is too long".into()));
-    }
-    job.values_complete(root)
 }
 
 /// A body in portions of a fixed size.
 struct Wire<'a> {
-    answer: &'a mut Answer,
+    reading: &'a mut Reading,
     pending: Vec<u8>,
 }
 
 impl Wire<'_> {
     async fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         while self.pending.len() < N {
-            let Some(range) = self.answer.connection.chunk(&mut self.answer.body).await? else {
+            let Some(range) = self
+                .reading
+                .connection
+                .chunk(&mut self.reading.body)
+                .await?
+            else {
                 return Err(Error::Broken("the list of pieces ends too early".into()));
             };
             self.pending
-                .extend_from_slice(self.answer.connection.bytes(range));
+                .extend_from_slice(self.reading.connection.bytes(range));
         }
         let mut taken = [0; N];
         taken.copy_from_slice(&self.pending[..N]);

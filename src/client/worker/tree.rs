@@ -1,12 +1,13 @@
 //! Listings: for someone who browses, and for a tree that is fetched.
 
-use super::{Answered, Broken, Worker, answer::Answer};
+use super::{Worker, answer::Reading};
 use crate::{
     client::{
         Error,
         engine::Found,
         listing,
-        queue::{Browse, DirTask, Work},
+        schedule::{Answered, Browse, Fault, Work},
+        task::DirTask,
     },
     entry::Entry,
     http1::path::RemotePath,
@@ -19,42 +20,32 @@ const ENTRIES_AT_ONCE: usize = 1000;
 const BROWSE_MAX: usize = 1_000_000;
 
 impl Worker {
-    pub(super) async fn browsed(&mut self, answer: &mut Answer, browse: Browse) -> Answered {
+    pub(super) async fn browsed(&mut self, reading: &mut Reading, browse: Browse) -> super::Answer {
         let mut entries = Vec::new();
-        let read = match answer.refused().await {
-            Some(error) => Err(error),
-            None => self
-                .read_listing(answer, &browse.dir, &mut entries, None)
-                .await
-                .map(|_| ()),
-        };
-        match read {
-            Ok(()) => {
-                let _ = browse.reply.send(Ok(entries));
-                Ok(())
-            }
-            Err(error) if error.is_connection() => Err(Box::new(Broken {
-                work: Work::Browse(browse),
-                error,
-            })),
-            Err(error) => {
-                self.blame(Work::Browse(browse), error, answer.head.retry_after)
-                    .await;
-                Ok(())
-            }
+        if let Some(error) = reading.refused().await {
+            return Err(Fault::of(error, reading.head.retry_after));
         }
+        self.read_listing(reading, &browse.dir, &mut entries, None)
+            .await
+            .map_err(|error| Fault::of(error, None))?;
+        self.engine.answer(browse.id, Ok(entries));
+        Ok(Answered::Browsed)
     }
 
-    pub(super) async fn listed(&mut self, answer: &mut Answer, mut task: DirTask) -> Answered {
+    pub(super) async fn listed(
+        &mut self,
+        reading: &mut Reading,
+        mut task: DirTask,
+    ) -> super::Answer {
+        if let Some(error) = reading.refused().await {
+            return Err(Fault::of(error, reading.head.retry_after));
+        }
         let mut entries = Vec::new();
         let mut found = Found::new(std::mem::take(&mut task.taken));
-        let mut read = if let Some(error) = answer.refused().await {
-            Err(error)
-        } else {
-            let into = Some((&task, &mut found));
-            self.read_listing(answer, &task.dir, &mut entries, into)
-                .await
-        };
+        let into = Some((&task, &mut found));
+        let mut read = self
+            .read_listing(reading, &task.dir, &mut entries, into)
+            .await;
         if let Ok(true) = read {
             read = self.hand_on(&task, entries, &mut found).await;
         }
@@ -62,24 +53,20 @@ impl Worker {
             task.failures = 0;
         }
         match read {
-            Ok(true) => self.engine.listed(task, found).await,
+            Ok(true) => Ok(self.engine.listed(task, found)),
             // Cancelled meanwhile: a retry must find the rest.
             Ok(false) => {
                 task.taken = found.into_taken();
-                self.engine.queue().put_back(Work::List(task));
-                self.engine.settle().await;
+                Ok(Answered::Unlisted(task))
             }
             Err(error) => {
-                let in_vain = !found.any;
                 task.taken = found.into_taken();
                 let work = Work::List(task);
-                if error.is_connection() && in_vain {
-                    return Err(Box::new(Broken { work, error }));
-                }
-                self.blame(work, error, answer.head.retry_after).await;
+                self.engine
+                    .with(|schedule| schedule.set_front(self.slot, work));
+                Err(Fault::of(error, None))
             }
         }
-        Ok(())
     }
 
     /// Hands on what came last.
@@ -104,16 +91,16 @@ impl Worker {
     /// Reads a listing's body. With a task, entries are handed on as they come; false once they are not wanted any more.
     async fn read_listing(
         &mut self,
-        answer: &mut Answer,
+        reading: &mut Reading,
         dir: &RemotePath,
         entries: &mut Vec<Entry>,
         mut into: Option<(&DirTask, &mut Found)>,
     ) -> Result<bool, Error> {
-        let target = self.source.origin.target(dir);
-        let mut reader = listing::Reader::new(&answer.head.content_type, &target)?;
-        while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
+        let target = self.server().origin.target(dir);
+        let mut reader = listing::Reader::new(&reading.head.content_type, &target)?;
+        while let Some(range) = reading.connection.chunk(&mut reading.body).await? {
             self.count_received(range.len());
-            reader.feed(answer.connection.bytes(range), entries)?;
+            reader.feed(reading.connection.bytes(range), entries)?;
             if let Some((task, found)) = &mut into {
                 if entries.len() >= ENTRIES_AT_ONCE {
                     let entries = std::mem::take(entries);

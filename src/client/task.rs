@@ -1,25 +1,23 @@
-//! What connections are given to do.
+//! What is to be fetched or listed: files and directories, and what earlier tries at them came to.
 
-use std::{collections::HashSet, sync::Arc, time::SystemTime};
+use std::{collections::HashSet, time::SystemTime};
 
-use tokio::sync::oneshot;
-
-use crate::{
-    client::{
-        Digest, Error,
-        job::{Job, Pace},
-        metalink::NamedFile,
-        plan::Run,
-        snapshot::ItemId,
-        source::{Source, SourceId, SourceSet},
-        spill::Spill,
-        target::Names,
-    },
-    entry::Entry,
-    escape,
-    http1::path::RemotePath,
-    pieces::PIECE,
+use super::{
+    Digest, ItemId,
+    id::{RestId, SourceId, SourceSet},
+    metalink::NamedFile,
+    target::Local,
 };
+use crate::{escape, http1::path::RemotePath, pieces::PIECE};
+
+/// What a request names.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// A path below the source's base.
+    Path(RemotePath),
+    /// A request target, where a redirect led or a Metalink points.
+    Target(String),
+}
 
 /// A file that is to be fetched.
 #[derive(Debug, Clone)]
@@ -44,26 +42,16 @@ pub struct FileTask {
     pub kept: u64,
     /// Failed attempts so far.
     pub failures: u32,
-    /// Sources that refused it.
+    /// Sources that refused it, or that have it not.
     pub tried: SourceSet,
+    /// Sources that a Metalink does not name for it.
+    pub foreign: SourceSet,
     /// Redirects followed so far.
     pub redirects: u32,
+    /// Whether it is to be asked for with nothing in front of it: it was refused behind other requests.
+    pub alone: bool,
     /// Request targets where they are not the path below the source's base: where a redirect led, or a Metalink points.
     pub targets: Vec<(SourceId, String)>,
-}
-
-/// What a look into the target directory found where a file should land.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Local {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Nobody has looked yet.
-    Unknown,
-    /// Something that may be its part.
-    Part,
-    /// A file of that name.
-    File,
 }
 
 impl FileTask {
@@ -81,7 +69,9 @@ impl FileTask {
             kept: 0,
             failures: 0,
             tried: SourceSet::default(),
+            foreign: SourceSet::default(),
             redirects: 0,
+            alone: false,
             targets: Vec::new(),
         }
     }
@@ -89,31 +79,31 @@ impl FileTask {
     /// A task for what a Metalink names; of `servers` only those that have it are asked.
     pub fn named(file: &NamedFile, servers: SourceSet) -> Self {
         let has = file.places.iter().map(|(source, _)| *source).collect();
+        let foreign = servers.without(has);
         Self {
             size: file.size,
             checksum: file.digest.clone().map(Box::new),
             local: Local::Unknown,
-            tried: servers.without(has),
+            tried: foreign,
+            foreign,
             targets: file.places.clone(),
             ..Self::new(ItemId::default(), file.path.clone())
         }
     }
 
     /// What a source is asked for to get the file.
-    pub fn target_at(&self, source: &Source) -> String {
+    pub fn subject_at(&self, source: SourceId) -> Subject {
         let mut targets = self.targets.iter();
-        let known = targets.find(|(of, _)| *of == source.id);
+        let known = targets.find(|(of, _)| *of == source);
         known.map_or_else(
-            || source.origin.target(&self.path),
-            |(_, target)| target.clone(),
+            || Subject::Path(self.path.clone()),
+            |(_, target)| Subject::Target(target.clone()),
         )
     }
 
     /// Whether a source is known not to have it: a Metalink names others.
     pub fn is_foreign_to(&self, source: SourceId) -> bool {
-        !self.targets.is_empty()
-            && self.tried.contains(source)
-            && self.targets.iter().all(|(of, _)| *of != source)
+        self.foreign.contains(source)
     }
 
     /// Sources that cannot be asked for the values of its pieces, because they are asked for it by a query.
@@ -141,36 +131,8 @@ impl FileTask {
     }
 }
 
-/// A directory that is to be listed for someone who waits.
-#[derive(Debug)]
-pub struct Browse {
-    /// Below the base URL.
-    pub dir: RemotePath,
-    /// Failed attempts so far.
-    pub failures: u32,
-    /// Sources that refused it.
-    pub tried: SourceSet,
-    /// Who waits.
-    pub reply: oneshot::Sender<Result<Vec<Entry>, Error>>,
-}
-
-/// Something for a connection to do.
-#[derive(Debug)]
-pub enum Work {
-    /// List a directory for someone who waits.
-    Browse(Browse),
-    /// List a directory of a tree.
-    List(DirTask),
-    /// Make the first request for a file.
-    Open(FileTask),
-    /// Fetch pieces.
-    Run(Arc<Job>, Run),
-    /// Fetch the values of pieces.
-    Values(Arc<Job>),
-}
-
 /// A directory of a tree that is to be listed, or that was and holds more than could be remembered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DirTask {
     /// The item that it belongs to.
     pub item: ItemId,
@@ -184,16 +146,7 @@ pub struct DirTask {
     /// queue is put on disk, and that is begun anew with each attempt.
     pub taken: HashSet<u128>,
     /// What is left of it, once its listing was read to the end.
-    pub rest: Option<Box<Rest>>,
-}
-
-/// Entries of a directory that wait on disk until there is room for them.
-#[derive(Debug)]
-pub struct Rest {
-    /// The entries.
-    pub spill: Spill,
-    /// What was here when the listing began; `None` where nobody had to look.
-    pub names: Option<Names>,
+    pub rest: Option<RestId>,
 }
 
 impl DirTask {
@@ -211,7 +164,7 @@ impl DirTask {
 }
 
 /// What can fail and be tried again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Task {
     /// A file to fetch; its item counts it as busy.
     File(FileTask),
@@ -254,48 +207,5 @@ impl From<FileTask> for Task {
 impl From<DirTask> for Task {
     fn from(task: DirTask) -> Self {
         Self::Dir(task)
-    }
-}
-
-/// Who asks for work.
-#[derive(Debug, Clone, Copy)]
-pub struct Asker {
-    /// Which connection, from 0.
-    pub index: usize,
-    /// What its last work in flight is, if any is: only the like is sent behind it.
-    pub behind: Option<Kind>,
-    /// How to choose pieces.
-    pub pace: Pace,
-}
-
-/// Work that may be pipelined behind other work of its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Small files.
-    Small,
-    /// Runs of pieces.
-    Run,
-    /// Anything else: nothing goes behind it.
-    Alone,
-}
-
-impl Work {
-    /// The item that it belongs to; none for someone who waits.
-    pub fn item(&self) -> Option<ItemId> {
-        match self {
-            Self::Browse(_) => None,
-            Self::List(task) => Some(task.item),
-            Self::Open(task) => Some(task.item),
-            Self::Run(job, _) | Self::Values(job) => Some(job.task.item),
-        }
-    }
-
-    /// What may follow it before its answer is here.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Open(task) if !task.is_large() => Kind::Small,
-            Self::Run(job, _) if job.facts.ranges => Kind::Run,
-            _ => Kind::Alone,
-        }
     }
 }

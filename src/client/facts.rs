@@ -1,13 +1,9 @@
-//! What answers tell about a file, and the file on disk that it grows in.
+//! What answers tell about a file.
 
-use std::{fs::File, ops::Range, os::fd::OwnedFd};
+use std::time::SystemTime;
 
 use crate::{
-    client::{
-        Digest,
-        journal::{Claim, Content},
-        source::SourceId,
-    },
+    client::{Digest, id::SourceId, journal::Content},
     http1::response_head::ResponseHead,
     pieces,
 };
@@ -22,7 +18,7 @@ pub struct Facts {
     /// Strong entity tag, if any.
     pub etag: Option<String>,
     /// `Last-Modified`.
-    pub modified: Option<std::time::SystemTime>,
+    pub modified: Option<SystemTime>,
     /// Whether the server answers ranges, so that several connections can work on the file.
     pub ranges: bool,
     /// Whether the server offers the values of its pieces.
@@ -49,12 +45,8 @@ impl Facts {
         })
     }
 
-    /// Whether a later answer is about the same content, as far as its validators tell.
-    pub fn agree(&self, head: &ResponseHead) -> bool {
-        self.validators().agree(&Validators::of(head))
-    }
-
-    pub(super) fn validators(&self) -> Validators {
+    /// What tells its content from another on its source.
+    pub fn validators(&self) -> Validators {
         Validators {
             etag: self.etag.clone(),
             modified: self.modified,
@@ -62,33 +54,18 @@ impl Facts {
     }
 }
 
-/// The file on disk until it is complete.
-#[derive(Debug)]
-pub struct Part {
-    /// Keeps other jobs off it; released before the handle, since its inode may be used again after that.
-    #[expect(dead_code, reason = "it is there to be dropped")]
-    pub claim: Option<Claim>,
-    /// Its handle, for reading and writing.
-    pub file: File,
-    /// The directory that it lies in.
-    pub dir: OwnedFd,
-    /// Its name there.
-    pub name: Vec<u8>,
-    /// Bytes that an earlier run left in it; 0 for a new one.
-    pub left: u64,
-    /// Pieces in it that the journal vouches for, where the server cannot.
-    pub known: Vec<Range<u32>>,
-}
-
 /// What tells one content from another on one source (RFC 9110 §8.8).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Validators {
-    etag: Option<String>,
-    modified: Option<std::time::SystemTime>,
+pub struct Validators {
+    /// Strong entity tag.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub modified: Option<SystemTime>,
 }
 
 impl Validators {
-    pub(super) fn of(head: &ResponseHead) -> Self {
+    /// What an answer tells.
+    pub fn of(head: &ResponseHead) -> Self {
         Self {
             etag: head.etag.clone(),
             modified: head.modified,
@@ -96,7 +73,7 @@ impl Validators {
     }
 
     /// Whether nothing says that they are of different content.
-    pub(super) fn agree(&self, other: &Self) -> bool {
+    pub fn agree(&self, other: &Self) -> bool {
         fn same<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
             one.is_none() || other.is_none() || one == other
         }
@@ -105,13 +82,13 @@ impl Validators {
     }
 
     /// Whether something says that they are of the same content, on whichever source.
-    pub(super) fn coincide(&self, other: &Self) -> bool {
+    pub fn coincide(&self, other: &Self) -> bool {
         self.etag.is_some() && self.etag == other.etag
             || self.modified.is_some() && self.modified == other.modified
     }
 
     /// For `If-Range`: a strong entity tag, else the date.
-    pub(super) fn condition(&self) -> Option<String> {
+    pub fn condition(&self) -> Option<String> {
         let date = || self.modified.map(httpdate::fmt_http_date);
         self.etag.clone().or_else(date)
     }

@@ -1,8 +1,9 @@
 //! Who fetches which pieces of one file: runs in file order, cut and handed on as connections turn out slow.
 //!
-//! Pure bookkeeping under the job's lock. A *run* is a range of pieces that one connection fetches with one request.
-//! Runs are short at first and grow with the connection's speed, and shrink again near the end, so that no
-//! connection holds the others back; what a slow one has not begun goes to idle ones, and its last piece is raced.
+//! A *run* is a range of pieces that one connection fetches with one request. Runs are short at first and grow with the
+//! connection's speed, and shrink again near the end, so that no connection holds the others back. An idle connection
+//! takes half of what a slow one still has before it, and races it for the rest: a racer writes a piece only once it has
+//! the whole of it, and whoever is first has it. Nobody loses a piece to a connection that is not ahead of it.
 
 use std::{
     ops::Range,
@@ -25,7 +26,7 @@ pub struct Run {
     pub id: RunId,
     /// The pieces to fetch.
     pub pieces: Range<u32>,
-    /// Whether it is the second to fetch its piece: it must write nothing before that is whole.
+    /// Whether it is the second to fetch its pieces: it must write nothing of one before that is whole.
     pub racing: bool,
 }
 
@@ -37,8 +38,10 @@ struct Held {
     end: u32,
     /// Whether its connection reads it already, rather than another answer before it.
     begun: bool,
-    /// Whether this is the second connection that fetches a piece.
+    /// Whether this is the second connection that fetches its pieces.
     racing: bool,
+    /// Bytes that are here of the next piece.
+    partial: u64,
     /// Its last sign of life: handed out, begun, or a piece done.
     since: Instant,
 }
@@ -50,6 +53,22 @@ pub struct Plan {
     free: Ranges,
     runs: Vec<Held>,
     next_id: u32,
+}
+
+/// How long a connection may show no sign of life before others help it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Within an answer, from one piece to the next.
+    pub piece: Duration,
+    /// From the request to the beginning of its answer.
+    pub head: Duration,
+}
+
+impl Held {
+    /// Pieces behind the one that is being read, or that may be read next.
+    fn ahead(&self) -> u32 {
+        (self.end.max(self.next) - self.next).saturating_sub(u32::from(self.begun))
+    }
 }
 
 impl Plan {
@@ -87,15 +106,28 @@ impl Plan {
         self.done.contains(piece)
     }
 
+    /// So many more bytes are here of the piece that the run reads.
+    pub fn note_partial(&mut self, run: RunId, bytes: u64) {
+        if let Some(held) = self.runs.iter_mut().find(|held| held.id == run) {
+            held.partial += bytes;
+        }
+    }
+
+    /// Bytes that are here of pieces that are not whole.
+    pub fn partial(&self) -> u64 {
+        // Of a piece that another connection has done meanwhile, nothing counts twice.
+        let open = self.runs.iter().filter(|run| !self.done.contains(run.next));
+        open.map(|run| run.partial).sum()
+    }
+
+    /// How many pieces are done.
+    pub fn done_count(&self) -> u32 {
+        self.done.count()
+    }
+
     /// Pieces that are done, as ranges in order.
     pub fn done(&self) -> Vec<Range<u32>> {
         self.done.ranges()
-    }
-
-    /// Whether a second connection fetches `piece`.
-    pub fn is_raced(&self, piece: u32) -> bool {
-        let mut runs = self.runs.iter();
-        runs.any(|run| run.racing && run.next == piece)
     }
 
     /// Runs that connections hold.
@@ -125,39 +157,42 @@ impl Plan {
         run
     }
 
-    /// Takes work over from another run, for a connection that found nothing free. First what no connection has
-    /// begun, then half of what the longest run still has before it, then the last piece as a race. Runs that made
-    /// progress within `patience` are left alone: their connection is not slow.
-    pub fn steal(&mut self, now: Instant, patience: Duration) -> Option<Run> {
+    /// Takes work over from another run, for a connection that found nothing free: half of what the longest begun run
+    /// still has before it, or else a race for what a run has left. Runs that showed a sign of life within their patience
+    /// are left alone: their connection is not slow.
+    pub fn steal(&mut self, now: Instant, patience: Patience) -> Option<Run> {
+        let is_slow = |run: &&mut Held| {
+            let patience = if run.begun {
+                patience.piece
+            } else {
+                patience.head
+            };
+            !run.racing
+                && run.next < run.end
+                && now.saturating_duration_since(run.since) >= patience
+        };
+        // The longest first; of those that are equally long the first, so that a race is for the earliest piece.
+        let raced = self.raced();
         let victim = self
             .runs
             .iter_mut()
-            .filter(|run| !run.racing && now.saturating_duration_since(run.since) >= patience)
-            .max_by_key(|run| {
-                (
-                    run.end - run.next - u32::from(run.begun && run.end > run.next),
-                    run.end > run.next,
-                )
-            })?;
-        let first = victim.next + u32::from(victim.begun);
-        let ahead = victim.end.saturating_sub(first);
-        if ahead > 0 {
-            let cut = if victim.begun {
-                victim.end - ahead.div_ceil(2)
-            } else {
-                first
-            };
+            .filter(is_slow)
+            .filter(|run| !raced.contains(&run.next))
+            .max_by_key(|run| (run.ahead(), std::cmp::Reverse(run.next)))?;
+        if victim.begun && victim.ahead() > 0 {
+            let cut = victim.end - victim.ahead().div_ceil(2);
             let taken = cut..victim.end;
             victim.end = cut;
             return Some(self.hold(taken, false, now));
         }
-        if victim.end > victim.next {
-            let piece = victim.next;
-            if !self.runs.iter().any(|run| run.racing && run.next == piece) {
-                return Some(self.hold(piece..piece + 1, true, now));
-            }
-        }
-        None
+        let left = victim.next..victim.end;
+        Some(self.hold(left, true, now))
+    }
+
+    /// Pieces that somebody races for.
+    fn raced(&self) -> Vec<u32> {
+        let racers = self.runs.iter().filter(|run| run.racing);
+        racers.flat_map(|run| run.next..run.end).collect()
     }
 
     fn hold(&mut self, pieces: Range<u32>, racing: bool, now: Instant) -> Run {
@@ -169,6 +204,7 @@ impl Plan {
             end: pieces.end,
             begun: false,
             racing,
+            partial: 0,
             since: now,
         });
         Run { id, pieces, racing }
@@ -179,7 +215,7 @@ impl Plan {
         if let Some(held) = self.runs.iter_mut().find(|held| held.id == run.id) {
             held.begun = true;
             held.since = now;
-            run.pieces = held.next..held.end;
+            run.pieces = held.next..held.end.max(held.next);
         } else {
             run.pieces.end = run.pieces.start;
         }
@@ -198,6 +234,7 @@ impl Plan {
     pub fn finish_piece(&mut self, run: RunId, piece: u32, now: Instant) -> bool {
         if let Some(held) = self.runs.iter_mut().find(|held| held.id == run) {
             held.next = piece + 1;
+            held.partial = 0;
             held.since = now;
         }
         self.done.insert(piece)
@@ -217,7 +254,7 @@ impl Plan {
         }
         for piece in rest {
             if !self.done.contains(piece) {
-                self.free.insert(piece..piece + 1);
+                self.free_unless_held(piece);
             }
         }
     }
@@ -253,7 +290,10 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const NO_PATIENCE: Duration = Duration::ZERO;
+    const NO_PATIENCE: Patience = Patience {
+        piece: Duration::ZERO,
+        head: Duration::ZERO,
+    };
 
     fn plan(pieces: u32) -> Plan {
         let mut plan = Plan::new(pieces);
@@ -277,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_begun_is_taken_whole_and_a_begun_run_is_halved() {
+    fn a_begun_run_is_halved_and_one_that_waits_for_its_answer_is_raced() {
         let mut plan = plan(20);
         let mut first = plan.take(16, 1, Instant::now()).unwrap();
         plan.begin(&mut first, Instant::now());
@@ -289,16 +329,34 @@ mod tests {
         plan.free.take_front(99);
         // Ten held, one of them in progress: the upper half of the other nine.
         let mut third = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
-        assert_eq!(third.pieces, 5..10);
+        assert_eq!((third.pieces.clone(), third.racing), (5..10, false));
         plan.begin(&mut third, Instant::now());
         assert!(plan.wants(first.id, 4) && !plan.wants(first.id, 5));
-        // Now the longest is the one that was not begun: all of it.
-        assert_eq!(
-            plan.steal(Instant::now(), NO_PATIENCE).unwrap().pieces,
-            10..15
-        );
+        // Now the longest is the one that has not begun: all of it, and it keeps all of it.
+        let racer = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
+        assert_eq!((racer.pieces, racer.racing), (10..15, true));
         plan.begin(&mut second, Instant::now());
-        assert!(second.pieces.is_empty());
+        assert_eq!(second.pieces, 10..15);
+        // Who was first with a piece has it, and the other goes on behind it.
+        assert!(plan.finish_piece(racer.id, 10, Instant::now()));
+        assert!(!plan.wants(second.id, 10) && plan.wants(second.id, 11));
+    }
+
+    #[test]
+    fn an_answer_that_is_waited_for_has_a_patience_of_its_own() {
+        let mut plan = plan(2);
+        let start = Instant::now();
+        let slow = plan.take(1, 1, start).unwrap();
+        plan.free.take_front(9);
+        let patience = Patience {
+            piece: Duration::from_millis(300),
+            head: Duration::from_secs(3),
+        };
+        let later = |ms| start + Duration::from_millis(ms);
+        assert_eq!(plan.steal(later(2999), patience), None);
+        let racer = plan.steal(later(3000), patience).unwrap();
+        assert_eq!((racer.pieces, racer.racing), (slow.pieces, true));
+        assert_eq!(plan.steal(later(9000), patience), None, "nobody is third");
     }
 
     #[test]
@@ -307,13 +365,14 @@ mod tests {
         let start = Instant::now();
         let mut run = plan.begin_with(0..4, start);
         plan.free.take_front(9);
-        let patience = Duration::from_millis(300);
-        plan.finish_piece(run.id, 0, start + patience);
-        assert_eq!(plan.steal(start + patience, patience), None);
-        assert_eq!(
-            plan.steal(start + 2 * patience, patience).unwrap().pieces,
-            3..4
-        );
+        let time = Duration::from_millis(300);
+        let patience = Patience {
+            piece: time,
+            head: time,
+        };
+        plan.finish_piece(run.id, 0, start + time);
+        assert_eq!(plan.steal(start + time, patience), None);
+        assert_eq!(plan.steal(start + 2 * time, patience).unwrap().pieces, 3..4);
         plan.begin(&mut run, start);
         assert_eq!(run.pieces, 1..3);
     }
@@ -326,11 +385,13 @@ mod tests {
         let fast = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
         assert_eq!(fast.pieces, 0..1);
         assert_eq!(plan.steal(Instant::now(), NO_PATIENCE), None);
+        plan.note_partial(slow.id, 7);
+        assert_eq!(plan.partial(), 7);
         assert!(plan.finish_piece(fast.id, 0, Instant::now()));
         assert!(!plan.wants(slow.id, 0));
         plan.release(fast.id);
         plan.release(slow.id);
-        assert!(plan.is_complete() && !plan.has_free());
+        assert!(plan.is_complete() && !plan.has_free() && plan.partial() == 0);
     }
 
     #[test]
@@ -346,7 +407,7 @@ mod tests {
         let mut slow = plan.take(16, 1, Instant::now()).unwrap();
         plan.begin(&mut slow, Instant::now());
         let fast = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
-        assert!(fast.racing && plan.is_raced(0));
+        assert!(fast.racing);
         let piece = slow.pieces.start;
         assert!(plan.finish_piece(fast.id, piece, Instant::now()));
         plan.release(fast.id);

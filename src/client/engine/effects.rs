@@ -1,0 +1,188 @@
+//! Carrying out what the schedule wants done: nothing here waits, but hands on to who may.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+
+use super::{Engine, lock};
+use crate::client::{
+    Error, Event,
+    id::FileId,
+    lander::SmallFile,
+    proof::Proof,
+    schedule::{Complete, Effect, Keep, Unlanded},
+};
+
+/// After a stop, an event waits this long for somebody to take it.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
+/// Events that are taken from the queue at once.
+const EVENTS_AT_ONCE: usize = 64;
+
+impl Engine {
+    /// Sees to it that an effect happens. Called under the schedule's lock.
+    pub(super) fn carry_out(self: &Arc<Self>, effect: Effect) {
+        match effect {
+            Effect::Tell(event) => {
+                // The pump outlives the schedule.
+                let _ = self.tell.send(event);
+            }
+            Effect::Ring(slot) => self.bells[slot.0].notify_one(),
+            Effect::Interrupt(slot) => self.interrupts[slot.0].notify_one(),
+            Effect::Changed => self.changed.notify_waiters(),
+            Effect::Answer(browse, error) => self.answer(browse, Err(error)),
+            Effect::HashLeft(file) => self.blocking(move |engine| engine.hash_left(file)),
+            Effect::Land(file, proof) => self.blocking(move |engine| engine.land(file, proof)),
+            Effect::Sync(file, pieces) => self.blocking(move |engine| {
+                if let Some(part) = engine.part(file) {
+                    engine.sync_part(&part, pieces);
+                }
+            }),
+            Effect::LetGo(file, keep) => self.let_go(file, keep),
+            Effect::LoadRest(rest) => {
+                let engine = Arc::clone(self);
+                self.tasks
+                    .spawn_on(async move { engine.load(rest).await }, &self.runtime);
+            }
+            Effect::DropRest(rest) => drop(self.take_rest(rest)),
+            Effect::Settle(ticket) => self.blocking(move |engine| engine.journal.settle(ticket)),
+            Effect::Want(item, wanted) => self.blocking(move |engine| {
+                let ticket = engine.journal.want(wanted);
+                engine.with(|schedule| schedule.wanted_again(item, ticket));
+            }),
+        }
+    }
+
+    /// Runs what waits for the disk where it may.
+    fn blocking(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        let engine = Arc::clone(self);
+        self.tasks
+            .spawn_blocking_on(move || work(&engine), &self.runtime);
+    }
+
+    /// Tells events to whoever takes them, in their order. A receiver that is gone is no obstacle, and one that takes none
+    /// is none after a stop. Ends once the engine is gone.
+    pub async fn pump(
+        engine: std::sync::Weak<Self>,
+        stop: tokio_util::sync::CancellationToken,
+        mut queue: mpsc::UnboundedReceiver<Event>,
+        events: mpsc::Sender<Event>,
+    ) {
+        let mut some = Vec::with_capacity(EVENTS_AT_ONCE);
+        let mut unheard = false;
+        while queue.recv_many(&mut some, EVENTS_AT_ONCE).await > 0 {
+            let count = some.len();
+            for event in some.drain(..) {
+                let last = async {
+                    stop.cancelled().await;
+                    if !unheard {
+                        tokio::time::sleep(LAST_EVENTS).await;
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    _ = events.send(event) => {}
+                    () = last => unheard = true,
+                }
+            }
+            let Some(engine) = engine.upgrade() else {
+                return;
+            };
+            engine.with(|schedule| schedule.told(count));
+        }
+    }
+
+    /// Hashes what an earlier run left, piece by piece. Blocking.
+    fn hash_left(self: &Arc<Self>, file: FileId) {
+        let Some(part) = self.part(file) else { return };
+        let pieces = self.look(|schedule| {
+            let transfer = schedule.transfer(file);
+            transfer.map_or(0, crate::client::schedule::Transfer::left_pieces)
+        });
+        let mut buffer = Vec::new();
+        for piece in 0..pieces {
+            let value = match part.hash_piece(piece, &mut buffer) {
+                Ok(value) => value,
+                Err(error) => {
+                    let now = Instant::now();
+                    return self.with(|schedule| schedule.left_done(file, Err(error), now));
+                }
+            };
+            if !self.with(|schedule| schedule.left_piece(file, piece, value)) {
+                return;
+            }
+        }
+        self.with(|schedule| schedule.left_done(file, Ok(()), Instant::now()));
+    }
+
+    /// Lands a complete file. Blocking.
+    fn land(self: &Arc<Self>, file: FileId, proof: Proof) {
+        let Some(part) = self.part(file) else { return };
+        let outcome = match part.land(proof) {
+            Ok((name, proof)) => {
+                if !part.compares {
+                    self.part_ended(&part.part.file);
+                }
+                Ok(Complete {
+                    local: part.target.local(&part.task.path.parent(), &name),
+                    bytes: part.facts.size,
+                    verified: proof.verified(),
+                    took: part.began.elapsed(),
+                })
+            }
+            Err(Error::Integrity { .. }) => Err(Unlanded::Wrong),
+            Err(error) => Err(Unlanded::Disk(error)),
+        };
+        // Its claim ends with it: whoever fetches the file again may take the part up.
+        drop(part);
+        self.with(|schedule| schedule.landed(file, outcome, Instant::now()));
+    }
+
+    /// A transfer ended: its part is closed once whoever writes to it has let go.
+    fn let_go(self: &Arc<Self>, file: FileId, keep: Keep) {
+        let Some(part) = lock(&self.parts).remove(&file) else {
+            return;
+        };
+        match keep {
+            Keep::AsIs => {}
+            Keep::Pieces(pieces) => self.blocking(move |engine| engine.sync_part(&part, pieces)),
+            Keep::Nothing => self.blocking(move |engine| engine.drop_part(&part.part)),
+        }
+    }
+
+    /// Lands small files soon.
+    pub fn land_small(self: &Arc<Self>, files: Vec<SmallFile>) {
+        if files.is_empty() || !self.lander.push(files) {
+            return;
+        }
+        let engine = Arc::clone(self);
+        self.tasks.spawn_blocking(move || {
+            engine.lander.work(&|small, outcome| {
+                let outcome = outcome.map(|landed| {
+                    let proof = if landed.present {
+                        small.proof.as_present()
+                    } else {
+                        small.proof
+                    };
+                    Complete {
+                        local: small.target.local(&small.task.path.parent(), &landed.name),
+                        bytes: small.content.len() as u64,
+                        verified: proof.verified(),
+                        took: small.began.elapsed(),
+                    }
+                });
+                engine.with(|schedule| schedule.small_landed(small.file, outcome));
+            });
+        });
+    }
+
+    /// Waits until small files of `bytes` more may wait for the disk; what the caller holds is in `complete`.
+    pub async fn room_for(self: &Arc<Self>, bytes: usize, complete: &mut Vec<SmallFile>) {
+        if !self.lander.try_room_for(bytes) {
+            self.land_small(std::mem::take(complete));
+            self.lander.room_for(bytes).await;
+        }
+    }
+}

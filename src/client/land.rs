@@ -1,0 +1,70 @@
+//! A complete part reaching its final name, and parts being synced on the way.
+
+use std::os::{fd::AsFd as _, unix::fs::FileExt as _};
+
+use super::{Error, Verified, part::OpenPart, proof::Proof};
+use crate::{
+    pieces::{self, PieceHasher, Value},
+    sys::disk,
+};
+
+/// Bytes that are read from a part at once.
+const STEP: usize = 256 * 1024;
+
+impl OpenPart {
+    /// Syncs the complete part, names it by the conflict rule, and syncs its directory; the whole is held against every
+    /// digest that is known of it before that. Blocking.
+    pub fn land(&self, mut proof: Proof) -> Result<(Vec<u8>, Proof), Error> {
+        if self.compares {
+            return Ok((self.part.name.clone(), Proof::of_local(Verified::Present)));
+        }
+        let failed = |error: &std::io::Error| Error::disk(self.path(), error);
+        let file = &self.part.file;
+        if let Some(time) = self.facts.modified {
+            disk::set_modified(file, time).map_err(|error| failed(&error))?;
+        }
+        // The pieces prove each of them; other digests are of the whole file.
+        let told = self.facts.digest.as_ref();
+        let told = told.filter(|_| !self.facts.has_values());
+        for digest in told.into_iter().chain(self.task.checksum.as_deref()) {
+            let held = proof.with_digest(file, digest);
+            proof = held
+                .map_err(|error| failed(&error))?
+                .ok_or(Error::Integrity { piece: None })?;
+        }
+        let length = file.metadata().map_err(|error| failed(&error))?.len();
+        if length != self.facts.size {
+            let error = std::io::Error::other("another program changed its size");
+            return Err(failed(&error));
+        }
+        file.sync_data().map_err(|error| failed(&error))?;
+        let dir = self.part.dir.as_fd();
+        let name = self.task.local_name();
+        let landed = self.target.land_part(dir, file, &self.part.name, name);
+        let landed = landed.map_err(|error| failed(&error))?;
+        disk::sync_dir(dir).map_err(|error| failed(&error))?;
+        if landed.present {
+            proof = proof.as_present();
+        }
+        Ok((landed.name, proof))
+    }
+
+    /// The value of a piece as it lies in the part; `None` for a hole, which was reserved but never received. Blocking.
+    pub fn hash_piece(&self, index: u32, buffer: &mut Vec<u8>) -> Result<Option<Value>, Error> {
+        buffer.resize(STEP, 0);
+        let mut at = u64::from(index) * pieces::PIECE;
+        let end = at + pieces::len(self.facts.size, index);
+        if !self.compares && disk::is_hole(&self.part.file, at, end) {
+            return Ok(None);
+        }
+        let mut hasher = PieceHasher::new(index);
+        while at < end {
+            let step = (end - at).min(buffer.len() as u64) as usize;
+            let read = self.part.file.read_exact_at(&mut buffer[..step], at);
+            read.map_err(|error| Error::disk(self.path(), &error))?;
+            hasher.update(&buffer[..step]);
+            at += step as u64;
+        }
+        Ok(Some(hasher.value()))
+    }
+}

@@ -1,0 +1,91 @@
+//! The file on disk that a transfer grows in, until it has its final name.
+
+use std::{
+    fs::File,
+    ops::Range,
+    os::{fd::OwnedFd, unix::fs::FileExt as _},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{Error, facts::Facts, journal::Claim, target::Target, task::FileTask};
+
+/// A part, or a whole file that is compared.
+#[derive(Debug)]
+pub struct Part {
+    /// Keeps other transfers off it; released before the handle, since its inode may be used again after that.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub claim: Option<Claim>,
+    /// Its handle, for reading and writing.
+    pub file: File,
+    /// The directory that it lies in.
+    pub dir: OwnedFd,
+    /// Its name there.
+    pub name: Vec<u8>,
+    /// Bytes that an earlier run left in it; 0 for a new one.
+    pub left: u64,
+    /// Pieces in it that the journal vouches for, where the server cannot.
+    pub known: Vec<Range<u32>>,
+}
+
+/// A part that is open, and what landing it needs.
+#[derive(Debug)]
+pub struct OpenPart {
+    /// The part.
+    pub part: Part,
+    /// Where it lands.
+    pub target: Arc<Target>,
+    /// What is fetched.
+    pub task: FileTask,
+    /// What the first answer told.
+    pub facts: Facts,
+    /// It is a whole file under its final name, and only compared.
+    pub compares: bool,
+    /// When its first request was sent.
+    pub began: std::time::Instant,
+    /// Held from the question whether a piece is still wanted until its bytes are in the part: a stale write cannot
+    /// reach a piece that was judged meanwhile. File systems write one inode's bytes one after the other anyway.
+    writes: Mutex<()>,
+}
+
+impl OpenPart {
+    /// A part, and what it is for.
+    pub fn new(part: Part, target: Arc<Target>, task: FileTask, facts: Facts) -> Self {
+        Self {
+            part,
+            target,
+            task,
+            facts,
+            compares: false,
+            began: std::time::Instant::now(),
+            writes: Mutex::new(()),
+        }
+    }
+
+    /// The right to write; see the field.
+    pub fn write_guard(&self) -> WriteGuard<'_> {
+        let held = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        WriteGuard { part: self, held }
+    }
+
+    /// Where it is, for messages.
+    pub fn path(&self) -> PathBuf {
+        self.target.local(&self.task.path.parent(), &self.part.name)
+    }
+}
+
+/// Whoever holds it is the only one to write to the part.
+#[derive(Debug)]
+pub struct WriteGuard<'a> {
+    part: &'a OpenPart,
+    #[expect(dead_code, reason = "it is there to be held")]
+    held: MutexGuard<'a, ()>,
+}
+
+impl WriteGuard<'_> {
+    /// Writes bytes where they belong.
+    pub fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.part.part.file.write_all_at(bytes, at);
+        written.map_err(|error| Error::disk(self.part.path(), &error))
+    }
+}

@@ -1,0 +1,407 @@
+//! One item of the queue: a file, or a tree and what is known of it so far.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
+
+use super::{SourceSet, order::Sum, sources::Outlook};
+use crate::{
+    client::{
+        Digest, Error,
+        journal::Ticket,
+        pattern::Filter,
+        snapshot::{ItemId, ItemState, Verified},
+        target::Local,
+        task::{DirTask, FileTask, Task},
+        wanted::Wanted,
+    },
+    error::Exit,
+    http1::path::RemotePath,
+};
+
+/// What listings name goes to disk while more files than this are known and not begun, or more directories: memory
+/// stays bounded for any tree.
+const FILES_MAX: usize = 20_000;
+const DIRS_MAX: usize = 10_000;
+/// Failed files, and directories, that an item remembers for `retry`; beyond that, retrying lists the tree again.
+const FAILED_MAX: usize = 10_000;
+/// Files at the front of a queue that are looked at for one that a source leads: those that others refused are
+/// put back there.
+const LOOK_MAX: usize = 64;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct NewItem {
+    /// A file or directory below the base URL.
+    pub path: RemotePath,
+    /// What of the directory; everything, where there is none.
+    pub filter: Option<Filter>,
+    /// Another name for a single file.
+    pub rename: Option<Vec<u8>>,
+    /// What a single file must hash to.
+    pub checksum: Option<Box<Digest>>,
+    /// A single file's size, if it is known.
+    pub size: Option<u64>,
+    /// Files that a Metalink names, instead of what is found at the path.
+    pub named: Vec<FileTask>,
+    /// Its number in the journal and what is kept there, if anything is.
+    pub kept_as: Option<(Ticket, Wanted)>,
+    /// Whether it waits until somebody lets it go on.
+    pub paused: bool,
+}
+
+/// Where an item is in its life.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Life {
+    /// Connections work on it, or will.
+    Going,
+    /// The user stopped it.
+    Paused,
+    /// The user cancelled it; it ends once all is let go of.
+    Cancelled,
+    /// Nothing more happens to it by itself.
+    Ended(ItemState),
+}
+
+/// An item and everything that waits for it. What is under way is in the slots, the transfers and the landings.
+#[derive(Debug)]
+pub struct Item {
+    pub id: ItemId,
+    pub path: RemotePath,
+    pub tree: bool,
+    pub filter: Option<Filter>,
+    pub rename: Option<Vec<u8>>,
+    pub checksum: Option<Box<Digest>>,
+    pub size: Option<u64>,
+    pub named: Vec<FileTask>,
+    /// Its number in the journal; `None` once that has no more to say of it.
+    pub ticket: Option<Ticket>,
+    /// What the journal keeps of it, to be kept again if it is tried again.
+    pub wanted: Option<Wanted>,
+    pub life: Life,
+    pub dirs: Vec<DirTask>,
+    /// Files up to 1 MiB or of unknown size, and larger ones.
+    pub small: VecDeque<FileTask>,
+    pub large: VecDeque<FileTask>,
+    /// What is tried again at a later time, and why; the number tells those of one time apart.
+    pub later: BTreeMap<(Instant, u64), (Task, String)>,
+    pub failed_files: Vec<FileTask>,
+    pub failed_dirs: Vec<DirTask>,
+    /// More failed than is remembered, or what waited on disk was lost: a retry begins anew.
+    pub forgetful: bool,
+    pub failed: u64,
+    pub failures: Vec<Exit>,
+    pub last_error: Option<Error>,
+    pub found: u64,
+    pub finished: u64,
+    pub total: u64,
+    pub sized: bool,
+    /// Bytes of files that are complete.
+    pub settled: u64,
+    /// Bytes that were here when it ended without being complete, those of parts included: what a retry finds.
+    pub kept: u64,
+    pub verified: Option<Verified>,
+}
+
+impl Item {
+    pub fn new(id: ItemId, new: NewItem) -> Self {
+        let (ticket, wanted) = new.kept_as.unzip();
+        let tree = new.path.is_dir();
+        let mut item = Self {
+            id,
+            tree,
+            total: if tree { 0 } else { new.size.unwrap_or(0) },
+            sized: new.size.is_some(),
+            path: new.path,
+            filter: new.filter,
+            rename: new.rename,
+            checksum: new.checksum,
+            size: new.size,
+            named: new.named,
+            ticket,
+            wanted,
+            life: if new.paused {
+                Life::Paused
+            } else {
+                Life::Going
+            },
+            dirs: Vec::new(),
+            small: VecDeque::new(),
+            large: VecDeque::new(),
+            later: BTreeMap::new(),
+            failed_files: Vec::new(),
+            failed_dirs: Vec::new(),
+            forgetful: false,
+            failed: 0,
+            failures: Vec::new(),
+            last_error: None,
+            found: 0,
+            finished: 0,
+            settled: 0,
+            kept: 0,
+            verified: None,
+        };
+        item.seed();
+        item
+    }
+
+    pub fn is_going(&self) -> bool {
+        self.life == Life::Going
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.life == Life::Cancelled || self.life == Life::Ended(ItemState::Cancelled)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        matches!(self.life, Life::Ended(_))
+    }
+
+    /// Puts in what the item begins with.
+    fn seed(&mut self) {
+        if !self.named.is_empty() {
+            for mut task in self.named.clone() {
+                task.item = self.id;
+                self.found += 1;
+                self.total = self.total.saturating_add(task.size.unwrap_or(0));
+                self.sized |= task.size.is_some();
+                self.push_back(task);
+            }
+        } else if self.tree {
+            self.dirs.push(DirTask::new(self.id, self.path.clone()));
+        } else {
+            let mut task = FileTask::new(self.id, self.path.clone());
+            task.rename.clone_from(&self.rename);
+            task.checksum.clone_from(&self.checksum);
+            task.size = self.size;
+            task.local = Local::Unknown;
+            self.found = 1;
+            self.push_back(task);
+        }
+    }
+
+    /// Tries it again: what failed, and what was never begun. What waits on disk of directories that are listed anew is
+    /// handed back, to be forgotten.
+    pub fn retry(&mut self) {
+        self.life = Life::Going;
+        self.failed = 0;
+        self.failures.clear();
+        self.last_error = None;
+        if self.forgetful {
+            self.begin_anew();
+            return;
+        }
+        for mut file in std::mem::take(&mut self.failed_files) {
+            file.failures = 0;
+            file.tried = file.foreign;
+            // What is here of it now must be looked at.
+            file.local = Local::Unknown;
+            self.push_back(file);
+        }
+        for mut dir in std::mem::take(&mut self.failed_dirs) {
+            dir.failures = 0;
+            dir.tried = SourceSet::default();
+            self.dirs.push(dir);
+        }
+        if self.waits_for_nothing() && self.finished == 0 {
+            self.found = 0;
+            self.seed();
+        }
+    }
+
+    /// Begins anew: what is here already is found equal, and not fetched again.
+    fn begin_anew(&mut self) {
+        self.forgetful = false;
+        self.failed_files.clear();
+        self.failed_dirs.clear();
+        (self.found, self.finished, self.total) = (0, 0, 0);
+        (self.settled, self.kept) = (0, 0);
+        self.verified = None;
+        self.seed();
+    }
+
+    /// Takes back a file that is not done; a cancelled item keeps it for a later retry.
+    pub fn take_back(&mut self, task: FileTask) {
+        if self.is_cancelled() {
+            self.keep_failed(task.into());
+        } else if task.is_large() {
+            self.large.push_front(task);
+        } else {
+            self.small.push_front(task);
+        }
+    }
+
+    /// The same for a directory.
+    pub fn take_back_dir(&mut self, task: DirTask) {
+        if self.is_cancelled() {
+            self.keep_failed(task.into());
+        } else {
+            self.dirs.push(task);
+        }
+    }
+
+    /// Takes back either.
+    pub fn take_back_task(&mut self, task: Task) {
+        match task {
+            Task::File(task) => self.take_back(task),
+            Task::Dir(task) => self.take_back_dir(task),
+        }
+    }
+
+    /// Keeps it until its time has come; a cancelled item keeps it for a later retry.
+    pub fn take_back_later(&mut self, task: Task, at: Instant, reason: String) {
+        if self.is_cancelled() {
+            self.take_back_task(task);
+            return;
+        }
+        // Behind all others of the same time.
+        let last = self.later.range(..=(at, u64::MAX)).next_back();
+        let turn = last.map_or(0, |((_, turn), _)| turn + 1);
+        self.later.insert((at, turn), (task, reason));
+    }
+
+    /// Takes back whatever is to be tried again by `now`; everything, without a time.
+    pub fn release(&mut self, now: Option<Instant>) {
+        while let Some(first) = self.later.first_entry()
+            && now.is_none_or(|now| first.key().0 <= now)
+        {
+            let (task, _) = first.remove();
+            self.take_back_task(task);
+        }
+    }
+
+    /// What of a listing or of a block from the disk is to be done. Directories come first, so that what waits of all
+    /// directories together is never more than what lies on one way down.
+    pub fn take_dirs(&mut self, dirs: Vec<DirTask>) {
+        // The first directory is listed first: the stack is taken from its end.
+        for dir in dirs.into_iter().rev() {
+            self.take_back_dir(dir);
+        }
+    }
+
+    /// Counts files that a listing names.
+    pub fn count_found(&mut self, sum: Sum) {
+        self.found += sum.files;
+        // A listing can name any size.
+        self.total = self.total.saturating_add(sum.bytes);
+    }
+
+    /// A file's true size is known now, where a listing told none or another.
+    pub fn resized(&mut self, before: Option<u64>, now: u64) {
+        let others = self.total.saturating_sub(before.unwrap_or(0));
+        self.total = others.saturating_add(now);
+        self.sized = true;
+    }
+
+    /// Remembers for a retry what failed, as far as one can.
+    pub fn keep_failed(&mut self, mut task: Task) {
+        *task.failures() = 0;
+        match task {
+            Task::File(task) if self.failed_files.len() < FAILED_MAX => {
+                self.failed_files.push(task);
+            }
+            Task::Dir(task) if self.failed_dirs.len() < FAILED_MAX => self.failed_dirs.push(task),
+            _ => self.forgetful = true,
+        }
+    }
+
+    /// Everything that waits is kept for a retry; how many tasks that are.
+    pub fn shelve(&mut self) -> usize {
+        let cancelled = std::mem::replace(&mut self.life, Life::Cancelled);
+        self.release(None);
+        let files = self.small.drain(..).chain(self.large.drain(..));
+        let tasks: Vec<Task> = files
+            .map(Task::from)
+            .chain(self.dirs.drain(..).map(Task::from))
+            .collect();
+        let count = tasks.len();
+        tasks.into_iter().for_each(|task| self.keep_failed(task));
+        self.life = cancelled;
+        count
+    }
+
+    pub fn note_failure(&mut self, error: Error) {
+        self.failed += 1;
+        if !self.failures.contains(&error.exit()) {
+            self.failures.push(error.exit());
+        }
+        self.last_error = Some(error);
+    }
+
+    pub fn push_back(&mut self, task: FileTask) {
+        if task.is_large() {
+            self.large.push_back(task);
+        } else {
+            self.small.push_back(task);
+        }
+    }
+
+    /// Files that are known and not begun.
+    pub fn known(&self) -> usize {
+        self.small.len() + self.large.len() + self.later.len()
+    }
+
+    /// Whether no more files or directories can be remembered.
+    pub fn is_full(&self) -> bool {
+        self.known() > FILES_MAX || self.dirs.len() > DIRS_MAX
+    }
+
+    /// Whether nothing waits to be begun.
+    pub fn waits_for_nothing(&self) -> bool {
+        self.dirs.is_empty()
+            && self.small.is_empty()
+            && self.large.is_empty()
+            && self.later.is_empty()
+    }
+
+    /// What it ends as.
+    pub fn final_state(&self) -> ItemState {
+        if self.is_cancelled() {
+            return ItemState::Cancelled;
+        }
+        match (&self.last_error, self.failed) {
+            (None, 0) => ItemState::Finished(self.verified.unwrap_or(Verified::Present)),
+            (Some(error), 1) => ItemState::Failed(error.to_string()),
+            (Some(error), failed) => {
+                ItemState::Failed(format!("{failed} failed, the last: {error}"))
+            }
+            (None, failed) => ItemState::Failed(format!("{failed} failed")),
+        }
+    }
+
+    /// Whether a later run should go on with it: it failed, but not for good.
+    pub fn is_unsettled(&self) -> bool {
+        let may_pass = |exit: &Exit| matches!(exit, Exit::Network | Exit::Disk | Exit::Integrity);
+        !self.is_cancelled() && self.failures.iter().any(may_pass)
+    }
+
+    /// The next file of a queue that it is its source's turn to be asked for.
+    pub fn take_file(&mut self, large: bool, outlook: &Outlook) -> Option<FileTask> {
+        let files = if large {
+            &mut self.large
+        } else {
+            &mut self.small
+        };
+        let mut front = files.iter().take(LOOK_MAX);
+        let at = front.position(|task| outlook.leads(task.tried))?;
+        files.remove(at)
+    }
+
+    /// The next directory that it is its source's turn to be asked for.
+    pub fn take_dir(&mut self, outlook: &Outlook) -> Option<DirTask> {
+        // Where all that is known waits for a later time, nothing more is made known.
+        if self.known() > FILES_MAX {
+            return None;
+        }
+        self.dirs.pop_if(|task| outlook.leads(task.tried))
+    }
+
+    /// Sources that something which waits here is to be asked of.
+    pub fn needed(&self, outlook: &Outlook) -> SourceSet {
+        let files = [&self.small, &self.large].map(|files| files.front().map(|task| task.tried));
+        let dir = self.dirs.last().map(|task| task.tried);
+        let tasks = files.into_iter().chain([dir]).flatten();
+        tasks.filter_map(|tried| outlook.lead(tried)).collect()
+    }
+}

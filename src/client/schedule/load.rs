@@ -1,0 +1,119 @@
+//! How much is asked of a server that says that it is asked too much.
+//!
+//! A refusal that speaks of load (429, 503) halves the connections that may be open and doubles the time between
+//! requests; answers take both back step by step (additive increase, multiplicative decrease). Servers that count
+//! requests or connections are so asked for about what they allow, without knowing their rule.
+
+use std::time::{Duration, Instant};
+
+/// The time between two requests after the first refusal, and the longest.
+const GAP_FIRST: Duration = Duration::from_millis(50);
+const GAP_MAX: Duration = Duration::from_secs(2);
+/// A gap below this is none.
+const GAP_MIN: Duration = Duration::from_millis(4);
+/// Answers after which another connection may be opened.
+const ANSWERS_FOR_ONE: u32 = 16;
+
+/// What one server bears.
+#[derive(Debug)]
+pub struct Load {
+    /// Nothing is asked before that: the server named a time.
+    rests_until: Option<Instant>,
+    /// Time between requests; `None` where the server bears what it gets.
+    gap: Option<Duration>,
+    next: Option<Instant>,
+    /// Most connections.
+    window: usize,
+    answers: u32,
+    /// Refusals in a row, without an answer between them, and when the last one was noted.
+    refusals: u32,
+    noted: Option<Instant>,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            rests_until: None,
+            gap: None,
+            next: None,
+            window: usize::MAX,
+            answers: 0,
+            refusals: 0,
+            noted: None,
+        }
+    }
+}
+
+impl Load {
+    /// The server refused a request that was sent at `asked`, with `open` connections, and wants to be left alone for
+    /// `rest`.
+    pub fn refused(&mut self, asked: Instant, now: Instant, open: usize, rest: Option<Duration>) {
+        if let Some(rest) = rest {
+            let until = now + rest;
+            self.rests_until = Some(self.rests_until.map_or(until, |before| before.max(until)));
+        }
+        // What was under way when the last refusal came tells nothing new.
+        if self.noted.is_none_or(|noted| asked > noted) {
+            self.noted = Some(now);
+            self.refusals += 1;
+            self.answers = 0;
+            self.window = (open.min(self.window) / 2).max(1);
+            let gap = self.gap.map_or(GAP_FIRST, |gap| (gap * 2).min(GAP_MAX));
+            self.gap = Some(gap);
+            self.next = Some(now + gap);
+        }
+    }
+
+    /// Refusals in a row, without an answer between them.
+    pub fn refusals(&self) -> u32 {
+        self.refusals
+    }
+
+    /// The server answered.
+    pub fn answered(&mut self) {
+        self.refusals = 0;
+        let Some(gap) = self.gap else { return };
+        self.answers += 1;
+        if self.answers.is_multiple_of(ANSWERS_FOR_ONE) {
+            self.window = self.window.saturating_add(1);
+        }
+        let gap = gap * 15 / 16;
+        self.gap = (gap > GAP_MIN).then_some(gap);
+        if self.gap.is_none() {
+            (self.next, self.window) = (None, usize::MAX);
+        }
+    }
+
+    /// Until when nothing may be asked; `None` where it may be now.
+    pub fn wait(&self, now: Instant) -> Option<Instant> {
+        let waits = [self.rests_until, self.next].into_iter().flatten();
+        waits.filter(|until| *until > now).max()
+    }
+
+    /// Until when the server wants to be left alone.
+    pub fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.rests_until.filter(|until| *until > now)
+    }
+
+    /// A request is sent.
+    pub fn asked(&mut self, now: Instant) {
+        if let Some(gap) = self.gap {
+            self.next = Some(now + gap);
+        }
+    }
+
+    /// Whether requests are spread over time, and none is sent ahead of an answer.
+    pub fn is_paced(&self) -> bool {
+        self.gap.is_some()
+    }
+
+    /// Most connections that the server bears.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
+    /// The user is impatient.
+    pub fn hurry(&mut self) {
+        (self.rests_until, self.next) = (None, None);
+    }
+}

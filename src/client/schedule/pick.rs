@@ -1,0 +1,519 @@
+//! Who does what next.
+
+use std::time::Instant;
+
+use super::{
+    Ask, Effect, Flight, Order, Request, Schedule, SlotId, SourceId, SourceSet, Work,
+    depth::DEPTH_MAX,
+    item::Item,
+    order::{Fault, Kind},
+    slot::Line,
+    source::Reach,
+    transfer::{Asker, Step},
+};
+use crate::{
+    client::{
+        ItemId,
+        target::Local,
+        task::{FileTask, Subject},
+    },
+    pieces::PIECE,
+};
+
+/// Runs in flight on one connection: the second request is under way while the first one's answer is read.
+const RUNS_IN_FLIGHT: usize = 2;
+/// Requests for small files that are sent before answers are read: more could fill both directions and block both sides.
+const REQUESTS_MAX: usize = 32;
+/// Directories are listed ahead while fewer files than this are known and not begun.
+const LIST_AHEAD: usize = 2_000;
+/// How often a connection without work looks whether another one is slow.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
+
+impl Schedule {
+    /// The next thing for a connection to do.
+    pub fn next(&mut self, id: SlotId, now: Instant) -> Order {
+        self.slots[id.0].parked = false;
+        if self.stopped {
+            self.unassign(id, now);
+            return Order::End;
+        }
+        for item in &mut self.items {
+            item.release(Some(now));
+        }
+        if let Some(order) = self.settle_source(id, now) {
+            return order;
+        }
+        if self.untold <= super::UNTOLD_MAX {
+            self.fill(id, now);
+        }
+        if self.slots[id.0].flight.is_empty() {
+            return self.idle_order(id, now);
+        }
+        match self.slots[id.0].line {
+            Line::Open => self.exchange(id, now),
+            Line::Closed | Line::Dialing => self.dial(id, now),
+        }
+    }
+
+    /// Leaves a server that may not be asked, or that is tried by somebody else.
+    fn settle_source(&mut self, id: SlotId, now: Instant) -> Option<Order> {
+        let slot = &self.slots[id.0];
+        let (source, open) = (slot.source, slot.line == Line::Open);
+        let may_ask = self.sources.get(source).may_ask(now).is_ok();
+        // A connection that works is kept while others cannot be made.
+        let works = open && matches!(self.sources.get(source).reach, Reach::Out(_));
+        let crowded = self.is_crowded(id);
+        if (may_ask || works) && !crowded {
+            if open || !self.waits_for_another(id, source, now) {
+                return None;
+            }
+        } else if open {
+            self.unassign(id, now);
+            self.slots[id.0].line = Line::Closed;
+            return Some(Order::Close);
+        }
+        self.unassign(id, now);
+        let chosen = self.choose(id, now);
+        match chosen {
+            Some(other) if other != source => {
+                self.slots[id.0].source = other;
+                let waits = self.waits_for_another(id, other, now) || self.is_crowded(id);
+                waits.then(|| self.park(id, now))
+            }
+            _ => Some(self.park(id, now)),
+        }
+    }
+
+    fn choose(&self, id: SlotId, now: Instant) -> Option<SourceId> {
+        let mut held = self.held();
+        let own = &mut held[self.slots[id.0].source.place()];
+        *own = own.saturating_sub(1);
+        self.sources.choose(&held, now)
+    }
+
+    /// Whether another connection is trying to reach the server now.
+    fn waits_for_another(&self, id: SlotId, source: SourceId, _now: Instant) -> bool {
+        matches!(self.sources.get(source).reach, Reach::Trying(by, _) if by != id)
+    }
+
+    /// Whether the server bears fewer connections than this one makes.
+    fn is_crowded(&self, id: SlotId) -> bool {
+        let source = self.slots[id.0].source;
+        let window = self.sources.get(source).load.window();
+        let before = self.slots[..id.0].iter();
+        before.filter(|slot| slot.source == source).count() >= window
+    }
+
+    /// Nothing to do here: another server may need a connection, or it waits.
+    fn idle_order(&mut self, id: SlotId, now: Instant) -> Order {
+        if let Some(needed) = self.needed_elsewhere(id, now) {
+            let slot = &mut self.slots[id.0];
+            slot.source = needed;
+            if slot.line == Line::Open {
+                slot.line = Line::Closed;
+                return Order::Close;
+            }
+            return self.next(id, now);
+        }
+        self.park(id, now)
+    }
+
+    fn park(&mut self, id: SlotId, now: Instant) -> Order {
+        self.slots[id.0].parked = true;
+        let helps = self.transfers.values().any(|transfer| {
+            transfer.phase == super::transfer::Phase::Flowing && transfer.plan.held() > 0
+        });
+        let help = helps.then(|| now + LOOK_AGAIN);
+        let load = self.sources.get(self.slots[id.0].source).load.wait(now);
+        let waits = [self.wake_at(now), help, load];
+        Order::Wait(waits.into_iter().flatten().filter(|at| *at > now).min())
+    }
+
+    /// A server that something waits for, where this connection is of more use than where it is: one that has no
+    /// connection, or two fewer.
+    fn needed_elsewhere(&self, id: SlotId, now: Instant) -> Option<SourceId> {
+        let own = self.slots[id.0].source;
+        let outlook = self.sources.outlook(own, now);
+        let needed = self.needed(&outlook, now);
+        let held = self.held();
+        let crowd = held[own.place()];
+        let of_use = |other: &SourceId| {
+            let there = held[other.place()];
+            *other != own
+                && there < self.sources.get(*other).load.window()
+                && (there == 0 || there + 2 <= crowd)
+                && (crowd > 1 || there == 0 && !needed.contains(own))
+        };
+        needed.iter().find(of_use)
+    }
+
+    /// Sources that something which waits may be asked of.
+    fn needed(&self, outlook: &super::sources::Outlook, now: Instant) -> SourceSet {
+        let browse = self.browses.front();
+        let browse = browse.and_then(|browse| outlook.lead(browse.tried));
+        let mut needed: SourceSet = browse.into_iter().collect();
+        for item in self.items.iter().filter(|item| item.is_going()) {
+            needed = needed.union(item.needed(outlook));
+        }
+        for transfer in self.transfers.values() {
+            needed = needed.union(transfer.needed(outlook, now));
+        }
+        needed
+    }
+
+    /// Fills the pipeline.
+    fn fill(&mut self, id: SlotId, now: Instant) {
+        let mut added = 0;
+        // Its pipeline runs dry, so that it can go where it is needed more.
+        if !self.slots[id.0].flight.is_empty() && self.needed_elsewhere(id, now).is_some() {
+            return;
+        }
+        loop {
+            let slot = &self.slots[id.0];
+            let source = self.sources.get(slot.source);
+            let pipelining = if self.limits.serial || source.load.is_paced() {
+                1
+            } else {
+                source.depth.now()
+            };
+            let behind = slot.behind();
+            let room = match behind {
+                None => true,
+                Some(Kind::Small) => {
+                    slot.flight.len() < pipelining.min(DEPTH_MAX) && added < REQUESTS_MAX
+                }
+                Some(Kind::Run) => pipelining > 1 && slot.flight.len() < RUNS_IN_FLIGHT,
+                Some(Kind::Alone) => false,
+            };
+            // A pipeline is refilled in strides, so that requests leave many to a packet.
+            let stride = source.depth.is_trial() || slot.flight.len() > pipelining / 2;
+            if !room || (behind == Some(Kind::Small) && stride && added == 0) {
+                return;
+            }
+            let Some(work) = self.pick(id, behind, now) else {
+                return;
+            };
+            let source = self.slots[id.0].source;
+            let work = match work {
+                Work::Open(task) if task.is_foreign_to(source) => {
+                    let attempts = task.failures + 1;
+                    self.task_ended_after(task.into(), attempts, Fault::NoMirror.error());
+                    continue;
+                }
+                Work::List(task) if task.rest.is_some() => {
+                    if let Some(rest) = task.rest {
+                        self.loads.insert(rest, task);
+                        self.outbox.push_back(Effect::LoadRest(rest));
+                    }
+                    continue;
+                }
+                work => work,
+            };
+            added += 1;
+            let ask = self.ask(source, &work, id);
+            let slot = &mut self.slots[id.0];
+            if slot.flight.is_empty() {
+                slot.front_since = Some(now);
+            }
+            slot.flight.push_back(Flight {
+                work,
+                ask,
+                at: now,
+                sent: false,
+                ahead: behind.is_some(),
+                streamed: 0,
+                progress: false,
+            });
+        }
+    }
+
+    /// How work is asked for.
+    fn ask(&self, source: SourceId, work: &Work, id: SlotId) -> Ask {
+        match work {
+            Work::Browse(_) | Work::List(_) => Ask::List,
+            Work::Open(task) => self.first_ask(task, id),
+            Work::Run(file, run) => match self.transfers.get(file) {
+                Some(transfer) => transfer.ask(source, run),
+                None => Ask::Whole,
+            },
+            Work::Values(file) => match self.transfers.get(file) {
+                Some(transfer) => transfer.ask_values(source),
+                None => Ask::Whole,
+            },
+            Work::Spent => Ask::Whole,
+        }
+    }
+
+    /// How a file is asked for at first.
+    fn first_ask(&self, task: &FileTask, id: SlotId) -> Ask {
+        let worth_a_look = match task.local {
+            // Small files leave no part that could be gone on with.
+            Local::Part => self.limits.resume && task.size.is_none_or(|size| size > PIECE),
+            Local::File => self.limits.spares,
+            Local::Nothing | Local::Unknown => false,
+        };
+        let range = |bytes: u64| Ask::Range {
+            first: 0,
+            last: bytes - 1,
+            if_match: None,
+            if_range: None,
+        };
+        match task.size {
+            _ if worth_a_look => Ask::Head,
+            Some(size) if size <= PIECE => Ask::Whole,
+            Some(_) => range(u64::from(self.slots[id.0].run_max()) * PIECE),
+            None => range(PIECE),
+        }
+    }
+
+    /// Sends what is unsent, as far as the server bears it, and reads the first answer.
+    fn exchange(&mut self, id: SlotId, now: Instant) -> Order {
+        let slot = &self.slots[id.0];
+        let source = slot.source;
+        let unsent = slot.flight.iter().any(|flight| !flight.sent);
+        if unsent && let Some(until) = self.sources.get(source).load.wait(now) {
+            if !slot.flight.front().is_some_and(|flight| flight.sent) {
+                // Others may do it meanwhile.
+                self.unassign(id, now);
+                self.slots[id.0].parked = true;
+                return Order::Wait(Some(until));
+            }
+        }
+        if let Some(Flight {
+            work: Work::Open(task),
+            sent: false,
+            ..
+        }) = self.slots[id.0].flight.front()
+            && task.local == Local::Unknown
+        {
+            return Order::Look(Box::new(task.clone()));
+        }
+        let mut send = Vec::new();
+        for at in 0..self.slots[id.0].flight.len() {
+            let flight = &mut self.slots[id.0].flight[at];
+            if flight.sent {
+                continue;
+            }
+            flight.sent = true;
+            flight.at = now;
+            let (work, ask) = (flight.work.clone(), flight.ask.clone());
+            if let Some(subject) = self.subject(source, &work) {
+                send.push(Request { subject, ask });
+            }
+        }
+        if !send.is_empty() {
+            self.sources.get_mut(source).load.asked(now);
+        }
+        match self.slots[id.0].flight.front() {
+            Some(front) => Order::Exchange {
+                send,
+                read: Box::new(front.clone()),
+            },
+            None => self.park(id, now),
+        }
+    }
+
+    fn subject(&self, source: SourceId, work: &Work) -> Option<Subject> {
+        Some(match work {
+            Work::Browse(browse) => Subject::Path(browse.dir.clone()),
+            Work::List(task) => Subject::Path(task.dir.clone()),
+            Work::Open(task) => task.subject_at(source),
+            Work::Run(file, _) | Work::Values(file) => {
+                self.transfers.get(file)?.task.subject_at(source)
+            }
+            Work::Spent => return None,
+        })
+    }
+
+    /// Connects; one at a time tries to reach a server that may not be reachable.
+    fn dial(&mut self, id: SlotId, now: Instant) -> Order {
+        let slot = &mut self.slots[id.0];
+        let source = slot.source;
+        slot.line = Line::Dialing;
+        slot.answered = 0;
+        let state = self.sources.get_mut(source);
+        if !matches!(state.reach, Reach::Up) {
+            state.reach = Reach::Trying(id, now);
+        }
+        Order::Connect(source)
+    }
+
+    /// The next work for a connection; `behind` is what its last work in flight is.
+    fn pick(&mut self, id: SlotId, behind: Option<Kind>, now: Instant) -> Option<Work> {
+        let slot = &self.slots[id.0];
+        let (source, run_max) = (slot.source, slot.run_max());
+        let outlook = self.sources.outlook(source, now);
+        let leads = |browse: &super::Browse| outlook.leads(browse.tried);
+        if behind.is_none()
+            && self.browses.front().is_some_and(leads)
+            && let Some(browse) = self.browses.pop_front()
+        {
+            return Some(Work::Browse(browse));
+        }
+        let patience = slot.patience(self.sources.get(source).head_patience());
+        // About two connections for each item at the front: several advance at once, and none crawls.
+        let abreast = self.limits.workers.div_ceil(2);
+        let asker = Asker {
+            run_max,
+            workers: self.limits.workers,
+            now,
+            help: None,
+            outlook,
+        };
+        let mut order: Vec<ItemId> = self
+            .items
+            .iter()
+            .filter(|item| item.is_going() && self.has_work(item))
+            .map(|item| item.id)
+            .collect();
+        let front = abreast.min(order.len());
+        if front > 1 {
+            order[..front].sort_by_cached_key(|item| self.connections_of(*item));
+        }
+        // Work that nobody does comes before work that somebody is slow at, whichever item it belongs to.
+        for &item in &order {
+            let open = self.large_open(None);
+            let room = open < abreast || self.large_open(Some(item)) == 0;
+            if let Some(work) = self.pick_of(item, id, behind, &asker, room) {
+                return Some(work);
+            }
+        }
+        if behind.is_some() {
+            return None;
+        }
+        let help = Some(patience);
+        let asker = Asker { help, ..asker };
+        order
+            .iter()
+            .find_map(|item| self.pick_step(*item, &asker, false))
+    }
+
+    fn has_work(&self, item: &Item) -> bool {
+        !(item.dirs.is_empty() && item.small.is_empty() && item.large.is_empty())
+            || self.transfers.values().any(|it| it.task.item == item.id)
+    }
+
+    /// Connections that work on an item now.
+    pub(super) fn connections_of(&self, item: ItemId) -> usize {
+        let of = |file| self.transfers.get(&file).map(|it| it.task.item);
+        let slots = self.slots.iter();
+        slots.filter(|slot| slot.item(of) == Some(item)).count()
+    }
+
+    /// Large files that are fetched or about to be, of one item or of all.
+    fn large_open(&self, item: Option<ItemId>) -> usize {
+        let its = |of: ItemId| item.is_none_or(|item| item == of);
+        let transfers = self.transfers.values();
+        let open = self.slots.iter().filter(|slot| {
+            let front = slot.flight.front().map(|flight| &flight.work);
+            matches!(front, Some(Work::Open(task)) if its(task.item))
+        });
+        transfers.filter(|it| its(it.task.item)).count() + open.count()
+    }
+
+    /// The next work of one item; `room` says whether another large file may be begun.
+    fn pick_of(
+        &mut self,
+        item: ItemId,
+        id: SlotId,
+        behind: Option<Kind>,
+        asker: &Asker,
+        room: bool,
+    ) -> Option<Work> {
+        match behind {
+            Some(Kind::Alone) => return None,
+            Some(Kind::Small) => return self.pick_file(item, false, asker, true),
+            Some(Kind::Run) => return self.pick_step(item, asker, true),
+            None => {}
+        }
+        let known = self.item(item).map_or(0, Item::known);
+        if known < LIST_AHEAD
+            && !self.is_listing(item)
+            && let Some(work) = self.pick_dir(item, asker)
+        {
+            return Some(work);
+        }
+        if room && let Some(work) = self.pick_file(item, true, asker, false) {
+            return Some(work);
+        }
+        // Half of the connections look for small files first, half for pieces.
+        let work = if id.0.is_multiple_of(2) {
+            self.pick_file(item, false, asker, false)
+                .or_else(|| self.pick_step(item, asker, false))
+        } else {
+            self.pick_step(item, asker, false)
+                .or_else(|| self.pick_file(item, false, asker, false))
+        };
+        work.or_else(|| self.pick_file(item, true, asker, false))
+            .or_else(|| self.pick_dir(item, asker))
+    }
+
+    /// Whether one of its directories is being listed or read from the disk.
+    pub(super) fn is_listing(&self, item: ItemId) -> bool {
+        let lists = |flight: &Flight| matches!(&flight.work, Work::List(task) if task.item == item);
+        self.loads.values().any(|task| task.item == item)
+            || self
+                .slots
+                .iter()
+                .any(|slot| slot.flight.front().is_some_and(lists))
+    }
+
+    fn pick_file(
+        &mut self,
+        item: ItemId,
+        large: bool,
+        asker: &Asker,
+        pipelined: bool,
+    ) -> Option<Work> {
+        let item = self.item_mut(item)?;
+        let task = item.take_file(large, &asker.outlook)?;
+        if pipelined && (task.local == Local::Unknown || task.alone) {
+            item.take_back(task);
+            return None;
+        }
+        Some(Work::Open(task))
+    }
+
+    fn pick_dir(&mut self, item: ItemId, asker: &Asker) -> Option<Work> {
+        self.item_mut(item)?
+            .take_dir(&asker.outlook)
+            .map(Work::List)
+    }
+
+    /// A step for the transfer with the fewest connections; `runs_only` leaves out what nothing may be sent behind.
+    fn pick_step(&mut self, item: ItemId, asker: &Asker, runs_only: bool) -> Option<Work> {
+        let its = self.transfers.values().filter(|it| it.task.item == item);
+        let mut order: Vec<(usize, super::FileId)> = its
+            .map(|it| {
+                (
+                    it.plan.held()
+                        + usize::from(it.verdict.values == super::verdict::Values::Asked),
+                    it.id,
+                )
+            })
+            .collect();
+        order.sort_by_key(|(load, _)| *load);
+        for (_, file) in order {
+            let reading = self.reading(file);
+            let Some(transfer) = self.transfers.get_mut(&file) else {
+                continue;
+            };
+            if runs_only && (!transfer.facts.ranges || transfer.wants_values(asker)) {
+                continue;
+            }
+            match transfer.next(asker, reading) {
+                Some(Step::Run(run)) => return Some(Work::Run(file, run)),
+                Some(Step::Values) => return Some(Work::Values(file)),
+                None => {}
+            }
+        }
+        None
+    }
+
+    /// Connections that have runs of a transfer in flight.
+    pub(super) fn reading(&self, file: super::FileId) -> usize {
+        let its = |flight: &Flight| matches!(&flight.work, Work::Run(of, _) if *of == file);
+        let slots = self.slots.iter();
+        slots.filter(|slot| slot.flight.iter().any(its)).count()
+    }
+}

@@ -1,0 +1,485 @@
+//! One large file under way: its plan, what is known of its pieces, its mirrors and its tries. No bytes.
+
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use super::{
+    FileId, SourceId, SourceSet,
+    order::{Ask, Opened},
+    plan::{Patience, Plan, Run, RunId},
+    sources::Outlook,
+    verdict::{Left, Values, Verdict},
+};
+use crate::{
+    client::{
+        Error,
+        facts::{Facts, Validators},
+        proof::Proof,
+        task::FileTask,
+    },
+    pieces::{self, Value},
+};
+
+/// Parts that only the journal can vouch for are synced after so many bytes or so much time: that much may be fetched
+/// again after a crash.
+const SYNC_BYTES: u64 = 256 << 20;
+const SYNC_TIME: Duration = Duration::from_secs(5);
+
+/// How a transfer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Connections fetch it, or will.
+    Flowing,
+    /// Its item is paused.
+    Halted,
+    /// It is complete, and on its way to its name.
+    Landing,
+}
+
+/// A file that is fetched in runs of pieces.
+#[derive(Debug)]
+pub struct Transfer {
+    /// Names it.
+    pub id: FileId,
+    /// What is fetched.
+    pub task: FileTask,
+    /// What the first answer told.
+    pub facts: Facts,
+    /// How it stands.
+    pub phase: Phase,
+    /// Who fetches what.
+    pub plan: Plan,
+    /// Whether its pieces are the server's.
+    pub verdict: Verdict,
+    /// The part is a whole file under its final name: it is compared, and nothing is fetched.
+    pub compares: bool,
+    /// Bytes that an earlier run left in the part, to be judged.
+    left: u64,
+    /// What lay on disk was hashed.
+    left_hashed: bool,
+    /// Sources that have no such file.
+    pub excluded: SourceSet,
+    /// What mirrors' answers said of the file.
+    mirrors: Vec<(SourceId, Validators)>,
+    /// Failures in a row, and the time before which it is not tried again.
+    failures: u32,
+    not_before: Option<Instant>,
+    /// The same for its values alone, while pieces flow.
+    values_not_before: Option<Instant>,
+    /// Pieces that were done when the values were asked for last.
+    done_before_values: u32,
+    /// When the part was synced last, and bytes received since then; only where the journal needs it.
+    synced: (Instant, u64),
+}
+
+/// Something to do for a transfer.
+#[derive(Debug)]
+pub enum Step {
+    /// Fetch these pieces.
+    Run(Run),
+    /// Fetch the pieces' values.
+    Values,
+}
+
+/// Who asks for a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    /// Most pieces in a run, by the connection's speed.
+    pub run_max: u32,
+    /// Connections in all.
+    pub workers: usize,
+    /// Now.
+    pub now: Instant,
+    /// Whether to take work over from connections that show no sign of life.
+    pub help: Option<Patience>,
+    /// The connection's source, and the others.
+    pub outlook: Outlook,
+}
+
+/// What an answer to a range request says about the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It is the file's.
+    Yes,
+    /// The file changed.
+    Changed,
+    /// A mirror has another file there.
+    Foreign,
+}
+
+impl Transfer {
+    /// A file whose part was opened. Nothing is free to be fetched before [`Self::start`].
+    pub fn new(id: FileId, task: FileTask, opened: Opened, retries: u32, now: Instant) -> Self {
+        let Opened {
+            facts,
+            left,
+            known,
+            compares,
+        } = opened;
+        let left = if facts.has_values() {
+            left.min(facts.size)
+        } else {
+            0
+        };
+        let mut plan = Plan::new(pieces::count(facts.size));
+        let mut verdict = Verdict::new(&facts, if compares { 0 } else { retries });
+        let count = pieces::count(facts.size);
+        for piece in known.into_iter().flatten().filter(|piece| *piece < count) {
+            plan.add_done(piece);
+            let start = u64::from(piece) * pieces::PIECE;
+            verdict.note_written(start, pieces::len(facts.size, piece));
+        }
+        Self {
+            id,
+            excluded: task.tried,
+            plan,
+            verdict,
+            phase: Phase::Flowing,
+            compares,
+            left,
+            left_hashed: false,
+            mirrors: Vec::new(),
+            failures: 0,
+            not_before: None,
+            values_not_before: None,
+            done_before_values: 0,
+            synced: (now, 0),
+            task,
+            facts,
+        }
+    }
+
+    /// Frees all pieces but the first `begun`, which the calling connection reads already; the run for those. Where an
+    /// earlier run left something, only what lies behind that is free before it was hashed.
+    pub fn start(&mut self, begun: u32, now: Instant) -> Option<Run> {
+        let count = pieces::count(self.facts.size);
+        if self.left > 0 {
+            self.plan.add_free(self.left_pieces()..count);
+            return None;
+        }
+        self.plan.add_free(begun..count);
+        (begun > 0).then(|| self.plan.begin_with(0..begun, now))
+    }
+
+    /// Whether what an earlier run left is to be hashed.
+    pub fn has_left(&self) -> bool {
+        self.left > 0
+    }
+
+    /// Whole pieces that an earlier run may have left.
+    pub fn left_pieces(&self) -> u32 {
+        if self.left == self.facts.size {
+            pieces::count(self.facts.size)
+        } else {
+            (self.left / pieces::PIECE) as u32
+        }
+    }
+
+    /// A piece that lay on disk was hashed, or was a hole: `None`. True where a compared file differs.
+    pub fn left_piece(&mut self, piece: u32, value: Option<Value>) -> bool {
+        let left = match value {
+            Some(value) => self.verdict.left(&mut self.plan, piece, value),
+            None => Left::Differs,
+        };
+        self.take_left(piece, left)
+    }
+
+    /// All that lay on disk was hashed.
+    pub fn left_done(&mut self) {
+        self.left_hashed = true;
+    }
+
+    /// The server's value of the next piece has come. True where a compared file differs.
+    pub fn value_told(&mut self, value: Value, piece: u32) -> Result<bool, Error> {
+        let left = self.verdict.told(&mut self.plan, value)?;
+        Ok(self.take_left(piece, left))
+    }
+
+    fn take_left(&mut self, piece: u32, left: Left) -> bool {
+        if left == Left::Differs && !self.compares {
+            self.plan.add_free(piece..piece + 1);
+        }
+        left == Left::Differs && self.compares
+    }
+
+    /// Bytes that are here: whole pieces, and what has come of others.
+    pub fn counted(&self) -> u64 {
+        self.done_bytes() + self.plan.partial()
+    }
+
+    fn done_bytes(&self) -> u64 {
+        let done = u64::from(self.plan.done_count());
+        let last = pieces::count(self.facts.size).saturating_sub(1);
+        let short = pieces::PIECE - pieces::len(self.facts.size, last).max(1);
+        let has_last = done > 0 && self.plan.is_done(last);
+        done * pieces::PIECE - if has_last { short } else { 0 }
+    }
+
+    /// Whether its values come next: nothing is pipelined with them.
+    pub fn wants_values(&self, asker: &Asker) -> bool {
+        // One connection alone fetches values last: its first byte must not wait for the server's hashing.
+        let first = asker.workers > 1 || self.left > 0 || self.plan.is_complete();
+        let mute = self.excluded.union(self.task.mute());
+        let rests = self.values_not_before.is_some_and(|at| at > asker.now);
+        self.verdict.values == Values::Unasked && first && !rests && asker.outlook.leads(mute)
+    }
+
+    /// Sources that may give something of it that is free now, or tell its values.
+    pub fn needed(&self, outlook: &Outlook, now: Instant) -> SourceSet {
+        if self.phase != Phase::Flowing || self.not_before.is_some_and(|at| at > now) {
+            return SourceSet::default();
+        }
+        let mut needed = SourceSet::default();
+        if self.verdict.values == Values::Unasked
+            && self.values_not_before.is_none_or(|at| at <= now)
+            && let Some(lead) = outlook.lead(self.excluded.union(self.task.mute()))
+        {
+            needed.insert(lead);
+        }
+        if self.plan.has_free() {
+            if self.facts.ranges {
+                needed = needed.union(outlook.usable.without(self.excluded));
+            }
+            outlook
+                .lead(self.excluded)
+                .into_iter()
+                .for_each(|lead| needed.insert(lead));
+        }
+        needed
+    }
+
+    /// When it may be looked at again, if it waits for that.
+    pub fn wake_at(&self, now: Instant) -> Option<Instant> {
+        let values = self
+            .values_not_before
+            .filter(|_| self.verdict.values == Values::Unasked);
+        let later = |at: &Instant| *at > now;
+        [self.not_before, values]
+            .into_iter()
+            .flatten()
+            .filter(later)
+            .min()
+    }
+
+    /// The next thing to do for it, if there is any; `reading` connections are at it.
+    pub fn next(&mut self, asker: &Asker, reading: usize) -> Option<Step> {
+        if self.phase != Phase::Flowing || self.not_before.is_some_and(|at| at > asker.now) {
+            return None;
+        }
+        let leads = asker.outlook.leads(self.excluded);
+        if !leads && self.excluded.contains(asker.outlook.source) {
+            return None;
+        }
+        if self.wants_values(asker) {
+            self.verdict.values = Values::Asked;
+            self.verdict.teller = asker.outlook.source;
+            self.done_before_values = self.plan.done_count();
+            self.values_not_before = None;
+            return Some(Step::Values);
+        }
+        if !self.facts.ranges && (reading > 0 || !leads) {
+            return None;
+        }
+        let run = match asker.help {
+            Some(patience) if !self.plan.has_free() && self.facts.ranges => {
+                self.plan.steal(asker.now, patience)
+            }
+            _ => {
+                let max = if self.facts.ranges {
+                    asker.run_max
+                } else {
+                    u32::MAX
+                };
+                let workers = if self.facts.ranges { asker.workers } else { 0 };
+                self.plan.take(max, workers, asker.now)
+            }
+        };
+        run.map(Step::Run)
+    }
+
+    /// How `run` is asked for from `source`: where the file has changed, the request fails. `If-Match` for a server of
+    /// our kind, which then answers 412, `If-Range` for others, which then answer 200.
+    pub fn ask(&self, source: SourceId, run: &Run) -> Ask {
+        if !self.facts.ranges {
+            return Ask::Whole;
+        }
+        let (first, end) = self.bytes_of(&run.pieces);
+        let (if_match, if_range) = self.conditions(source);
+        Ask::Range {
+            first,
+            last: end - 1,
+            if_match,
+            if_range,
+        }
+    }
+
+    /// How its values are asked for from `source`.
+    pub fn ask_values(&self, source: SourceId) -> Ask {
+        let (if_match, _) = self.conditions(source);
+        Ask::Pieces { if_match }
+    }
+
+    fn conditions(&self, source: SourceId) -> (Option<String>, Option<String>) {
+        if source != self.facts.source {
+            let known = self.mirrors.iter().find(|(of, _)| *of == source);
+            (None, known.and_then(|(_, told)| told.condition()))
+        } else if self.facts.pieces {
+            (self.facts.etag.clone(), None)
+        } else {
+            (None, self.facts.content().map(|content| content.validator))
+        }
+    }
+
+    /// What an answer of `source` to a request for some of the pieces says about the file. A mirror's first one must
+    /// agree with what the file was opened as where its bytes are not judged one by one, nor all of them in the end.
+    pub fn fit(&mut self, source: SourceId, told: Validators) -> Fit {
+        if source == self.facts.source {
+            return if self.facts.validators().agree(&told) {
+                Fit::Yes
+            } else {
+                Fit::Changed
+            };
+        }
+        if let Some((_, before)) = self.mirrors.iter().find(|(of, _)| *of == source) {
+            return if before.agree(&told) {
+                Fit::Yes
+            } else {
+                Fit::Foreign
+            };
+        }
+        let judged = self.facts.has_values()
+            || self.task.failures == 0
+                && (self.facts.digest.is_some() || self.task.checksum.is_some());
+        if judged || self.facts.validators().coincide(&told) {
+            self.mirrors.push((source, told));
+            return Fit::Yes;
+        }
+        Fit::Foreign
+    }
+
+    /// Whether `run` should still fetch `piece`.
+    pub fn wants(&self, run: RunId, piece: u32) -> bool {
+        self.phase == Phase::Flowing && self.plan.wants(run, piece)
+    }
+
+    /// A run has received `piece` whole from `sender`, and it is in the part; its value, where there are values. True
+    /// where the part should be synced, so that a later run can go on with it.
+    pub fn piece_received(
+        &mut self,
+        (run, sender): (RunId, SourceId),
+        piece: u32,
+        value: Option<Value>,
+        now: Instant,
+    ) -> Result<bool, Error> {
+        self.plan.finish_piece(run, piece, now);
+        self.failures = 0;
+        if let Some(value) = value {
+            self.verdict
+                .received(&mut self.plan, piece, value, sender)?;
+        }
+        self.synced.1 += pieces::len(self.facts.size, piece);
+        let (at, bytes) = self.synced;
+        let due = (bytes >= SYNC_BYTES || now.saturating_duration_since(at) >= SYNC_TIME)
+            && self.facts.content().is_some();
+        if due {
+            self.synced = (now, 0);
+        }
+        Ok(due)
+    }
+
+    /// Everything is on disk already: it came in one answer of unknown size.
+    pub fn all_received(&mut self) {
+        (0..pieces::count(self.facts.size)).for_each(|piece| self.plan.add_done(piece));
+        self.verdict.note_written(0, self.facts.size);
+    }
+
+    /// The proof with which it lands, once it is complete. A landing that does not hold is a fault of this program: it is
+    /// logged as one, what is missing is free to be fetched again, and after too many of them the transfer fails.
+    pub fn claim_landing(&mut self) -> Result<Option<Proof>, Error> {
+        if self.phase == Phase::Landing || !self.verdict.is_told() || !self.plan.is_complete() {
+            return Ok(None);
+        }
+        match self.verdict.prove(&self.plan) {
+            Ok(proof) => {
+                self.phase = Phase::Landing;
+                Ok(Some(proof))
+            }
+            Err(gap) => {
+                tracing::error!(path = %self.task.shown(), "it was taken for complete, but {gap}: a fault of haul, please report it; what is missing is fetched again");
+                self.verdict
+                    .stop_landing(&mut self.plan, &gap)
+                    .map(|()| None)
+            }
+        }
+    }
+
+    /// Whether it is known what of the bytes that lay on disk is right.
+    pub fn is_judged(&self) -> bool {
+        self.left == 0 || self.left_hashed && self.verdict.values == Values::Settled
+    }
+
+    /// The file, once the transfer has ended without it, with what its part holds.
+    pub fn into_task(self) -> FileTask {
+        let here = self.done_bytes();
+        let stays = self.facts.has_values() || self.facts.content().is_some();
+        let before = if self.is_judged() { 0 } else { self.task.kept };
+        FileTask {
+            kept: if stays && !self.compares {
+                here.max(before)
+            } else {
+                0
+            },
+            ..self.task
+        }
+    }
+
+    /// Pieces that a sync makes certain, where the journal has to vouch for them.
+    pub fn worth_noting(&self) -> Option<Vec<Range<u32>>> {
+        let noted = self.facts.content().is_some() && !self.compares;
+        noted.then(|| self.plan.done())
+    }
+
+    /// Notes a failure and how long it is not tried again after it; how many came in a row without progress. Connections
+    /// that break while a pause lasts are of the same outage: `None`.
+    pub fn failed(
+        &mut self,
+        now: Instant,
+        pause: impl FnOnce(u32) -> Duration,
+    ) -> Option<(u32, Duration)> {
+        if self.not_before.is_some_and(|at| at > now) {
+            return None;
+        }
+        self.failures += 1;
+        let pause = pause(self.failures);
+        self.not_before = Some(now + pause);
+        Some((self.failures, pause))
+    }
+
+    /// The values did not come. True where pieces flow meanwhile: they are asked for again after `pause`, and nothing is
+    /// counted.
+    pub fn values_failed(&mut self, now: Instant, pause: Duration) -> bool {
+        self.verdict.broke_off();
+        let flows = self.plan.done_count() > self.done_before_values;
+        if flows {
+            self.values_not_before = Some(now + pause);
+        }
+        flows
+    }
+
+    /// Nothing waits for a later time any more.
+    pub fn hurry(&mut self) {
+        self.not_before = None;
+        self.values_not_before = None;
+    }
+
+    /// The first byte of these pieces, and the one behind the last.
+    pub fn bytes_of(&self, pieces: &Range<u32>) -> (u64, u64) {
+        let end = u64::from(pieces.end) * pieces::PIECE;
+        (
+            u64::from(pieces.start) * pieces::PIECE,
+            end.min(self.facts.size),
+        )
+    }
+}

@@ -1,0 +1,217 @@
+//! What others see of the schedule: plain values that a screen samples.
+
+use std::{collections::HashMap, time::Instant};
+
+use super::{
+    Schedule, SourceId, Work,
+    item::{Item, Life},
+    source::Reach,
+    transfer::Phase,
+};
+use crate::{
+    client::{Error, FilesView, ItemId, ItemState, ItemView, Link, task::Task},
+    error::Exit,
+};
+
+/// What a run comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Files complete.
+    pub finished: u64,
+    /// Files and directories failed.
+    pub failed: u64,
+}
+
+/// What is under way for one item.
+#[derive(Debug, Default)]
+struct UnderWay {
+    connections: usize,
+    listing: bool,
+    transfers: usize,
+    landing: usize,
+    /// Bytes that are here of files that are not complete.
+    bytes: u64,
+    /// Whether parts that an earlier try left are being held against their digests.
+    judging: bool,
+}
+
+impl Schedule {
+    /// The server that leads, or would.
+    pub fn lead(&self, now: Instant) -> SourceId {
+        self.sources.lead(now)
+    }
+
+    /// How a server stands.
+    pub fn link(&self, source: SourceId) -> Link {
+        self.sources.get(source).link()
+    }
+
+    /// Why each server is not asked any more, or not for long: in their order, `None` for those that are.
+    pub fn dropped(&self) -> Vec<Option<String>> {
+        let each = self.sources.each().map(|(_, source)| match &source.reach {
+            Reach::Dropped(reason) => Some(reason.clone()),
+            _ if source.failures > self.limits.retries && self.names.len() > 1 => {
+                match source.link() {
+                    Link::Retrying { reason, .. } => Some(reason),
+                    _ => None,
+                }
+            }
+            _ => None,
+        });
+        each.collect()
+    }
+
+    /// Every item, in the queue's order.
+    pub fn views(&self, now: Instant) -> Vec<ItemView> {
+        let mut under_way = self.under_way();
+        let lead = self.sources.lead(now);
+        let waits = self.sources.get(lead).link().waits_for(now);
+        let busy = self.sources.get(lead).load.rests_until(now).is_some();
+        let waits = waits.or_else(|| busy.then(|| "the server is busy".to_owned()));
+        let each = self.items.iter().map(|item| {
+            let mut view = self.view(item, &under_way.remove(&item.id).unwrap_or_default());
+            if let Some(what) = &waits
+                && matches!(
+                    view.state,
+                    ItemState::Active | ItemState::Queued | ItemState::Waiting(_)
+                )
+            {
+                view.state = ItemState::Waiting(what.clone());
+            }
+            view
+        });
+        each.collect()
+    }
+
+    fn under_way(&self) -> HashMap<ItemId, UnderWay> {
+        let mut all: HashMap<ItemId, UnderWay> = HashMap::new();
+        let of = |file| self.transfers.get(&file).map(|it| it.task.item);
+        for slot in &self.slots {
+            if let Some(item) = slot.item(of) {
+                all.entry(item).or_default().connections += 1;
+            }
+            for flight in &slot.flight {
+                match &flight.work {
+                    Work::Open(task) => {
+                        let its = all.entry(task.item).or_default();
+                        its.bytes += flight.streamed;
+                        its.judging |= task.kept > 0;
+                    }
+                    Work::List(task) => all.entry(task.item).or_default().listing = true,
+                    _ => {}
+                }
+            }
+        }
+        for transfer in self.transfers.values() {
+            let its = all.entry(transfer.task.item).or_default();
+            its.transfers += 1;
+            its.bytes += transfer.counted();
+            its.landing += usize::from(transfer.phase == Phase::Landing);
+            its.judging |= !transfer.is_judged();
+        }
+        for task in self.landings.values() {
+            let its = all.entry(task.item).or_default();
+            its.landing += 1;
+            its.bytes += task.size.unwrap_or(0);
+        }
+        for task in self.loads.values() {
+            all.entry(task.item).or_default();
+        }
+        all
+    }
+
+    fn view(&self, item: &Item, its: &UnderWay) -> ItemView {
+        let mut later = item.later.values().map(|(task, _)| task);
+        // What waits on disk was listed.
+        let listed = item.dirs.iter().all(|task| task.rest.is_some())
+            && !its.listing
+            && !later.any(|task| matches!(task, Task::Dir(task) if task.rest.is_none()));
+        let reason = item.later.first_key_value().map(|(_, (_, reason))| reason);
+        let state = match &item.life {
+            Life::Ended(state) => state.clone(),
+            Life::Paused => ItemState::Paused,
+            Life::Cancelled => ItemState::Cancelled,
+            Life::Going => match reason {
+                _ if its.connections > 0 => ItemState::Active,
+                Some(reason) => ItemState::Waiting(reason.clone()),
+                None if its.landing > 0 => ItemState::Landing,
+                None => ItemState::Queued,
+            },
+        };
+        let total = (item.sized || item.tree).then_some(item.total);
+        let mut done = item.settled + its.bytes;
+        let ended = matches!(state, ItemState::Failed(_) | ItemState::Cancelled);
+        let judging = its.judging
+            || item.large.iter().any(|task| task.kept > 0)
+            || item
+                .later
+                .values()
+                .any(|(task, _)| matches!(task, Task::File(task) if task.kept > 0));
+        if item.kept > done && (ended || judging) {
+            done = item.kept;
+        }
+        let mut done = done.min(total.unwrap_or(u64::MAX));
+        if matches!(state, ItemState::Finished(_)) {
+            done = total.unwrap_or(done);
+        } else if let Some(total) = total {
+            // Never 100 % before all is checked and landed.
+            done = done.min(total.saturating_sub(1));
+        }
+        ItemView {
+            id: item.id,
+            path: item.path.clone(),
+            files: item.tree.then_some(FilesView {
+                done: item.finished,
+                failed: item.failed,
+                found: item.found,
+                listed,
+            }),
+            done,
+            total,
+            connections: its.connections,
+            state,
+        }
+    }
+
+    /// Whether every item has ended, and all of it was told.
+    pub fn is_idle(&self) -> bool {
+        self.items.iter().all(Item::has_ended) && self.transfers.is_empty()
+    }
+
+    /// Whether all that happened was told.
+    pub fn is_told(&self) -> bool {
+        self.untold == 0
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> usize {
+        let open = self
+            .slots
+            .iter()
+            .filter(|slot| slot.line == super::slot::Line::Open);
+        open.count()
+    }
+
+    /// Sums over all items.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for item in &self.items {
+            tally.finished += item.finished;
+            tally.failed += item.failed;
+        }
+        tally
+    }
+
+    /// The exit statuses of all failures, and the only error if there was just one.
+    pub fn outcome(&self) -> (Exit, Option<Error>) {
+        let items = self.items.iter();
+        let exit = Exit::of_all(items.flat_map(|item| item.failures.iter().copied()));
+        let failed: u64 = self.items.iter().map(|item| item.failed).sum();
+        let only = self
+            .items
+            .iter()
+            .find_map(|item| item.last_error.clone())
+            .filter(|_| failed == 1);
+        (exit, only)
+    }
+}

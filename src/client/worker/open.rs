@@ -1,0 +1,351 @@
+//! The first answer about a file: what it tells, and the whole of a small one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Worker, answer::Reading};
+use crate::{
+    client::{
+        Digest, Error,
+        facts::Facts,
+        lander::SmallFile,
+        part::{OpenPart, Part},
+        proof::Proof,
+        schedule::{Answered, Ask, Complete, Fault, Opened, Run},
+        target::{Already, Local, Remote},
+        task::FileTask,
+    },
+    escape::display_name,
+    http1::{body_reader::Framing, response_head::ResponseHead},
+    pieces::{self, PIECE},
+};
+
+/// Redirects that are followed for one file.
+const REDIRECTS_MAX: u32 = 5;
+
+impl Worker {
+    /// The first answer about a file.
+    pub(super) async fn opened(
+        &mut self,
+        reading: &mut Reading,
+        mut task: FileTask,
+        ask: &Ask,
+        began: Instant,
+    ) -> super::Answer {
+        match reading.head.status {
+            200 | 206 => {}
+            301 | 302 | 307 | 308 => return self.redirected(reading, task).await,
+            // An empty file has no first byte: nginx and others say so to a range request.
+            416 if matches!(reading.head.range, Some(range) if range.total == Some(0)) => {
+                reading.drain().await;
+                self.resize(&mut task, 0);
+                return self
+                    .complete_small(&reading.head, task, Vec::new(), began)
+                    .await;
+            }
+            _ => return Err(reading.fault().await),
+        }
+        let size = told_size(&reading.head, ask)?;
+        if *ask == Ask::Head {
+            return self.looked_at(reading, task, size).await;
+        }
+        match size {
+            Some(size) if size <= PIECE => self.read_small(reading, task, size, began).await,
+            Some(size) => {
+                // Who answers a range with the whole does not serve ranges, whatever it says of itself.
+                let head = &reading.head;
+                let ranges = head.status == 206 || (*ask == Ask::Whole && head.ranges);
+                self.read_large(reading, task, size, ranges).await
+            }
+            None => self.read_unsized(reading, task, began).await,
+        }
+    }
+
+    /// A HEAD was answered: either what is here will do, or the file is asked for now.
+    async fn looked_at(
+        &mut self,
+        reading: &Reading,
+        mut task: FileTask,
+        size: Option<u64>,
+    ) -> super::Answer {
+        let head = &reading.head;
+        if let Some(size) = size {
+            self.resize(&mut task, size);
+        }
+        let fetch = |task: FileTask| {
+            let local = Local::Nothing;
+            Ok(Answered::Again(FileTask { local, ..task }))
+        };
+        let (Some(target), Some(size)) = (self.engine.target(task.item), size) else {
+            return fetch(task);
+        };
+        let ranges = head.ranges || head.pieces;
+        let facts = self.facts(head, &task, size, ranges);
+        let has_values = facts.has_values();
+        let remote = Remote {
+            size,
+            modified: head.modified,
+            blake3: head.blake3.or(task.blake3),
+            has_values,
+        };
+        let (dir, name) = (task.path.parent(), task.local_name().to_vec());
+        // Where a part is to be looked at, there was no file of that name, or it was found to differ.
+        let already = if task.local == Local::Part {
+            Already::Fetch
+        } else {
+            let at = Arc::clone(&target);
+            let look = tokio::task::spawn_blocking(move || at.already(&dir, &name, remote));
+            let looked = look.await.unwrap_or(Ok(Already::Fetch));
+            looked.map_err(|error| Fault::of(error, None))?
+        };
+        match already {
+            Already::Here(proof) => {
+                self.present(task, size, proof);
+                Ok(Answered::Opened)
+            }
+            Already::Compare(there) => {
+                self.compare(task, facts, there, target);
+                Ok(Answered::Opened)
+            }
+            // Whatever part lies here is looked at before anything is fetched.
+            Already::Fetch if has_values || (facts.ranges && size > PIECE) => {
+                self.begin(task, facts, 0).await?;
+                Ok(Answered::Opened)
+            }
+            Already::Fetch => fetch(task),
+        }
+    }
+
+    fn facts(&self, head: &ResponseHead, task: &FileTask, size: u64, ranges: bool) -> Facts {
+        Facts {
+            source: self.source,
+            size,
+            etag: head.etag.clone(),
+            modified: head.modified.or(task.modified),
+            ranges,
+            pieces: head.pieces && !task.mute().contains(self.source),
+            digest: head.digest.as_deref().and_then(Digest::from_field),
+        }
+    }
+
+    /// An equal file is here already.
+    fn present(&self, task: FileTask, size: u64, proof: Proof) {
+        let target = self.engine.target(task.item);
+        let local = target.map(|target| target.local(&task.path.parent(), task.local_name()));
+        let complete = Complete {
+            local: local.unwrap_or_default(),
+            bytes: size,
+            verified: proof.verified(),
+            took: Duration::ZERO,
+        };
+        self.engine.with(|schedule| {
+            let file = schedule.landing(self.slot, task);
+            schedule.small_landed(file, Ok(complete));
+        });
+    }
+
+    /// A file of the same size is here: it is held against the values of the server's pieces.
+    fn compare(
+        &self,
+        task: FileTask,
+        facts: Facts,
+        there: Part,
+        target: Arc<crate::client::target::Target>,
+    ) {
+        let opened = Opened {
+            left: there.left,
+            known: Vec::new(),
+            compares: true,
+            facts: facts.clone(),
+        };
+        let mut part = OpenPart::new(there, target, task.clone(), facts);
+        part.compares = true;
+        let file = self
+            .engine
+            .with(crate::client::schedule::Schedule::new_file);
+        self.engine.add_part(file, Arc::new(part));
+        self.engine.with(|schedule| {
+            let begun = schedule.begin(self.slot, file, task, opened, 0, Instant::now());
+            if begun.is_none() {
+                schedule.never_begun(file);
+            }
+        });
+    }
+
+    /// A file of at most a piece, from one answer.
+    async fn read_small(
+        &mut self,
+        reading: &mut Reading,
+        mut task: FileTask,
+        size: u64,
+        began: Instant,
+    ) -> super::Answer {
+        self.resize(&mut task, size);
+        let mut content = Vec::with_capacity(size as usize);
+        let read = reading
+            .connection
+            .read_body(&mut reading.body, &mut content, PIECE as usize)
+            .await;
+        self.count_received(content.len());
+        read.and_then(|()| self.check_end(reading))
+            .map_err(|error| Fault::of(error, None))?;
+        if content.len() as u64 != size {
+            // A 206 of less than the file, or a size that lied: the whole is asked for.
+            return Err(Fault::Changed);
+        }
+        self.complete_small(&reading.head, task, content, began)
+            .await
+    }
+
+    /// Checks a small file against its digest, where there is one, and hands it on to be landed.
+    pub(super) async fn complete_small(
+        &mut self,
+        head: &ResponseHead,
+        task: FileTask,
+        content: Vec<u8>,
+        began: Instant,
+    ) -> super::Answer {
+        let told = head.blake3.map(Digest::Blake3);
+        let told = told.or_else(|| head.digest.as_deref().and_then(Digest::from_field));
+        let known = told.iter().chain(task.checksum.as_deref());
+        let Some(proof) = Proof::of_content(&content, task.size, known) else {
+            return Err(Fault::BadWhole(task));
+        };
+        let Some(target) = self.engine.target(task.item) else {
+            return Ok(Answered::Opened);
+        };
+        let engine = Arc::clone(&self.engine);
+        engine.room_for(content.len(), &mut self.complete).await;
+        let file = engine.with(|schedule| schedule.landing(self.slot, task.clone()));
+        let modified = task.modified;
+        self.complete.push(SmallFile {
+            file,
+            task,
+            target,
+            content,
+            modified: head.modified.or(modified),
+            proof,
+            began,
+        });
+        Ok(Answered::Opened)
+    }
+
+    /// A file of several pieces: this answer is its first run.
+    async fn read_large(
+        &mut self,
+        reading: &mut Reading,
+        mut task: FileTask,
+        size: u64,
+        ranges: bool,
+    ) -> super::Answer {
+        self.resize(&mut task, size);
+        let head = &reading.head;
+        let facts = self.facts(head, &task, size, ranges);
+        let end = if head.status == 206 {
+            let bytes = head.range.and_then(|range| range.bytes);
+            bytes.map(|(_, last)| last + 1)
+        } else {
+            None
+        };
+        let end = end.unwrap_or(size);
+        let begun = if end == size {
+            pieces::count(size)
+        } else {
+            (end / PIECE) as u32
+        };
+        match self.begin(task, facts, begun).await? {
+            Some((part, run)) => self.read_run(reading, &part, run).await,
+            // It ended already, or what is here of it comes first: the rest of the answer is not wanted.
+            None => Ok(Answered::Opened),
+        }
+    }
+
+    /// Opens the part of a file and makes it a transfer. `begun` pieces from the front are on their way.
+    async fn begin(
+        &mut self,
+        task: FileTask,
+        facts: Facts,
+        begun: u32,
+    ) -> Result<Option<(Arc<OpenPart>, Run)>, Fault> {
+        let engine = Arc::clone(&self.engine);
+        let part = engine
+            .open_transfer(&task, facts.clone())
+            .await
+            .map_err(|error| Fault::of(error, None))?;
+        let opened = Opened {
+            facts,
+            left: part.part.left,
+            known: part.part.known.clone(),
+            compares: false,
+        };
+        let part = Arc::new(part);
+        let file = engine.with(crate::client::schedule::Schedule::new_file);
+        engine.add_part(file, Arc::clone(&part));
+        let run = engine.with(|schedule| {
+            let begun = schedule.begin(self.slot, file, task, opened, begun, Instant::now());
+            if begun.is_none() {
+                schedule.never_begun(file);
+            }
+            begun.flatten()
+        });
+        Ok(run.map(|run| (part, run)))
+    }
+
+    /// A redirect: a directory that was taken for a file, or another path on the same server.
+    async fn redirected(&mut self, reading: &mut Reading, mut task: FileTask) -> super::Answer {
+        reading.drain().await;
+        let origin = &self.server().origin;
+        let from = match task.subject_at(self.source) {
+            crate::client::task::Subject::Path(path) => origin.target(&path),
+            crate::client::task::Subject::Target(target) => target,
+        };
+        let location = reading.head.location.clone().unwrap_or_default();
+        let to = origin
+            .redirect(&from, &location)
+            .map_err(|error| Fault::of(error, None))?;
+        if to == format!("{from}/") {
+            if task.rename.is_some() || task.checksum.is_some() {
+                let text = "it is a directory: a name or a checksum is for one file";
+                return Err(Fault::Local(Error::Usage(text.into())));
+            }
+            return Ok(Answered::IsDir(task));
+        }
+        task.redirects += 1;
+        if task.redirects > REDIRECTS_MAX {
+            let to = display_name(&to);
+            let error = Error::Redirect(format!("{to} and on, {REDIRECTS_MAX} times"));
+            return Err(Fault::of(error, None));
+        }
+        task.targets.retain(|(of, _)| *of != self.source);
+        task.targets.push((self.source, to));
+        Ok(Answered::Again(task))
+    }
+
+    /// Notes the size that an answer tells, in place of what the listing or an earlier answer told.
+    pub(super) fn resize(&self, task: &mut FileTask, size: u64) {
+        self.engine
+            .with(|schedule| schedule.resized(self.slot, task, size));
+        task.size = Some(size);
+    }
+}
+
+/// The file's size, as far as the answer tells it.
+fn told_size(head: &ResponseHead, ask: &Ask) -> Result<Option<u64>, Fault> {
+    match (head.status, head.range, head.framing) {
+        // Without its total, a range may be the whole file or not.
+        (206, Some(range), _)
+            if range.total.is_some() && range.bytes.is_some_and(|(first, _)| first == 0) =>
+        {
+            Ok(range.total)
+        }
+        (206, ..) => {
+            let text = "the answer is not the range that was asked for";
+            Err(Fault::of(Error::Protocol(text.into()), None))
+        }
+        (_, _, Some(Framing::Length(size))) => Ok(Some(size)),
+        (_, _, Some(Framing::Empty)) if *ask != Ask::Head => Ok(Some(0)),
+        _ => Ok(head.length),
+    }
+}

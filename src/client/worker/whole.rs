@@ -1,0 +1,123 @@
+//! A body whose size nobody tells: kept in memory while it is small, else on disk as it comes, unverified.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{Worker, answer::Reading};
+use crate::{
+    client::{
+        Digest, Error,
+        facts::Facts,
+        part::OpenPart,
+        schedule::{Answered, Fault, Opened},
+        task::FileTask,
+    },
+    pieces::PIECE,
+};
+
+impl Worker {
+    /// Reads the answer to a first request. A pause throws away what came: there is no going on in the middle.
+    pub(super) async fn read_unsized(
+        &mut self,
+        reading: &mut Reading,
+        mut task: FileTask,
+        began: Instant,
+    ) -> super::Answer {
+        let engine = Arc::clone(&self.engine);
+        let mut content = Vec::new();
+        let read = tokio::select! {
+            biased;
+            () = engine.interrupted(self.slot) => Err(Fault::Interrupted),
+            read = self.read_start(reading, &task, &mut content) => read.map_err(|error| Fault::of(error, None)),
+        };
+        if !read? {
+            self.resize(&mut task, content.len() as u64);
+            return self
+                .complete_small(&reading.head, task, content, began)
+                .await;
+        }
+        let mut part = engine
+            .open_unsized(&task)
+            .await
+            .map_err(|error| Fault::of(error, None))?;
+        part.began = began;
+        let written = tokio::select! {
+            biased;
+            () = engine.interrupted(self.slot) => Err(Fault::Interrupted),
+            read = self.read_rest(reading, &task, &part, &content) => read.map_err(|error| Fault::of(error, None)),
+        };
+        let written = match written {
+            Ok(written) => written,
+            Err(fault) => {
+                let dropping = Arc::clone(&engine);
+                let drop = tokio::task::spawn_blocking(move || dropping.drop_part(&part.part));
+                let _ = drop.await;
+                return Err(fault);
+            }
+        };
+        self.resize(&mut task, written);
+        let head = &reading.head;
+        part.facts = Facts {
+            source: self.source,
+            size: written,
+            modified: head.modified.or(task.modified),
+            digest: head.digest.as_deref().and_then(Digest::from_field),
+            ..Facts::default()
+        };
+        let opened = Opened {
+            facts: part.facts.clone(),
+            ..Opened::default()
+        };
+        let file = engine.with(crate::client::schedule::Schedule::new_file);
+        engine.add_part(file, Arc::new(part));
+        engine.with(|schedule| {
+            if !schedule.begin_complete(self.slot, file, task, opened, Instant::now()) {
+                schedule.never_begun(file);
+            }
+        });
+        Ok(Answered::Opened)
+    }
+
+    /// Reads into `content` until that is more than a piece; false where the body ended before.
+    async fn read_start(
+        &self,
+        reading: &mut Reading,
+        task: &FileTask,
+        content: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        while content.len() as u64 <= PIECE {
+            let Some(range) = reading.connection.chunk(&mut reading.body).await? else {
+                reading.check_size(task, content.len() as u64)?;
+                return Ok(false);
+            };
+            self.note_streamed(range.len());
+            content.extend_from_slice(reading.connection.bytes(range));
+        }
+        Ok(true)
+    }
+
+    /// Writes `content`, and what follows it, into a part; how many bytes that are.
+    async fn read_rest(
+        &self,
+        reading: &mut Reading,
+        task: &FileTask,
+        part: &OpenPart,
+        content: &[u8],
+    ) -> Result<u64, Error> {
+        part.write_guard().write(0, content)?;
+        let mut written = content.len() as u64;
+        while let Some(range) = reading.connection.chunk(&mut reading.body).await? {
+            self.note_streamed(range.len());
+            let bytes = reading.connection.bytes(range);
+            part.write_guard().write(written, bytes)?;
+            written += bytes.len() as u64;
+        }
+        reading.check_size(task, written)?;
+        Ok(written)
+    }
+
+    fn note_streamed(&self, bytes: usize) {
+        self.count_received(bytes);
+        self.engine
+            .with(|schedule| schedule.streamed(self.slot, bytes as u64));
+    }
+}
