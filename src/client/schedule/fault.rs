@@ -346,7 +346,8 @@ impl Schedule {
             Follow::Get => self.get_after_all(flight, now),
             Follow::Elsewhere => {
                 if !matches!(fault, Fault::Busy { .. }) {
-                    self.source_failed(source, &fault.error(), now);
+                    let pause = self.source_failed(source, &fault.error(), now);
+                    self.log_rest(source, &fault.error(), pause);
                 }
                 self.put_back_flight(flight, now);
             }
@@ -387,14 +388,19 @@ impl Schedule {
     }
 
     /// A server failed: it rests.
-    fn source_failed(&mut self, source: SourceId, error: &Error, now: Instant) {
+    fn source_failed(&mut self, source: SourceId, error: &Error, now: Instant) -> Option<Duration> {
         let mut pause = Duration::ZERO;
         let rng = &mut self.rng;
         let rests = self.sources.failed(source, error, now, |failures| {
             pause = super::retry::backoff(failures, rng);
             pause
         });
-        if rests.is_some() {
+        rests.is_some().then_some(pause)
+    }
+
+    /// Says that a server rests.
+    fn log_rest(&self, source: SourceId, error: &Error, pause: Option<Duration>) {
+        if let Some(pause) = pause {
             let tries = self.sources.get(source).failures + 1;
             tracing::warn!(path = %self.name_of(source), "{error}: try {tries} of this server in {}", units::took(pause));
         }
@@ -405,11 +411,14 @@ impl Schedule {
         let error = fault.error();
         let own = matches!(fault, Fault::Unreachable { own: true, .. });
         let worth_waiting = own && self.sources.get_mut(source).own_outage(now);
-        self.source_failed(source, &error, now);
+        let pause = self.source_failed(source, &error, now);
+        let worn = self.sources.are_worn(self.limits.retries) && !worth_waiting;
+        if worn && !self.limits.patient {
+            return self.give_up(source, &error, now);
+        }
+        self.log_rest(source, &error, pause);
         if self.limits.patient {
             self.tell_who_looks(source, &error);
-        } else if !worth_waiting && self.sources.are_worn(self.limits.retries) {
-            self.give_up(source, &error, now);
         }
     }
 

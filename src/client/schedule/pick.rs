@@ -93,7 +93,8 @@ impl Schedule {
 
     /// Whether another connection is trying to reach the server now.
     fn waits_for_another(&self, id: SlotId, source: SourceId, _now: Instant) -> bool {
-        matches!(self.sources.get(source).reach, Reach::Trying(by, _) if by != id)
+        let trying = self.sources.get(source).trying;
+        trying.is_some_and(|(by, _)| by != id)
     }
 
     /// Whether the server bears fewer connections than this one makes.
@@ -333,7 +334,7 @@ impl Schedule {
         slot.answered = 0;
         let state = self.sources.get_mut(source);
         if !matches!(state.reach, Reach::Up) {
-            state.reach = Reach::Trying(id, now);
+            state.trying = Some((id, now));
         }
         Order::Connect(source)
     }

@@ -19,8 +19,6 @@ const OWN_OUTAGE_MAX: Duration = Duration::from_secs(120);
 pub enum Reach {
     /// No connection was tried yet.
     Unknown,
-    /// A connection is being tried: by which slot, since when.
-    Trying(SlotId, Instant),
     /// The last attempt worked.
     Up,
     /// It failed; it is tried again then.
@@ -50,6 +48,8 @@ pub enum Held {
 pub struct Source {
     /// Whether it can be reached.
     pub reach: Reach,
+    /// Which connection tries to reach it while that is not known to work, and since when: one at a time does.
+    pub trying: Option<(SlotId, Instant)>,
     /// Whether it ever was.
     pub was_up: bool,
     /// Failures in a row, without any progress between them.
@@ -79,6 +79,7 @@ impl Default for Source {
     fn default() -> Self {
         Self {
             reach: Reach::Unknown,
+            trying: None,
             was_up: false,
             failures: 0,
             closed: 0,
@@ -105,7 +106,7 @@ impl Source {
     pub fn may_ask(&self, now: Instant) -> Result<(), Option<Instant>> {
         match self.reach {
             Reach::Out(until) | Reach::Held(until, _) if until > now => Err(Some(until)),
-            Reach::Asks(_) | Reach::Dropped(_) => Err(None),
+            Reach::Asks(_) | Reach::Down(_) | Reach::Dropped(_) => Err(None),
             _ => match self.load.rests_until(now) {
                 Some(until) => Err(Some(until)),
                 None => Ok(()),
@@ -115,22 +116,17 @@ impl Source {
 
     /// Whether a connection attempt lasts so long that others should be asked meanwhile; until when it does not.
     pub fn tries_until(&self) -> Option<Instant> {
-        match self.reach {
-            Reach::Trying(_, since) => Some(since + TRY_PATIENCE),
-            _ => None,
-        }
+        self.trying.map(|(_, since)| since + TRY_PATIENCE)
     }
 
     /// A connection is open.
     pub fn connected(&mut self, rtt: Duration) {
         self.was_up = true;
+        self.trying = None;
         self.own_outage = None;
         self.head_time.get_or_insert(rtt);
         // That it can be reached ends no pause, kick or question: its answers do.
-        if !matches!(
-            self.reach,
-            Reach::Held(..) | Reach::Asks(_) | Reach::Dropped(_)
-        ) {
+        if matches!(self.reach, Reach::Unknown | Reach::Out(_)) {
             self.reach = Reach::Up;
             self.trouble = None;
         }
@@ -218,6 +214,7 @@ impl Source {
             self.denied = Some(now);
         }
         self.reach = Reach::Down(error.clone());
+        self.trouble = None;
         self.failures = 0;
         self.closed = 0;
     }
@@ -238,7 +235,7 @@ impl Source {
             reason: error.to_string(),
         };
         match &self.reach {
-            Reach::Unknown | Reach::Trying(..) | Reach::Out(_) => {
+            Reach::Unknown | Reach::Out(_) => {
                 self.trouble.as_ref().map_or(Link::Connecting, retrying)
             }
             Reach::Up => Link::Up,

@@ -141,7 +141,7 @@ impl Sources {
         backoff: impl FnOnce(u32) -> Duration,
     ) -> Option<Duration> {
         let source = self.get_mut(id);
-        if source.is_out(now) || !source.is_kept() {
+        if source.is_out(now) || matches!(source.reach, Reach::Down(_) | Reach::Dropped(_)) {
             return None;
         }
         source.failures += 1;
@@ -179,9 +179,7 @@ impl Sources {
     /// A connection is not tried any more, by this slot.
     pub fn let_go(&mut self, slot: SlotId) {
         for source in &mut self.0 {
-            if matches!(source.reach, Reach::Trying(by, _) if by == slot) {
-                source.reach = Reach::Unknown;
-            }
+            source.trying = source.trying.filter(|(by, _)| *by != slot);
         }
     }
 }
