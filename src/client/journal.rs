@@ -28,7 +28,7 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use super::wanted::Wanted;
-use crate::error::reason;
+use crate::exit::reason;
 
 const VERSION: u32 = 2;
 /// How long whoever held a journal may take to let go of it. Short: the caller may have a screen to draw.

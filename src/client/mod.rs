@@ -68,8 +68,8 @@ use crate::{
     config::OnConflict,
     credentials::Credentials,
     entry::Entry,
-    error::Exit,
     escape::display_name,
+    exit::Exit,
     http1::path::{RemotePath, check_name},
     tls::Fingerprint,
     units::Rate,
@@ -196,13 +196,14 @@ impl Client {
 
     /// Pins a certificate for the server that asks: the user has said that it is the right one. What waited for that
     /// goes on.
-    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), crate::error::Error> {
+    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), Error> {
         let lead = self.engine.sources.lead();
         self.engine
             .settings
             .access
-            .trust(lead.origin.url(), fingerprint)?;
-        Ok(self.renew()?)
+            .trust(lead.origin.url(), fingerprint)
+            .map_err(|error| Error::Pin(error.to_string()))?;
+        self.renew()
     }
 
     /// Presents a login to the server that asks, also in later clients with the same [`Access`]. What waited for that

@@ -14,7 +14,7 @@ use super::{
     Error,
     access::{self, Access},
 };
-use crate::{credentials::Secret, error::reason, http1::path::RemotePath, tls::Connector};
+use crate::{credentials::Secret, exit::reason, http1::path::RemotePath, tls::Connector};
 
 /// Pause before the next address is tried beside the last one (RFC 8305 §5 recommends 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -292,7 +292,7 @@ impl Origin {
             match tokio::time::timeout_at(patience.min(deadline), tries.join_next()).await {
                 Ok(Some(Ok(Ok(stream)))) => {
                     // Requests are written whole: waiting for more would only delay them.
-                    stream.set_nodelay(true).map_err(Error::from)?;
+                    stream.set_nodelay(true).map_err(Error::net)?;
                     return Ok(stream);
                 }
                 Ok(Some(Ok(Err(error)))) => last = reason(&error),

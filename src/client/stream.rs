@@ -76,7 +76,7 @@ fn failed(origin: &Origin, error: &io::Error) -> Error {
     let Some(tls) = tls else {
         let reason = match error.kind() {
             io::ErrorKind::UnexpectedEof => "the server closed it in the TLS handshake".into(),
-            _ => crate::error::reason(error),
+            _ => crate::exit::reason(error),
         };
         return Error::Broken(reason);
     };

@@ -18,7 +18,7 @@ use crate::{
         target::Target,
         wanted::Wanted,
     },
-    error::Exit,
+    exit::Exit,
     http1::path::RemotePath,
     progress::Counter,
 };

@@ -16,7 +16,7 @@ use super::{
     target::Target,
     wanted::Wanted,
 };
-use crate::{error::Exit, http1::path::RemotePath, progress::Counter};
+use crate::{exit::Exit, http1::path::RemotePath, progress::Counter};
 
 pub use item::{NewItem, Sum};
 pub use task::{Asker, Browse, DirTask, FileTask, Kind, Local, Rest, Task, Work};

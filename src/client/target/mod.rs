@@ -15,8 +15,8 @@ use rustix::{
 use super::{Error, queue::Local};
 use crate::{
     config::OnConflict,
-    error::reason,
     escape,
+    exit::reason,
     http1::path::RemotePath,
     sys::{
         dir_id::dir_id,
