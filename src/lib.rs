@@ -23,6 +23,7 @@ pub mod compose;
 pub mod config;
 pub mod credentials;
 pub mod dashboard;
+pub mod digest;
 pub mod entry;
 pub mod error;
 pub mod escape;

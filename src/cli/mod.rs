@@ -19,9 +19,9 @@ use tracing::Level;
 use url::Host;
 
 use crate::{
-    client::Digest,
     config::{Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
     credentials::Credentials,
+    digest::Digest,
     error::Error,
     exit::{Exit, Local},
     tls::Fingerprint,

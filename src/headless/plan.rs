@@ -90,7 +90,7 @@ impl Plan {
         } else {
             let url = settings.url.clone();
             let engine = engine_settings(settings, url, Vec::new(), &settings.dir, access);
-            client::read(&engine, METALINK_MAX).await?
+            client::read_document(&engine, METALINK_MAX).await?
         };
         let metalink = Metalink::parse(&String::from_utf8_lossy(&text))?;
         let mut servers = metalink.servers.into_iter();

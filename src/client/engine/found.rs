@@ -6,10 +6,12 @@ use super::Engine;
 use crate::{
     client::{
         Error, ItemId,
-        pattern::Filter,
-        queue::{DirTask, FileTask, Rest, Sum},
-        spill::Spill,
-        target::{Names, Target},
+        disk::names::Names,
+        disk::spill::Spill,
+        disk::target::Target,
+        queue::Sum,
+        read::pattern::Filter,
+        task::{DirTask, FileTask, Rest},
     },
     entry::Entry,
     http1::path::RemotePath,
@@ -251,9 +253,10 @@ mod tests {
     use crate::{
         client::{
             Access, Settings,
-            job::Pace,
-            origin::Origin,
-            queue::{Asker, NewItem, Task, Work},
+            job::StepPolicy,
+            net::origin::Origin,
+            queue::{Asker, NewItem, Work},
+            task::Task,
         },
         config::OnConflict,
     };
@@ -301,7 +304,7 @@ mod tests {
 
     fn next(engine: &Engine) -> Option<Work> {
         let now = Instant::now();
-        let pace = Pace {
+        let pace = StepPolicy {
             run_max: 1,
             workers: 1,
             now,

@@ -20,13 +20,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Error, Event, ItemId, Link, Settings,
-    journal::Journal,
-    lander::Lander,
-    origin::Origin,
+    disk::journal::Journal,
+    disk::lander::Lander,
+    disk::target::Target,
+    net::origin::Origin,
     queue::{Ended, Queue},
     retry::backoff,
     source::{Source, SourceId, Sources},
-    target::Target,
 };
 use crate::{http1::path::RemotePath, pace::Pace, progress::Counter, units};
 

@@ -9,12 +9,13 @@ use std::{
 use super::Engine;
 use crate::client::{
     Error, Event,
+    disk::lander::SmallFile,
+    disk::names::Local,
     job::{Blame, Job},
-    lander::SmallFile,
     proof::Proof,
-    queue::{FileTask, Local, Task},
     retry::backoff,
     source::{BAD_PIECES_MAX, SourceId},
+    task::{FileTask, Task},
 };
 
 impl Engine {

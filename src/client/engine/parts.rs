@@ -14,10 +14,13 @@ use super::Engine;
 use crate::{
     client::{
         Error,
-        job::{Facts, Job, Part},
-        journal::{Content, FileId},
-        queue::{FileTask, Local},
-        target::{Target, part_name},
+        disk::journal::{Content, FileId},
+        disk::names::Local,
+        disk::names::part_name,
+        disk::part::Part,
+        disk::target::Target,
+        job::{Facts, Job},
+        task::FileTask,
     },
     pieces::PIECE,
     sys::disk,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Job;
 use crate::{
-    client::{Error, Verified, journal::Synced, proof::Proof},
+    client::{Error, Verified, disk::journal::Synced, proof::Proof},
     pieces,
     sys::disk,
 };

@@ -21,17 +21,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Error,
+    disk::part::Part,
+    disk::target::Target,
     plan::{Plan, Run, RunId},
-    queue::FileTask,
     source::{Outlook, SourceId, SourceSet},
-    target::Target,
+    task::FileTask,
 };
 use crate::{
     pieces::{self, PieceHasher, Value},
     progress::Counter,
 };
 
-pub use facts::{Facts, Part};
+pub use facts::Facts;
 pub use mirrors::{Blame, Fit};
 
 use facts::Validators;
@@ -117,7 +118,7 @@ pub enum Step {
 
 /// How to choose a job's next step.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct StepPolicy {
     /// Most pieces in a run, by the connection's speed.
     pub run_max: u32,
     /// Connections in all.
@@ -224,11 +225,11 @@ impl Job {
     }
 
     /// Whether its values come next: nothing is pipelined with them.
-    pub fn wants_values(&self, pace: Pace) -> bool {
+    pub fn wants_values(&self, pace: StepPolicy) -> bool {
         self.wants_values_in(&self.state(), pace)
     }
 
-    fn wants_values_in(&self, state: &State, pace: Pace) -> bool {
+    fn wants_values_in(&self, state: &State, pace: StepPolicy) -> bool {
         // One connection alone fetches values last: its first byte must not wait for the server's hashing.
         let first = pace.workers > 1 || self.part.left > 0 || state.plan.is_complete();
         let mute = state.excluded.union(self.task.mute());
@@ -249,7 +250,7 @@ impl Job {
     }
 
     /// The next thing to do for this job, if there is any.
-    pub fn next(&self, pace: Pace) -> Option<Step> {
+    pub fn next(&self, pace: StepPolicy) -> Option<Step> {
         let mut state = self.state();
         if state.over
             || state.halt.is_cancelled()

@@ -6,18 +6,21 @@ use std::{
     time::Instant,
 };
 
-use super::task::{Asker, DirTask, FileTask, Kind, Local, Task, Work};
+use super::work::{Asker, Kind, Work};
 use crate::{
     client::{
-        Digest, Error,
-        job::{Job, Pace, Step},
-        journal::Ticket,
-        pattern::Filter,
+        Error,
+        disk::journal::Ticket,
+        disk::names::Local,
+        disk::target::Target,
+        job::{Job, Step, StepPolicy},
+        read::pattern::Filter,
         snapshot::{FilesView, ItemId, ItemState, ItemView, Verified},
         source::{Outlook, SourceId},
-        target::Target,
-        wanted::Wanted,
+        task::{DirTask, FileTask, Task},
+        want::Wanted,
     },
+    digest::Digest,
     exit::Exit,
     http1::path::RemotePath,
     progress::Counter,
@@ -455,19 +458,19 @@ impl Item {
             .or_else(|| self.next_dir(asker.pace))
     }
 
-    pub fn next_small(&mut self, pace: Pace) -> Option<Work> {
+    pub fn next_small(&mut self, pace: StepPolicy) -> Option<Work> {
         let task = take_led(&mut self.small, pace.outlook)?;
         self.opening += 1;
         Some(Work::Open(task))
     }
 
-    pub fn next_large(&mut self, pace: Pace) -> Option<Work> {
+    pub fn next_large(&mut self, pace: StepPolicy) -> Option<Work> {
         let task = take_led(&mut self.large, pace.outlook)?;
         self.opening += 1;
         Some(Work::Open(task))
     }
 
-    pub fn next_dir(&mut self, pace: Pace) -> Option<Work> {
+    pub fn next_dir(&mut self, pace: StepPolicy) -> Option<Work> {
         // Where all that is known waits for a later time, nothing more is made known.
         if self.known() > FILES_MAX {
             return None;
@@ -494,7 +497,7 @@ impl Item {
     }
 
     /// A step for the job with the fewest connections; `runs_only` leaves out what nothing may be sent behind.
-    pub fn next_step(&mut self, pace: Pace, runs_only: bool) -> Option<Work> {
+    pub fn next_step(&mut self, pace: StepPolicy, runs_only: bool) -> Option<Work> {
         let mut jobs: Vec<&Arc<Job>> = self.jobs.iter().collect();
         jobs.sort_by_key(|job| job.load());
         for job in jobs {

@@ -2,24 +2,25 @@
 //! under way. Bookkeeping only, under one lock; connections ask it for work and tell it what became of it.
 
 mod item;
-mod task;
+mod work;
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use super::{
     Error,
-    job::{Job, Pace},
-    journal::Ticket,
-    pattern::Filter,
+    disk::target::Target,
+    disk::{journal::Ticket, names::Local},
+    job::{Job, StepPolicy},
+    read::pattern::Filter,
     snapshot::{ItemId, ItemState, ItemView, Verified},
     source::{Outlook, SourceId},
-    target::Target,
-    wanted::Wanted,
+    task::{DirTask, FileTask, Task},
+    want::Wanted,
 };
 use crate::{exit::Exit, http1::path::RemotePath, progress::Counter};
 
 pub use item::{NewItem, Sum};
-pub use task::{Asker, Browse, DirTask, FileTask, Kind, Local, Rest, Task, Work};
+pub use work::{Asker, Browse, Kind, Work};
 
 use item::Item;
 
@@ -112,7 +113,7 @@ impl Queue {
         let open: usize = self.items.iter().map(Item::large_open).sum();
         // Work that nobody does comes before work that somebody is slow at, whichever item it belongs to.
         let patient = Asker {
-            pace: Pace {
+            pace: StepPolicy {
                 steal_after: None,
                 ..asker.pace
             },

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{SourceId, lock};
 use crate::{
-    client::{Error, Link, depth::Depth, origin::Origin},
+    client::{Error, Link, depth::Depth, net::origin::Origin},
     escape,
     http1::response_head::ResponseHead,
     progress::Counter,

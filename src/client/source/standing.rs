@@ -7,7 +7,7 @@ use std::{
 
 use super::{Outlook, Source, SourceId, SourceSet, lock};
 use crate::{
-    client::{Error, origin::Origin, retry::backoff},
+    client::{Error, net::origin::Origin, retry::backoff},
     units,
 };
 

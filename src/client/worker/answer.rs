@@ -4,11 +4,7 @@ use std::ops::Range;
 
 use super::{Answered, Broken, First, Flight, Worker};
 use crate::{
-    client::{
-        Error,
-        connection::Connection,
-        queue::{FileTask, Work},
-    },
+    client::{Error, net::connection::Connection, queue::Work, task::FileTask},
     escape::display_name,
     http1::{
         body_reader::{BodyReader, Framing},

@@ -5,14 +5,17 @@ use std::{sync::Arc, time::Instant};
 use super::{Answered, Broken, First, Worker, answer::Answer};
 use crate::{
     client::{
-        Digest, Error, Event,
+        Error, Event,
+        disk::conflict::{Already, Remote},
+        disk::lander::SmallFile,
+        disk::names::Local,
         job::{Facts, Job},
-        lander::SmallFile,
         plan::Run,
         proof::Proof,
-        queue::{FileTask, Local, Work},
-        target::{Already, Remote},
+        queue::Work,
+        task::FileTask,
     },
+    digest::Digest,
     escape::display_name,
     http1::{body_reader::Framing, response_head::ResponseHead},
     pieces::{self, PIECE},

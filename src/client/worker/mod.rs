@@ -19,15 +19,17 @@ mod tree;
 
 use super::{
     Error, Link,
-    connection::Connection,
     depth::DEPTH_MAX,
+    disk::lander::SmallFile,
+    disk::names::Local,
     engine::Engine,
-    job::Pace,
-    lander::SmallFile,
-    origin::Ask,
+    job::StepPolicy,
+    net::connection::Connection,
+    net::request::Ask,
     plan::RUN_MAX,
-    queue::{Asker, FileTask, Kind, Local, Work},
+    queue::{Asker, Kind, Work},
     source::{Held, Source},
+    task::FileTask,
 };
 use crate::pieces::PIECE;
 
@@ -263,7 +265,7 @@ impl Worker {
             .map_or(STEAL_AFTER, |time| STEAL_AFTER.max(2 * time));
         let workers = self.engine.settings.workers;
         let now = Instant::now();
-        let pace = Pace {
+        let pace = StepPolicy {
             run_max,
             workers,
             now,

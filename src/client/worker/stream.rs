@@ -5,11 +5,14 @@ use std::{os::unix::fs::FileExt, pin::Pin, sync::Arc, time::Instant};
 use super::{Answered, Broken, Worker, answer::Answer};
 use crate::{
     client::{
-        Digest, Error,
+        Error,
+        disk::part::Part,
         engine::Keep,
-        job::{Facts, Job, Part},
-        queue::{FileTask, Work},
+        job::{Facts, Job},
+        queue::Work,
+        task::FileTask,
     },
+    digest::Digest,
     pieces::PIECE,
 };
 

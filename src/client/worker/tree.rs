@@ -5,8 +5,9 @@ use crate::{
     client::{
         Error,
         engine::Found,
-        listing,
-        queue::{Browse, DirTask, Work},
+        queue::{Browse, Work},
+        read::listing,
+        task::DirTask,
     },
     entry::Entry,
     http1::path::RemotePath,

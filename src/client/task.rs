@@ -1,25 +1,17 @@
-//! What connections are given to do.
+//! What is to be fetched: files and directories that are not begun.
 
-use std::{collections::HashSet, sync::Arc, time::SystemTime};
+use std::{collections::HashSet, time::SystemTime};
 
-use tokio::sync::oneshot;
-
-use crate::{
-    client::{
-        Digest, Error,
-        job::{Job, Pace},
-        metalink::NamedFile,
-        plan::Run,
-        snapshot::ItemId,
-        source::{Source, SourceId, SourceSet},
+use super::{
+    disk::{
+        names::{Local, Names},
         spill::Spill,
-        target::Names,
     },
-    entry::Entry,
-    escape,
-    http1::path::RemotePath,
-    pieces::PIECE,
+    read::metalink::NamedFile,
+    snapshot::ItemId,
+    source::{Source, SourceId, SourceSet},
 };
+use crate::{digest::Digest, escape, http1::path::RemotePath, pieces::PIECE};
 
 /// A file that is to be fetched.
 #[derive(Debug, Clone)]
@@ -50,20 +42,6 @@ pub struct FileTask {
     pub redirects: u32,
     /// Request targets where they are not the path below the source's base: where a redirect led, or a Metalink points.
     pub targets: Vec<(SourceId, String)>,
-}
-
-/// What a look into the target directory found where a file should land.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Local {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Nobody has looked yet.
-    Unknown,
-    /// Something that may be its part.
-    Part,
-    /// A file of that name.
-    File,
 }
 
 impl FileTask {
@@ -139,34 +117,6 @@ impl FileTask {
     pub fn is_large(&self) -> bool {
         self.size.is_some_and(|size| size > PIECE)
     }
-}
-
-/// A directory that is to be listed for someone who waits.
-#[derive(Debug)]
-pub struct Browse {
-    /// Below the base URL.
-    pub dir: RemotePath,
-    /// Failed attempts so far.
-    pub failures: u32,
-    /// Sources that refused it.
-    pub tried: SourceSet,
-    /// Who waits.
-    pub reply: oneshot::Sender<Result<Vec<Entry>, Error>>,
-}
-
-/// Something for a connection to do.
-#[derive(Debug)]
-pub enum Work {
-    /// List a directory for someone who waits.
-    Browse(Browse),
-    /// List a directory of a tree.
-    List(DirTask),
-    /// Make the first request for a file.
-    Open(FileTask),
-    /// Fetch pieces.
-    Run(Arc<Job>, Run),
-    /// Fetch the values of pieces.
-    Values(Arc<Job>),
 }
 
 /// A directory of a tree that is to be listed, or that was and holds more than could be remembered.
@@ -254,48 +204,5 @@ impl From<FileTask> for Task {
 impl From<DirTask> for Task {
     fn from(task: DirTask) -> Self {
         Self::Dir(task)
-    }
-}
-
-/// Who asks for work.
-#[derive(Debug, Clone, Copy)]
-pub struct Asker {
-    /// Which connection, from 0.
-    pub index: usize,
-    /// What its last work in flight is, if any is: only the like is sent behind it.
-    pub behind: Option<Kind>,
-    /// How to choose pieces.
-    pub pace: Pace,
-}
-
-/// Work that may be pipelined behind other work of its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Small files.
-    Small,
-    /// Runs of pieces.
-    Run,
-    /// Anything else: nothing goes behind it.
-    Alone,
-}
-
-impl Work {
-    /// The item that it belongs to; none for someone who waits.
-    pub fn item(&self) -> Option<ItemId> {
-        match self {
-            Self::Browse(_) => None,
-            Self::List(task) => Some(task.item),
-            Self::Open(task) => Some(task.item),
-            Self::Run(job, _) | Self::Values(job) => Some(job.task.item),
-        }
-    }
-
-    /// What may follow it before its answer is here.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Open(task) if !task.is_large() => Kind::Small,
-            Self::Run(job, _) if job.facts.ranges => Kind::Run,
-            _ => Kind::Alone,
-        }
     }
 }

@@ -15,13 +15,14 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{
-    Error,
-    proof::Proof,
-    queue::FileTask,
-    target::{Landed, Target, part_name},
+use crate::{
+    client::{
+        Error, disk::conflict::Landed, disk::names::part_name, disk::target::Target, proof::Proof,
+        task::FileTask,
+    },
+    http1::path::RemotePath,
+    sys::disk,
 };
-use crate::{http1::path::RemotePath, sys::disk};
 
 /// Bytes of small files that may wait to be landed: connections wait beyond that.
 const WAITING_MAX: u32 = 8 << 20;

@@ -4,12 +4,12 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    Error,
-    origin::{Ask, Origin},
-    stream::Stream,
-};
 use crate::{
+    client::{
+        Error,
+        net::stream::Stream,
+        net::{origin::Origin, request::Ask},
+    },
     http1::{
         body_reader::{BodyReader, Step},
         response_head::ResponseHead,

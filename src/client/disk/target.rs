@@ -12,8 +12,9 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Error, queue::Local};
+use super::names::{Local, Names};
 use crate::{
+    client::Error,
     config::OnConflict,
     escape,
     exit::reason,
@@ -25,12 +26,6 @@ use crate::{
     },
 };
 
-mod conflict;
-mod names;
-
-pub use conflict::{Already, Landed, Remote};
-pub use names::{Names, part_name};
-
 /// Names of a local directory that are remembered while it is listed; beyond that, each is looked up.
 const NAMES_MAX: usize = 10_000;
 
@@ -39,7 +34,7 @@ const NAMES_MAX: usize = 10_000;
 pub struct Target {
     path: PathBuf,
     dir: OwnedFd,
-    on_conflict: OnConflict,
+    pub(super) on_conflict: OnConflict,
 }
 
 impl Target {
@@ -165,6 +160,3 @@ impl Target {
         dir.map_or(Local::Nothing, |dir| Names::Many(dir).look(name))
     }
 }
-
-#[cfg(test)]
-mod tests;
