@@ -12,8 +12,9 @@ use tracing::Level;
 use crate::{
     cli::{self, ConnectArgs, DemoArgs, EvalArgs, PlotArgs, ServeArgs},
     config, dashboard,
-    error::{Error, Exit},
+    error::Error,
     eval,
+    exit::{Exit, Local},
     headless::{self, style::Style},
     logging::{Logging, Ring, Show, Sink},
     plot,
@@ -67,22 +68,20 @@ pub fn eval(args: EvalArgs, overrides: &[String]) -> Result<Exit, Error> {
     let settings = cli::eval(args, terminal)?;
     if !settings.headless {
         let screen = settings.screen.clone();
-        return block_on(eval::measure_shown(
-            settings,
-            &mut io::stdout(),
-            |board, stop, ended| async move {
-                for line in overrides {
-                    board.tell(line, false);
-                }
-                dashboard::measure::measurement(&board, &stop, &ended, &screen).await
-            },
-        ));
+        let mut out = io::stdout();
+        let measured = eval::measure_shown(settings, &mut out, |board, stop, ended| async move {
+            for line in overrides {
+                board.tell(line, false);
+            }
+            dashboard::measure::measurement(&board, &stop, &ended, &screen).await
+        });
+        return block_on(async { Ok(measured.await?) });
     }
     let told = stderr();
     for line in overrides {
         told(line);
     }
-    block_on(eval::measure(settings, &mut io::stdout(), &told))
+    block_on(async { Ok(eval::measure(settings, &mut io::stdout(), &told).await?) })
 }
 
 /// Runs `haul plot`.
@@ -94,7 +93,7 @@ pub fn plot(args: PlotArgs) -> Result<Exit, Error> {
         .filter(|_| terminal)
         .unwrap_or(PLOT_WIDTH);
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    plot::plot(&settings, &mut out, width, colours)
+    Ok(plot::plot(&settings, &mut out, width, colours)?)
 }
 
 /// Runs `haul demo`; the dashboard needs a terminal to read keys from as well.
@@ -134,11 +133,13 @@ fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error>
         .worker_threads(cores.max(2))
         .enable_all()
         .build()
-        .map_err(|source| Error::Local {
-            what: "cannot start threads".into(),
-            source,
-            remedy: "raise the limit on processes (ulimit -u)",
-            exit: Exit::Other,
+        .map_err(|source| {
+            Error::Local(Local {
+                what: "cannot start threads".into(),
+                source,
+                remedy: "raise the limit on processes (ulimit -u)",
+                exit: Exit::Other,
+            })
         })?;
     let result = runtime.block_on(work);
     runtime.shutdown_timeout(LAST_WORK);

@@ -4,10 +4,31 @@ use std::{fmt, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::error::{Error, Exit};
+use crate::exit::{Exit, Local};
 
 /// Longest login or token in bytes: it has to fit into a request's head with everything else.
 const MAX: usize = 4096;
+
+/// Why a file of logins or tokens is of no use. No error repeats a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It holds something else; the text names option, file and line.
+    #[error("{0}")]
+    Content(String),
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] Local),
+}
+
+impl Error {
+    /// The status that the process exits with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Content(_) => Exit::Usage,
+            Self::Read(local) => local.exit,
+        }
+    }
+}
 
 /// A text that must not be shown: its `Debug` is `…`, it has no `Display`, and there is one way to read it.
 #[derive(Clone, PartialEq, Eq)]
@@ -105,17 +126,19 @@ impl Credentials {
         let text = read_file(option, path)?;
         let first = text.lines().next().unwrap_or_default();
         parse(first.trim_end_matches('\r'))
-            .map_err(|error| Error::Usage(format!("{option}: {}:1: {error}", path.display())))
+            .map_err(|error| Error::Content(format!("{option}: {}:1: {error}", path.display())))
     }
 }
 
 /// Reads a file of secrets, or says which option named it.
 pub fn read_file(option: &str, path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| Error::Local {
-        what: format!("{option}: cannot read {}", path.display()),
-        source,
-        remedy: "name a text file that you can read",
-        exit: Exit::Disk,
+    std::fs::read_to_string(path).map_err(|source| {
+        Error::Read(Local {
+            what: format!("{option}: cannot read {}", path.display()),
+            source,
+            remedy: "name a text file that you can read",
+            exit: Exit::Disk,
+        })
     })
 }
 

@@ -3,6 +3,7 @@
 //! The map, from the top down; a module may use what stands below it, never above:
 //!
 //! - [`compose`] puts one run together: settings, log, runtime, and an engine with or without a screen.
+//! - [`error`] is the program's own error, which holds those of all parts.
 //! - [`cli`] reads the command line, and merges it with what [`config`] reads from INI files.
 //! - [`eval`] measures, with processes of the program itself; [`plot`] draws what it measured.
 //! - [`headless`] runs the engines for scripts; [`dashboard`] runs them for people.
@@ -10,7 +11,7 @@
 //! - [`server`] and [`client`] are the engines. They know nothing of any screen.
 //! - [`pieces`] and [`http1`] hold what goes over the wire; both are pure. [`sys`] is what the platform adds to std.
 //! - [`tls`] is what both sides do about certificates; [`credentials`] are logins and tokens, which no log shows.
-//! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`error`] and [`samples`] serve all of them.
+//! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`digest`], [`exit`] and [`samples`] serve all of them.
 //!
 //! Three paths to read first: a byte (`server::respond` to `client::job`), a key (`dashboard::run` to `app::update`), a
 //! setting (`config::ini` to the typed structs of [`config`]). ARCHITECTURE.md follows them step by step.
@@ -22,10 +23,12 @@ pub mod compose;
 pub mod config;
 pub mod credentials;
 pub mod dashboard;
+pub mod digest;
 pub mod entry;
 pub mod error;
 pub mod escape;
 pub mod eval;
+pub mod exit;
 pub mod headless;
 pub mod http1;
 pub mod logging;

@@ -8,7 +8,8 @@ use std::{
 use haul::{
     cli::{self, Command, Stop},
     compose,
-    error::{Error, Exit},
+    error::Error,
+    exit::Exit,
     logging,
 };
 

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config,
-    error::{Error, Exit},
+    exit::{Exit, Local},
 };
 
 /// The folders of samples with the size of each of their files in bytes.
@@ -23,7 +23,7 @@ pub const FILES: usize = 10;
 
 /// A directory with the sample folders: `servers` of the current directory where it is haul's repository, else one in
 /// the cache directory, filled as far as files are missing.
-pub fn dir() -> Result<PathBuf, Error> {
+pub fn dir() -> Result<PathBuf, Local> {
     if config::in_repository() {
         return Ok("servers".into());
     }
@@ -45,15 +45,15 @@ pub fn size_name(bytes: u64) -> String {
     bytes.to_string()
 }
 
-fn cache() -> Result<PathBuf, Error> {
+fn cache() -> Result<PathBuf, Local> {
     config::cache_dir().ok_or_else(|| {
         let source = io::Error::new(io::ErrorKind::NotFound, "no home directory is known");
         unmade(Path::new("the cache directory"), source)
     })
 }
 
-fn unmade(what: &Path, source: io::Error) -> Error {
-    Error::Local {
+fn unmade(what: &Path, source: io::Error) -> Local {
+    Local {
         what: format!("cannot make samples in {}", what.display()),
         source,
         remedy: "point XDG_CACHE_HOME at a directory that you can write",
@@ -63,7 +63,7 @@ fn unmade(what: &Path, source: io::Error) -> Error {
 
 /// A directory of `files` files of `size` bytes each: the repository's own where it has them, else one in the cache
 /// directory, filled as far as files are missing.
-pub fn of_size(size: u64, files: usize) -> Result<PathBuf, Error> {
+pub fn of_size(size: u64, files: usize) -> Result<PathBuf, Local> {
     let name = size_name(size);
     let own = Path::new("servers").join(&name);
     if config::in_repository() && holds(&own, size, files) {

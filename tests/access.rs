@@ -4,7 +4,7 @@ use std::{fs, io::Write as _, path::Path, process::Stdio};
 
 use haul::{
     credentials::Credentials,
-    error::Exit,
+    exit::Exit,
     server::{
         self,
         access::{Access, Sources},

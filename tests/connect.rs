@@ -10,7 +10,7 @@ use crate::common::{
 use haul::{
     client::{Client, Error, ItemState, Verified, Want},
     config::OnConflict,
-    error::Exit,
+    exit::Exit,
 };
 
 fn temp() -> tempfile::TempDir {

@@ -22,7 +22,7 @@ use crate::common::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use haul::{
     client::{Settings, Verified, Want},
-    error::Exit,
+    exit::Exit,
     http1::path::RemotePath,
 };
 use tempfile::TempDir;

@@ -10,7 +10,7 @@ use std::{
 
 use haul::{
     client::{self, ItemState, Link, Settings},
-    error::Exit,
+    exit::Exit,
     server::{self, ClientId},
     units::Rate,
 };

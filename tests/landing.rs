@@ -4,7 +4,7 @@
 
 use std::{fs, os::unix::fs::symlink, sync::atomic::Ordering::Relaxed, time::Instant};
 
-use haul::error::Exit;
+use haul::exit::Exit;
 use rustix::fs::{CWD, FileType, mknodat};
 
 use crate::common::{

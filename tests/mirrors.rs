@@ -2,7 +2,8 @@
 
 use std::{fmt::Write as _, fs, net::TcpListener, path::Path};
 
-use haul::client::{Client, Digest, ItemState, Settings, SourceView, Verified, Want};
+use haul::client::{Client, ItemState, Settings, SourceView, Verified, Want};
+use haul::digest::Digest;
 
 use crate::common::{
     fetching::{Fetched, Fetching, fetch_with, settings},

@@ -19,7 +19,7 @@ use crate::common::{
 };
 use haul::{
     client::{Settings, Verified},
-    error::Exit,
+    exit::Exit,
 };
 use tempfile::TempDir;
 

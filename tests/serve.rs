@@ -352,7 +352,7 @@ fn a_directory_that_is_not_there_is_an_error() {
         line.contains(r"/nonexistent\x1b") && line.contains("no such file"),
         "{line}"
     );
-    assert_eq!(error.exit(), haul::error::Exit::Disk);
+    assert_eq!(error.exit(), haul::exit::Exit::Disk);
     let file = tempfile::NamedTempFile::new().unwrap();
     assert!(Server::new(settings(file.path())).is_err());
 }

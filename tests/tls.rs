@@ -12,7 +12,7 @@ use std::{
 
 use haul::{
     client::{Access, Settings, Verified},
-    error::Exit,
+    exit::Exit,
     server,
     tls::Fingerprint,
 };

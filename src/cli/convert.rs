@@ -129,10 +129,18 @@ fn credentials(
         );
     }
     if let Some(path) = auth_file {
-        return Credentials::from_file("--auth-file", path, Credentials::parse_login).map(Some);
+        return Ok(Some(Credentials::from_file(
+            "--auth-file",
+            path,
+            Credentials::parse_login,
+        )?));
     }
     if let Some(path) = token_file {
-        return Credentials::from_file("--token-file", path, Credentials::parse_token).map(Some);
+        return Ok(Some(Credentials::from_file(
+            "--token-file",
+            path,
+            Credentials::parse_token,
+        )?));
     }
     Ok(auth)
 }

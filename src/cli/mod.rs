@@ -19,10 +19,11 @@ use tracing::Level;
 use url::Host;
 
 use crate::{
-    client::Digest,
     config::{Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
     credentials::Credentials,
-    error::{Error, Exit},
+    digest::Digest,
+    error::Error,
+    exit::{Exit, Local},
     tls::Fingerprint,
     units::{Rate, Span},
 };
@@ -534,10 +535,10 @@ fn print(text: &[u8], out: &mut impl Write) -> Result<Exit, Error> {
 }
 
 fn writing(source: io::Error) -> Error {
-    Error::Local {
+    Error::Local(Local {
         what: "cannot write to stdout".into(),
         source,
         remedy: "point it at something writable",
         exit: Exit::Disk,
-    }
+    })
 }

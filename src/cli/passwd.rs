@@ -5,7 +5,8 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use super::print;
 use crate::{
     credentials::Secret,
-    error::{Error, Exit},
+    error::Error,
+    exit::{Exit, Local},
     server::access::hashed_line,
 };
 
@@ -36,10 +37,10 @@ fn from_terminal() -> Result<String, Error> {
 }
 
 fn unreadable(source: io::Error) -> Error {
-    Error::Local {
+    Error::Local(Local {
         what: "cannot read a password".into(),
         source,
         remedy: "type it on a terminal, or give it on stdin",
         exit: Exit::Other,
-    }
+    })
 }

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use crate::{
-    error::{Exit, reason},
+    exit::{Exit, reason},
     http1::{body_reader::BodyError, response_head::HeadError},
     tls::Fingerprint,
     units,
@@ -102,6 +102,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A fingerprint that the user trusts could not be kept.
+    #[error("{0}")]
+    Pin(String),
     /// The server says that it speaks TLS on this port.
     #[error("the server speaks TLS on this port: use https:// instead of http://")]
     WantsTls,
@@ -187,7 +190,7 @@ impl Error {
             | Self::NoMatch => Exit::Remote,
             Self::Changed => Exit::Other,
             Self::Integrity { .. } => Exit::Integrity,
-            Self::Disk { .. } | Self::Target { .. } => Exit::Disk,
+            Self::Disk { .. } | Self::Target { .. } | Self::Pin(_) => Exit::Disk,
             Self::Usage(_) => Exit::Usage,
         }
     }
@@ -245,21 +248,21 @@ impl Error {
         }
     }
 
+    /// A connection that broke. There is no `From`: a `?` on an error of the disk would blame the server for it.
+    #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+    pub fn net(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Broken("the server closed it".into()),
+            _ => Self::Broken(reason(&error)),
+        }
+    }
+
     /// A local failure about `path`.
     pub fn disk(path: impl AsRef<std::path::Path>, error: &io::Error) -> Self {
         Self::Disk {
             path: crate::escape::display_path(path.as_ref()),
             reason: reason(error),
             kind: error.kind(),
-        }
-    }
-}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Broken("the server closed it".into()),
-            _ => Self::Broken(reason(&error)),
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use crate::{
-    client::{Digest, id::SourceId, journal::Content},
+    client::{disk::journal::Content, id::SourceId},
+    digest::Digest,
     http1::response_head::ResponseHead,
     pieces,
 };

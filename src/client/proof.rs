@@ -15,8 +15,11 @@ use std::{fs::File, ops::Range};
 use blake3::Hash;
 use rangemap::RangeSet;
 
-use super::{Digest, Verified};
-use crate::pieces::{self, Value};
+use super::Verified;
+use crate::{
+    digest::Digest,
+    pieces::{self, Value},
+};
 
 /// That a file's bytes are the server's, and how that is known. Only this module makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::{
 
 use super::Error;
 use crate::{
-    error::REPORTED, escape::display_name, http1::path::RemotePath, tls::Fingerprint, units,
+    escape::display_name, exit::REPORTED, http1::path::RemotePath, tls::Fingerprint, units,
     units::Rate,
 };
 

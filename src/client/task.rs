@@ -3,12 +3,12 @@
 use std::{collections::HashSet, time::SystemTime};
 
 use super::{
-    Digest, ItemId,
+    ItemId,
+    disk::names::Local,
     id::{RestId, SourceId, SourceSet},
-    metalink::NamedFile,
-    target::Local,
+    read::metalink::NamedFile,
 };
-use crate::{escape, http1::path::RemotePath, pieces::PIECE};
+use crate::{digest::Digest, escape, http1::path::RemotePath, pieces::PIECE};
 
 /// What a request names.
 #[derive(Debug, Clone)]

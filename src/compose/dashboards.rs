@@ -10,8 +10,9 @@ use crate::{
     client::{self, Access, Client, ItemId, Want},
     config::{self, target::Target},
     dashboard::{self, ConnectStart, Ending, Left, Session},
-    error::{Error, Exit, reason},
+    error::Error,
     escape::{display_name, display_path},
+    exit::{Exit, Local, reason},
     headless::{self, demo::Demo, plan::Plan},
     logging::Ring,
     server::{self, Server, Stop, TransferState},
@@ -247,11 +248,11 @@ fn exit(ended: std::io::Result<Ending>) -> Result<Exit, Error> {
         Ok(Ending::ScriptFailed) => Ok(Exit::Other),
         Ok(Ending::Interrupted) => Ok(Exit::Interrupted),
         Ok(Ending::Terminated | Ending::HungUp) => Ok(Exit::Terminated),
-        Err(source) => Err(Error::Local {
+        Err(source) => Err(Error::Local(Local {
             what: "cannot use the terminal".into(),
             source,
             remedy: "run it in a terminal, or with --headless",
             exit: Exit::Other,
-        }),
+        })),
     }
 }

@@ -41,7 +41,7 @@ pub struct File {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It could not be opened, or is no UTF-8.
-    #[error("cannot read the configuration {path}: {}", crate::error::reason(.source))]
+    #[error("cannot read the configuration {path}: {}", crate::exit::reason(.source))]
     Read {
         /// The file.
         path: String,

@@ -10,7 +10,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing::Level;
 use url::Url;
 
-use crate::{client::Digest, credentials::Credentials, tls::Fingerprint, units::Rate};
+use crate::{credentials::Credentials, digest::Digest, tls::Fingerprint, units::Rate};
 
 /// Where logs, journals and what else a person does not edit are kept: `$XDG_STATE_HOME/haul`, else
 /// `~/.local/state/haul`. `None` where no home directory is known. It is not made here.

@@ -22,8 +22,8 @@ use crate::{
     client::{self, Client, ItemState, Want},
     config::target::Target,
     credentials::Credentials,
-    error::Exit,
     escape::{display_name, display_path},
+    exit::Exit,
     http1::path::RemotePath,
     server::Server,
 };

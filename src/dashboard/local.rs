@@ -12,8 +12,8 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use super::history;
 use crate::{
     app::{Effect, Event},
-    error::reason,
     escape::{display_name, display_path},
+    exit::reason,
     sys::disk,
 };
 

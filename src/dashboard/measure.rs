@@ -11,7 +11,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{looks, run::Screen as _, terminal::Tty};
-use crate::{config::Screen, error::Exit, eval::live::Board, headless::signals::Signals, ui};
+use crate::{
+    config::Screen,
+    eval::live::Board,
+    exit::{Exit, Local},
+    sys::signals::Signals,
+    ui,
+};
 
 /// Bars and figures are drawn this often.
 const FRAME: Duration = Duration::from_millis(100);
@@ -32,14 +38,14 @@ pub async fn measurement(
     stop: &CancellationToken,
     ended: &CancellationToken,
     screen: &Screen,
-) -> Result<Option<Exit>, crate::error::Error> {
+) -> Result<Option<Exit>, Local> {
     let mut signals = Signals::new()?;
     let shown = show(board, stop, ended, screen, &mut signals).await;
     if shown.is_err() {
         // Without a screen nobody could stop it.
         stop.cancel();
     }
-    shown.map_err(|source| crate::error::Error::Local {
+    shown.map_err(|source| Local {
         what: "cannot use the terminal".into(),
         source,
         remedy: "run it in a terminal, or with --headless",

@@ -24,10 +24,11 @@ use super::{
 };
 use crate::{
     config::{self, ini::Setting},
-    error::{self, Exit},
-    headless::signals::Signals,
+    exit::{Exit, Local},
     logging::Sink,
-    samples, sys, units,
+    samples,
+    sys::{self, signals::Signals},
+    units,
 };
 
 /// Options that each process is given by the run, so that the sides' files do not set them.
@@ -48,7 +49,7 @@ pub async fn measure(
     settings: config::Eval,
     out: &mut impl Write,
     told: &Sink,
-) -> Result<Exit, error::Error> {
+) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
     let mut session = Session::new(settings)?;
     let stop = session.lab.stop.clone();
@@ -71,9 +72,9 @@ pub async fn measure_shown<S>(
     settings: config::Eval,
     out: &mut impl Write,
     show: impl FnOnce(Board, CancellationToken, CancellationToken) -> S,
-) -> Result<Exit, error::Error>
+) -> Result<Exit, Error>
 where
-    S: Future<Output = Result<Option<Exit>, error::Error>>,
+    S: Future<Output = Result<Option<Exit>, Local>>,
 {
     let mut session = Session::new(settings)?;
     let (board, stop) = (session.lab.board.clone(), session.lab.stop.clone());
@@ -88,7 +89,9 @@ where
     match shown {
         Ok(signal) => session.end(result, signal, out),
         // What is done is kept, and the terminal is not written to.
-        Err(error) => session.end(result, None, &mut io::sink()).and(Err(error)),
+        Err(error) => session
+            .end(result, None, &mut io::sink())
+            .and(Err(error.into())),
     }
 }
 
@@ -156,7 +159,7 @@ impl Session {
     }
 
     /// The directories that are served, by their files' size; none with a server elsewhere.
-    fn sources(&self) -> Result<HashMap<u64, PathBuf>, error::Error> {
+    fn sources(&self) -> Result<HashMap<u64, PathBuf>, Error> {
         let mut sources = HashMap::new();
         if self.settings.address.is_none() {
             for cell in &self.cells {
@@ -169,7 +172,7 @@ impl Session {
     }
 
     /// Runs every cell, until it is stopped.
-    async fn all(&mut self, told: &Sink) -> Result<(), error::Error> {
+    async fn all(&mut self, told: &Sink) -> Result<(), Error> {
         let sources = self.sources()?;
         let mut expected: HashMap<u64, Option<Tree>> = HashMap::new();
         for (size, source) in &sources {
@@ -224,17 +227,17 @@ impl Session {
     /// Keeps and prints what is done, whatever ended it.
     fn end(
         &self,
-        result: Result<(), error::Error>,
+        result: Result<(), Error>,
         signal: Option<Exit>,
         out: &mut impl Write,
-    ) -> Result<Exit, error::Error> {
+    ) -> Result<Exit, Error> {
         self.keep()?;
         if !self.evaluation.runs.is_empty() {
             self.print(out)?;
         }
         result?;
         match signal {
-            Some(exit) => Err(error::Error::Signal(exit)),
+            Some(exit) => Ok(exit),
             None if self.failed => Ok(Exit::Other),
             None => Ok(Exit::Done),
         }
@@ -252,7 +255,7 @@ impl Session {
         Summary::of(&times).write(&path.with_file_name("summary.json"))
     }
 
-    fn print(&self, out: &mut impl Write) -> Result<(), error::Error> {
+    fn print(&self, out: &mut impl Write) -> Result<(), Error> {
         let Evaluation {
             label,
             machine,
@@ -281,12 +284,13 @@ impl Session {
                     Err(error)
                 }
             })
-            .map_err(|source| error::Error::Local {
+            .map_err(|source| Local {
                 what: "cannot write to stdout".into(),
                 source,
                 remedy: "the figures are in the files of times",
                 exit: Exit::Other,
             })
+            .map_err(Error::Local)
     }
 }
 

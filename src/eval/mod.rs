@@ -26,7 +26,7 @@ use std::{io, path::PathBuf};
 
 pub use measure::{measure, measure_shown};
 
-use crate::error::{Exit, reason};
+use crate::exit::{Exit, Local, reason};
 
 /// Why a measurement could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +92,9 @@ pub enum Error {
     /// The server ended or said nothing before it was ready.
     #[error("the server did not start: {0}: see configs/eval-serve.ini")]
     Server(String),
+    /// Something on this machine could not be used.
+    #[error(transparent)]
+    Local(#[from] Local),
 }
 
 impl Error {
@@ -103,6 +106,7 @@ impl Error {
                 Exit::Usage
             }
             Self::Start { .. } | Self::Server(_) => Exit::Other,
+            Self::Local(local) => local.exit,
         }
     }
 }

@@ -256,7 +256,7 @@ impl Client {
                 Some(line) => format!("{}: {line}", plainly(status)),
                 None => plainly(status),
             }),
-            Err(error) => Some(crate::error::reason(&error)),
+            Err(error) => Some(crate::exit::reason(&error)),
         };
         board.ended(number, error.is_none());
         Ended { at, error }

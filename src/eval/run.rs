@@ -24,7 +24,7 @@ use super::{
     times::{ClientRun, Run},
     verify::Tree,
 };
-use crate::{headless::scratch::Scratch, samples::size_name};
+use crate::{samples::size_name, sys::scratch::Scratch};
 
 /// Lines of a failed client's log that are told.
 const TOLD: usize = 5;
@@ -92,7 +92,7 @@ impl Lab {
         job: &Job<'_>,
         expected: &mut Option<Tree>,
     ) -> Result<Option<Outcome>, Error> {
-        let scratch = Scratch::new().map_err(scratchless)?;
+        let scratch = Scratch::new()?;
         let Timed {
             seats,
             began,
@@ -349,7 +349,7 @@ async fn resolved(url: &Url) -> Result<SocketAddr, Error> {
     let port = url.port_or_known_default().unwrap_or_default();
     let mut found = tokio::net::lookup_host((host, port))
         .await
-        .map_err(|error| nowhere(crate::error::reason(&error)))?;
+        .map_err(|error| nowhere(crate::exit::reason(&error)))?;
     found.next().ok_or_else(|| nowhere("no address".into()))
 }
 
@@ -376,7 +376,7 @@ async fn check(
     let copy = tokio::task::spawn_blocking(move || Tree::of(&dir)).await;
     let copy = match copy {
         Ok(Ok(copy)) => copy,
-        Ok(Err(error)) => return Some(crate::error::reason(&error)),
+        Ok(Err(error)) => return Some(crate::exit::reason(&error)),
         Err(error) => return Some(error.to_string()),
     };
     if expected.is_none() && copy.files() != files {
@@ -392,11 +392,4 @@ async fn check(
     (logged != files).then(|| {
         format!("its log tells of {logged} of {files} files: verbosity in configs/eval-connect.ini must be info or more")
     })
-}
-
-fn scratchless(error: crate::error::Error) -> Error {
-    match error {
-        crate::error::Error::Local { source, .. } => Error::Write(std::env::temp_dir(), source),
-        other => Error::Server(other.to_string()),
-    }
 }

@@ -13,11 +13,13 @@ use tokio::{
 
 use url::Url;
 
-use super::{hold::hold, plan::Plan, report::Report, signals::Signals, style::Style};
+use super::{hold::hold, plan::Plan, report::Report, style::Style};
 use crate::{
     client::{self, Access, Client, Event, Link},
     config,
-    error::{Error, Exit},
+    error::Error,
+    exit::Exit,
+    sys::signals::Signals,
 };
 
 /// Events that may wait for this loop before workers have to.

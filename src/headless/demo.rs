@@ -9,12 +9,14 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use super::{connect, scratch::Scratch, style::Style};
+use super::{connect, style::Style};
 use crate::{
     config::{self, OnConflict, target::Target, values},
-    error::{Error, Exit},
+    error::Error,
+    exit::Exit,
     samples,
     server::{self, Server, Stop},
+    sys::scratch::Scratch,
 };
 
 /// A silent connection on the loopback interface means that something is wrong.

@@ -4,8 +4,10 @@ use std::io::{self, Read as _, Write as _};
 
 use tokio::sync::oneshot;
 
-use super::{report::unwritable, signals::Signals};
-use crate::error::{Error, Exit};
+use super::report::unwritable;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::sys::signals::Signals;
 
 /// Says on stdout that this client is ready, and waits until standard input ends. `Some` is the status of a signal
 /// that came first.

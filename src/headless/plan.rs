@@ -9,16 +9,18 @@ use std::{
 
 use url::Url;
 
-use super::{connect::engine_settings, scratch::Scratch, stdout::ToStdout};
+use super::{connect::engine_settings, stdout::ToStdout};
 use crate::{
     client::{
         self, Access, Want,
         metalink::{METALINK_MAX, Metalink},
     },
     config,
-    error::{Error, reason},
+    error::Error,
     escape::display_path,
+    exit::reason,
     http1::path::RemotePath,
+    sys::scratch::Scratch,
 };
 
 /// The name that a file for stdout has until it is complete.
@@ -88,7 +90,7 @@ impl Plan {
         } else {
             let url = settings.url.clone();
             let engine = engine_settings(settings, url, Vec::new(), &settings.dir, access);
-            client::read(&engine, METALINK_MAX).await?
+            client::read_document(&engine, METALINK_MAX).await?
         };
         let metalink = Metalink::parse(&String::from_utf8_lossy(&text))?;
         let mut servers = metalink.servers.into_iter();

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     client::{Event, Snapshot, Verified},
-    error::{Error, Exit, REPORTED},
+    error::Error,
     escape::display_name,
+    exit::{Exit, Local, REPORTED},
     http1::path::RemotePath,
     logging::{Sink, json_escaped, one_line},
     progress::{Meter, percent},
@@ -239,12 +240,12 @@ impl Report {
 
 /// Nobody takes what goes to stdout.
 pub(super) fn unwritable(source: io::Error) -> Error {
-    Error::Local {
+    Error::Local(Local {
         what: "cannot write to stdout".into(),
         source,
         remedy: "keep its reader running",
         exit: Exit::Other,
-    }
+    })
 }
 
 /// A path for programs: as it is, or in its visible form where it is no UTF-8.

@@ -9,14 +9,15 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::signals::Signals;
 use crate::{
     config,
-    error::{Error, Exit},
+    error::Error,
+    exit::Exit,
     server::{
         self, MinRate, Server, Stop,
         access::{Access, Sources},
     },
+    sys::signals::Signals,
     tls::{self, Identity},
 };
 

@@ -32,8 +32,7 @@ pub use ring::{Line, Ring};
 
 use crate::{
     config::{self, LogFormat},
-    error::REPORTED,
-    error::{Error, Exit},
+    exit::{Exit, Local, REPORTED},
 };
 use record::Record;
 
@@ -96,7 +95,7 @@ impl Logging {
     ///
     /// A file that was asked for and cannot be opened is an error. Where the default one cannot, the log goes on
     /// without it and says so: a service without a home directory still runs.
-    pub fn start(settings: &config::Log, command: &str, show: Show) -> Result<Self, Error> {
+    pub fn start(settings: &config::Log, command: &str, show: Show) -> Result<Self, Local> {
         let (file, complaint) = match &settings.file {
             Some(path) => (Some(open(path).map_err(|e| unwritable(path, e))?), None),
             None => match open_default(command) {
@@ -110,7 +109,7 @@ impl Logging {
             _file: guard,
         };
         tracing::subscriber::set_global_default(Registry::default().with(layer)).map_err(|e| {
-            Error::Local {
+            Local {
                 what: "starting the log".into(),
                 source: io::Error::other(e),
                 remedy: "this process has one already",
@@ -129,8 +128,8 @@ impl Logging {
     }
 }
 
-fn unwritable(path: &Path, source: io::Error) -> Error {
-    Error::Local {
+fn unwritable(path: &Path, source: io::Error) -> Local {
+    Local {
         what: format!("cannot write the log {}", path.display()),
         source,
         remedy: "name another file with --log",
@@ -148,7 +147,7 @@ fn open_default(command: &str) -> Result<File, String> {
     let path = dir.join(format!("{command}.log"));
     private_dir(&dir)
         .and_then(|()| open(&path))
-        .map_err(|e| format!("{}: {}", path.display(), crate::error::reason(&e)))
+        .map_err(|e| format!("{}: {}", path.display(), crate::exit::reason(&e)))
 }
 
 /// Makes a directory, where it is missing, that only its owner can read: logs tell who fetched what.
@@ -391,7 +390,7 @@ mod tests {
         let Err(error) = Logging::start(&settings, "serve", Show::Ring(Ring::new())) else {
             panic!("a directory is no log file");
         };
-        assert_eq!(error.exit(), Exit::Disk);
+        assert_eq!(error.exit, Exit::Disk);
         assert!(
             error
                 .to_string()

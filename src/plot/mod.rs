@@ -19,11 +19,11 @@ use std::{
 use self::{chart::Chart, data::Source};
 use crate::{
     config,
-    error::{self, Exit, reason},
     eval::{
         self,
         times::{Evaluation, Run},
     },
+    exit::{Exit, Local, reason},
 };
 
 /// Why nothing, or not everything, was drawn.
@@ -56,6 +56,9 @@ pub enum Error {
     /// A file could not be written.
     #[error("cannot write {}: {}: make room or name another place with --out", .0.display(), reason(.1))]
     Write(PathBuf, #[source] io::Error),
+    /// Stdout could not be written to.
+    #[error(transparent)]
+    Local(#[from] Local),
 }
 
 impl Error {
@@ -66,6 +69,7 @@ impl Error {
             Self::Nothing(_) | Self::Unknown { .. } | Self::NothingInCommon(..) => Exit::Usage,
             Self::Draw(..) => Exit::Other,
             Self::Write(..) => Exit::Disk,
+            Self::Local(local) => local.exit,
         }
     }
 }
@@ -77,7 +81,7 @@ pub fn plot(
     out: &mut impl Write,
     width: u16,
     colours: bool,
-) -> Result<Exit, error::Error> {
+) -> Result<Exit, Error> {
     let charts = charts(settings)?;
     if settings.tui {
         let main = charts.iter().filter(|chart| chart.main);
@@ -151,15 +155,15 @@ fn transfers(run: &Run) -> usize {
         .sum()
 }
 
-fn written(result: io::Result<()>) -> Result<(), error::Error> {
+fn written(result: io::Result<()>) -> Result<(), Error> {
     match result {
         // A reader such as `head` has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error::Error::Local {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Local(Local {
             what: "cannot write to stdout".into(),
             source: error,
             remedy: "point it at something writable",
             exit: Exit::Disk,
-        }),
+        })),
         _ => Ok(()),
     }
 }

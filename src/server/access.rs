@@ -25,7 +25,7 @@ use self::throttle::{Throttle, Turn};
 use super::clients::lock;
 use crate::{
     credentials::{self, Credentials, Secret},
-    error::Error,
+    exit::Exit,
     tls,
 };
 
@@ -77,6 +77,31 @@ struct Guard {
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Guard { … }")
+    }
+}
+
+/// Why logins and tokens cannot be used. No error repeats a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file holds something else; the text names option, file and line.
+    #[error("{0}")]
+    Content(String),
+    /// A file cannot be read.
+    #[error(transparent)]
+    Read(#[from] credentials::Error),
+    /// There are no random bytes for the key under which they are remembered.
+    #[error(transparent)]
+    Key(#[from] tls::Error),
+}
+
+impl Error {
+    /// The status that the process exits with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Content(_) => Exit::Usage,
+            Self::Read(error) => error.exit(),
+            Self::Key(error) => error.exit(),
+        }
     }
 }
 
@@ -192,7 +217,7 @@ impl Guard {
         for (number, line) in lines(&text) {
             let wrong = |why: &str| {
                 let place = format!("{OPTION}: {}:{number}", path.display());
-                Err(Error::Usage(format!(
+                Err(Error::Content(format!(
                     "{place}: {why}: write USER:HASH as `haul passwd USER` prints it"
                 )))
             };
@@ -210,7 +235,7 @@ impl Guard {
             }
         }
         if self.hashed.is_empty() {
-            return Err(Error::Usage(format!(
+            return Err(Error::Content(format!(
                 "{OPTION}: {} holds no login: add one with `haul passwd USER >> FILE`",
                 path.display()
             )));
@@ -223,12 +248,12 @@ impl Guard {
         let text = credentials::read_file(OPTION, path)?;
         for (number, line) in lines(&text) {
             let token = Credentials::parse_token(line).map_err(|why| {
-                Error::Usage(format!("{OPTION}: {}:{number}: {why}", path.display()))
+                Error::Content(format!("{OPTION}: {}:{number}: {why}", path.display()))
             })?;
             self.add_plain(&token, &format!("token {number}"));
         }
         if self.plain.is_empty() {
-            return Err(Error::Usage(format!(
+            return Err(Error::Content(format!(
                 "{OPTION}: {} holds no token: write one a line",
                 path.display()
             )));

@@ -34,7 +34,7 @@ const CHUNK: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
     /// The socket or the disk failed.
-    #[error("{}", crate::error::reason(.0))]
+    #[error("{}", crate::exit::reason(.0))]
     Io(#[from] io::Error),
     /// The client took nothing for the time limit.
     #[error("the client read nothing for {}", crate::units::took(*.0))]

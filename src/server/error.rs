@@ -3,8 +3,8 @@
 use std::{io, net::SocketAddr, path::PathBuf};
 
 use crate::{
-    error::{Exit, reason},
     escape::display_name,
+    exit::{Exit, reason},
     http1::path::RemotePath,
 };
 

@@ -156,7 +156,7 @@ mod tests {
         assert_ne!(port, 0);
         assert!(urls(&listeners, "http").contains(&format!("http://127.0.0.1:{port}")));
         let error = bind(&[Ipv4Addr::LOCALHOST.into()], port).await.unwrap_err();
-        assert_eq!(error.exit(), crate::error::Exit::Network);
+        assert_eq!(error.exit(), crate::exit::Exit::Network);
         let line = error.to_string();
         assert!(line.contains("in use") && line.contains("--port"), "{line}");
         let error = bind(&["192.0.2.1".parse().unwrap()], 0).await.unwrap_err();

@@ -300,7 +300,7 @@ impl Accept {
                     if !failing {
                         tracing::error!(
                             "cannot accept connections: {}: trying again",
-                            crate::error::reason(&error)
+                            crate::exit::reason(&error)
                         );
                     }
                     failing = true;

@@ -250,7 +250,7 @@ fn of_io(error: &io::Error) -> Failure {
     } else if error.kind() == io::ErrorKind::PermissionDenied {
         fail(StatusCode::FORBIDDEN, "not readable")
     } else {
-        tracing::error!("cannot open a file: {}", crate::error::reason(error));
+        tracing::error!("cannot open a file: {}", crate::exit::reason(error));
         fail(
             StatusCode::SERVICE_UNAVAILABLE,
             "the file cannot be opened now",

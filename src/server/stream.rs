@@ -48,7 +48,7 @@ pub struct Tls {
 #[derive(Debug, thiserror::Error)]
 pub enum NoHandshake {
     /// The peer closed, or offered nothing that both speak.
-    #[error("no TLS handshake: {}", crate::error::reason(.0))]
+    #[error("no TLS handshake: {}", crate::exit::reason(.0))]
     Failed(#[from] io::Error),
     /// The peer took too long.
     #[error("no TLS handshake in {}", crate::units::took(HANDSHAKE_TIME))]

@@ -12,7 +12,7 @@ use super::{
     clients::SmallFile,
     walk::Walk,
 };
-use crate::{error::reason, escape::display_name, http1::path::RemotePath};
+use crate::{escape::display_name, exit::reason, http1::path::RemotePath};
 
 /// The media type of a tar file.
 pub const MEDIA_TYPE: &str = "application/x-tar";

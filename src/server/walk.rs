@@ -9,7 +9,7 @@ use super::{
     catalog::{Catalog, Found, Stamp, is_not_found},
     entries::{Entries, Listed},
 };
-use crate::{error::reason, escape::display_name, http1::path::RemotePath};
+use crate::{escape::display_name, exit::reason, http1::path::RemotePath};
 
 /// Directories within one another that are entered; each holds two files open.
 const MAX_DEPTH: usize = 128;

@@ -3,4 +3,6 @@
 pub mod dir_id;
 pub mod disk;
 pub mod open;
+pub(crate) mod scratch;
 pub mod send;
+pub(crate) mod signals;

@@ -17,7 +17,7 @@ pub use identity::{Identity, own_names};
 pub use known_hosts::KnownHosts;
 pub use trust::{Connector, Refusal, TlsStream};
 
-use crate::error::{Exit, reason};
+use crate::exit::{Exit, reason};
 
 /// A handshake must be complete in this time, on either side.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::path::Path;
 use haul::{
     client::{Access, Client, Event, ItemState, Settings, Snapshot, Verified, Want},
     config::OnConflict,
-    error::Exit,
+    exit::Exit,
     http1::path::RemotePath,
 };
 use tokio::{runtime::Runtime, sync::mpsc};

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use super::{Engine, lock};
 use crate::client::{
     Error, Event,
+    disk::lander::SmallFile,
     id::FileId,
-    lander::SmallFile,
     proof::Proof,
     schedule::{Complete, Effect, Keep, Unlanded},
 };

@@ -6,11 +6,10 @@ use super::{Engine, Rest};
 use crate::{
     client::{
         Error, ItemId,
+        disk::{names::Names, spill::Spill, target::Target},
         id::RestId,
-        pattern::Filter,
+        read::pattern::Filter,
         schedule::{Answered, Sum},
-        spill::Spill,
-        target::{Names, Target},
         task::{DirTask, FileTask},
     },
     entry::Entry,
@@ -262,7 +261,7 @@ mod tests {
         client::{
             Access, Settings,
             id::SlotId,
-            origin::Origin,
+            net::origin::Origin,
             schedule::{Channel, Complete, Fault, NewItem, Order, Report, Work},
         },
         config::OnConflict,

@@ -18,16 +18,15 @@ use std::{
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::spill::Spill;
 use super::{
     Error, Event, ItemId, Settings,
+    disk::journal::Journal,
+    disk::lander::Lander,
+    disk::part::OpenPart,
+    disk::{names::Names, spill::Spill, target::Target},
     id::{BrowseId, FileId, RestId, SlotId, SourceId},
-    journal::Journal,
-    lander::Lander,
-    origin::Origin,
-    part::OpenPart,
+    net::origin::Origin,
     schedule::{Limits, Schedule},
-    target::{Names, Target},
 };
 use crate::{
     config::OnConflict, entry::Entry, http1::path::RemotePath, pace::Pace, progress::Counter,

@@ -15,10 +15,13 @@ use super::{Engine, found::blocking};
 use crate::{
     client::{
         Error,
+        disk::journal::{Content, FileId},
+        disk::part::{OpenPart, Part},
+        disk::{
+            names::{Local, part_name},
+            target::Target,
+        },
         facts::Facts,
-        journal::{Content, FileId},
-        part::{OpenPart, Part},
-        target::{Local, Target, part_name},
         task::FileTask,
     },
     pieces::PIECE,

@@ -4,7 +4,7 @@ use std::{sync::Mutex, time::Duration};
 
 use super::lock;
 use crate::{
-    client::{Error, origin::Origin},
+    client::{Error, net::origin::Origin},
     escape,
     http1::response_head::ResponseHead,
     progress::Counter,

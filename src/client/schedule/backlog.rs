@@ -11,8 +11,8 @@ use super::{
 use crate::{
     client::{
         Error, Event, ItemId,
-        journal::Ticket,
-        pattern::Filter,
+        disk::journal::Ticket,
+        read::pattern::Filter,
         task::{DirTask, FileTask, Task},
     },
     http1::path::RemotePath,

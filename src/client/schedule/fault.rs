@@ -11,7 +11,7 @@ use super::{
 use crate::{
     client::{
         Error, Event,
-        target::Local,
+        disk::names::Local,
         task::{FileTask, Task},
     },
     units,

@@ -8,15 +8,16 @@ use std::{
 use super::{SourceSet, order::Sum, sources::Outlook};
 use crate::{
     client::{
-        Digest, Error,
-        journal::Ticket,
-        pattern::Filter,
+        Error,
+        disk::journal::Ticket,
+        disk::names::Local,
+        read::pattern::Filter,
         snapshot::{ItemId, ItemState, Verified},
-        target::Local,
         task::{DirTask, FileTask, Task},
-        wanted::Wanted,
+        want::Wanted,
     },
-    error::Exit,
+    digest::Digest,
+    exit::Exit,
     http1::path::RemotePath,
 };
 

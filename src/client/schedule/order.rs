@@ -9,11 +9,11 @@ use super::{BrowseId, FileId, RestId, Run, SlotId, SourceId, SourceSet};
 use crate::{
     client::{
         Error, Event, ItemId,
+        disk::journal::Ticket,
         facts::Facts,
-        journal::Ticket,
         proof::Proof,
         task::{DirTask, FileTask, Subject},
-        wanted::Wanted,
+        want::Wanted,
     },
     http1::path::RemotePath,
 };

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     client::{
         ItemId,
-        target::Local,
+        disk::names::Local,
         task::{FileTask, Subject},
     },
     pieces::PIECE,

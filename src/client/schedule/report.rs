@@ -14,9 +14,9 @@ use super::{
 use crate::{
     client::{
         Error, Event, Verified,
+        disk::names::Local,
         facts::Validators,
         id::{FileId, SlotId, SourceId},
-        target::Local,
         task::{DirTask, FileTask},
     },
     pieces::Value,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     client::{Error, FilesView, ItemId, ItemState, ItemView, Link, task::Task},
-    error::Exit,
+    exit::Exit,
 };
 
 /// What a run comes to.

@@ -6,7 +6,7 @@ use super::Worker;
 use crate::{
     client::{
         Error,
-        connection::Connection,
+        net::connection::Connection,
         schedule::{Answered, Ask, Fault, Flight, Work},
         task::FileTask,
     },

@@ -17,10 +17,10 @@ use std::{
 
 use super::{
     Error,
-    connection::Connection,
+    disk::lander::SmallFile,
     engine::{Engine, Server},
     id::{SlotId, SourceId},
-    lander::SmallFile,
+    net::connection::Connection,
     schedule::{Answered, Channel, DEPTH_MAX, Fault, Flight, Order, Report, Request},
     task::FileTask,
 };

@@ -8,15 +8,20 @@ use std::{
 use super::{Worker, answer::Reading};
 use crate::{
     client::{
-        Digest, Error,
+        Error,
+        disk::lander::SmallFile,
+        disk::part::{OpenPart, Part},
+        disk::{
+            conflict::{Already, Remote},
+            names::Local,
+            target::Target,
+        },
         facts::Facts,
-        lander::SmallFile,
-        part::{OpenPart, Part},
         proof::Proof,
         schedule::{Answered, Ask, Complete, Fault, Opened, Run},
-        target::{Already, Local, Remote},
         task::FileTask,
     },
+    digest::Digest,
     escape::display_name,
     http1::{body_reader::Framing, response_head::ResponseHead},
     pieces::{self, PIECE},
@@ -147,13 +152,7 @@ impl Worker {
     }
 
     /// A file of the same size is here: it is held against the values of the server's pieces.
-    fn compare(
-        &self,
-        task: FileTask,
-        facts: Facts,
-        there: Part,
-        target: Arc<crate::client::target::Target>,
-    ) {
+    fn compare(&self, task: FileTask, facts: Facts, there: Part, target: Arc<Target>) {
         let opened = Opened {
             left: there.left,
             known: Vec::new(),

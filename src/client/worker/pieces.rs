@@ -6,9 +6,9 @@ use super::{Worker, answer::Reading};
 use crate::{
     client::{
         Error,
+        disk::part::OpenPart,
         facts::Validators,
         id::FileId,
-        part::OpenPart,
         schedule::{Answered, Fault, Fit, Run},
     },
     http1::body_reader::Framing,

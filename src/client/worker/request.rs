@@ -2,7 +2,8 @@
 
 use super::Worker;
 use crate::client::{
-    Error, origin,
+    Error,
+    net::request,
     schedule::{Ask, Request},
     task::Subject,
 };
@@ -26,23 +27,23 @@ impl Worker {
     }
 }
 
-fn as_sent(ask: &Ask) -> origin::Ask<'_> {
+fn as_sent(ask: &Ask) -> request::Ask<'_> {
     match ask {
-        Ask::List => origin::Ask::List,
-        Ask::Head => origin::Ask::Head,
-        Ask::Whole => origin::Ask::Whole,
+        Ask::List => request::Ask::List,
+        Ask::Head => request::Ask::Head,
+        Ask::Whole => request::Ask::Whole,
         Ask::Range {
             first,
             last,
             if_match,
             if_range,
-        } => origin::Ask::Range {
+        } => request::Ask::Range {
             first: *first,
             last: *last,
             if_match: if_match.as_deref(),
             if_range: if_range.as_deref(),
         },
-        Ask::Pieces { if_match } => origin::Ask::Pieces {
+        Ask::Pieces { if_match } => request::Ask::Pieces {
             if_match: if_match.as_deref(),
         },
     }

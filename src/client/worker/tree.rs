@@ -5,7 +5,7 @@ use crate::{
     client::{
         Error,
         engine::Found,
-        listing,
+        read::listing,
         schedule::{Answered, Browse, Fault, Work},
         task::DirTask,
     },

@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Instant};
 use super::{Worker, answer::Reading};
 use crate::{
     client::{
-        Digest, Error,
+        Error,
+        disk::part::OpenPart,
         facts::Facts,
-        part::OpenPart,
         schedule::{Answered, Fault, Opened},
         task::FileTask,
     },
+    digest::Digest,
     pieces::PIECE,
 };
 

@@ -6,8 +6,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{FileLink, TreeFile, TreeLink};
 use crate::{
-    error::reason,
     escape::display_name,
+    exit::reason,
     pieces::PIECE,
     server::{
         Shared,

@@ -48,7 +48,7 @@ impl Store {
         if let Err(error) = self.write(key, bytes).and_then(|()| self.prune(MAX_BYTES)) {
             tracing::debug!(
                 "cannot keep the values of a file: {}",
-                crate::error::reason(&error)
+                crate::exit::reason(&error)
             );
         }
     }

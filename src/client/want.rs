@@ -1,11 +1,41 @@
-//! What was asked for, as the journal keeps it for a later run.
+//! What is asked for, and how the journal keeps that for a later run.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Want;
-use crate::http1::path::RemotePath;
+use super::read::metalink::NamedFile;
+use crate::{digest::Digest, http1::path::RemotePath};
+
+/// What to download.
+#[derive(Debug, Clone)]
+pub enum Want {
+    /// A file, or a directory's tree.
+    Path {
+        /// Which.
+        path: RemotePath,
+        /// The file's size, where a listing told it.
+        size: Option<u64>,
+    },
+    /// One file: under another name in the target directory, or with a digest that it must have.
+    File {
+        /// The file.
+        path: RemotePath,
+        /// Its name here, where it is not the remote one.
+        name: Option<Vec<u8>>,
+        /// What its content must hash to, whatever the server says.
+        checksum: Option<Digest>,
+    },
+    /// What patterns match below the base URL; an empty `get` means everything.
+    Patterns {
+        /// Patterns of what is wanted.
+        get: Vec<String>,
+        /// Patterns of what is left out.
+        exclude: Vec<String>,
+    },
+    /// What a Metalink names, from its servers: those that the client was started with.
+    Named(Vec<NamedFile>),
+}
 
 /// One thing that was asked for. Names are percent-encoded: they may be any bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

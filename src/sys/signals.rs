@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::{Error, Exit};
+use crate::exit::{Exit, Local};
 
 /// SIGINT, SIGTERM and SIGHUP, from its making on.
 pub(crate) struct Signals {
@@ -12,9 +12,9 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Local> {
         let listen = |kind| {
-            signal(kind).map_err(|source| Error::Local {
+            signal(kind).map_err(|source| Local {
                 what: "cannot wait for signals".into(),
                 source,
                 remedy: "report this with the system's name and version",

@@ -8,8 +8,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Error, origin::Origin};
-use crate::tls::{Fingerprint, HANDSHAKE_TIME, Refusal, TlsStream};
+use url::Url;
+
+use crate::{
+    client::{Error, net::access::Access, net::origin::Origin},
+    tls::{Fingerprint, HANDSHAKE_TIME, Refusal, TlsStream},
+};
 
 /// One connection to a server.
 #[derive(Debug)]
@@ -76,7 +80,7 @@ fn failed(origin: &Origin, error: &io::Error) -> Error {
     let Some(tls) = tls else {
         let reason = match error.kind() {
             io::ErrorKind::UnexpectedEof => "the server closed it in the TLS handshake".into(),
-            _ => crate::error::reason(error),
+            _ => crate::exit::reason(error),
         };
         return Error::Broken(reason);
     };
@@ -101,4 +105,10 @@ fn failed(origin: &Origin, error: &io::Error) -> Error {
             reason: other.to_string(),
         },
     }
+}
+
+/// Makes one connection to the server at `url` and closes it: tells whether its certificate is believed.
+pub async fn try_connection(url: &Url, access: &Access, limit: Duration) -> Result<(), Error> {
+    let origin = Origin::new(url, "", None, access)?;
+    Stream::open(&origin, limit).await.map(|_| ())
 }

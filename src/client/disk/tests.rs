@@ -2,8 +2,17 @@
 
 use std::io::Write;
 
-use super::{names::copy_name, *};
-use crate::client::Verified;
+use super::{
+    conflict::{Already, Landed, Remote},
+    names::{Local, copy_name, part_name},
+    target::Target,
+};
+use crate::{
+    client::{Error, Verified},
+    config::OnConflict,
+    http1::path::RemotePath,
+    sys::disk,
+};
 
 fn target(on_conflict: OnConflict) -> (tempfile::TempDir, Target) {
     let temp = tempfile::tempdir().unwrap();

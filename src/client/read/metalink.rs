@@ -5,11 +5,15 @@ use std::collections::HashSet;
 use roxmltree::{Document, Node};
 use url::Url;
 
-use super::{
-    Digest, Error,
-    id::{SOURCES_MAX, SourceId},
+use crate::{
+    client::{
+        Error,
+        id::{SOURCES_MAX, SourceId},
+    },
+    digest::Digest,
+    escape::display_name,
+    http1::path::RemotePath,
 };
-use crate::{escape::display_name, http1::path::RemotePath};
 
 /// Most bytes of a Metalink: about 40,000 files with a mirror each.
 pub const METALINK_MAX: usize = 16 << 20;
@@ -39,7 +43,7 @@ pub struct NamedFile {
     /// The strongest of its digests that haul knows.
     pub digest: Option<Digest>,
     /// What to ask which of the servers for.
-    pub(super) places: Vec<(SourceId, String)>,
+    pub(in crate::client) places: Vec<(SourceId, String)>,
 }
 
 impl Metalink {

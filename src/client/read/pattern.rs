@@ -4,8 +4,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::Error;
-use crate::http1::path::RemotePath;
+use crate::{client::Error, http1::path::RemotePath};
 
 /// What is wanted below a directory.
 #[derive(Debug, Clone)]

@@ -2,12 +2,24 @@
 
 use std::{collections::HashSet, os::fd::OwnedFd};
 
-use super::Local;
-
 /// What a file is called until it is complete.
 pub(super) const PART: &[u8] = b".part";
 /// The longest name that file systems take, in bytes.
 const NAME_MAX: usize = 255;
+/// What a look into the target directory found where a file should land.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Local {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Nobody has looked yet.
+    Unknown,
+    /// Something that may be its part.
+    Part,
+    /// A file of that name.
+    File,
+}
+
 /// What a directory of the target held when its listing began.
 #[derive(Debug)]
 pub enum Names {

@@ -15,14 +15,17 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{
-    Error,
-    id::FileId,
-    proof::Proof,
-    target::{Landed, Target, part_name},
-    task::FileTask,
+use crate::{
+    client::{
+        Error,
+        disk::{conflict::Landed, names::part_name, target::Target},
+        id::FileId,
+        proof::Proof,
+        task::FileTask,
+    },
+    http1::path::RemotePath,
+    sys::disk,
 };
-use crate::{http1::path::RemotePath, sys::disk};
 
 /// Bytes of small files that may wait to be landed: connections wait beyond that.
 const WAITING_MAX: u32 = 8 << 20;

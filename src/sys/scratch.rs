@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Exit};
+use crate::exit::{Exit, Local};
 
 /// A new directory among the temporary ones, for its owner only; it is removed with all that it holds when this is
 /// dropped.
@@ -13,14 +13,14 @@ use crate::error::{Error, Exit};
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Local> {
         let path = std::env::temp_dir().join(format!("haul-{:016x}", fastrand::u64(..)));
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         match builder.create(&path) {
             Ok(()) => Ok(Self(path)),
-            Err(source) => Err(Error::Local {
+            Err(source) => Err(Local {
                 what: format!("cannot make {}", path.display()),
                 source,
                 remedy: "point TMPDIR at a directory that you can write",

@@ -2,8 +2,9 @@
 
 use std::os::{fd::AsFd as _, unix::fs::FileExt as _};
 
-use super::{Error, Verified, part::OpenPart, proof::Proof};
+use super::part::OpenPart;
 use crate::{
+    client::{Error, Verified, proof::Proof},
     pieces::{self, PieceHasher, Value},
     sys::disk,
 };

@@ -4,12 +4,12 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    Error,
-    origin::{Ask, Origin},
-    stream::Stream,
-};
 use crate::{
+    client::{
+        Error,
+        net::stream::Stream,
+        net::{origin::Origin, request::Ask},
+    },
     http1::{
         body_reader::{BodyReader, Step},
         response_head::ResponseHead,
@@ -80,7 +80,8 @@ impl Connection {
         if !self.output.is_empty() {
             let sent =
                 tokio::time::timeout(self.silence, self.stream.write_all(&self.output)).await;
-            sent.map_err(|_| Error::Timeout(self.silence))??;
+            sent.map_err(|_| Error::Timeout(self.silence))?
+                .map_err(Error::net)?;
             self.output.clear();
         }
         Ok(())
@@ -183,7 +184,9 @@ impl Connection {
         let grant = self.pace.grant(room as u64).await;
         let place = &mut self.input[self.end..][..grant.bytes() as usize];
         let read = tokio::time::timeout(self.silence, self.stream.read(place)).await;
-        let n = read.map_err(|_| Error::Timeout(self.silence))??;
+        let n = read
+            .map_err(|_| Error::Timeout(self.silence))?
+            .map_err(Error::net)?;
         grant.used(n as u64);
         self.end += n;
         Ok(n)

@@ -3,8 +3,7 @@
 mod html;
 mod json;
 
-use super::Error;
-use crate::{entry::Entry, escape::display_name, http1::path::check_name};
+use crate::{client::Error, entry::Entry, escape::display_name, http1::path::check_name};
 
 /// Turns the body of a listing into entries, piece by piece as it arrives.
 #[derive(Debug)]

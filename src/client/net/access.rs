@@ -8,8 +8,8 @@ use std::{
 
 use url::Url;
 
-use super::Error;
 use crate::{
+    client::Error,
     credentials::Credentials,
     tls::{Connector, Fingerprint, KnownHosts},
 };

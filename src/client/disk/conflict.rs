@@ -10,11 +10,12 @@ use std::{
 use rustix::fs::OFlags;
 
 use super::{
-    Target,
     names::{PART, copy_name, part_name},
+    part::Part,
+    target::Target,
 };
 use crate::{
-    client::{Error, Verified, part::Part, proof::Proof},
+    client::{Error, Verified, proof::Proof},
     config::OnConflict,
     http1::path::RemotePath,
     sys::disk,

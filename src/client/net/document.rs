@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{
-    Error, Settings,
-    connection::Connection,
-    origin::{Ask, Origin},
-    schedule::backoff,
-};
 use crate::{
+    client::{
+        Error, Settings,
+        net::connection::Connection,
+        net::{origin::Origin, request::Ask},
+        schedule::backoff,
+    },
     http1::body_reader::{BodyReader, Framing},
     pace::Pace,
 };
@@ -17,7 +17,7 @@ use crate::{
 const REDIRECTS_MAX: u32 = 5;
 
 /// The body that the settings' URL, with its query, names: at most `max` bytes. Failures that may pass are tried again.
-pub async fn read(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
+pub async fn read_document(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
     let mut failures = 0;
     loop {
         match attempt(settings, max).await {

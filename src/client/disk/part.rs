@@ -8,7 +8,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Error, facts::Facts, journal::Claim, target::Target, task::FileTask};
+use super::{journal::Claim, target::Target};
+use crate::client::{Error, facts::Facts, task::FileTask};
 
 /// A part, or a whole file that is compared.
 #[derive(Debug)]

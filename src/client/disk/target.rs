@@ -12,11 +12,12 @@ use rustix::{
     io::Errno,
 };
 
-use super::Error;
+use super::names::{Local, Names};
 use crate::{
+    client::Error,
     config::OnConflict,
-    error::reason,
     escape,
+    exit::reason,
     http1::path::RemotePath,
     sys::{
         dir_id::dir_id,
@@ -25,35 +26,15 @@ use crate::{
     },
 };
 
-mod conflict;
-mod names;
-
-pub use conflict::{Already, Landed, Remote};
-pub use names::{Names, part_name};
-
 /// Names of a local directory that are remembered while it is listed; beyond that, each is looked up.
 const NAMES_MAX: usize = 10_000;
-
-/// What a look into the target directory found where a file should land.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Local {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Nobody has looked yet.
-    Unknown,
-    /// Something that may be its part.
-    Part,
-    /// A file of that name.
-    File,
-}
 
 /// A directory that downloads land in.
 #[derive(Debug)]
 pub struct Target {
     path: PathBuf,
     dir: OwnedFd,
-    on_conflict: OnConflict,
+    pub(super) on_conflict: OnConflict,
 }
 
 impl Target {
@@ -179,6 +160,3 @@ impl Target {
         dir.map_or(Local::Nothing, |dir| Names::Many(dir).look(name))
     }
 }
-
-#[cfg(test)]
-mod tests;

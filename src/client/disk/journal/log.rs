@@ -1,0 +1,209 @@
+//! The journal's file: its lines, what they amount to, and how it is opened, locked and written.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{File, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    ops::Range,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+use super::claims::FileId;
+use crate::{client::want::Wanted, exit::reason};
+
+const VERSION: u32 = 2;
+/// How long whoever held a journal may take to let go of it. Short: the caller may have a screen to draw.
+const LET_GO: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Line {
+    Journal {
+        version: u32,
+    },
+    Began(FileId),
+    Synced {
+        part: FileId,
+        content: Content,
+        pieces: Vec<Range<u32>>,
+    },
+    Ended(FileId),
+    Wanted(Ticket, Wanted),
+    Settled(Ticket),
+}
+
+/// Numbers what is kept of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ticket(pub(super) u64);
+
+/// Names the content that a part is of: validator and size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// A strong entity tag, or else the date of the last change.
+    pub validator: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What of a part was on disk when it was synced last.
+pub type Synced = (Content, Vec<Range<u32>>);
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    pub(super) parts: HashMap<FileId, Option<Synced>>,
+    pub(super) wanted: BTreeMap<Ticket, Wanted>,
+    /// `None`: parts are remembered for this run only.
+    log: Option<File>,
+}
+
+impl Inner {
+    /// What a line says happened.
+    fn apply(&mut self, line: Line) {
+        match line {
+            Line::Journal { .. } => {}
+            Line::Began(part) => {
+                self.parts.insert(part, None);
+            }
+            Line::Synced {
+                part,
+                content,
+                pieces,
+            } => {
+                self.parts.insert(part, Some((content, pieces)));
+            }
+            Line::Ended(part) => {
+                self.parts.remove(&part);
+            }
+            Line::Wanted(ticket, wanted) => {
+                self.wanted.insert(ticket, wanted);
+            }
+            Line::Settled(ticket) => {
+                self.wanted.remove(&ticket);
+            }
+        }
+    }
+
+    /// The fewest lines that say the same.
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = vec![Line::Journal { version: VERSION }];
+        for (part, synced) in &self.parts {
+            lines.push(Line::Began(*part));
+            lines.extend(synced.clone().map(|(content, pieces)| Line::Synced {
+                part: *part,
+                content,
+                pieces,
+            }));
+        }
+        let wanted = self.wanted.iter();
+        lines.extend(wanted.map(|(ticket, wanted)| Line::Wanted(*ticket, wanted.clone())));
+        lines
+    }
+
+    pub(super) fn append(&mut self, line: &Line, sync: bool) {
+        let Some(log) = &mut self.log else { return };
+        let written = serde_json::to_vec(line)
+            .map_err(std::io::Error::other)
+            .and_then(|mut text| {
+                text.push(b'\n');
+                log.write_all(&text)?;
+                if sync { log.sync_data() } else { Ok(()) }
+            });
+        if let Err(error) = written {
+            tracing::warn!("the journal cannot be written: {}", reason(&error));
+            self.log = None;
+        }
+    }
+}
+
+/// Locks, reads and compacts the journal at `path`.
+pub(super) fn open(path: &Path) -> std::io::Result<Inner> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let log = lock(path)?;
+    let mut inner = if let Ok(inner) = read(&log) {
+        inner
+    } else {
+        let aside = path.with_extension("jsonl.bad");
+        std::fs::copy(path, &aside)?;
+        tracing::warn!(
+            "the journal was damaged and is set aside as {}",
+            aside.display()
+        );
+        Inner::default()
+    };
+    // Compacted at each start, into a file that takes the old one's place: a crash leaves the one or the other, whole.
+    let next = path.with_extension("jsonl.new");
+    let _ = std::fs::remove_file(&next);
+    let mut compacted = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create_new(true)
+        .open(&next)?;
+    try_lock(&compacted)?;
+    let mut text = Vec::new();
+    for line in inner.lines() {
+        serde_json::to_writer(&mut text, &line)?;
+        text.push(b'\n');
+    }
+    compacted.write_all(&text)?;
+    compacted.sync_data()?;
+    std::fs::rename(&next, path)?;
+    inner.log = Some(compacted);
+    Ok(inner)
+}
+
+/// Opens the journal at `path`, made if missing, and locks it. One that was replaced before it could be locked is nobody's.
+fn lock(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::MetadataExt;
+    loop {
+        let log = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)?;
+        try_lock(&log)?;
+        let (here, there) = (log.metadata()?, std::fs::metadata(path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (here.dev(), here.ino())) {
+            return Ok(log);
+        }
+    }
+}
+
+/// Locks a journal. One that was given up just now may be held a moment longer: by a client that ends, or by a program
+/// that this process starts, between its fork and its exec.
+fn try_lock(log: &File) -> std::io::Result<()> {
+    let end = Instant::now() + LET_GO;
+    while rustix::fs::flock(log, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= end {
+            return Err(std::io::Error::other(
+                "another haul works on the same target",
+            ));
+        }
+        std::thread::sleep(LET_GO / 20);
+    }
+    Ok(())
+}
+
+/// What a journal says. A last line that is cut is what a crash leaves: it counts as not written.
+fn read(log: &File) -> std::io::Result<Inner> {
+    let damaged = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    let mut inner = Inner::default();
+    for (number, line) in BufReader::new(log).split(b'\n').enumerate() {
+        let line = line?;
+        match serde_json::from_slice(&line) {
+            Ok(Line::Journal {
+                version: 1..=VERSION,
+            }) if number == 0 => {}
+            Ok(Line::Journal { .. }) => return Err(damaged()),
+            Ok(line) if number > 0 => inner.apply(line),
+            Err(error) if error.is_eof() && number > 0 => {}
+            _ => return Err(damaged()),
+        }
+    }
+    Ok(inner)
+}

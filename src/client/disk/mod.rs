@@ -1,0 +1,12 @@
+//! The disk: the directory that downloads land in, parts and the journal of them, small files, and what waits there.
+
+pub mod conflict;
+pub mod journal;
+pub mod land;
+pub mod lander;
+pub mod names;
+pub mod part;
+pub mod spill;
+pub mod target;
+#[cfg(test)]
+mod tests;

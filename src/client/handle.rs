@@ -1,0 +1,391 @@
+//! The handle with which the rest of the program runs a client.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::{
+    Error, Settings, Want,
+    disk::target::Target,
+    engine::{Engine, Server},
+    id::{SOURCES_MAX, SlotId, SourceSet},
+    net::origin::Origin,
+    read::{metalink::NamedFile, pattern::Filter},
+    schedule::{NewItem, Schedule, Tally},
+    snapshot::{Event, ItemId, Snapshot, SourceView},
+    task::FileTask,
+    want::Wanted,
+    worker::Worker,
+};
+use crate::{
+    credentials::Credentials,
+    entry::Entry,
+    escape::display_name,
+    exit::Exit,
+    http1::path::{RemotePath, check_name},
+    tls::Fingerprint,
+    units::Rate,
+};
+
+/// A handle to a running download engine; clones are the same engine.
+#[derive(Debug, Clone)]
+pub struct Client {
+    engine: Arc<Engine>,
+    target: Arc<Target>,
+}
+
+impl Client {
+    /// Opens the target directory (made if missing) and starts the connections' tasks on the current runtime. Nothing is
+    /// sent before something is asked for. Turning points are told on `events`; where nobody takes them, work waits.
+    pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
+        let session = format!("{:032x}", fastrand::u128(..));
+        let (user, access) = (settings.user.as_deref(), &settings.access);
+        let origin = |url| Origin::new(url, &session, user, access);
+        let urls = std::iter::once(&settings.url).chain(&settings.mirrors);
+        let origins = urls.map(origin).collect::<Result<Vec<_>, _>>()?;
+        if origins.len() > SOURCES_MAX {
+            return Err(Error::Usage(format!(
+                "{} servers: at most {SOURCES_MAX} can be mirrors of one tree",
+                origins.len()
+            )));
+        }
+        let target = Arc::new(Target::open(&settings.dir, settings.on_conflict)?);
+        let workers = if settings.serial {
+            1
+        } else {
+            settings.workers.max(1)
+        };
+        let settings = Settings {
+            workers,
+            ..settings
+        };
+        let (tell, told) = mpsc::unbounded_channel();
+        let engine = Arc::new(Engine::new(settings, origins, &target, tell));
+        let stop = engine.stop.clone();
+        tokio::spawn(Engine::pump(Arc::downgrade(&engine), stop, told, events));
+        for slot in 0..workers {
+            let worker = Worker::watch(Arc::clone(&engine), SlotId(slot));
+            engine.tasks.spawn(worker);
+        }
+        Ok(Self { engine, target })
+    }
+
+    /// The path that the URL names below its directory, if it does not end in a slash.
+    pub fn named(&self) -> Option<RemotePath> {
+        self.engine.servers[0].origin.named().cloned()
+    }
+
+    /// The URL that it was started with, which holds no login.
+    pub fn url(&self) -> &Url {
+        &self.engine.settings.url
+    }
+
+    /// Pins a certificate for the server that asks: the user has said that it is the right one. What waited for that
+    /// goes on.
+    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), crate::error::Error> {
+        let lead = self.engine.lead();
+        self.engine
+            .settings
+            .access
+            .trust(lead.origin.url(), fingerprint)?;
+        Ok(self.renew()?)
+    }
+
+    /// Presents a login to the server that asks, also in later clients with the same [`Access`]. What waited for that
+    /// goes on.
+    pub fn login(&self, credentials: Credentials) -> Result<(), Error> {
+        let lead = self.engine.lead();
+        let access = &self.engine.settings.access;
+        access.present(lead.origin.url(), credentials);
+        self.renew()
+    }
+
+    /// Asks the servers again with what the user has answered.
+    fn renew(&self) -> Result<(), Error> {
+        let access = &self.engine.settings.access;
+        for server in &self.engine.servers {
+            server.origin.renew(access)?;
+        }
+        self.retry_now();
+        Ok(())
+    }
+
+    /// The URL of the directory that paths are relative to.
+    pub fn base_url(&self) -> String {
+        self.engine.servers[0].origin.base_url()
+    }
+
+    /// The URL of a path below the base.
+    pub fn url_of(&self, path: &RemotePath) -> String {
+        self.engine.url_of(path)
+    }
+
+    /// The target directory.
+    pub fn dir(&self) -> &std::path::Path {
+        self.target.path()
+    }
+
+    /// Bytes that can still be written to the target's file system, where that is known.
+    pub fn free_space(&self) -> Option<u64> {
+        crate::sys::disk::free_space(self.target.handle()).ok()
+    }
+
+    /// Lists a directory, ahead of everything else. Links and dotfiles are the server's business.
+    pub async fn list(&self, dir: &RemotePath) -> Result<Vec<Entry>, Error> {
+        let listed = self.engine.browse(dir.clone().into_dir());
+        listed
+            .await
+            .unwrap_or_else(|_| Err(Error::Broken("the client was stopped".into())))
+    }
+
+    /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
+    pub fn get(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
+        let wanted = Wanted::new(&want, to.as_ref());
+        let (new, target) = self.new_item(want, to)?;
+        let journal = self.engine.journal();
+        let kept_as = wanted.map(|wanted| (journal.want(wanted.clone()), wanted));
+        Ok(self.add(NewItem { kept_as, ..new }, target))
+    }
+
+    /// Goes on with what earlier runs on the same target and server were asked for and did not end, in their order:
+    /// how many items were added. What is in the queue already is not added again. Without resuming, all that is
+    /// forgotten.
+    pub fn restore(&self, paused: bool) -> usize {
+        let journal = self.engine.journal();
+        let present = self.engine.look(Schedule::tickets);
+        let mut restored = 0;
+        let kept = journal.wanted();
+        let mut known: Vec<Wanted> = kept
+            .iter()
+            .filter(|(ticket, _)| present.contains(ticket))
+            .map(|(_, wanted)| wanted.clone())
+            .collect();
+        for (ticket, wanted) in kept {
+            if present.contains(&ticket) {
+                continue;
+            }
+            let again = (self.engine.settings.resume && !known.contains(&wanted))
+                .then(|| wanted.want())
+                .flatten()
+                .and_then(|(want, to)| self.new_item(want, to).ok());
+            let Some((new, target)) = again else {
+                journal.settle(ticket);
+                continue;
+            };
+            let kept_as = Some((ticket, wanted.clone()));
+            self.add(
+                NewItem {
+                    kept_as,
+                    paused,
+                    ..new
+                },
+                target,
+            );
+            known.push(wanted);
+            restored += 1;
+        }
+        restored
+    }
+
+    fn add(&self, new: NewItem, target: Arc<Target>) -> ItemId {
+        self.engine.with(|schedule| {
+            let id = schedule.add(new);
+            self.engine.set_target(id, target);
+            id
+        })
+    }
+
+    fn new_item(&self, want: Want, to: Option<PathBuf>) -> Result<(NewItem, Arc<Target>), Error> {
+        let target = match to {
+            Some(dir) => Arc::new(Target::open(&dir, self.engine.settings.on_conflict)?),
+            None => Arc::clone(&self.target),
+        };
+        let new = NewItem {
+            path: RemotePath::root(),
+            filter: None,
+            rename: None,
+            checksum: None,
+            size: None,
+            named: Vec::new(),
+            kept_as: None,
+            paused: false,
+        };
+        let new = match want {
+            Want::Path { path, size } => NewItem { path, size, ..new },
+            Want::File {
+                path,
+                name,
+                checksum,
+            } => {
+                if let Some(name) = &name {
+                    check_name(name).map_err(|error| {
+                        Error::Usage(format!(
+                            "`{}` is no file name: it is {error}",
+                            display_name(name)
+                        ))
+                    })?;
+                }
+                NewItem {
+                    path,
+                    rename: name,
+                    checksum: checksum.map(Box::new),
+                    ..new
+                }
+            }
+            Want::Named(files) => {
+                let servers = SourceSet::all(self.engine.servers.len());
+                let task = |file: &NamedFile| FileTask::named(file, servers);
+                NewItem {
+                    path: match files.as_slice() {
+                        [file] => file.path.clone(),
+                        _ => RemotePath::root(),
+                    },
+                    named: files.iter().map(task).collect(),
+                    ..new
+                }
+            }
+            Want::Patterns { get, exclude } => {
+                let filter =
+                    (!get.is_empty() || !exclude.is_empty()).then(|| Filter::new(&get, &exclude));
+                NewItem {
+                    filter: filter.transpose()?,
+                    ..new
+                }
+            }
+        };
+        Ok((new, target))
+    }
+
+    /// Stops an item where it is; what is here stays.
+    pub fn pause(&self, item: ItemId) {
+        self.engine.with(|schedule| schedule.pause(item));
+    }
+
+    /// Goes on with a paused item.
+    pub fn resume(&self, item: ItemId) {
+        self.engine.with(|schedule| schedule.resume(item));
+    }
+
+    /// Ends an item; what is here of it stays for a later try.
+    pub fn cancel(&self, item: ItemId) {
+        self.engine.with(|schedule| schedule.cancel(item));
+    }
+
+    /// Tries a failed or cancelled item again: what failed, and what was never begun.
+    pub fn retry(&self, item: ItemId) {
+        self.engine.with(|schedule| schedule.retry(item));
+    }
+
+    /// Moves an item up (negative) or down in the queue.
+    pub fn reorder(&self, item: ItemId, by: isize) {
+        self.engine.with(|schedule| schedule.reorder(item, by));
+    }
+
+    /// Forgets items that have ended.
+    pub fn clear_ended(&self) {
+        let gone = self.engine.with(Schedule::clear_ended);
+        self.engine.forget_targets(&gone);
+    }
+
+    /// Ends every pause before another try.
+    pub fn retry_now(&self) {
+        self.engine.with(Schedule::hurry);
+    }
+
+    /// Limits what all connections together may take; `None` lifts the limit. Running transfers obey at once.
+    pub fn limit(&self, rate: Option<Rate>) {
+        self.engine.pace.limit(rate);
+    }
+
+    /// Everything that a screen shows, now.
+    pub fn snapshot(&self) -> Snapshot {
+        let engine = &self.engine;
+        let now = Instant::now();
+        let (lead, link, items, connections, dropped) = engine.look(|schedule| {
+            let lead = schedule.lead(now);
+            (
+                lead,
+                schedule.link(lead),
+                schedule.views(now),
+                schedule.connections(),
+                schedule.dropped(),
+            )
+        });
+        let lead = engine.server(lead);
+        let source = |(server, dropped): (&Server, Option<String>)| SourceView {
+            url: server.origin.base_url(),
+            received: server.received.get(),
+            dropped,
+        };
+        Snapshot {
+            items,
+            received: engine.received.get(),
+            limit: engine.pace.rate(),
+            connections,
+            link,
+            rtt: lead.rtt(),
+            certificate: lead.certificate(),
+            server: lead.name(),
+            sources: engine.servers.iter().zip(dropped).map(source).collect(),
+        }
+    }
+
+    /// The file of a single file's item while it is on its way, and how many bytes from its front are here and
+    /// verified; `None` while there is no such file.
+    pub fn checked_prefix(&self, item: ItemId) -> Option<(std::fs::File, u64)> {
+        let (file, checked) = self.engine.look(|schedule| schedule.checked_prefix(item))?;
+        let part = self.engine.part(file)?;
+        Some((part.part.file.try_clone().ok()?, checked))
+    }
+
+    /// Completes once every item has ended.
+    pub async fn idle(&self) {
+        self.wait_until(|schedule| schedule.is_idle() && schedule.is_told())
+            .await;
+    }
+
+    async fn wait_until(&self, is_so: impl Fn(&Schedule) -> bool) {
+        loop {
+            let changed = self.engine.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.engine.look(&is_so) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Files finished and failed so far, over all items.
+    pub fn tally(&self) -> (u64, u64) {
+        let Tally { finished, failed } = self.engine.look(Schedule::tally);
+        (finished, failed)
+    }
+
+    /// The exit status that all failures amount to, and the error if there was just one.
+    pub fn outcome(&self) -> (Exit, Option<Error>) {
+        self.engine.look(Schedule::outcome)
+    }
+
+    /// Ends every connection at the next safe point; completes once all that was received is on disk. Once an
+    /// event found no room for a second, nobody is taken to listen, and later ones are dropped.
+    pub async fn stop(&self) {
+        self.engine.with(Schedule::stop);
+        self.engine.stop.cancel();
+        self.engine.forget_replies();
+        self.engine.tasks.close();
+        self.engine.tasks.wait().await;
+        let engine = Arc::clone(&self.engine);
+        // What only the journal can vouch for is noted, so that a later run goes on from here.
+        let noted = tokio::task::spawn_blocking(move || {
+            for (file, pieces) in engine.look(Schedule::worth_noting) {
+                if let Some(part) = engine.part(file) {
+                    engine.sync_part(&part, pieces);
+                }
+            }
+        });
+        let _ = noted.await;
+        self.wait_until(Schedule::is_told).await;
+    }
+}

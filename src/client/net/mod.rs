@@ -1,0 +1,9 @@
+//! The wire: where a server is, what is asked of it, the connection to it, and the bytes on that.
+
+pub mod access;
+pub mod connection;
+pub mod dial;
+pub mod document;
+pub mod origin;
+pub mod request;
+pub mod stream;

@@ -1,0 +1,225 @@
+//! The server that a client talks to: where it is, and how requests to it are written (RFC 9112 §3).
+
+use std::{
+    fmt::Write as _,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
+
+use url::Url;
+
+use crate::{
+    client::{
+        Error,
+        net::access::{self, Access},
+    },
+    credentials::Secret,
+    http1::path::RemotePath,
+    tls::Connector,
+};
+
+/// How this client names itself to every server.
+const USER_AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
+
+/// A server and the directory on it that a client looks at.
+#[derive(Debug)]
+pub struct Origin {
+    pub(super) url: Url,
+    /// The directory of the URL: what paths are relative to.
+    base: RemotePath,
+    /// The file that the URL names, below `base`.
+    named: Option<RemotePath>,
+    /// The fields that are the same in every request, each with its line end.
+    pub(super) fields: String,
+    /// What is presented and believed; it changes when the user answers a question.
+    proof: RwLock<Proof>,
+    /// How to go on after its certificate changed.
+    remedy: String,
+}
+
+/// What is presented to a server, and believed of it.
+#[derive(Debug)]
+pub(super) struct Proof {
+    /// The value of `Authorization`: for this origin only.
+    pub(super) authorization: Option<Secret>,
+    /// Makes TLS connections, where the URL is https.
+    connector: Option<Connector>,
+}
+
+impl Proof {
+    fn new(url: &Url, access: &Access) -> Result<Self, Error> {
+        Ok(Self {
+            authorization: access
+                .credentials(url)
+                .map(|credentials| credentials.authorization()),
+            connector: access.connector(url)?,
+        })
+    }
+}
+
+impl Origin {
+    /// For the server and directory that `url` names; `session` and `user` go into every request, and what `access`
+    /// holds for this origin. Where that is https, the system's authorities are read.
+    pub fn new(
+        url: &Url,
+        session: &str,
+        user: Option<&str>,
+        access: &Access,
+    ) -> Result<Self, Error> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(Error::Usage(format!(
+                "{}: haul speaks http:// and https://",
+                url.scheme()
+            )));
+        }
+        let host = url
+            .host_str()
+            .ok_or_else(|| Error::Usage(format!("{url} names no host")))?;
+        let whole = RemotePath::from_target(url.path().as_bytes())
+            .map_err(|error| Error::Usage(format!("{url}: the path has {error}")))?;
+        let (base, named) = if whole.is_dir() {
+            (whole, None)
+        } else {
+            let base = whole.parent();
+            let named = whole.below(&base);
+            (base, named)
+        };
+        let mut fields = format!("Host: {host}");
+        if let Some(port) = url.port() {
+            let _ = write!(fields, ":{port}");
+        }
+        let _ = write!(
+            fields,
+            "\r\nUser-Agent: {USER_AGENT}\r\nAccept-Encoding: identity\r\nHaul-Session: {session}\r\n"
+        );
+        if let Some(user) = user.filter(|user| !user.is_empty()) {
+            let _ = write!(
+                fields,
+                "Haul-Name: {}\r\n",
+                crate::http1::path::encode_name(user.as_bytes())
+            );
+        }
+        Ok(Self {
+            url: url.clone(),
+            base,
+            named,
+            fields,
+            proof: RwLock::new(Proof::new(url, access)?),
+            remedy: access.remedy(url),
+        })
+    }
+
+    /// The file that the URL names, if it ends in one.
+    pub fn named(&self) -> Option<&RemotePath> {
+        self.named.as_ref()
+    }
+
+    /// `host:port`, for messages.
+    pub fn authority(&self) -> String {
+        access::authority(&self.url)
+    }
+
+    /// The URL that it was made for.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Takes over what `access` holds for this origin now.
+    pub fn renew(&self, access: &Access) -> Result<(), Error> {
+        let proof = Proof::new(&self.url, access)?;
+        *self.proof.write().unwrap_or_else(PoisonError::into_inner) = proof;
+        Ok(())
+    }
+
+    pub(super) fn proof(&self) -> RwLockReadGuard<'_, Proof> {
+        self.proof.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes TLS connections to it; `None` for plain HTTP.
+    pub fn connector(&self) -> Option<Connector> {
+        self.proof().connector.clone()
+    }
+
+    /// Whether requests to it carry a login.
+    pub fn has_credentials(&self) -> bool {
+        self.proof().authorization.is_some()
+    }
+
+    /// How to go on after its certificate changed.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
+    /// The URL of the directory that paths are relative to.
+    pub fn base_url(&self) -> String {
+        self.url_of(&RemotePath::root())
+    }
+
+    /// The URL of a path below the base.
+    pub fn url_of(&self, path: &RemotePath) -> String {
+        let scheme = self.url.scheme();
+        format!("{scheme}://{}{}", self.authority(), self.target(path))
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or(80)
+    }
+
+    /// The request target of a path below the base.
+    pub fn target(&self, path: &RemotePath) -> String {
+        let mut target = self.base.clone().into_dir().to_target();
+        target.push_str(&path.encoded());
+        target
+    }
+
+    /// Resolves a `Location` against the target it came from: a path here, or the foreign URL.
+    pub fn redirect(&self, from: &str, location: &str) -> Result<String, Error> {
+        let elsewhere = || Error::Redirect(crate::escape::display_name(location).into_owned());
+        let here = self.url.join(from).map_err(|_| elsewhere())?;
+        let there = here.join(location).map_err(|_| elsewhere())?;
+        if there.origin() != self.url.origin() {
+            return Err(elsewhere());
+        }
+        Ok(match there.query() {
+            Some(query) => format!("{}?{query}", there.path()),
+            None => there.path().to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str) -> Origin {
+        let url = Url::parse(url).unwrap();
+        Origin::new(&url, "s", Some("a:b c"), &Access::default()).unwrap()
+    }
+
+    #[test]
+    fn a_url_is_a_directory_and_perhaps_a_file_in_it() {
+        let dir = origin("http://h:1/a%20b/");
+        assert_eq!(dir.named(), None);
+        assert_eq!(
+            dir.target(&RemotePath::from_target(b"/x%23y").unwrap()),
+            "/a%20b/x%23y"
+        );
+        assert_eq!(dir.target(&RemotePath::root()), "/a%20b/");
+        let file = origin("http://h/a/b.txt");
+        assert_eq!(file.named().unwrap().as_bytes(), b"b.txt");
+        assert_eq!(file.authority(), "h:80");
+        assert_eq!(origin("http://[::1]:8888").authority(), "[::1]:8888");
+    }
+
+    #[test]
+    fn redirects_stay_with_their_origin() {
+        let origin = origin("http://h:1/a/");
+        assert_eq!(origin.redirect("/a/d", "d/").unwrap(), "/a/d/");
+        assert_eq!(origin.redirect("/a/d", "http://h:1/z/").unwrap(), "/z/");
+        for elsewhere in ["http://h:2/", "https://h:1/", "//other/"] {
+            assert!(
+                matches!(origin.redirect("/a/d", elsewhere), Err(Error::Redirect(_))),
+                "{elsewhere}"
+            );
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Requests as they are written (RFC 9112 §3).
+
+use super::origin::Origin;
+
+/// What is asked of the server.
+#[derive(Debug, Clone, Copy)]
+pub enum Ask<'a> {
+    /// The head of a file or directory.
+    Head,
+    /// A whole file.
+    Whole,
+    /// The bytes from `first` to `last`, inclusive, and only of the content that `validator` (an entity tag) names.
+    Range {
+        /// The first byte.
+        first: u64,
+        /// The last byte.
+        last: u64,
+        /// Sent as `If-Match`: a 412 tells that the file changed.
+        if_match: Option<&'a str>,
+        /// Sent as `If-Range`: a 200 tells that the file changed.
+        if_range: Option<&'a str>,
+    },
+    /// A listing.
+    List,
+    /// The chaining values of a file's pieces.
+    Pieces {
+        /// The entity tag of the content that they must be of.
+        if_match: Option<&'a str>,
+    },
+}
+
+impl Origin {
+    /// Appends a request for `target` to `out`.
+    pub fn write_request(&self, out: &mut Vec<u8>, target: &str, ask: Ask<'_>) {
+        let method = if matches!(ask, Ask::Head) {
+            "HEAD "
+        } else {
+            "GET "
+        };
+        let query = if matches!(ask, Ask::Pieces { .. }) {
+            "?pieces"
+        } else {
+            ""
+        };
+        for part in [method, target, query, " HTTP/1.1\r\n", &self.fields] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        let mut field = |name: &str, value: &str| {
+            for part in [name, ": ", value, "\r\n"] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        };
+        if let Some(authorization) = &self.proof().authorization {
+            field("Authorization", authorization.expose());
+        }
+        match ask {
+            Ask::Head | Ask::Whole => {}
+            Ask::Range {
+                first,
+                last,
+                if_match,
+                if_range,
+            } => {
+                field("Range", &format!("bytes={first}-{last}"));
+                if let Some(tag) = if_match {
+                    field("If-Match", tag);
+                } else if let Some(validator) = if_range {
+                    field("If-Range", validator);
+                }
+            }
+            Ask::List => field("Accept", "application/json, text/html;q=0.9, */*;q=0.5"),
+            Ask::Pieces { if_match } => {
+                if let Some(tag) = if_match {
+                    field("If-Match", tag);
+                }
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+    use crate::{client::Access, credentials::Credentials};
+
+    #[test]
+    fn a_login_is_in_the_requests_and_nowhere_else() {
+        let url = Url::parse("https://h:1/a/").unwrap();
+        let access = Access::default();
+        access.present(&url, Credentials::login("ada", "secret").unwrap());
+        let origin = Origin::new(&url, "s", None, &access).unwrap();
+        let mut out = Vec::new();
+        origin.write_request(&mut out, "/f", Ask::Head);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("\r\nAuthorization: Basic YWRhOnNlY3JldA==\r\n"),
+            "{text}"
+        );
+        let shown = format!("{origin:?} {} {}", origin.base_url(), origin.authority());
+        assert!(
+            !shown.contains("secret") && !shown.contains("YWRh"),
+            "{shown}"
+        );
+        let other = Url::parse("http://h:1/a/").unwrap();
+        let other = Origin::new(&other, "s", None, &access).unwrap();
+        assert!(!other.has_credentials(), "plain HTTP is another origin");
+    }
+
+    #[test]
+    fn requests_carry_what_the_protocol_says() {
+        let url = Url::parse("http://h:1/").unwrap();
+        let origin = Origin::new(&url, "s", Some("a:b c"), &Access::default()).unwrap();
+        let mut out = Vec::new();
+        let ask = Ask::Range {
+            first: 0,
+            last: 9,
+            if_match: Some("\"t\""),
+            if_range: None,
+        };
+        origin.write_request(&mut out, "/f", ask);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with("GET /f HTTP/1.1\r\nHost: h:1\r\nUser-Agent: haul/"),
+            "{text}"
+        );
+        assert!(text.contains("Haul-Name: a%3Ab%20c\r\n"), "{text}");
+        assert!(
+            text.ends_with("Range: bytes=0-9\r\nIf-Match: \"t\"\r\n\r\n"),
+            "{text}"
+        );
+    }
+}

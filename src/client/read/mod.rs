@@ -1,0 +1,5 @@
+//! What is read rather than fetched: other servers' listings, Metalinks, and the user's patterns. All of it is pure.
+
+pub mod listing;
+pub mod metalink;
+pub mod pattern;

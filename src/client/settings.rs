@@ -1,0 +1,41 @@
+//! What a client runs with.
+
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+use super::net::access::Access;
+use crate::{config::OnConflict, units::Rate};
+
+/// What a client runs with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`]).
+    pub url: Url,
+    /// Other directories that hold the same tree; empty for none.
+    pub mirrors: Vec<Url>,
+    /// What is presented to servers, and which certificates are believed.
+    pub access: Access,
+    /// Where downloads go; made where it is missing.
+    pub dir: PathBuf,
+    /// Where journals are kept; `None` for none, so that a later run cannot go on with what this one leaves.
+    pub state_dir: Option<PathBuf>,
+    /// Connections in all, at least 1.
+    pub workers: usize,
+    /// Further tries for a failing file or piece, and for the connection itself.
+    pub retries: u32,
+    /// No byte for this long is a failure.
+    pub timeout: Duration,
+    /// What all connections together may take at the start; see [`Client::limit`].
+    pub limit: Option<Rate>,
+    /// How this client is called on the server's screen.
+    pub user: Option<String>,
+    /// One file at a time, over one connection.
+    pub serial: bool,
+    /// What happens where a local file is in the way.
+    pub on_conflict: OnConflict,
+    /// Go on with parts that an earlier run left.
+    pub resume: bool,
+    /// Never give up on a server that cannot be reached: somebody watches, and can end it.
+    pub patient: bool,
+}
