@@ -247,11 +247,7 @@ impl Engine {
         self.tasks.spawn_blocking(move || {
             engine.lander.work(&|small, outcome| match outcome {
                 Ok(landed) => {
-                    let proof = if landed.present {
-                        small.proof.as_present()
-                    } else {
-                        small.proof
-                    };
+                    let proof = small.proof.of_landed(&landed);
                     let local = small.target.local(&small.task.path.parent(), &landed.name);
                     engine.file_finished(
                         &small.task,

@@ -55,9 +55,7 @@ impl Job {
         );
         let landed = landed.map_err(|error| failed(&error))?;
         disk::sync_dir(dir).map_err(|error| failed(&error))?;
-        if landed.present {
-            proof = proof.as_present();
-        }
+        let proof = proof.of_landed(&landed);
         Ok((landed.name, proof))
     }
 

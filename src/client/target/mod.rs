@@ -28,7 +28,7 @@ use crate::{
 mod conflict;
 mod names;
 
-pub use conflict::{Already, Landed, Remote};
+pub use conflict::{Already, Holds, Landed, Remote};
 pub use names::{Names, part_name};
 
 /// Names of a local directory that are remembered while it is listed; beyond that, each is looked up.

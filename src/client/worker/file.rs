@@ -119,7 +119,10 @@ impl Worker {
         let already = if task.local == Local::Part {
             Ok(Already::Fetch)
         } else {
-            let look = tokio::task::spawn_blocking(move || target.already(&dir, &name, remote));
+            let checksum = task.checksum.clone();
+            let look = tokio::task::spawn_blocking(move || {
+                target.already(&dir, &name, remote, checksum.as_deref())
+            });
             look.await.unwrap_or(Ok(Already::Fetch))
         };
         match already {
