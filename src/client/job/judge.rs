@@ -93,10 +93,11 @@ impl Job {
         })
     }
 
-    /// Bytes from the front that are here and were held against values that merge to their root.
+    /// Bytes from the front that are here and were held against values that merge to their root. None of a file that
+    /// must have a digest that was given: until all of it is here, another server may be right.
     pub fn checked_prefix(&self) -> u64 {
         let state = self.state();
-        if state.root.is_none() {
+        if state.root.is_none() || self.task.checksum.is_some() {
             return 0;
         }
         let both = state.local.iter().zip(&state.remote);
@@ -221,17 +222,23 @@ impl Job {
 
     fn stop_landing(&self, state: &mut State, gap: &Gap) -> Result<(), Error> {
         tracing::error!(path = %self.task.shown(), "it was taken for complete, but {gap}: a fault of haul, please report it; what is missing is fetched again");
-        let pieces = gap.pieces();
-        for piece in &pieces {
+        let missing = gap.pieces();
+        for piece in &missing {
+            let bytes = pieces::len(self.facts.size, *piece);
+            if state.plan.is_done(*piece) {
+                Self::uncount_in(state, &self.done, bytes);
+            }
+            let start = u64::from(*piece) * pieces::PIECE;
+            state.written.remove(start..start + bytes);
             state.plan.fetch_again(*piece);
             if let Some(value) = state.local.get_mut(*piece as usize) {
                 *value = None;
             }
         }
         state.stopped_landings += 1;
-        if pieces.is_empty() || state.stopped_landings > self.retries {
+        if missing.is_empty() || state.stopped_landings > self.retries {
             return Err(Error::Integrity {
-                piece: Some(pieces.first().copied().unwrap_or_default()),
+                piece: Some(missing.first().copied().unwrap_or_default()),
             });
         }
         Ok(())

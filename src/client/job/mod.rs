@@ -8,11 +8,13 @@ mod facts;
 mod judge;
 mod landing;
 mod mirrors;
+#[cfg(test)]
+mod tests;
 
 use std::{
     ops::Range,
     os::unix::fs::FileExt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -54,6 +56,8 @@ pub struct Job {
     compares: bool,
     retries: u32,
     state: Mutex<State>,
+    /// Told when a write ends that was made outside the lock.
+    quiet: Condvar,
 }
 
 #[derive(Debug)]
@@ -68,6 +72,8 @@ struct State {
     root: Option<blake3::Hash>,
     /// Bytes that are in the part, where no values can prove it.
     written: RangeSet<u64>,
+    /// Pieces of which bytes are being written outside the lock.
+    writing: Vec<u32>,
     /// Landings that did not hold.
     stopped_landings: u32,
     /// How often each piece was bad; few entries, if any.
@@ -159,6 +165,7 @@ impl Job {
                 },
                 root: None,
                 written: RangeSet::new(),
+                writing: Vec::new(),
                 stopped_landings: 0,
                 bad: Vec::new(),
                 senders: vec![facts.source; if has_values { count as usize } else { 0 }],
@@ -176,6 +183,7 @@ impl Job {
                 left_hashed: false,
                 connections: 0,
             }),
+            quiet: Condvar::new(),
             compares: false,
             task,
             target,
@@ -323,9 +331,14 @@ impl Job {
             // Under the lock, so that the racer's piece comes wholly before or after.
             self.write_at(at, bytes)?;
         } else {
+            // A racer that begins meanwhile waits for this: its piece must not be overwritten once it counts.
+            state.writing.push(piece);
             drop(state);
-            self.write_at(at, bytes)?;
+            let written = self.write_at(at, bytes);
             state = self.state();
+            state.writing.retain(|other| *other != piece);
+            self.quiet.notify_all();
+            written?;
         }
         self.note_written(&mut state, at, bytes.len() as u64);
         self.count(&mut state, bytes.len() as u64);
@@ -371,6 +384,12 @@ impl Job {
     ) -> Result<(), Error> {
         let value = hasher.map(PieceHasher::value);
         let mut state = self.state();
+        while raced.is_some() && state.writing.contains(&piece) {
+            state = self
+                .quiet
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
         if state.over || !state.plan.wants(run, piece) {
             // Another connection was first: its bytes are there.
             if raced.is_none() {
