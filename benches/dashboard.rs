@@ -1,6 +1,6 @@
 //! What a frame costs: drawing it with many transfers, and what a listing of a million names holds the loop up for.
 //!
-//! `cargo bench --bench dashboard`. The limits are those of a frame: 2 ms to draw, 16 ms from a key to its frame.
+//! `cargo bench -p haul-benches`. The limits are those of a frame: 2 ms to draw, 16 ms from a key to its frame.
 
 use std::{
     hint::black_box,

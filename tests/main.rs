@@ -17,6 +17,7 @@ mod config;
 mod connect;
 mod containment;
 mod control;
+mod damaged;
 mod dashboard;
 mod eval;
 mod foreign;

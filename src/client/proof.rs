@@ -15,7 +15,10 @@ use std::{fs::File, ops::Range};
 use blake3::Hash;
 use rangemap::RangeSet;
 
-use super::Verified;
+use super::{
+    Verified,
+    disk::conflict::{Holds, Landed},
+};
 use crate::{
     digest::Digest,
     pieces::{self, Value},
@@ -121,9 +124,13 @@ impl Proof {
         Self(how)
     }
 
-    /// An equal file was there already, and this one was dropped.
-    pub fn as_present(self) -> Self {
-        Self(self.0.min(Verified::Present))
+    /// What it still proves of the file that has the name now.
+    pub fn of_landed(self, landed: &Landed) -> Self {
+        match landed.holds {
+            Holds::New => self,
+            Holds::Equal => Self(self.0.min(Verified::Present)),
+            Holds::Other => Self(Verified::Unverified),
+        }
     }
 
     /// How it is known.
@@ -197,6 +204,21 @@ mod tests {
         let proof = Proof::of_ranges(size, |_| true, &written).unwrap();
         assert_eq!(proof.verified(), Verified::Unverified);
         assert!(Proof::of_ranges(0, |_| false, &RangeSet::new()).is_ok());
+    }
+
+    #[test]
+    fn what_another_file_holds_is_not_proved_by_the_one_that_was_dropped() {
+        let digest = Digest::Blake3(blake3::hash(b"abc"));
+        let proof = Proof::of_content(b"abc", None, [&digest]).unwrap();
+        for (holds, verified) in [
+            (Holds::New, Verified::Blake3),
+            (Holds::Equal, Verified::Blake3),
+            (Holds::Other, Verified::Unverified),
+        ] {
+            let name = Vec::new();
+            let landed = Landed { name, holds };
+            assert_eq!(proof.of_landed(&landed).verified(), verified);
+        }
     }
 
     #[test]

@@ -5,10 +5,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::FileExt as _,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -26,12 +23,20 @@ const LOOK: Duration = Duration::from_millis(50);
 const CHUNK: usize = 256 * 1024;
 
 /// What of a file is on stdout already. Pieces are written in order, once each is verified; a file that comes without
-/// pieces is written once it is complete and was checked as far as it can be.
+/// pieces, or that must have a digest that was given, is written once it is complete and was checked as far as it can be.
 #[derive(Debug, Clone)]
 pub(super) struct ToStdout {
     /// Where the complete file lands.
     landed: PathBuf,
-    written: Arc<AtomicU64>,
+    written: Arc<Mutex<Written>>,
+}
+
+/// The bytes that were written.
+#[derive(Debug, Default)]
+struct Written {
+    count: u64,
+    /// Of those very bytes: what lands in the end must begin with them.
+    hasher: blake3::Hasher,
 }
 
 impl ToStdout {
@@ -54,10 +59,16 @@ impl ToStdout {
         }
     }
 
-    /// Writes the rest of the complete file.
+    /// Writes the rest of the complete file. It fails where that does not begin with what was written already.
     pub(super) async fn finish(&self) -> Result<(), Error> {
         let file = File::open(&self.landed).map_err(unwritable)?;
         let size = file.metadata().map_err(unwritable)?.len();
+        let (begun, same) = (self.clone(), file.try_clone().map_err(unwritable)?);
+        let begins = spawn_blocking(move || begun.written().begins(&same)).await;
+        let begins = begins.unwrap_or_else(|error| Err(io::Error::other(error)));
+        if !begins.map_err(unwritable)? {
+            return Err(client::Error::Changed.into());
+        }
         self.copy(file, size).await
     }
 
@@ -67,31 +78,75 @@ impl ToStdout {
             Event::Retrying {
                 error: error @ client::Error::Changed,
                 ..
-            } if self.written.load(Ordering::Relaxed) > 0 => Err(error.clone().into()),
+            } if self.written().count > 0 => Err(error.clone().into()),
             _ => Ok(()),
         }
     }
 
     /// Writes `file` up to `end` from where the last call ended. One call at a time; a dropped one goes on by itself.
     async fn copy(&self, file: File, end: u64) -> Result<(), Error> {
-        let written = Arc::clone(&self.written);
+        let this = self.clone();
         let copied = spawn_blocking(move || {
             let mut out = io::stdout().lock();
             let mut buffer = vec![0; CHUNK];
             loop {
-                let at = written.load(Ordering::Relaxed);
-                let step = end.saturating_sub(at).min(CHUNK as u64) as usize;
+                let mut written = this.written();
+                let step = end.saturating_sub(written.count).min(CHUNK as u64) as usize;
                 if step == 0 {
                     return out.flush();
                 }
-                file.read_exact_at(&mut buffer[..step], at)?;
+                file.read_exact_at(&mut buffer[..step], written.count)?;
+                written.count += step as u64;
+                written.hasher.update(&buffer[..step]);
+                drop(written);
                 out.write_all(&buffer[..step])?;
-                written.store(at + step as u64, Ordering::Relaxed);
             }
         });
         copied
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))
             .map_err(unwritable)
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Written {
+    /// Whether `file` begins with what was written.
+    fn begins(&self, file: &File) -> io::Result<bool> {
+        let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; CHUNK]);
+        let mut at = 0;
+        while at < self.count {
+            let step = (self.count - at).min(CHUNK as u64) as usize;
+            match file.read_exact_at(&mut buffer[..step], at) {
+                Ok(()) => hasher.update(&buffer[..step]),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            at += step as u64;
+        }
+        Ok(hasher.finalize() == self.hasher.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lands_must_begin_with_what_was_written() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"the beginning and the end").unwrap();
+        let mut written = Written::default();
+        assert!(written.begins(&file).unwrap());
+        written.count = 13;
+        written.hasher.update(b"the beginning");
+        assert!(written.begins(&file).unwrap());
+        file.set_len(12).unwrap();
+        assert!(!written.begins(&file).unwrap());
+        file.write_at(b"another beginning", 0).unwrap();
+        assert!(!written.begins(&file).unwrap());
     }
 }

@@ -2,7 +2,7 @@
 //! cut or stuck. It follows the answers that pass, so that damage hits what a test means: a place in a file.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard,
@@ -56,6 +56,12 @@ struct Shared {
     flip_always: Mutex<HashSet<u64>>,
     /// Lists of pieces that still get one bit flipped.
     flip_values: AtomicUsize,
+    /// Offsets in a list of pieces whose byte gets one bit flipped, once each.
+    flip_list: Mutex<HashSet<u64>>,
+    /// Heads, by their number from 0, that get one bit flipped: of which byte (the head's length taken off as often as
+    /// it goes), and which.
+    flip_heads: Mutex<HashMap<usize, (usize, u8)>>,
+    heads: AtomicUsize,
     flipped: AtomicUsize,
     connections: AtomicUsize,
     file_bytes: AtomicU64,
@@ -97,6 +103,9 @@ fn start(upstream: SocketAddr, opaque: bool) -> Proxy {
         flip: Mutex::default(),
         flip_always: Mutex::default(),
         flip_values: AtomicUsize::new(0),
+        flip_list: Mutex::default(),
+        flip_heads: Mutex::default(),
+        heads: AtomicUsize::new(0),
         flipped: AtomicUsize::new(0),
         connections: AtomicUsize::new(0),
         file_bytes: AtomicU64::new(0),
@@ -144,6 +153,17 @@ impl Proxy {
     /// Flips a bit in each of the next `count` lists of pieces.
     pub fn flip_values(&self, count: usize) {
         self.shared.flip_values.store(count, Ordering::Relaxed);
+    }
+
+    /// Flips a bit at each of these offsets in lists of pieces, the first time that it passes.
+    pub fn flip_list(&self, offsets: impl IntoIterator<Item = u64>) {
+        lock(&self.shared.flip_list).extend(offsets);
+    }
+
+    /// Flips a bit of the `nth` head from now on, from 0: `bit` of the byte at `place`, which may be any number.
+    pub fn flip_head(&self, nth: usize, place: usize, bit: u8) {
+        let nth = nth + self.shared.heads.load(Ordering::Relaxed);
+        lock(&self.shared.flip_heads).insert(nth, (place, bit));
     }
 
     /// Bits flipped so far.
@@ -387,7 +407,7 @@ impl Answers {
         let (mut at, mut file_bytes) = (0, 0);
         while at < chunk.len() {
             let Some(body) = &mut self.body else {
-                at += self.head(&chunk[at..]);
+                at += self.head(&mut chunk[at..]);
                 continue;
             };
             if body.chunked {
@@ -438,7 +458,7 @@ impl Answers {
     }
 
     /// Takes bytes of a head; how many of them belong to it.
-    fn head(&mut self, bytes: &[u8]) -> usize {
+    fn head(&mut self, bytes: &mut [u8]) -> usize {
         let before = self.pending.len();
         self.pending.extend_from_slice(bytes);
         let asked = lock(&self.asked).front().copied();
@@ -448,6 +468,14 @@ impl Answers {
         };
         self.pending.clear();
         lock(&self.asked).pop_front();
+        let nth = self.shared.heads.fetch_add(1, Ordering::Relaxed);
+        // What came of it in an earlier chunk is on its way.
+        if let Some((place, bit)) = lock(&self.shared.flip_heads).remove(&nth)
+            && let Some(at) = (place % length).checked_sub(before)
+        {
+            bytes[at] ^= 1 << bit;
+            self.shared.flipped.fetch_add(1, Ordering::Relaxed);
+        }
         let file = matches!(head.status, 200 | 206)
             && (head.etag.is_some() || head.modified.is_some() || head.ranges);
         let kind = match asked {
@@ -487,8 +515,16 @@ impl Shared {
                     self.flipped.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            // Behind the preamble, which tells sizes: the first value.
-            Kind::Values if range.contains(&40) => {
+            Kind::Values => {
+                let mut list = lock(&self.flip_list);
+                for offset in list.extract_if(|offset| range.contains(offset)) {
+                    bytes[(offset - body.at) as usize] ^= 0x10;
+                    self.flipped.fetch_add(1, Ordering::Relaxed);
+                }
+                // Behind the preamble, which tells sizes: the first value.
+                if !range.contains(&40) {
+                    return;
+                }
                 let left = self.flip_values.load(Ordering::Relaxed);
                 if left > 0 {
                     self.flip_values.store(left - 1, Ordering::Relaxed);
@@ -496,7 +532,7 @@ impl Shared {
                     self.flipped.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Kind::Values | Kind::Other => {}
+            Kind::Other => {}
         }
     }
 }

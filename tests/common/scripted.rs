@@ -38,7 +38,7 @@ impl Request {
             .split_once('-')?;
         let last: usize = last.parse().unwrap_or(usize::MAX);
         let first = first.parse().ok()?;
-        (first < size).then_some((first, last.min(size - 1)))
+        (first < size).then(|| (first, last.min(size - 1)))
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     client::{Error, Verified, proof::Proof},
     config::OnConflict,
+    digest::Digest,
     http1::path::RemotePath,
     sys::disk,
 };
@@ -29,8 +30,19 @@ const COPIES_MAX: u32 = 10_000;
 pub struct Landed {
     /// The name it got: the remote one, or `name (1).ext`.
     pub name: Vec<u8>,
-    /// Whether an equal file (or any, with `skip`) was there, and the new one was dropped.
-    pub present: bool,
+    /// Whose content has that name.
+    pub holds: Holds,
+}
+
+/// Whose content a name holds after a landing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// The new file's.
+    New,
+    /// That of a file that was there and was found equal; the new one was dropped.
+    Equal,
+    /// That of a file that was there and that nobody looked into; the new one was dropped.
+    Other,
 }
 
 /// What the conflict rule makes of what is here.
@@ -106,7 +118,7 @@ impl Target {
         let landed = self.land(dir, name, rename, &same, &|name| {
             disk::rename_over(dir, from, name)
         })?;
-        if landed.present {
+        if landed.holds != Holds::New {
             disk::remove(dir, from)?;
         }
         Ok(landed)
@@ -128,7 +140,7 @@ impl Target {
                 Ok(()) => {
                     return Ok(Landed {
                         name: candidate,
-                        present: false,
+                        holds: Holds::New,
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -138,7 +150,7 @@ impl Target {
                 OnConflict::Skip => {
                     return Ok(Landed {
                         name: candidate,
-                        present: true,
+                        holds: Holds::Other,
                     });
                 }
                 // What ends like a part may be one, and on its way.
@@ -148,7 +160,7 @@ impl Target {
                     replace(&candidate)?;
                     return Ok(Landed {
                         name: candidate,
-                        present: false,
+                        holds: Holds::New,
                     });
                 }
                 OnConflict::Verify => {
@@ -158,7 +170,7 @@ impl Target {
                     {
                         return Ok(Landed {
                             name: candidate,
-                            present: true,
+                            holds: Holds::Equal,
                         });
                     }
                 }
@@ -174,8 +186,15 @@ impl Target {
     }
 
     /// What the conflict rule makes of a local file before anything is fetched. Reads the file where a digest is
-    /// known to hold it against. Blocking.
-    pub fn already(&self, dir: &RemotePath, name: &[u8], remote: Remote) -> Result<Already, Error> {
+    /// known to hold it against; `checksum` is the one that was given for it, which no word of the server's replaces.
+    /// Blocking.
+    pub fn already(
+        &self,
+        dir: &RemotePath,
+        name: &[u8],
+        remote: Remote,
+        checksum: Option<&Digest>,
+    ) -> Result<Already, Error> {
         let failed = |error: &io::Error| Error::disk(self.local(dir, name), error);
         if !self.spares() {
             return Ok(Already::Fetch);
@@ -191,11 +210,12 @@ impl Target {
         if there.len() != remote.size {
             return Ok(Already::Fetch);
         }
-        let equal = match remote.blake3 {
+        let told = remote.blake3.map(Digest::Blake3);
+        let equal = match checksum.or(told.as_ref()) {
             Some(digest) => {
-                let mut hasher = blake3::Hasher::new();
-                io::copy(&mut &file, &mut hasher).map_err(|error| failed(&error))?;
-                (hasher.finalize() == digest).then_some(Verified::Present)
+                let matches = digest.matches_file(&file);
+                let matches = matches.map_err(|error| failed(&error))?;
+                matches.then_some(Verified::Present)
             }
             None if remote.has_values => {
                 return Ok(Already::Compare(Part {

@@ -44,9 +44,7 @@ impl OpenPart {
         let landed = self.target.land_part(dir, file, &self.part.name, name);
         let landed = landed.map_err(|error| failed(&error))?;
         disk::sync_dir(dir).map_err(|error| failed(&error))?;
-        if landed.present {
-            proof = proof.as_present();
-        }
+        let proof = proof.of_landed(&landed);
         Ok((landed.name, proof))
     }
 

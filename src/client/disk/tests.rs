@@ -3,13 +3,14 @@
 use std::io::Write;
 
 use super::{
-    conflict::{Already, Landed, Remote},
+    conflict::{Already, Holds, Landed, Remote},
     names::{Local, copy_name, part_name},
     target::Target,
 };
 use crate::{
     client::{Error, Verified},
     config::OnConflict,
+    digest::Digest,
     http1::path::RemotePath,
     sys::disk,
 };
@@ -34,12 +35,12 @@ fn land(target: &Target, content: &[u8]) -> Landed {
 
 #[test]
 fn the_conflict_rule() {
-    for (rule, content, name, present) in [
-        (OnConflict::Verify, "old", "x.txt", true),
-        (OnConflict::Verify, "new", "x (1).txt", false),
-        (OnConflict::Rename, "old", "x (1).txt", false),
-        (OnConflict::Skip, "new", "x.txt", true),
-        (OnConflict::Overwrite, "new", "x.txt", false),
+    for (rule, content, name, holds) in [
+        (OnConflict::Verify, "old", "x.txt", Holds::Equal),
+        (OnConflict::Verify, "new", "x (1).txt", Holds::New),
+        (OnConflict::Rename, "old", "x (1).txt", Holds::New),
+        (OnConflict::Skip, "new", "x.txt", Holds::Other),
+        (OnConflict::Overwrite, "new", "x.txt", Holds::New),
     ] {
         let (temp, target) = target(rule);
         std::fs::write(temp.path().join("x.txt"), "old").unwrap();
@@ -48,7 +49,7 @@ fn the_conflict_rule() {
             landed,
             Landed {
                 name: name.into(),
-                present
+                holds
             },
             "{rule:?} {content}"
         );
@@ -158,7 +159,10 @@ fn an_equal_file_is_found_before_anything_is_fetched() {
         blake3: digest.map(|content| blake3::hash(content.as_bytes())),
         has_values,
     };
-    let already = |remote| target.already(&RemotePath::root(), b"x", remote).unwrap();
+    let already = |remote| {
+        let already = target.already(&RemotePath::root(), b"x", remote, None);
+        already.unwrap()
+    };
     assert!(matches!(
         already(remote(4, Some("same"), false)),
         Already::Here(proof) if proof.verified() == Verified::Present
@@ -176,6 +180,15 @@ fn an_equal_file_is_found_before_anything_is_fetched() {
         already(remote(4, None, true)),
         Already::Compare(_)
     ));
+    // A digest that was given is what counts, whatever the server says of its own file.
+    let given = |content: &str| {
+        let given = Digest::Blake3(blake3::hash(content.as_bytes()));
+        let remote = remote(4, Some("same"), true);
+        let already = target.already(&RemotePath::root(), b"x", remote, Some(&given));
+        already.unwrap()
+    };
+    assert!(matches!(given("same"), Already::Here(_)));
+    assert!(matches!(given("else"), Already::Fetch));
     assert_eq!(target.look(&RemotePath::root(), b"x"), Local::File);
     assert_eq!(target.look(&RemotePath::root(), b"y"), Local::Nothing);
 }

@@ -161,11 +161,7 @@ impl Engine {
         self.tasks.spawn_blocking(move || {
             engine.lander.work(&|small, outcome| {
                 let outcome = outcome.map(|landed| {
-                    let proof = if landed.present {
-                        small.proof.as_present()
-                    } else {
-                        small.proof
-                    };
+                    let proof = small.proof.of_landed(&landed);
                     Complete {
                         local: small.target.local(&small.task.path.parent(), &landed.name),
                         bytes: small.content.len() as u64,

@@ -243,26 +243,32 @@ impl Plan {
     /// A piece turned out to be bad: it is free again. Who still reads it lets go, so that nobody writes it beside
     /// the one that fetches it next.
     pub fn reject(&mut self, piece: u32) {
-        if !self.done.remove(piece) {
-            return;
+        if self.done.remove(piece) {
+            self.free.insert(piece..piece + 1);
+            self.let_go(piece);
         }
-        self.free.insert(piece..piece + 1);
+    }
+
+    /// A piece that counted as done is not: unless a connection is still to begin it, it is free again.
+    pub fn fetch_again(&mut self, piece: u32) {
+        self.done.remove(piece);
+        self.let_go(piece);
+        self.free_unless_held(piece);
+    }
+
+    /// Cuts the runs that have come to `piece`: what they have read of it was thrown away, or overwritten by another.
+    fn let_go(&mut self, piece: u32) {
         let mut rest = Vec::new();
         for run in self.runs.iter_mut().filter(|run| run.next == piece) {
             rest.extend(piece + 1..run.end);
             run.end = piece;
+            run.partial = 0;
         }
         for piece in rest {
             if !self.done.contains(piece) {
                 self.free_unless_held(piece);
             }
         }
-    }
-
-    /// A piece that counted as done is not: unless a connection is at it, it is free again.
-    pub fn fetch_again(&mut self, piece: u32) {
-        self.done.remove(piece);
-        self.free_unless_held(piece);
     }
 
     fn free_unless_held(&mut self, piece: u32) {
@@ -416,6 +422,21 @@ mod tests {
         plan.release(slow.id);
         let again = plan.take(1, 1, Instant::now()).unwrap();
         assert_eq!(again.pieces, piece..piece + 1);
+    }
+
+    #[test]
+    fn a_piece_that_is_fetched_again_is_begun_from_its_first_byte() {
+        let mut plan = plan(1);
+        let mut slow = plan.take(16, 1, Instant::now()).unwrap();
+        plan.begin(&mut slow, Instant::now());
+        let fast = plan.steal(Instant::now(), NO_PATIENCE).unwrap();
+        plan.finish_piece(fast.id, 0, Instant::now());
+        plan.release(fast.id);
+        // The slow one is in the middle of it, and the other's bytes lie over what it has written.
+        plan.fetch_again(0);
+        assert!(!plan.wants(slow.id, 0) && plan.has_free());
+        plan.release(slow.id);
+        assert_eq!(plan.take(1, 1, Instant::now()).unwrap().pieces, 0..1);
     }
 
     #[test]

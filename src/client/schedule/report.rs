@@ -553,11 +553,16 @@ impl Schedule {
         self.end_item(id);
     }
 
-    /// Bytes from the front of an item's only transfer that are here and verified.
+    /// Bytes from the front of an item's only transfer that are here and verified. None of a file that must have a digest
+    /// that was given: until all of it is here, another server may be right.
     pub fn checked_prefix(&self, item: crate::client::ItemId) -> Option<(FileId, u64)> {
         let mut its = self.transfers.values();
         let transfer = its.find(|transfer| transfer.task.item == item)?;
-        Some((transfer.id, transfer.verdict.checked_prefix()))
+        let checked = match transfer.task.checksum {
+            Some(_) => 0,
+            None => transfer.verdict.checked_prefix(),
+        };
+        Some((transfer.id, checked))
     }
 
     /// What of the parts under way only the journal can vouch for; for the end of a run.

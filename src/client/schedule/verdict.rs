@@ -251,16 +251,21 @@ impl Verdict {
     /// A landing did not hold, which is a fault of this program: what is missing is free to be fetched again, unless that
     /// happened too often.
     pub fn stop_landing(&mut self, plan: &mut Plan, gap: &Gap) -> Result<(), Error> {
-        let pieces = gap.pieces();
-        for piece in &pieces {
+        let missing = gap.pieces();
+        for piece in &missing {
+            let start = u64::from(*piece) * pieces::PIECE;
+            let bytes = pieces::len(self.size, *piece);
+            if bytes > 0 {
+                self.written.remove(start..start + bytes);
+            }
             plan.fetch_again(*piece);
             if let Some(value) = self.local.get_mut(*piece as usize) {
                 *value = None;
             }
         }
         self.stopped += 1;
-        if pieces.is_empty() || self.stopped > self.retries {
-            let piece = pieces.first().copied().unwrap_or_default();
+        if missing.is_empty() || self.stopped > self.retries {
+            let piece = missing.first().copied().unwrap_or_default();
             return Err(Error::Integrity { piece: Some(piece) });
         }
         Ok(())

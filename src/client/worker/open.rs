@@ -101,7 +101,10 @@ impl Worker {
             Already::Fetch
         } else {
             let at = Arc::clone(&target);
-            let look = tokio::task::spawn_blocking(move || at.already(&dir, &name, remote));
+            let checksum = task.checksum.clone();
+            let look = tokio::task::spawn_blocking(move || {
+                at.already(&dir, &name, remote, checksum.as_deref())
+            });
             let looked = look.await.unwrap_or(Ok(Already::Fetch));
             looked.map_err(|error| Fault::of(error, None))?
         };

@@ -102,6 +102,17 @@ impl Request<'_> {
             _ => Ranges::Whole,
         };
         match ranges {
+            // A client that does not know the size yet asks for a range, and is told the digest all the same.
+            Ranges::Unsatisfiable if size == 0 && self.head.haul_session.is_some() => {
+                self.send_whole(file, output, now).await
+            }
+            Ranges::Single(range)
+                if range == (0..size)
+                    && size <= INLINE_HAUL
+                    && self.head.haul_session.is_some() =>
+            {
+                self.send_hashed(file, Some(range), out, now).await
+            }
             Ranges::Unsatisfiable => Ok(self.unsatisfiable(out, size, now)),
             Ranges::Single(range) => Ok(self.send(file, Some(range), None, out, now)),
             Ranges::Several(ranges) => {
@@ -129,13 +140,13 @@ impl Request<'_> {
         };
         if self.is_head() && self.head.haul_session.is_some() && size <= INLINE_HAUL {
             // The client may have the very content already.
-            self.send_hashed(file, out, now).await
+            self.send_hashed(file, None, out, now).await
         } else if self.is_head() || size > inline {
             Ok(self.send(file, None, None, out, now))
         } else if self.reserve(size, output) {
             self.send_small(file, output, now).await
         } else {
-            self.send_hashed(file, &mut output.bytes, now).await
+            self.send_hashed(file, None, &mut output.bytes, now).await
         }
     }
 
@@ -271,11 +282,12 @@ impl Request<'_> {
         permit.map(|permit| output.permits.push(permit)).is_ok()
     }
 
-    /// A small file for HEAD, or while too many clients are slow to take theirs: hashed first, then sent like a large
-    /// one.
+    /// A small file for HEAD, as a range, or while too many clients are slow to take theirs: hashed first, then sent
+    /// like a large one.
     async fn send_hashed(
         &self,
         mut file: FileAnswer,
+        range: Option<Range<u64>>,
         out: &mut Vec<u8>,
         now: u64,
     ) -> io::Result<Answer> {
@@ -285,7 +297,7 @@ impl Request<'_> {
         if !whole || !file.found.is_unchanged() {
             return Ok(self.error(out, &BEING_CHANGED));
         }
-        Ok(self.send(file, None, Some(blake3::hash(&bytes)), out, now))
+        Ok(self.send(file, range, Some(blake3::hash(&bytes)), out, now))
     }
 
     /// Head and body at once, from one buffer that was read whole.
