@@ -53,4 +53,57 @@ impl Schedule {
             );
         }
     }
+
+    /// Every file that was found is in exactly one place. Only where no listing waits on disk.
+    #[cfg(test)]
+    pub(super) fn check_conserved(&self) {
+        for item in self.items.iter().filter(|item| !item.forgetful) {
+            let id = item.id;
+            let later = item.later.values().filter_map(|(task, _)| match task {
+                super::super::task::Task::File(task) => Some(&task.path),
+                super::super::task::Task::Dir(_) => None,
+            });
+            let waiting = item
+                .small
+                .iter()
+                .chain(&item.large)
+                .chain(&item.failed_files);
+            let flights = self.slots.iter().flat_map(|slot| &slot.flight);
+            let flights = flights.filter_map(|flight| match &flight.work {
+                Work::Open(task) if task.item == id => Some(&task.path),
+                _ => None,
+            });
+            let transfers = self.transfers.values().filter(|it| it.task.item == id);
+            let landings = self.landings.values().filter(|task| task.item == id);
+            let mut seen = HashSet::new();
+            let all = later
+                .chain(waiting.map(|task| &task.path))
+                .chain(flights)
+                .chain(transfers.map(|it| &it.task.path))
+                .chain(landings.map(|task| &task.path));
+            for path in all {
+                assert!(seen.insert(path), "{path:?} of {id:?} is in two places");
+            }
+            let known = seen.len() as u64 + item.finished;
+            assert_eq!(
+                known, item.found,
+                "{id:?} found {}, and has {known}",
+                item.found
+            );
+        }
+    }
+
+    /// Whether pieces of some transfer wait for a connection.
+    #[cfg(test)]
+    pub(super) fn has_free(&self) -> bool {
+        self.transfers
+            .values()
+            .any(|transfer| transfer.plan.has_free())
+    }
+
+    /// Whether a connection waits for its bell.
+    #[cfg(test)]
+    pub(super) fn is_parked(&self, id: crate::client::id::SlotId) -> bool {
+        self.slots[id.0].parked
+    }
 }

@@ -26,6 +26,8 @@ mod pick;
 mod plan;
 mod report;
 mod retry;
+#[cfg(test)]
+mod sim;
 mod slot;
 mod source;
 mod sources;

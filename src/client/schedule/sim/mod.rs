@@ -1,0 +1,60 @@
+//! The schedule on virtual time, against servers, a disk and a user that a seed makes up.
+//!
+//! After every step it is checked that nothing is lost, doubled, or asked of a server that wants to be left alone, and
+//! that nobody waits for nothing; once all trouble is over everything must end. A seed that fails is printed with the
+//! command that replays it.
+
+mod server;
+mod world;
+
+use world::World;
+
+/// Seeds that the ordinary test runs.
+const SEEDS: u64 = 2000;
+
+/// Seeds that failed once.
+const ONCE: [u64; 0] = [];
+
+fn run(seed: u64) {
+    let outcome = std::panic::catch_unwind(|| World::new(seed).run());
+    if let Err(cause) = outcome {
+        let text = cause
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        panic!(
+            "seed {seed}: {}\nreplay: HAUL_SEED={seed} cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture",
+            text.unwrap_or_default()
+        );
+    }
+}
+
+fn seeds(default: u64) -> u64 {
+    let given = std::env::var("HAUL_SEEDS").ok();
+    given
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(default)
+}
+
+#[test]
+fn whatever_goes_wrong_nothing_is_lost_and_all_ends() {
+    ONCE.into_iter().for_each(run);
+    // Debug builds check more and are slower: fewer seeds there.
+    let count = if cfg!(debug_assertions) {
+        SEEDS / 10
+    } else {
+        SEEDS
+    };
+    (0..seeds(count)).for_each(run);
+}
+
+/// `HAUL_SEED=N cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture`
+#[test]
+#[ignore = "replays one seed"]
+fn one() {
+    let seed = std::env::var("HAUL_SEED").ok();
+    let seed = seed.and_then(|seed| seed.parse().ok());
+    World::new(seed.expect("HAUL_SEED names the seed"))
+        .verbose()
+        .run();
+}
