@@ -308,6 +308,7 @@ impl World {
                 let complete = complete(bytes.unwrap_or(0));
                 self.schedule.small_landed(file, Ok(complete));
             }
+            Happening::User if self.now >= self.calm_at => {}
             Happening::User => self.user(),
             Happening::Calm => self.calm(),
         }
