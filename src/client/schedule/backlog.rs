@@ -235,6 +235,13 @@ impl Schedule {
         self.ring_all();
     }
 
+    /// What comes back after all was given up fails with the rest: nobody would ask for it any more.
+    pub(super) fn fail_leftovers(&mut self) {
+        if let Some(error) = self.sources.all_down() {
+            self.fail_all(&error);
+        }
+    }
+
     /// Fails everything that waits, because no server is of any use.
     pub(super) fn fail_all(&mut self, error: &Error) {
         self.answer_browsers(error);

@@ -1,4 +1,4 @@
-//! What holds at every moment, in debug builds and simulations.
+//! What holds at every moment of a simulation.
 
 use std::collections::HashSet;
 

@@ -242,6 +242,7 @@ impl Schedule {
         }
         let standing = self.standing(id, fault, flight.as_ref(), pipelined);
         self.carry_out(id, follows(fault, hit, standing), fault, flight, now);
+        self.fail_leftovers();
         self.ring_all();
     }
 
@@ -286,9 +287,18 @@ impl Schedule {
             stale: answered > 0 && (pipelined || broken && !is_run),
             refuses,
             ahead: flight.is_some_and(|flight| flight.ahead),
-            progress: flight.is_some_and(|flight| flight.progress),
+            progress: flight.is_some_and(|flight| self.goes_on_behind(flight)),
             worn: self.sources.are_worn(self.limits.retries),
         }
+    }
+
+    /// Whether whole pieces came, and the rest can be asked for behind them.
+    fn goes_on_behind(&self, flight: &Flight) -> bool {
+        let Work::Run(file, _) = &flight.work else {
+            return false;
+        };
+        let transfer = self.transfers.get(file);
+        flight.progress && transfer.is_some_and(|transfer| transfer.facts.ranges)
     }
 
     /// Whether another server may do the work, now or once it has rested.

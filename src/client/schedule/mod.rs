@@ -15,7 +15,7 @@
 //! transfer or a landing while it is written. A connection that breaks, is cancelled or panics so loses nothing.
 
 mod backlog;
-#[cfg(any(test, debug_assertions))]
+#[cfg(test)]
 mod check;
 mod depth;
 mod fault;
@@ -130,7 +130,7 @@ impl Schedule {
 
     /// What is to be done outside, in the order in which things happened.
     pub fn take_effects(&mut self) -> Vec<Effect> {
-        #[cfg(any(test, debug_assertions))]
+        #[cfg(test)]
         self.check();
         self.outbox.drain(..).collect()
     }

@@ -141,6 +141,7 @@ impl Schedule {
                 }
             }
         }
+        self.fail_leftovers();
         self.ring_all();
     }
 

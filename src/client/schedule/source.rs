@@ -219,6 +219,14 @@ impl Source {
         self.closed = 0;
     }
 
+    /// Why it was given up.
+    pub fn down_for(&self) -> Option<Error> {
+        match &self.reach {
+            Reach::Down(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
     /// The user is impatient, or has answered: it is asked again now.
     pub fn release(&mut self) {
         self.load.hurry();

@@ -158,6 +158,14 @@ impl Sources {
             .all(|source| source.failures > retries || source.load.refusals() > retries)
     }
 
+    /// Why none of those that are left is tried any more, before something is asked for anew.
+    pub fn all_down(&self) -> Option<Error> {
+        let mut kept = self.0.iter().filter(|source| source.is_kept());
+        let error = kept.next().and_then(Source::down_for)?;
+        kept.all(|source| source.down_for().is_some())
+            .then_some(error)
+    }
+
     /// It is not asked any more, where others are left. True when it is not, now or before.
     pub fn drop_source(&mut self, id: SourceId, reason: &str) -> bool {
         if !self.get(id).is_kept() {
