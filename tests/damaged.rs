@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 use crate::common::{
     program::Haul,
     proxy::{Line, Proxy, proxy},
-    scripted::{Scripted, file, not_found, scripted},
+    scripted::{Scripted, file, not_found, ok, scripted},
     serving::{Serving, serve},
     trees::{content, hex, quick_temp},
 };
@@ -185,6 +185,14 @@ impl Servers {
         }
         let known = files.clone();
         let plain = scripted(move |request| {
+            if request.target.ends_with('/') {
+                let mut page = String::new();
+                for bytes in &known {
+                    let name = name(bytes.len());
+                    writeln!(page, "<a href=\"{name}\">{name}</a>").unwrap();
+                }
+                return ok("text/html", page.as_bytes());
+            }
             let found = known
                 .iter()
                 .find(|bytes| request.target.ends_with(&format!("/{}", name(bytes.len()))));
