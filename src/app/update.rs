@@ -29,6 +29,8 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     {
         effects.extend(state.run_script(&line));
     }
+    // A list that was made anew knows as many rows as the one before it.
+    state.lay_out(state.layout);
     effects
 }
 

@@ -6,9 +6,9 @@ use std::{
 };
 
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use haul::{
-    app::{Effect, Ending, Event, Sample, State},
+    app::{self, Effect, Ending, Event, Sample, State},
     client::{self, Link},
     config::ThemeName,
     dashboard::run::{Engine, Run, Screen},
@@ -46,11 +46,20 @@ impl Engine for Fake {
 
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         self.0.note(format!("{effect:?}"));
-        if let Effect::List(path) = effect {
-            let _ = answers.try_send(Event::Listed {
-                path,
-                result: Ok(entries()),
-            });
+        match effect {
+            Effect::List(path) => {
+                let _ = answers.try_send(Event::Listed {
+                    path,
+                    result: Ok(entries()),
+                });
+            }
+            Effect::Connect(target) => {
+                let _ = answers.try_send(Event::Connected(app::Server {
+                    url: target.url,
+                    named: None,
+                }));
+            }
+            _ => {}
         }
     }
 
@@ -177,6 +186,31 @@ async fn a_dead_terminal_ends_it_though_nothing_is_typed() {
     let (run, _) = ready(true);
     let ending = run.until_end(stream::pending(), Vec::new()).await.unwrap();
     assert_eq!(ending, Ending::HungUp);
+}
+
+#[tokio::test]
+async fn another_server_is_shown_in_the_rows_that_there_are() {
+    let (run, seen) = ready(false);
+    let line = |line: &str| Event::Script {
+        line: line.into(),
+        place: "x:1".into(),
+    };
+    // The size is told before it, and does not change after it.
+    let keys = stream::iter(input("j"))
+        .chain(stream::once(async {
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            input("q").remove(0)
+        }))
+        .boxed();
+    let script = ["ls", "connect other.lan"].map(line).into();
+    let ending = run.until_end(keys, script).await.unwrap();
+    assert_eq!(ending, Ending::Quit);
+    let seen = seen.all();
+    let last = seen.iter().rev().find(|s| s.starts_with("frame")).unwrap();
+    assert!(
+        last.contains("other.lan") && last.contains("photos/"),
+        "{last}"
+    );
 }
 
 #[tokio::test]
