@@ -94,6 +94,7 @@ impl State {
     }
 
     fn next_theme(&mut self) {
+        self.looks.chosen = true;
         self.looks.theme = match self.looks.theme {
             ThemeName::Dark => ThemeName::Light,
             ThemeName::Light => ThemeName::Ansi,

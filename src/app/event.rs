@@ -9,6 +9,7 @@ use url::Url;
 use super::{Pane, listing};
 use crate::{
     client::{self, ItemId, Want},
+    config::ThemeName,
     config::target::Target,
     credentials::Secret,
     entry::Entry,
@@ -80,6 +81,8 @@ pub enum Event {
         /// Where it stands: `FILE:3`, escaped.
         place: String,
     },
+    /// The theme that suits the terminal's background, which the terminal has told.
+    Background(ThemeName),
     /// The process was told to end.
     Ending(Ending),
 }

@@ -1,7 +1,7 @@
 //! What each `:` command does.
 
 use super::{
-    State, View,
+    GlyphSet, State, View,
     act::theme_word,
     command::{Command, Setting, SortBy, parse},
     connect::Connect,
@@ -35,7 +35,10 @@ impl State {
             Command::Quit { force } => return Ok(self.quit(force)),
             Command::Copy => return Ok(self.copy()),
             Command::Theme(None) => self.say(format!("theme {}", theme_word(self.looks.theme))),
-            Command::Theme(Some(theme)) => self.looks.theme = theme,
+            Command::Theme(Some(theme)) => {
+                self.looks.theme = theme;
+                self.looks.chosen = true;
+            }
             Command::Log(level) => self.log.set_level(level),
             Command::Filter(text) => return Ok(self.set_filter(&text)),
             Command::Sort { by, descending } => return self.sort_by(by, descending),
@@ -84,7 +87,8 @@ impl State {
 
     fn set(&mut self, setting: Setting) -> Vec<Effect> {
         match setting {
-            Setting::Ascii(on) => self.looks.ascii = on,
+            Setting::Ascii(true) => self.looks.glyphs = GlyphSet::Ascii,
+            Setting::Ascii(false) => self.looks.glyphs = GlyphSet::Unicode,
             Setting::Wrap(on) => self.log.wrap = on,
             Setting::Follow(on) => {
                 if self.log.follow != on {

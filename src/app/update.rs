@@ -121,6 +121,12 @@ impl State {
                 }
             }
             Event::Script { line, place } => self.script.push_back((line, place)),
+            // A theme that was chosen since stays.
+            Event::Background(theme) => {
+                if !self.looks.chosen {
+                    self.looks.theme = theme;
+                }
+            }
             Event::Ending(ending) => return vec![Effect::Quit(ending)],
         }
         Vec::new()

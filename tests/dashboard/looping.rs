@@ -5,13 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use futures_util::{StreamExt as _, stream};
 use haul::{
     app::{self, Effect, Ending, Event, Sample, State},
     client::{self, Link},
-    config::ThemeName,
-    dashboard::run::{Engine, Run, Screen},
+    dashboard::{
+        run::{Engine, Run, Screen},
+        terminal::Input,
+    },
     logging::Ring,
     ui,
 };
@@ -80,7 +82,7 @@ impl Screen for Picture {
     }
 
     fn draw(&mut self, state: &State) -> io::Result<()> {
-        let theme = ui::Theme::new(state.looks.theme, state.looks.ascii);
+        let theme = ui::Theme::of(&state.looks);
         let drawn = self.terminal.draw(|frame| {
             let area = frame.area();
             ui::draw(state, &theme, area, frame.buffer_mut());
@@ -110,9 +112,13 @@ impl Screen for Picture {
         self.gone
     }
 
-    fn ask_theme(&mut self) -> Option<ThemeName> {
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn ask_background(&mut self) -> io::Result<()> {
         self.seen.note("asked".into());
-        Some(ThemeName::Light)
+        Ok(())
     }
 
     fn title(&mut self, title: &str, _: Option<u8>) -> io::Result<()> {

@@ -10,3 +10,4 @@ mod pty;
 mod questions;
 mod screens;
 mod states;
+mod terminal;

@@ -25,6 +25,8 @@ pub(super) struct Seen {
     pub(super) bytes: Vec<u8>,
     /// Nothing more is read.
     ended: bool,
+    /// Nothing is read for now.
+    held: bool,
     /// Nothing more is to be read.
     enough: bool,
 }
@@ -59,6 +61,8 @@ fn start_in(home: Arc<TempDir>, program: &str, arguments: &[&str]) -> Pty {
     command.env_clear();
     for (name, value) in [
         ("TERM", "xterm-256color"),
+        ("COLORTERM", "truecolor"),
+        ("LANG", "C.UTF-8"),
         ("PATH", &env::var("PATH").unwrap()),
         ("PS1", "$ "),
         ("TZ", "UTC"),
@@ -77,6 +81,9 @@ fn start_in(home: Arc<TempDir>, program: &str, arguments: &[&str]) -> Pty {
             loop {
                 let read = reader.read(&mut chunk).unwrap_or(0);
                 let mut now = seen.0.lock().unwrap();
+                while now.held {
+                    now = seen.1.wait(now).unwrap();
+                }
                 now.bytes.extend_from_slice(&chunk[..read]);
                 now.ended = read == 0 || now.enough;
                 seen.1.notify_all();
@@ -123,6 +130,11 @@ impl Pty {
             };
             seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
         }
+    }
+
+    /// Reads nothing more: what is sent stays in the terminal until that is full.
+    pub(super) fn stop_reading(&self) {
+        self.seen.0.lock().unwrap().held = true;
     }
 
     pub(super) fn expect(&self, text: &str) {
@@ -176,6 +188,9 @@ impl Pty {
 impl Drop for Pty {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        let seen = self.seen.0.lock();
+        seen.unwrap_or_else(std::sync::PoisonError::into_inner).held = false;
+        self.seen.1.notify_all();
     }
 }
 
@@ -301,7 +316,7 @@ fn a_terminal_that_vanishes_ends_it_within_two_seconds() {
 }
 
 /// `haul serve` of a directory, once it shows its screen.
-fn serving_here(dir: &Path) -> Pty {
+pub(super) fn serving_here(dir: &Path) -> Pty {
     let dir = dir.to_str().unwrap();
     let pty = haul(&[
         "serve",

@@ -237,7 +237,7 @@ fn no_colour_is_named_without_colour() {
 #[test]
 fn ascii_is_ascii() {
     let mut state = downloading();
-    state.looks.ascii = true;
+    state.looks.glyphs = haul::app::GlyphSet::Ascii;
     keys(&mut state, "2");
     let screen = text(&draw(&mut state, 80, 24));
     let others: String = screen

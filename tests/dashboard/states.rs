@@ -27,7 +27,9 @@ pub const GIB: u64 = 1 << 30;
 pub fn looks() -> Looks {
     Looks {
         theme: ThemeName::Dark,
-        ascii: false,
+        chosen: false,
+        depth: app::Depth::Full,
+        glyphs: app::GlyphSet::Unicode,
         colours: Vec::new(),
         zone: TimeZone::UTC,
     }
@@ -417,7 +419,7 @@ pub fn draw(state: &mut State, columns: u16, rows: u16) -> Buffer {
     let area = Rect::new(0, 0, columns, rows);
     let layout = ui::measure(state, area);
     update(state, Event::Layout(layout));
-    let theme = ui::Theme::new(state.looks.theme, state.looks.ascii);
+    let theme = ui::Theme::of(&state.looks);
     let mut buf = Buffer::empty(area);
     ui::draw(state, &theme, area, &mut buf);
     buf
