@@ -21,6 +21,9 @@ const NAMED: usize = 6;
 
 impl State {
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
+        if !matches!(action, Action::Move(_)) {
+            self.forget_complaint();
+        }
         match action {
             Action::Help => {
                 let connect = matches!(self.view, View::Connect(_));
@@ -78,6 +81,12 @@ impl State {
             _ => return self.transfer(action),
         }
         Vec::new()
+    }
+
+    /// What failed before something else was done is no news any more.
+    pub(super) fn forget_complaint(&mut self) {
+        let old = |notice: &mut super::Notice| notice.bad && notice.until.is_some();
+        self.notice.take_if(old);
     }
 
     fn step_pane(&mut self, by: u8) {
@@ -145,7 +154,7 @@ impl State {
         if !self.filter().is_empty() {
             return self.set_filter("");
         }
-        if self.marking().is_some_and(Listing::unmark_all) {
+        if self.marking().is_some() && self.browser().unmark_all() {
             return Vec::new();
         }
         if self.zoomed {
@@ -291,27 +300,11 @@ impl State {
             _ => Ok(Vec::new()),
         };
         match result {
-            Ok(effects) => {
-                self.say_added(&effects);
-                effects
-            }
+            Ok(effects) => effects,
             Err(reason) => {
                 self.complain(reason);
                 Vec::new()
             }
-        }
-    }
-
-    /// Tells how many items are added to the queue, if any are.
-    pub(super) fn say_added(&mut self, effects: &[Effect]) {
-        let counts = effects.iter().map(|effect| match effect {
-            Effect::Get { wants, .. } => wants.len(),
-            _ => 0,
-        });
-        let added: usize = counts.sum();
-        if added > 0 {
-            let added = crate::units::count(added as u64);
-            self.say(format!("{added} added to the queue"));
         }
     }
 

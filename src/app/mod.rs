@@ -10,6 +10,7 @@ pub mod connect;
 pub mod cursor;
 pub mod event;
 pub mod export;
+pub mod figures;
 pub mod help;
 pub mod history;
 pub mod keymap;
@@ -202,6 +203,8 @@ pub struct State {
     /// Where the script's last line stands that was run.
     script_at: Option<String>,
     script_failed: bool,
+    /// The certificate that the user has judged to be the server's own.
+    trusted: Option<event::Fingerprint>,
     /// The user of a login whose password is typed.
     login_user: Option<String>,
     /// A local directory's names, for completions.
@@ -254,6 +257,7 @@ impl State {
             script: VecDeque::new(),
             script_at: None,
             script_failed: false,
+            trusted: None,
             login_user: None,
             local: None,
             filter_before: String::new(),

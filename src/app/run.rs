@@ -14,6 +14,7 @@ use crate::escape::display_name;
 impl State {
     /// Runs a line as it is typed after `:`; what is wrong with it is said.
     pub(super) fn run_line(&mut self, line: &str) -> Vec<Effect> {
+        self.forget_complaint();
         let connect = matches!(self.view, View::Connect(_));
         let command = match parse(line, connect) {
             Ok(Some(command)) => command,
@@ -51,9 +52,7 @@ impl State {
                 let View::Connect(view) = &mut self.view else {
                     return self.run_serve(command);
                 };
-                let effects = run_connect(view, command)?;
-                self.say_added(&effects);
-                return Ok(effects);
+                return run_connect(view, command);
             }
         }
         Ok(Vec::new())
@@ -137,10 +136,7 @@ fn run_connect(view: &mut Connect, command: Command) -> Result<Vec<Effect>, Stri
                 display_name(&dir)
             )),
         },
-        Command::Lcd(dir) => {
-            view.download_to(view.local(&dir));
-            Ok(Vec::new())
-        }
+        Command::Lcd(dir) => Ok(vec![Effect::Lcd(view.local(&dir))]),
         Command::Cancel(target) => view.control(target, Control::Cancel).map_err(none),
         Command::Pause(target) => view.control(target, Control::Pause).map_err(none),
         Command::Resume(target) => view.control(target, Control::Resume).map_err(none),

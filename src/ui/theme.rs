@@ -92,6 +92,7 @@ pub struct Glyphs {
     pub sum: &'static str,
     pub at_least: &'static str,
     pub bullet: &'static str,
+    pub spinner: &'static [&'static str],
     /// The upper half of a cell in the foreground, the lower in the background.
     pub upper: &'static str,
     /// From empty to full, for a graph of one row.
@@ -134,6 +135,7 @@ const UNICODE: Glyphs = Glyphs {
     sum: "Σ",
     at_least: "≥",
     bullet: "•",
+    spinner: &["◐", "◓", "◑", "◒"],
     upper: "▀",
     blocks: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     braille: true,
@@ -173,6 +175,7 @@ const ASCII: Glyphs = Glyphs {
     sum: "=",
     at_least: ">",
     bullet: "*",
+    spinner: &["|", "/", "-", "~"],
     upper: "▀",
     blocks: [".", ".", ":", ":", "|", "|", "#", "#"],
     braille: false,
@@ -199,6 +202,7 @@ const CONSOLE: Glyphs = Glyphs {
     failed: "x",
     dash: "-",
     ellipsis: "~",
+    spinner: &["|", "/", "-", "~"],
     blocks: ["▄", "▄", "▄", "▄", "█", "█", "█", "█"],
     braille: false,
     ..UNICODE

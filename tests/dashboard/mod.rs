@@ -2,6 +2,7 @@
 
 mod anything;
 mod control;
+mod figures;
 mod keys;
 mod keys_doc;
 mod looping;

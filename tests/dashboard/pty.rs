@@ -168,7 +168,11 @@ impl Pty {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();
             }
-            assert!(start.elapsed() < PATIENCE, "it does not end");
+            assert!(
+                start.elapsed() < PATIENCE,
+                "it does not end:\n{}",
+                screen(&self.seen.0.lock().unwrap().bytes, self.size)
+            );
             thread::yield_now();
         }
     }
@@ -336,9 +340,12 @@ pub(super) fn serving_here(dir: &Path) -> Pty {
 fn the_server_gives_the_terminal_back_too() {
     let dir = tempfile::tempdir().unwrap();
     let mut pty = serving_here(dir.path());
+    // No phone can reach it.
     pty.press("Q");
-    pty.expect("QR code");
-    pty.escape("QR code");
+    pty.expect("only this machine can reach it");
+    pty.press("?");
+    pty.expect("type to find");
+    pty.escape("type to find");
     pty.press("q");
     assert_eq!(pty.end(), 0);
     pty.is_restored();

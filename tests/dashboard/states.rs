@@ -258,7 +258,7 @@ pub fn downloading() -> State {
     state
 }
 
-fn transfer(
+pub fn transfer(
     id: u64,
     target: &str,
     done: f64,
@@ -277,7 +277,7 @@ fn transfer(
     }
 }
 
-fn someone(
+pub fn someone(
     id: u64,
     name: Option<&str>,
     address: &str,
@@ -291,7 +291,9 @@ fn someone(
         name: name.map(Into::into),
         address: address.parse::<IpAddr>().unwrap(),
         agent: Some(agent.into()),
+        who: address.into(),
         connections: transfers.len() * 3,
+        left: None,
         since,
         sent: 0,
         files: transfers
