@@ -270,9 +270,9 @@ mod tests {
             ("abc", 0, ""),
             // An escape is one character, and cut as one.
             (r"ab\u{202e}gpj.exe", 12, "ab…j.exe"),
-            (r"abcdef\x1b[2J.txt", 12, "abcdef….txt"),
+            (r"abcd\x1b[2J.txt", 12, "abcd…J.txt"),
             (r"a\u{1f1e9}", 7, "a…"),
-            (r"C:\dir\longer\name", 12, r"C:\di…er\name"),
+            (r"C:\dir\longer\name", 12, r"C:\dir…\name"),
         ] {
             let got = shorten(name, cells, &theme());
             assert_eq!(got, short);
