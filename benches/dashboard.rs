@@ -29,7 +29,9 @@ fn state() -> State {
     };
     let looks = Looks {
         theme: ThemeName::Dark,
-        ascii: false,
+        chosen: false,
+        depth: app::Depth::Full,
+        glyphs: app::GlyphSet::Unicode,
         colours: Vec::new(),
         zone: TimeZone::UTC,
     };

@@ -127,17 +127,20 @@ impl Meter {
         self.shown.rate().round() as u64
     }
 
-    /// Time until `total` is reached at the calm rate; `None` for the first two seconds and at no rate.
-    pub fn eta(&self, total: u64) -> Option<Duration> {
-        let (now, done) = self.last?;
+    /// Bytes per second, smoothed for longer; `None` for the first two seconds and at no rate.
+    pub fn calm_rate(&self) -> Option<f64> {
+        let (now, _) = self.last?;
         if now.duration_since(self.began?) < ETA_AFTER {
             return None;
         }
-        let rate = self.calm.rate();
-        if rate < 1.0 {
-            return None;
-        }
-        Duration::try_from_secs_f64(total.saturating_sub(done) as f64 / rate).ok()
+        Some(self.calm.rate()).filter(|rate| *rate >= 1.0)
+    }
+
+    /// Time until `total` is reached at the calm rate; `None` where that is not known.
+    pub fn eta(&self, total: u64) -> Option<Duration> {
+        let (_, done) = self.last?;
+        let missing = total.saturating_sub(done) as f64;
+        Duration::try_from_secs_f64(missing / self.calm_rate()?).ok()
     }
 
     /// How long no byte has come.
@@ -151,6 +154,34 @@ impl Meter {
     /// How long no byte has come, once that is longer than [`STALLED_AFTER`].
     pub fn stalled(&self) -> Option<Duration> {
         Some(self.still()).filter(|still| *still >= STALLED_AFTER)
+    }
+}
+
+/// The percentage of one job: it never falls while its total is the same.
+///
+/// Bytes may be taken back, as those of a bad piece are; what was said stays until they are there again. Another total is
+/// another job.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Percent {
+    total: Option<u64>,
+    said: Option<u8>,
+}
+
+impl Percent {
+    /// Takes where the job is; `total` is `None` while it is not known, and then nothing is said.
+    pub fn note(&mut self, done: u64, total: Option<u64>) {
+        let now = percent(done, total);
+        self.said = if self.total == total {
+            now.max(self.said)
+        } else {
+            now
+        };
+        self.total = total;
+    }
+
+    /// What is said; never 100 before all is there.
+    pub fn get(&self) -> Option<u8> {
+        self.said
     }
 }
 
@@ -229,6 +260,21 @@ mod tests {
         run(&mut meter, start, 0..2, 1000, 0);
         meter.sample(start + Duration::from_secs(3), 500);
         assert!(meter.rate() < 1000);
+    }
+
+    #[test]
+    fn a_percentage_never_falls_while_the_job_is_the_same() {
+        let mut percent = Percent::default();
+        let mut said = |done, total| {
+            percent.note(done, total);
+            percent.get()
+        };
+        assert_eq!(said(50, None), None);
+        assert_eq!(said(50, Some(100)), Some(50));
+        assert_eq!(said(40, Some(100)), Some(50), "a bad piece was taken back");
+        assert_eq!(said(60, Some(100)), Some(60));
+        assert_eq!(said(60, Some(200)), Some(30), "more was added");
+        assert_eq!(said(60, None), None);
     }
 
     #[test]

@@ -21,6 +21,9 @@ const NAMED: usize = 6;
 
 impl State {
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
+        if !matches!(action, Action::Move(_)) {
+            self.forget_complaint();
+        }
         match action {
             Action::Help => {
                 let connect = matches!(self.view, View::Connect(_));
@@ -80,6 +83,12 @@ impl State {
         Vec::new()
     }
 
+    /// What failed before something else was done is no news any more.
+    pub(super) fn forget_complaint(&mut self) {
+        let old = |notice: &mut super::Notice| notice.bad && notice.until.is_some();
+        self.notice.take_if(old);
+    }
+
     fn step_pane(&mut self, by: u8) {
         let panes = self.view.panes();
         let at = self.number(self.focus).saturating_sub(1);
@@ -94,6 +103,7 @@ impl State {
     }
 
     fn next_theme(&mut self) {
+        self.looks.chosen = true;
         self.looks.theme = match self.looks.theme {
             ThemeName::Dark => ThemeName::Light,
             ThemeName::Light => ThemeName::Ansi,
@@ -144,7 +154,7 @@ impl State {
         if !self.filter().is_empty() {
             return self.set_filter("");
         }
-        if self.marking().is_some_and(Listing::unmark_all) {
+        if self.marking().is_some() && self.browser().unmark_all() {
             return Vec::new();
         }
         if self.zoomed {
@@ -290,27 +300,11 @@ impl State {
             _ => Ok(Vec::new()),
         };
         match result {
-            Ok(effects) => {
-                self.say_added(&effects);
-                effects
-            }
+            Ok(effects) => effects,
             Err(reason) => {
                 self.complain(reason);
                 Vec::new()
             }
-        }
-    }
-
-    /// Tells how many items are added to the queue, if any are.
-    pub(super) fn say_added(&mut self, effects: &[Effect]) {
-        let counts = effects.iter().map(|effect| match effect {
-            Effect::Get { wants, .. } => wants.len(),
-            _ => 0,
-        });
-        let added: usize = counts.sum();
-        if added > 0 {
-            let added = crate::units::count(added as u64);
-            self.say(format!("{added} added to the queue"));
         }
     }
 

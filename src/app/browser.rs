@@ -1,5 +1,7 @@
 //! A pane that shows a directory: where it is, what it lists, and what it waits for.
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 
 use super::{
@@ -31,6 +33,10 @@ pub struct Browser {
     pub load: Load,
     /// When the listing was read; `None` before the first.
     pub read: Option<Timestamp>,
+    /// What is marked in other directories.
+    elsewhere: Vec<(RemotePath, Vec<Entry>)>,
+    /// Since when a directory is waited for, as far as a tick has seen it.
+    pub(super) asked: Option<Instant>,
     /// The entry to stand on once a directory is listed.
     wanted: Option<Vec<u8>>,
 }
@@ -47,6 +53,7 @@ impl Browser {
             below.and_then(|rest| rest.names().next().map(<[u8]>::to_vec))
         };
         self.load = Load::Loading(path.clone());
+        self.asked = None;
         Effect::List(path)
     }
 
@@ -97,6 +104,11 @@ impl Browser {
         match result {
             Ok(entries) => {
                 self.load = Load::Idle;
+                // Marks outlive a look elsewhere, and another look at the same.
+                let marked: Vec<_> = self.listing.marked().into_iter().cloned().collect();
+                if !marked.is_empty() {
+                    self.elsewhere.push((self.path.clone(), marked));
+                }
                 if self.path != path {
                     // A filter is meant for the directory that it was typed in.
                     let _ = self.listing.rearrange(|a| a.filter.clear());
@@ -104,14 +116,77 @@ impl Browser {
                 self.path = path;
                 self.read = wall;
                 let wanted = self.wanted.take();
-                self.listing
-                    .fill(entries, !self.path.is_root(), wanted.as_deref())
+                let job = self
+                    .listing
+                    .fill(entries, !self.path.is_root(), wanted.as_deref());
+                if let Some(at) = self.elsewhere.iter().position(|(dir, _)| *dir == self.path) {
+                    let (_, marked) = self.elsewhere.swap_remove(at);
+                    self.listing
+                        .mark_named(marked.into_iter().map(|entry| entry.name));
+                }
+                job
             }
             Err(error) => {
                 self.load = Load::Failed(path, error.reason);
                 None
             }
         }
+    }
+
+    /// Notes whether a directory is waited for at `now`; whether there is a wait to show.
+    pub(super) fn wait(&mut self, now: Instant) -> bool {
+        self.asked = match self.load {
+            Load::Loading(_) => self.asked.or(Some(now)),
+            _ => None,
+        };
+        self.waited(Some(now)).is_some()
+    }
+
+    /// How long a directory is waited for, once that is longer than a moment.
+    pub fn waited(&self, now: Option<Instant>) -> Option<Duration> {
+        /// Most directories are there before anybody has seen that they were asked for.
+        const MOMENT: Duration = Duration::from_millis(400);
+        let waited = now?.saturating_duration_since(self.asked?);
+        Some(waited).filter(|waited| *waited >= MOMENT)
+    }
+
+    /// Everything that is marked, here first: paths and sizes.
+    pub fn marked(&self) -> Vec<(RemotePath, Option<u64>)> {
+        let of = |dir: &RemotePath, entry: &Entry| {
+            let path = dir.join(&entry.name).ok()?;
+            let path = if entry.is_dir { path.into_dir() } else { path };
+            Some((path, entry.size))
+        };
+        let here = self.listing.marked().into_iter();
+        let mut all: Vec<_> = here.filter_map(|entry| of(&self.path, entry)).collect();
+        for (dir, entries) in &self.elsewhere {
+            all.extend(entries.iter().filter_map(|entry| of(dir, entry)));
+        }
+        all
+    }
+
+    /// How many entries are marked, here and elsewhere.
+    pub fn marked_count(&self) -> usize {
+        let elsewhere = self.elsewhere.iter().map(|(_, entries)| entries.len());
+        self.listing.marked_count() + elsewhere.sum::<usize>()
+    }
+
+    /// Bytes of what is marked, and whether some of it has no known size.
+    pub fn marked_size(&self) -> (u64, bool) {
+        let elsewhere = self.elsewhere.iter().flat_map(|(_, entries)| entries);
+        elsewhere.fold(
+            self.listing.marked_size(),
+            |(bytes, more), entry| match entry.size {
+                Some(size) => (bytes.saturating_add(size), more),
+                None => (bytes, true),
+            },
+        )
+    }
+
+    /// Takes all marks away; whether there were any.
+    pub fn unmark_all(&mut self) -> bool {
+        let elsewhere = !std::mem::take(&mut self.elsewhere).is_empty();
+        self.listing.unmark_all() || elsewhere
     }
 
     /// The path of the `row`th entry; `None` for the way up.

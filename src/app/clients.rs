@@ -55,6 +55,10 @@ pub enum Standing {
     Done,
     /// It ended early.
     Aborted,
+    /// It was kicked or banned from here; the word says which.
+    Removed(&'static str),
+    /// Its last connection ended so long ago.
+    Left(Duration),
     /// Connected, and fetches nothing.
     Idle,
     /// The last thing it asked for was refused.
@@ -68,8 +72,8 @@ pub struct Figures {
     pub standing: Standing,
     /// Bytes sent of what is being fetched.
     pub done: u64,
-    /// Bytes of what is being fetched.
-    pub total: u64,
+    /// Bytes of what is being fetched; `None` where what will be asked for is the client's to know.
+    pub total: Option<u64>,
     /// Bytes per second.
     pub rate: u64,
     /// Time left.
@@ -77,9 +81,14 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Percent sent, rounded down.
-    pub fn percent(&self) -> u8 {
-        percent(self.done, Some(self.total)).unwrap_or(0)
+    /// Percent sent, rounded down; `None` where there is no total. It is 100 only once the last byte is known to be sent.
+    pub fn percent(&self) -> Option<u8> {
+        let most = if self.standing == Standing::Done {
+            100
+        } else {
+            99
+        };
+        Some(percent(self.done, self.total)?.min(most))
     }
 }
 
@@ -103,6 +112,8 @@ pub enum RowKind {
         name: Option<String>,
         /// Its address, in brackets if IPv6.
         address: String,
+        /// Its number, where neither name nor address tell it from others: commands take `#12`.
+        number: Option<u64>,
         /// What it calls itself.
         agent: String,
         /// A path, a count of files, or a refusal.
@@ -157,6 +168,13 @@ pub(super) fn running(client: &ClientView) -> impl Iterator<Item = &TransferView
         .transfers
         .iter()
         .filter(|t| t.state == TransferState::Active)
+}
+
+/// The word for what was done to a client here, by the reason that it was given.
+pub(super) fn removed(reason: &str) -> Option<&'static str> {
+    ["kicked", "banned"]
+        .into_iter()
+        .find(|word| reason.starts_with(word))
 }
 
 /// When a transfer ended, if it did.

@@ -13,6 +13,7 @@ use super::{
     browser::Browser,
     cursor::Cursor,
     event::{Effect, Server},
+    figures::Book,
     throughput::Gauge,
 };
 use crate::{
@@ -70,6 +71,7 @@ pub struct Connect {
     /// The patterns of items that are no single path; raw.
     pub labels: HashMap<ItemId, String>,
     pub(super) gauges: HashMap<ItemId, Gauge>,
+    pub(super) book: Book,
     pub(super) cursor: Cursor,
     pub(super) current: Option<ItemId>,
     /// Whether somebody chose it.
@@ -95,6 +97,7 @@ impl Connect {
             sampled: false,
             labels: HashMap::new(),
             gauges: HashMap::new(),
+            book: Book::default(),
             cursor: Cursor::default(),
             current: None,
             chosen: false,
@@ -110,6 +113,7 @@ impl Connect {
         self.link_lost = None;
         self.chosen = false;
         self.gauges.clear();
+        self.book = Book::default();
         self.labels.clear();
         self.rows.clear();
         self.remote = Browser::default();
@@ -160,9 +164,10 @@ impl Connect {
     /// many for one each.
     pub fn download(&mut self) -> Result<Vec<Effect>, String> {
         let listing = &self.remote.listing;
-        let marked = listing.marked_count();
+        let marked = self.remote.marked_count();
         if marked > QUEUED_AT_ONCE {
-            if marked < listing.entries().len() {
+            let whole = listing.marked_count() == listing.entries().len();
+            if !whole || marked > listing.marked_count() {
                 return Err(format!(
                     "{} marked, at most {} at once: `:get PATTERN` takes any number, Ctrl-a without a filter all",
                     units::count(marked as u64),
@@ -170,24 +175,24 @@ impl Connect {
                 ));
             }
             let path = self.remote.path.clone().into_dir();
-            self.remote.listing.unmark_all();
+            self.remote.unmark_all();
             return Ok(vec![Effect::Get {
                 wants: vec![Want::Path { path, size: None }],
                 to: self.lcd.clone(),
             }]);
         }
-        let entries = if marked > 0 {
-            listing.marked()
+        let paths = if marked > 0 {
+            self.remote.marked()
         } else {
-            listing.current().into_iter().collect()
+            let current = listing.current();
+            let path = |entry| Some((self.remote.path_of(entry)?, entry.size));
+            current.and_then(path).into_iter().collect()
         };
-        let paths = entries
-            .into_iter()
-            .filter_map(|entry| Some((self.remote.path_of(entry)?, entry.size)));
+        let paths = paths.into_iter();
         let wants: Vec<_> = paths
             .map(|(path, size)| Want::Path { path, size })
             .collect();
-        self.remote.listing.unmark_all();
+        self.remote.unmark_all();
         self.remote.listing.end_range();
         if wants.is_empty() {
             return Err("nothing to download here: `Space` marks, `d` downloads".to_owned());

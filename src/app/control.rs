@@ -74,6 +74,8 @@ impl State {
         let urls = view.facts.urls.clone();
         if urls.is_empty() {
             self.complain("there is no URL yet");
+        } else if view.is_local() {
+            self.complain("only this machine can reach it: serve with -a 0.0.0.0 for others");
         } else {
             self.popup = Some(Popup::Qr { urls, at: 0 });
         }
@@ -122,12 +124,18 @@ impl State {
             ends.truncate(NAMED - 1);
             ends.push(format!("and {more} more"));
         }
+        if ban {
+            ends.extend(view.banned_with(client));
+        }
         let reason = KICKED.to_owned();
         let (verb, note, done, order) = if ban {
             (
                 "Ban",
                 "It is refused until :unban or the end of this run.",
-                format!("{name} is banned · :unban lets it in again"),
+                format!(
+                    "{name} is banned · :unban {} lets it in again",
+                    display_name(&client.who)
+                ),
                 Order::Ban(client.id, reason),
             )
         } else {
@@ -187,7 +195,7 @@ impl State {
                 let reason = reason_or(reason);
                 each(&clients, |id| Order::Ban(id, reason.clone()))
             }
-            Command::Unban(who) => vec![Order::Unban(who)],
+            Command::Unban(who) => vec![Order::Unban(view.banned_as(who))],
             Command::Share(dir) => {
                 let dir =
                     super::connect::local(&dir, &PathBuf::from("."), view.facts.home.as_ref());
@@ -250,6 +258,34 @@ impl Serve {
             return address;
         }
         format!("#{}", client.id.0)
+    }
+
+    /// What a ban of a client without a login means, and who else is cut off by it; escaped.
+    fn banned_with(&self, client: &ClientView) -> Vec<String> {
+        if client.login.is_some() {
+            return Vec::new();
+        }
+        let clients = self.snapshot.clients.iter();
+        let others = clients.filter(|c| c.id != client.id && c.who == client.who);
+        let others: Vec<_> = others.map(|c| self.name(c.id)).collect();
+        let all = format!("everything from {}", display_name(&client.who));
+        if others.is_empty() {
+            return vec![all];
+        }
+        vec![format!("{all}, {} too", others.join(", "))]
+    }
+
+    /// Whom a ban names that `who` may mean: as the list of bans has it, or a client of that name, address or number.
+    fn banned_as(&self, who: String) -> String {
+        let is_banned = |who: &str| self.snapshot.banned.iter().any(|ban| ban.who == who);
+        if is_banned(&who) {
+            return who;
+        }
+        let meant = self.meant(Some(&who)).unwrap_or_default();
+        let clients = self.snapshot.clients.iter();
+        let mut meant = clients.filter(|c| meant.iter().any(|(id, _)| *id == c.id));
+        let banned = meant.find(|c| is_banned(&c.who)).map(|c| c.who.clone());
+        banned.unwrap_or(who)
     }
 
     /// What a client is called on the screen, escaped.

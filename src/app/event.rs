@@ -9,6 +9,7 @@ use url::Url;
 use super::{Pane, listing};
 use crate::{
     client::{self, ItemId, Want},
+    config::ThemeName,
     config::target::Target,
     credentials::Secret,
     entry::Entry,
@@ -52,6 +53,10 @@ pub enum Event {
     Queued(ItemId, String),
     /// An effect could not be carried out; the reason is for people and escaped.
     Refused(String),
+    /// So many things were added to the queue, in answer to [`Effect::Get`].
+    Added(usize),
+    /// Downloads can go to this directory, in answer to [`Effect::Lcd`].
+    Lcd(PathBuf),
     /// Something was done, in words for people.
     Told(String),
     /// Another directory is served from now on; it is named for people.
@@ -80,6 +85,8 @@ pub enum Event {
         /// Where it stands: `FILE:3`, escaped.
         place: String,
     },
+    /// The theme that suits the terminal's background, which the terminal has told.
+    Background(ThemeName),
     /// The process was told to end.
     Ending(Ending),
 }
@@ -271,6 +278,9 @@ pub enum Effect {
     Remember(String),
     /// Find out how much is free in a local directory; answered by [`Event::Space`].
     LookForSpace(PathBuf),
+    /// Find out whether downloads can go to a local directory, and make it where it is missing; answered by
+    /// [`Event::Lcd`] or [`Event::Refused`].
+    Lcd(PathBuf),
     /// List a local directory; answered by [`Event::LocalListed`].
     ListLocal(PathBuf),
 }

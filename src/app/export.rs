@@ -37,7 +37,7 @@ impl State {
             (Pane::Log, _) => self.log_lines(),
             (Pane::Transfers, View::Connect(view)) => {
                 let rows = (0..view.rows.len()).filter_map(|row| view.row(row));
-                let rows = rows.map(|(item, _)| transfer(view.name(item), item));
+                let rows = rows.map(|item| transfer(view.name(item), item));
                 lines(&["state", "done", "total", "name"], rows)
             }
             (Pane::Files, View::Serve(view)) => entries(view.files.listing.shown()),

@@ -10,6 +10,7 @@ pub mod connect;
 pub mod cursor;
 pub mod event;
 pub mod export;
+pub mod figures;
 pub mod help;
 pub mod history;
 pub mod keymap;
@@ -119,13 +120,43 @@ impl Notice {
     }
 }
 
+/// How many colours a terminal has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Depth {
+    /// None: weight and reversal stand for them.
+    Mono,
+    /// The sixteen that have names.
+    Sixteen,
+    /// The cube and the greys of xterm.
+    Indexed,
+    /// All.
+    #[default]
+    Full,
+}
+
+/// What a screen is drawn with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GlyphSet {
+    /// Round corners, thin bars, braille.
+    #[default]
+    Unicode,
+    /// What the fonts of consoles hold (code page 437).
+    Console,
+    /// ASCII.
+    Ascii,
+}
+
 /// Looks and surroundings of a dashboard.
 #[derive(Debug, Clone)]
 pub struct Looks {
     /// Colours.
     pub theme: ThemeName,
-    /// ASCII only.
-    pub ascii: bool,
+    /// Whether the user chose them: the terminal's background changes nothing then.
+    pub chosen: bool,
+    /// How many of them the terminal has.
+    pub depth: Depth,
+    /// What is drawn with.
+    pub glyphs: GlyphSet,
     /// Colours that the user changed.
     pub colours: Colours,
     /// For the clock.
@@ -172,6 +203,8 @@ pub struct State {
     /// Where the script's last line stands that was run.
     script_at: Option<String>,
     script_failed: bool,
+    /// The certificate that the user has judged to be the server's own.
+    trusted: Option<event::Fingerprint>,
     /// The user of a login whose password is typed.
     login_user: Option<String>,
     /// A local directory's names, for completions.
@@ -224,6 +257,7 @@ impl State {
             script: VecDeque::new(),
             script_at: None,
             script_failed: false,
+            trusted: None,
             login_user: None,
             local: None,
             filter_before: String::new(),

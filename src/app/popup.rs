@@ -84,6 +84,7 @@ impl State {
                 let seen = seen.clone();
                 self.popup = None;
                 self.say(format!("{} is trusted from now on", seen.host));
+                self.trusted = Some(seen.clone());
                 vec![Effect::Trust(seen)]
             }
             // Nothing but leaving is left to do about a certificate that has changed.

@@ -1,7 +1,7 @@
 //! What each `:` command does.
 
 use super::{
-    State, View,
+    GlyphSet, State, View,
     act::theme_word,
     command::{Command, Setting, SortBy, parse},
     connect::Connect,
@@ -14,6 +14,7 @@ use crate::escape::display_name;
 impl State {
     /// Runs a line as it is typed after `:`; what is wrong with it is said.
     pub(super) fn run_line(&mut self, line: &str) -> Vec<Effect> {
+        self.forget_complaint();
         let connect = matches!(self.view, View::Connect(_));
         let command = match parse(line, connect) {
             Ok(Some(command)) => command,
@@ -35,7 +36,10 @@ impl State {
             Command::Quit { force } => return Ok(self.quit(force)),
             Command::Copy => return Ok(self.copy()),
             Command::Theme(None) => self.say(format!("theme {}", theme_word(self.looks.theme))),
-            Command::Theme(Some(theme)) => self.looks.theme = theme,
+            Command::Theme(Some(theme)) => {
+                self.looks.theme = theme;
+                self.looks.chosen = true;
+            }
             Command::Log(level) => self.log.set_level(level),
             Command::Filter(text) => return Ok(self.set_filter(&text)),
             Command::Sort { by, descending } => return self.sort_by(by, descending),
@@ -48,9 +52,7 @@ impl State {
                 let View::Connect(view) = &mut self.view else {
                     return self.run_serve(command);
                 };
-                let effects = run_connect(view, command)?;
-                self.say_added(&effects);
-                return Ok(effects);
+                return run_connect(view, command);
             }
         }
         Ok(Vec::new())
@@ -84,7 +86,8 @@ impl State {
 
     fn set(&mut self, setting: Setting) -> Vec<Effect> {
         match setting {
-            Setting::Ascii(on) => self.looks.ascii = on,
+            Setting::Ascii(true) => self.looks.glyphs = GlyphSet::Ascii,
+            Setting::Ascii(false) => self.looks.glyphs = GlyphSet::Unicode,
             Setting::Wrap(on) => self.log.wrap = on,
             Setting::Follow(on) => {
                 if self.log.follow != on {
@@ -133,10 +136,7 @@ fn run_connect(view: &mut Connect, command: Command) -> Result<Vec<Effect>, Stri
                 display_name(&dir)
             )),
         },
-        Command::Lcd(dir) => {
-            view.download_to(view.local(&dir));
-            Ok(Vec::new())
-        }
+        Command::Lcd(dir) => Ok(vec![Effect::Lcd(view.local(&dir))]),
         Command::Cancel(target) => view.control(target, Control::Cancel).map_err(none),
         Command::Pause(target) => view.control(target, Control::Pause).map_err(none),
         Command::Resume(target) => view.control(target, Control::Resume).map_err(none),

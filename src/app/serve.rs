@@ -3,12 +3,12 @@
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
     browser::Browser,
-    clients::{address, ended, label, running},
+    clients::{address, ended, label, removed, running},
     cursor::{Cursor, Motion},
     listing::holds,
     throughput::Gauge,
@@ -20,6 +20,11 @@ use crate::{
 };
 
 pub use super::clients::{ClientSort, Figures, Row, RowKind, Standing, What};
+
+/// Small files are sent one after the other: between two of them a client is not idle for so long.
+const BETWEEN_FILES: Duration = Duration::from_secs(2);
+/// What breaks off within this time after a kick or a ban breaks off for that.
+const FOR_THAT: Duration = Duration::from_secs(2);
 
 /// What does not change while the server runs.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +50,8 @@ pub struct Serve {
     pub snapshot: Snapshot,
     /// The first sample's time.
     pub since: Option<Instant>,
+    /// The last one's.
+    now: Option<Instant>,
     /// Clients, and files of the unfolded ones, that the filter lets through.
     pub rows: Vec<Row>,
     /// The served directory.
@@ -70,6 +77,7 @@ impl Serve {
             facts,
             snapshot: Snapshot::default(),
             since: None,
+            now: None,
             rows: Vec::new(),
             files: Browser::default(),
             downloads: HashMap::new(),
@@ -86,6 +94,7 @@ impl Serve {
     /// Takes a sample. With `refresh` the shown figures and the order are renewed.
     pub fn sample(&mut self, now: Instant, snapshot: Snapshot, refresh: bool) {
         self.since.get_or_insert(now);
+        self.now = Some(now);
         for client in &snapshot.clients {
             let left: u64 = running(client).map(|t| t.total - t.done.min(t.total)).sum();
             let gauge = self.clients.entry(client.id).or_default();
@@ -137,7 +146,7 @@ impl Serve {
         let rate = |client: &ClientView| self.clients.get(&client.id).map_or(0, |g| g.rate);
         // Those that fetch nothing come last, whatever the order.
         order.sort_by(|a, b| {
-            let idle = |c: &ClientView| running(c).next().is_none();
+            let idle = |c: &ClientView| (!self.is_active(c), c.connections == 0);
             let by_key = match self.sort {
                 ClientSort::Rate => rate(b).cmp(&rate(a)),
                 ClientSort::Name => label(a).cmp(&label(b)),
@@ -166,6 +175,13 @@ impl Serve {
             .go(at.unwrap_or(self.cursor.at()), self.rows.len());
     }
 
+    /// Whether a client fetches something: files that have rows, or small ones, which are sent before one can be drawn.
+    fn is_active(&self, client: &ClientView) -> bool {
+        let flows = |gauge: &Gauge| gauge.flows(BETWEEN_FILES);
+        running(client).next().is_some()
+            || client.connections > 0 && self.clients.get(&client.id).is_some_and(flows)
+    }
+
     fn fits(&self, client: &ClientView) -> bool {
         let exact = self.filter.chars().any(char::is_uppercase);
         let fits = |text: &str| holds(text.as_bytes(), &self.filter, exact);
@@ -182,6 +198,7 @@ impl Serve {
             kind: RowKind::Client {
                 name: client.name.clone(),
                 address: address(client),
+                number: self.handle(client).starts_with('#').then_some(client.id.0),
                 agent: client.agent.clone().unwrap_or_default(),
                 what,
                 unfolded,
@@ -218,11 +235,22 @@ impl Serve {
         let gauge = self.clients.get(&client.id);
         let mut figures = Figures {
             standing: Standing::Idle,
-            done: active.iter().map(|t| t.done).sum(),
-            total: active.iter().map(|t| t.total).sum(),
+            // What else will be asked for is not known here: only of a single file there is a whole.
+            done: if active.len() == 1 {
+                active[0].done
+            } else {
+                client.sent
+            },
+            total: active
+                .first()
+                .filter(|_| active.len() == 1)
+                .map(|t| t.total),
             rate: gauge.map_or(0, |g| g.rate),
-            left: gauge.and_then(|g| g.left),
+            left: None,
         };
+        if let [one] = active.as_slice() {
+            figures.left = self.transfers.get(&one.id).and_then(|g| g.left);
+        }
         if !active.is_empty() {
             // Stalled only when every one of its transfers is.
             let stalls = active
@@ -246,13 +274,31 @@ impl Serve {
             };
             return (what, figures);
         }
+        if self.is_active(client) {
+            figures.standing = Standing::Active;
+            return (What::Taken(client.files), figures);
+        }
+        if let Some((left, now)) = client
+            .left
+            .filter(|_| client.connections == 0)
+            .zip(self.now)
+            && client.refused.is_none()
+        {
+            figures.standing = Standing::Left(now.saturating_duration_since(left));
+            return (What::Taken(client.files), figures);
+        }
         let last = client
             .transfers
             .iter()
             .filter_map(|t| Some((ended(t)?, t)))
             .max_by_key(|(at, _)| *at);
+        // What a kick broke off ended after it.
+        let after = |reason: &str| match removed(reason) {
+            Some(_) => FOR_THAT,
+            None => Duration::ZERO,
+        };
         if let Some((reason, at)) = &client.refused
-            && last.is_none_or(|(ended, _)| ended <= *at)
+            && last.is_none_or(|(ended, _)| ended <= *at + after(reason))
         {
             figures.standing = Standing::Refused;
             return (What::Refusal(reason.clone()), figures);
@@ -266,11 +312,11 @@ impl Serve {
             let aborted: Vec<_> = client.transfers.iter().filter(aborted).collect();
             if aborted.len() > 1 {
                 figures.done = aborted.iter().map(|t| t.done).sum();
-                figures.total = aborted.iter().map(|t| t.total).sum();
+                figures.total = Some(aborted.iter().map(|t| t.total).sum());
                 return (What::Aborted(aborted.len()), figures);
             }
         } else if client.files > 1 {
-            (figures.done, figures.total) = (client.sent, client.sent);
+            (figures.done, figures.total) = (client.sent, Some(client.sent));
             return (What::Taken(client.files), figures);
         }
         (What::Path(last.path.clone()), figures)
@@ -281,6 +327,15 @@ impl Serve {
         let mut figures = self.transfer_figures(transfer);
         if client.paused && transfer.state == TransferState::Active {
             figures.standing = Standing::Paused;
+        }
+        if let (TransferState::Aborted(at, reason), Some((refusal, refused))) =
+            (&transfer.state, &client.refused)
+            && let Some(word) = removed(reason).or_else(|| {
+                let then = *refused..*refused + FOR_THAT;
+                removed(refusal).filter(|_| then.contains(at))
+            })
+        {
+            figures.standing = Standing::Removed(word);
         }
         figures
     }
@@ -296,7 +351,7 @@ impl Serve {
         Figures {
             standing,
             done: transfer.done,
-            total: transfer.total,
+            total: Some(transfer.total),
             rate: gauge.map_or(0, |g| g.rate),
             left: gauge.and_then(|g| g.left),
         }
@@ -325,6 +380,22 @@ impl Serve {
     /// Tells how many rows the window has.
     pub fn set_page(&mut self, rows: usize) {
         self.cursor.set_page(rows, self.rows.len());
+    }
+
+    /// Whether nobody but this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        let local = |url: &String| {
+            let host = url::Url::parse(url)
+                .ok()
+                .and_then(|url| url.host().map(|h| h.to_owned()));
+            match host {
+                Some(url::Host::Ipv4(address)) => address.is_loopback(),
+                Some(url::Host::Ipv6(address)) => address.is_loopback(),
+                Some(url::Host::Domain(name)) => name == "localhost",
+                None => false,
+            }
+        };
+        !self.facts.urls.is_empty() && self.facts.urls.iter().all(local)
     }
 
     /// The directory that is served now, for people.
@@ -376,9 +447,10 @@ impl Serve {
             let gauge = self.transfers.get(&t.id);
             gauge.is_some_and(|gauge| gauge.stalled.is_some())
         };
-        let busy = clients.filter(|c| running(c).next().is_some());
+        let busy = clients.filter(|c| self.is_active(c));
         busy.fold((0, 0), |(busy, stalled), client| {
-            let stands = running(client).all(stalls);
+            let stands =
+                !client.paused && running(client).next().is_some() && running(client).all(stalls);
             (busy + 1, stalled + usize::from(stands))
         })
     }

@@ -20,8 +20,9 @@ pub struct Throughput {
     /// Time and total at the last full step.
     step: Option<(Instant, u64)>,
     total: u64,
-    first: Option<u64>,
     flowing: Duration,
+    /// Bytes that came in that time.
+    flowed: u64,
     peak: u64,
     shown: u64,
 }
@@ -31,7 +32,6 @@ impl Throughput {
     pub fn sample(&mut self, now: Instant, total: u64) {
         self.meter.sample(now, total);
         self.total = total;
-        self.first.get_or_insert(total);
         let (at, before) = *self.step.get_or_insert((now, total));
         let elapsed = now.saturating_duration_since(at).as_secs_f64();
         // Ticks are no clockwork: one that comes a little early counts.
@@ -51,6 +51,7 @@ impl Throughput {
         self.step = Some((now, total));
         if bytes > 0 {
             self.flowing += now.saturating_duration_since(at);
+            self.flowed += bytes;
         }
         self.peak = self.peak.max(rate);
     }
@@ -69,6 +70,7 @@ impl Throughput {
         } else {
             rate
         };
+        self.peak = self.peak.max(self.shown);
     }
 
     /// Bytes per second now.
@@ -76,17 +78,17 @@ impl Throughput {
         self.shown
     }
 
-    /// The highest rate of any step so far; never below the average.
+    /// The highest rate so far; never below the average, nor below what is shown as now.
     pub fn peak(&self) -> u64 {
         self.peak
     }
 
     /// The average rate over the time in which bytes flowed.
     pub fn average(&self) -> u64 {
-        let bytes = self.total.saturating_sub(self.first.unwrap_or(0));
         let seconds = self.flowing.as_secs_f64();
         if seconds > 0.0 {
-            (bytes as f64 / seconds) as u64
+            // Of whole steps only, as the peak is: rounding makes it no larger.
+            ((self.flowed as f64 / seconds) as u64).min(self.peak)
         } else {
             0
         }
@@ -95,12 +97,6 @@ impl Throughput {
     /// Bytes since the start.
     pub fn total(&self) -> u64 {
         self.total
-    }
-
-    /// Time until `total` bytes have come at the calm rate; `None` while nothing comes.
-    pub fn eta(&self, total: u64) -> Option<Duration> {
-        let flows = self.meter.stalled().is_none();
-        self.meter.eta(total).filter(|_| flows)
     }
 
     /// The last `count` samples, oldest first, padded with zeros on the left.
@@ -133,7 +129,21 @@ impl Gauge {
             self.rate = self.meter.rate();
             self.left = end.and_then(|end| self.meter.eta(end));
             self.stalled = self.meter.stalled();
+            if self.stalled.is_some() {
+                // Nothing comes: there is no time after which all of it has.
+                (self.rate, self.left) = (0, None);
+            }
         }
+    }
+
+    /// Bytes per second for estimates; `None` while there are none.
+    pub fn calm_rate(&self) -> Option<f64> {
+        self.meter.calm_rate().filter(|_| self.stalled.is_none())
+    }
+
+    /// Whether bytes came within so long.
+    pub fn flows(&self, within: Duration) -> bool {
+        self.meter.rate() > 0 && self.still() < within
     }
 
     /// How long no byte has come.

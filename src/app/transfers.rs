@@ -10,13 +10,12 @@ use super::{
     connect::Connect,
     cursor::{Cursor, Motion},
     event::{Control, Effect},
+    figures::{Figures, Whole},
     listing::holds,
-    throughput::Gauge,
 };
 use crate::{
-    client::{ItemId, ItemState, ItemView, Link, Snapshot},
+    client::{ItemState, ItemView, Link, Snapshot},
     http1::path::RemotePath,
-    progress::percent,
 };
 
 /// Connections go from file to file: for so long one that is under way may have none, and is not queued again.
@@ -37,17 +36,6 @@ pub struct Counts {
     pub done: usize,
     /// Cancelled.
     pub cancelled: usize,
-}
-
-/// Everything that is wanted, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Whole {
-    /// Here.
-    pub done: u64,
-    /// In all.
-    pub total: u64,
-    /// Whether the total is final: every size is known and every tree is listed.
-    pub known: bool,
 }
 
 impl Connect {
@@ -71,7 +59,7 @@ impl Connect {
             let Some(gauge) = self.gauges.get_mut(&item.id) else {
                 continue;
             };
-            gauge.sample(now, item.done, item.total, refresh);
+            gauge.sample(now, item.done, item.final_total(), refresh);
             if item.state == ItemState::Queued && gauge.still() < BETWEEN_RUNS {
                 item.state = ItemState::Active;
             }
@@ -80,6 +68,7 @@ impl Connect {
             let known: HashSet<_> = snapshot.items.iter().map(|item| item.id).collect();
             self.gauges.retain(|id, _| known.contains(id));
         }
+        self.book.sample(&snapshot.items, &self.gauges, refresh);
         self.snapshot = snapshot;
         self.choose_rows();
     }
@@ -108,20 +97,14 @@ impl Connect {
         self.current = self.item().map(|item| item.id);
     }
 
-    /// The `row`th shown item and its figures.
-    pub fn row(&self, row: usize) -> Option<(&ItemView, Option<&Gauge>)> {
-        let item = self.snapshot.items.get(*self.rows.get(row)?)?;
-        Some((item, self.gauges.get(&item.id)))
-    }
-
-    /// An item's figures, while bytes flow.
-    pub fn gauge(&self, id: ItemId) -> Option<&Gauge> {
-        self.gauges.get(&id)
+    /// The `row`th shown item.
+    pub fn row(&self, row: usize) -> Option<&ItemView> {
+        self.snapshot.items.get(*self.rows.get(row)?)
     }
 
     /// The item under the cursor.
     pub fn item(&self) -> Option<&ItemView> {
-        self.row(self.cursor.at()).map(|(item, _)| item)
+        self.row(self.cursor.at())
     }
 
     /// What an item is called: its path, or the patterns that it was asked for by; raw.
@@ -198,24 +181,25 @@ impl Connect {
         counts
     }
 
-    /// Everything that is wanted: all but what was cancelled.
+    /// The job that runs, or ran last.
     pub fn whole(&self) -> Whole {
-        let wanted = self
-            .snapshot
-            .items
-            .iter()
-            .filter(|i| i.state != ItemState::Cancelled);
-        let mut whole = Whole {
-            done: 0,
-            total: 0,
-            known: true,
-        };
-        for item in wanted {
-            whole.done = whole.done.saturating_add(item.done);
-            whole.total = whole.total.saturating_add(item.total.unwrap_or(item.done));
-            whole.known &= item.total.is_some() && item.files.is_none_or(|files| files.listed);
+        self.book.whole
+    }
+
+    /// What is shown of an item.
+    pub fn figures(&self, item: &ItemView) -> Figures {
+        let gauge = self
+            .gauges
+            .get(&item.id)
+            .filter(|_| item.state == ItemState::Active);
+        Figures {
+            done: item.done,
+            total: item.final_total(),
+            percent: self.book.percent(item),
+            rate: gauge.map_or(0, |gauge| gauge.rate),
+            left: gauge.and_then(|gauge| gauge.left),
+            stalled: gauge.and_then(|gauge| gauge.stalled),
         }
-        whole
     }
 
     /// Bytes of what is not begun yet. What is begun has its place on the disk already.
@@ -227,19 +211,7 @@ impl Connect {
 
     /// The whole job in percent; `None` with an empty queue or before its size is known.
     pub fn percent(&self) -> Option<u8> {
-        let whole = self.whole();
-        if self.snapshot.items.is_empty() || !whole.known {
-            return None;
-        }
-        let percent = percent(whole.done, Some(whole.total))?;
-        let ended =
-            |item: &ItemView| matches!(item.state, ItemState::Finished(_) | ItemState::Cancelled);
-        // 100 % is said only once everything has landed.
-        Some(if self.snapshot.items.iter().all(ended) {
-            percent
-        } else {
-            percent.min(99)
-        })
+        self.book.whole.percent
     }
 
     /// Time since the failure that is waited out, for `in 4 s`.

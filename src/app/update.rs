@@ -4,10 +4,10 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
     Event, Layout, Mouse, Pane, Popup, Sample, State, Tick, View,
-    event::{Effect, Ending, question},
+    event::{Effect, Ending, Unlisted, question},
     keymap::{Action, Chord, Found},
 };
-use crate::{client::Link, http1::path::RemotePath};
+use crate::{client::Link, entry::Entry, escape::display_path, http1::path::RemotePath};
 
 /// Figures on the screen are renewed this often, so that their digits can be read.
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(450);
@@ -29,6 +29,8 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     {
         effects.extend(state.run_script(&line));
     }
+    // A list that was made anew knows as many rows as the one before it.
+    state.lay_out(state.layout);
     effects
 }
 
@@ -41,27 +43,7 @@ impl State {
             Event::Mouse(mouse) => return self.mouse(mouse),
             Event::Layout(layout) => self.lay_out(layout),
             Event::Log(lines) => self.log.extend(lines),
-            Event::Listed { path, result } => {
-                let wall = self.wall;
-                let (failed, passing) = match &result {
-                    Ok(_) => (false, false),
-                    Err(error) => {
-                        self.script_fails(&error.reason);
-                        (true, error.passing)
-                    }
-                };
-                let job = self.browser().listed(path, result, wall);
-                if failed {
-                    self.listing_failed();
-                }
-                let mut effects: Vec<_> = job.map(Effect::Arrange).into_iter().collect();
-                if let View::Connect(view) = &mut self.view
-                    && !passing
-                {
-                    effects.extend(view.go_to_named());
-                }
-                return effects;
-            }
+            Event::Listed { path, result } => return self.listed(path, result),
             Event::Arranged(arranged) => {
                 let next = self.browser().listing.take(arranged);
                 return next.map(Effect::Arrange).into_iter().collect();
@@ -87,6 +69,16 @@ impl State {
                 self.complain(reason);
             }
             Event::Told(text) => self.say(text),
+            Event::Added(count) => {
+                let count = crate::units::count(count as u64);
+                self.say(format!("{count} added to the queue"));
+            }
+            Event::Lcd(dir) => {
+                self.say(format!("downloads go to {}", display_path(&dir)));
+                if let View::Connect(view) = &mut self.view {
+                    view.download_to(dir);
+                }
+            }
             Event::Shared(root) => {
                 self.say(format!("{root} is served from now on"));
                 if let View::Serve(view) = &mut self.view {
@@ -112,16 +104,49 @@ impl State {
                 }
             }
             Event::LoginWanted(reason) => self.ask_login(reason),
-            Event::Fingerprint(seen) => self.popup = Some(Popup::Trust(seen)),
+            // Several connections ask the same; a question that was under way when it was answered is answered too.
+            Event::Fingerprint(seen) => {
+                if self.trusted.as_ref() != Some(&seen) {
+                    self.popup = Some(Popup::Trust(seen));
+                }
+            }
             Event::Answered => {
                 if let View::Connect(view) = &mut self.view {
                     return vec![view.remote.refresh()];
                 }
             }
             Event::Script { line, place } => self.script.push_back((line, place)),
+            // A theme that was chosen since stays.
+            Event::Background(theme) => {
+                if !self.looks.chosen {
+                    self.looks.theme = theme;
+                }
+            }
             Event::Ending(ending) => return vec![Effect::Quit(ending)],
         }
         Vec::new()
+    }
+
+    fn listed(&mut self, path: RemotePath, result: Result<Vec<Entry>, Unlisted>) -> Vec<Effect> {
+        let wall = self.wall;
+        let (failed, passing) = match &result {
+            Ok(_) => (false, false),
+            Err(error) => {
+                self.script_fails(&error.reason);
+                (true, error.passing)
+            }
+        };
+        let job = self.browser().listed(path, result, wall);
+        if failed {
+            self.listing_failed();
+        }
+        let mut effects: Vec<_> = job.map(Effect::Arrange).into_iter().collect();
+        if let View::Connect(view) = &mut self.view
+            && !passing
+        {
+            effects.extend(view.go_to_named());
+        }
+        effects
     }
 
     /// A server that nobody named and that does not answer is not what the user meant: ask.
@@ -222,6 +247,8 @@ impl State {
         if let Some(text) = said {
             self.say(text);
         }
+        let waits = self.browser().wait(tick.now);
+        self.dirty |= waits && refresh;
         if refresh {
             self.throughput.refresh();
         }

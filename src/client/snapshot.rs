@@ -127,6 +127,12 @@ pub struct ItemView {
 }
 
 impl ItemView {
+    /// Bytes in all, once that is final: a tree's are only when all of it is listed.
+    pub fn final_total(&self) -> Option<u64> {
+        let listed = self.files.is_none_or(|files| files.listed);
+        self.total.filter(|_| listed)
+    }
+
     /// Whether it ended early and a retry goes on with what is here of it.
     pub fn is_kept(&self) -> bool {
         matches!(self.state, ItemState::Failed(_) | ItemState::Cancelled) && self.done > 0

@@ -22,6 +22,8 @@ use crate::{
 const EVENTS: usize = 1024;
 /// How long connections may take to close once they are told to.
 const ABORT: Duration = Duration::from_secs(1);
+/// What running answers get after SIGTERM, or once the terminal is gone: whoever ends the session waits no longer.
+const TERMINATED: Duration = Duration::from_millis(500);
 
 /// Serves, and shows it, until the user or a signal ends it.
 pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
@@ -60,7 +62,11 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
         );
     }
     let aborted = async {
-        let _ = tokio::signal::ctrl_c().await;
+        let told = matches!(ended, Ok(Ending::Terminated | Ending::HungUp));
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = tokio::time::sleep(TERMINATED), if told => {}
+        }
         stop.abort.cancel();
     };
     tokio::select! {

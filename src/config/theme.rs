@@ -24,6 +24,28 @@ pub enum Role {
     Selected,
 }
 
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::Text,
+        Self::Soft,
+        Self::Dim,
+        Self::Faint,
+        Self::Border,
+        Self::Accent,
+        Self::Number,
+        Self::Good,
+        Self::Warn,
+        Self::Bad,
+        Self::Graph,
+        Self::Ground,
+        Self::OnAccent,
+        Self::Cursor,
+        Self::Header,
+        Self::Selected,
+    ];
+}
+
 /// Every role: its key in the section, and what it colours.
 #[rustfmt::skip] // a table reads as one
 pub const ROLES: &[(Role, &str, &str)] = &[

@@ -344,14 +344,21 @@ impl<F> Connecting<F> {
                 let (client, queue) = (client.clone(), Arc::clone(&self.queue));
                 spawn_blocking(move || {
                     let _turn = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut added = 0;
                     for want in wants {
-                        if let Some(answer) = get(&client, want, to.clone()) {
-                            let refused = matches!(answer, Event::Refused(_));
-                            if answers.blocking_send(answer).is_err() || refused {
-                                break;
-                            }
+                        let answer = get(&client, want, to.clone());
+                        if let Some(refused @ Event::Refused(_)) = answer {
+                            let _ = answers.blocking_send(refused);
+                            return;
+                        }
+                        added += 1;
+                        if let Some(answer) = answer
+                            && answers.blocking_send(answer).is_err()
+                        {
+                            return;
                         }
                     }
+                    let _ = answers.blocking_send(Event::Added(added));
                 });
             }
             Effect::Control(item, control) => steer(client, item, control),

@@ -35,6 +35,7 @@ pub(super) fn apply(
             let free = dir.and_then(|dir| disk::free_space(dir.as_fd()));
             Some(Event::Space(free.ok()))
         }),
+        Effect::Lcd(dir) => Box::new(move || Some(lcd(dir))),
         Effect::ListLocal(dir) => Box::new(move || {
             let names = names(&dir).unwrap_or_default();
             Some(Event::LocalListed { dir, names })
@@ -86,6 +87,32 @@ fn export(path: &Path, text: &str) -> Event {
         }
         Err(error) => Event::Refused(format!("export: {shown}: {}", reason(&error))),
     }
+}
+
+/// Whether files can be made in a directory, which is made where it is missing: the answer is tried, not guessed.
+fn lcd(dir: PathBuf) -> Event {
+    let tried = || -> io::Result<()> {
+        fs::create_dir_all(&dir)?;
+        tempfile_in(&dir)
+    };
+    match tried() {
+        Ok(()) => Event::Lcd(dir),
+        Err(error) => Event::Refused(format!(
+            "lcd: {}: {}: name a directory that can be written to",
+            display_path(&dir),
+            reason(&error)
+        )),
+    }
+}
+
+/// Makes a file in a directory and takes it away again.
+fn tempfile_in(dir: &Path) -> io::Result<()> {
+    let name = dir.join(format!(".haul-{:x}", fastrand::u64(..)));
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&name)?;
+    fs::remove_file(&name)
 }
 
 fn names(dir: &Path) -> io::Result<Vec<(String, bool)>> {
@@ -150,6 +177,22 @@ mod tests {
         assert!(matches!(wrong, Event::Refused(_)), "{wrong:?}");
         let missing = verify(&dir.path().join("g"), blake3::hash(b""), "g");
         assert!(matches!(missing, Event::Refused(_)), "{missing:?}");
+    }
+
+    #[test]
+    fn downloads_go_only_where_files_can_be_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("a/b");
+        assert!(matches!(lcd(new.clone()), Event::Lcd(at) if at == new));
+        assert_eq!(
+            fs::read_dir(&new).unwrap().count(),
+            0,
+            "nothing is left behind"
+        );
+        fs::write(dir.path().join("file"), "").unwrap();
+        for wrong in [dir.path().join("file"), "/proc/x".into()] {
+            assert!(matches!(lcd(wrong.clone()), Event::Refused(_)), "{wrong:?}");
+        }
     }
 
     #[test]

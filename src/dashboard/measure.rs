@@ -5,12 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use futures_util::StreamExt as _;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{looks, run::Screen as _, terminal::Tty};
+use super::{
+    looks,
+    run::Screen as _,
+    terminal::{Input, Tty},
+};
 use crate::{
     config::Screen,
     eval::live::Board,
@@ -74,7 +78,7 @@ async fn show(
             () = ended.cancelled() => return Ok(status),
             exit = signals.next() => status = Some(exit),
             event = input.next() => match event {
-                Some(Ok(Event::Key(key))) => match asked(key, &mut asking) {
+                Some(Ok(Input::Key(key))) => match asked(key, &mut asking) {
                     Asked::Nothing => {}
                     Asked::Stop => status = Some(Exit::Interrupted),
                     Asked::Redraw => tty.redraw()?,
@@ -87,7 +91,7 @@ async fn show(
             _ = frames.tick() => {
                 if tty.is_gone() {
                     status = Some(Exit::Terminated);
-                } else {
+                } else if tty.is_ready() {
                     let looks = ui::eval::Looks { now: Instant::now(), asking };
                     let view = board.view();
                     tty.paint(|area, buf| ui::eval::draw(&view, looks, &theme, area, buf))?;

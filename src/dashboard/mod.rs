@@ -1,5 +1,6 @@
 //! The dashboards: what puts state, drawing, terminal and engine together.
 
+mod abilities;
 mod engine;
 mod history;
 mod local;
@@ -14,13 +15,14 @@ use tokio::sync::mpsc;
 
 pub use self::engine::Left;
 use self::{
+    abilities::Abilities,
     engine::{Connecting, Serving},
     run::Run,
     terminal::Tty,
 };
 pub use crate::app::Ending;
 use crate::{
-    app::{Event, Looks, State, connect, keymap::Keymap, serve as served, update},
+    app::{Depth, Event, GlyphSet, Looks, State, connect, keymap::Keymap, serve as served, update},
     client::{self, Client, ItemId},
     config::{Screen, ThemeName, target::Target},
     logging::Ring,
@@ -135,23 +137,31 @@ fn is_set(name: &str) -> bool {
 
 /// Whether the terminal is to be asked for its background: unless somebody has said already.
 fn asks_theme(screen: &Screen) -> bool {
-    screen.theme.is_none() && !is_set("NO_COLOR")
+    let colours = matches!(Abilities::here().depth, Depth::Indexed | Depth::Full);
+    screen.theme.is_none() && !is_set("NO_COLOR") && colours
 }
 
 /// A theme that was asked for wins over `NO_COLOR`, and both over the background that the environment tells. Until
 /// the terminal has told its own, that is what the first frame is drawn for.
 fn looks(screen: &Screen) -> Looks {
+    let abilities = Abilities::here();
     let theme = screen.theme.unwrap_or_else(|| {
         if is_set("NO_COLOR") {
             ThemeName::Mono
         } else {
             let background = std::env::var("COLORFGBG").unwrap_or_default();
-            theme_for(&background)
+            abilities.theme(theme_for(&background))
         }
     });
     Looks {
         theme,
-        ascii: screen.ascii,
+        chosen: screen.theme.is_some(),
+        depth: abilities.depth,
+        glyphs: if screen.ascii {
+            GlyphSet::Ascii
+        } else {
+            abilities.glyphs
+        },
         colours: screen.colours.clone(),
         zone: TimeZone::system(),
     }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossterm::event::{self as terminal, MouseButton, MouseEventKind};
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use jiff::Timestamp;
 use ratatui::layout::Rect;
@@ -17,7 +17,7 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::local;
+use super::{local, terminal::Input};
 use crate::{
     app::{
         Effect, Ending, Event, Mouse, Pane, Sample, State, Tick,
@@ -49,6 +49,8 @@ const WHEEL: isize = 3;
 pub trait Screen {
     /// The cells that there are.
     fn size(&self) -> io::Result<Rect>;
+    /// Whether the last frame was taken: until then another one would only wait.
+    fn is_ready(&self) -> bool;
     /// Draws the state.
     fn draw(&mut self, state: &State) -> io::Result<()>;
     /// Makes the next frame write every cell.
@@ -59,8 +61,8 @@ pub trait Screen {
     fn suspend(&mut self) -> io::Result<()>;
     /// Whether nobody can see it any more.
     fn is_gone(&self) -> bool;
-    /// Asks the terminal for its background, before any key is read; `None` where it does not tell.
-    fn ask_theme(&mut self) -> Option<ThemeName>;
+    /// Asks the terminal for its background; the answer comes among the keys, if it comes.
+    fn ask_background(&mut self) -> io::Result<()>;
     /// Shows a title, and percents of progress, where the terminal has places for them.
     fn title(&mut self, title: &str, percent: Option<u8>) -> io::Result<()>;
 }
@@ -95,7 +97,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
     /// Runs until the user, a signal or the terminal ends it. The screen is restored before this returns.
     pub async fn until_end(
         mut self,
-        input: impl Stream<Item = io::Result<terminal::Event>> + Unpin,
+        input: impl Stream<Item = io::Result<Input>> + Unpin,
         script: Vec<Event>,
     ) -> io::Result<Ending> {
         match self.turn(input, script).await {
@@ -107,13 +109,14 @@ impl<E: Engine, S: Screen> Run<E, S> {
 
     async fn turn(
         &mut self,
-        mut input: impl Stream<Item = io::Result<terminal::Event>> + Unpin,
+        mut input: impl Stream<Item = io::Result<Input>> + Unpin,
         script: Vec<Event>,
     ) -> io::Result<Ending> {
         let (answers, mut answered) = mpsc::channel(ANSWERS);
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        let mut resized = signal(SignalKind::window_change())?;
         let mut sampled = tokio::time::Instant::now();
         let mut drawn = tokio::time::Instant::now();
         let mut log = 0;
@@ -127,15 +130,16 @@ impl<E: Engine, S: Screen> Run<E, S> {
             }
         }
         self.draw()?;
-        // The first frame does not wait for the answer; keys must, or they would be mixed up with it.
-        if self.asks_theme
-            && let Some(theme) = self.screen.ask_theme()
-        {
-            self.state.looks.theme = theme;
-            self.state.dirty = true;
+        if self.asks_theme {
+            self.screen.ask_background()?;
         }
         loop {
-            let due = drawn + FRAME;
+            let ready = self.screen.is_ready();
+            let due = if ready {
+                drawn + FRAME
+            } else {
+                tokio::time::Instant::now() + FRAME
+            };
             let quick = self.state.view.count() < MANY && self.state.is_busy();
             let pause = if quick { SAMPLE } else { IDLE };
             let ending = tokio::select! {
@@ -147,8 +151,14 @@ impl<E: Engine, S: Screen> Run<E, S> {
                 Some(event) = answered.recv() => self.answers(event, &mut answered, &answers)?,
                 // Before what may be ready for ever: a flood of turning points must not hold up frames.
                 () = sleep_until(due), if self.state.dirty => {
-                    self.draw()?;
-                    drawn = tokio::time::Instant::now();
+                    if self.screen.is_ready() {
+                        self.draw()?;
+                        drawn = tokio::time::Instant::now();
+                    }
+                    None
+                }
+                _ = resized.recv() => {
+                    self.state.dirty = true;
                     None
                 }
                 () = sleep_until(sampled + pause) => {
@@ -166,8 +176,8 @@ impl<E: Engine, S: Screen> Run<E, S> {
     /// Takes a key, and all that wait behind it.
     fn keys(
         &mut self,
-        first: Option<io::Result<terminal::Event>>,
-        input: &mut (impl Stream<Item = io::Result<terminal::Event>> + Unpin),
+        first: Option<io::Result<Input>>,
+        input: &mut (impl Stream<Item = io::Result<Input>> + Unpin),
         answers: &mpsc::Sender<Event>,
     ) -> io::Result<Option<Ending>> {
         let mut next = Some(first);
@@ -185,29 +195,23 @@ impl<E: Engine, S: Screen> Run<E, S> {
         Ok(None)
     }
 
-    fn input(
-        &mut self,
-        event: terminal::Event,
-        answers: &mpsc::Sender<Event>,
-    ) -> io::Result<Option<Ending>> {
+    fn input(&mut self, event: Input, answers: &mpsc::Sender<Event>) -> io::Result<Option<Ending>> {
         let event = match event {
-            terminal::Event::Key(key) => Event::Key(key),
-            terminal::Event::Paste(text) => Event::Paste(text),
-            terminal::Event::Mouse(mouse) => match self.mouse(mouse)? {
+            Input::Key(key) => Event::Key(key),
+            Input::Paste(text) => Event::Paste(text),
+            Input::Mouse(mouse) => match self.mouse(mouse)? {
                 Some(mouse) => Event::Mouse(mouse),
                 None => return Ok(None),
             },
-            terminal::Event::Resize(..) => {
-                self.state.dirty = true;
-                return Ok(None);
-            }
-            terminal::Event::FocusGained | terminal::Event::FocusLost => return Ok(None),
+            Input::Background { .. } if !self.asks_theme => return Ok(None),
+            Input::Background { light: true } => Event::Background(ThemeName::Light),
+            Input::Background { light: false } => Event::Background(ThemeName::Dark),
         };
         self.take(event, answers)
     }
 
     /// What lies under the mouse is known by the layout alone.
-    fn mouse(&self, mouse: terminal::MouseEvent) -> io::Result<Option<Mouse>> {
+    fn mouse(&self, mouse: MouseEvent) -> io::Result<Option<Mouse>> {
         let by = match mouse.kind {
             MouseEventKind::Down(MouseButton::Left) => 0,
             MouseEventKind::ScrollUp => -WHEEL,

@@ -282,10 +282,7 @@ impl Client {
             let name = percent_decode(identity.name?);
             label(&name.collect::<Vec<u8>>())
         });
-        let agent = identity.agent.and_then(|agent| {
-            let product = agent.split(|b| *b == b' ').next();
-            label(product.unwrap_or_default())
-        });
+        let agent = identity.agent.and_then(|agent| label(product(agent)));
         let who = match &name {
             Some(name) => format!("{} {}", display_name(name), identity.address),
             None => identity.address.to_string(),
@@ -403,7 +400,9 @@ impl Client {
             name: self.name.clone(),
             address: self.address,
             agent: self.agent.clone(),
+            who: self.peer.who.to_string(),
             connections: self.connections.load(Ordering::Relaxed),
+            left: *lock(&self.left),
             since: self.since,
             sent: self.sent.get(),
             transfers: lock(&self.rows).views(now),
@@ -413,6 +412,26 @@ impl Client {
             limit: self.peer.pace.rate(),
         }
     }
+}
+
+/// The product that a User-Agent stands for: its first one, but for browsers, which all call themselves Mozilla first.
+fn product(agent: &[u8]) -> &[u8] {
+    /// Those that call themselves others too come before those others.
+    const BROWSERS: [&[u8]; 6] = [
+        b"Firefox/",
+        b"Edg/",
+        b"OPR/",
+        b"Chromium/",
+        b"Chrome/",
+        b"Safari/",
+    ];
+    let mut products = agent.split(|b| *b == b' ');
+    let first = products.next().unwrap_or_default();
+    if !first.starts_with(b"Mozilla/") {
+        return first;
+    }
+    let known = |name: &&[u8]| products.clone().find(|product| product.starts_with(name));
+    BROWSERS.iter().find_map(known).unwrap_or(first)
 }
 
 fn log_done(who: &str, path: &RemotePath, size: u64, took: Duration) {

@@ -55,10 +55,14 @@ pub struct ClientView {
     pub name: Option<String>,
     /// Where it connects from.
     pub address: IpAddr,
-    /// `haul/0.1`, `curl/8.5`: the first product of its User-Agent, raw.
+    /// `haul/0.1`, `curl/8.5`, `Firefox/133.0`: the product that its User-Agent stands for, raw.
     pub agent: Option<String>,
+    /// Whom bans and limits of it mean: its login, else its address or network.
+    pub who: String,
     /// Open connections; 0 once it left.
     pub connections: usize,
+    /// When its last connection ended, if none is open.
+    pub left: Option<Instant>,
     /// Its first request.
     pub since: Instant,
     /// Body bytes sent to it.

@@ -299,7 +299,7 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     let mut parts: Vec<Part<'_>> = Vec::new();
     if let View::Connect(view) = &state.view {
-        let marked = marked(&view.remote.listing);
+        let marked = marked(&view.remote);
         if !marked.is_empty() {
             parts.push((format!("{marked}   ").into(), theme.soft));
         }
@@ -331,7 +331,8 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         parts.push((format!("limit {rate}   ").into(), theme.soft));
     }
     let rate = units::rate(state.throughput.now());
-    parts.push((format!("{} ", theme.glyphs.falling).into(), theme.graph));
+    let arrow = super::throughput::arrow(state, theme);
+    parts.push((format!("{arrow} ").into(), theme.graph));
     parts.push((format!("{rate:>10} ").into(), theme.soft));
     let mode = match &state.prompt {
         Some(prompt) => match prompt.kind {
@@ -359,12 +360,12 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
 }
 
 /// `3 marked 4.5 GiB+`; the plus stands for directories, whose size is not known.
-pub fn marked(listing: &crate::app::listing::Listing) -> String {
-    let count = listing.marked_count();
+pub fn marked(browser: &crate::app::browser::Browser) -> String {
+    let count = browser.marked_count();
     if count == 0 {
         return String::new();
     }
-    let (bytes, more) = listing.marked_size();
+    let (bytes, more) = browser.marked_size();
     let plus = if more { "+" } else { "" };
     let size = if bytes == 0 && more {
         String::new()

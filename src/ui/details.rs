@@ -12,7 +12,6 @@ use super::{
 use crate::{
     app::{State, View, browser::Browser, log::level_word, popup::Subject},
     client::{ItemId, ItemState},
-    entry::Entry,
     http1::path::RemotePath,
     progress::percent,
     server::{ClientId, TransferState},
@@ -98,17 +97,17 @@ fn entry(state: &State, path: &RemotePath, theme: &Theme) -> Vec<Fact> {
         None if !entry.is_dir => facts.push(("digest", "not told yet".into())),
         None => {}
     }
-    facts.extend(here(state, path, entry, theme));
+    facts.extend(here(state, path, theme));
     facts
 }
 
 /// What this side has of an entry.
-fn here(state: &State, path: &RemotePath, entry: &Entry, theme: &Theme) -> Option<Fact> {
+fn here(state: &State, path: &RemotePath, theme: &Theme) -> Option<Fact> {
     match &state.view {
         View::Connect(view) => {
             let item = view.item_for(path)?;
             let state = super::transfers::word(&item.state, theme);
-            let percent = percent(item.done, item.total.or(entry.size));
+            let percent = view.figures(item).percent;
             let percent = percent.filter(|_| !item.state.is_ended());
             let text = percent.map_or_else(|| state.clone(), |p| format!("{state} {p}%"));
             Some(("here", text.trim().to_owned()))
@@ -134,7 +133,7 @@ fn item(state: &State, id: ItemId, theme: &Theme) -> Vec<Fact> {
     let Some(item) = view.snapshot.items.iter().find(|item| item.id == id) else {
         return gone();
     };
-    let gauge = view.gauge(id);
+    let figures = view.figures(item);
     let mut facts = vec![("name", shown(view.name(item)).into_owned())];
     let word = super::transfers::word(&item.state, theme);
     facts.push((
@@ -150,7 +149,7 @@ fn item(state: &State, id: ItemId, theme: &Theme) -> Vec<Fact> {
     }
     facts.push((
         if item.is_kept() { "kept" } else { "received" },
-        match item.total {
+        match figures.total {
             Some(total) => format!("{} of {}", units::size(item.done), bytes(total)),
             None => units::size(item.done),
         },
@@ -164,9 +163,9 @@ fn item(state: &State, id: ItemId, theme: &Theme) -> Vec<Fact> {
         let (done, found) = (units::count(files.done), units::count(files.found));
         facts.push(("files", format!("{done} of {found}{failed}{more}")));
     }
-    if let Some(gauge) = gauge {
-        facts.push(("rate", units::rate(gauge.rate)));
-        facts.push(("left", super::text::left(gauge.left)));
+    if item.state == ItemState::Active {
+        facts.push(("rate", units::rate(figures.rate)));
+        facts.push(("left", super::text::left(figures.left)));
     }
     if item.connections > 0 {
         facts.push(("connections", item.connections.to_string()));
@@ -209,6 +208,7 @@ fn client(state: &State, id: ClientId, theme: &Theme) -> Vec<Fact> {
             .as_ref()
             .map(|name| ("name", shown(name).into_owned())),
     );
+    facts.push(("number", format!("#{}", client.id.0)));
     facts.push(("address", client.address.to_string()));
     facts.extend(
         client

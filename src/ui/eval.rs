@@ -401,7 +401,7 @@ mod tests {
             now: Instant::now(),
             asking,
         };
-        let theme = Theme::new(ThemeName::Dark, false);
+        let theme = Theme::new(ThemeName::Dark);
         draw(view, looks, &theme, area, &mut buf);
         let rows = buf.content.chunks(usize::from(width.max(1)));
         rows.map(|row| {

@@ -11,7 +11,6 @@ use crate::{
     app::{State, connect::Connect},
     client::{ItemState, Link},
     entry::Entry,
-    progress::percent,
     units,
 };
 
@@ -72,7 +71,10 @@ fn here(view: &Connect, entry: &Entry, theme: &Theme) -> String {
         Some(item) => match item.state {
             ItemState::Finished(_) => format!("here {}", theme.glyphs.done),
             ItemState::Queued if item.done == 0 => "queued".to_owned(),
-            _ => percent(item.done, item.total).map_or_else(String::new, |p| format!("have {p}%")),
+            _ => view
+                .figures(item)
+                .percent
+                .map_or_else(String::new, |p| format!("have {p}%")),
         },
     }
 }

@@ -1,6 +1,6 @@
 //! Text in cells: escaping, widths, shortening, alignment. Every text on the screen is put there from here.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, ops::Range, time::Duration};
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use unicode_segmentation::UnicodeSegmentation;
@@ -56,28 +56,52 @@ fn fits(text: &str, cells: usize) -> bool {
     head(text, cells).len() == text.len()
 }
 
-/// As much of the beginning as takes at most `cells`.
+/// As much of the beginning as takes at most `cells`. What stands for one character is not parted.
 pub fn head(text: &str, cells: usize) -> &str {
     let mut taken = 0;
     for (at, grapheme) in text.grapheme_indices(true) {
         taken += grapheme.width();
         if taken > cells {
+            let at = escape_around(text, at).map_or(at, |escape| escape.start);
             return &text[..at];
         }
     }
     text
 }
 
-/// As much of the end as takes at most `cells`.
+/// As much of the end as takes at most `cells`. What stands for one character is not parted.
 pub fn tail(text: &str, cells: usize) -> &str {
     let mut taken = 0;
     for (at, grapheme) in text.grapheme_indices(true).rev() {
         taken += grapheme.width();
         if taken > cells {
-            return &text[at + grapheme.len()..];
+            let at = at + grapheme.len();
+            let at = escape_around(text, at).map_or(at, |escape| escape.end);
+            return &text[at..];
         }
     }
     text
+}
+
+/// The escape (`\x1b`, `\u{202e}`, as `display_name` writes them) that a cut at `at` would part.
+fn escape_around(text: &str, at: usize) -> Option<Range<usize>> {
+    /// `\u{10ffff}`
+    const LONGEST: usize = 10;
+    let near = (at.saturating_sub(LONGEST)..at).find(|i| text.is_char_boundary(*i))?;
+    let start = near + text[near..at].rfind('\\')?;
+    let rest = &text[start..];
+    let len = if let Some(hex) = rest.strip_prefix("\\x") {
+        let digits = hex.bytes().take(2).filter(u8::is_ascii_hexdigit).count();
+        (digits == 2).then_some(4)?
+    } else {
+        let hex = rest.strip_prefix("\\u{")?;
+        let end = hex.bytes().take(7).position(|b| b == b'}')?;
+        hex[..end]
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit())
+            .then_some(end + 4)?
+    };
+    (start + len > at).then(|| start..start + len)
 }
 
 /// A text as rows of at most `cells`, broken between words; at least one row. A word alone may be longer.
@@ -232,7 +256,7 @@ mod tests {
     }
 
     fn theme() -> Theme {
-        Theme::new(ThemeName::Mono, false)
+        Theme::new(ThemeName::Mono)
     }
 
     #[test]
@@ -244,6 +268,11 @@ mod tests {
             ("日本日本日本日本.mp4", 11, "日本日….mp4"),
             ("abcdefghij", 4, "abc…"),
             ("abc", 0, ""),
+            // An escape is one character, and cut as one.
+            (r"ab\u{202e}gpj.exe", 12, "ab…j.exe"),
+            (r"abcd\x1b[2J.txt", 12, "abcd…J.txt"),
+            (r"a\u{1f1e9}", 7, "a…"),
+            (r"C:\dir\longer\name", 12, r"C:\dir…\name"),
         ] {
             let got = shorten(name, cells, &theme());
             assert_eq!(got, short);

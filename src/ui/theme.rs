@@ -3,7 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::{
-    app::Looks,
+    app::{Depth, GlyphSet, Looks},
     config::{
         ThemeName,
         theme::{Colour, Role},
@@ -92,6 +92,7 @@ pub struct Glyphs {
     pub sum: &'static str,
     pub at_least: &'static str,
     pub bullet: &'static str,
+    pub spinner: &'static [&'static str],
     /// The upper half of a cell in the foreground, the lower in the background.
     pub upper: &'static str,
     /// From empty to full, for a graph of one row.
@@ -134,6 +135,7 @@ const UNICODE: Glyphs = Glyphs {
     sum: "Σ",
     at_least: "≥",
     bullet: "•",
+    spinner: &["◐", "◓", "◑", "◒"],
     upper: "▀",
     blocks: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     braille: true,
@@ -173,41 +175,77 @@ const ASCII: Glyphs = Glyphs {
     sum: "=",
     at_least: ">",
     bullet: "*",
+    spinner: &["|", "/", "-", "~"],
     upper: "▀",
     blocks: [".", ".", ":", ":", "|", "|", "#", "#"],
     braille: false,
 };
 
+/// What the Linux console's fonts hold.
+const CONSOLE: Glyphs = Glyphs {
+    top_left: "┌",
+    top_right: "┐",
+    bottom_left: "└",
+    bottom_right: "┘",
+    thumb: "█",
+    bar: "═",
+    bar_end: "═",
+    mark: "♦",
+    folded: "►",
+    unfolded: "▼",
+    up: "•",
+    waiting: "○",
+    lost: "x",
+    paused: "=",
+    queued: ".",
+    done: "√",
+    failed: "x",
+    dash: "-",
+    ellipsis: "~",
+    spinner: &["|", "/", "-", "~"],
+    blocks: ["▄", "▄", "▄", "▄", "█", "█", "█", "█"],
+    braille: false,
+    ..UNICODE
+};
+
 impl Theme {
     /// The theme that a dashboard has, with the user's own colours in it.
     pub fn of(looks: &Looks) -> Self {
-        Self::with(looks.theme, looks.ascii, &looks.colours)
+        Self::with(looks.theme, looks.glyphs, looks.depth, &looks.colours)
     }
 
     /// The theme of that name.
-    pub fn new(name: ThemeName, ascii: bool) -> Self {
-        Self::with(name, ascii, &[])
+    pub fn new(name: ThemeName) -> Self {
+        Self::with(name, GlyphSet::Unicode, Depth::Full, &[])
     }
 
-    fn with(name: ThemeName, ascii: bool, own: &[(Role, Colour)]) -> Self {
-        let palette = match name {
-            ThemeName::Dark => Some(DARK),
-            ThemeName::Light => Some(LIGHT),
-            ThemeName::Ansi => Some(ANSI),
+    fn with(name: ThemeName, glyphs: GlyphSet, depth: Depth, own: &[(Role, Colour)]) -> Self {
+        let palette = match (name, depth) {
             // Whoever wants no colours wants none of the file's either.
-            ThemeName::Mono => None,
+            (ThemeName::Mono, _) | (_, Depth::Mono) => None,
+            (ThemeName::Ansi, _) | (_, Depth::Sixteen) => Some(ANSI),
+            (ThemeName::Dark, _) => Some(DARK),
+            (ThemeName::Light, _) => Some(LIGHT),
         };
         let theme = match palette {
             Some(mut palette) => {
                 for (role, colour) in own {
                     *palette.role(*role) = ratatui_colour(*colour);
                 }
+                for role in Role::ALL {
+                    let colour = palette.role(role);
+                    *colour = reduced(*colour, depth);
+                }
                 Self::colours(&palette)
             }
             None => Self::mono(),
         };
         Self {
-            glyphs: if ascii { &ASCII } else { &UNICODE },
+            glyphs: match glyphs {
+                GlyphSet::Unicode => &UNICODE,
+                GlyphSet::Console => &CONSOLE,
+                GlyphSet::Ascii => &ASCII,
+            },
             ..theme
         }
     }
@@ -314,6 +352,42 @@ impl Palette {
     }
 }
 
+/// A colour that a terminal of that depth has.
+fn reduced(colour: Color, depth: Depth) -> Color {
+    match (colour, depth) {
+        (Color::Rgb(r, g, b), Depth::Indexed) => Color::Indexed(nearest([r, g, b])),
+        // The user's own among sixteen: whatever the terminal has for text.
+        (Color::Rgb(..) | Color::Indexed(16..), Depth::Sixteen) => Color::Reset,
+        (colour, _) => colour,
+    }
+}
+
+/// The nearest of xterm's 256 colours: of the cube (16 to 231) or of the greys (232 to 255).
+fn nearest(colour: [u8; 3]) -> u8 {
+    const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+    let far = |a: u8, b: u8| u32::from(a.abs_diff(b)).pow(2);
+    let step = |value: u8| {
+        (0..6u8)
+            .min_by_key(|i| far(STEPS[usize::from(*i)], value))
+            .unwrap_or(0)
+    };
+    let [r, g, b] = colour.map(step);
+    let of = |other: [u8; 3]| {
+        colour
+            .into_iter()
+            .zip(other)
+            .map(|(a, b)| far(a, b))
+            .sum::<u32>()
+    };
+    let cube = of([r, g, b].map(|i| STEPS[usize::from(i)]));
+    let grey = (0..24u8).min_by_key(|i| of([8 + 10 * i; 3])).unwrap_or(0);
+    if of([8 + 10 * grey; 3]) < cube {
+        232 + grey
+    } else {
+        16 + 36 * r + 6 * g + b
+    }
+}
+
 fn ratatui_colour(colour: Colour) -> Color {
     match colour {
         Colour::Rgb(r, g, b) => Color::Rgb(r, g, b),
@@ -389,11 +463,61 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_terminal_is_given_only_the_colours_that_it_has() {
+        for (colour, index) in [
+            ([0, 0, 0], 16),
+            ([255, 255, 255], 231),
+            ([0x11, 0x11, 0x1b], 233),
+            ([255, 0, 0], 196),
+        ] {
+            assert_eq!(nearest(colour), index, "{colour:?}");
+        }
+        let own = [
+            (Role::Warn, Colour::Rgb(1, 2, 3)),
+            (Role::Bad, Colour::Indexed(200)),
+        ];
+        for name in [
+            ThemeName::Dark,
+            ThemeName::Light,
+            ThemeName::Ansi,
+            ThemeName::Mono,
+        ] {
+            let styles = |depth| {
+                let t = Theme::with(name, GlyphSet::Unicode, depth, &own);
+                let all = [
+                    t.ground, t.text, t.warn, t.bad, t.badge, t.header, t.selected, t.cursor,
+                    t.border,
+                ];
+                all.into_iter()
+                    .flat_map(|style| [style.fg, style.bg])
+                    .flatten()
+                    .collect::<Vec<_>>()
+            };
+            let full = |colour: &Color| matches!(colour, Color::Rgb(..));
+            let high = |colour: &Color| matches!(colour, Color::Indexed(16..));
+            assert!(!styles(Depth::Indexed).iter().any(full), "{name:?}");
+            assert!(
+                !styles(Depth::Sixteen).iter().any(|c| full(c) || high(c)),
+                "{name:?}"
+            );
+            assert!(
+                styles(Depth::Mono).iter().all(|c| *c == Color::Reset),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
     fn the_users_colours_replace_a_themes_but_bring_none_into_mono() {
         let own = [(Role::Warn, Colour::Rgb(1, 2, 3))];
-        let theme = Theme::with(ThemeName::Dark, false, &own);
+        let theme = Theme::with(ThemeName::Dark, GlyphSet::Unicode, Depth::Full, &own);
         assert_eq!(theme.warn.fg, Some(Color::Rgb(1, 2, 3)));
         assert_eq!(theme.number.fg, Some(rgb(0x00f9_e2af)), "another role");
-        assert_eq!(Theme::with(ThemeName::Mono, false, &own).warn.fg, None);
+        assert_eq!(
+            Theme::with(ThemeName::Mono, GlyphSet::Unicode, Depth::Full, &own)
+                .warn
+                .fg,
+            None
+        );
     }
 }

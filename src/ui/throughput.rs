@@ -51,28 +51,22 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
     scale_and_graph(state, theme, graph, buf);
 }
 
-/// `now 210 MiB/s   peak 231   avg 198   session 41.2 GiB`, as much of it as has room.
+/// `now 210 MiB/s   peak 231 MiB/s   avg 198 MiB/s   session 41.2 GiB`, as much of it as has room.
 fn summary(state: &State, theme: &Theme, cells: usize) -> Vec<Part<'static>> {
     let rates = &state.throughput;
     let word = match state.view {
         View::Serve(_) => "served",
         View::Connect(_) => "session",
     };
-    // All in the peak's unit, so that they can be compared at a glance and never change their width.
-    let peak = rates.peak().max(rates.now()).max(rates.average());
-    let whole = units::part_of(0, peak);
-    let unit = whole.rsplit(' ').next().unwrap_or_default();
-    let figure = |rate: u64| {
-        let text = units::part_of(rate, peak);
-        format!("{:>4}", text.split('/').next().unwrap_or_default())
-    };
+    // Every rate on the screen is written alike, and as wide.
+    let figure = |rate: u64| format!("{:>10}", units::rate(rate));
     let label = |text: String| -> Part<'static> { (text.into(), theme.dim) };
     let value = |text: String| -> Part<'static> { (text.into(), theme.text) };
-    let now = format!("{} {unit}/s", figure(rates.now()));
+    let now = figure(rates.now());
     let groups = [
         vec![label("now ".into()), (now.into(), theme.strong)],
-        vec![label("   peak ".into()), value(figure(rates.peak()))],
-        vec![label("   avg ".into()), value(figure(rates.average()))],
+        vec![label("  peak ".into()), value(figure(rates.peak()))],
+        vec![label("  avg ".into()), value(figure(rates.average()))],
     ];
     let total = units::size(rates.total());
     // Where its label has no room, the total speaks for itself.
@@ -191,6 +185,14 @@ fn ceiling(max: u64) -> u64 {
         .unwrap_or(max)
 }
 
+/// Which way bytes go: a server sends them up.
+pub fn arrow(state: &State, theme: &Theme) -> &'static str {
+    match state.view {
+        View::Serve(_) => theme.glyphs.rising,
+        View::Connect(_) => theme.glyphs.falling,
+    }
+}
+
 /// `3 ↓ 210 MiB/s ▄▆▆▆▇▇` and, where it has a row of its own, the other figures.
 fn line(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let rates = &state.throughput;
@@ -202,7 +204,7 @@ fn line(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
             format!(" {} ", state.number(Pane::Throughput)).into(),
             number,
         ),
-        (format!("{} ", theme.glyphs.falling).into(), theme.graph),
+        (format!("{} ", arrow(state, theme)).into(), theme.graph),
         (
             format!("{:>10} ", units::rate(rates.now())).into(),
             theme.strong,

@@ -300,8 +300,8 @@ fn a_transfer_between_two_connections_is_not_queued_again() {
         let View::Connect(view) = &state.view else {
             panic!("a client")
         };
-        let (item, gauge) = view.row(0).unwrap();
-        (item.state.clone(), gauge.map_or(0, |gauge| gauge.rate))
+        let item = view.row(0).unwrap();
+        (item.state.clone(), view.figures(item).rate)
     };
     for tenth in 0..50 {
         sample(&mut state, tenth, tenth, ItemState::Active);
@@ -707,4 +707,155 @@ fn every_hint_and_help_line_has_a_key_that_does_something() {
             }
         }
     }
+}
+
+fn listed(state: &mut State, at: &str, entries: Vec<haul::entry::Entry>) {
+    send(
+        state,
+        Event::Listed {
+            path: path(at),
+            result: Ok(entries),
+        },
+    );
+}
+
+#[test]
+fn marks_last_across_directories_and_refreshes() {
+    let mut state = browsing();
+    draw(&mut state, 120, 36);
+    keys(&mut state, "j j Space");
+    let marked = |state: &mut State, what: &str| {
+        let screen = text(&draw(state, 120, 36));
+        assert!(screen.contains(what), "{what} in {screen}");
+    };
+    marked(&mut state, "1 marked 11.7 GiB");
+    // The same directory again, and another one.
+    keys(&mut state, "r");
+    listed(&mut state, "/", entries());
+    marked(&mut state, "1 marked 11.7 GiB");
+    keys(&mut state, "g g Enter");
+    listed(
+        &mut state,
+        "/photos/",
+        vec![entry("a.jpg", Some(MIB), 1), entry("b.jpg", Some(MIB), 1)],
+    );
+    keys(&mut state, "Space");
+    marked(&mut state, "2 marked 11.7 GiB");
+    keys(&mut state, "h");
+    listed(&mut state, "/", entries());
+    marked(&mut state, "2 marked 11.7 GiB");
+    let effects = keys(&mut state, "d");
+    let [Effect::Get { wants, .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    let asked = format!("{wants:?}");
+    assert!(
+        wants.len() == 2 && asked.contains("backup-2026-11") && asked.contains("photos/a.jpg"),
+        "{asked}"
+    );
+    assert!(!text(&draw(&mut state, 120, 36)).contains("marked"));
+}
+
+#[test]
+fn what_is_said_is_what_came_of_it() {
+    let mut state = browsing();
+    let effects = keys(&mut state, ": g e t Space x Enter");
+    assert!(effects.iter().any(|e| matches!(e, Effect::Get { .. })));
+    assert_eq!(state.notice, None, "nothing was added yet");
+    send(&mut state, Event::Refused("no".into()));
+    assert!(state.notice.as_ref().is_some_and(|notice| notice.bad));
+    // What failed before is no news once something else was done.
+    keys(&mut state, ": s o r t Space s i z e Enter");
+    assert_eq!(state.notice, None);
+    send(&mut state, Event::Added(1));
+    assert_eq!(state.notice.as_ref().unwrap().text, "1 added to the queue");
+    let effects = keys(&mut state, ": l c d Space / x Enter");
+    let asks = |effect: &Effect| matches!(effect, Effect::Lcd(dir) if dir.ends_with("x"));
+    assert!(effects.iter().any(asks), "{effects:?}");
+    let View::Connect(view) = &state.view else {
+        panic!("a client")
+    };
+    assert!(
+        view.dir().ends_with("Downloads"),
+        "it is not known whether it can"
+    );
+    send(&mut state, Event::Lcd("/x".into()));
+    let View::Connect(view) = &state.view else {
+        panic!("a client")
+    };
+    assert_eq!(view.dir(), std::path::Path::new("/x"));
+}
+
+#[test]
+fn a_slow_listing_says_what_is_waited_for() {
+    let mut state = browsing();
+    draw(&mut state, 120, 36);
+    keys(&mut state, "j Enter");
+    let start = state.now.unwrap();
+    for tenths in 1..25 {
+        let up = client::Snapshot {
+            link: Link::Up,
+            ..client::Snapshot::default()
+        };
+        tick(
+            &mut state,
+            start + Duration::from_millis(tenths * 100),
+            wall(),
+            Sample::Client(up),
+        );
+    }
+    let screen = text(&draw(&mut state, 120, 36));
+    assert!(screen.contains("listing /releases 2 s"), "{screen}");
+}
+
+#[test]
+fn a_filter_that_nothing_matches_counts_no_place() {
+    let mut state = browsing();
+    keys(&mut state, "/ x y z z y");
+    let screen = text(&draw(&mut state, 120, 36));
+    assert!(
+        !screen.contains("0/0") && screen.contains(" 0 of 18 "),
+        "{screen}"
+    );
+}
+
+#[test]
+fn no_code_for_a_phone_is_offered_where_none_can_come() {
+    for url in ["http://127.0.0.1:8888/", "http://[::1]:8888/"] {
+        let facts = haul::app::serve::Facts {
+            urls: vec![url.into()],
+            ..serve_facts()
+        };
+        let mut state = State::serve(facts, looks());
+        keys(&mut state, "Q");
+        assert!(state.popup.is_none());
+        assert!(
+            state
+                .notice
+                .as_ref()
+                .unwrap()
+                .text
+                .starts_with("only this machine")
+        );
+        assert!(text(&draw(&mut state, 80, 24)).contains("On this machine: haul connect"));
+    }
+}
+
+#[test]
+fn a_certificate_that_was_judged_is_not_asked_about_again() {
+    let mut state = browsing();
+    let seen = |seen: &str| {
+        Event::Fingerprint(haul::app::event::Fingerprint {
+            host: "nas.lan:8888".into(),
+            seen: seen.into(),
+            known: None,
+        })
+    };
+    send(&mut state, seen("AA"));
+    keys(&mut state, "y");
+    // Another connection had asked the same before the answer.
+    send(&mut state, seen("AA"));
+    assert!(state.popup.is_none());
+    send(&mut state, seen("BB"));
+    assert!(state.popup.is_some());
 }

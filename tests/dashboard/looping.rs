@@ -5,13 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
-use futures_util::stream;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use futures_util::{StreamExt as _, stream};
 use haul::{
-    app::{Effect, Ending, Event, Sample, State},
+    app::{self, Effect, Ending, Event, Sample, State},
     client::{self, Link},
-    config::ThemeName,
-    dashboard::run::{Engine, Run, Screen},
+    dashboard::{
+        run::{Engine, Run, Screen},
+        terminal::Input,
+    },
     logging::Ring,
     ui,
 };
@@ -46,11 +48,20 @@ impl Engine for Fake {
 
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         self.0.note(format!("{effect:?}"));
-        if let Effect::List(path) = effect {
-            let _ = answers.try_send(Event::Listed {
-                path,
-                result: Ok(entries()),
-            });
+        match effect {
+            Effect::List(path) => {
+                let _ = answers.try_send(Event::Listed {
+                    path,
+                    result: Ok(entries()),
+                });
+            }
+            Effect::Connect(target) => {
+                let _ = answers.try_send(Event::Connected(app::Server {
+                    url: target.url,
+                    named: None,
+                }));
+            }
+            _ => {}
         }
     }
 
@@ -71,7 +82,7 @@ impl Screen for Picture {
     }
 
     fn draw(&mut self, state: &State) -> io::Result<()> {
-        let theme = ui::Theme::new(state.looks.theme, state.looks.ascii);
+        let theme = ui::Theme::of(&state.looks);
         let drawn = self.terminal.draw(|frame| {
             let area = frame.area();
             ui::draw(state, &theme, area, frame.buffer_mut());
@@ -101,9 +112,13 @@ impl Screen for Picture {
         self.gone
     }
 
-    fn ask_theme(&mut self) -> Option<ThemeName> {
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn ask_background(&mut self) -> io::Result<()> {
         self.seen.note("asked".into());
-        Some(ThemeName::Light)
+        Ok(())
     }
 
     fn title(&mut self, title: &str, _: Option<u8>) -> io::Result<()> {
@@ -177,6 +192,31 @@ async fn a_dead_terminal_ends_it_though_nothing_is_typed() {
     let (run, _) = ready(true);
     let ending = run.until_end(stream::pending(), Vec::new()).await.unwrap();
     assert_eq!(ending, Ending::HungUp);
+}
+
+#[tokio::test]
+async fn another_server_is_shown_in_the_rows_that_there_are() {
+    let (run, seen) = ready(false);
+    let line = |line: &str| Event::Script {
+        line: line.into(),
+        place: "x:1".into(),
+    };
+    // The size is told before it, and does not change after it.
+    let keys = stream::iter(input("j"))
+        .chain(stream::once(async {
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            input("q").remove(0)
+        }))
+        .boxed();
+    let script = ["ls", "connect other.lan"].map(line).into();
+    let ending = run.until_end(keys, script).await.unwrap();
+    assert_eq!(ending, Ending::Quit);
+    let seen = seen.all();
+    let last = seen.iter().rev().find(|s| s.starts_with("frame")).unwrap();
+    assert!(
+        last.contains("other.lan") && last.contains("photos/"),
+        "{last}"
+    );
 }
 
 #[tokio::test]

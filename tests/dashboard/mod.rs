@@ -2,6 +2,7 @@
 
 mod anything;
 mod control;
+mod figures;
 mod keys;
 mod keys_doc;
 mod looping;
@@ -10,3 +11,4 @@ mod pty;
 mod questions;
 mod screens;
 mod states;
+mod terminal;

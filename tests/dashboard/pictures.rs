@@ -258,7 +258,9 @@ fn themes() {
     ] {
         for (what, mut state) in [("connect", downloading()), ("serve", serving())] {
             state.looks.theme = theme;
-            state.looks.ascii = ascii;
+            if ascii {
+                state.looks.glyphs = haul::app::GlyphSet::Ascii;
+            }
             taken(&format!("{name}-{what}"), state);
         }
     }

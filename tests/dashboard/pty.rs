@@ -25,6 +25,8 @@ pub(super) struct Seen {
     pub(super) bytes: Vec<u8>,
     /// Nothing more is read.
     ended: bool,
+    /// Nothing is read for now.
+    held: bool,
     /// Nothing more is to be read.
     enough: bool,
 }
@@ -59,6 +61,8 @@ fn start_in(home: Arc<TempDir>, program: &str, arguments: &[&str]) -> Pty {
     command.env_clear();
     for (name, value) in [
         ("TERM", "xterm-256color"),
+        ("COLORTERM", "truecolor"),
+        ("LANG", "C.UTF-8"),
         ("PATH", &env::var("PATH").unwrap()),
         ("PS1", "$ "),
         ("TZ", "UTC"),
@@ -77,6 +81,9 @@ fn start_in(home: Arc<TempDir>, program: &str, arguments: &[&str]) -> Pty {
             loop {
                 let read = reader.read(&mut chunk).unwrap_or(0);
                 let mut now = seen.0.lock().unwrap();
+                while now.held {
+                    now = seen.1.wait(now).unwrap();
+                }
                 now.bytes.extend_from_slice(&chunk[..read]);
                 now.ended = read == 0 || now.enough;
                 seen.1.notify_all();
@@ -125,6 +132,11 @@ impl Pty {
         }
     }
 
+    /// Reads nothing more: what is sent stays in the terminal until that is full.
+    pub(super) fn stop_reading(&self) {
+        self.seen.0.lock().unwrap().held = true;
+    }
+
     pub(super) fn expect(&self, text: &str) {
         let size = self.size;
         self.wait(text, |seen| screen(&seen.bytes, size).contains(text));
@@ -156,7 +168,11 @@ impl Pty {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();
             }
-            assert!(start.elapsed() < PATIENCE, "it does not end");
+            assert!(
+                start.elapsed() < PATIENCE,
+                "it does not end:\n{}",
+                screen(&self.seen.0.lock().unwrap().bytes, self.size)
+            );
             thread::yield_now();
         }
     }
@@ -176,6 +192,9 @@ impl Pty {
 impl Drop for Pty {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        let seen = self.seen.0.lock();
+        seen.unwrap_or_else(std::sync::PoisonError::into_inner).held = false;
+        self.seen.1.notify_all();
     }
 }
 
@@ -301,7 +320,7 @@ fn a_terminal_that_vanishes_ends_it_within_two_seconds() {
 }
 
 /// `haul serve` of a directory, once it shows its screen.
-fn serving_here(dir: &Path) -> Pty {
+pub(super) fn serving_here(dir: &Path) -> Pty {
     let dir = dir.to_str().unwrap();
     let pty = haul(&[
         "serve",
@@ -321,9 +340,12 @@ fn serving_here(dir: &Path) -> Pty {
 fn the_server_gives_the_terminal_back_too() {
     let dir = tempfile::tempdir().unwrap();
     let mut pty = serving_here(dir.path());
+    // No phone can reach it.
     pty.press("Q");
-    pty.expect("QR code");
-    pty.escape("QR code");
+    pty.expect("only this machine can reach it");
+    pty.press("?");
+    pty.expect("type to find");
+    pty.escape("type to find");
     pty.press("q");
     assert_eq!(pty.end(), 0);
     pty.is_restored();

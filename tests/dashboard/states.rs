@@ -27,7 +27,9 @@ pub const GIB: u64 = 1 << 30;
 pub fn looks() -> Looks {
     Looks {
         theme: ThemeName::Dark,
-        ascii: false,
+        chosen: false,
+        depth: app::Depth::Full,
+        glyphs: app::GlyphSet::Unicode,
         colours: Vec::new(),
         zone: TimeZone::UTC,
     }
@@ -256,7 +258,7 @@ pub fn downloading() -> State {
     state
 }
 
-fn transfer(
+pub fn transfer(
     id: u64,
     target: &str,
     done: f64,
@@ -275,7 +277,7 @@ fn transfer(
     }
 }
 
-fn someone(
+pub fn someone(
     id: u64,
     name: Option<&str>,
     address: &str,
@@ -289,7 +291,9 @@ fn someone(
         name: name.map(Into::into),
         address: address.parse::<IpAddr>().unwrap(),
         agent: Some(agent.into()),
+        who: address.into(),
         connections: transfers.len() * 3,
+        left: None,
         since,
         sent: 0,
         files: transfers
@@ -417,7 +421,7 @@ pub fn draw(state: &mut State, columns: u16, rows: u16) -> Buffer {
     let area = Rect::new(0, 0, columns, rows);
     let layout = ui::measure(state, area);
     update(state, Event::Layout(layout));
-    let theme = ui::Theme::new(state.looks.theme, state.looks.ascii);
+    let theme = ui::Theme::of(&state.looks);
     let mut buf = Buffer::empty(area);
     ui::draw(state, &theme, area, &mut buf);
     buf

@@ -5,7 +5,7 @@
 
 mod order;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 pub use self::order::{Arranged, Arrangement, Job, SortKey, holds};
 use super::cursor::{Cursor, Motion};
@@ -311,6 +311,17 @@ impl Listing {
         self.marked = Marked::default();
         for (entry, _) in self.entries.iter().zip(&self.marks).filter(|(_, m)| **m) {
             self.marked.add(entry);
+        }
+    }
+
+    /// Marks the entries of these names, as far as there are such.
+    pub fn mark_named(&mut self, names: impl Iterator<Item = Vec<u8>>) {
+        let names: HashSet<_> = names.collect();
+        for (entry, mark) in self.entries.iter().zip(&mut self.marks) {
+            if !*mark && names.contains(&entry.name) {
+                *mark = true;
+                self.marked.add(entry);
+            }
         }
     }
 

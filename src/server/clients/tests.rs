@@ -24,6 +24,29 @@ fn small(name: &str, size: u64) -> SmallFile {
 }
 
 #[test]
+fn a_browser_is_called_by_its_own_name() {
+    for (agent, product_of) in [
+        ("curl/8.5 (x)", "curl/8.5"),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+            "Firefox/133.0",
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+            "Chrome/131.0.0.0",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0",
+            "Edg/131.0",
+        ),
+        ("Mozilla/5.0", "Mozilla/5.0"),
+        ("", ""),
+    ] {
+        assert_eq!(product(agent.as_bytes()), product_of.as_bytes(), "{agent}");
+    }
+}
+
+#[test]
 fn connections_are_grouped_by_session_else_by_address_and_agent() {
     let registry = Registry::default();
     let one = registry.attach(&identity(Some("s"), "haul/0.1", 1));

@@ -128,19 +128,24 @@ impl Columns {
             RowKind::Client {
                 name,
                 address,
+                number,
                 agent,
                 what,
                 unfolded,
             } => {
                 let glyph = match row.figures.standing {
                     Standing::Done => theme.glyphs.done,
-                    Standing::Refused | Standing::Aborted => theme.glyphs.failed,
+                    Standing::Left(_) => theme.glyphs.waiting,
+                    Standing::Refused | Standing::Aborted | Standing::Removed(_) => {
+                        theme.glyphs.failed
+                    }
                     Standing::Paused if !*unfolded => theme.glyphs.paused,
                     _ if *unfolded => theme.glyphs.unfolded,
                     _ => theme.glyphs.folded,
                 };
                 put(buf, add(self.row.x, 1), y, 1, glyph, looks.glyph);
-                self.name(y, name.as_deref(), address, &looks, theme, buf);
+                let number = number.map_or_else(String::new, |number| format!(" #{number}"));
+                self.name(y, name.as_deref(), (address, &number), &looks, theme, buf);
                 let agent = shown(agent);
                 put(
                     buf,
@@ -192,25 +197,21 @@ impl Columns {
         &self,
         y: u16,
         name: Option<&str>,
-        address: &str,
+        (address, number): (&str, &str),
         looks: &Looks,
         theme: &Theme,
         buf: &mut Buffer,
     ) {
         let (x, cells) = self.client;
+        let room = cells.saturating_sub(width(number));
         let Some(name) = name else {
-            put(
-                buf,
-                x,
-                y,
-                cells,
-                &shorten(address, cells, theme),
-                looks.text,
-            );
+            let end = put(buf, x, y, room, &shorten(address, room, theme), looks.text);
+            put(buf, end, y, width(number), number, looks.dim);
             return;
         };
         let name = shown(name);
-        let end = put(buf, x, y, cells, &fit(&name, cells, theme), looks.text);
+        let end = put(buf, x, y, room, &fit(&name, room, theme), looks.text);
+        let end = put(buf, end, y, width(number), number, looks.dim);
         // The address beside the name where it has room for all of it.
         if usize::from(end - x) + 1 + width(address) <= cells {
             put(buf, add(end, 1), y, cells, address, looks.dim);
@@ -266,36 +267,42 @@ impl Columns {
     }
 
     fn figures(&self, y: u16, figures: &Figures, looks: &Looks, theme: &Theme, buf: &mut Buffer) {
-        let percent = match figures.standing {
-            Standing::Done => 100,
-            // All bytes may be on their way before the last one is known to be sent.
-            _ => figures.percent().min(99),
-        };
-        if self.bar.1 > 0 {
-            bar(buf, (self.bar.0, y), self.bar.1, percent, looks.bar, theme);
+        if let Some(percent) = figures.percent() {
+            if self.bar.1 > 0 {
+                bar(buf, (self.bar.0, y), self.bar.1, percent, looks.bar, theme);
+            }
+            let text = format!("{percent}%");
+            put_right(
+                buf,
+                (self.percent, y),
+                PERCENT_WIDTH,
+                &text,
+                looks.bar,
+                theme,
+            );
         }
-        put_right(
-            buf,
-            (self.percent, y),
-            PERCENT_WIDTH,
-            &format!("{percent}%"),
-            looks.bar,
-            theme,
-        );
         let ended = matches!(figures.standing, Standing::Done);
-        let part = if self.part.1 == PART_WIDTH && !ended && figures.done > 0 {
-            units::part_of(figures.done, figures.total)
-        } else {
-            units::size(figures.total)
+        let part = match figures.total {
+            Some(total) if self.part.1 == PART_WIDTH && !ended && figures.done > 0 => {
+                units::part_of(figures.done, total)
+            }
+            Some(total) => units::size(total),
+            None => units::size(figures.done),
         };
         put_right(buf, (self.part.0, y), self.part.1, &part, looks.soft, theme);
         let (rate, eta) = match figures.standing {
+            // Without a whole there is no time left to tell.
+            Standing::Active if figures.total.is_none() => {
+                (units::rate(figures.rate), String::new())
+            }
             Standing::Active => (units::rate(figures.rate), left(figures.left)),
             Standing::Stalled(time) => ("stalled".into(), format!("{}s", time.as_secs())),
             Standing::Paused => ("paused".into(), String::new()),
             Standing::Done if self.left.1 > 0 => (String::new(), "done".into()),
             Standing::Done => ("done".into(), String::new()),
             Standing::Aborted => ("aborted".into(), String::new()),
+            Standing::Removed(word) => (word.into(), String::new()),
+            Standing::Left(time) => ("left".into(), units::age(time)),
             Standing::Idle | Standing::Refused => (String::new(), String::new()),
         };
         put_right(buf, (self.rate, y), RATE_WIDTH, &rate, looks.rate, theme);
@@ -338,8 +345,8 @@ impl Looks {
                 ..all(theme.dim)
             },
             Standing::Stalled(_) | Standing::Paused => all(theme.warn),
-            Standing::Done => all(theme.faint),
-            Standing::Aborted | Standing::Refused => all(theme.bad),
+            Standing::Done | Standing::Left(_) => all(theme.faint),
+            Standing::Aborted | Standing::Refused | Standing::Removed(_) => all(theme.bad),
         }
     }
 }

@@ -159,7 +159,8 @@ fn words(view: &Serve, theme: &Theme) -> Vec<(String, Style)> {
     vec![
         (
             format!(
-                "No clients yet. On the other machine: haul connect {}",
+                "No clients yet. On {} machine: haul connect {}",
+                if view.is_local() { "this" } else { "the other" },
                 shown(address)
             ),
             theme.text,

@@ -13,14 +13,14 @@ use super::{
     bars::{centred, marked},
     frame::{Form, Frame, Slot, scrollbar},
     remote,
-    text::{add, put, put_right, shorten, shown},
+    text::{Part, add, put, put_right, shorten, shown},
     theme::Theme,
 };
 use crate::{
     app::{
         Pane, State, View,
         browser::{Browser, Load},
-        listing::{Listing, Row},
+        listing::Row,
     },
     entry::Entry,
     units::{self, SIZE_WIDTH},
@@ -81,9 +81,9 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
         title,
         of: of.into(),
         right,
-        bottom_right: vec![(footer(pane, listing, theme).into(), theme.dim)],
+        bottom_left: waiting(state, browser, theme),
+        bottom_right: vec![(footer(pane, browser, theme).into(), theme.dim)],
         focused: state.focus == pane,
-        ..Frame::default()
     };
     let inner = frame.draw(slot, theme, buf);
     if inner.width < 12 || inner.height == 0 {
@@ -116,7 +116,8 @@ fn arrow(descending: bool, theme: &Theme) -> &'static str {
 }
 
 /// Where the cursor is, how much is marked; for the served directory which rows are in the window.
-fn footer(pane: Pane, listing: &Listing, theme: &Theme) -> String {
+fn footer(pane: Pane, browser: &Browser, theme: &Theme) -> String {
+    let listing = &browser.listing;
     let (shown, all) = listing.counts();
     let count = |n: usize| units::count(n as u64);
     // What begins with a dot is not counted as missing.
@@ -135,11 +136,29 @@ fn footer(pane: Pane, listing: &Listing, theme: &Theme) -> String {
             format!("{}-{}/{of}", count(window.start + 1), count(window.end))
         };
     }
-    let place = format!("{}/{of}", count(listing.place()));
-    match marked(listing) {
+    let place = if shown == 0 {
+        of
+    } else {
+        format!("{}/{of}", count(listing.place()))
+    };
+    match marked(browser) {
         marked if marked.is_empty() => place,
         marked => format!("{place} {} {marked}", theme.glyphs.dot),
     }
+}
+
+/// What is waited for, and how long, once it takes longer than a moment.
+fn waiting(state: &State, browser: &Browser, theme: &Theme) -> Vec<Part<'static>> {
+    let (Load::Loading(path), Some(waited)) = (&browser.load, browser.waited(state.now)) else {
+        return Vec::new();
+    };
+    let frames = theme.glyphs.spinner;
+    let turn = frames[(waited.as_millis() / 450) as usize % frames.len()];
+    let path = shorten(&shown(path.trimmed()), 30, theme).into_owned();
+    vec![(
+        format!("{turn} listing /{path} {} s", waited.as_secs()).into(),
+        theme.warn,
+    )]
 }
 
 fn rows(

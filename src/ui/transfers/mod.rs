@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     app::{Pane, State, View, connect::Connect, transfers::Counts},
+    client::Link,
     units,
 };
 
@@ -39,7 +40,7 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
         number: state.number(Pane::Transfers),
         title: "Transfers",
         right: title(view, usize::from(slot.area.width).saturating_sub(20), theme),
-        bottom_right: footer(state, view, theme),
+        bottom_right: footer(view, theme),
         focused: state.focus == Pane::Transfers,
         ..Frame::default()
     };
@@ -54,7 +55,7 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
     let lines = lines(slot);
     let window = view.cursor().window(view.rows.len());
     for (i, index) in window.clone().enumerate() {
-        let Some((item, gauge)) = view.row(index) else {
+        let Some(item) = view.row(index) else {
             break;
         };
         let row = Rect {
@@ -65,7 +66,8 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
         if row.bottom() > inner.bottom() {
             break;
         }
-        let row_of = Transfer::new(view.name(item), item, gauge, theme);
+        let held = held(state, view);
+        let row_of = Transfer::new(view.name(item), item, &view.figures(item), held, theme);
         if lines == 2 {
             row_of.on_two(row, theme, buf);
         } else {
@@ -132,26 +134,34 @@ fn shown_filter(view: &Connect) -> Cow<'_, str> {
 }
 
 /// `Σ 64%  ETA 2:41`.
-fn footer(state: &State, view: &Connect, theme: &Theme) -> Vec<Part<'static>> {
+fn footer(view: &Connect, theme: &Theme) -> Vec<Part<'static>> {
     if view.snapshot.items.is_empty() {
         return Vec::new();
     }
     let whole = view.whole();
-    let percent = match view.percent() {
+    let percent = match whole.percent {
         Some(percent) => format!("{percent}%"),
         None => units::size(whole.done),
     };
-    let missing = whole.total.saturating_sub(whole.done);
-    let eta = state
-        .throughput
-        .eta(state.throughput.total().saturating_add(missing));
     let sum = format!("{} {percent}", theme.glyphs.sum);
-    let text = if view.counts().active > 0 && whole.known {
-        format!("{sum}  ETA {:>5}", left(eta))
+    let text = if view.counts().active > 0 && whole.total.is_some() {
+        format!("{sum}  ETA {:>5}", left(whole.left))
     } else {
         sum
     };
     vec![(text.into(), theme.dim)]
+}
+
+/// What the server lets everything wait for, and how long, in two short words.
+fn held(state: &State, view: &Connect) -> Option<(&'static str, String)> {
+    match &view.snapshot.link {
+        Link::Paused => Some(("paused", "server".to_owned())),
+        Link::Kicked { until, .. } => {
+            let left = state.now.map_or(0, |now| units::seconds_left(*until, now));
+            Some(("kicked", format!("{left}s")))
+        }
+        _ => None,
+    }
 }
 
 fn words(view: &Connect, theme: &Theme) -> Vec<(String, Style)> {

@@ -7,9 +7,8 @@ use super::super::{
     theme::Theme,
 };
 use crate::{
-    app::throughput::Gauge,
+    app::figures::Figures,
     client::{ItemState, ItemView, Verified},
-    progress::percent,
     units::{self, RATE_WIDTH, SIZE_WIDTH},
 };
 
@@ -42,11 +41,20 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
-    pub(super) fn new(name: &[u8], item: &ItemView, gauge: Option<&Gauge>, theme: &Theme) -> Self {
+    /// `held` says what the server lets it wait for, and how long.
+    pub(super) fn new(
+        name: &[u8],
+        item: &ItemView,
+        figures: &Figures,
+        held: Option<(&'static str, String)>,
+        theme: &Theme,
+    ) -> Self {
         let glyphs = theme.glyphs;
-        let stalled = gauge.and_then(|g| g.stalled);
+        let held = held.filter(|_| item.state == ItemState::Active);
+        let stalled = figures.stalled;
         let done = item.state.is_ended() && !matches!(item.state, ItemState::Failed(_));
         let (glyph, style) = match &item.state {
+            ItemState::Active if held.is_some() => (glyphs.paused, theme.warn),
             ItemState::Active if stalled.is_some() => (glyphs.flowing, theme.warn),
             ItemState::Active | ItemState::Landing => (glyphs.flowing, theme.good),
             ItemState::Paused => (glyphs.paused, theme.warn),
@@ -57,26 +65,20 @@ impl Transfer {
             ItemState::Cancelled => (glyphs.failed, theme.faint),
         };
         let (rate, rate_style) = match (&item.state, stalled) {
+            _ if held.is_some() => (held.iter().map(|(word, _)| *word).collect(), theme.warn),
             (ItemState::Active, Some(_)) => ("stalled".to_owned(), theme.warn),
-            (ItemState::Active, None) => (units::rate(gauge.map_or(0, |g| g.rate)), theme.text),
+            (ItemState::Active, None) => (units::rate(figures.rate), theme.text),
             (state, _) => (word(state, theme), style),
         };
         // What a retry goes on from.
         let kept = item.is_kept();
         let left = match (&item.state, stalled) {
             _ if kept => "kept".to_owned(),
+            _ if held.is_some() => held.map(|(_, time)| time).unwrap_or_default(),
             (ItemState::Active, Some(time)) => format!("{}s", time.as_secs()),
-            (ItemState::Active, None) => left(gauge.and_then(|g| g.left)),
+            (ItemState::Active, None) => left(figures.left),
             _ => String::new(),
         };
-        // 100 % is said only of what has landed.
-        let most = if matches!(item.state, ItemState::Finished(_)) {
-            100
-        } else {
-            99
-        };
-        let known = percent(item.done, item.total);
-        let percent = known.map_or(0, |p| p.min(most));
         Self {
             glyph,
             style,
@@ -91,10 +93,12 @@ impl Transfer {
             }),
             name_style: if done { theme.faint } else { theme.text },
             soft: if done { theme.faint } else { theme.soft },
-            part: part(item),
-            total: item.total.map_or_else(String::new, units::size),
-            percent,
-            percent_text: known.map_or_else(String::new, |_| format!("{percent}%")),
+            part: part(figures),
+            total: figures.total.map_or_else(String::new, units::size),
+            percent: figures.percent.unwrap_or(0),
+            percent_text: figures
+                .percent
+                .map_or_else(String::new, |p| format!("{p}%")),
             connections: match item.connections {
                 0 => String::new(),
                 1 => "1 conn".to_owned(),
@@ -228,13 +232,13 @@ impl Transfer {
 }
 
 /// `2.31/3.78 GiB`, or one size where the other says nothing.
-fn part(item: &ItemView) -> String {
-    match item.total {
-        Some(total) if item.done == 0 || item.done >= total => units::size(total),
-        Some(total) => units::part_of(item.done, total),
+fn part(figures: &Figures) -> String {
+    match (figures.done, figures.total) {
+        (done, Some(total)) if done == 0 || done >= total => units::size(total),
+        (done, Some(total)) => units::part_of(done, total),
         // An unknown size is no size of zero.
-        None if item.done == 0 => String::new(),
-        None => units::size(item.done),
+        (0, None) => String::new(),
+        (done, None) => units::size(done),
     }
 }
 
