@@ -77,6 +77,9 @@ impl Place {
             _ => return None,
         };
         let stamp = Stamp::of(&stat);
+        if self.catalog.hides(&stamp, name) {
+            return None;
+        }
         if is_symlink && is_dir && self.lies_in(&stamp) {
             return None;
         }

@@ -354,6 +354,9 @@ impl Request<'_> {
             .field_fmt("Content-Length", format_args!("{length}"))
             .field("Accept-Ranges", "bytes")
             .field("Haul-Pieces", "1");
+        if is_active(self::content_type(file.path.name())) && !self.shared.settings.web {
+            head.field("Content-Security-Policy", "sandbox");
+        }
         file.validators(head);
         if let Some(digest) = &file.sha256 {
             // RFC 9530, and RFC 6249 for where a Metalink is.
@@ -414,6 +417,12 @@ async fn append(found: FoundFile, out: &mut Vec<u8>) -> io::Result<(FoundFile, b
     out.truncate(start);
     out.extend_from_slice(&bytes);
     Ok((found, bytes.len() == size))
+}
+
+/// Whether a browser runs scripts in such a document: with the origin, and the login, of the listing.
+fn is_active(media_type: &str) -> bool {
+    let (_, subtype) = media_type.split_once('/').unwrap_or_default();
+    subtype == "html" || subtype == "xml" || subtype.ends_with("+xml")
 }
 
 /// The media type that a name suggests.
