@@ -16,16 +16,15 @@ fn openssl(dir: &Path, line: &str) {
         .current_dir(dir)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
-#[test]
-fn what_cannot_be_used_as_certificate_or_key_is_named_with_the_way_out() {
-    if need("openssl").is_none() {
-        return;
-    }
-    let temp = tempfile::tempdir().unwrap();
-    let dir = temp.path();
+/// Keys and certificates of every kind, and what else may be named in their place.
+fn make_keys(dir: &Path) {
     let make = |line: &str| openssl(dir, line);
     let new = "-nodes -subj /CN=x -days 30";
     for (name, kind) in [
@@ -36,7 +35,9 @@ fn what_cannot_be_used_as_certificate_or_key_is_named_with_the_way_out() {
         ("rsa1024", "rsa:1024"),
         ("ed448", "ed448"),
     ] {
-        make(&format!("req -x509 -newkey {kind} -keyout {name}.key -out {name}.pem {new}"));
+        make(&format!(
+            "req -x509 -newkey {kind} -keyout {name}.key -out {name}.pem {new}"
+        ));
     }
     make("rsa -in rsa1024.key -traditional -out pkcs1.key");
     make("pkey -in good.key -aes128 -passout pass:x -out encrypted.key");
@@ -48,34 +49,123 @@ fn what_cannot_be_used_as_certificate_or_key_is_named_with_the_way_out() {
     // Signed without extensions: version 1.
     make("x509 -req -in good.csr -signkey good.key -out v1.pem -days 30");
     let read = |name: &str| fs::read(dir.join(name)).unwrap();
-    fs::write(dir.join("reversed.pem"), [read("ca.pem"), read("good.pem")].concat()).unwrap();
+    fs::write(
+        dir.join("reversed.pem"),
+        [read("ca.pem"), read("good.pem")].concat(),
+    )
+    .unwrap();
     fs::write(dir.join("empty"), "\n").unwrap();
+}
+
+#[test]
+fn what_cannot_be_used_as_certificate_or_key_is_named_with_the_way_out() {
+    if need("openssl").is_none() {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    make_keys(dir);
     let usable = "use an ECDSA key on P-256 or P-384";
     for (certificate, key, found, remedy) in [
-        ("good.pem", "encrypted.key", "it is encrypted", "openssl pkey -in"),
+        (
+            "good.pem",
+            "encrypted.key",
+            "it is encrypted",
+            "openssl pkey -in",
+        ),
         ("good.pem", "old.key", "it is encrypted", "openssl pkey -in"),
-        ("p521.pem", "p521.key", "it is an ECDSA key on P-521", usable),
-        ("k1.pem", "k1.key", "it is an ECDSA key on secp256k1", usable),
+        (
+            "p521.pem",
+            "p521.key",
+            "it is an ECDSA key on P-521",
+            usable,
+        ),
+        (
+            "k1.pem",
+            "k1.key",
+            "it is an ECDSA key on secp256k1",
+            usable,
+        ),
         ("ed448.pem", "ed448.key", "it is an Ed448 key", usable),
-        ("rsa1024.pem", "rsa1024.key", "it is an RSA key of 1024 bits", usable),
-        ("rsa1024.pem", "pkcs1.key", "it is an RSA key of 1024 bits", usable),
-        ("v1.pem", "good.key", "it is X.509 version 1", "issued with version 3"),
-        ("reversed.pem", "good.key", "its first certificate is not the key's", "certificate first"),
-        ("good.pem", "good.pem", "it is a certificate", "BEGIN PRIVATE KEY"),
-        ("good.key", "good.key", "it is a private key", "BEGIN CERTIFICATE"),
-        ("good.pem", "public.key", "it holds PUBLIC KEY", "name another file"),
-        ("good.pem", "der.key", "it is binary", "openssl pkey -inform der"),
-        ("der.pem", "good.key", "it is binary", "openssl x509 -inform der"),
+        (
+            "rsa1024.pem",
+            "rsa1024.key",
+            "it is an RSA key of 1024 bits",
+            usable,
+        ),
+        (
+            "rsa1024.pem",
+            "pkcs1.key",
+            "it is an RSA key of 1024 bits",
+            usable,
+        ),
+        (
+            "v1.pem",
+            "good.key",
+            "it is X.509 version 1",
+            "issued with version 3",
+        ),
+        (
+            "reversed.pem",
+            "good.key",
+            "its first certificate is not the key's",
+            "certificate first",
+        ),
+        (
+            "good.pem",
+            "good.pem",
+            "it is a certificate",
+            "BEGIN PRIVATE KEY",
+        ),
+        (
+            "good.key",
+            "good.key",
+            "it is a private key",
+            "BEGIN CERTIFICATE",
+        ),
+        (
+            "good.pem",
+            "public.key",
+            "it holds PUBLIC KEY",
+            "name another file",
+        ),
+        (
+            "good.pem",
+            "der.key",
+            "it is binary",
+            "openssl pkey -inform der",
+        ),
+        (
+            "der.pem",
+            "good.key",
+            "it is binary",
+            "openssl x509 -inform der",
+        ),
         ("good.pem", "empty", "it is empty", "name another file"),
-        ("ca.pem", "good.key", "does not belong to the certificate", "made together"),
+        (
+            "ca.pem",
+            "good.key",
+            "does not belong to the certificate",
+            "made together",
+        ),
     ] {
         let at = |name: &str| dir.join(name).to_str().unwrap().to_owned();
         let (certificate, key) = (at(certificate), at(key));
-        let line = Haul::new(&["serve", "--headless", "--tls-cert", &certificate, "--tls-key", &key]);
+        let line = Haul::new(&[
+            "serve",
+            "--headless",
+            "--tls-cert",
+            &certificate,
+            "--tls-key",
+            &key,
+        ]);
         let told = line.fails(2);
         assert!(told.contains(found) && told.contains(remedy), "{told}");
         assert!(told.contains(&certificate) || told.contains(&key), "{told}");
-        assert!(!told.contains("Other(") && !told.contains("General"), "{told}");
+        assert!(
+            !told.contains("Other(") && !told.contains("General"),
+            "{told}"
+        );
     }
 }
 
@@ -102,8 +192,19 @@ fn the_mark_of_a_byte_order_is_no_part_of_any_file() {
     let daemon = Daemon::start(root.path(), &["--token-file", &tokens, "-c", &config]);
     let answer = fetch(daemon.address(), get("/f", "Authorization: Bearer abc\r\n"));
     assert_eq!(answer.text(), "hello");
-    for (option, file, to) in [("--auth-file", "login", "a"), ("--token-file", "tokens", "b")] {
-        let line = ["connect", &daemon.url, "--all", option, &path(file), "-d", &path(to)];
+    for (option, file, to) in [
+        ("--auth-file", "login", "a"),
+        ("--token-file", "tokens", "b"),
+    ] {
+        let line = [
+            "connect",
+            &daemon.url,
+            "--all",
+            option,
+            &path(file),
+            "-d",
+            &path(to),
+        ];
         let (code, _, stderr) = Haul::new(&line).run();
         assert_eq!(code, 0, "{option}: {stderr}");
     }
@@ -114,5 +215,8 @@ fn the_mark_of_a_byte_order_is_no_part_of_any_file() {
     assert!(!stderr.contains("no whole file of times"), "{stderr}");
     fs::write(&times, "{\"version\":1,").unwrap();
     let told = Haul::new(&["plot", "--times", &times, "--out", &path("drawn")]).fails(2);
-    assert!(told.contains("move it away") && !told.contains("--json"), "{told}");
+    assert!(
+        told.contains("move it away") && !told.contains("--json"),
+        "{told}"
+    );
 }

@@ -109,7 +109,10 @@ fn told(serving: &Serving, dir: &str) -> String {
     ["", "?tar", "?meta4"]
         .iter()
         .map(|form| {
-            let answer = fetch(serving.address, get(&format!("{dir}{form}"), "Accept: application/json\r\n"));
+            let answer = fetch(
+                serving.address,
+                get(&format!("{dir}{form}"), "Accept: application/json\r\n"),
+            );
             String::from_utf8_lossy(&answer.body).into_owned()
         })
         .collect()

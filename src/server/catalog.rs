@@ -57,7 +57,7 @@ pub struct FoundFile {
 }
 
 /// What changes when a file's content does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Its size in bytes.
     pub size: u64,

@@ -5,10 +5,12 @@ fn value(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = match first {
-        0..0x80 => (usize::from(first), rest),
+        0..=0x7f => (usize::from(first), rest),
         0x81..=0x84 => {
             let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            let length = digits.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+            let length = digits
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
             (length, rest)
         }
         _ => return None,
@@ -83,7 +85,11 @@ mod tests {
             assert_eq!(key_kind(&key[..end]), None);
             assert_eq!(version(&key[..end]), None);
         }
-        for bytes in [&[0x30, 0x80][..], &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff], &[0x30, 0x85]] {
+        for bytes in [
+            &[0x30, 0x80][..],
+            &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
+            &[0x30, 0x85],
+        ] {
             assert_eq!(key_kind(bytes), None);
             assert_eq!(version(bytes), None);
         }

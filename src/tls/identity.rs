@@ -22,7 +22,11 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::{ALPN, Error, Fingerprint, provider, refused};
-use crate::{credentials::{warn_if_readable, without_bom}, error::reason, logging::private_dir};
+use crate::{
+    credentials::{warn_if_readable, without_bom},
+    error::reason,
+    logging::private_dir,
+};
 
 /// The file that holds the server's own key and certificate in the state directory.
 const NAME: &str = "tls.pem";

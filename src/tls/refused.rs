@@ -28,7 +28,8 @@ pub(super) fn no_key(text: &[u8], path: &Path) -> Error {
     let labels = labels(text);
     let has = |label: &str| labels.iter().any(|found| found == label);
     if has("ENCRYPTED PRIVATE KEY") || is_encrypted(text) {
-        let remedy = "take its password off with `openssl pkey -in FILE -out plain.key`, and name plain.key";
+        let remedy =
+            "take its password off with `openssl pkey -in FILE -out plain.key`, and name plain.key";
         return refused(WHAT, path, "it is encrypted", remedy);
     }
     if has("CERTIFICATE") {
@@ -50,13 +51,7 @@ pub(super) fn no_certificate(text: &[u8], path: &Path) -> Error {
 }
 
 /// What else a file may be that holds nothing of use.
-fn nothing(
-    what: &'static str,
-    tool: &str,
-    text: &[u8],
-    path: &Path,
-    labels: &[String],
-) -> Error {
+fn nothing(what: &'static str, tool: &str, text: &[u8], path: &Path, labels: &[String]) -> Error {
     if let [first, ..] = labels {
         let found = format!("it holds {first}, or is damaged");
         return refused(what, path, found, "name another file");
@@ -81,7 +76,13 @@ fn nothing(
 fn labels(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     let lines = text.lines().map(str::trim);
-    let between = |line: &str| Some(line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")?.to_owned());
+    let between = |line: &str| {
+        Some(
+            line.strip_prefix("-----BEGIN ")?
+                .strip_suffix("-----")?
+                .to_owned(),
+        )
+    };
     lines.filter_map(between).collect()
 }
 
