@@ -387,17 +387,7 @@ fn an_interrupted_measurement_keeps_what_is_done_and_ends_every_process() {
 fn a_measurement_that_is_killed_takes_its_processes_along_and_leaves_the_times_of_its_runs() {
     let lab = Lab::new();
     // One cell: what is kept is kept run by run.
-    let arguments = [
-        "-c",
-        "1",
-        "-s",
-        "2K",
-        "-f",
-        "2",
-        "--repeat",
-        "500",
-        "--headless",
-    ];
+    let arguments = ["-n", "1", "-f", "2k", "-r", "500", "--headless"];
     let mut child = lab.command(&arguments).spawn().unwrap();
     let start = Instant::now();
     let runs = || {
@@ -424,12 +414,12 @@ fn a_measurement_that_is_killed_takes_its_processes_along_and_leaves_the_times_o
     let old = std::time::SystemTime::now() - Duration::from_secs(3600);
     fs::File::open(path).unwrap().set_modified(old).unwrap();
     let (code, _, stderr) = lab.run(&[
-        "-c",
+        "-n",
         "1",
-        "-s",
-        "2K",
         "-f",
-        "2",
+        "2k",
+        "-r",
+        "1",
         "--headless",
         "--label",
         "next",

@@ -57,6 +57,93 @@ fn make_keys(dir: &Path) {
     fs::write(dir.join("empty"), "\n").unwrap();
 }
 
+const USABLE: &str = "use an ECDSA key on P-256 or P-384";
+
+/// Certificate, key, what is found, and what helps.
+const REFUSED: [(&str, &str, &str, &str); 16] = [
+    (
+        "good.pem",
+        "encrypted.key",
+        "it is encrypted",
+        "openssl pkey -in",
+    ),
+    ("good.pem", "old.key", "it is encrypted", "openssl pkey -in"),
+    (
+        "p521.pem",
+        "p521.key",
+        "it is an ECDSA key on P-521",
+        USABLE,
+    ),
+    (
+        "k1.pem",
+        "k1.key",
+        "it is an ECDSA key on secp256k1",
+        USABLE,
+    ),
+    ("ed448.pem", "ed448.key", "it is an Ed448 key", USABLE),
+    (
+        "rsa1024.pem",
+        "rsa1024.key",
+        "it is an RSA key of 1024 bits",
+        USABLE,
+    ),
+    (
+        "rsa1024.pem",
+        "pkcs1.key",
+        "it is an RSA key of 1024 bits",
+        USABLE,
+    ),
+    (
+        "v1.pem",
+        "good.key",
+        "it is X.509 version 1",
+        "issued with version 3",
+    ),
+    (
+        "reversed.pem",
+        "good.key",
+        "its first certificate is not the key's",
+        "certificate first",
+    ),
+    (
+        "good.pem",
+        "good.pem",
+        "it is a certificate",
+        "BEGIN PRIVATE KEY",
+    ),
+    (
+        "good.key",
+        "good.key",
+        "it is a private key",
+        "BEGIN CERTIFICATE",
+    ),
+    (
+        "good.pem",
+        "public.key",
+        "it holds PUBLIC KEY",
+        "name another file",
+    ),
+    (
+        "good.pem",
+        "der.key",
+        "it is binary",
+        "openssl pkey -inform der",
+    ),
+    (
+        "der.pem",
+        "good.key",
+        "it is binary",
+        "openssl x509 -inform der",
+    ),
+    ("good.pem", "empty", "it is empty", "name another file"),
+    (
+        "ca.pem",
+        "good.key",
+        "does not belong to the certificate",
+        "made together",
+    ),
+];
+
 #[test]
 fn what_cannot_be_used_as_certificate_or_key_is_named_with_the_way_out() {
     if need("openssl").is_none() {
@@ -65,90 +152,7 @@ fn what_cannot_be_used_as_certificate_or_key_is_named_with_the_way_out() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     make_keys(dir);
-    let usable = "use an ECDSA key on P-256 or P-384";
-    for (certificate, key, found, remedy) in [
-        (
-            "good.pem",
-            "encrypted.key",
-            "it is encrypted",
-            "openssl pkey -in",
-        ),
-        ("good.pem", "old.key", "it is encrypted", "openssl pkey -in"),
-        (
-            "p521.pem",
-            "p521.key",
-            "it is an ECDSA key on P-521",
-            usable,
-        ),
-        (
-            "k1.pem",
-            "k1.key",
-            "it is an ECDSA key on secp256k1",
-            usable,
-        ),
-        ("ed448.pem", "ed448.key", "it is an Ed448 key", usable),
-        (
-            "rsa1024.pem",
-            "rsa1024.key",
-            "it is an RSA key of 1024 bits",
-            usable,
-        ),
-        (
-            "rsa1024.pem",
-            "pkcs1.key",
-            "it is an RSA key of 1024 bits",
-            usable,
-        ),
-        (
-            "v1.pem",
-            "good.key",
-            "it is X.509 version 1",
-            "issued with version 3",
-        ),
-        (
-            "reversed.pem",
-            "good.key",
-            "its first certificate is not the key's",
-            "certificate first",
-        ),
-        (
-            "good.pem",
-            "good.pem",
-            "it is a certificate",
-            "BEGIN PRIVATE KEY",
-        ),
-        (
-            "good.key",
-            "good.key",
-            "it is a private key",
-            "BEGIN CERTIFICATE",
-        ),
-        (
-            "good.pem",
-            "public.key",
-            "it holds PUBLIC KEY",
-            "name another file",
-        ),
-        (
-            "good.pem",
-            "der.key",
-            "it is binary",
-            "openssl pkey -inform der",
-        ),
-        (
-            "der.pem",
-            "good.key",
-            "it is binary",
-            "openssl x509 -inform der",
-        ),
-        ("good.pem", "empty", "it is empty", "name another file"),
-        (
-            "ca.pem",
-            "good.key",
-            "does not belong to the certificate",
-            "made together",
-        ),
-    ] {
+    for (certificate, key, found, remedy) in REFUSED {
         let at = |name: &str| dir.join(name).to_str().unwrap().to_owned();
         let (certificate, key) = (at(certificate), at(key));
         let line = Haul::new(&[

@@ -256,6 +256,10 @@ impl TreeLink {
 
 impl Source for TreeLink {
     fn fill(&mut self, out: &mut Vec<u8>, target: usize) -> io::Result<bool> {
+        if self.left_out > 0 && !out.is_empty() {
+            // What is there goes out before it breaks off.
+            return Ok(false);
+        }
         self.begin(out);
         while out.len() < target {
             let Some(file) = self.next_file()? else {

@@ -62,8 +62,9 @@ impl Identity {
         };
         let chain = read("certificate", certificate)?;
         let secret = Zeroizing::new(read("key", key)?);
+        let this = Self::new(&chain, certificate, &secret, key)?;
         warn_if_readable("the certificate's key", key);
-        Self::new(&chain, certificate, &secret, key)
+        Ok(this)
     }
 
     /// The certificate of this machine: made for `names` and `addresses` where `state_dir` holds none yet.

@@ -82,7 +82,7 @@ impl HashedLink {
             drop(permit);
             (self, out) = (this, bytes);
             match step {
-                // What is there goes out before it breaks off.
+                // As for the tree without digests.
                 Step::Full if self.tree.left_out > 0 => return Ok((self, out, false)),
                 Step::Full => {}
                 Step::End => return Ok((self, out, true)),
