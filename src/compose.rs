@@ -10,14 +10,15 @@ use std::{
 use tracing::Level;
 
 use crate::{
-    cli::{self, ConnectArgs, DemoArgs, EvalArgs, PlotArgs, ServeArgs},
-    config, dashboard,
+    cli::{self, ConnectArgs, DemoArgs, EvalArgs, Notes, PlotArgs, ServeArgs},
+    config, credentials, dashboard,
     error::Error,
     eval,
     exit::{Exit, Local},
     headless::{self, style::Style},
     logging::{Logging, Ring, Show, Sink},
     plot,
+    sys::terminal::is_in_foreground,
 };
 
 /// Columns of a chart where no terminal tells how many there are.
@@ -25,31 +26,31 @@ const PLOT_WIDTH: u16 = 100;
 /// How long blocking work may hold up the end of the program, once everything else has stopped.
 const LAST_WORK: Duration = Duration::from_secs(2);
 
-/// Runs `haul serve`; `overrides` says what the configuration file overrode.
-pub fn serve(args: ServeArgs, overrides: &[String]) -> Result<Exit, Error> {
-    let settings = cli::serve(args, io::stdout().is_terminal());
+/// Runs `haul serve`; `notes` says what decided over what.
+pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
+    let settings = cli::serve(args, is_in_foreground(&io::stdout()));
     if !settings.headless {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()))?;
-        note(overrides);
+        note(notes);
         return block_on(dashboards::serve(settings, ring));
     }
     let show = Show::Lines(settings.log.level, stderr());
     let _log = Logging::start(&settings.log, "serve", show)?;
-    note(overrides);
+    note(notes);
     block_on(headless::serve::run(settings, &mut io::stdout()))
 }
 
-/// Runs `haul connect`; `overrides` says what the configuration file overrode.
-pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
-    let settings = cli::connect(args, io::stdout().is_terminal())?;
+/// Runs `haul connect`; `notes` says what decided over what.
+pub fn connect(args: ConnectArgs, notes: &Notes) -> Result<Exit, Error> {
+    let settings = cli::connect(args, is_in_foreground(&io::stdout()))?;
     if !settings.headless {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()))?;
-        note(overrides);
+        note(notes);
         return block_on(dashboards::connect(settings, ring));
     }
-    let style = Style::choose(settings.json, io::stderr().is_terminal());
+    let style = Style::choose(settings.json, is_in_foreground(&io::stderr()));
     // With a bar or JSON, what goes well is shown there.
     let level = match style {
         Style::Lines => settings.log.level,
@@ -57,20 +58,20 @@ pub fn connect(args: ConnectArgs, overrides: &[String]) -> Result<Exit, Error> {
     };
     let show = Show::Lines(level, style.stderr());
     let _log = Logging::start(&settings.log, "connect", show)?;
-    note(overrides);
+    note(notes);
     block_on(headless::connect::run(settings, style))
 }
 
-/// Runs `haul eval`; `overrides` says what the configuration file overrode.
-pub fn eval(args: EvalArgs, overrides: &[String]) -> Result<Exit, Error> {
+/// Runs `haul eval`; `notes` says what decided over what.
+pub fn eval(args: EvalArgs, notes: &Notes) -> Result<Exit, Error> {
     // The dashboard reads keys as well.
-    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let terminal = is_in_foreground(&io::stdin()) && is_in_foreground(&io::stdout());
     let settings = cli::eval(args, terminal)?;
     if !settings.headless {
         let screen = settings.screen.clone();
         let mut out = io::stdout();
         let measured = eval::measure_shown(settings, &mut out, |board, stop, ended| async move {
-            for line in overrides {
+            for line in notes.all() {
                 board.tell(line, false);
             }
             dashboard::measure::measurement(&board, &stop, &ended, &screen).await
@@ -78,7 +79,7 @@ pub fn eval(args: EvalArgs, overrides: &[String]) -> Result<Exit, Error> {
         return block_on(async { Ok(measured.await?) });
     }
     let told = stderr();
-    for line in overrides {
+    for line in notes.all() {
         told(line);
     }
     block_on(async { Ok(eval::measure(settings, &mut io::stdout(), &told).await?) })
@@ -103,7 +104,7 @@ pub fn demo(args: &DemoArgs) -> Result<Exit, Error> {
         level: Level::INFO,
         format: config::LogFormat::Text,
     };
-    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let terminal = is_in_foreground(&io::stdin()) && is_in_foreground(&io::stdout());
     if terminal && !args.headless {
         let ring = Ring::new();
         let _log = Logging::start(&log, "demo", Show::Ring(ring.clone()))?;
@@ -113,16 +114,22 @@ pub fn demo(args: &DemoArgs) -> Result<Exit, Error> {
             ring,
         ));
     }
-    let style = Style::choose(false, io::stderr().is_terminal());
+    let style = Style::choose(false, is_in_foreground(&io::stderr()));
     let show = Show::Lines(Level::WARN, style.stderr());
     let _log = Logging::start(&log, "demo", show)?;
     block_on(headless::demo::run(log.clone(), style, &mut io::stdout()))
 }
 
-/// Logs each setting of the command line that the configuration file overrode.
-fn note(overrides: &[String]) {
-    for line in overrides {
+/// Logs what decided over what, and which secrets others can read.
+fn note(notes: &Notes) {
+    for line in &notes.warnings {
+        tracing::warn!("{line}");
+    }
+    for line in &notes.overrides {
         tracing::info!("{line}");
+    }
+    for (what, path) in &notes.secrets {
+        credentials::warn_if_readable(what, path);
     }
 }
 

@@ -3,8 +3,13 @@
 use std::{fmt, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
-use crate::exit::{Exit, Local};
+use crate::{
+    escape::display_path,
+    exit::{Exit, Local},
+};
 
 /// Longest login or token in bytes: it has to fit into a request's head with everything else.
 const MAX: usize = 4096;
@@ -30,21 +35,30 @@ impl Error {
     }
 }
 
-/// A text that must not be shown: its `Debug` is `…`, it has no `Display`, and there is one way to read it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<str>);
+/// A text that must not be shown: its `Debug` is `…`, it has no `Display`, there is one way to read it, and its memory is
+/// overwritten when it is not needed any more.
+#[derive(Clone)]
+pub struct Secret(SecretString);
 
 impl Secret {
     /// Keeps a text.
     pub fn new(text: impl Into<Box<str>>) -> Self {
-        Self(text.into())
+        Self(SecretString::new(text.into()))
     }
 
     /// The text itself; whoever asks answers for where it goes.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,8 +124,8 @@ impl Credentials {
     pub fn authorization(&self) -> Secret {
         Secret::new(match self {
             Self::Login { user, password } => {
-                let pair = format!("{user}:{}", password.expose());
-                format!("Basic {}", STANDARD.encode(pair))
+                let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
+                format!("Basic {}", *Zeroizing::new(STANDARD.encode(&*pair)))
             }
             Self::Token(token) => format!("Bearer {}", token.expose()),
         })
@@ -130,16 +144,42 @@ impl Credentials {
     }
 }
 
-/// Reads a file of secrets, or says which option named it.
-pub fn read_file(option: &str, path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| {
-        Error::Read(Local {
-            what: format!("{option}: cannot read {}", path.display()),
-            source,
-            remedy: "name a text file that you can read",
-            exit: Exit::Disk,
-        })
+/// Reads a file of secrets, or says which option named it. What was read is overwritten in memory once it is dropped.
+pub fn read_file(option: &str, path: &Path) -> Result<Zeroizing<String>, Error> {
+    let read = std::fs::read_to_string(path).map_err(|source| Local {
+        what: format!("{option}: cannot read {}", path.display()),
+        source,
+        remedy: "name a text file that you can read",
+        exit: Exit::Disk,
+    });
+    let read = read.map_err(Error::Read);
+    read.map(|text| {
+        let text = Zeroizing::new(text);
+        match text.strip_prefix('\u{feff}') {
+            Some(rest) => Zeroizing::new(rest.to_owned()),
+            None => text,
+        }
     })
+}
+
+/// A text without the mark of its byte order, which some editors put before UTF-8.
+pub fn without_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
+}
+
+/// Warns where others on this machine can read a file of secrets; `what` is what it holds.
+pub fn warn_if_readable(what: &str, path: &Path) {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(file) = std::fs::metadata(path) else {
+        return;
+    };
+    let who = match (file.mode() & 0o004, file.mode() & 0o040) {
+        (0, 0) => return,
+        (0, _) => "its group",
+        _ => "everybody on this machine",
+    };
+    let path = display_path(path);
+    tracing::warn!("{path} holds {what}, and {who} can read it: chmod 600 {path}");
 }
 
 #[cfg(test)]

@@ -10,10 +10,12 @@ use haul::{
     compose,
     error::Error,
     exit::Exit,
-    logging,
+    logging, sys,
 };
 
 fn main() -> ExitCode {
+    keep_memory_private();
+    sys::parent::end_with_it();
     let typed: Vec<_> = std::env::args_os().collect();
     run(&typed)
         .unwrap_or_else(|error| {
@@ -25,6 +27,17 @@ fn main() -> ExitCode {
             error.exit()
         })
         .into()
+}
+
+/// Keys and logins lie in memory: no crash may write them to a disk.
+fn keep_memory_private() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // To lower a limit is always allowed.
+    let _ = setrlimit(Resource::Core, none);
 }
 
 /// Help, version and the other printers need no runtime: only what transfers starts one.
@@ -43,9 +56,9 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
         }
     };
     match parsed.command {
-        Command::Serve(args) => compose::serve(*args, &parsed.overrides),
-        Command::Connect(args) => compose::connect(*args, &parsed.overrides),
-        Command::Eval(args) => compose::eval(*args, &parsed.overrides),
+        Command::Serve(args) => compose::serve(*args, &parsed.notes),
+        Command::Connect(args) => compose::connect(*args, &parsed.notes),
+        Command::Eval(args) => compose::eval(*args, &parsed.notes),
         Command::Plot(args) => compose::plot(args),
         Command::Demo(args) => compose::demo(&args),
         Command::Passwd { user } => cli::print_login(&user, &mut io::stdout()),

@@ -158,7 +158,7 @@ fn a_wrong_command_line_is_one_line_and_status_2() {
         (&["connect", "-g", "a["], "--get: `a[` is no pattern: "),
         (
             &["connect", "--json"],
-            "stdout is no terminal, so there is no dashboard, and there is nothing to get",
+            "stdout is no terminal to draw on here, so there is no dashboard, and there is nothing to get",
         ),
         (
             &["completions", "csh"],

@@ -41,7 +41,7 @@ fn parse(arguments: &[&str]) -> Result<Parsed, String> {
 fn serve(arguments: &[&str]) -> (config::Serve, Vec<String>) {
     let parsed = parse(arguments).unwrap();
     match parsed.command {
-        Command::Serve(args) => (cli::serve(*args, true), parsed.overrides),
+        Command::Serve(args) => (cli::serve(*args, true), parsed.notes.overrides),
         other => panic!("{other:?}"),
     }
 }
@@ -51,7 +51,7 @@ fn connect(arguments: &[&str]) -> Result<(config::Connect, Vec<String>), String>
     match parsed.command {
         Command::Connect(args) => {
             let settings = cli::connect(*args, true).map_err(|error| error.to_string())?;
-            Ok((settings, parsed.overrides))
+            Ok((settings, parsed.notes.overrides))
         }
         other => panic!("{other:?}"),
     }
@@ -64,7 +64,7 @@ fn every_key_of_serve_is_read() {
          verbosity = 10\nlog-format = json\nmax-connections = 7\nmax-clients = 3\nlimit = 20M\nlimit-client = 1.5MiB/s\n\
          min-rate = 500\ntimeout = 250ms\nhidden = true\n\
          follow-symlinks = true\ntls = true\ntls-cert = c.pem\ntls-key = k.pem\nauth = ada:x\nauth = b:y;z\n\
-         auth-file = users\ntoken-file = tokens\nheadless = true\ntheme = mono\nascii = true\nno-mouse = true\n",
+         auth-file = users\ntoken-file = tokens\nname = a.example\nname = b.example\nweb = true\nheadless = true\ntheme = mono\nascii = true\nno-mouse = true\n",
     );
     let (got, overrides) = serve(&["serve", "-c", &path]);
     let expected = config::Serve {
@@ -88,6 +88,9 @@ fn every_key_of_serve_is_read() {
         ],
         auth_file: Some("users".into()),
         token_file: Some("tokens".into()),
+        names: vec!["a.example".into(), "b.example".into()],
+        web: true,
+        config: Some(path.clone().into()),
         headless: true,
         log: config::Log {
             file: Some("/tmp/x.log".into()),

@@ -384,6 +384,51 @@ fn an_interrupted_measurement_keeps_what_is_done_and_ends_every_process() {
 }
 
 #[test]
+fn a_measurement_that_is_killed_takes_its_processes_along_and_leaves_the_times_of_its_runs() {
+    let lab = Lab::new();
+    // One cell: what is kept is kept run by run.
+    let arguments = ["-n", "1", "-f", "2k", "-r", "500", "--headless"];
+    let mut child = lab.command(&arguments).spawn().unwrap();
+    let start = Instant::now();
+    let runs = || {
+        Times::read(&lab.times())
+            .unwrap()
+            .map_or(0, |times| times.evaluations[0].runs.len())
+    };
+    while runs() < 2 || lab.processes().is_empty() {
+        assert!(start.elapsed() < PATIENCE && child.try_wait().unwrap().is_none());
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while !lab.processes().is_empty() {
+        assert!(start.elapsed() < 2 * PATIENCE, "{:?}", lab.processes());
+    }
+    let (times, summary) = lab.read();
+    assert!(times.evaluations[0].runs.len() >= 2);
+    assert!(times.evaluations[0].runs.iter().all(Run::is_whole));
+    assert!(!summary.evaluations.is_empty());
+    // What it left in the temporary directory goes with the next, once it is old enough to be nobody's.
+    let left = lab.names("tmp");
+    assert_eq!(left.len(), 1, "{left:?}");
+    let path = lab.home.path().join("tmp").join(&left[0]);
+    let old = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::open(path).unwrap().set_modified(old).unwrap();
+    let (code, _, stderr) = lab.run(&[
+        "-n",
+        "1",
+        "-f",
+        "2k",
+        "-r",
+        "1",
+        "--headless",
+        "--label",
+        "next",
+    ]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(lab.names("tmp"), [""; 0]);
+}
+
+#[test]
 fn a_server_elsewhere_is_measured_by_its_folders() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("1k")).unwrap();

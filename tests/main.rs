@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod background;
 mod browser;
 mod cli;
 mod clients;
@@ -25,9 +26,11 @@ mod kicked;
 mod landing;
 mod large;
 mod limits;
+mod messages;
 mod mirrors;
 mod page;
 mod pressure;
+mod private;
 mod queue;
 mod resume;
 mod serve;

@@ -89,9 +89,9 @@ fn the_page_is_one_file_under_a_strict_policy() {
     }
     assert!(answer.text().contains("1 folder, 1 file, 2.86 MiB"));
     assert!(answer.text().contains("<a href=\"../\">haul</a>"));
-    // A file of the served tree may be any page: this policy is not for it.
+    // A file of the served tree may be any page: it gets no script at all.
     let file = fetch(serving.address, get("/index.html", BROWSER));
-    assert_eq!(file.field("Content-Security-Policy"), None);
+    assert_eq!(file.field("Content-Security-Policy"), Some("sandbox"));
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -269,12 +269,12 @@ fn files_that_make_no_certificate_are_one_line() {
         (
             &["--tls-cert", key, "--tls-key", key],
             2,
-            "holds no certificate",
+            "it is a private key: name the file with -----BEGIN CERTIFICATE-----",
         ),
         (
             &["--tls-cert", certificate, "--tls-key", certificate],
             2,
-            "holds no private key",
+            "it is a certificate: name the file with -----BEGIN PRIVATE KEY-----",
         ),
     ] {
         let all = [&["serve", "/tmp", "--headless", "-p", "0"], arguments].concat();

@@ -36,6 +36,9 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
         auth: args.auth,
         auth_file: args.auth_file,
         token_file: args.token_file,
+        names: args.name,
+        web: args.web,
+        config: args.run.config,
         headless: args.run.headless || !terminal,
         log: log(args.log),
         screen: screen(&args.screen),
@@ -197,7 +200,7 @@ fn headless(settings: &config::Connect, asked: bool) -> Result<(), Error> {
         let why = if asked {
             "--headless has nothing to get"
         } else {
-            "stdout is no terminal, so there is no dashboard, and there is nothing to get"
+            "stdout is no terminal to draw on here, so there is no dashboard, and there is nothing to get"
         };
         return usage(&format!(
             "{why}: add --all or --get PATTERN, or name a file in the URL"

@@ -4,18 +4,17 @@
 //! file's settings are put in as `--key=value`, and it is parsed again: one definition reads every source.
 
 use std::{
+    collections::HashSet,
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
-use clap::{
-    Arg, ArgAction, ArgMatches, FromArgMatches as _, builder::Resettable, parser::ValueSource,
-};
+use clap::{Arg, ArgAction, ArgMatches, FromArgMatches as _, parser::ValueSource};
 
 use super::{
     Cli, Command, Own,
     message::{Stop, problem},
-    parsed, shown,
+    parsed, shown, variables,
 };
 use crate::{
     app::keymap::Keymap,
@@ -39,34 +38,60 @@ const NOT_KEYS: [&str; 2] = ["config", "help"];
 pub struct Parsed {
     /// The command with its options.
     pub command: Command,
-    /// What the file overrode, a line each: `port: 9000 from x.ini overrides 8888 from the command line`.
-    pub overrides: Vec<String>,
+    /// What is to be said of it.
+    pub notes: Notes,
 }
 
-/// Parses the program's arguments, its name first.
+/// What the sources of settings give to say, a line each.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// What the file overrode: `port: 9000 from x.ini overrides 8888 from the command line`.
+    pub overrides: Vec<String>,
+    /// Variables that were taken for somebody else's.
+    pub warnings: Vec<String>,
+    /// Files with secrets in them, and what those are.
+    pub secrets: Vec<(&'static str, PathBuf)>,
+}
+
+impl Notes {
+    /// Every line, for who tells no two kinds apart.
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        self.warnings.iter().chain(&self.overrides)
+    }
+}
+
+/// Parses the program's arguments, its name first. Of the environment only what decides is read.
 pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
-    let matches = match parsed().try_get_matches_from(argv) {
+    let mut notes = Notes::default();
+    let links = variables::links(argv, &mut notes.warnings);
+    // What the file and the target decide is not known yet: no variable can be wrong here but the one that names the file.
+    let first = variables::without(parsed(), |id| id != "config");
+    let given = match first.try_get_matches_from(argv) {
         Ok(matches) => matches,
         Err(error) => return Err(explain(error, argv)),
     };
-    let Some((name, given)) = matches.subcommand() else {
+    let Some((name, given)) = given.subcommand() else {
         return Err(Stop::Wrong("no command: see `haul --help`".into()));
     };
+    let mut decided: HashSet<String> = links.into_iter().chain(by_target(name, given)).collect();
     if !CONFIGURED.contains(&name) {
-        return finish(&matches, Vec::new());
+        return finish(argv, &decided, notes);
     }
     clashes(name, given)
         .map_err(|line| Stop::Wrong(format!("{line}; see `haul {name} --help`")))?;
+    notes.secrets.extend(secrets(name, given));
     let Some(path) = given.get_one::<PathBuf>("config") else {
-        return finish(&matches, Vec::new());
+        return finish(argv, &decided, notes);
     };
     let settings = from_file(name, path).map_err(Stop::Wrong)?;
+    if settings.iter().any(|setting| setting.key == "auth") {
+        notes.secrets.push(("a login", path.clone()));
+    }
     let (screen, settings): (Vec<_>, Vec<_>) = settings.into_iter().partition(is_screen);
+    decided.extend(settings.iter().map(|setting| setting.key.clone()));
     let (argv, overrides) = merged(name, given, path, &settings);
-    let mut parsed = match parsed().try_get_matches_from(&argv) {
-        Ok(matches) => finish(&matches, overrides)?,
-        Err(error) => return Err(explain(error, &argv)),
-    };
+    notes.overrides = overrides;
+    let mut parsed = finish(&argv, &decided, notes)?;
     match &mut parsed.command {
         Command::Serve(serve) => serve.screen.own = own(&screen),
         Command::Connect(connect) => connect.screen.own = own(&screen),
@@ -74,6 +99,33 @@ pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
         _ => {}
     }
     Ok(parsed)
+}
+
+/// The options of `connect` that its target spells: a variable says nothing beside it.
+fn by_target(command: &str, given: &ArgMatches) -> Vec<String> {
+    let goals = match command {
+        "connect" => given.get_many::<Goal>("target"),
+        _ => None,
+    };
+    let first = goals.and_then(|mut goals| goals.next());
+    let Some(target) = first.and_then(Goal::server) else {
+        return Vec::new();
+    };
+    let port = target.has_port.then(|| "port".to_owned());
+    port.into_iter().chain(["address".to_owned()]).collect()
+}
+
+/// Files of logins that a client is given; a server tells of its own when it reads them.
+fn secrets(command: &str, given: &ArgMatches) -> Vec<(&'static str, PathBuf)> {
+    let file = |what, id: &str| {
+        let path = given.try_get_one::<PathBuf>(id).ok().flatten()?;
+        Some((what, path.clone()))
+    };
+    if command != "connect" {
+        return Vec::new();
+    }
+    let files = [file("a login", "auth_file"), file("a token", "token_file")];
+    files.into_iter().flatten().collect()
 }
 
 fn is_screen(setting: &Setting) -> bool {
@@ -100,27 +152,16 @@ fn own(settings: &[Setting]) -> Own {
     own
 }
 
-fn finish(matches: &ArgMatches, overrides: Vec<String>) -> Result<Parsed, Stop> {
-    let mut command = Cli::from_arg_matches(matches)
+/// The command with its options; the variables of what is `decided` are not read.
+fn finish(argv: &[OsString], decided: &HashSet<String>, notes: Notes) -> Result<Parsed, Stop> {
+    let definition = variables::without(parsed(), |id| decided.contains(id));
+    let matches = definition
+        .try_get_matches_from(argv)
+        .map_err(|error| explain(error, argv))?;
+    let command = Cli::from_arg_matches(&matches)
         .map_err(|error| Stop::new(error, "haul"))?
         .command;
-    let from_environment = |id: &str| {
-        matches
-            .subcommand()
-            .is_some_and(|(_, sub)| sub.value_source(id) == Some(ValueSource::EnvVariable))
-    };
-    // The command line's target is one value in two spellings: it wins over both variables.
-    if let Command::Connect(args) = &mut command
-        && let Some(target) = args.target.first().and_then(Goal::server)
-    {
-        if from_environment("address") {
-            args.address = None;
-        }
-        if from_environment("port") && target.has_port {
-            args.port = None;
-        }
-    }
-    Ok(Parsed { command, overrides })
+    Ok(Parsed { command, notes })
 }
 
 /// Tells help from mistakes, and a mistake on the command line from one in the environment.
@@ -157,7 +198,7 @@ fn as_variable(line: &str) -> String {
 }
 
 fn without_environment() -> clap::Command {
-    parsed().mut_subcommands(|sub| sub.mut_args(|arg| arg.env(Resettable::Reset)))
+    variables::without(parsed(), |_| true)
 }
 
 fn tip(argv: &[OsString]) -> String {

@@ -7,6 +7,7 @@ mod merge;
 mod message;
 mod passwd;
 mod plot;
+mod variables;
 
 use std::{
     io::{self, Write},
@@ -29,7 +30,7 @@ use crate::{
 };
 pub use convert::{connect, screen, serve};
 pub use eval::{EvalArgs, eval};
-pub use merge::{Parsed, parse};
+pub use merge::{Notes, Parsed, parse};
 pub use message::Stop;
 pub use passwd::print_login;
 pub use plot::{PlotArgs, plot};
@@ -107,6 +108,7 @@ Durations: 250ms, 10s, 5m, 2h, or plain seconds. Rates: bytes a second, such as 
 
 /// Options of `haul serve`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[command(next_help_heading = "Serving")]
 pub struct ServeArgs {
     /// Directory to host [default: .]
@@ -174,6 +176,18 @@ pub struct ServeArgs {
         hide_short_help = true
     )]
     pub token_file: Option<PathBuf>,
+    /// A name that this server has, repeatable
+    ///
+    /// Addresses, names without a dot, names under .local, .lan, .home.arpa, .internal and .localhost, this machine's own name
+    /// and those in --tls-cert need none. Requests under any other name get 421: a stranger's web page could send them.
+    #[arg(long, env = "HAUL_NAME", value_name = "HOST", value_parser = values::host_name, hide_short_help = true)]
+    pub name: Vec<String>,
+    /// Let pages run scripts: to serve a web site
+    ///
+    /// Without it, HTML, SVG and XML files are shown without scripts and without this server's origin
+    /// (Content-Security-Policy: sandbox): a page among the files could read all the others.
+    #[arg(long, env = "HAUL_WEB", hide_short_help = true)]
+    pub web: bool,
     /// Connections at the same time
     #[arg(long, env = "HAUL_MAX_CONNECTIONS", value_name = "N", default_value = "4096", value_parser = values::connections)]
     pub max_connections: usize,
@@ -404,7 +418,7 @@ pub struct DemoArgs {
 pub struct RunArgs {
     /// No dashboard: for scripts and services
     ///
-    /// Chosen by itself when stdout is no terminal.
+    /// Chosen by itself when stdout is no terminal, or haul runs in the background.
     #[arg(long, env = "HAUL_HEADLESS")]
     pub headless: bool,
     /// INI file; what it sets wins over the command line

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, path::Path, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{signal::unix::SignalKind, sync::mpsc};
 use url::Url;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     headless::{self, demo::Demo, plan::Plan},
     logging::Ring,
     server::{self, Server, Stop, TransferState},
+    sys::terminal::UnlessIgnored,
 };
 
 /// Events that may wait for the dashboard before workers have to.
@@ -63,8 +64,14 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
     }
     let aborted = async {
         let told = matches!(ended, Ok(Ending::Terminated | Ending::HungUp));
+        let interrupted = async {
+            match UnlessIgnored::new(SignalKind::interrupt()) {
+                Ok(mut interrupt) => interrupt.recv().await,
+                Err(_) => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupted => {}
             () = tokio::time::sleep(TERMINATED), if told => {}
         }
         stop.abort.cancel();
@@ -203,7 +210,7 @@ fn script(file: &Path) -> Result<Vec<(String, String)>, Error> {
     })?;
     let mut commands = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
+        let line = line.trim_start_matches('\u{feff}').trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }

@@ -75,6 +75,12 @@ pub struct Serve {
     pub auth_file: Option<PathBuf>,
     /// A file of tokens.
     pub token_file: Option<PathBuf>,
+    /// Further names under which it may be asked for.
+    pub names: Vec<String>,
+    /// Let pages run scripts as on a web server.
+    pub web: bool,
+    /// The configuration that these settings come from.
+    pub config: Option<PathBuf>,
     /// Run without a dashboard.
     pub headless: bool,
     /// Logging.

@@ -59,6 +59,17 @@ pub fn listen_address(text: &str) -> Result<IpAddr, String> {
     })
 }
 
+/// A further name of the server, as a URL has it: without scheme, port and path.
+pub fn host_name(text: &str) -> Result<String, String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if text.is_empty() || text.len() > 253 || text.starts_with('.') || !text.bytes().all(fits) {
+        return Err(format!(
+            "`{text}` is no host's name: such as files.example.org, without scheme and port"
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
 /// Connections that the client opens in all.
 pub fn workers(text: &str) -> Result<usize, String> {
     match text.parse() {

@@ -11,11 +11,7 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use jiff::Timestamp;
 use ratatui::layout::Rect;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-    time::sleep_until,
-};
+use tokio::{signal::unix::SignalKind, sync::mpsc, time::sleep_until};
 
 use super::{local, terminal::Input};
 use crate::{
@@ -26,6 +22,7 @@ use crate::{
     },
     config::ThemeName,
     logging::Ring,
+    sys::terminal::UnlessIgnored,
     ui,
 };
 
@@ -113,10 +110,10 @@ impl<E: Engine, S: Screen> Run<E, S> {
         script: Vec<Event>,
     ) -> io::Result<Ending> {
         let (answers, mut answered) = mpsc::channel(ANSWERS);
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut resized = signal(SignalKind::window_change())?;
+        let mut interrupt = UnlessIgnored::new(SignalKind::interrupt())?;
+        let mut terminate = UnlessIgnored::new(SignalKind::terminate())?;
+        let mut hangup = UnlessIgnored::new(SignalKind::hangup())?;
+        let mut resized = tokio::signal::unix::signal(SignalKind::window_change())?;
         let mut sampled = tokio::time::Instant::now();
         let mut drawn = tokio::time::Instant::now();
         let mut log = 0;
@@ -144,9 +141,9 @@ impl<E: Engine, S: Screen> Run<E, S> {
             let pause = if quick { SAMPLE } else { IDLE };
             let ending = tokio::select! {
                 biased;
-                _ = interrupt.recv() => Some(Ending::Interrupted),
-                _ = terminate.recv() => Some(Ending::Terminated),
-                _ = hangup.recv() => Some(Ending::Terminated),
+                () = interrupt.recv() => Some(Ending::Interrupted),
+                () = terminate.recv() => Some(Ending::Terminated),
+                () = hangup.recv() => Some(Ending::Terminated),
                 key = input.next() => self.keys(key, &mut input, &answers)?,
                 Some(event) = answered.recv() => self.answers(event, &mut answered, &answers)?,
                 // Before what may be ready for ever: a flood of turning points must not hold up frames.

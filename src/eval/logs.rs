@@ -18,6 +18,7 @@ use super::{
     matrix::Cell,
     times::{Transfer, plainly},
 };
+use crate::credentials::without_bom;
 
 /// The message of the line that a run begins with.
 const BEGINS: &str = "a run begins";
@@ -139,7 +140,7 @@ fn since(from: Timestamp, to: Timestamp) -> f64 {
 pub fn read(path: &Path) -> Result<Vec<Section>, Error> {
     let text = fs::read(path).map_err(|error| Error::Read(path.to_owned(), error))?;
     let mut sections: Vec<Section> = Vec::new();
-    for (at, line) in lines(&text) {
+    for (at, line) in lines(without_bom(&text)) {
         let damaged = |problem: String| Error::Log {
             path: path.to_owned(),
             line: at,

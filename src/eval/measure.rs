@@ -197,8 +197,9 @@ impl Session {
                 self.note(outcome, told);
                 let runs: Vec<&Run> = self.evaluation.runs[first..].iter().collect();
                 self.lab.board.end(at, &runs);
+                // Nothing that is done is lost, whatever ends this.
+                self.keep()?;
             }
-            self.keep()?;
         }
         Ok(())
     }

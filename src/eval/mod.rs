@@ -38,7 +38,7 @@ pub enum Error {
     #[error("cannot write {}: {}: make room or name another place with --out", .0.display(), reason(.1))]
     Write(PathBuf, #[source] io::Error),
     /// A file of times is no such file.
-    #[error("{}:{line}: {problem}: this is no whole file of times: move it away, or name another with --json", path.display())]
+    #[error("{}:{line}: {problem}: this is no whole file of times: move it away, or name another file", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -58,7 +58,7 @@ pub enum Error {
         problem: String,
     },
     /// A file of times that another version wrote.
-    #[error("{} has version {}, this haul reads version {}: move it away, or name another file with --json", .0.display(), .1, times::VERSION)]
+    #[error("{} has version {}, this haul reads version {}: move it away, or name another file", .0.display(), .1, times::VERSION)]
     Version(PathBuf, u64),
     /// The label is taken.
     #[error("{} has a measurement called `{label}` already: name this one with --label", path.display())]

@@ -1,7 +1,7 @@
 //! The processes that are measured: this program's own `serve` and `connect`.
 //!
-//! Each runs in a process group of its own, so that Ctrl-C reaches eval alone, which then ends them in order; and each
-//! has its own state and cache directories, so that neither an earlier run nor another client changes what it does.
+//! Each runs in a process group of its own, so that Ctrl-C reaches eval alone, which then ends them in order; what kills eval
+//! ends them too; and each has its own state and cache directories, so that neither an earlier run nor another client changes what it does.
 
 use std::{
     collections::VecDeque,
@@ -24,6 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, live::Board, matrix::Cell};
+use crate::sys;
 
 /// How long a process may take to end once it is told to.
 const END: Duration = Duration::from_secs(5);
@@ -55,6 +56,7 @@ impl Program {
             }
         }
         process
+            .env(sys::parent::VARIABLE, std::process::id().to_string())
             .env("XDG_STATE_HOME", scratch.join("state"))
             .env("XDG_CACHE_HOME", scratch.join("cache"))
             .stdout(Stdio::piped())

@@ -20,6 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Error, machine::Machine, matrix::Cell};
+use crate::credentials::without_bom;
 
 /// The version of the format that this program writes, and the only one that it reads.
 pub const VERSION: u32 = 1;
@@ -139,6 +140,7 @@ impl Times {
     }
 
     fn parse(path: &Path, text: &[u8]) -> Result<Self, Error> {
+        let text = without_bom(text);
         let damaged = |error: serde_json::Error| Error::Damaged {
             path: path.to_owned(),
             line: error.line(),

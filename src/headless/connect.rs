@@ -1,7 +1,7 @@
 //! `haul connect --headless`.
 
 use std::{
-    io::{self, BufRead as _, IsTerminal as _, Write},
+    io::{self, BufRead as _, Write},
     path::Path,
     time::{Duration, Instant},
 };
@@ -19,7 +19,7 @@ use crate::{
     config,
     error::Error,
     exit::Exit,
-    sys::signals::Signals,
+    sys::{signals::Signals, terminal::is_in_foreground},
 };
 
 /// Events that may wait for this loop before workers have to.
@@ -30,7 +30,7 @@ const STOP: Duration = Duration::from_secs(10);
 /// Downloads what the settings ask for, and reports it in the given style.
 pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Error> {
     let access = access(&mut settings)?;
-    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+    if is_in_foreground(&io::stdin()) && is_in_foreground(&io::stderr()) {
         vouch(&settings, &access).await?;
     }
     let mut signals = Signals::new()?;

@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     exit::Exit,
     server::{
-        self, MinRate, Server, Stop,
+        self, MinRate, Names, Own, Server, Stop,
         access::{Access, Sources},
     },
     sys::signals::Signals,
@@ -82,8 +82,24 @@ pub(crate) fn engine_settings(settings: &config::Serve) -> Result<server::Settin
         cache: config::cache_dir(),
         tls: identity(settings)?,
         access,
+        names: Names::new(&settings.names),
+        own: own(settings),
+        web: settings.web,
         ..server::Settings::new(settings.dir.clone())
     })
+}
+
+/// The files that this process reads and writes itself.
+fn own(settings: &config::Serve) -> Own {
+    let files = [
+        &settings.tls_key,
+        &settings.auth_file,
+        &settings.token_file,
+        &settings.config,
+        &settings.log.file,
+    ];
+    let files = files.into_iter().flatten().cloned().collect();
+    Own::new(files, config::state_dir())
 }
 
 /// The certificate to show, where TLS is asked for.

@@ -1,6 +1,6 @@
 //! `multipart/byteranges` (RFC 9110 §14.6): several ranges of a file in one body, and what stands around them.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// Most parts in one answer; more, once they are merged, get the whole file (RFC 9110 §14.2).
 pub const MAX_PARTS: usize = 16;
@@ -9,7 +9,7 @@ pub const MAX_PARTS: usize = 16;
 #[derive(Debug)]
 pub struct Multipart {
     boundary: String,
-    content_type: &'static str,
+    content_type: Cow<'static, str>,
     size: u64,
     parts: Vec<Range<u64>>,
     length: u64,
@@ -22,7 +22,7 @@ impl Multipart {
     pub fn new(
         parts: Vec<Range<u64>>,
         size: u64,
-        content_type: &'static str,
+        content_type: impl Into<Cow<'static, str>>,
         random: u128,
     ) -> Option<Self> {
         if parts.len() > MAX_PARTS {
@@ -30,7 +30,7 @@ impl Multipart {
         }
         let mut this = Self {
             boundary: format!("{random:032x}"),
-            content_type,
+            content_type: content_type.into(),
             size,
             parts,
             length: 0,

@@ -27,7 +27,8 @@ impl<'a> HeadWriter<'a> {
         out.extend_from_slice(b"\r\nDate: ");
         date::with_now(now, |date| out.extend_from_slice(date.as_bytes()));
         out.extend_from_slice(
-            b"\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-cache\r\n",
+            b"\r\nX-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n\
+              Cache-Control: no-cache\r\n",
         );
         Self { out }
     }
@@ -92,7 +93,8 @@ mod tests {
             text,
             format!(
                 "HTTP/1.1 206 Partial Content\r\nServer: haul/{version}\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
-                 X-Content-Type-Options: nosniff\r\nCache-Control: no-cache\r\nETag: \"x\"\r\nContent-Length: 5\r\n\
+                 X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n\
+                 Cache-Control: no-cache\r\nETag: \"x\"\r\nContent-Length: 5\r\n\
                  Connection: keep-alive\r\n\r\nhello"
             )
         );

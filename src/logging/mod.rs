@@ -4,13 +4,14 @@
 //! byte can break a line or reach a terminal. A field called `who`, `client` or `path` says whom a line is about; one
 //! with a dot in its name is for programs, and stands in JSON logs only.
 
+mod file;
 mod record;
 pub mod ring;
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -32,8 +33,10 @@ pub use ring::{Line, Ring};
 
 use crate::{
     config::{self, LogFormat},
+    escape::display_path,
     exit::{Exit, Local, REPORTED},
 };
+use file::{LogFile, News, Tell};
 use record::Record;
 
 /// Takes a line, without its newline, for the user to see.
@@ -97,7 +100,10 @@ impl Logging {
     /// without it and says so: a service without a home directory still runs.
     pub fn start(settings: &config::Log, command: &str, show: Show) -> Result<Self, Local> {
         let (file, complaint) = match &settings.file {
-            Some(path) => (Some(open(path).map_err(|e| unwritable(path, e))?), None),
+            Some(path) => {
+                let file = open(path).map_err(|e| unwritable(path, e))?;
+                (Some((path.clone(), file)), None)
+            }
             None => match open_default(command) {
                 Ok(file) => (Some(file), None),
                 Err(complaint) => (None, Some(complaint)),
@@ -138,15 +144,20 @@ fn unwritable(path: &Path, source: io::Error) -> Local {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    let mut options = OpenOptions::new();
+    // Not for everybody: it tells who fetched what.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    options.append(true).create(true).open(path)
 }
 
 /// Opens the state directory's log, or says in words why it cannot.
-fn open_default(command: &str) -> Result<File, String> {
+fn open_default(command: &str) -> Result<(PathBuf, File), String> {
     let dir = config::state_dir().ok_or("no home directory is known")?;
     let path = dir.join(format!("{command}.log"));
-    private_dir(&dir)
-        .and_then(|()| open(&path))
+    let opened = private_dir(&dir).and_then(|()| open(&path));
+    opened
+        .map(|file| (path.clone(), file))
         .map_err(|e| format!("{}: {}", path.display(), crate::exit::reason(&e)))
 }
 
@@ -156,28 +167,67 @@ pub(crate) fn private_dir(dir: &Path) -> io::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
+    builder.create(dir)?;
+    // One that somebody made before may be open to others; another's cannot be changed, and stays.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if std::fs::metadata(dir)?.permissions().mode() & 0o077 != 0 {
+            let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
+        }
+    }
+    Ok(())
 }
 
 /// The layer that writes every event to its places.
 struct Output {
     file: Option<(NonBlocking, LogFormat)>,
     file_level: Level,
-    show: Show,
+    show: Arc<Show>,
     shown: Shown,
 }
 
+/// How the log tells of its own file.
+fn tell(path: PathBuf, format: LogFormat, show: Arc<Show>) -> Tell {
+    let record = move |news: &News| match news {
+        News::Fails(why) => {
+            let path = display_path(&path);
+            let text = format!("the log {path} cannot be written: {why}: lines are lost");
+            Record::own(Level::ERROR, text)
+        }
+        News::Lost(lines, why) => {
+            let text = format!("lines of the log that are lost: {lines}: {why}");
+            Record::own(Level::WARN, text)
+        }
+    };
+    let form = record.clone();
+    Tell {
+        form: Box::new(move |news| form(news).form(format)),
+        show: Box::new(move |news| match &*show {
+            Show::Ring(ring) => ring.push(record(news).into_line()),
+            Show::Lines(_, sink) => sink(&record(news).plain_line()),
+        }),
+    }
+}
+
 impl Output {
-    fn new(settings: &config::Log, file: Option<File>, show: Show) -> (Self, Option<WorkerGuard>) {
+    fn new(
+        settings: &config::Log,
+        file: Option<(PathBuf, File)>,
+        show: Show,
+    ) -> (Self, Option<WorkerGuard>) {
+        let show = Arc::new(show);
         let (file, guard) = file
-            .map(|file| {
+            .map(|(path, file)| {
+                let tell = tell(path.clone(), settings.format, Arc::clone(&show));
+                let file = LogFile::new(path, file, tell);
                 // Lossy: where the disk cannot keep up, lines are dropped rather than transfers held up.
                 NonBlockingBuilder::default()
                     .thread_name("haul-log")
                     .finish(file)
             })
             .unzip();
-        let shown = match &show {
+        let shown = match &*show {
             Show::Ring(_) => settings.level,
             Show::Lines(level, _) => settings.level.min(*level),
         };
@@ -214,17 +264,14 @@ impl<S: Subscriber> Layer<S> for Output {
         if let Some((file, format)) = &self.file
             && level <= self.file_level
         {
-            let line = match format {
-                LogFormat::Text => record.text_line(),
-                LogFormat::Json => record.json_line(),
-            };
+            let line = record.form(*format);
             // The queue to the writer's thread takes every write; it has nobody to report to but the log.
             let _ = file.clone().write_all(line.as_bytes());
         }
         if level > self.shown.get() {
             return;
         }
-        match &self.show {
+        match &*self.show {
             Show::Ring(ring) => ring.push(record.into_line()),
             Show::Lines(_, sink) if event.metadata().target() != REPORTED => {
                 sink(&record.plain_line());
@@ -249,7 +296,8 @@ mod tests {
             level,
             format,
         };
-        let (layer, guard) = Output::new(&settings, Some(open(&path).unwrap()), show);
+        let (layer, guard) =
+            Output::new(&settings, Some((path.clone(), open(&path).unwrap())), show);
         let shown = layer.shown.clone();
         tracing::subscriber::with_default(Registry::default().with(layer), || body(&shown));
         drop(guard);

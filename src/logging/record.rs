@@ -13,7 +13,7 @@ use tracing::{
 };
 
 use super::Line;
-use crate::escape::display_name;
+use crate::{config::LogFormat, escape::display_name};
 
 /// The fields that say whom an event is about, the most telling first.
 const SUBJECTS: [&str; 3] = ["who", "client", "path"];
@@ -42,6 +42,25 @@ impl Record {
             who,
             message: seen.message,
             fields: seen.others,
+        }
+    }
+
+    /// An event of the log itself.
+    pub(super) fn own(level: Level, message: String) -> Self {
+        Self {
+            time: Timestamp::now(),
+            level,
+            who: String::new(),
+            message,
+            fields: Vec::new(),
+        }
+    }
+
+    /// The line of a file, with its line end.
+    pub(super) fn form(&self, format: LogFormat) -> String {
+        match format {
+            LogFormat::Text => self.text_line(),
+            LogFormat::Json => self.json_line(),
         }
     }
 

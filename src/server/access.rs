@@ -20,6 +20,7 @@ use argon2::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{sync::Semaphore, time::Instant};
+use zeroize::Zeroizing;
 
 use self::throttle::{Throttle, Turn};
 use super::clients::lock;
@@ -184,8 +185,8 @@ impl Presented {
         if !scheme.eq_ignore_ascii_case("basic") {
             return None;
         }
-        let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
-        let (user, password) = pair.split_once(':')?;
+        let pair = Zeroizing::new(STANDARD.decode(rest).ok()?);
+        let (user, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
         Some(Self::Login {
             user: user.into(),
             password: Secret::new(password),
@@ -213,6 +214,7 @@ impl Guard {
 
     fn read_hashes(&mut self, path: &Path) -> Result<(), Error> {
         const OPTION: &str = "--auth-file";
+        credentials::warn_if_readable("hashes of passwords", path);
         let text = credentials::read_file(OPTION, path)?;
         for (number, line) in lines(&text) {
             let wrong = |why: &str| {
@@ -245,6 +247,7 @@ impl Guard {
 
     fn read_tokens(&mut self, path: &Path) -> Result<(), Error> {
         const OPTION: &str = "--token-file";
+        credentials::warn_if_readable("tokens", path);
         let text = credentials::read_file(OPTION, path)?;
         for (number, line) in lines(&text) {
             let token = Credentials::parse_token(line).map_err(|why| {

@@ -13,6 +13,7 @@ use rustix::{
     io::Errno,
 };
 
+use super::own::{Own, StateDir};
 use crate::{
     http1::path::RemotePath,
     sys::{
@@ -32,6 +33,9 @@ pub struct Catalog {
     hidden: bool,
     links: Links,
     id: Option<String>,
+    /// What is this server's own, and not there.
+    own: Own,
+    state: StateDir,
 }
 
 /// What a path leads to.
@@ -53,7 +57,7 @@ pub struct FoundFile {
 }
 
 /// What changes when a file's content does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Its size in bytes.
     pub size: u64,
@@ -165,7 +169,16 @@ impl Catalog {
             } else {
                 Links::Inside
             },
+            own: Own::default(),
+            state: StateDir::default(),
         })
+    }
+
+    /// The same without what is the server's own.
+    pub fn without(mut self, own: &Own) -> Self {
+        self.state = own.below(&self.path, self.links == Links::Follow);
+        self.own = own.clone();
+        self
     }
 
     /// The directory, as it was named.
@@ -183,14 +196,21 @@ impl Catalog {
         self.hidden || !name.starts_with(b".")
     }
 
+    /// Whether what was found under `name` is the server's own.
+    pub fn hides(&self, stamp: &Stamp, name: &[u8]) -> bool {
+        self.own.hides(stamp.identity(), name)
+    }
+
     /// Opens what `path` leads to. Whatever is no file and no directory, or leaves the root, is not found.
     pub async fn find(self: &Arc<Self>, path: &RemotePath) -> io::Result<Found> {
         if !path.names().all(|name| self.shows(name)) {
             return Err(io::ErrorKind::NotFound.into());
         }
         // Nearly every file is found in the kernel's caches: no thread has to be woken for it.
-        if let Some(opened) = open_cached(self.root.as_fd(), path.trimmed(), READ, self.links) {
-            return found(opened?);
+        if self.own.is_fresh(path.name())
+            && let Some(opened) = open_cached(self.root.as_fd(), path.trimmed(), READ, self.links)
+        {
+            return self.found(opened?, path);
         }
         let (this, path) = (Arc::clone(self), path.clone());
         blocking(move || this.find_blocking(&path)).await
@@ -202,13 +222,8 @@ impl Catalog {
             return Err(io::ErrorKind::NotFound.into());
         }
         let root = self.root.as_fd();
-        found(open_beneath(
-            root,
-            path.trimmed(),
-            READ,
-            Mode::empty(),
-            self.links,
-        )?)
+        let opened = open_beneath(root, path.trimmed(), READ, Mode::empty(), self.links)?;
+        self.found(opened, path)
     }
 
     /// What a path leads to, without opening it for reading where the system can do that.
@@ -218,7 +233,23 @@ impl Catalog {
         #[cfg(not(target_os = "linux"))]
         let flags = READ;
         let opened = open_beneath(self.root.as_fd(), path, flags, Mode::empty(), self.links)?;
+        if self.state.holds(opened.as_fd(), path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         Ok(fstat(opened)?)
+    }
+
+    /// What was opened at `path`, unless it is the server's own.
+    fn found(&self, opened: OwnedFd, path: &RemotePath) -> io::Result<Found> {
+        let found = found(opened)?;
+        let (stamp, opened) = match &found {
+            Found::File(file) => (file.stamp, &file.file),
+            Found::Dir(dir) => (Stamp::of(&fstat(dir)?), dir),
+        };
+        if self.hides(&stamp, path.name()) || self.state.holds(opened.as_fd(), path.trimmed()) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(found)
     }
 }
 

@@ -257,8 +257,16 @@ impl Connection<'_> {
     async fn answer(&mut self, extent: Extent, may: bool) -> Result<bool, End> {
         let head = &self.input.pending()[extent.start..extent.end];
         let head = RequestHead::parse(head).map_err(End::Refused)?;
-        let access = &self.shared.settings.access;
-        let proved = access.check(head.authorization, self.peer.ip()).await;
+        let settings = &self.shared.settings;
+        let is_meant = (settings.names).are_asked_for(head.authority, settings.tls.as_ref());
+        let proved = if is_meant {
+            (settings.access)
+                .check(head.authorization, self.peer.ip())
+                .await
+        } else {
+            // A page that is not from here gets no question for a login either.
+            Ok(None)
+        };
         let attached = attach(
             &mut self.attached,
             self.shared,
@@ -283,6 +291,7 @@ impl Connection<'_> {
             draining: self.shared.drain.is_cancelled(),
         };
         let answer = match (admitted, proved) {
+            (Ok(()), _) if !is_meant => request.misdirected(&mut self.output.bytes),
             (Ok(()), Ok(_)) => request.answer(&mut self.output).await?,
             (Err(denied), _) => request.deny(&mut self.output.bytes, &denied),
             (_, Err(unproved)) => request.challenge(&mut self.output.bytes, &unproved),

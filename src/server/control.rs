@@ -77,8 +77,9 @@ impl Server {
 /// Opens a directory to serve.
 pub(super) fn open(root: &Path, settings: &super::Settings) -> Result<Catalog, Error> {
     let opened = Catalog::open(root, settings.hidden, settings.follow_symlinks);
-    opened.map_err(|source| Error::Root {
+    let opened = opened.map_err(|source| Error::Root {
         root: root.to_owned(),
         source,
-    })
+    })?;
+    Ok(opened.without(&settings.own))
 }

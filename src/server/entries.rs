@@ -5,8 +5,8 @@ use std::{cell::OnceCell, io, os::fd::OwnedFd, sync::Arc};
 use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::catalog::{Catalog, Stamp};
-use crate::{entry::Entry, http1::path::RemotePath};
+use super::catalog::{Catalog, Stamp, is_not_found};
+use crate::{entry::Entry, exit::reason, http1::path::RemotePath};
 
 /// Entries up to which a directory is sorted; beyond it, directory order is kept.
 const MAX_SORTED: usize = 100_000;
@@ -24,6 +24,26 @@ pub struct Listed {
     pub stamp: Stamp,
     /// Whether the name is a symbolic link.
     pub is_symlink: bool,
+    /// Why it could not be looked at, though it is there: no size, date or stamp is known then.
+    pub unread: Option<String>,
+}
+
+impl Listed {
+    /// An entry that is there and tells nothing.
+    fn unread(name: &[u8], is_dir: bool, error: &io::Error) -> Self {
+        Self {
+            entry: Entry {
+                name: name.to_vec(),
+                is_dir,
+                size: None,
+                modified: None,
+                blake3: None,
+            },
+            stamp: Stamp::default(),
+            is_symlink: false,
+            unread: Some(reason(error)),
+        }
+    }
 }
 
 /// An open directory and its place below the root.
@@ -37,13 +57,13 @@ struct Place {
 
 impl Place {
     /// What a name leads to: one stat, and for a link another of its target, which must lie within the root.
-    fn stat(&self, name: &[u8]) -> Option<(Stat, bool)> {
-        let stat = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    fn stat(&self, name: &[u8]) -> io::Result<(Stat, bool)> {
+        let stat = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if !FileType::from_raw_mode(stat.st_mode).is_symlink() {
-            return Some((stat, false));
+            return Ok((stat, false));
         }
-        let path = self.path.join(name).ok()?;
-        Some((self.catalog.stat(path.trimmed()).ok()?, true))
+        let path = self.path.join(name).map_err(io::Error::other)?;
+        Ok((self.catalog.stat(path.trimmed())?, true))
     }
 
     /// Whether a directory is this one or holds it: a link to it would lead whoever follows it round and round.
@@ -68,15 +88,23 @@ impl Place {
     }
 
     /// The entry of that name. What vanished meanwhile or could not be fetched anyway is left out, and so are links to
-    /// directories that hold them: they can be fetched, but no client that takes a tree would come to an end.
-    fn look_at(&self, name: &[u8]) -> Option<Listed> {
-        let (stat, is_symlink) = self.stat(name)?;
+    /// directories that hold them: they can be fetched, but no client that takes a tree would come to an end. What is there
+    /// and cannot be looked at is told as what its directory `calls` it: to leave it out would make a part look whole.
+    fn look_at(&self, name: &[u8], calls: FileType) -> Option<Listed> {
+        let (stat, is_symlink) = match self.stat(name) {
+            Ok(found) => found,
+            Err(error) if is_not_found(&error) => return None,
+            Err(error) => return Some(Listed::unread(name, calls.is_dir(), &error)),
+        };
         let is_dir = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => true,
             FileType::RegularFile => false,
             _ => return None,
         };
         let stamp = Stamp::of(&stat);
+        if self.catalog.hides(&stamp, name) {
+            return None;
+        }
         if is_symlink && is_dir && self.lies_in(&stamp) {
             return None;
         }
@@ -90,6 +118,7 @@ impl Place {
             },
             stamp,
             is_symlink,
+            unread: None,
         })
     }
 }
@@ -173,7 +202,8 @@ impl Entries {
             FileType::RegularFile => Some(true),
             FileType::Directory => Some(false),
             FileType::Symlink | FileType::Unknown => {
-                self.place.look_at(name).map(|listed| !listed.entry.is_dir)
+                let listed = self.place.look_at(name, kind);
+                listed.map(|listed| !listed.entry.is_dir)
             }
             _ => None,
         }
@@ -194,8 +224,13 @@ impl Iterator for Entries {
     type Item = io::Result<Listed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        for Name { name, .. } in self.sorted.by_ref() {
-            if let Some(listed) = self.place.look_at(&name) {
+        for Name { name, is_file } in self.sorted.by_ref() {
+            let calls = if is_file {
+                FileType::RegularFile
+            } else {
+                FileType::Directory
+            };
+            if let Some(listed) = self.place.look_at(&name, calls) {
                 return Some(Ok(listed));
             }
         }
@@ -205,7 +240,7 @@ impl Iterator for Entries {
                 Ok(found) => {
                     let name = found.file_name().to_bytes();
                     if self.place.shows(name)
-                        && let Some(listed) = self.place.look_at(name)
+                        && let Some(listed) = self.place.look_at(name, found.file_type())
                     {
                         return Some(Ok(listed));
                     }

@@ -175,6 +175,8 @@ pub struct TreeLink {
     origin: String,
     dir: RemotePath,
     begun: bool,
+    /// What could not be read; once it is told, the document breaks off.
+    left_out: u64,
 }
 
 impl TreeLink {
@@ -186,6 +188,7 @@ impl TreeLink {
             origin,
             dir,
             begun: false,
+            left_out: 0,
         }
     }
 }
@@ -238,22 +241,32 @@ impl TreeLink {
         text
     }
 
-    fn end(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        match self.walk.unreadable() {
-            0 => {}
-            count => writeln!(out, "  <!-- not readable, left out: {count} -->")?,
+    /// Whether it breaks off here: what is not whole never looks whole. It is said why before, and the file without its end.
+    fn breaks_off(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
+        if self.left_out > 0 {
+            return Err(io::Error::other("something of the tree could not be read"));
         }
-        out.extend_from_slice(END.as_bytes());
-        Ok(())
+        self.left_out = self.walk.unreadable();
+        if self.left_out > 0 {
+            writeln!(out, "  <!-- not readable, left out: {} -->", self.left_out)?;
+        }
+        Ok(self.left_out > 0)
     }
 }
 
 impl Source for TreeLink {
     fn fill(&mut self, out: &mut Vec<u8>, target: usize) -> io::Result<bool> {
+        if self.left_out > 0 && !out.is_empty() {
+            // What is there goes out before it breaks off.
+            return Ok(false);
+        }
         self.begin(out);
         while out.len() < target {
             let Some(file) = self.next_file()? else {
-                self.end(out)?;
+                if self.breaks_off(out)? {
+                    return Ok(false);
+                }
+                out.extend_from_slice(END.as_bytes());
                 return Ok(true);
             };
             let digest = self.known.look(&file.stamp).sha256;

@@ -13,10 +13,12 @@ mod downloads;
 mod entries;
 mod error;
 mod floor;
+mod host;
 mod listen;
 mod listing;
 mod metalink;
 mod open;
+mod own;
 mod page;
 mod peers;
 mod respond;
@@ -58,7 +60,9 @@ use entries::{Entries, SORTED_BYTES};
 use values::Values;
 
 pub use error::Error;
+pub use host::Names;
 pub use listen::{bind, local_addresses, urls};
+pub use own::Own;
 pub use snapshot::{Ban, ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView};
 
 /// How long running transfers may go on once the server drains.
@@ -104,6 +108,12 @@ pub struct Settings {
     pub tls: Option<Identity>,
     /// Who may come in.
     pub access: Access,
+    /// Under which names it may be asked for.
+    pub names: Names,
+    /// What it reads and writes itself, and does not serve.
+    pub own: Own,
+    /// Whether pages may run scripts as they would on a web server.
+    pub web: bool,
 }
 
 impl Settings {
@@ -130,6 +140,9 @@ impl Settings {
             cache: None,
             tls: None,
             access: Access::default(),
+            names: Names::default(),
+            own: Own::default(),
+            web: false,
         }
     }
 }

@@ -284,6 +284,7 @@ mod tests {
             },
             stamp: Stamp::of(&rustix::fs::fstat(&temp).unwrap()),
             is_symlink: false,
+            unread: None,
         }
     }
 

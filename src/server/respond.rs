@@ -31,6 +31,7 @@ mod challenge;
 mod denied;
 mod dir;
 mod file;
+mod kind;
 pub use dir::Listing;
 
 pub use denied::too_many;

@@ -23,7 +23,7 @@ pub struct Walk {
     catalog: Arc<Catalog>,
     budget: Arc<Semaphore>,
     open: Vec<Level>,
-    /// Directories that could not be read.
+    /// Directories that could not be read, and entries that could not be looked at.
     unreadable: u64,
 }
 
@@ -50,7 +50,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Directories that could not be read so far, and were left out.
+    /// What could not be read so far, and was left out: directories, and entries that could not be looked at.
     pub fn unreadable(&self) -> u64 {
         self.unreadable
     }
@@ -65,6 +65,12 @@ impl Walk {
             let Ok(path) = level.entries.path().join(&listed.entry.name) else {
                 continue;
             };
+            if let Some(why) = &listed.unread {
+                self.unreadable += 1;
+                let path = display_name(path.as_bytes());
+                tracing::warn!("left out of a tree: {path}: {why}");
+                continue;
+            }
             if !listed.entry.is_dir {
                 return Ok(Some((path, listed)));
             }

@@ -1,20 +1,23 @@
 //! The signals that end a run.
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
-use crate::exit::{Exit, Local};
+use crate::{
+    exit::{Exit, Local},
+    sys::terminal::UnlessIgnored,
+};
 
-/// SIGINT, SIGTERM and SIGHUP, from its making on.
+/// SIGINT, SIGTERM and SIGHUP, from its making on; those that were ignored before stay so.
 pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+    interrupt: UnlessIgnored,
+    terminate: UnlessIgnored,
+    hangup: UnlessIgnored,
 }
 
 impl Signals {
     pub(crate) fn new() -> Result<Self, Local> {
         let listen = |kind| {
-            signal(kind).map_err(|source| Local {
+            UnlessIgnored::new(kind).map_err(|source| Local {
                 what: "cannot wait for signals".into(),
                 source,
                 remedy: "report this with the system's name and version",
@@ -32,9 +35,9 @@ impl Signals {
     /// cancelled.
     pub(crate) async fn next(&mut self) -> Exit {
         tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
-            _ = self.terminate.recv() => Exit::Terminated,
-            _ = self.hangup.recv() => Exit::Terminated,
+            () = self.interrupt.recv() => Exit::Interrupted,
+            () = self.terminate.recv() => Exit::Terminated,
+            () = self.hangup.recv() => Exit::Terminated,
         }
     }
 }

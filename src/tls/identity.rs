@@ -14,14 +14,19 @@ use rcgen::{
 };
 use rustls::{
     RootCertStore, ServerConfig,
-    client::verify_server_cert_signed_by_trust_anchor,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _},
+    client::{verify_server_cert_signed_by_trust_anchor, verify_server_name},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
     server::ParsedCertificate,
 };
 use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
 
-use super::{ALPN, Error, Fingerprint, provider};
-use crate::{exit::reason, logging::private_dir};
+use super::{ALPN, Error, Fingerprint, provider, refused};
+use crate::{
+    credentials::{warn_if_readable, without_bom},
+    exit::reason,
+    logging::private_dir,
+};
 
 /// The file that holds the server's own key and certificate in the state directory.
 const NAME: &str = "tls.pem";
@@ -30,6 +35,7 @@ const NAME: &str = "tls.pem";
 #[derive(Clone)]
 pub struct Identity {
     config: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
     fingerprint: Fingerprint,
 }
 
@@ -55,8 +61,9 @@ impl Identity {
             })
         };
         let chain = read("certificate", certificate)?;
-        let secret = read("key", key)?;
+        let secret = Zeroizing::new(read("key", key)?);
         let this = Self::new(&chain, certificate, &secret, key)?;
+        warn_if_readable("the certificate's key", key);
         Ok(this)
     }
 
@@ -64,15 +71,19 @@ impl Identity {
     pub fn own(state_dir: &Path, names: &[String], addresses: &[IpAddr]) -> Result<Self, Error> {
         let path = state_dir.join(NAME);
         let pem = match fs::read(&path) {
-            Ok(pem) => pem,
+            Ok(pem) => {
+                warn_if_readable("the certificate's key", &path);
+                Zeroizing::new(pem)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let made =
                     make(names, addresses).map_err(|error| Error::Make(error.to_string()))?;
-                keep(&path, made.as_bytes()).map_err(|error| Error::Keep {
+                let kept = keep(&path, made.as_bytes()).map_err(|error| Error::Keep {
                     what: "the certificate",
                     reason: format!("{}: {}", path.display(), reason(&error)),
                     remedy: "set XDG_STATE_HOME to a place that can be written",
-                })?
+                })?;
+                Zeroizing::new(kept)
             }
             Err(source) => {
                 return Err(Error::Read {
@@ -87,42 +98,42 @@ impl Identity {
     }
 
     fn new(chain: &[u8], path: &Path, secret: &[u8], key_path: &Path) -> Result<Self, Error> {
-        let no = |what, path: &Path| Error::Content {
-            what,
-            path: path.to_owned(),
-        };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
+        let (chain_text, secret_text) = (without_bom(chain), without_bom(secret));
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain_text)
             .collect::<Result<_, _>>()
-            .map_err(|_| no("certificate", path))?;
+            .map_err(|_| refused::no_certificate(chain_text, path))?;
         let Some(first) = chain.first() else {
-            return Err(no("certificate", path));
+            return Err(refused::no_certificate(chain_text, path));
         };
-        let secret =
-            PrivateKeyDer::from_pem_slice(secret).map_err(|_| no("private key", key_path))?;
+        let secret = PrivateKeyDer::from_pem_slice(secret_text)
+            .map_err(|_| refused::no_key(secret_text, key_path))?;
         warn_of_dates(first, path);
         let fingerprint = Fingerprint::of(first);
-        let unusable = |error: rustls::Error| match error {
-            rustls::Error::InconsistentKeys(_) => Error::Mismatch {
-                certificate: path.to_owned(),
-                key: key_path.to_owned(),
-            },
-            error => Error::Unusable {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            },
-        };
+        let certificate = first.clone();
+        let unusable =
+            |error: rustls::Error| refused::pair(&chain, path, &secret, key_path, &error);
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_no_client_auth()
-            .with_single_cert(chain, secret)
+            .with_single_cert(chain.clone(), secret.clone_key())
             .map_err(unusable)?;
         // curl -0 offers nothing else.
         config.alpn_protocols = vec![ALPN.to_vec(), b"http/1.0".to_vec()];
         Ok(Self {
             config: Arc::new(config),
+            certificate,
             fingerprint,
         })
+    }
+
+    /// Whether the certificate is for that host, as clients read it (RFC 6125).
+    pub fn is_for(&self, host: &str) -> bool {
+        let Ok(name) = ServerName::try_from(host) else {
+            return false;
+        };
+        ParsedCertificate::try_from(&self.certificate)
+            .is_ok_and(|parsed| verify_server_name(&parsed, &name).is_ok())
     }
 
     /// What people compare when they connect for the first time.
@@ -150,7 +161,7 @@ pub fn own_names() -> Vec<String> {
 
 /// A key and a certificate that it signs itself, as one PEM text. It does not expire: clients know it by its
 /// fingerprint, and another one would be refused.
-fn make(names: &[String], addresses: &[IpAddr]) -> Result<String, rcgen::Error> {
+fn make(names: &[String], addresses: &[IpAddr]) -> Result<Zeroizing<String>, rcgen::Error> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
     // A host name that no certificate can hold is left out.
@@ -166,7 +177,7 @@ fn make(names: &[String], addresses: &[IpAddr]) -> Result<String, rcgen::Error> 
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = params.self_signed(&key)?;
-    Ok(key.serialize_pem() + &certificate.pem())
+    Ok(Zeroizing::new(key.serialize_pem() + &certificate.pem()))
 }
 
 /// Writes the file, readable to its owner only, and returns its content: another server's that was faster, maybe.

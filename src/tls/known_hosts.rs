@@ -40,7 +40,8 @@ impl KnownHosts {
         };
         let mut found = None;
         for line in text.lines() {
-            let mut words = line.split_whitespace();
+            // The mark of an editor must not hide the first pin.
+            let mut words = line.trim_start_matches('\u{feff}').split_whitespace();
             if words.next() != Some(server) {
                 continue;
             }

@@ -3,9 +3,11 @@
 //! A client believes, in this order: the fingerprint that the user names; the one that is pinned in `known_hosts`; the
 //! authorities that the system trusts. Whatever vouches for a certificate, the handshake must be signed with its key.
 
+mod der;
 mod fingerprint;
 mod identity;
 mod known_hosts;
+mod refused;
 mod trust;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -59,6 +61,18 @@ pub enum Error {
         /// Where it is.
         path: PathBuf,
     },
+    /// A file holds what cannot be used.
+    #[error("cannot use the {what} {}: {found}: {remedy}", path.display())]
+    Refused {
+        /// What it should hold.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// The key is not the certificate's.
     #[error("the key {} does not belong to the certificate {}: name the two that were made together", key.display(), certificate.display())]
     Mismatch {
@@ -95,7 +109,10 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Read { .. } | Self::Keep { .. } => Exit::Disk,
-            Self::Content { .. } | Self::Mismatch { .. } | Self::Unusable { .. } => Exit::Usage,
+            Self::Content { .. }
+            | Self::Refused { .. }
+            | Self::Mismatch { .. }
+            | Self::Unusable { .. } => Exit::Usage,
             Self::Make(_) => Exit::Other,
         }
     }

@@ -75,6 +75,11 @@ impl Daemon {
         }
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `127.0.0.1:PORT`
     pub fn authority(&self) -> &str {
         self.url.split("://").nth(1).unwrap()
@@ -91,6 +96,21 @@ impl Daemon {
     /// Everything that it wrote: log files, the cache, stderr.
     pub fn written(&self) -> String {
         all_text(self.state.path())
+    }
+
+    /// Waits until it has ended by itself, and tells its status.
+    pub fn wait(mut self) -> Option<i32> {
+        let start = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(
+                start.elapsed() < super::serving::PATIENCE,
+                "it does not end"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// Kills it and leaves its state directory.

@@ -45,13 +45,36 @@ fn hosts() -> Vec<Row> {
         ("an empty port", "haul:"),
         ("an IPv4 address", "127.0.0.1:80"),
         ("an IPv6 address with a port", "[::ffff:127.0.0.1]:80"),
-        ("what a registered name may hold", "a-b.c_d~e!$&'()*+,;=%41"),
+        ("what a registered name may hold", "a-bc_d~e!$&'()*+,;=%41"),
+        ("localhost", "localhost:8888"),
+        ("the root's dot behind it", "haul."),
+        ("a name for home networks", "nas.HOME.arpa:80"),
+        ("a name of multicast DNS", "nas.local"),
+        ("a name for routers", "nas.lan"),
+        ("a name for networks of one's own", "files.nas.internal"),
         ("nothing in it", ""),
     ] {
-        let name = format!("a Host with {what} is taken: one directory is served under every name");
+        let name = format!("a Host with {what} is taken: it is no name that a stranger can make");
         rows.push(row("9110 §7.2", name, with_host(host), stays([ok(HELLO)])));
     }
+    for (what, host) in [
+        ("a public name", "evil.example"),
+        ("a public name and a port", "evil.example:8888"),
+        ("a name that looks like an address", "127.0.0.1.evil.example"),
+        ("a name that ends like a local one", "evillan.example"),
+        ("a name with signs in it", "a-b.c_d~e!$&'()*+,;=%41"),
+    ] {
+        let name = format!("a Host with {what} is another server's: the name may lead here from a stranger's page");
+        rows.push(row("9110 §15.5.20", name, with_host(host), stays([status(421).has("--name")])));
+    }
     rows.extend([
+        row("9110 §7.4", "a public name in an absolute target is another server's",
+            get("http://evil.example/hello.txt", ""), stays([status(421).has("--name evil.example")])),
+        row("9110 §7.4", "HTTP/1.0 with a public name asks another server",
+            "GET /hello.txt HTTP/1.0\r\nHost: evil.example\r\nConnection: keep-alive\r\n\r\n",
+            stays([status(421)])),
+        row("9110 §7.4", "OPTIONS of a public name asks another server",
+            "OPTIONS * HTTP/1.1\r\nHost: evil.example\r\n\r\n", stays([status(421)])),
         row(SECTION, "no Host in HTTP/1.1 is refused", "GET /hello.txt HTTP/1.1\r\n\r\n", ends([bad()])),
         row(SECTION, "two equal Hosts are refused", get("/hello.txt", "host: haul\r\n"), ends([bad()])),
         row(SECTION, "two different Hosts are refused", get("/hello.txt", "Host: other\r\n"), ends([bad()])),

@@ -64,7 +64,7 @@ fn single() -> Vec<Row> {
             stays([status(206).body(&large()[65535..=65537]).with("Content-Range", "bytes 65535-65537/100000")])),
         row("9110 §15.3.7", "a part has the validators and the type of the whole",
             get("/hello.txt", "Range: bytes=0-0\r\n"),
-            stays([status(206).with("ETag", "{etag}").with("Last-Modified", DATE).with("Content-Type", "text/plain")])),
+            stays([status(206).with("ETag", "{etag}").with("Last-Modified", DATE).with("Content-Type", "text/plain; charset=utf-8")])),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::{io, io::Write as _, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{FileLink, TreeFile, TreeLink};
+use super::{END, FileLink, TreeFile, TreeLink};
 use crate::{
     escape::display_name,
     exit::reason,
@@ -82,6 +82,8 @@ impl HashedLink {
             drop(permit);
             (self, out) = (this, bytes);
             match step {
+                // As for the tree without digests.
+                Step::Full if self.tree.left_out > 0 => return Ok((self, out, false)),
                 Step::Full => {}
                 Step::End => return Ok((self, out, true)),
                 Step::Hash(file, found) => {
@@ -101,10 +103,13 @@ impl HashedLink {
         self.tree.begin(out);
         while out.len() < size {
             let Some(mut file) = self.tree.next_file()? else {
+                if self.tree.breaks_off(out)? {
+                    return Ok(Step::Full);
+                }
                 if self.without > 0 {
                     writeln!(out, "  <!-- could not be hashed: {} -->", self.without)?;
                 }
-                self.tree.end(out)?;
+                out.extend_from_slice(END.as_bytes());
                 return Ok(Step::End);
             };
             let known = self.tree.known.look(&file.stamp).sha256;

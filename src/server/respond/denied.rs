@@ -3,7 +3,10 @@
 use http::StatusCode;
 
 use super::{Answer, Failure, Request, error_body, error_fields, now};
-use crate::{http1::response::HeadWriter, server::standing::Denied};
+use crate::{
+    http1::response::HeadWriter,
+    server::{host, standing::Denied},
+};
 
 /// Seconds after which a paused client may ask whether it may go on.
 const PAUSED: &str = "2";
@@ -43,6 +46,24 @@ impl Request<'_> {
             ..*self
         };
         closing.error(out, &failure)
+    }
+
+    /// Answers who asks for another server (RFC 9110 §15.5.20): the name that leads here is not one of this one's.
+    pub fn misdirected(&self, out: &mut Vec<u8>) -> Answer {
+        let named = host::host(self.head.authority.unwrap_or_default());
+        // What is longer is no name (RFC 1035 §2.3.4).
+        let name = named.filter(|name| name.len() <= 253);
+        let (quoted, name) = name.map_or(("that name".into(), "HOST"), |name| {
+            (format!("`{name}`"), name)
+        });
+        let why = format!(
+            "this server is not known as {quoted}: ask for it by its address, or start it with --name {name}"
+        );
+        let failure = Failure {
+            why: why.into(),
+            ..super::fail(StatusCode::MISDIRECTED_REQUEST, "")
+        };
+        self.error(out, &failure)
     }
 
     /// Nothing went wrong, so nothing is shown or logged as if it had.

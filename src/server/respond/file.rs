@@ -1,6 +1,6 @@
 //! Answers to requests for files: conditions, ranges, small files from one buffer, chaining values.
 
-use std::{io, ops::Range, os::fd::AsFd as _, sync::Arc, time::Instant};
+use std::{borrow::Cow, io, ops::Range, os::fd::AsFd as _, sync::Arc, time::Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::{
     Answer, Body, Computed, Failure, Request, asks_for,
     dir::{NO_HOST, metalink_fields},
-    fail, now, of_busy, of_io,
+    fail, kind, now, of_busy, of_io,
 };
 use crate::{
     http1::{
@@ -48,6 +48,8 @@ struct FileAnswer {
     found: FoundFile,
     etag: String,
     modified: u64,
+    /// Its media type.
+    kind: Cow<'static, str>,
     /// The digest of its content, where it is known.
     sha256: Option<[u8; 32]>,
 }
@@ -68,6 +70,7 @@ impl Request<'_> {
             etag,
             // A date in the future would be no date at all (RFC 9110 §8.8.2.1).
             modified: date::seconds(found.stamp.modified()).min(now),
+            kind: kind::of(&found, path.name()).await?,
             path,
             found,
         };
@@ -116,7 +119,7 @@ impl Request<'_> {
             Ranges::Unsatisfiable => Ok(self.unsatisfiable(out, size, now)),
             Ranges::Single(range) => Ok(self.send(file, Some(range), None, out, now)),
             Ranges::Several(ranges) => {
-                let kind = content_type(file.path.name());
+                let kind = file.kind.clone();
                 match Multipart::new(ranges, size, kind, fastrand::u128(..)) {
                     Some(body) => Ok(self.send_parts(file, body, out, now)),
                     None => self.send_whole(file, output, now).await,
@@ -236,8 +239,7 @@ impl Request<'_> {
             );
         }
         let range = range.unwrap_or(0..size);
-        let kind = content_type(file.path.name());
-        self.file_fields(&mut head, &file, kind, range.end - range.start);
+        self.file_fields(&mut head, &file, &file.kind, range.end - range.start);
         if let Some(digest) = digest {
             head.field("Haul-Blake3", &digest.to_hex());
         }
@@ -313,7 +315,7 @@ impl Request<'_> {
         for _ in 0..ATTEMPTS {
             let size = file.found.stamp.size;
             let mut head = HeadWriter::new(out, StatusCode::OK, now);
-            self.file_fields(&mut head, &file, content_type(file.path.name()), size);
+            self.file_fields(&mut head, &file, &file.kind, size);
             // The digest goes in front of the bytes that it is made from: its place is kept until they are there.
             let digest = self.head.haul_session.map(|_| {
                 head.field("Haul-Blake3", DIGEST_PLACE);
@@ -366,6 +368,9 @@ impl Request<'_> {
             .field_fmt("Content-Length", format_args!("{length}"))
             .field("Accept-Ranges", "bytes")
             .field("Haul-Pieces", "1");
+        if kind::is_active(&file.kind) && !self.shared.settings.web {
+            head.field("Content-Security-Policy", "sandbox");
+        }
         file.validators(head);
         if let Some(digest) = &file.sha256 {
             // RFC 9530, and RFC 6249 for where a Metalink is.
@@ -426,16 +431,4 @@ async fn append(found: FoundFile, out: &mut Vec<u8>) -> io::Result<(FoundFile, b
     out.truncate(start);
     out.extend_from_slice(&bytes);
     Ok((found, bytes.len() == size))
-}
-
-/// The media type that a name suggests.
-fn content_type(name: &[u8]) -> &'static str {
-    const UNKNOWN: &str = "application/octet-stream";
-    let Some(dot) = name.iter().rposition(|b| *b == b'.') else {
-        return UNKNOWN;
-    };
-    std::str::from_utf8(&name[dot + 1..])
-        .ok()
-        .and_then(|extension| mime_guess::from_ext(extension).first_raw())
-        .unwrap_or(UNKNOWN)
 }
