@@ -130,8 +130,8 @@ impl Schedule {
         let state = match &item.life {
             Life::Ended(state) => state.clone(),
             Life::Paused => ItemState::Paused,
-            Life::Cancelled => ItemState::Cancelled,
-            Life::Going => match reason {
+            // One that was cancelled has ended once all that is in flight for it has been let go of.
+            Life::Going | Life::Cancelled => match reason {
                 _ if its.connections > 0 => ItemState::Active,
                 Some(reason) => ItemState::Waiting(reason.clone()),
                 None if its.landing > 0 => ItemState::Landing,

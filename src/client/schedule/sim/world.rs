@@ -852,7 +852,8 @@ impl World {
                     // Whether others are slow it looks every now and then; that alone is no reason to ring.
                     let free = self.schedule.has_free();
                     let order = self.schedule.next(SlotId(at), now);
-                    let helps = matches!(&order, Order::Exchange { read, .. } if matches!(read.work, Work::Run(..)));
+                    let helps = !matches!(order, Order::Wait(_))
+                        && self.schedule.file_of(SlotId(at)).is_some();
                     assert!(
                         matches!(order, Order::Wait(_)) || helps && !free,
                         "slot {at} waits, and could {}",
