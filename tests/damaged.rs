@@ -45,7 +45,7 @@ const SIZES: [u64; 9] = [
     24 * MIB + 4097,
 ];
 /// Nothing takes this long but what never ends.
-const BOUND: Duration = Duration::from_secs(120);
+const BOUND: Duration = Duration::from_secs(300);
 /// Cases that run side by side.
 const THREADS: usize = 3;
 
@@ -318,8 +318,9 @@ fn arguments(case: &Case, servers: &Servers, proxies: &[Proxy], temp: &Path) -> 
     let output = if case.to_stdout { "-o=-" } else { "--json" };
     let dir = temp.join("target");
     let dir = dir.to_str().unwrap();
-    // Enough tries for all that is done to it, and little patience with lengths that are too long.
-    let tries = ["-w", case.connections, "-t", "5", "-r", "6"];
+    // Enough tries for all that is done to it. Only a head can name a length that never comes.
+    let timeout = if case.has_bad_heads() { "5" } else { "60" };
+    let tries = ["-w", case.connections, "-t", timeout, "-r", "6"];
     let rest = [&[output, "--headless", "-d", dir], &tries[..]].concat();
     line.extend(rest.into_iter().map(ToOwned::to_owned));
     line
