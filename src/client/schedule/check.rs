@@ -93,12 +93,11 @@ impl Schedule {
         }
     }
 
-    /// Whether pieces of some transfer wait for a connection.
+    /// Transfers of which pieces wait for a connection.
     #[cfg(test)]
-    pub(super) fn has_free(&self) -> bool {
-        self.transfers
-            .values()
-            .any(|transfer| transfer.plan.has_free())
+    pub(super) fn has_free(&self) -> Vec<crate::client::id::FileId> {
+        let free = self.transfers.values().filter(|it| it.plan.has_free());
+        free.map(|transfer| transfer.id).collect()
     }
 
     /// Whether a connection waits for its bell.

@@ -852,10 +852,11 @@ impl World {
                     // Whether others are slow it looks every now and then; that alone is no reason to ring.
                     let free = self.schedule.has_free();
                     let order = self.schedule.next(SlotId(at), now);
+                    let file = self.schedule.file_of(SlotId(at));
                     let helps = !matches!(order, Order::Wait(_))
-                        && self.schedule.file_of(SlotId(at)).is_some();
+                        && file.is_some_and(|file| !free.contains(&file));
                     assert!(
-                        matches!(order, Order::Wait(_)) || helps && !free,
+                        matches!(order, Order::Wait(_)) || helps,
                         "slot {at} waits, and could {}",
                         brief(&order)
                     );
