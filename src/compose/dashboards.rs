@@ -71,7 +71,7 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
             }
         };
         tokio::select! {
-            _ = interrupted => {}
+            () = interrupted => {}
             () = tokio::time::sleep(TERMINATED), if told => {}
         }
         stop.abort.cancel();

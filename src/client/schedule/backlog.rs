@@ -345,6 +345,10 @@ impl Schedule {
     }
 
     /// A tree's filter, for whoever lists it; `None` once the item is gone, cancelled or ended.
+    #[expect(
+        clippy::option_option,
+        reason = "a tree that is gone is no tree without a filter"
+    )]
     pub fn tree(&self, id: ItemId) -> Option<Option<Filter>> {
         let item = self.item(id)?;
         (!item.has_ended()).then(|| item.filter.clone())
@@ -356,7 +360,9 @@ impl Schedule {
             return false;
         };
         item.count_found(Sum::of(&files));
-        files.into_iter().for_each(|file| item.push_back(file));
+        for file in files {
+            item.push_back(file);
+        }
         self.ring_all();
         true
     }
@@ -379,11 +385,13 @@ impl Schedule {
         }
         if let Some(item) = self.item_mut(id) {
             if item.is_cancelled() {
-                files
-                    .into_iter()
-                    .for_each(|file| item.keep_failed(file.into()));
+                for file in files {
+                    item.keep_failed(file.into());
+                }
             } else {
-                files.into_iter().for_each(|file| item.push_back(file));
+                for file in files {
+                    item.push_back(file);
+                }
             }
             if more {
                 item.take_back_dir(task);

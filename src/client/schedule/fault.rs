@@ -104,6 +104,10 @@ struct Standing {
 }
 
 /// The table: fault × work × standing → what follows. The first row that fits decides.
+#[expect(
+    clippy::match_same_arms,
+    reason = "rows of a table: each is read by itself"
+)]
 fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
     use Follow::{
         Again, Alone, Ask, Drop, Elsewhere, Fail, Get, Hold, LeaveOut, Rest, Restart, Retry,
@@ -513,7 +517,7 @@ impl Schedule {
             }
             Work::Open(task) => {
                 let mut task = match fault {
-                    Fault::BadWhole(task) => task.clone(),
+                    Fault::BadWhole(task) => FileTask::clone(task),
                     _ => task,
                 };
                 task.tried.insert(source);
@@ -549,7 +553,7 @@ impl Schedule {
             Work::List(task) => self.task_failed(task.into(), error, retry_after, now),
             Work::Open(task) => {
                 let task = match fault {
-                    Fault::BadWhole(task) => task.clone(),
+                    Fault::BadWhole(task) => FileTask::clone(task),
                     _ => task,
                 };
                 self.task_failed(task.into(), error, retry_after, now);

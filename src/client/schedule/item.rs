@@ -317,7 +317,9 @@ impl Item {
             .chain(self.dirs.drain(..).map(Task::from))
             .collect();
         let count = tasks.len();
-        tasks.into_iter().for_each(|task| self.keep_failed(task));
+        for task in tasks {
+            self.keep_failed(task);
+        }
         self.life = cancelled;
         count
     }

@@ -67,6 +67,10 @@ const UNTOLD_MAX: usize = 1024;
 
 /// What bounds the whole.
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct Limits {
     /// Connections in all, at least 1.
     pub workers: usize,

@@ -266,7 +266,7 @@ pub enum Fault {
     /// The values do not merge to the root that follows them.
     BadValues,
     /// The whole does not match its digest or its size.
-    BadWhole(FileTask),
+    BadWhole(Box<FileTask>),
     /// The connection let go of its work because it was told to.
     Interrupted,
     /// A file is known to be on none of the servers that are left.

@@ -272,13 +272,15 @@ impl Schedule {
         let slot = &self.slots[id.0];
         let source = slot.source;
         let unsent = slot.flight.iter().any(|flight| !flight.sent);
-        if unsent && let Some(until) = self.sources.get(source).load.wait(now) {
-            if !slot.flight.front().is_some_and(|flight| flight.sent) {
-                // Others may do it meanwhile.
-                self.unassign(id, now);
-                self.slots[id.0].parked = true;
-                return Order::Wait(Some(until));
-            }
+        let waits = slot.flight.front().is_some_and(|flight| !flight.sent);
+        if unsent
+            && waits
+            && let Some(until) = self.sources.get(source).load.wait(now)
+        {
+            // Others may do it meanwhile.
+            self.unassign(id, now);
+            self.slots[id.0].parked = true;
+            return Order::Wait(Some(until));
         }
         if let Some(Flight {
             work: Work::Open(task),

@@ -212,6 +212,10 @@ impl Schedule {
 
     /// The part of the first file in flight is open: it is a transfer now, and `begun` pieces of it are on their way in
     /// this answer. `None` where it is not wanted any more.
+    #[expect(
+        clippy::option_option,
+        reason = "a transfer may begin without a run of this connection"
+    )]
     pub fn begin(
         &mut self,
         id: SlotId,

@@ -8,7 +8,7 @@ use crate::client::{Error, Link};
 /// The longest time that the first answers of a server are waited for before others help.
 const HEAD_PATIENCE_MAX: Duration = Duration::from_secs(30);
 /// The shortest.
-const HEAD_PATIENCE_MIN: Duration = Duration::from_millis(1000);
+const HEAD_PATIENCE_MIN: Duration = Duration::from_secs(1);
 /// A connection attempt that lasts longer than this keeps nobody waiting who could go elsewhere.
 const TRY_PATIENCE: Duration = Duration::from_millis(1500);
 /// An outage of this machine's own network is waited out for so long where nobody watches.

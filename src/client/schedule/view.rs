@@ -69,7 +69,7 @@ impl Schedule {
         let busy = self.sources.get(lead).load.rests_until(now).is_some();
         let waits = waits.or_else(|| busy.then(|| "the server is busy".to_owned()));
         let each = self.items.iter().map(|item| {
-            let mut view = self.view(item, &under_way.remove(&item.id).unwrap_or_default());
+            let mut view = Self::view(item, &under_way.remove(&item.id).unwrap_or_default());
             if let Some(what) = &waits
                 && matches!(
                     view.state,
@@ -120,7 +120,7 @@ impl Schedule {
         all
     }
 
-    fn view(&self, item: &Item, its: &UnderWay) -> ItemView {
+    fn view(item: &Item, its: &UnderWay) -> ItemView {
         let mut later = item.later.values().map(|(task, _)| task);
         // What waits on disk was listed.
         let listed = item.dirs.iter().all(|task| task.rest.is_some())

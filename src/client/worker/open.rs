@@ -1,4 +1,8 @@
 //! The first answer about a file: what it tells, and the whole of a small one.
+#![expect(
+    clippy::result_large_err,
+    reason = "a fault is made once an answer, and moved once"
+)]
 
 use std::{
     sync::Arc,
@@ -213,7 +217,7 @@ impl Worker {
         let told = told.or_else(|| head.digest.as_deref().and_then(Digest::from_field));
         let known = told.iter().chain(task.checksum.as_deref());
         let Some(proof) = Proof::of_content(&content, task.size, known) else {
-            return Err(Fault::BadWhole(task));
+            return Err(Fault::BadWhole(Box::new(task)));
         };
         let Some(target) = self.engine.target(task.item) else {
             return Ok(Answered::Opened);

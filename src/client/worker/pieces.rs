@@ -161,6 +161,10 @@ impl Worker {
 
     /// Writes bytes of a piece, if `run` is still to fetch it, and says so; `whole` is the piece's value once it is whole.
     /// False where it is another connection's, or done, by now.
+    #[expect(
+        clippy::option_option,
+        reason = "whole or not, and with a value or without"
+    )]
     fn write(
         &self,
         (file, part): (FileId, &OpenPart),

@@ -57,6 +57,7 @@ pub enum Trouble {
 
 /// A server.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub struct SimServer {
     pub rtt: Duration,
     /// Time for one piece on one connection.

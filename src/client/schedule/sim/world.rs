@@ -1,4 +1,10 @@
 //! One run: the schedule, servers, disk and user, and what must hold after every step.
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unchecked_time_subtraction,
+    clippy::single_match_else,
+    reason = "what happens is used up when it has happened, and virtual time never goes back"
+)]
 
 use std::{
     cmp::Reverse,
