@@ -92,7 +92,7 @@ impl Client {
         Ok(self.renew()?)
     }
 
-    /// Presents a login to the server that asks, also in later clients with the same [`Access`]. What waited for that
+    /// Presents a login to the server that asks, also in later clients with the same [`Access`](super::Access). What waited for that
     /// goes on.
     pub fn login(&self, credentials: Credentials) -> Result<(), Error> {
         let lead = self.engine.lead();

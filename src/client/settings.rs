@@ -10,7 +10,7 @@ use crate::{config::OnConflict, units::Rate};
 /// What a client runs with.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`]).
+    /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`](super::Client::named)).
     pub url: Url,
     /// Other directories that hold the same tree; empty for none.
     pub mirrors: Vec<Url>,
@@ -26,7 +26,7 @@ pub struct Settings {
     pub retries: u32,
     /// No byte for this long is a failure.
     pub timeout: Duration,
-    /// What all connections together may take at the start; see [`Client::limit`].
+    /// What all connections together may take at the start; see [`Client::limit`](super::Client::limit).
     pub limit: Option<Rate>,
     /// How this client is called on the server's screen.
     pub user: Option<String>,
