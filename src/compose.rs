@@ -33,7 +33,7 @@ pub fn serve(args: ServeArgs, overrides: &[String]) -> Result<Exit, Error> {
         note(overrides);
         return block_on(dashboards::serve(settings, ring));
     }
-    let show = Show::Lines(settings.log.level, stderr());
+    let show = Show::Stderr(settings.log.level);
     let _log = Logging::start(&settings.log, "serve", show)?;
     note(overrides);
     block_on(headless::serve::run(settings, &mut io::stdout()))
