@@ -280,6 +280,17 @@ impl Guard {
         }
     }
 
+    /// For a user that there is not, the hash of one that there is, always the same: hashes differ in what they cost, and
+    /// so do names that are nobody's, in the same way.
+    fn decoy(&self, name: &str) -> Option<&PasswordHash> {
+        let mut users: Vec<_> = self.hashed.iter().collect();
+        users.sort_unstable_by_key(|(user, _)| *user);
+        let mark = blake3::keyed_hash(&self.key, name.as_bytes());
+        let number = u64::from_le_bytes(*mark.as_bytes().first_chunk()?);
+        let at = number % u64::try_from(users.len()).ok().filter(|len| *len > 0)?;
+        users.get(at as usize).map(|(_, hash)| *hash)
+    }
+
     /// What a verified login is remembered under: one that was stolen elsewhere is as slow to try as a guess.
     fn mark(&self, network: IpAddr, field: &[u8]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
@@ -336,8 +347,7 @@ impl Guard {
         let name = user.clone();
         let checked = tokio::task::spawn_blocking(move || {
             let real = shared.hashed.get(&name);
-            // For a user that there is not, another's hash: the answer takes as long.
-            let against = real.or_else(|| shared.hashed.values().next())?;
+            let against = real.or_else(|| shared.decoy(&name))?;
             let verified = Argon2::default().verify_password(password.expose().as_bytes(), against);
             (verified.is_ok() && real.is_some()).then_some(())
         });

@@ -190,3 +190,29 @@ fn what_is_kept_shows_nothing() {
         "{shown}"
     );
 }
+
+#[test]
+fn nobodys_names_cost_what_somebodys_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    let line = |user: &str, memory: u32| {
+        let params = argon2::Params::new(memory, 1, 1, None).unwrap();
+        let argon = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let hash = argon.hash_password(b"x").unwrap();
+        format!("{user}:{hash}\n")
+    };
+    fs::write(&users, line("cheap", 16) + &line("dear", 64)).unwrap();
+    let access = Access::new(&Sources {
+        auth_file: Some(&users),
+        ..Sources::default()
+    })
+    .unwrap();
+    let guard = access.0.unwrap();
+    let decoy = |name: &str| guard.decoy(name).unwrap().to_string();
+    let costs: Vec<bool> = (0..200)
+        .map(|n| decoy(&format!("nobody-{n}")).contains("m=64"))
+        .collect();
+    let dear = costs.iter().filter(|dear| **dear).count();
+    assert!((50..150).contains(&dear), "{dear}");
+    assert_eq!(decoy("nobody-1"), decoy("nobody-1"));
+}
