@@ -101,6 +101,13 @@ impl Stamp {
         ["\"", &hex[..32], "\""].concat()
     }
 
+    /// Whether the content is taken for the same: as long as size, date and file are. A chmod, a rename or another link
+    /// changes the entity tag, and breaks nothing that runs.
+    pub fn is_same_content(&self, other: &Self) -> bool {
+        let content = |stamp: &Self| (stamp.identity(), stamp.size, stamp.modified);
+        content(self) == content(other)
+    }
+
     /// Device and inode: what stays the same under every name.
     pub fn identity(&self) -> (u64, u64) {
         (self.device, self.inode)
@@ -144,9 +151,9 @@ impl Stamp {
 }
 
 impl FoundFile {
-    /// Whether the open file still is what it was.
+    /// Whether the open file still holds what it did.
     pub fn is_unchanged(&self) -> bool {
-        fstat(&self.file).is_ok_and(|stat| Stamp::of(&stat) == self.stamp)
+        fstat(&self.file).is_ok_and(|stat| Stamp::of(&stat).is_same_content(&self.stamp))
     }
 }
 
@@ -189,7 +196,20 @@ impl Catalog {
             return Err(io::ErrorKind::NotFound.into());
         }
         // Nearly every file is found in the kernel's caches: no thread has to be woken for it.
-        if let Some(opened) = open_cached(self.root.as_fd(), path.trimmed(), READ, self.links) {
+        let cached = |flags| open_cached(self.root.as_fd(), path.trimmed(), flags, self.links);
+        #[cfg(target_os = "linux")]
+        let seen = match cached(OFlags::PATH) {
+            None => None,
+            Some(seen) => {
+                may_be_opened(&seen?)?;
+                Some(())
+            }
+        };
+        #[cfg(not(target_os = "linux"))]
+        let seen = Some(());
+        if seen.is_some()
+            && let Some(opened) = cached(READ)
+        {
             return found(opened?);
         }
         let (this, path) = (Arc::clone(self), path.clone());
@@ -201,14 +221,13 @@ impl Catalog {
         if !path.names().all(|name| self.shows(name)) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let root = self.root.as_fd();
-        found(open_beneath(
-            root,
-            path.trimmed(),
-            READ,
-            Mode::empty(),
-            self.links,
-        )?)
+        let open = |flags| {
+            let root = self.root.as_fd();
+            open_beneath(root, path.trimmed(), flags, Mode::empty(), self.links)
+        };
+        #[cfg(target_os = "linux")]
+        may_be_opened(&open(OFlags::PATH)?)?;
+        found(open(READ)?)
     }
 
     /// What a path leads to, without opening it for reading where the system can do that.
@@ -219,6 +238,16 @@ impl Catalog {
         let flags = READ;
         let opened = open_beneath(self.root.as_fd(), path, flags, Mode::empty(), self.links)?;
         Ok(fstat(opened)?)
+    }
+}
+
+/// To open a FIFO wakes who waits to write into it, and to open a device may do anything: they are not found without being
+/// opened.
+#[cfg(target_os = "linux")]
+fn may_be_opened(seen: &OwnedFd) -> io::Result<()> {
+    match FileType::from_raw_mode(fstat(seen)?.st_mode) {
+        FileType::RegularFile | FileType::Directory => Ok(()),
+        _ => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
@@ -303,6 +332,54 @@ mod tests {
         etags.sort();
         etags.dedup();
         assert_eq!(etags.len(), 7);
+    }
+
+    #[test]
+    fn a_new_mode_name_or_link_changes_the_etag_and_breaks_nothing_that_runs() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("f");
+        fs::write(&path, "content").unwrap();
+        let file = fs::File::open(&path).unwrap();
+        let stamp = Stamp::of(&fstat(&file).unwrap());
+        let found = FoundFile {
+            file: file.into(),
+            stamp,
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::hard_link(&path, temp.path().join("g")).unwrap();
+        fs::rename(&path, temp.path().join("h")).unwrap();
+        assert!(found.is_unchanged());
+        assert_ne!(Stamp::of(&fstat(&found.file).unwrap()).etag(), stamp.etag());
+        fs::write(temp.path().join("h"), "CONTENT").unwrap();
+        assert!(!found.is_unchanged());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_waits_to_write_into_a_fifo_is_not_woken() {
+        use rustix::fs::{CWD, mknodat, open};
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("fifo");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let (opened, open_for) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                let file = open(&path, OFlags::WRONLY, Mode::empty()).unwrap();
+                opened.send(()).unwrap();
+                drop(file);
+            }
+        });
+        let catalog = Arc::new(Catalog::open(temp.path(), false, false).unwrap());
+        let asked = RemotePath::from_target(b"/fifo").unwrap();
+        for _ in 0..1000 {
+            assert!(is_not_found(&catalog.find_blocking(&asked).unwrap_err()));
+        }
+        assert!(open_for.try_recv().is_err(), "the writer was woken");
+        // Only a reader of its own lets it go.
+        drop(open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap());
+        writer.join().unwrap();
     }
 
     #[test]
