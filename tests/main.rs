@@ -25,6 +25,7 @@ mod landing;
 mod large;
 mod limits;
 mod mirrors;
+mod overload;
 mod page;
 mod pressure;
 mod queue;

@@ -36,6 +36,8 @@ use crate::{
 const MAX_CLIENTS: usize = 1000;
 /// How long a client that left is remembered.
 const KEEP_CLIENT: Duration = Duration::from_secs(600);
+/// Refused requests of a client that the log warns of within a second.
+const WARNINGS: u32 = 10;
 /// Longest name, agent or session that is kept, in bytes: they are foreign and decide nothing.
 const MAX_LABEL: usize = 64;
 
@@ -75,7 +77,8 @@ impl Totals {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Login(Box<str>),
-    Session(Box<[u8]>),
+    /// Who overhears a session's name does not join it from elsewhere.
+    Session(Who, Box<[u8]>),
     Agent(IpAddr, Box<[u8]>),
 }
 
@@ -99,7 +102,7 @@ impl Identity<'_> {
         let label = |text: &[u8]| text[..text.len().min(MAX_LABEL)].into();
         match (self.login, self.session) {
             (Some(login), _) => Key::Login(login.into()),
-            (None, Some(session)) => Key::Session(label(session)),
+            (None, Some(session)) => Key::Session(Who::of(None, self.address), label(session)),
             (None, None) => Key::Agent(self.address, label(self.agent.unwrap_or_default())),
         }
     }
@@ -120,7 +123,7 @@ pub struct Client {
     pub(super) sent: Counter,
     pub(super) files: Counter,
     pub(super) rows: Mutex<Rows>,
-    refused: Mutex<Option<(String, Instant)>>,
+    refused: Mutex<Refused>,
     /// Whom its first connection belongs to; others may come from elsewhere.
     pub(super) peer: Arc<Peer>,
     /// What was decided about it here.
@@ -202,11 +205,16 @@ impl Registry {
         *lock(&client.left) = None;
         drop(clients);
         Attached {
-            counts: self.peers.enter(&peer),
+            counts: false,
             client,
             peer,
             peers: Arc::clone(&self.peers),
         }
+    }
+
+    /// Why an address is banned, for all who come from there.
+    pub fn banned(&self, address: IpAddr) -> Option<String> {
+        self.peers.banned(&Who::of(None, address))
     }
 
     /// Counts a request.
@@ -317,7 +325,13 @@ impl Client {
 
     /// Notes that a request was refused, such as `404 not found: /secrets` (raw).
     pub fn refuse(&self, text: String) {
-        *lock(&self.refused) = Some((text, Instant::now()));
+        lock(&self.refused).last = Some((text, Instant::now()));
+    }
+
+    /// Whether it is worth a warning that a request was refused, and how many were not since the last one: some a second
+    /// are.
+    pub fn warns(&self) -> Option<u64> {
+        lock(&self.refused).warns(Instant::now())
     }
 
     /// Counts body bytes that were sent.
@@ -408,7 +422,7 @@ impl Client {
             sent: self.sent.get(),
             transfers: lock(&self.rows).views(now),
             files: self.files.get(),
-            refused: lock(&self.refused).clone(),
+            refused: lock(&self.refused).last.clone(),
             paused: self.standing.is_paused(),
             limit: self.peer.pace.rate(),
         }
@@ -426,6 +440,33 @@ fn log_done(who: &str, path: &RemotePath, size: u64, took: Duration) {
         crate::units::size(size),
         crate::units::took(took)
     );
+}
+
+/// What a client was refused.
+#[derive(Debug, Default)]
+struct Refused {
+    /// The last, and when.
+    last: Option<(String, Instant)>,
+    /// When the second began in which refusals are counted, and how many were told in it.
+    told: Option<(Instant, u32)>,
+    /// How many were not.
+    untold: u64,
+}
+
+impl Refused {
+    fn warns(&mut self, now: Instant) -> Option<u64> {
+        let second = Duration::from_secs(1);
+        let current = self
+            .told
+            .filter(|(began, _)| now.saturating_duration_since(*began) < second);
+        let (began, told) = current.unwrap_or((now, 0));
+        if told == WARNINGS {
+            self.untold += 1;
+            return None;
+        }
+        self.told = Some((began, told + 1));
+        Some(std::mem::take(&mut self.untold))
+    }
 }
 
 /// A small file that was answered from one buffer.
@@ -461,13 +502,16 @@ impl Attached {
         &self.peer
     }
 
-    /// Whether a request is to be answered.
-    pub fn admit(&mut self, now: Instant) -> Result<(), Denied> {
+    /// Whether a request is to be answered. One that has not `proved` whose it is takes no place among the clients.
+    pub fn admit(&mut self, proved: bool, now: Instant) -> Result<(), Denied> {
         if let Some(reason) = self.peers.banned(&self.peer.who) {
             return Err(Denied::Banned(reason));
         }
         if let Some((reason, left)) = self.client.standing.kicked(now) {
             return Err(Denied::Kicked { reason, left });
+        }
+        if !proved {
+            return Ok(());
         }
         self.counts = self.counts || self.peers.enter(&self.peer);
         if !self.counts {
@@ -511,7 +555,9 @@ impl Drop for Attached {
             self.peers.leave(&self.peer);
         }
         if self.client.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
-            *lock(&self.client.left) = Some(Instant::now());
+            let now = Instant::now();
+            lock(&self.client.rows).left(now);
+            *lock(&self.client.left) = Some(now);
         }
     }
 }

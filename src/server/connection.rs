@@ -3,7 +3,12 @@
 //! Answers gather in one buffer as long as further requests are there already, so that a pipelined batch of small
 //! files leaves in one write. The buffers exist only while there is something in them: an idle connection is cheap.
 
-use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::StatusCode;
 use tokio::{
@@ -19,6 +24,7 @@ use super::{
     clients::{Attached, SmallFile},
     open::Opened,
     respond::{self, Body},
+    standing::Denied,
     stream::Stream,
     transfers::Flow,
     unsent::Unsent,
@@ -74,8 +80,7 @@ impl From<std::io::Error> for End {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
-    let opened = Arc::new(shared.registry.open().enter(peer.ip()));
+pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared, opened: &Arc<Opened>) {
     let settings = &shared.settings;
     let unsent = match settings.min_rate {
         Some(_) => Unsent::always(&stream),
@@ -93,13 +98,13 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         input: Input::default(),
         output: Output::default(),
         attached: None,
-        port: stream.tcp().local_addr().map_or(0, |local| local.port()),
+        local: stream.tcp().local_addr().ok(),
         stream,
         sender: Sender::new(settings.timeout, settings.min_rate, unsent)
-            .telling(Arc::clone(&opened)),
+            .telling(Arc::clone(opened)),
         peer,
         shared,
-        opened: &opened,
+        opened,
     };
     let end = tokio::select! {
         biased;
@@ -109,13 +114,18 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     tracing::debug!(client = connection.who(), "connection ended: {end}");
 }
 
+/// Whether a client at `peer`, which came to `local`, runs on this machine.
+fn is_same_machine(local: IpAddr, peer: IpAddr) -> bool {
+    peer.is_loopback() || local.to_canonical() == peer
+}
+
 struct Connection<'s> {
     input: Input,
     output: Output,
     attached: Option<(Fingerprint, Attached)>,
     stream: Stream,
-    /// The port on which the client came.
-    port: u16,
+    /// Where the client came to.
+    local: Option<SocketAddr>,
     sender: Sender,
     peer: SocketAddr,
     shared: &'s Shared,
@@ -178,6 +188,8 @@ impl Connection<'_> {
     /// Waits for a complete head. Whenever it has to wait, it writes first what is due.
     async fn next_head(&mut self) -> Result<Extent, End> {
         let mut deadline = None;
+        // Over TLS the socket can be readable, again and again, without any byte of a request being there.
+        let mut idle = None;
         loop {
             if let Some(extent) = self.input.find_head().map_err(End::Refused)? {
                 self.opened.handle().busy();
@@ -185,6 +197,7 @@ impl Connection<'_> {
             }
             let read = self.try_read();
             if matches!(read, Ok(true)) {
+                idle = None;
                 continue;
             }
             match read {
@@ -198,8 +211,9 @@ impl Connection<'_> {
             }
             self.opened.awaits_request();
             if self.input.pending().is_empty() {
-                self.wait_idle().await?;
-                deadline = None;
+                let time = self.shared.settings.timeout;
+                let until = *idle.get_or_insert_with(|| Instant::now() + time);
+                self.wait_idle(until).await?;
             } else {
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + HEAD_TIME);
                 match timeout_at(deadline, self.stream.readable()).await {
@@ -226,11 +240,11 @@ impl Connection<'_> {
         }
     }
 
-    async fn wait_idle(&mut self) -> Result<(), End> {
+    async fn wait_idle(&mut self, until: Instant) -> Result<(), End> {
         self.input.tidy();
         self.output = Output::default();
         self.stream.rest();
-        let wait = timeout(self.shared.settings.timeout, self.stream.readable());
+        let wait = timeout_at(until, self.stream.readable());
         tokio::select! {
             biased;
             () = self.drained() => Err(End::Drained),
@@ -257,8 +271,15 @@ impl Connection<'_> {
     async fn answer(&mut self, extent: Extent, may: bool) -> Result<bool, End> {
         let head = &self.input.pending()[extent.start..extent.end];
         let head = RequestHead::parse(head).map_err(End::Refused)?;
-        let access = &self.shared.settings.access;
-        let proved = access.check(head.authorization, self.peer.ip()).await;
+        // Who is banned buys no checking of a password.
+        let banned = self.shared.registry.banned(self.peer.ip());
+        let proved = match banned {
+            Some(_) => Ok(None),
+            None => {
+                let access = &self.shared.settings.access;
+                access.check(head.authorization, self.peer.ip()).await
+            }
+        };
         let attached = attach(
             &mut self.attached,
             self.shared,
@@ -268,7 +289,10 @@ impl Connection<'_> {
             self.opened,
         );
         self.shared.registry.count_request();
-        let admitted = attached.admit(std::time::Instant::now());
+        let admitted = match (banned, &proved) {
+            (Some(reason), _) => Err(Denied::Banned(reason)),
+            (None, proved) => attached.admit(proved.is_ok(), std::time::Instant::now()),
+        };
         let catalog = self.shared.catalog();
         let request = respond::Request {
             shared: self.shared,
@@ -278,12 +302,15 @@ impl Connection<'_> {
             logged_in: matches!(proved, Ok(Some(_))),
             head: &head,
             scheme: self.shared.settings.scheme(),
-            port: self.port,
+            port: self.local.map_or(0, |local| local.port()),
+            is_local: self
+                .local
+                .is_some_and(|local| is_same_machine(local.ip(), self.peer.ip())),
             keep: may && head.keep_alive && !head.has_body,
             draining: self.shared.drain.is_cancelled(),
         };
         let answer = match (admitted, proved) {
-            (Ok(()), Ok(_)) => request.answer(&mut self.output).await?,
+            (Ok(()), Ok(_)) => request.answer(&mut self.output).await,
             (Err(denied), _) => request.deny(&mut self.output.bytes, &denied),
             (_, Err(unproved)) => request.challenge(&mut self.output.bytes, &unproved),
         };
@@ -369,5 +396,20 @@ impl Connection<'_> {
         }
         linger(&mut self.stream).await;
         end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_machine_is_loopback_or_the_very_address() {
+        let is_same = |local: &str, peer: &str| {
+            is_same_machine(local.parse().unwrap(), peer.parse().unwrap())
+        };
+        assert!(is_same("127.0.0.1", "127.0.0.9") && is_same("::1", "::1"));
+        assert!(is_same("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(!is_same("192.0.2.1", "192.0.2.2") && !is_same("fe80::1", "fe80::2"));
     }
 }

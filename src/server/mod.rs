@@ -40,8 +40,8 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::sleep,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -55,6 +55,7 @@ use access::Access;
 use catalog::{Catalog, Found};
 use clients::Registry;
 use entries::{Entries, SORTED_BYTES};
+use peers::Who;
 use values::Values;
 
 pub use error::Error;
@@ -68,6 +69,14 @@ const GRACE: Duration = Duration::from_secs(10);
 const KICKED_FOR: Duration = Duration::from_secs(60);
 /// Pause after the system refused a connection, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Open files that listeners, logs, the runtime and the cache directory need, at most a quarter of all.
+const OWN_FILES: usize = 64;
+/// How long a connection beyond the limit waits for a place, before it is told that there are too many.
+const RELIEVED: Duration = Duration::from_millis(700);
+/// How often it looks meanwhile whether one can be closed for it.
+const LOOK: Duration = Duration::from_millis(50);
+/// Part of all places that one sweep for room frees at most.
+const SWEEP: usize = 64;
 /// Listings that are read at once; each occupies a thread while it reads.
 const LISTINGS: usize = 8;
 /// Bytes of the larger ones among the small files that wait in output buffers, over all connections.
@@ -200,15 +209,22 @@ impl Server {
 
     /// Serves until `stop` says otherwise; completes once the last connection is closed.
     pub async fn run(&self, listeners: Vec<TcpListener>, stop: Stop) {
-        // Each client needs a socket, and a file while it is sent.
-        crate::sys::disk::raise_open_files();
+        let asked = self.0.settings.max_connections;
+        let places = Places::of(asked, crate::sys::disk::raise_open_files());
+        if places.served < asked {
+            tracing::warn!(
+                "at most {} connections instead of {asked}: each needs two open files: raise the limit (ulimit -n)",
+                places.served
+            );
+        }
         let connections = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(self.0.settings.max_connections));
-        let away = Arc::new(Semaphore::new(TURNED_AWAY));
+        let slots = Arc::new(Semaphore::new(places.served));
+        let away = Arc::new(Semaphore::new(places.turned_away));
         for listener in listeners {
             let accept = Accept {
                 shared: Arc::clone(&self.0),
                 slots: Arc::clone(&slots),
+                places,
                 away: Arc::clone(&away),
                 connections: connections.clone(),
                 stop: stop.clone(),
@@ -271,10 +287,33 @@ impl Server {
     }
 }
 
+/// How many connections there may be: each that is served takes a socket, and a file while one is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Places {
+    served: usize,
+    /// Those that are told that there are too many.
+    turned_away: usize,
+}
+
+impl Places {
+    /// As many as were `asked` for, if the limit on open files allows it.
+    fn of(asked: usize, files: u64) -> Self {
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        let usable = files - OWN_FILES.min(files / 4);
+        let turned_away = TURNED_AWAY.min(usable / 8).max(1);
+        Self {
+            served: asked.min((usable - turned_away) / 2).max(1),
+            turned_away,
+        }
+    }
+}
+
 /// Takes connections from one listener.
+#[derive(Clone)]
 struct Accept {
     shared: Arc<Shared>,
     slots: Arc<Semaphore>,
+    places: Places,
     away: Arc<Semaphore>,
     connections: TaskTracker,
     stop: Stop,
@@ -304,6 +343,7 @@ impl Accept {
                         );
                     }
                     failing = true;
+                    self.make_room(1);
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -314,18 +354,49 @@ impl Accept {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         // Answers are written in as few calls as they can be: nothing is gained by holding them back.
         let _ = stream.set_nodelay(true);
+        keep_alive(&stream);
         self.relieve();
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            if let Ok(slot) = Arc::clone(&self.away).try_acquire_owned() {
-                let shared = Arc::clone(&self.shared);
-                self.connections.spawn(async move {
-                    connection::turn_away(stream, peer, &shared).await;
-                    drop(slot);
-                });
-            }
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            self.serve(stream, peer, slot);
+            return;
+        }
+        let is_crowd = self.is_crowd(peer);
+        // Whoever holds most of what there is does not take all that is left for others to be told.
+        if is_crowd && self.away.available_permits() <= self.places.turned_away / 2 {
+            return;
+        }
+        let Ok(away) = Arc::clone(&self.away).try_acquire_owned() else {
             return;
         };
+        let this = self.clone();
+        self.connections.spawn(async move {
+            let _away = away;
+            let slot = async {
+                while !is_crowd {
+                    if let Ok(slot) = timeout(LOOK, Arc::clone(&this.slots).acquire_owned()).await {
+                        return slot.ok();
+                    }
+                    this.relieve();
+                }
+                None
+            };
+            match timeout(RELIEVED, slot).await {
+                Ok(Some(slot)) => this.serve(stream, peer, slot),
+                _ => connection::turn_away(stream, peer, &this.shared).await,
+            }
+        });
+    }
+
+    /// Whether most places are held by the address of a newcomer.
+    fn is_crowd(&self, peer: SocketAddr) -> bool {
+        let open = self.shared.registry.open();
+        open.held_by(&Who::of(None, peer.ip())) * 2 > self.places.served
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        // Whoever comes next sees it.
+        let opened = Arc::new(shared.registry.open().enter(peer.ip()));
         self.connections.spawn(async move {
             let late = async {
                 stop.drain.cancelled().await;
@@ -334,23 +405,36 @@ impl Accept {
             tokio::select! {
                 () = stop.abort.cancelled() => {}
                 () = late => {}
-                () = connection::serve(stream, peer, &shared) => {}
+                () = connection::serve(stream, peer, &shared, &opened) => {}
             }
             drop(slot);
         });
     }
 
-    /// Makes room while there is some left, and once there is none: for each connection that comes, one of whoever holds most
-    /// is closed, if it waits for its client.
+    /// Makes room while there is some left, and once there is none: of whoever holds most, those that wait for their client
+    /// are closed, the longest waiting first.
     fn relieve(&self) {
-        let max = self.shared.settings.max_connections;
-        if self.slots.available_permits() > max / 4 {
-            return;
+        let max = self.places.served;
+        if self.slots.available_permits() <= max / 4 {
+            self.make_room((max / SWEEP).max(1));
         }
-        if let Some(who) = self.shared.registry.open().relieve() {
+    }
+
+    fn make_room(&self, most: usize) {
+        for who in self.shared.registry.open().relieve(most) {
             tracing::debug!(client = %who, "closed a connection that waited for its client: there are too many");
         }
     }
+}
+
+/// A client that vanished without a word is noticed, also while nothing is sent to it.
+fn keep_alive(stream: &TcpStream) {
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    // Where it is refused, the time limits do the rest.
+    let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&probes);
 }
 
 /// Whether only the connection in question failed, before it was even taken.
@@ -362,4 +446,30 @@ fn is_about_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_follow_from_the_files_that_may_be_open() {
+        for (asked, files, served, turned_away) in [
+            (4096, 1 << 20, 4096, 64),
+            (4096, 4096, 1984, 64),
+            (4096, 1024, 448, 64),
+            (4096, 64, 21, 6),
+            (4096, 8, 2, 1),
+            (10, 1024, 10, 64),
+            (4096, u64::MAX, 4096, 64),
+        ] {
+            let places = Places::of(asked, files);
+            assert_eq!(
+                (places.served, places.turned_away),
+                (served, turned_away),
+                "{files}"
+            );
+            assert!(files < 8 || (2 * places.served + places.turned_away) as u64 <= files);
+        }
+    }
 }

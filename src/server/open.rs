@@ -1,7 +1,8 @@
 //! The open connections: who holds them and since when they wait, so that one can be closed from outside.
 
 use std::{
-    collections::HashMap,
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
     net::IpAddr,
     sync::{
         Arc, Mutex,
@@ -138,34 +139,60 @@ impl Open {
         }
     }
 
-    /// Ends the connection that has waited longest for its client, be it for a request or for an answer to be read, of those
-    /// of the address that holds most: who it was, if any waits for too long.
-    pub fn relieve(&self) -> Option<Who> {
+    /// Ends up to `most` connections that wait for their clients, be it for a request or for an answer to be read: each
+    /// time the one that has waited longest, of those of the address that holds most. Who they were; none where nobody of
+    /// that address waits for too long.
+    pub fn relieve(&self, most: usize) -> Vec<Who> {
         let (connections, now) = (lock(&self.connections), self.now());
-        let mut held: HashMap<&Who, (usize, Option<&Arc<Handle>>)> = HashMap::new();
+        let mut held: HashMap<&Who, Held> = HashMap::new();
         for handle in connections.values() {
-            let (count, longest) = held.entry(&handle.from).or_default();
-            *count += 1;
-            // Of two that wait since the same moment, the one that came first.
-            let since = |handle: &Handle| (handle.tardy_from.load(Ordering::Relaxed), handle.id);
-            if since(handle).0 <= now && longest.is_none_or(|other| since(handle) < since(other)) {
-                *longest = Some(handle);
+            let held = held.entry(&handle.from).or_default();
+            held.count += 1;
+            let since = handle.tardy_from.load(Ordering::Relaxed);
+            if since <= now {
+                // Of two that wait since the same moment, the one that came first.
+                held.tardy.push(Reverse((since, handle.id)));
             }
         }
-        // Whoever holds less is left alone, even while none of these can be spared.
-        let (_, longest) = held
-            .into_values()
-            .max_by_key(|(count, longest)| (*count, longest.is_some()))?;
-        let handle = longest?;
-        // It is told once, and not chosen again while it ends.
-        handle.busy();
-        handle.cut.notify_one();
-        Some(handle.from.clone())
+        let mut closed = Vec::new();
+        while closed.len() < most {
+            // Whoever holds less is left alone, even while none of these can be spared.
+            let busiest = held
+                .iter_mut()
+                .max_by_key(|(_, held)| (held.count, !held.tardy.is_empty()));
+            let Some((who, held)) = busiest else { break };
+            let Some(Reverse((_, id))) = held.tardy.pop() else {
+                break;
+            };
+            held.count -= 1;
+            if let Some(handle) = connections.get(&id) {
+                // It is told once, and not chosen again while it ends.
+                handle.busy();
+                handle.cut.notify_one();
+            }
+            closed.push((*who).clone());
+        }
+        closed
+    }
+
+    /// How many connections an address holds.
+    pub fn held_by(&self, from: &Who) -> usize {
+        let connections = lock(&self.connections);
+        let its = connections.values().filter(|handle| handle.from == *from);
+        its.count()
     }
 
     fn now(&self) -> u64 {
         self.since.elapsed().as_millis() as u64
     }
+}
+
+/// What one address holds.
+#[derive(Default)]
+struct Held {
+    count: usize,
+    /// Since when its connections wait for too long, and which they are; the longest waiting on top.
+    tardy: BinaryHeap<Reverse<(u64, u64)>>,
 }
 
 /// Keeps a connection in the table.
@@ -225,18 +252,43 @@ mod tests {
         while open.now() < 2 {
             std::thread::yield_now();
         }
-        assert_eq!(open.relieve().unwrap().to_string(), "10.0.0.2");
+        assert_eq!(open.relieve(1)[0].to_string(), "10.0.0.2");
         assert!(is_cut(&early) && !is_cut(&late) && !is_cut(&busy) && !is_cut(&lone));
         drop(early);
-        assert!(open.relieve().is_some() && is_cut(&late));
+        assert!(!open.relieve(1).is_empty() && is_cut(&late));
         // Whoever holds less is not made to pay for it.
-        assert_eq!(open.relieve(), None);
+        assert_eq!(open.relieve(1), []);
         assert!(!is_cut(&busy) && !is_cut(&lone));
         drop(late);
         drop(busy);
-        assert!(open.relieve().is_some() && is_cut(&lone));
+        assert!(!open.relieve(1).is_empty() && is_cut(&lone));
         drop(lone);
         assert_eq!(open.count(), 0);
+    }
+
+    #[test]
+    fn a_sweep_closes_several_and_never_more_of_one_than_of_another() {
+        let open = Arc::new(Open::default());
+        let hosts = [1, 1, 1, 1, 1, 2, 2, 2, 3];
+        let opened: Vec<Opened> = hosts
+            .map(|host| {
+                let opened = open.enter([10, 0, 0, host].into());
+                opened.handle.tardy_from.store(0, Ordering::Relaxed);
+                opened
+            })
+            .into();
+        let count = |closed: &[Who], host: &str| {
+            let of = closed.iter().filter(|who| who.to_string() == host);
+            of.count()
+        };
+        let closed = open.relieve(4);
+        assert_eq!(closed.len(), 4);
+        assert_eq!(
+            (count(&closed, "10.0.0.1"), count(&closed, "10.0.0.2")),
+            (3, 1)
+        );
+        assert_eq!(opened.iter().filter(|opened| is_cut(opened)).count(), 4);
+        assert_eq!(open.held_by(&Who::of(None, [10, 0, 0, 1].into())), 5);
     }
 
     #[test]
@@ -251,9 +303,9 @@ mod tests {
         opened.awaits_reading();
         assert!(tardy_from() >= now + FOR_READING);
         opened.handle.busy();
-        assert_eq!(open.relieve(), None);
+        assert_eq!(open.relieve(1), []);
         opened.awaits_request();
         assert!(tardy_from() <= open.now());
-        assert!(open.relieve().is_some());
+        assert!(!open.relieve(1).is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, io, ops::Range, sync::Arc, time::SystemTime};
 
 use http::StatusCode;
+use rustix::io::Errno;
 
 use super::{
     Shared,
@@ -35,6 +36,9 @@ pub use dir::Listing;
 
 pub use denied::too_many;
 
+/// Bytes of a target or method that a line shows.
+const SHOWN: usize = 200;
+
 /// The methods that are served.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
@@ -56,6 +60,8 @@ pub struct Request<'a> {
     pub scheme: &'static str,
     /// The port on which it did.
     pub port: u16,
+    /// Whether the client runs on this machine.
+    pub is_local: bool,
     /// Whether the connection may go on.
     pub keep: bool,
     /// Whether only what runs is finished.
@@ -123,6 +129,9 @@ const fn fail(status: StatusCode, why: &'static str) -> Failure {
     }
 }
 
+/// Seconds after which files may have been closed again.
+const SHORT: u64 = 2;
+
 const NOT_FOUND: Failure = fail(StatusCode::NOT_FOUND, "not found");
 
 /// Seconds after which a file that was waited for may have been hashed.
@@ -151,8 +160,20 @@ fn now() -> u64 {
 }
 
 impl Request<'_> {
-    /// Writes the head, and small bodies too, into `out`.
-    pub async fn answer(&self, output: &mut Output) -> io::Result<Answer> {
+    /// Writes the head, and small bodies too, into `out`. What fails before the body begins has a status.
+    pub async fn answer(&self, output: &mut Output) -> Answer {
+        let (bytes, files) = (output.bytes.len(), output.files.len());
+        match self.try_answer(output).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                output.bytes.truncate(bytes);
+                output.files.truncate(files);
+                self.error(&mut output.bytes, &of_io(&error))
+            }
+        }
+    }
+
+    async fn try_answer(&self, output: &mut Output) -> io::Result<Answer> {
         let out = &mut output.bytes;
         match self.head.method {
             Method::Get | Method::Head => {}
@@ -212,16 +233,20 @@ impl Request<'_> {
     /// A short answer that says what went wrong; it is logged and shown beside the client.
     fn error(&self, out: &mut Vec<u8>, failure: &Failure) -> Answer {
         let (status, why) = (failure.status, &failure.why);
-        let target = self.head.path;
         let code = status.as_u16();
-        tracing::warn!(
-            client = self.client.who(),
-            "{code} {why}: {} {}",
-            display_name(self.head.method.as_str()),
-            display_name(target)
-        );
-        let shown = String::from_utf8_lossy(target);
-        self.client.refuse(format!("{code} {why}: {shown}"));
+        let (shown, rest) = shortened(self.head.path);
+        let (method, _) = shortened(self.head.method.as_str().as_bytes());
+        let subject = format_args!("{} {}{rest}", display_name(method), display_name(shown));
+        match self.client.warns() {
+            None => tracing::debug!(client = self.client.who(), "{code} {why}: {subject}"),
+            Some(0) => tracing::warn!(client = self.client.who(), "{code} {why}: {subject}"),
+            Some(more) => tracing::warn!(
+                client = self.client.who(),
+                "{code} {why}: {subject}, and {more} more were refused since the last such line"
+            ),
+        }
+        let shown = String::from_utf8_lossy(shown);
+        self.client.refuse(format!("{code} {why}: {shown}{rest}"));
         let html = Format::choose(&self.head.accept, Some(b"curl/")) == Format::Html;
         let body = error_body(status, why, html);
         let mut head = HeadWriter::new(out, status, now());
@@ -244,17 +269,34 @@ impl Request<'_> {
     }
 }
 
+/// As much of foreign bytes as is shown, and what stands for the rest.
+fn shortened(text: &[u8]) -> (&[u8], &'static str) {
+    match text.split_at_checked(SHOWN) {
+        Some((shown, [_, ..])) => (shown, "…"),
+        _ => (text, ""),
+    }
+}
+
 fn of_io(error: &io::Error) -> Failure {
     if is_not_found(error) {
         NOT_FOUND
     } else if error.kind() == io::ErrorKind::PermissionDenied {
         fail(StatusCode::FORBIDDEN, "not readable")
     } else {
-        tracing::error!("cannot open a file: {}", crate::error::reason(error));
-        fail(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the file cannot be opened now",
-        )
+        tracing::error!("cannot open or read: {}", crate::error::reason(error));
+        let is_short = Errno::from_io_error(error)
+            .is_some_and(|errno| matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM));
+        if is_short {
+            let failure = fail(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too much is open at this moment",
+            );
+            return Failure {
+                retry_after: Some(SHORT),
+                ..failure
+            };
+        }
+        fail(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be read")
     }
 }
 

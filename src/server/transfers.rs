@@ -19,7 +19,9 @@ const KEEP_ROW: Duration = Duration::from_secs(60);
 /// Rows without a running connection that are kept a client, the newest ones.
 const MAX_ROWS: usize = 100;
 /// Separate ranges that are told apart in one file; what comes beyond is sent, but not shown.
-const MAX_SPANS: usize = 4096;
+const MAX_SPANS: usize = 128;
+/// Rows that are kept of a client without connections, the newest ones.
+const MAX_LEFT: usize = 20;
 
 /// Connections that carry one file, and requests that wait on them, break off within this time for one reason.
 const TOGETHER: Duration = Duration::from_secs(5);
@@ -211,6 +213,13 @@ impl Rows {
         });
     }
 
+    /// Separate ranges of all rows.
+    #[cfg(test)]
+    pub(super) fn spans(&self) -> usize {
+        let rows = self.open.values();
+        rows.map(|row| lock(&row.progress).sent.count()).sum()
+    }
+
     fn push_ended(&mut self, row: Ended) {
         if self.ended.len() >= MAX_ROWS {
             self.ended.pop_front();
@@ -226,16 +235,26 @@ impl Rows {
         }
         self.open
             .retain(|_, transfer| !transfer.idle_since().is_some_and(old));
-        if self.open.len() < MAX_ROWS {
-            return;
+        if self.open.len() >= MAX_ROWS {
+            self.keep(MAX_ROWS / 2);
         }
+    }
+
+    /// The client's last connection ended.
+    pub(super) fn left(&mut self, now: Instant) {
+        self.sweep(now);
+        self.keep(MAX_LEFT);
+    }
+
+    /// Keeps so many of those that do not run, the newest.
+    fn keep(&mut self, most: usize) {
         let mut idle: Vec<(Instant, RemotePath)> = self
             .open
             .iter()
             .filter_map(|(path, transfer)| Some((transfer.idle_since()?, path.clone())))
             .collect();
         idle.sort_by_key(|(since, _)| *since);
-        let surplus = idle.len().saturating_sub(MAX_ROWS / 2);
+        let surplus = idle.len().saturating_sub(most);
         for (_, path) in idle.into_iter().take(surplus) {
             self.open.remove(&path);
         }

@@ -38,6 +38,9 @@ use store::Store;
 /// Bytes that are read and hashed at once, while they are in the processor's cache.
 const BLOCK: usize = 128 * 1024;
 
+/// Small files that are hashed at once.
+const SMALL_AT_ONCE: usize = 2;
+
 /// What can be computed of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -139,6 +142,10 @@ pub struct Values {
     slots: ByKind<Arc<Semaphore>>,
     queues: ByKind<Arc<Queue>>,
     running: Mutex<HashMap<(Kind, String), Weak<Job>>>,
+    /// Small files that are hashed at once: none of them waits for a large one.
+    small: Arc<Semaphore>,
+    /// Held while kept values are read, so that many who ask for the same read them once.
+    loading: tokio::sync::Mutex<()>,
 }
 
 impl Values {
@@ -155,6 +162,8 @@ impl Values {
                 Queue::new(most, each)
             }),
             running: Mutex::default(),
+            small: Arc::new(Semaphore::new(SMALL_AT_ONCE)),
+            loading: tokio::sync::Mutex::default(),
         }
     }
 
@@ -228,16 +237,65 @@ impl Values {
         if let Some(stream) = running().and_then(|job| job.read(len)) {
             return Some(stream);
         }
+        if let Some(bytes) = self.of_known(&key, size) {
+            let (job, stream) = Job::begin(len);
+            job.publish(&bytes);
+            return Some(stream);
+        }
         let stores = Arc::clone(self.stores.as_ref()?);
+        let _one = self.loading.lock().await;
+        if let Some(stream) = running().and_then(|job| job.read(len)) {
+            return Some(stream);
+        }
         let name = key.1.clone();
         let kept = blocking(move || Ok(stores.of(kind).load(&name, size)));
         let kept = kept.await.ok()??;
         if let Some(digest) = kind.whole(&kept) {
-            self.known.learn(key.1, kind, digest);
+            self.known.learn(key.1.clone(), kind, digest);
         }
         let (job, stream) = Job::begin(len);
         job.publish(&kept);
+        lock(&self.running).insert(key, Arc::downgrade(&job));
         Some(stream)
+    }
+
+    /// All that is computed of a file of one piece, where its digest is known.
+    fn of_known(&self, (kind, key): &(Kind, String), size: u64) -> Option<Vec<u8>> {
+        if size > PIECE {
+            return None;
+        }
+        let known = self.known.recall(key, size)?;
+        match kind {
+            Kind::Pieces => {
+                let preamble = pieces::Preamble { size }.encode();
+                Some([&preamble[..], &known.blake3?].concat())
+            }
+            Kind::Sha256 => {
+                let digest = known.sha256?;
+                Some([digest, *blake3::hash(&digest).as_bytes()].concat())
+            }
+        }
+    }
+
+    /// The BLAKE3 digest of a small file: known, or computed in its turn. It is read in small blocks, and not kept.
+    pub async fn digest(
+        &self,
+        found: FoundFile,
+        etag: &str,
+    ) -> io::Result<(FoundFile, blake3::Hash)> {
+        let known = self.known.recall(&key(etag), found.stamp.size);
+        if let Some(digest) = known.and_then(|known| known.blake3) {
+            return Ok((found, digest.into()));
+        }
+        let turn = self.small.acquire().await.map_err(io::Error::other)?;
+        let hashed = blocking(move || {
+            let digest = chaining::digest(&found)?;
+            Ok((found, digest))
+        });
+        let (found, digest) = hashed.await?;
+        drop(turn);
+        self.learn(&found, etag, digest);
+        Ok((found, digest))
     }
 
     /// Computes values, unless somebody else began to meanwhile.
@@ -261,9 +319,13 @@ impl Values {
         drop(running);
         let work = Work {
             kind,
-            found,
             key: key.1,
-            slots: Arc::clone(self.slots.of(kind)),
+            slots: Arc::clone(if is_quick(&found) {
+                &self.small
+            } else {
+                self.slots.of(kind)
+            }),
+            found,
             stores: self.stores.clone(),
             known: Arc::clone(&self.known),
             place,
@@ -277,7 +339,7 @@ impl Values {
     }
 }
 
-/// Whether hashing a file takes no longer than sending it would: nobody waits for that in a queue.
+/// Whether hashing a file takes no longer than sending it would: that takes no place in a queue.
 fn is_quick(found: &FoundFile) -> bool {
     found.stamp.size <= PIECE
 }
@@ -303,13 +365,9 @@ struct Work {
 impl Work {
     async fn run(self, job: &Arc<Job>) -> io::Result<()> {
         let slots = Arc::clone(&self.slots);
-        let _slot = if is_quick(&self.found) {
-            None
-        } else {
-            tokio::select! {
-                slot = slots.acquire() => Some(slot.map_err(io::Error::other)?),
-                () = job.unwanted() => return job.wanted(),
-            }
+        let _slot = tokio::select! {
+            slot = slots.acquire() => slot.map_err(io::Error::other)?,
+            () = job.unwanted() => return job.wanted(),
         };
         let job = Arc::clone(job);
         blocking(move || {

@@ -27,7 +27,8 @@ fn small(name: &str, size: u64) -> SmallFile {
 fn connections_are_grouped_by_session_else_by_address_and_agent() {
     let registry = Registry::default();
     let one = registry.attach(&identity(Some("s"), "haul/0.1", 1));
-    let _two = registry.attach(&identity(Some("s"), "haul/0.1", 2));
+    let _two = registry.attach(&identity(Some("s"), "haul/0.1", 1));
+    let _thief = registry.attach(&identity(Some("s"), "haul/0.1", 2));
     let curl = registry.attach(&identity(None, "curl/8.5 (x)", 1));
     let _wget = registry.attach(&identity(None, "Wget/1.21", 1));
     let _other = registry.attach(&identity(None, "curl/8.5 (x)", 3));
@@ -40,6 +41,7 @@ fn connections_are_grouped_by_session_else_by_address_and_agent() {
             .collect::<Vec<_>>(),
         [
             ("haul/0.1", 2),
+            ("haul/0.1", 1),
             ("curl/8.5", 0),
             ("Wget/1.21", 1),
             ("curl/8.5", 1)
@@ -133,4 +135,35 @@ fn what_is_kept_is_bounded() {
             .len(),
         0
     );
+}
+
+#[test]
+fn a_client_that_left_holds_little() {
+    let registry = Registry::default();
+    let attached = registry.attach(&identity(Some("s"), "haul/0.1", 1));
+    let client = Arc::clone(attached.client());
+    for file in 0..100 {
+        for at in 0..1000 {
+            let flow = client.begin(
+                &path(&format!("/{file}")),
+                "\"e\"",
+                10_000,
+                2 * at..2 * at + 1,
+            );
+            flow.add(1);
+        }
+    }
+    let spans = || lock(&client.rows).spans();
+    assert!(spans() <= 100 * 128, "{}", spans());
+    drop(attached);
+    assert!(spans() <= 20 * 128, "{}", spans());
+}
+
+#[test]
+fn some_refusals_a_second_are_worth_a_warning_and_the_rest_is_counted() {
+    let (mut refused, start) = (Refused::default(), Instant::now());
+    let told: Vec<Option<u64>> = (0..100).map(|_| refused.warns(start)).collect();
+    assert_eq!(told.iter().flatten().count(), 10);
+    assert_eq!(refused.warns(start + Duration::from_secs(1)), Some(90));
+    assert_eq!(refused.warns(start + Duration::from_secs(1)), Some(0));
 }

@@ -160,9 +160,10 @@ impl Request<'_> {
         self.end(head)
     }
 
-    /// Tells a haul client which directory this is, so that it does not download into it.
+    /// Tells a haul client of this machine which directory this is, so that it does not download into it. Nobody else can
+    /// use it, but to tell that two addresses are those of one machine.
     pub(super) fn haul_dir(&self, head: &mut HeadWriter<'_>) {
-        if let Some(id) = self.catalog.id() {
+        if let Some(id) = self.catalog.id().filter(|_| self.is_local) {
             head.field("Haul-Dir", id);
         }
     }

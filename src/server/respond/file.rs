@@ -279,13 +279,11 @@ impl Request<'_> {
         out: &mut Vec<u8>,
         now: u64,
     ) -> io::Result<Answer> {
-        let mut bytes = Vec::new();
-        let (found, whole) = append(file.found, &mut bytes).await?;
-        file.found = found;
-        if !whole || !file.found.is_unchanged() {
+        let Ok((found, digest)) = self.shared.values.digest(file.found, &file.etag).await else {
             return Ok(self.error(out, &BEING_CHANGED));
-        }
-        Ok(self.send(file, None, Some(blake3::hash(&bytes)), out, now))
+        };
+        file.found = found;
+        Ok(self.send(file, None, Some(digest), out, now))
     }
 
     /// Head and body at once, from one buffer that was read whole.

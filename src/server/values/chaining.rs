@@ -9,6 +9,8 @@ use crate::{
     sys::send::{is_cached, read_ahead},
 };
 
+const CHANGED: &str = "the file changed while it was hashed";
+
 /// Values in their wire form.
 const VALUE_LEN: usize = 32;
 
@@ -36,10 +38,30 @@ pub(super) fn compute(job: &Job, found: &FoundFile) -> io::Result<()> {
     let root = only.unwrap_or_else(|| pieces::root(&values));
     // The root vouches for all that was sent before it: of a file that changed, none is sent.
     if !found.is_unchanged() {
-        return Err(io::Error::other("the file changed while it was hashed"));
+        return Err(io::Error::other(CHANGED));
     }
     job.publish(root.as_bytes());
     Ok(())
+}
+
+/// The digest of a whole file. Blocks on the disk.
+pub(super) fn digest(found: &FoundFile) -> io::Result<blake3::Hash> {
+    let mut block = vec![0; BLOCK];
+    let (mut hasher, mut at) = (blake3::Hasher::new(), 0);
+    while at < found.stamp.size {
+        let wanted = (found.stamp.size - at).min(BLOCK as u64) as usize;
+        match rustix::io::pread(&found.file, &mut block[..wanted], at)? {
+            0 => return Err(io::Error::other(CHANGED)),
+            read => {
+                hasher.update(&block[..read]);
+                at += read as u64;
+            }
+        }
+    }
+    if !found.is_unchanged() {
+        return Err(io::Error::other(CHANGED));
+    }
+    Ok(hasher.finalize())
 }
 
 /// Whether a file seems to be in memory. To be asked before it is read: reading brings in what comes next.

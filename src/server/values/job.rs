@@ -10,6 +10,9 @@ use tokio::sync::watch;
 use super::pacing::{Asker, Askers};
 use crate::server::clients::lock;
 
+/// Bytes that a reader is handed at once: its client may not read them for long.
+const CHUNK: usize = 8 * 1024;
+
 /// The values of one file, on their way.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -63,7 +66,9 @@ impl Stream {
             State::Failed(reason) => return Err(io::Error::other(reason.clone())),
             State::Known(_) => {}
         }
-        let new = lock(&self.job.bytes)[at..].to_vec();
+        let bytes = lock(&self.job.bytes);
+        let new = bytes[at..bytes.len().min(at + CHUNK)].to_vec();
+        drop(bytes);
         self.at += new.len();
         Ok(Some(new))
     }

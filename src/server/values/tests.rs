@@ -226,3 +226,46 @@ async fn who_waits_for_too_many_files_is_told_so_and_places_come_back() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn kept_values_are_read_once_for_all_who_ask_and_handed_out_in_small_parts() {
+    let disk = Disk::new(b"", Duration::from_secs(60));
+    let size: u64 = 1 << 30;
+    let file = fs::File::options()
+        .write(true)
+        .open(disk.root.path().join("f"));
+    file.unwrap().set_len(size).unwrap();
+    let values = Values::new(Some(disk.cache.path()));
+    let leaves = vec![[7; 32]; pieces::count(size) as usize];
+    let mut kept = pieces::Preamble { size }.encode().to_vec();
+    kept.extend(leaves.iter().flatten());
+    kept.extend(pieces::root(&leaves).as_bytes());
+    values.stores.as_ref().unwrap().pieces.keep("e", &kept);
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        streams.push(ask(&values, Kind::Pieces, disk.find(), "\"e\"").await);
+    }
+    assert!(streams.iter().all(|s| Arc::ptr_eq(&s.job, &streams[0].job)));
+    let part = streams[0].next().await.unwrap().unwrap();
+    assert!(part.len() <= 8192 && kept.starts_with(&part));
+    assert_eq!(read(streams.pop().unwrap()).await.unwrap(), kept);
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_small_file_is_not_computed_again() {
+    let disk = Disk::new(b"content", Duration::ZERO);
+    let values = Values::new(None);
+    // Others than the content's, so that it shows where they come from.
+    let (blake3, sha256) = ([1; 32], [2; 32]);
+    values.known.learn("e".into(), Kind::Pieces, blake3);
+    values.known.learn("e".into(), Kind::Sha256, sha256);
+    let pieces = read(ask(&values, Kind::Pieces, disk.find(), "\"e\"").await);
+    assert_eq!(pieces.await.unwrap()[24..], blake3);
+    let digests = read(ask(&values, Kind::Sha256, disk.find(), "\"e\"").await);
+    let digests = digests.await.unwrap();
+    assert!(digests[..32] == sha256 && sha256::is_whole(&digests, 7));
+    let (_, digest) = values.digest(disk.find(), "\"e\"").await.unwrap();
+    assert_eq!(*digest.as_bytes(), blake3);
+    let (_, digest) = values.digest(disk.find(), "\"other\"").await.unwrap();
+    assert_eq!(digest, blake3::hash(b"content"));
+}
