@@ -6,11 +6,14 @@ use super::{Connection, End, Output};
 use crate::server::respond::{Computed, Listing};
 
 /// A listing's chunks, in bytes.
-pub(super) const CHUNK: usize = 64 * 1024;
+pub(in crate::server) const CHUNK: usize = 64 * 1024;
 
 impl Connection<'_> {
     /// Sends a listing as it is made; where it cannot be, the connection breaks off.
-    pub(super) async fn send_listing(&mut self, mut listing: Listing) -> Result<(), End> {
+    pub(in crate::server) async fn send_listing(
+        &mut self,
+        mut listing: Listing,
+    ) -> Result<(), End> {
         let (chunked, is_slow) = (listing.chunked, listing.is_slow());
         loop {
             if is_slow {
@@ -32,7 +35,10 @@ impl Connection<'_> {
     }
 
     /// Sends values as they are computed; where they cannot be, the connection breaks off.
-    pub(super) async fn send_computed(&mut self, mut values: Computed) -> Result<(), End> {
+    pub(in crate::server) async fn send_computed(
+        &mut self,
+        mut values: Computed,
+    ) -> Result<(), End> {
         loop {
             self.flush(false).await?;
             let next = tokio::select! {
@@ -59,7 +65,7 @@ impl Connection<'_> {
 impl Output {
     /// Adds a part of a body, as a chunk where the body comes in `chunked` (RFC 9112 §7.1). One of no bytes would be
     /// the last, so it is none.
-    pub(super) fn frame(&mut self, part: &[u8], chunked: bool) {
+    pub(in crate::server) fn frame(&mut self, part: &[u8], chunked: bool) {
         if part.is_empty() {
             return;
         }
@@ -74,13 +80,13 @@ impl Output {
     }
 
     /// Ends a body that comes in chunks; another ends with the connection.
-    pub(super) fn end_frames(&mut self, chunked: bool) {
+    pub(in crate::server) fn end_frames(&mut self, chunked: bool) {
         if chunked {
             self.put(format_args!("0\r\n\r\n"));
         }
     }
 
-    pub(super) fn put(&mut self, text: fmt::Arguments<'_>) {
+    pub(in crate::server) fn put(&mut self, text: fmt::Arguments<'_>) {
         // Writing to a Vec cannot fail.
         let _ = self.bytes.write_fmt(text);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Connection, End};
 use crate::{
     http1::{multipart::Multipart, path::RemotePath},
-    server::catalog::FoundFile,
+    server::tree::catalog::FoundFile,
 };
 
 /// What stands behind the head of such an answer.
@@ -22,7 +22,7 @@ pub struct Parts {
 
 impl Connection<'_> {
     /// Sends part after part; on the screen they are ranges of one file.
-    pub(super) async fn send_parts(&mut self, parts: Parts) -> Result<(), End> {
+    pub(in crate::server) async fn send_parts(&mut self, parts: Parts) -> Result<(), End> {
         let Parts {
             found,
             path,

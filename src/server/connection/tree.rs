@@ -4,8 +4,8 @@ use std::{io, sync::Arc};
 
 use super::{Connection, End, made::CHUNK};
 use crate::server::{
-    catalog::{FoundFile, blocking},
-    tar::{Step, Tar},
+    respond::form::tar::{Step, Tar},
+    tree::catalog::{FoundFile, blocking},
 };
 
 /// A tar file whose beginning stands in `chunk`.
@@ -21,7 +21,7 @@ pub struct Tree {
 impl Connection<'_> {
     /// Sends a tree. What cannot be read, or changes while it is sent, breaks the connection off in the end: so a
     /// client learns that what it has is not everything.
-    pub(super) async fn send_tree(&mut self, mut tree: Tree) -> Result<(), End> {
+    pub(in crate::server) async fn send_tree(&mut self, mut tree: Tree) -> Result<(), End> {
         loop {
             let permit = self.shared.listings.acquire().await;
             let mut small = std::mem::take(&mut self.output.files);

@@ -6,8 +6,8 @@ use crate::{
     http1::request::RequestHead,
     server::{
         Shared,
-        clients::{Attached, Identity},
-        open::Opened,
+        connection::table::Opened,
+        people::clients::{Attached, Identity},
     },
 };
 

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::{Answer, Request, error_body, error_fields, now};
 use crate::{
     http1::response::HeadWriter,
-    server::{access::Unproved, listing::Format},
+    server::{people::access::Unproved, respond::form::listing::Format},
 };
 
 impl Request<'_> {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{Answer, Failure, Request, error_body, error_fields, now};
-use crate::{http1::response::HeadWriter, server::standing::Denied};
+use crate::{http1::response::HeadWriter, server::people::standing::Denied};
 
 /// Seconds after which a paused client may ask whether it may go on.
 const PAUSED: &str = "2";

@@ -20,14 +20,15 @@ use crate::{
     },
     server::{
         Shared,
-        catalog::{Stamp, blocking},
         connection::{Output, Tree},
-        entries::Entries,
-        listing::{Format, Lister, Source},
-        metalink::{self, HashedLink, TreeLink},
-        page, tar,
-        values::Kind,
-        walk::Walk,
+        digests::Kind,
+        respond::form::listing::{Format, Lister, Source},
+        respond::form::metalink::{self, HashedLink, TreeLink},
+        respond::form::page,
+        respond::form::tar,
+        tree::catalog::{Stamp, blocking},
+        tree::entries::Entries,
+        tree::walk::Walk,
     },
 };
 
@@ -38,7 +39,7 @@ const BUFFER: usize = 64 * 1024;
 const VARY: &str = "Accept, User-Agent";
 
 /// Metalinks hold whole URLs.
-pub(super) const NO_HOST: Failure = fail(
+pub(in crate::server) const NO_HOST: Failure = fail(
     StatusCode::BAD_REQUEST,
     "a Metalink needs a Host field to name its URLs",
 );
@@ -109,7 +110,7 @@ async fn read(
 
 impl Request<'_> {
     /// Answers a GET or HEAD of a directory.
-    pub(super) async fn dir(
+    pub(in crate::server) async fn dir(
         &self,
         path: RemotePath,
         dir: OwnedFd,
@@ -162,14 +163,14 @@ impl Request<'_> {
 
     /// Tells a haul client of this machine which directory this is, so that it does not download into it. Nobody else can
     /// use it, but to tell that two addresses are those of one machine.
-    pub(super) fn haul_dir(&self, head: &mut HeadWriter<'_>) {
+    pub(in crate::server) fn haul_dir(&self, head: &mut HeadWriter<'_>) {
         if let Some(id) = self.catalog.id().filter(|_| self.is_local) {
             head.field("Haul-Dir", id);
         }
     }
 
     /// Scheme and authority under which the client reached the server; the authority was checked with the head.
-    pub(super) fn origin(&self) -> Option<String> {
+    pub(in crate::server) fn origin(&self) -> Option<String> {
         let authority = std::str::from_utf8(self.head.authority?).ok()?;
         if authority.is_empty() {
             return None;
@@ -275,7 +276,7 @@ impl Request<'_> {
     fn tree_parts(
         &self,
     ) -> (
-        Arc<crate::server::catalog::Catalog>,
+        Arc<crate::server::tree::catalog::Catalog>,
         Arc<tokio::sync::Semaphore>,
     ) {
         (Arc::clone(self.catalog), Arc::clone(&self.shared.sorted))
@@ -378,7 +379,7 @@ fn download_name(path: &RemotePath) -> &[u8] {
 }
 
 /// The fields of a Metalink. Without a name of its own, aria2 would store it under that of the file it is about.
-pub(super) fn metalink_fields(head: &mut HeadWriter<'_>, name: &[u8]) {
+pub(in crate::server) fn metalink_fields(head: &mut HeadWriter<'_>, name: &[u8]) {
     let name = [name, b".meta4"].concat();
     head.field("Content-Type", metalink::MEDIA_TYPE)
         .field("Content-Disposition", &attachment(&name));

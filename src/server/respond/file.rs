@@ -22,11 +22,11 @@ use crate::{
     },
     pieces,
     server::{
-        catalog::{Found, FoundFile, blocking},
-        clients::SmallFile,
         connection::{Output, Parts},
-        metalink::{self, FileLink},
-        values::{Asker, Busy, Kind, Stream},
+        digests::{Asker, Busy, Kind, Stream},
+        people::clients::SmallFile,
+        respond::form::metalink::{self, FileLink},
+        tree::catalog::{Found, FoundFile, blocking},
     },
     sys::send::read_cached,
 };
@@ -54,7 +54,7 @@ struct FileAnswer {
 
 impl Request<'_> {
     /// Answers a GET or HEAD of a file.
-    pub(super) async fn file(
+    pub(in crate::server) async fn file(
         &self,
         path: RemotePath,
         found: FoundFile,

@@ -1,0 +1,5 @@
+//! The served directory: what a path leads to, what a directory holds, and whole trees.
+
+pub mod catalog;
+pub mod entries;
+pub mod walk;
