@@ -4,6 +4,7 @@ pub mod body_reader;
 pub mod conditional;
 pub mod date;
 pub mod disposition;
+pub mod fields;
 pub mod multipart;
 pub mod path;
 pub mod range;

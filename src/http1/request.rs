@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::conditional::Conditions;
+use super::{conditional::Conditions, fields};
 
 mod line;
 pub use line::Method;
@@ -258,9 +258,9 @@ impl<'a> RequestHead<'a> {
             once(&mut self.conditions.if_unmodified_since, value);
         } else if is("if-range") {
             once(&mut self.conditions.if_range, value);
-        } else if is("haul-session") {
+        } else if is(fields::SESSION) {
             self.haul_session = Some(value);
-        } else if is("haul-name") {
+        } else if is(fields::NAME) {
             self.haul_name = Some(value);
         } else if is("content-length") {
             framing.take_length(value)?;

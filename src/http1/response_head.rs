@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use blake3::Hash;
 
-use super::body_reader::Framing;
+use super::{body_reader::Framing, fields};
 
 /// Longest response head that is read, in bytes.
 pub const HEAD_MAX: usize = 32 * 1024;
@@ -154,17 +154,17 @@ impl ResponseHead {
             6 if is(field, "server") => self.server = Some(text()),
             6 if is(field, "digest") && self.digest.is_none() => self.digest = Some(text()),
             8 if is(field, "location") => self.location = Some(text()),
-            8 if is(field, "haul-dir") => self.haul_dir = Some(text()),
+            8 if is(field, fields::DIR) => self.haul_dir = Some(text()),
             10 if is(field, "connection") => self.connection(value),
             11 if is(field, "repr-digest") => self.digest = Some(text()),
-            11 if is(field, "haul-blake3") => {
+            11 if is(field, fields::BLAKE3) => {
                 self.blake3 = std::str::from_utf8(value)
                     .ok()
                     .and_then(|hex| Hash::from_hex(hex).ok());
             }
-            11 if is(field, "haul-pieces") => self.pieces = value == b"1",
-            11 if is(field, "haul-paused") => self.paused = value == b"1",
-            11 if is(field, "haul-denied") => {
+            11 if is(field, fields::PIECES) => self.pieces = value == b"1",
+            11 if is(field, fields::PAUSED) => self.paused = value == b"1",
+            11 if is(field, fields::DENIED) => {
                 self.denied = match value {
                     b"kicked" => Some(Denied::Kicked),
                     b"banned" => Some(Denied::Banned),

@@ -15,6 +15,7 @@ mod respond;
 mod settings;
 mod shared;
 mod tree;
+mod work;
 
 use std::{
     io,
@@ -38,6 +39,7 @@ use tree::{
     catalog::Found,
     entries::{self, Entries, SORTED_BYTES},
 };
+use work::{Work, budget::Budget};
 
 pub use error::Error;
 pub use listen::{bind, local_addresses, urls};
@@ -49,8 +51,6 @@ pub use people::{
 };
 pub use settings::{MinRate, Settings};
 
-/// Listings that are read at once; each occupies a thread while it reads.
-const LISTINGS: usize = 8;
 /// Bytes of the larger ones among the small files that wait in output buffers, over all connections.
 const BUFFERED: usize = 16 << 20;
 
@@ -71,14 +71,15 @@ impl Server {
     /// Opens the directory to serve.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let catalog = control::open(&settings.root, &settings)?;
+        let work = Work::default();
         Ok(Self(Arc::new(Shared {
             catalog: RwLock::new(Arc::new(catalog)),
             registry: Registry::new(settings.max_clients, settings.limit_client, settings.limit),
             drain: CancellationToken::new(),
-            values: Values::new(settings.cache.as_deref()),
-            listings: Semaphore::new(LISTINGS),
-            sorted: Arc::new(Semaphore::new(SORTED_BYTES)),
-            buffered: Arc::new(Semaphore::new(BUFFERED)),
+            values: Values::new(settings.cache.as_deref(), work.clone()),
+            work,
+            sorted: Budget::new(SORTED_BYTES),
+            buffered: Budget::new(BUFFERED),
             settings,
         })))
     }

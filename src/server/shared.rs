@@ -2,10 +2,15 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Settings, digests::Values, people::clients::Registry, tree::catalog::Catalog};
+use super::{
+    Settings,
+    digests::Values,
+    people::clients::Registry,
+    tree::catalog::Catalog,
+    work::{Work, budget::Budget},
+};
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -14,11 +19,12 @@ pub(super) struct Shared {
     pub(super) catalog: RwLock<Arc<Catalog>>,
     pub(super) registry: Registry,
     pub(super) values: Values,
-    pub(super) listings: Semaphore,
-    /// A permit a byte that the sorted names of directories hold.
-    pub(super) sorted: Arc<Semaphore>,
-    /// A permit a byte that such a file holds in an output buffer.
-    pub(super) buffered: Arc<Semaphore>,
+    /// Everything that waits.
+    pub(super) work: Work,
+    /// What the sorted names of directories hold.
+    pub(super) sorted: Budget,
+    /// What the larger of the small files hold in output buffers.
+    pub(super) buffered: Budget,
     /// What runs is finished, and no one new is taken.
     pub(super) drain: CancellationToken,
 }

@@ -13,7 +13,6 @@ use std::{
 use http::StatusCode;
 use tokio::{
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
     time::{Instant, sleep, timeout, timeout_at},
 };
 
@@ -24,10 +23,13 @@ use crate::server::{
     connection::send::{Broken, Sender},
     connection::stream::Stream,
     connection::table::Opened,
-    people::clients::{Attached, SmallFile},
+    people::clients::Attached,
     people::rows::Flow,
     people::standing::Denied,
-    respond::{self, Body},
+    respond::{
+        self, Answer, Body, Output,
+        link::{Link, Stop},
+    },
     tree::catalog::FoundFile,
 };
 
@@ -36,16 +38,12 @@ mod input;
 pub mod lowat;
 mod made;
 pub mod min_rate;
-mod parts;
 pub mod send;
 pub mod stream;
 pub mod table;
-mod tree;
 mod whose;
 pub(in crate::server) use closing::linger;
 pub use closing::turn_away;
-pub use parts::Parts;
-pub use tree::Tree;
 
 use closing::LINGER;
 use input::Input;
@@ -75,6 +73,8 @@ enum End {
     #[error("{} {}", .0.status, .0.why)]
     Refused(Refusal),
     #[error("{0}")]
+    Made(Stop),
+    #[error("{0}")]
     Broken(#[from] Broken),
 }
 
@@ -85,7 +85,12 @@ impl From<std::io::Error> for End {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared, opened: &Arc<Opened>) {
+pub async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    opened: &Arc<Opened>,
+) {
     let settings = &shared.settings;
     let unsent = match settings.min_rate {
         Some(_) => Unsent::always(&stream),
@@ -133,21 +138,8 @@ struct Connection<'s> {
     local: Option<SocketAddr>,
     sender: Sender,
     peer: SocketAddr,
-    shared: &'s Shared,
+    shared: &'s Arc<Shared>,
     opened: &'s Opened,
-}
-
-/// Answers that wait to be written, and the small files among them.
-#[derive(Default)]
-pub struct Output {
-    /// Heads, and bodies that were read whole.
-    pub bytes: Vec<u8>,
-    /// Whether there is more among them than heads and refusals: limits and pauses are about bodies.
-    pub has_bodies: bool,
-    /// The small files among them.
-    pub files: Vec<SmallFile>,
-    /// What the larger of these files hold of the server's memory.
-    pub permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl Connection<'_> {
@@ -281,8 +273,9 @@ impl Connection<'_> {
         let proved = match banned {
             Some(_) => Ok(None),
             None => {
-                let access = &self.shared.settings.access;
-                access.check(head.authorization, self.peer.ip()).await
+                let (access, work) = (&self.shared.settings.access, &self.shared.work);
+                let checked = access.check(head.authorization, self.peer.ip(), work);
+                checked.await
             }
         };
         let attached = attach(
@@ -301,6 +294,7 @@ impl Connection<'_> {
         let catalog = self.shared.catalog();
         let request = respond::Request {
             shared: self.shared,
+            link: Link::new(&self.stream, self.opened),
             catalog: &catalog,
             client: attached.client(),
             who: &attached.peer().who,
@@ -317,10 +311,14 @@ impl Connection<'_> {
         let answer = match (admitted, proved) {
             (Ok(()), Ok(_)) => request.answer(&mut self.output).await,
             (Err(denied), _) => request.deny(&mut self.output.bytes, &denied),
-            (_, Err(unproved)) => request.challenge(&mut self.output.bytes, &unproved),
+            (_, Err(unproved)) => request.deny(&mut self.output.bytes, &unproved),
         };
-        let keep = answer.keep;
         self.input.consume(extent.end);
+        self.send_answer(answer).await
+    }
+
+    /// Sends what was decided; returns whether the connection goes on.
+    async fn send_answer(&mut self, answer: Answer) -> Result<bool, End> {
         match answer.body {
             Body::Written => {
                 if self.output.bytes.len() >= FLUSH_AT {
@@ -329,22 +327,12 @@ impl Connection<'_> {
             }
             Body::File(found, range, flow) => self.send_file(&Arc::new(found), range, flow).await?,
             Body::Parts(parts) => self.send_parts(parts).await?,
-            Body::Computed(values) => self.send_computed(values).await?,
-            Body::Listing(listing) if listing.chunked => self.send_listing(listing).await?,
-            Body::Tree(tree) if tree.chunked => self.send_tree(tree).await?,
-            // The connection's end is the body's: unless all of it was sent, that end must not look like a good one.
-            unframed => {
-                self.stream.reset_when_dropped(true)?;
-                match unframed {
-                    Body::Listing(listing) => self.send_listing(listing).await?,
-                    Body::Tree(tree) => self.send_tree(tree).await?,
-                    _ => {}
-                }
-                self.stream.reset_when_dropped(false)?;
+            Body::Stream(first, chunks, framing) => {
+                self.send_stream(first, chunks, framing).await?
             }
         }
         tokio::task::consume_budget().await;
-        Ok(keep)
+        Ok(answer.keep)
     }
 
     /// Writes what has gathered; only then do small files count as sent.
@@ -364,7 +352,7 @@ impl Connection<'_> {
         self.output.has_bodies = false;
         self.output.bytes.clear();
         self.output.bytes.shrink_to(FLUSH_AT);
-        self.output.permits.clear();
+        self.output.held.clear();
         if let Some((_, attached)) = &self.attached {
             attached.client().took_small(&mut self.output.files);
         }

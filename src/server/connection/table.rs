@@ -58,6 +58,9 @@ const FOR_REQUEST: u64 = 200;
 /// about 40 KiB at first, in less.
 const FOR_READING: u64 = 2000;
 
+/// Milliseconds that a client waits for its turn before it may be closed to make room.
+const FOR_TURN: u64 = 2000;
+
 impl Handle {
     /// Completes when the connection is to end at once.
     pub async fn cut(&self) {
@@ -214,6 +217,12 @@ impl Opened {
         let place = &self.handle.tardy_from;
         let _ =
             place.compare_exchange(BUSY, self.table.now(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Others have their turn first, and it may be long.
+    pub fn awaits_turn(&self) {
+        let place = &self.handle.tardy_from;
+        place.store(self.table.now() + FOR_TURN, Ordering::Relaxed);
     }
 
     /// Some of an answer is to be read before it goes on.

@@ -2,7 +2,7 @@
 
 use std::{io, os::fd::AsFd as _};
 
-use super::{BLOCK, Job};
+use super::{BLOCK, Job, Quantum};
 use crate::{
     pieces::{self, PREAMBLE_LEN, PieceHasher, Preamble, Value},
     server::tree::catalog::FoundFile,
@@ -14,34 +14,52 @@ const CHANGED: &str = "the file changed while it was hashed";
 /// Values in their wire form.
 const VALUE_LEN: usize = 32;
 
-/// Hashes the file piece by piece. Blocks on the disk.
-pub(super) fn compute(job: &Job, found: &FoundFile) -> io::Result<()> {
-    let size = found.stamp.size;
-    job.publish(&Preamble { size }.encode());
-    let mut block = vec![0; BLOCK];
-    let mut values: Vec<Value> = Vec::new();
-    let mut only = None;
-    let in_memory = seems_cached(found);
-    for index in 0..pieces::count(size).max(1) {
-        job.wanted()?;
-        if !in_memory {
-            job.askers.pace(u64::from(index) * pieces::PIECE);
+/// How far a file is hashed.
+#[derive(Default)]
+pub(super) struct Hashing {
+    values: Vec<Value>,
+    /// Whether the file seemed to be in memory; not known before it was looked at.
+    in_memory: Option<bool>,
+}
+
+impl Hashing {
+    /// Hashes pieces for a quantum, and returns whether these were the last. Blocks on the disk.
+    pub(super) fn step(&mut self, job: &Job, found: &FoundFile) -> io::Result<bool> {
+        let size = found.stamp.size;
+        if self.in_memory.is_none() {
+            self.in_memory = Some(seems_cached(found));
+            job.publish(&Preamble { size }.encode());
         }
-        let hasher = hash_piece(found, index, &mut block)?;
+        let mut block = vec![0; BLOCK];
+        let mut quantum = Quantum::begin();
+        let mut only = None;
+        while self.values.len() < pieces::value_count(size) as usize {
+            let index = self.values.len() as u32;
+            let value = hash_piece(found, index, &mut block)?.value();
+            self.values.push(value);
+            job.publish(&value);
+            let more = quantum.spend(pieces::PIECE);
+            if !more && self.values.len() < pieces::value_count(size) as usize {
+                return Ok(false);
+            }
+        }
         if pieces::value_count(size) == 0 {
-            only = Some(hasher.only());
-        } else {
-            values.push(hasher.value());
-            job.publish(&hasher.value());
+            only = Some(hash_piece(found, 0, &mut block)?.only());
         }
+        let root = only.unwrap_or_else(|| pieces::root(&self.values));
+        // The root vouches for all that was sent before it: of a file that changed, none is sent.
+        if !found.is_unchanged() {
+            return Err(io::Error::other(CHANGED));
+        }
+        job.publish(root.as_bytes());
+        Ok(true)
     }
-    let root = only.unwrap_or_else(|| pieces::root(&values));
-    // The root vouches for all that was sent before it: of a file that changed, none is sent.
-    if !found.is_unchanged() {
-        return Err(io::Error::other(CHANGED));
+
+    /// The byte that comes next, where a file is read for it that its senders read too.
+    pub(super) fn paced_at(&self) -> Option<u64> {
+        let cold = self.in_memory == Some(false);
+        cold.then_some(self.values.len() as u64 * pieces::PIECE)
     }
-    job.publish(root.as_bytes());
-    Ok(())
 }
 
 /// The digest of a whole file. Blocks on the disk.

@@ -24,10 +24,12 @@ pub(super) struct Job {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
+    /// Its first turn has not come.
+    Waiting,
     /// So many bytes of the answer are there.
     Known(usize),
     /// They will not become more.
-    Failed(String),
+    Failed(io::ErrorKind, String),
 }
 
 /// One client's reading of a file's values.
@@ -50,21 +52,35 @@ impl Stream {
         self
     }
 
+    /// Completes once its first turn has come, or else says why none does.
+    pub async fn begun(&mut self) -> io::Result<()> {
+        let has_begun = |state: &State| *state != State::Waiting;
+        let state = self.state.wait_for(has_begun).await;
+        match &*state.map_err(io::Error::other)? {
+            State::Failed(kind, reason) => Err(io::Error::new(*kind, reason.clone())),
+            _ => Ok(()),
+        }
+    }
+
     /// The next bytes, as soon as there are some; `None` behind the last.
     pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         if self.at >= self.len {
             return Ok(None);
         }
         let at = self.at;
-        let is_news = |state: &State| !matches!(state, State::Known(known) if *known <= at);
+        let is_news = |state: &State| match state {
+            State::Waiting => false,
+            State::Known(known) => *known > at,
+            State::Failed(..) => true,
+        };
         match &*self
             .state
             .wait_for(is_news)
             .await
             .map_err(io::Error::other)?
         {
-            State::Failed(reason) => return Err(io::Error::other(reason.clone())),
-            State::Known(_) => {}
+            State::Failed(kind, reason) => return Err(io::Error::new(*kind, reason.clone())),
+            State::Waiting | State::Known(_) => {}
         }
         let bytes = lock(&self.job.bytes);
         let new = bytes[at..bytes.len().min(at + CHUNK)].to_vec();
@@ -79,7 +95,7 @@ impl Job {
     pub(super) fn begin(len: usize) -> (Arc<Self>, Stream) {
         let job = Arc::new(Self {
             bytes: Mutex::default(),
-            state: watch::Sender::new(State::Known(0)),
+            state: watch::Sender::new(State::Waiting),
             askers: Askers::default(),
         });
         let stream = job.stream(len);
@@ -100,7 +116,7 @@ impl Job {
     pub(super) fn read(self: &Arc<Self>, len: usize) -> Option<Stream> {
         // Nobody gives it up meanwhile.
         let _bytes = lock(&self.bytes);
-        let failed = matches!(&*self.state.borrow(), State::Failed(_));
+        let failed = matches!(&*self.state.borrow(), State::Failed(..));
         (!failed).then(|| self.stream(len))
     }
 
@@ -111,7 +127,8 @@ impl Job {
             return Ok(());
         }
         let why = "no one waits for the values any more";
-        self.state.send_replace(State::Failed(why.to_owned()));
+        let failed = State::Failed(io::ErrorKind::Other, why.to_owned());
+        self.state.send_replace(failed);
         Err(io::Error::other(why))
     }
 
@@ -120,6 +137,18 @@ impl Job {
         while self.wanted().is_ok() {
             self.state.closed().await;
         }
+    }
+
+    /// Its first turn has come.
+    pub(super) fn begun(&self) {
+        let first = |state: &mut State| {
+            let waits = *state == State::Waiting;
+            if waits {
+                *state = State::Known(0);
+            }
+            waits
+        };
+        self.state.send_if_modified(first);
     }
 
     pub(super) fn publish(&self, more: &[u8]) {
@@ -141,7 +170,8 @@ impl Job {
     }
 
     pub(super) fn fail(&self, error: &io::Error) {
-        self.state.send_replace(State::Failed(error.to_string()));
+        let failed = State::Failed(error.kind(), error.to_string());
+        self.state.send_replace(failed);
     }
 
     /// All that was computed.

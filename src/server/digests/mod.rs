@@ -9,10 +9,10 @@ use std::{
     io,
     path::Path,
     sync::{Arc, Mutex, Weak},
+    time::{Duration, Instant},
 };
 
-use tokio::sync::Semaphore;
-
+use super::work::{self, Late, Turn, Work};
 use crate::pieces::{self, PIECE};
 use crate::server::{
     people::peers::Who,
@@ -24,22 +24,20 @@ mod chaining;
 mod job;
 mod known;
 mod pacing;
-mod queue;
 pub mod sha256;
 mod store;
+pub use super::work::{Busy, Place};
 use job::Job;
 pub use job::Stream;
 pub use known::{Digests, Known};
 pub use pacing::Asker;
-use queue::Queue;
-pub use queue::{Busy, Place};
 use store::Store;
 
 /// Bytes that are read and hashed at once, while they are in the processor's cache.
 const BLOCK: usize = 128 * 1024;
 
-/// Small files that are hashed at once.
-const SMALL_AT_ONCE: usize = 2;
+/// What one turn of hashing takes at most: bytes, and time where the disk or the processor is slow.
+const QUANTUM: (u64, Duration) = (4 << 20, Duration::from_millis(50));
 
 /// What can be computed of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,24 +49,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Files that are hashed at once: more would take the processor from those who send. Each kind has its own, so
-    /// that Metalinks that anybody asks for never delay a haul client's download.
-    const fn at_once(self) -> usize {
-        match self {
-            Self::Pieces => 2,
-            Self::Sha256 => 1,
-        }
-    }
-
-    /// Files that are hashed or wait for it, in all and of each client; who comes beyond is told to come back. Each
-    /// holds a connection and an open file.
-    const fn queue(self) -> (usize, usize) {
-        match self {
-            Self::Pieces => (1024, 256),
-            Self::Sha256 => (32, 8),
-        }
-    }
-
     /// Where it is kept below the cache directory.
     const fn dir(self) -> &'static str {
         match self {
@@ -100,10 +80,12 @@ impl Kind {
         }
     }
 
-    fn compute(self, job: &Job, found: &FoundFile) -> io::Result<()> {
+    /// The lane in which a file of `size` bytes is hashed.
+    fn lane(self, size: u64) -> work::Kind {
         match self {
-            Self::Pieces => chaining::compute(job, found),
-            Self::Sha256 => sha256::compute(job, found),
+            _ if size <= PIECE => work::Kind::Small,
+            Self::Pieces => work::Kind::Pieces,
+            Self::Sha256 => work::Kind::Sha256,
         }
     }
 }
@@ -139,30 +121,22 @@ type Stores = ByKind<Store>;
 pub struct Values {
     stores: Option<Arc<Stores>>,
     known: Arc<Known>,
-    slots: ByKind<Arc<Semaphore>>,
-    queues: ByKind<Arc<Queue>>,
+    work: Work,
     running: Mutex<HashMap<(Kind, String), Weak<Job>>>,
-    /// Small files that are hashed at once: none of them waits for a large one.
-    small: Arc<Semaphore>,
     /// Held while kept values are read, so that many who ask for the same read them once.
     loading: tokio::sync::Mutex<()>,
 }
 
 impl Values {
     /// Keeps values below the cache directory, where there is one.
-    pub fn new(cache: Option<&Path>) -> Self {
+    pub fn new(cache: Option<&Path>, work: Work) -> Self {
         let stores = cache
             .map(|cache| Arc::new(Stores::new(|kind| Store::new(cache.join(kind.dir()), kind))));
         Self {
             known: Arc::new(Known::new(stores.clone())),
             stores,
-            slots: ByKind::new(|kind| Arc::new(Semaphore::new(kind.at_once()))),
-            queues: ByKind::new(|kind| {
-                let (most, each) = kind.queue();
-                Queue::new(most, each)
-            }),
+            work,
             running: Mutex::default(),
-            small: Arc::new(Semaphore::new(SMALL_AT_ONCE)),
             loading: tokio::sync::Mutex::default(),
         }
     }
@@ -201,12 +175,9 @@ impl Values {
         if let Some(stream) = self.there(kind, &found, etag).await {
             return Ok(stream);
         }
-        let place = if is_quick(&found) {
-            None
-        } else {
-            Some(Arc::new(self.place(kind, who)?))
-        };
-        Ok(self.compute(kind, found, etag, place))
+        let lane = kind.lane(found.stamp.size);
+        let place = self.work.enter(lane, found.mount, who)?;
+        Ok(self.compute(kind, found, etag, Arc::new(place)))
     }
 
     /// The same for one of several files, in the order of which `place` was taken once.
@@ -219,13 +190,8 @@ impl Values {
     ) -> Stream {
         match self.there(kind, &found, etag).await {
             Some(stream) => stream,
-            None => self.compute(kind, found, etag, Some(Arc::clone(place))),
+            None => self.compute(kind, found, etag, Arc::clone(place)),
         }
-    }
-
-    /// A place among those who wait for files to be hashed.
-    pub fn place(&self, kind: Kind, who: &Who) -> Result<Place, Busy> {
-        self.queues.of(kind).enter(who)
     }
 
     /// What costs no hashing: values that are being computed, or that were kept.
@@ -277,35 +243,31 @@ impl Values {
         }
     }
 
-    /// The BLAKE3 digest of a small file: known, or computed in its turn. It is read in small blocks, and not kept.
+    /// The BLAKE3 digest of a small file where it is known, and what computes it else.
+    pub fn known_digest(&self, found: &FoundFile, etag: &str) -> Option<blake3::Hash> {
+        let known = self.known.recall(&key(etag), found.stamp.size)?;
+        known.blake3.map(Into::into)
+    }
+
+    /// Computes that digest, in a turn of the caller's. The file is read in small blocks, and not kept.
     pub async fn digest(
         &self,
         found: FoundFile,
         etag: &str,
+        turn: Turn,
     ) -> io::Result<(FoundFile, blake3::Hash)> {
-        let known = self.known.recall(&key(etag), found.stamp.size);
-        if let Some(digest) = known.and_then(|known| known.blake3) {
-            return Ok((found, digest.into()));
-        }
-        let turn = self.small.acquire().await.map_err(io::Error::other)?;
         let hashed = blocking(move || {
+            let _turn = turn;
             let digest = chaining::digest(&found)?;
             Ok((found, digest))
         });
         let (found, digest) = hashed.await?;
-        drop(turn);
         self.learn(&found, etag, digest);
         Ok((found, digest))
     }
 
     /// Computes values, unless somebody else began to meanwhile.
-    fn compute(
-        &self,
-        kind: Kind,
-        found: FoundFile,
-        etag: &str,
-        place: Option<Arc<Place>>,
-    ) -> Stream {
+    fn compute(&self, kind: Kind, found: FoundFile, etag: &str, place: Arc<Place>) -> Stream {
         let len = kind.wire_len(found.stamp.size) as usize;
         let key = (kind, key(etag));
         let mut running = lock(&self.running);
@@ -317,31 +279,21 @@ impl Values {
         let (job, stream) = Job::begin(len);
         running.insert(key.clone(), Arc::downgrade(&job));
         drop(running);
-        let work = Work {
+        let task = Computation {
             kind,
-            key: key.1,
-            slots: Arc::clone(if is_quick(&found) {
-                &self.small
-            } else {
-                self.slots.of(kind)
-            }),
+            hashing: Hashing::new(kind, found.stamp.size),
             found,
+            key: key.1,
             stores: self.stores.clone(),
             known: Arc::clone(&self.known),
-            place,
         };
         tokio::spawn(async move {
-            if let Err(error) = work.run(&job).await {
+            if let Err(error) = task.run(&job, &place).await {
                 job.fail(&error);
             }
         });
         stream
     }
-}
-
-/// Whether hashing a file takes no longer than sending it would: that takes no place in a queue.
-fn is_quick(found: &FoundFile) -> bool {
-    found.stamp.size <= PIECE
 }
 
 /// The entity tag without its quotes: hexadecimal digits only.
@@ -350,32 +302,97 @@ fn key(etag: &str) -> String {
 }
 
 /// One file's computation.
-struct Work {
+struct Computation {
     kind: Kind,
+    hashing: Hashing,
     found: FoundFile,
     key: String,
-    slots: Arc<Semaphore>,
     stores: Option<Arc<Stores>>,
     known: Arc<Known>,
-    /// Given back with the rest of it.
-    #[expect(dead_code, reason = "it is held, not read")]
-    place: Option<Arc<Place>>,
 }
 
-impl Work {
-    async fn run(self, job: &Arc<Job>) -> io::Result<()> {
-        let slots = Arc::clone(&self.slots);
-        let _slot = tokio::select! {
-            slot = slots.acquire() => slot.map_err(io::Error::other)?,
-            () = job.unwanted() => return job.wanted(),
-        };
-        let job = Arc::clone(job);
-        blocking(move || {
-            self.kind.compute(&job, &self.found)?;
-            self.keep(&job.bytes());
-            Ok(())
-        })
-        .await
+/// How far it is.
+enum Hashing {
+    Pieces(chaining::Hashing),
+    Sha256(sha256::Hashing),
+}
+
+impl Hashing {
+    fn new(kind: Kind, size: u64) -> Self {
+        match kind {
+            Kind::Pieces => Self::Pieces(chaining::Hashing::default()),
+            Kind::Sha256 => Self::Sha256(sha256::Hashing::new(size)),
+        }
+    }
+
+    /// Goes on, and returns whether that was all. Blocks on the disk, for not much longer than a quantum.
+    fn step(&mut self, job: &Job, found: &FoundFile) -> io::Result<bool> {
+        match self {
+            Self::Pieces(hashing) => hashing.step(job, found),
+            Self::Sha256(hashing) => hashing.step(job, found),
+        }
+    }
+
+    /// How far bytes should have been sent before it goes on; `None` where that is of no account.
+    fn paced_at(&self) -> Option<u64> {
+        match self {
+            Self::Pieces(hashing) => hashing.paced_at(),
+            Self::Sha256(_) => None,
+        }
+    }
+}
+
+/// A quantum of hashing, as long as it lasts.
+struct Quantum {
+    left: u64,
+    until: Instant,
+}
+
+impl Quantum {
+    fn begin() -> Self {
+        Self {
+            left: QUANTUM.0,
+            until: Instant::now() + QUANTUM.1,
+        }
+    }
+
+    /// Counts bytes that were hashed; returns whether it goes on.
+    fn spend(&mut self, bytes: u64) -> bool {
+        self.left = self.left.saturating_sub(bytes);
+        self.left > 0 && Instant::now() < self.until
+    }
+}
+
+impl Computation {
+    /// Computes quantum by quantum, each in a turn of `place`; what is held back for a sender holds no turn.
+    async fn run(mut self, job: &Arc<Job>, place: &Place) -> io::Result<()> {
+        loop {
+            if let Some(at) = self.hashing.paced_at() {
+                job.askers.pace(at, QUANTUM.0).await;
+            }
+            let turn = tokio::select! {
+                turn = place.turn() => turn.map_err(|Late| io::Error::from(io::ErrorKind::TimedOut))?,
+                () = job.unwanted() => return job.wanted(),
+            };
+            let theirs = Arc::clone(job);
+            let (this, done) = blocking(move || {
+                let _turn = turn;
+                theirs.wanted()?;
+                theirs.begun();
+                let done = self.hashing.step(&theirs, &self.found)?;
+                Ok((self, done))
+            })
+            .await?;
+            self = this;
+            if done {
+                let bytes = job.bytes();
+                return blocking(move || {
+                    self.keep(&bytes);
+                    Ok(())
+                })
+                .await;
+            }
+        }
     }
 
     fn learn(self, bytes: &[u8]) {

@@ -3,10 +3,12 @@
 
 use std::{
     sync::{Arc, Mutex, Weak},
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use tokio::time::{Instant, sleep};
+
+use crate::pieces::PIECE;
 use crate::sync::lock;
 use crate::{http1::path::RemotePath, server::people::clients::Client};
 
@@ -44,12 +46,13 @@ impl Askers {
         lock(&self.0).push(Arc::downgrade(asker));
     }
 
-    /// Holds back the hashing of the bytes from `at` on while the file's bytes are sent to everyone who waits for its values, and
-    /// are far behind. Whoever takes no bytes, because it has them, holds nothing back. Blocks.
-    pub(super) fn pace(&self, at: u64) {
+    /// Holds back the hashing of the `count` bytes from `at` on while the file's bytes are sent to everyone who waits for its
+    /// values, and are far behind. Whoever takes no bytes, because it has them, holds nothing back.
+    pub(super) async fn pace(&self, at: u64, count: u64) {
+        let hold = HOLD * u32::try_from(count.div_ceil(PIECE)).unwrap_or(1);
         let begun = Instant::now();
-        while self.sent_until().is_some_and(|sent| at > sent + AHEAD) && begun.elapsed() < HOLD {
-            sleep(LOOK);
+        while self.sent_until().is_some_and(|sent| at > sent + AHEAD) && begun.elapsed() < hold {
+            sleep(LOOK).await;
         }
     }
 
@@ -79,8 +82,8 @@ mod tests {
         })
     }
 
-    #[test]
-    fn hashing_follows_whoever_is_furthest_unless_somebody_takes_no_bytes() {
+    #[tokio::test(start_paused = true)]
+    async fn hashing_follows_whoever_is_furthest_unless_somebody_takes_no_bytes() {
         let (registry, path) = (Registry::default(), RemotePath::from_target(b"/f").unwrap());
         let [one, two] = ["one", "two"].map(|agent| attach(&registry, agent));
         let askers = Askers::default();
@@ -98,7 +101,7 @@ mod tests {
         flow.add(5);
         assert_eq!(askers.sent_until(), Some(far + 5));
         let begun = Instant::now();
-        askers.pace(far + 5 + AHEAD + 1);
+        askers.pace(far + 5 + AHEAD + 1, PIECE).await;
         assert!(begun.elapsed() >= HOLD);
         drop(first);
         assert_eq!(askers.sent_until(), Some(0));

@@ -4,7 +4,7 @@ use std::{io, os::fd::AsFd as _};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{BLOCK, Job};
+use super::{BLOCK, Job, Quantum};
 use crate::{pieces::PIECE, server::tree::catalog::FoundFile, sys::send::read_ahead};
 
 /// Bytes of a digest.
@@ -48,42 +48,73 @@ pub fn whole(bytes: &[u8]) -> Option<[u8; DIGEST_LEN]> {
     digests.last_chunk().copied()
 }
 
-/// Hashes the file, once for its pieces and once as a whole. Blocks on the disk.
-pub(super) fn compute(job: &Job, found: &FoundFile) -> io::Result<()> {
-    let size = found.stamp.size;
-    let (piece_len, pieces) = (piece_len(size), piece_count(size));
-    let mut block = vec![0; BLOCK];
-    let (mut file, mut piece) = (Sha256::new(), Sha256::new());
-    let (mut at, mut ahead) = (0, 0);
-    while at < size {
-        if at >= ahead {
-            job.wanted()?;
-            let count = PIECE.min(size - at);
-            read_ahead(found.file.as_fd(), at, count)?;
-            ahead = at + count;
+/// How far a file is hashed: once for its pieces, and once as a whole.
+pub(super) struct Hashing {
+    at: u64,
+    /// How far it was read ahead.
+    ahead: u64,
+    piece_len: u64,
+    pieces: u64,
+    file: Sha256,
+    piece: Sha256,
+}
+
+impl Hashing {
+    pub(super) fn new(size: u64) -> Self {
+        Self {
+            at: 0,
+            ahead: 0,
+            piece_len: piece_len(size),
+            pieces: piece_count(size),
+            file: Sha256::new(),
+            piece: Sha256::new(),
         }
-        let count = (ahead - at).min(BLOCK as u64) as usize;
-        let read = rustix::io::pread(&found.file, &mut block[..count], at)?;
+    }
+
+    /// Hashes for a quantum, and returns whether that was all. Blocks on the disk.
+    pub(super) fn step(&mut self, job: &Job, found: &FoundFile) -> io::Result<bool> {
+        let size = found.stamp.size;
+        let mut block = vec![0; BLOCK];
+        let mut quantum = Quantum::begin();
+        while self.at < size {
+            let read = self.block(found, &mut block)?;
+            if self.pieces > 0 && (self.at == size || self.at.is_multiple_of(self.piece_len)) {
+                job.publish(&self.piece.finalize_reset());
+            }
+            if !quantum.spend(read) && self.at < size {
+                return Ok(false);
+            }
+        }
+        // The file's digest vouches for what went before it: of a file that changed, none is sent.
+        if !found.is_unchanged() {
+            return Err(io::Error::other("the file changed while it was hashed"));
+        }
+        job.finish(&self.file.finalize_reset());
+        Ok(true)
+    }
+
+    /// Hashes the next block; returns its bytes.
+    fn block(&mut self, found: &FoundFile, block: &mut [u8]) -> io::Result<u64> {
+        let size = found.stamp.size;
+        if self.at >= self.ahead {
+            let count = PIECE.min(size - self.at);
+            read_ahead(found.file.as_fd(), self.at, count)?;
+            self.ahead = self.at + count;
+        }
+        let count = (self.ahead - self.at).min(BLOCK as u64) as usize;
+        let read = rustix::io::pread(&found.file, &mut block[..count], self.at)?;
         if read == 0 {
             return Err(io::Error::other(
                 "the file was truncated while it was hashed",
             ));
         }
-        file.update(&block[..read]);
-        if pieces > 0 {
-            piece.update(&block[..read]);
+        self.file.update(&block[..read]);
+        if self.pieces > 0 {
+            self.piece.update(&block[..read]);
         }
-        at += read as u64;
-        if pieces > 0 && (at == size || at.is_multiple_of(piece_len)) {
-            job.publish(&piece.finalize_reset());
-        }
+        self.at += read as u64;
+        Ok(read as u64)
     }
-    // The file's digest vouches for what went before it: of a file that changed, none is sent.
-    if !found.is_unchanged() {
-        return Err(io::Error::other("the file changed while it was hashed"));
-    }
-    job.finish(&file.finalize());
-    Ok(())
 }
 
 #[cfg(test)]

@@ -63,7 +63,13 @@ async fn values_merge_to_the_digest_that_b3sum_prints() {
     for size in [0, 5, 1 << 20, (1 << 20) + 1, 5_000_000] {
         let content = content(size);
         let disk = Disk::new(&content, Duration::from_secs(60));
-        let stream = ask(&Values::new(None), Kind::Pieces, disk.find(), "\"e\"").await;
+        let stream = ask(
+            &Values::new(None, Work::default()),
+            Kind::Pieces,
+            disk.find(),
+            "\"e\"",
+        )
+        .await;
         assert_eq!(stream.len as u64, pieces::wire_len(size as u64));
         let bytes = read(stream).await.unwrap();
         assert!(chaining::is_whole(&bytes, size as u64), "{size}");
@@ -78,7 +84,7 @@ async fn values_merge_to_the_digest_that_b3sum_prints() {
 #[tokio::test]
 async fn many_who_ask_at_once_get_the_same_from_one_computation() {
     let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
-    let values = Values::new(None);
+    let values = Values::new(None, Work::default());
     let mut streams = Vec::new();
     for _ in 0..10 {
         streams.push(ask(&values, Kind::Pieces, disk.find(), "\"e\"").await);
@@ -99,7 +105,7 @@ async fn a_file_that_changes_is_not_vouched_for() {
     let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
     let found = disk.find();
     fs::write(disk.root.path().join("f"), content(3_000_001)).unwrap();
-    let values = Values::new(Some(disk.cache.path()));
+    let values = Values::new(Some(disk.cache.path()), Work::default());
     let error = read(ask(&values, Kind::Pieces, found, "\"e\"").await)
         .await
         .unwrap_err();
@@ -113,10 +119,18 @@ async fn kept_values_are_not_computed_again() {
         content(3_000_001),
         Disk::new(&content(3_000_000), Duration::ZERO),
     );
-    let values = Values::new(Some(disk.cache.path()));
+    let values = Values::new(Some(disk.cache.path()), Work::default());
     // What is kept is of other bytes of the same size, so that it shows where the answer came from.
     let source = Disk::new(&other[1..], Duration::ZERO);
-    let kept = read(ask(&Values::new(None), Kind::Pieces, source.find(), "\"e\"").await);
+    let kept = read(
+        ask(
+            &Values::new(None, Work::default()),
+            Kind::Pieces,
+            source.find(),
+            "\"e\"",
+        )
+        .await,
+    );
     let kept = kept.await.unwrap();
     values.stores.as_ref().unwrap().pieces.keep("e", &kept);
     assert_eq!(
@@ -136,7 +150,7 @@ async fn kept_values_are_not_computed_again() {
 #[tokio::test]
 async fn nothing_is_kept_of_a_file_that_was_just_changed() {
     let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
-    let values = Values::new(Some(disk.cache.path()));
+    let values = Values::new(Some(disk.cache.path()), Work::default());
     // It was made just now, whatever its date says.
     read(ask(&values, Kind::Pieces, disk.find(), "\"e\"").await)
         .await
@@ -156,7 +170,13 @@ async fn sha256_of_pieces_and_file() {
     for size in [0, 5, 1 << 20, (1 << 20) + 1, 5_000_000] {
         let content = content(size);
         let disk = Disk::new(&content, Duration::from_secs(60));
-        let stream = ask(&Values::new(None), Kind::Sha256, disk.find(), "\"e\"").await;
+        let stream = ask(
+            &Values::new(None, Work::default()),
+            Kind::Sha256,
+            disk.find(),
+            "\"e\"",
+        )
+        .await;
         let bytes = read(stream).await.unwrap();
         let pieces = content.chunks(1 << 20).map(Sha256::digest);
         let mut expected: Vec<u8> = pieces
@@ -174,9 +194,17 @@ async fn sha256_of_pieces_and_file() {
 async fn kept_digests_are_known_without_asking_for_them() {
     let disk = Disk::new(&content(3_000_000), Duration::from_secs(60));
     let (found, etag) = (disk.find(), disk.find().stamp.etag());
-    let values = Values::new(Some(disk.cache.path()));
+    let values = Values::new(Some(disk.cache.path()), Work::default());
     assert_eq!(values.look(&found, &etag).await, Digests::default());
-    let digests = read(ask(&Values::new(None), Kind::Sha256, disk.find(), &etag).await);
+    let digests = read(
+        ask(
+            &Values::new(None, Work::default()),
+            Kind::Sha256,
+            disk.find(),
+            &etag,
+        )
+        .await,
+    );
     let digests = digests.await.unwrap();
     values
         .stores
@@ -184,7 +212,7 @@ async fn kept_digests_are_known_without_asking_for_them() {
         .unwrap()
         .sha256
         .keep(&key(&etag), &digests);
-    let values = Values::new(Some(disk.cache.path()));
+    let values = Values::new(Some(disk.cache.path()), Work::default());
     let known = values.look(&found, &etag).await;
     assert_eq!(known.sha256, sha256::whole(&digests));
     assert_eq!(values.known().look(&found.stamp), known);
@@ -199,13 +227,13 @@ async fn who_waits_for_too_many_files_is_told_so_and_places_come_back() {
         .open(disk.root.path().join("f"));
     // Larger than what is hashed before the test ends.
     file.unwrap().set_len(1 << 40).unwrap();
-    let values = Values::new(None);
+    let values = Values::new(None, Work::default());
     let address = |last| Who::Address(std::net::Ipv4Addr::new(127, 0, 0, last));
     let ask = async |n: usize, who: &Who| {
         let etag = format!("\"{n}\"");
         values.stream(Kind::Sha256, disk.find(), &etag, who).await
     };
-    let (most, each) = Kind::Sha256.queue();
+    let (most, each) = (32, 8);
     let mut waiting = Vec::new();
     for n in 0..most {
         waiting.push(ask(n, &address((n / each) as u8)).await.unwrap());
@@ -235,7 +263,7 @@ async fn kept_values_are_read_once_for_all_who_ask_and_handed_out_in_small_parts
         .write(true)
         .open(disk.root.path().join("f"));
     file.unwrap().set_len(size).unwrap();
-    let values = Values::new(Some(disk.cache.path()));
+    let values = Values::new(Some(disk.cache.path()), Work::default());
     let leaves = vec![[7; 32]; pieces::count(size) as usize];
     let mut kept = pieces::Preamble { size }.encode().to_vec();
     kept.extend(leaves.iter().flatten());
@@ -254,7 +282,7 @@ async fn kept_values_are_read_once_for_all_who_ask_and_handed_out_in_small_parts
 #[tokio::test]
 async fn what_is_known_of_a_small_file_is_not_computed_again() {
     let disk = Disk::new(b"content", Duration::ZERO);
-    let values = Values::new(None);
+    let values = Values::new(None, Work::default());
     // Others than the content's, so that it shows where they come from.
     let (blake3, sha256) = ([1; 32], [2; 32]);
     values.known.learn("e".into(), Kind::Pieces, blake3);
@@ -264,8 +292,11 @@ async fn what_is_known_of_a_small_file_is_not_computed_again() {
     let digests = read(ask(&values, Kind::Sha256, disk.find(), "\"e\"").await);
     let digests = digests.await.unwrap();
     assert!(digests[..32] == sha256 && sha256::is_whole(&digests, 7));
-    let (_, digest) = values.digest(disk.find(), "\"e\"").await.unwrap();
-    assert_eq!(*digest.as_bytes(), blake3);
-    let (_, digest) = values.digest(disk.find(), "\"other\"").await.unwrap();
-    assert_eq!(digest, blake3::hash(b"content"));
+    let known = values.known_digest(&disk.find(), "\"e\"");
+    assert_eq!(known, Some(blake3.into()));
+    assert_eq!(values.known_digest(&disk.find(), "\"other\""), None);
+    let who = Who::Address(std::net::Ipv4Addr::LOCALHOST);
+    let place = values.work.enter(work::Kind::Small, None, &who).unwrap();
+    let digest = values.digest(disk.find(), "\"other\"", place.turn().await.unwrap());
+    assert_eq!(digest.await.unwrap().1, blake3::hash(b"content"));
 }

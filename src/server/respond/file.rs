@@ -1,20 +1,31 @@
 //! Answers to requests for files: conditions, ranges, small files from one buffer, chaining values.
 
-use std::{io, ops::Range, os::fd::AsFd as _, sync::Arc, time::Instant};
+use std::{
+    io,
+    ops::Range,
+    os::fd::AsFd as _,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
+use tokio::time::timeout;
 
 use super::{
-    Answer, Body, Computed, Failure, Request, asks_for,
+    Answer, Body, Framing, Output, Parts, Request, asks_for,
     dir::{NO_HOST, metalink_fields},
-    fail, now, of_busy, of_io,
+    fail,
+    form::metalink::{self, FileLink},
+    link::Stop,
+    now,
+    refusal::BEING_CHANGED,
 };
 use crate::{
     http1::{
         conditional::{Validators, Verdict},
         date,
         disposition::attachment,
+        fields,
         multipart::Multipart,
         path::RemotePath,
         range::Ranges,
@@ -22,15 +33,16 @@ use crate::{
     },
     pieces,
     server::{
-        connection::{Output, Parts},
-        digests::{Asker, Busy, Kind, Stream},
+        digests::{Asker, Kind, Stream},
         people::clients::SmallFile,
-        respond::form::metalink::{self, FileLink},
         tree::catalog::{Found, FoundFile, blocking},
+        work::{self, Busy, FIRST_TURN},
     },
     sys::send::read_cached,
 };
 
+/// How long the first bytes of what is computed are waited for, once it has begun.
+const FIRST_BYTES: Duration = Duration::from_secs(1);
 /// Files up to this size are sent from the output buffer rather than by a call of their own, in bytes.
 const INLINE: u64 = 16 * 1024;
 /// The same for requests of the haul client, whose small files are hashed from the same buffer.
@@ -39,8 +51,6 @@ const INLINE_HAUL: u64 = 1 << 20;
 const ATTEMPTS: usize = 3;
 /// What stands for a BLAKE3 digest in hexadecimal until it is known.
 const DIGEST_PLACE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
-const BEING_CHANGED: Failure = fail(StatusCode::SERVICE_UNAVAILABLE, "the file is being changed");
 
 /// A file that was found, and what its answer's head is made of.
 struct FileAnswer {
@@ -59,7 +69,7 @@ impl Request<'_> {
         path: RemotePath,
         found: FoundFile,
         output: &mut Output,
-    ) -> io::Result<Answer> {
+    ) -> Result<Answer, Stop> {
         let now = now();
         let etag = found.stamp.etag();
         let out = &mut output.bytes;
@@ -85,14 +95,14 @@ impl Request<'_> {
             }
             Verdict::Failed => {
                 let failure = fail(StatusCode::PRECONDITION_FAILED, "the file changed");
-                return Ok(self.error(out, &failure));
+                return Ok(self.refuse(out, &failure));
             }
         }
         if self.head.query == Some(b"pieces") {
-            return Ok(self.pieces(file, out, now).await);
+            return self.pieces(file, out, now).await;
         }
         if asks_for(self.head.query, "meta4") {
-            return Ok(self.metalink(file, out, now).await);
+            return self.metalink(file, out, now).await;
         }
         let size = file.found.stamp.size;
         let ranges = match self.head.range {
@@ -121,7 +131,7 @@ impl Request<'_> {
         file: FileAnswer,
         output: &mut Output,
         now: u64,
-    ) -> io::Result<Answer> {
+    ) -> Result<Answer, Stop> {
         let (out, size) = (&mut output.bytes, file.found.stamp.size);
         let inline = match self.head.haul_session {
             Some(_) => INLINE_HAUL,
@@ -140,60 +150,83 @@ impl Request<'_> {
     }
 
     /// The file's chaining values instead of its bytes.
-    async fn pieces(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
+    async fn pieces(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Result<Answer, Stop> {
         let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
-        let stream = match self.computed(Kind::Pieces, file).await {
+        let stream = match self.computed(Kind::Pieces, file).await? {
             Ok(stream) => stream,
-            Err(busy) => return self.error(out, &of_busy(busy)),
+            Err(busy) => return Ok(self.refuse(out, &busy.into())),
         };
         let mut head = HeadWriter::new(out, StatusCode::OK, now);
         let length = pieces::wire_len(size);
         head.field("Content-Type", pieces::MEDIA_TYPE)
             .field_fmt("Content-Length", format_args!("{length}"));
         validators(&mut head, &etag, modified);
-        Answer {
-            body: stream.map_or(Body::Written, |s| Body::Computed(Computed::Pieces(s))),
-            ..self.end(head)
-        }
+        let answer = self.end(head);
+        let Some((first, stream)) = stream else {
+            return Ok(answer);
+        };
+        Ok(Answer {
+            body: Body::Stream(first, Box::new(stream), Framing::Length),
+            ..answer
+        })
     }
 
     /// The file's Metalink. Its length is known before its digests are.
-    async fn metalink(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
+    async fn metalink(
+        &self,
+        file: FileAnswer,
+        out: &mut Vec<u8>,
+        now: u64,
+    ) -> Result<Answer, Stop> {
         let Some(origin) = self.origin() else {
-            return self.error(out, &NO_HOST);
+            return Ok(self.refuse(out, &NO_HOST));
         };
         let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
         let path = file.path.clone();
-        let stream = match self.computed(Kind::Sha256, file).await {
+        let stream = match self.computed(Kind::Sha256, file).await? {
             Ok(stream) => stream,
-            Err(busy) => return self.error(out, &of_busy(busy)),
+            Err(busy) => return Ok(self.refuse(out, &busy.into())),
         };
         let mut head = HeadWriter::new(out, StatusCode::OK, now);
         metalink_fields(&mut head, path.name());
         validators(&mut head, &etag, modified);
-        let Some(stream) = stream else {
-            return self.end(head);
+        let Some((first, stream)) = stream else {
+            return Ok(self.end(head));
         };
-        let (begin, link) = FileLink::new(stream, &origin, &path, size);
+        let (mut begin, mut link) = FileLink::new(stream, &origin, &path, size);
         let length = begin.len() as u64 + FileLink::len(size);
-        head.field_fmt("Content-Length", format_args!("{length}"))
-            .connection(self.keep, self.head.http10);
-        head.end().extend_from_slice(begin.as_bytes());
-        Answer {
-            body: Body::Computed(Computed::Metalink(link)),
-            keep: self.keep,
-        }
+        begin.push_str(&link.text_of(&first));
+        head.field_fmt("Content-Length", format_args!("{length}"));
+        Ok(Answer {
+            body: Body::Stream(begin.into_bytes(), Box::new(link), Framing::Length),
+            ..self.end(head)
+        })
     }
 
-    /// What is computed of a file; nothing for a HEAD.
-    async fn computed(&self, kind: Kind, file: FileAnswer) -> Result<Option<Stream>, Busy> {
+    /// What is computed of a file, and the first of it where that is there soon; nothing for a HEAD. Once its turn has come, an
+    /// answer is waited for no longer than that: so that what fails at once has a status, and a slow disk gets its head.
+    async fn computed(
+        &self,
+        kind: Kind,
+        file: FileAnswer,
+    ) -> Result<Result<Option<(Vec<u8>, Stream)>, Busy>, Stop> {
         if self.is_head() {
-            return Ok(None);
+            return Ok(Ok(None));
         }
         let values = &self.shared.values;
         let stream = values.stream(kind, file.found, &file.etag, self.who);
-        let asker = Asker::new(self.client, file.path);
-        Ok(Some(stream.await?.beside(asker)))
+        let mut stream = match stream.await {
+            Ok(stream) => stream.beside(Asker::new(self.client, file.path)),
+            Err(busy) => return Ok(Err(busy)),
+        };
+        let begun = timeout(FIRST_TURN, stream.begun());
+        let begun = self.link.waits(begun).await?;
+        begun.map_err(|_| Stop::Late)??;
+        let first = match timeout(FIRST_BYTES, stream.next()).await {
+            Ok(first) => first?.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        Ok(Ok(Some((first, stream))))
     }
 
     fn unsatisfiable(&self, out: &mut Vec<u8>, size: u64, now: u64) -> Answer {
@@ -228,7 +261,7 @@ impl Request<'_> {
         let kind = content_type(file.path.name());
         self.file_fields(&mut head, &file, kind, range.end - range.start);
         if let Some(digest) = digest {
-            head.field("Haul-Blake3", &digest.to_hex());
+            head.field(fields::BLAKE3, &digest.to_hex());
         }
         head.connection(self.keep, self.head.http10);
         head.end();
@@ -266,9 +299,8 @@ impl Request<'_> {
         if size <= INLINE {
             return true;
         }
-        let buffered = Arc::clone(&self.shared.buffered);
-        let permit = buffered.try_acquire_many_owned(size as u32);
-        permit.map(|permit| output.permits.push(permit)).is_ok()
+        let held = self.shared.buffered.take(size as usize);
+        held.map(|held| output.held.push(held)).is_some()
     }
 
     /// A small file for HEAD, or while too many clients are slow to take theirs: hashed first, then sent like a large
@@ -278,9 +310,22 @@ impl Request<'_> {
         mut file: FileAnswer,
         out: &mut Vec<u8>,
         now: u64,
-    ) -> io::Result<Answer> {
-        let Ok((found, digest)) = self.shared.values.digest(file.found, &file.etag).await else {
-            return Ok(self.error(out, &BEING_CHANGED));
+    ) -> Result<Answer, Stop> {
+        let values = &self.shared.values;
+        if let Some(digest) = values.known_digest(&file.found, &file.etag) {
+            return Ok(self.send(file, None, Some(digest), out, now));
+        }
+        let place = match self
+            .shared
+            .work
+            .enter(work::Kind::Small, file.found.mount, self.who)
+        {
+            Ok(place) => place,
+            Err(busy) => return Ok(self.refuse(out, &busy.into())),
+        };
+        let turn = self.link.turn(&place).await?;
+        let Ok((found, digest)) = values.digest(file.found, &file.etag, turn).await else {
+            return Ok(self.refuse(out, &BEING_CHANGED));
         };
         file.found = found;
         Ok(self.send(file, None, Some(digest), out, now))
@@ -292,7 +337,7 @@ impl Request<'_> {
         mut file: FileAnswer,
         output: &mut Output,
         now: u64,
-    ) -> io::Result<Answer> {
+    ) -> Result<Answer, Stop> {
         let started = Instant::now();
         let (out, files) = (&mut output.bytes, &mut output.files);
         let before = out.len();
@@ -302,7 +347,7 @@ impl Request<'_> {
             self.file_fields(&mut head, &file, content_type(file.path.name()), size);
             // The digest goes in front of the bytes that it is made from: its place is kept until they are there.
             let digest = self.head.haul_session.map(|_| {
-                head.field("Haul-Blake3", DIGEST_PLACE);
+                head.field(fields::BLAKE3, DIGEST_PLACE);
                 head.len() - "\r\n".len() - DIGEST_PLACE.len()
             });
             head.connection(self.keep, self.head.http10);
@@ -327,18 +372,17 @@ impl Request<'_> {
             }
             // It changed under the reader, and nothing of it has left yet.
             out.truncate(before);
-            match self.catalog.find(&file.path).await {
-                Ok(Found::File(found)) if found.stamp.size <= INLINE_HAUL => {
+            match self.find(&file.path).await? {
+                Found::File(found) if found.stamp.size <= INLINE_HAUL => {
                     file.etag = found.stamp.etag();
                     file.modified = date::seconds(found.stamp.modified()).min(now);
                     file.sha256 = None;
                     file.found = found;
                 }
-                Ok(_) => break,
-                Err(error) => return Ok(self.error(out, &of_io(&error))),
+                _ => break,
             }
         }
-        Ok(self.error(out, &BEING_CHANGED))
+        Ok(self.refuse(out, &BEING_CHANGED))
     }
 
     fn file_fields(
@@ -351,7 +395,7 @@ impl Request<'_> {
         head.field("Content-Type", content_type)
             .field_fmt("Content-Length", format_args!("{length}"))
             .field("Accept-Ranges", "bytes")
-            .field("Haul-Pieces", "1");
+            .field(fields::PIECES, "1");
         file.validators(head);
         if let Some(digest) = &file.sha256 {
             // RFC 9530, and RFC 6249 for where a Metalink is.

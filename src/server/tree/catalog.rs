@@ -15,6 +15,7 @@ use rustix::{
 
 use crate::{
     http1::path::RemotePath,
+    server::work::Mount,
     sys::{
         dir_id::dir_id,
         open::{Links, open_beneath, open_cached},
@@ -50,6 +51,8 @@ pub struct FoundFile {
     pub file: OwnedFd,
     /// What it was when it was opened.
     pub stamp: Stamp,
+    /// Where it lies.
+    pub mount: Mount,
 }
 
 /// What changes when a file's content does.
@@ -185,6 +188,11 @@ impl Catalog {
         self.id.as_deref()
     }
 
+    /// Where an open file or directory lies.
+    pub fn mount_of(&self, _file: &OwnedFd) -> Mount {
+        None
+    }
+
     /// Whether a name may be seen at all.
     pub fn shows(&self, name: &[u8]) -> bool {
         self.hidden || !name.starts_with(b".")
@@ -257,6 +265,7 @@ fn found(file: OwnedFd) -> io::Result<Found> {
         FileType::RegularFile => Ok(Found::File(FoundFile {
             file,
             stamp: Stamp::of(&stat),
+            mount: None,
         })),
         FileType::Directory => Ok(Found::Dir(file)),
         _ => Err(io::ErrorKind::NotFound.into()),
@@ -345,6 +354,7 @@ mod tests {
         let found = FoundFile {
             file: file.into(),
             stamp,
+            mount: None,
         };
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::hard_link(&path, temp.path().join("g")).unwrap();

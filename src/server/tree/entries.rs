@@ -2,11 +2,13 @@
 
 use std::{cell::OnceCell, io, os::fd::OwnedFd, sync::Arc};
 
-use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use crate::server::tree::catalog::{Catalog, Stamp};
-use crate::{entry::Entry, http1::path::RemotePath};
+use crate::{
+    entry::Entry,
+    http1::path::RemotePath,
+    server::work::budget::{Budget, Held},
+};
+use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 
 /// Entries up to which a directory is sorted; beyond it, directory order is kept.
 const MAX_SORTED: usize = 100_000;
@@ -102,7 +104,7 @@ pub struct Entries {
     /// What is read in directory order instead.
     reader: Option<Dir>,
     /// What the sorted names hold of the server's memory.
-    held: Option<OwnedSemaphorePermit>,
+    held: Option<Held>,
 }
 
 /// Directories first, then by name.
@@ -129,9 +131,9 @@ impl Entries {
         })
     }
 
-    /// Sorts the entries, directories first, unless they are too many or `budget` (a permit a byte) is used up.
+    /// Sorts the entries, directories first, unless they are too many or `budget` is used up.
     /// Only names are held, and only those are read now. Blocks on the disk.
-    pub fn sort(mut self, budget: &Arc<Semaphore>) -> io::Result<Self> {
+    pub fn sort(mut self, budget: &Budget) -> io::Result<Self> {
         let Some(mut reader) = self.reader.take() else {
             return Ok(self);
         };
@@ -151,7 +153,7 @@ impl Entries {
             }
         }
         let permit = (names.len() <= MAX_SORTED)
-            .then(|| Arc::clone(budget).try_acquire_many_owned(cost as u32).ok())
+            .then(|| budget.take(cost))
             .flatten();
         if permit.is_some() {
             names.sort_unstable();
@@ -238,14 +240,14 @@ mod tests {
         let Found::Dir(dir) = catalog.find_blocking(&path).unwrap() else {
             panic!("no directory");
         };
-        let budget = Arc::new(Semaphore::new(permits));
+        let budget = Budget::new(permits);
         let entries = Entries::new(catalog, path, dir)
             .unwrap()
             .sort(&budget)
             .unwrap();
         let sorted = entries.in_order();
         let names = entries.map(|listed| listed.unwrap().entry.name).collect();
-        assert_eq!(budget.available_permits(), permits, "all is given back");
+        assert_eq!(budget.left(), permits, "all is given back");
         (names, sorted)
     }
 

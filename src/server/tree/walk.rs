@@ -3,8 +3,8 @@
 use std::{io, os::fd::OwnedFd, sync::Arc};
 
 use rustix::fs::fstat;
-use tokio::sync::Semaphore;
 
+use crate::server::work::budget::Budget;
 use crate::server::{
     tree::catalog::{Catalog, Found, Stamp, is_not_found},
     tree::entries::{Entries, Listed},
@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 128;
 /// gone through already ([`Entries`] leaves such links out; mounts can go round too).
 pub struct Walk {
     catalog: Arc<Catalog>,
-    budget: Arc<Semaphore>,
+    budget: Budget,
     open: Vec<Level>,
     /// Directories that could not be read.
     unreadable: u64,
@@ -36,13 +36,13 @@ impl Walk {
     /// Begins in the open directory `dir`, which is `path` below the root. Blocks on the disk, as every step does.
     pub fn new(
         catalog: &Arc<Catalog>,
-        budget: &Arc<Semaphore>,
+        budget: &Budget,
         path: RemotePath,
         dir: OwnedFd,
     ) -> io::Result<Self> {
         let mut walk = Self {
             catalog: Arc::clone(catalog),
-            budget: Arc::clone(budget),
+            budget: budget.clone(),
             open: Vec::new(),
             unreadable: 0,
         };
@@ -122,7 +122,7 @@ mod tests {
         let Found::Dir(dir) = catalog.find_blocking(&path).unwrap() else {
             panic!("no directory");
         };
-        let budget = Arc::new(Semaphore::new(SORTED_BYTES));
+        let budget = Budget::new(SORTED_BYTES);
         let mut walk = Walk::new(&catalog, &budget, path, dir).unwrap();
         let mut all = Vec::new();
         while let Some((path, _)) = walk.next().unwrap() {

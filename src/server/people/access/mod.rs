@@ -19,18 +19,20 @@ use argon2::{
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
 use self::throttle::{Throttle, Turn};
-use crate::sync::lock;
+use super::peers::Who;
 use crate::{
     credentials::{self, Credentials, Secret},
     error::Error,
+    server::work::{self, Work},
+    sync::lock,
     tls,
 };
 
-/// Checks of passwords that run at once: each takes 19 MiB and some 30 ms of a core.
-const CHECKS: usize = 2;
+/// When who found too many passwords waiting to be checked may try again.
+const CROWDED: Duration = Duration::from_secs(5);
 /// Verified logins that are remembered, each for one address; more are checked again.
 const REMEMBERED: usize = 4096;
 /// Longest `Authorization` that is looked at, in bytes.
@@ -70,7 +72,6 @@ struct Guard {
     /// Only this process knows it: neither times nor memory tell a login by its hash.
     key: [u8; 32],
     remembered: Mutex<HashMap<blake3::Hash, Arc<str>>>,
-    checks: Semaphore,
     throttle: Throttle,
 }
 
@@ -106,7 +107,6 @@ impl Access {
             tokens: sources.token_file.is_some(),
             key,
             remembered: Mutex::default(),
-            checks: Semaphore::new(CHECKS),
             throttle: Throttle::default(),
         };
         for login in sources.logins {
@@ -133,10 +133,14 @@ impl Access {
         &self,
         authorization: Option<&[u8]>,
         address: IpAddr,
+        work: &Work,
     ) -> Result<Option<Arc<str>>, Unproved> {
         match &self.0 {
             None => Ok(None),
-            Some(guard) => Guard::check(guard, authorization, address).await.map(Some),
+            Some(guard) => {
+                let checked = Guard::check(guard, authorization, address, work);
+                checked.await.map(Some)
+            }
         }
     }
 }
@@ -166,6 +170,19 @@ impl Presented {
             password: Secret::new(password),
         })
     }
+}
+
+/// The login's name; or the name of a user who exists and has another password.
+type Verified = Result<Arc<str>, Option<String>>;
+
+/// Too many passwords wait to be checked.
+struct Crowded;
+
+/// A login that is to be checked: who asks, and what it is remembered under.
+struct Asked {
+    who: Who,
+    network: IpAddr,
+    mark: blake3::Hash,
 }
 
 impl Guard {
@@ -240,6 +257,7 @@ impl Guard {
         guard: &Arc<Self>,
         authorization: Option<&[u8]>,
         address: IpAddr,
+        work: &Work,
     ) -> Result<Arc<str>, Unproved> {
         let tokens = guard.tokens;
         let Some(field) = authorization else {
@@ -259,7 +277,15 @@ impl Guard {
             }
         };
         let presented = Presented::parse(field).filter(|_| field.len() <= LONGEST);
-        match Self::verify(guard, presented, (network, mark)).await {
+        let asked = Asked {
+            who: Who::of(None, address),
+            network,
+            mark,
+        };
+        let verified = Self::verify(guard, presented, &asked, work).await;
+        match verified.map_err(|Crowded| Unproved::TooMany {
+            retry_after: CROWDED,
+        })? {
             Ok(login) => {
                 if counts {
                     guard.throttle.give_back(network, Instant::now());
@@ -306,14 +332,16 @@ impl Guard {
         remembered.insert(mark, Arc::clone(login));
     }
 
-    /// The login's name; or the name of a user who exists and has another password.
+    /// Checks a login that is not known to be right.
     async fn verify(
         guard: &Arc<Self>,
         presented: Option<Presented>,
-        (network, mark): (IpAddr, blake3::Hash),
-    ) -> Result<Arc<str>, Option<String>> {
+        asked: &Asked,
+        work: &Work,
+    ) -> Result<Verified, Crowded> {
+        let &Asked { network, mark, .. } = asked;
         let (user, secret) = match &presented {
-            None => return Err(None),
+            None => return Ok(Err(None)),
             Some(Presented::Token(token)) => (None, token),
             Some(Presented::Login { user, password }) => (Some(&**user), password),
         };
@@ -326,35 +354,36 @@ impl Guard {
             },
         );
         if let Some(login) = plain {
-            return Ok(Arc::clone(login));
+            return Ok(Ok(Arc::clone(login)));
         }
         let Some(Presented::Login { user, password }) = presented else {
-            return Err(None);
+            return Ok(Err(None));
         };
         let known = guard.hashed.contains_key(&user)
             || guard.plain.iter().any(|(_, login)| **login == *user);
-        let Ok(_permit) = guard.checks.acquire().await else {
-            return Err(None);
-        };
+        let place = work.enter(work::Kind::Login, None, &asked.who);
+        let place = place.map_err(|_| Crowded)?;
+        let turn = place.turn().await.map_err(|_| Crowded)?;
         // Its other connections may have asked the same meanwhile.
         if let Some(login) = lock(&guard.remembered).get(&mark) {
-            return Ok(Arc::clone(login));
+            return Ok(Ok(Arc::clone(login)));
         }
         if guard.throttle.is_wrong(network, mark) {
-            return Err(known.then(|| user.into()));
+            return Ok(Err(known.then(|| user.into())));
         }
         let shared = Arc::clone(guard);
         let name = user.clone();
         let checked = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let real = shared.hashed.get(&name);
             let against = real.or_else(|| shared.decoy(&name))?;
             let verified = Argon2::default().verify_password(password.expose().as_bytes(), against);
             (verified.is_ok() && real.is_some()).then_some(())
         });
-        match checked.await {
+        Ok(match checked.await {
             Ok(Some(())) => Ok(user.into()),
             _ => Err(known.then(|| user.into())),
-        }
+        })
     }
 }
 

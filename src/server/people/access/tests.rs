@@ -17,7 +17,9 @@ async fn who(
     field: impl AsRef<[u8]>,
     address: IpAddr,
 ) -> Result<String, Unproved> {
-    let checked = access.check(Some(field.as_ref()), address).await;
+    let checked = access
+        .check(Some(field.as_ref()), address, &Work::default())
+        .await;
     checked.map(|login| login.unwrap().to_string())
 }
 
@@ -48,10 +50,10 @@ async fn every_kind_of_login_is_known_by_its_name() {
     assert_eq!(who(&access, "Bearer abc", HERE).await.unwrap(), "token 1");
     assert_eq!(who(&access, "bearer  def", HERE).await.unwrap(), "token 3");
     assert_eq!(who(&access, basic("eve:x"), HERE).await.unwrap(), "eve");
-    let missing = access.check(None, HERE).await;
+    let missing = access.check(None, HERE, &Work::default()).await;
     assert_eq!(missing, Err(Unproved::Missing { tokens: true }));
     let open = Access::new(&Sources::default()).unwrap();
-    assert!(open.is_open() && open.check(None, HERE).await == Ok(None));
+    assert!(open.is_open() && open.check(None, HERE, &Work::default()).await == Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,17 +116,28 @@ async fn many_guesses_at_once_are_as_slow_as_one_after_the_other() {
 #[tokio::test]
 async fn a_verified_login_is_not_checked_again() {
     let access = access();
-    let guard = access.0.as_ref().unwrap();
-    assert!(who(&access, basic("bob:b:ob"), HERE).await.is_ok());
-    // With every check taken, another would wait for ever.
-    let _all = guard.checks.acquire_many(CHECKS as u32).await.unwrap();
+    let _ = who(&access, basic("bob:b:ob"), HERE).await;
+    // With every turn taken, another would wait.
+    let work = Work::default();
+    let other = Who::Login("other".into());
+    let enter = || work.enter(work::Kind::Login, None, &other).unwrap();
+    let places = [enter(), enter()];
+    let _turns = (
+        places[0].turn().await.unwrap(),
+        places[1].turn().await.unwrap(),
+    );
+    let check = async |login: &str| access.check(Some(&basic(login)), HERE, &work).await;
     for _ in 0..1000 {
-        assert!(who(&access, basic("bob:b:ob"), HERE).await.is_ok());
+        assert!(check("bob:b:ob").await.is_ok());
     }
-    let other = tokio::time::timeout(Duration::from_millis(50), async {
-        who(&access, basic("bob:x"), HERE).await
-    });
-    assert!(other.await.is_err(), "another password has to wait");
+    let waits = tokio::time::timeout(Duration::from_millis(50), check("bob:x"));
+    assert!(waits.await.is_err(), "another password has to wait");
+    // Those who wait are bounded, for each address too: who is beyond them is told when to come back.
+    let ours = Who::of(None, HERE);
+    let _crowd: Vec<_> =
+        std::iter::from_fn(|| work.enter(work::Kind::Login, None, &ours).ok()).collect();
+    let crowded = check("bob:y").await.unwrap_err();
+    assert!(matches!(crowded, Unproved::TooMany { .. }), "{crowded:?}");
 }
 
 #[test]

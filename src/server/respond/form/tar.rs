@@ -9,8 +9,13 @@ use std::{io, sync::Arc, time::Instant};
 
 use crate::server::{
     people::clients::SmallFile,
-    tree::catalog::{Catalog, Found, FoundFile, Stamp, is_not_found},
+    respond::{
+        chunks::{CHUNK, Chunk, Chunks, Next},
+        link::{Link, Stop},
+    },
+    tree::catalog::{Catalog, Found, FoundFile, Stamp, blocking, is_not_found},
     tree::walk::Walk,
+    work::Place,
 };
 use crate::{error::reason, escape::display_name, http1::path::RemotePath};
 
@@ -36,6 +41,59 @@ pub struct Tar {
     padding: usize,
     /// Files that could not be read.
     left_out: u64,
+}
+
+/// A tar file as a body: members from a buffer, large files straight from the disk.
+pub struct Sent {
+    /// Away only while a thread works on it.
+    tar: Option<Tar>,
+    place: Place,
+    /// What follows the bytes that were handed out.
+    due: Option<Step>,
+}
+
+impl Sent {
+    /// Reads the tree in turns of `place`.
+    pub fn new(tar: Tar, place: Place) -> Self {
+        Self {
+            tar: Some(tar),
+            place,
+            due: None,
+        }
+    }
+
+    async fn more(&mut self, link: Link<'_>, small: &mut Vec<SmallFile>) -> Result<Chunk, Stop> {
+        match self.due.take() {
+            Some(Step::File(path, found)) => return Ok(Chunk::File(path, found)),
+            Some(Step::End { complete: true }) => return Ok(Chunk::End),
+            Some(Step::End { complete: false }) => {
+                // So a client learns that what it has is not everything.
+                let why = "some files of the tree could not be read";
+                return Err(Stop::Incomplete(why));
+            }
+            Some(Step::More) | None => {}
+        }
+        let Some(mut tar) = self.tar.take() else {
+            return Ok(Chunk::End);
+        };
+        let turn = link.turn(&self.place).await?;
+        let mut files = std::mem::take(small);
+        let (tar, bytes, files, step) = blocking(move || {
+            let _turn = turn;
+            let mut bytes = Vec::new();
+            let step = tar.fill(&mut bytes, &mut files, CHUNK)?;
+            Ok((tar, bytes, files, step))
+        })
+        .await?;
+        (self.tar, *small, self.due) = (Some(tar), files, Some(step));
+        Ok(Chunk::Bytes(bytes))
+    }
+}
+
+impl Chunks for Sent {
+    fn next<'a>(&'a mut self, link: Link<'a>, small: &'a mut Vec<SmallFile>) -> Next<'a> {
+        Box::pin(self.more(link, small))
+    }
 }
 
 /// What follows the bytes of one [`Tar::fill`].

@@ -10,8 +10,13 @@ use crate::{
     escape::display_name,
     pieces::PIECE,
     server::{
-        Shared,
         digests::{Kind, Place},
+        people::clients::SmallFile,
+        respond::{
+            chunks::{CHUNK, Chunk, Chunks, Next},
+            link::{Link, Stop},
+        },
+        shared::Shared,
         tree::catalog::{Catalog, Found, FoundFile, blocking, is_not_found},
     },
 };
@@ -21,11 +26,22 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// The Metalink of a tree with the digests of all its files and of their pieces.
 pub struct HashedLink {
+    /// Away only while a thread works on it.
+    reading: Option<Reading>,
+    shared: Arc<Shared>,
+    /// Among those who read directories.
+    listing: Place,
+    /// Among those whose files are hashed.
+    hashing: Arc<Place>,
+    /// The file that is hashed now.
+    file: Option<Hashing>,
+    ended: bool,
+}
+
+/// What reads the tree.
+struct Reading {
     tree: TreeLink,
     catalog: Arc<Catalog>,
-    place: Arc<Place>,
-    /// The file that is hashed now.
-    hashing: Option<Hashing>,
     /// Files that could not be hashed.
     without: u64,
 }
@@ -44,58 +60,116 @@ enum Step {
     End,
 }
 
-/// What goes out next, and what it comes from.
-pub type Next = (Box<HashedLink>, Vec<u8>, bool);
-
 impl HashedLink {
-    /// Every file that `tree` finds in `catalog`, hashed in its turn; `place` is held to the end.
-    pub fn new(tree: TreeLink, catalog: Arc<Catalog>, place: Place) -> Box<Self> {
-        Box::new(Self {
-            tree,
-            catalog,
-            place: Arc::new(place),
-            hashing: None,
-            without: 0,
-        })
+    /// Every file that `tree` finds in `catalog`, hashed in its turn; both places are held to the end.
+    pub fn new(
+        shared: &Arc<Shared>,
+        tree: TreeLink,
+        catalog: Arc<Catalog>,
+        (listing, hashing): (Place, Place),
+    ) -> Self {
+        Self {
+            reading: Some(Reading {
+                tree,
+                catalog,
+                without: 0,
+            }),
+            shared: Arc::clone(shared),
+            listing,
+            hashing: Arc::new(hashing),
+            file: None,
+            ended: false,
+        }
     }
 
-    /// The next bytes, never none, and whether they are the last. What is known goes out before a large file is hashed.
-    pub async fn next(
-        mut self: Box<Self>,
-        shared: &Shared,
-        mut out: Vec<u8>,
-        size: usize,
-    ) -> io::Result<Next> {
-        while out.len() < size {
-            if let Some(hashing) = self.hashing.take() {
-                self.hash(hashing, &mut out).await;
-                if self.hashing.is_some() {
-                    return Ok((self, out, false));
+    /// The next bytes, never none but at the end. What is known goes out before a large file is hashed.
+    async fn more(&mut self, link: Link<'_>) -> Result<Vec<u8>, Stop> {
+        let mut out = Vec::new();
+        while out.len() < CHUNK && !self.ended {
+            if let Some(hashing) = self.file.take() {
+                link.unless_gone(self.hash(hashing, &mut out)).await?;
+                if self.file.is_some() {
+                    return Ok(out);
                 }
             }
-            let permit = shared.listings.acquire().await.map_err(io::Error::other)?;
-            let (this, bytes, step) = blocking(move || {
-                let step = self.fill(&mut out, size)?;
-                Ok((self, out, step))
+            let Some(mut reading) = self.reading.take() else {
+                return Ok(out);
+            };
+            let turn = link.turn(&self.listing).await?;
+            let (reading, bytes, step) = blocking(move || {
+                let _turn = turn;
+                let step = reading.fill(&mut out, CHUNK)?;
+                Ok((reading, out, step))
             })
             .await?;
-            drop(permit);
-            (self, out) = (this, bytes);
+            out = bytes;
             match step {
                 Step::Full => {}
-                Step::End => return Ok((self, out, true)),
+                Step::End => self.ended = true,
                 Step::Hash(file, found) => {
                     let is_large = file.size > PIECE;
-                    self.hashing = Some(self.prepare(file, found, shared).await);
+                    let text = reading.tree.file_begin(&file);
+                    self.file = Some(self.prepare(text, file, found).await);
                     if is_large && !out.is_empty() {
-                        return Ok((self, out, false));
+                        self.reading = Some(reading);
+                        return Ok(out);
                     }
                 }
             }
+            self.reading = Some(reading);
         }
-        Ok((self, out, false))
+        Ok(out)
     }
 
+    async fn prepare(&mut self, begin: String, file: TreeFile, found: FoundFile) -> Hashing {
+        let etag = found.stamp.etag();
+        let values = &self.shared.values;
+        let stream = values.stream_at(Kind::Sha256, found, &etag, &self.hashing);
+        let (pieces, link) = FileLink::one(stream.await, file.size);
+        let text = begin + &pieces;
+        Hashing { file, link, text }
+    }
+
+    /// Takes the digests of the file as they come; where they take long, adds an empty line and lets it go on later.
+    async fn hash(&mut self, mut hashing: Hashing, out: &mut Vec<u8>) {
+        let until = Instant::now() + SIGN_OF_LIFE;
+        loop {
+            match timeout_at(until, hashing.link.next()).await {
+                Ok(Ok(Some(more))) => hashing.text.push_str(&String::from_utf8_lossy(&more)),
+                Ok(Ok(None)) => {
+                    out.extend_from_slice(hashing.text.as_bytes());
+                    return;
+                }
+                Ok(Err(error)) => {
+                    if let Some(reading) = &mut self.reading {
+                        reading.give_up(&hashing.file, &error, out);
+                    }
+                    return;
+                }
+                Err(_) => {
+                    out.push(b'\n');
+                    self.file = Some(hashing);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Chunks for HashedLink {
+    fn next<'a>(&'a mut self, link: Link<'a>, _: &'a mut Vec<SmallFile>) -> Next<'a> {
+        Box::pin(async move {
+            let bytes = self.more(link).await?;
+            Ok(if bytes.is_empty() {
+                Chunk::End
+            } else {
+                Chunk::Bytes(bytes)
+            })
+        })
+    }
+}
+
+impl Reading {
     /// Reads on to the next file whose digest is not known. Blocks on the disk.
     fn fill(&mut self, out: &mut Vec<u8>, size: usize) -> io::Result<Step> {
         self.tree.begin(out);
@@ -124,40 +198,6 @@ impl HashedLink {
             }
         }
         Ok(Step::Full)
-    }
-
-    async fn prepare(&mut self, file: TreeFile, found: FoundFile, shared: &Shared) -> Hashing {
-        let etag = found.stamp.etag();
-        let values = &shared.values;
-        let stream = values
-            .stream_at(Kind::Sha256, found, &etag, &self.place)
-            .await;
-        let (pieces, link) = FileLink::one(stream, file.size);
-        let text = self.tree.file_begin(&file) + &pieces;
-        Hashing { file, link, text }
-    }
-
-    /// Takes the digests of the file as they come; where they take long, adds an empty line and lets it go on later.
-    async fn hash(&mut self, mut hashing: Hashing, out: &mut Vec<u8>) {
-        let until = Instant::now() + SIGN_OF_LIFE;
-        loop {
-            match timeout_at(until, hashing.link.next()).await {
-                Ok(Ok(Some(more))) => hashing.text.push_str(&String::from_utf8_lossy(&more)),
-                Ok(Ok(None)) => {
-                    out.extend_from_slice(hashing.text.as_bytes());
-                    return;
-                }
-                Ok(Err(error)) => {
-                    self.give_up(&hashing.file, &error, out);
-                    return;
-                }
-                Err(_) => {
-                    out.push(b'\n');
-                    self.hashing = Some(hashing);
-                    return;
-                }
-            }
-        }
     }
 
     /// Lists a file without digests.

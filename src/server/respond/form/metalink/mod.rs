@@ -130,10 +130,13 @@ impl FileLink {
 
     /// The next part, as soon as more is computed; `None` behind the last.
     pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let Some(bytes) = self.stream.next().await? else {
-            return Ok(None);
-        };
-        self.partial.extend_from_slice(&bytes);
+        let bytes = self.stream.next().await?;
+        Ok(bytes.map(|bytes| self.text_of(&bytes).into_bytes()))
+    }
+
+    /// What the stream's next bytes are in the document.
+    pub fn text_of(&mut self, bytes: &[u8]) -> String {
+        self.partial.extend_from_slice(bytes);
         let pieces = piece_count(self.size);
         let mut text = String::new();
         let (digests, rest) = self.partial.as_chunks::<DIGEST_LEN>();
@@ -154,7 +157,7 @@ impl FileLink {
             self.written += 1;
         }
         self.partial = rest.to_vec();
-        Ok(Some(text.into_bytes()))
+        text
     }
 }
 
