@@ -11,7 +11,9 @@ use std::{
 };
 
 use haul::{
+    client::Settings as Fetching,
     credentials::Credentials,
+    error::Exit,
     server::{
         Settings,
         access::{Access, Sources},
@@ -24,10 +26,12 @@ use rustls::{
 };
 
 use crate::common::{
+    fetching::{fetch_with, settings as fetching},
     program::Haul,
     raw::{Raw, fetch, get},
     secure::{Daemon, all_text, own_identity},
     serving::{PATIENCE, Serving, serve_with, settings},
+    trees::content,
 };
 
 const ADA: &str = "Authorization: Basic YWRhOmxvdmVsYWNl\r\n";
@@ -166,6 +170,72 @@ fn what_there_are_no_files_for_has_a_status() {
             }
         }
     }
+}
+
+/// A file of `size` bytes that takes none on the disk.
+fn sparse(path: &Path, size: u64) {
+    fs::File::create(path).unwrap().set_len(size).unwrap();
+}
+
+#[test]
+fn clients_that_read_nothing_keep_nobody_from_finishing() {
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..8 {
+        sparse(&root.path().join(format!("huge-{n}")), 1 << 40);
+    }
+    fs::create_dir(root.path().join("third")).unwrap();
+    fs::write(root.path().join("third/large"), content(9, 3 << 20)).unwrap();
+    let serving = serve_with(settings(root.path()));
+    // Each takes a file and its values, and reads nothing of either.
+    let stopped: Vec<Raw> = (0..8)
+        .flat_map(|n| {
+            ["", "?pieces", "?meta4"].map(|query| {
+                let mut raw = Raw::connect_from([127, 0, 0, 2 + n % 4], serving.address);
+                let fields = format!("Haul-Session: s{n}\r\n");
+                raw.send(get(&format!("/huge-{n}{query}"), &fields));
+                raw
+            })
+        })
+        .collect();
+    serving.wait_for("they are there", |now| now.requests >= 24);
+    let dir = tempfile::tempdir().unwrap();
+    let mut fetching = fetch_with(Fetching {
+        timeout: Duration::from_secs(6),
+        retries: 1,
+        ..fetching(&serving.url("/third/"), dir.path())
+    });
+    fetching.get_everything();
+    let fetched = fetching.finish();
+    assert_eq!(fetched.exit, Some(Exit::Done), "{fetched:?}");
+    let meta4 = fetch(serving.address, get("/third/large?meta4", ""));
+    assert!(meta4.text().ends_with("</metalink>\n"));
+    drop(stopped);
+}
+
+#[test]
+fn listings_that_nobody_reads_are_no_reason_to_wait() {
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..5000 {
+        fs::write(root.path().join(format!("a file with a long name {n}")), "").unwrap();
+    }
+    let serving = serve_with(settings(root.path()));
+    let unread: Vec<Raw> = (0..300)
+        .map(|_| {
+            let mut raw = Raw::connect_from([127, 0, 0, 9], serving.address);
+            raw.send(get("/", "Accept: application/json\r\n"));
+            raw
+        })
+        .collect();
+    let begun = Instant::now();
+    assert_eq!(fetch(serving.address, get("/", "")).status, 200);
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    // What one address has is bounded.
+    let refused = unread.into_iter().map(|mut raw| raw.read_head().status);
+    assert!(refused.filter(|status| *status == 429).count() >= 300 - 256);
 }
 
 fn guarded(root: &Path, change: impl FnOnce(&mut Settings)) -> Serving {

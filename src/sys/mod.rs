@@ -2,5 +2,6 @@
 
 pub mod dir_id;
 pub mod disk;
+pub mod mounts;
 pub mod open;
 pub mod send;

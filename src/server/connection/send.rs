@@ -1,13 +1,7 @@
 //! Getting bytes out: what stands in a buffer, and ranges of files (by `sendfile`, or encrypted), no faster than is
 //! allowed.
 
-use std::{
-    io,
-    ops::Range,
-    os::fd::{AsFd as _, OwnedFd},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, ops::Range, os::fd::AsFd as _, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncWriteExt as _, Interest},
@@ -23,12 +17,15 @@ use crate::server::{
     connection::table::Opened,
     people::clients::Attached,
     people::rows::Flow,
-    tree::catalog::{FoundFile, blocking},
+    tree::catalog::{FoundFile, Opened as OpenFile, blocking},
 };
 use crate::sys::send::{is_cached, is_memory, read_ahead, send_file, send_more};
 
 /// Bytes that one call sends at most: counters move and other connections get their turn after each.
 const CHUNK: u64 = 1 << 20;
+
+/// Bytes that are read at once of a file system that may hang; they are held in memory.
+const REMOTE_CHUNK: u64 = 256 * 1024;
 
 /// Why a connection ended before its answer did.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +42,9 @@ pub enum Broken {
     /// The file became shorter while it was sent.
     #[error("the file was truncated while it was sent")]
     Truncated,
+    /// The file system said nothing for the time limit.
+    #[error("the file system did not answer for {}", crate::units::took(*.0))]
+    Hangs(Duration),
     /// The file changed while it was sent.
     #[error("the file changed while it was sent")]
     Changed,
@@ -145,6 +145,9 @@ impl Sender {
         flow: &Flow,
         attached: &Attached,
     ) -> Result<(), Broken> {
+        if found.mount.is_some() {
+            return self.send_remote(stream, found, range, flow, attached).await;
+        }
         let mut at = range.start;
         let mut warm_until = if is_memory(found.file.as_fd()) {
             range.end
@@ -173,10 +176,32 @@ impl Sender {
         Ok(())
     }
 
+    /// The same where the file system may hang: every call that may is made by a thread that may wait, into a buffer.
+    async fn send_remote(
+        &mut self,
+        stream: &mut Stream,
+        found: &Arc<FoundFile>,
+        range: Range<u64>,
+        flow: &Flow,
+        attached: &Attached,
+    ) -> Result<(), Broken> {
+        let mut at = range.start;
+        while at < range.end {
+            let count = REMOTE_CHUNK.min(range.end - at);
+            let read = timeout(self.limit, read_remote(found, at, count, range.end));
+            let bytes = read.await.map_err(|_| Broken::Hangs(self.limit))??;
+            self.send_paced(stream, &bytes, at + count < range.end, attached)
+                .await?;
+            flow.add(count);
+            at += count;
+        }
+        Ok(())
+    }
+
     async fn send_some(
         &mut self,
         stream: &mut Stream,
-        file: &OwnedFd,
+        file: &OpenFile,
         offset: u64,
         count: u64,
     ) -> Result<u64, Broken> {
@@ -273,6 +298,39 @@ fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
             result => return result,
         }
     }
+}
+
+/// Reads `count` bytes from `at` on, all of them, in a turn among those who wait for that file system. Behind the last byte
+/// before `end` the file is looked at again.
+async fn read_remote(
+    found: &Arc<FoundFile>,
+    at: u64,
+    count: u64,
+    end: u64,
+) -> Result<Vec<u8>, Broken> {
+    let turn = match &found.place {
+        Some(place) => place.turn().await.ok(),
+        None => None,
+    };
+    let found = Arc::clone(found);
+    let read = blocking(move || {
+        let _turn = turn;
+        let mut bytes = vec![0; count as usize];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match rustix::io::pread(&found.file, &mut bytes[filled..], at + filled as u64)? {
+                0 => return Ok(Err(Broken::Truncated)),
+                read => filled += read,
+            }
+        }
+        let changed = at + count == end && !found.is_unchanged();
+        Ok(if changed {
+            Err(Broken::Changed)
+        } else {
+            Ok(bytes)
+        })
+    });
+    read.await?
 }
 
 /// Makes sure that sending the chunk will not wait for a disk: a thread that serves sockets must never do that.

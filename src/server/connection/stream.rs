@@ -1,10 +1,6 @@
 //! A client's connection as bytes: plain TCP, or TLS over it. Plain TCP costs nothing for TLS being there.
 
-use std::{
-    io,
-    os::fd::{AsFd as _, OwnedFd},
-    time::Duration,
-};
+use std::{io, os::fd::AsFd, time::Duration};
 
 use futures_util::FutureExt as _;
 use http::StatusCode;
@@ -142,7 +138,7 @@ impl Stream {
 
 impl Tls {
     /// Reads up to `count` bytes of a file that lie in memory: none at the file's end. The buffer is to be given back.
-    pub fn read_file(&mut self, file: &OwnedFd, offset: u64, count: usize) -> io::Result<Vec<u8>> {
+    pub fn read_file(&mut self, file: impl AsFd, offset: u64, count: usize) -> io::Result<Vec<u8>> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(count.min(FILE_CHUNK), 0);
         let read = rustix::io::pread(file.as_fd(), &mut buffer[..], offset)?;

@@ -164,7 +164,8 @@ impl Request<'_> {
             let entries = Entries::new(catalog, path, dir)?.sort(&budget)?;
             Ok(Lister::new(entries, format, known, &place))
         };
-        self.streamed(output, dir, fields, source).await
+        self.streamed(output, (work::Kind::Listing, dir), fields, source)
+            .await
     }
 
     /// Every file below a directory, with its URL.
@@ -188,7 +189,8 @@ impl Request<'_> {
         if asked(self.head.query, "meta4") == Some(HASH) {
             return self.hashed(&mut output.bytes, dir, fields, source).await;
         }
-        self.streamed(output, dir, fields, source).await
+        self.streamed(output, (work::Kind::Tree, dir), fields, source)
+            .await
     }
 
     /// The same with the digests of all files, for who is logged in: hashing a tree is work that strangers may not ask
@@ -208,10 +210,7 @@ impl Request<'_> {
             fields(&mut head);
             return Ok(self.end(head));
         }
-        let places = match self.places(&dir) {
-            Ok(places) => places,
-            Err(busy) => return Ok(self.refuse(out, &busy.into())),
-        };
+        let places = self.places(&dir)?;
         let turn = self.link.turn(&places.0).await?;
         let tree = blocking(move || {
             let _turn = turn;
@@ -236,14 +235,14 @@ impl Request<'_> {
                 .work
                 .enter(kind, self.catalog.mount_of(dir), self.who)
         };
-        Ok((enter(work::Kind::Listing)?, enter(work::Kind::Sha256)?))
+        Ok((enter(work::Kind::Tree)?, enter(work::Kind::Sha256)?))
     }
 
     /// Answers with what a source makes: at once where it fits into one buffer, else chunk by chunk.
     async fn streamed<S: Source + 'static>(
         &self,
         output: &mut Output,
-        dir: OwnedFd,
+        (kind, dir): (work::Kind, OwnedFd),
         fields: impl Fn(&mut HeadWriter<'_>),
         start: impl FnOnce(OwnedFd) -> io::Result<S> + Send + 'static,
     ) -> Result<Answer, Stop> {
@@ -255,10 +254,7 @@ impl Request<'_> {
             return Ok(self.end(head));
         }
         let mount = self.catalog.mount_of(&dir);
-        let place = match self.shared.work.enter(work::Kind::Listing, mount, self.who) {
-            Ok(place) => place,
-            Err(busy) => return Ok(self.refuse(out, &busy.into())),
-        };
+        let place = self.shared.work.enter(kind, mount, self.who)?;
         let turn = self.link.turn(&place).await?;
         let (source, chunk, complete) = blocking(move || {
             let _turn = turn;
@@ -323,10 +319,7 @@ impl Request<'_> {
             return Ok(self.end(head));
         }
         let mount = self.catalog.mount_of(&dir);
-        let place = match self.shared.work.enter(work::Kind::Listing, mount, self.who) {
-            Ok(place) => place,
-            Err(busy) => return Ok(self.refuse(out, &busy.into())),
-        };
+        let place = self.shared.work.enter(work::Kind::Tree, mount, self.who)?;
         let turn = self.link.turn(&place).await?;
         let (catalog, budget) = (Arc::clone(self.catalog), self.shared.sorted.clone());
         let from = path.clone();

@@ -1,7 +1,6 @@
 //! Answers to requests for files: conditions, ranges, small files from one buffer, chaining values.
 
 use std::{
-    io,
     ops::Range,
     os::fd::AsFd as _,
     time::{Duration, Instant},
@@ -36,7 +35,7 @@ use crate::{
         digests::{Asker, Kind, Stream},
         people::clients::SmallFile,
         tree::catalog::{Found, FoundFile, blocking},
-        work::{self, Busy, FIRST_TURN},
+        work::{self, FIRST_TURN},
     },
     sys::send::read_cached,
 };
@@ -152,10 +151,7 @@ impl Request<'_> {
     /// The file's chaining values instead of its bytes.
     async fn pieces(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Result<Answer, Stop> {
         let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
-        let stream = match self.computed(Kind::Pieces, file).await? {
-            Ok(stream) => stream,
-            Err(busy) => return Ok(self.refuse(out, &busy.into())),
-        };
+        let stream = self.computed(Kind::Pieces, file).await?;
         let mut head = HeadWriter::new(out, StatusCode::OK, now);
         let length = pieces::wire_len(size);
         head.field("Content-Type", pieces::MEDIA_TYPE)
@@ -183,10 +179,7 @@ impl Request<'_> {
         };
         let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
         let path = file.path.clone();
-        let stream = match self.computed(Kind::Sha256, file).await? {
-            Ok(stream) => stream,
-            Err(busy) => return Ok(self.refuse(out, &busy.into())),
-        };
+        let stream = self.computed(Kind::Sha256, file).await?;
         let mut head = HeadWriter::new(out, StatusCode::OK, now);
         metalink_fields(&mut head, path.name());
         validators(&mut head, &etag, modified);
@@ -209,16 +202,13 @@ impl Request<'_> {
         &self,
         kind: Kind,
         file: FileAnswer,
-    ) -> Result<Result<Option<(Vec<u8>, Stream)>, Busy>, Stop> {
+    ) -> Result<Option<(Vec<u8>, Stream)>, Stop> {
         if self.is_head() {
-            return Ok(Ok(None));
+            return Ok(None);
         }
         let values = &self.shared.values;
         let stream = values.stream(kind, file.found, &file.etag, self.who);
-        let mut stream = match stream.await {
-            Ok(stream) => stream.beside(Asker::new(self.client, file.path)),
-            Err(busy) => return Ok(Err(busy)),
-        };
+        let mut stream = stream.await?.beside(Asker::new(self.client, file.path));
         let begun = timeout(FIRST_TURN, stream.begun());
         let begun = self.link.waits(begun).await?;
         begun.map_err(|_| Stop::Late)??;
@@ -226,7 +216,7 @@ impl Request<'_> {
             Ok(first) => first?.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
-        Ok(Ok(Some((first, stream))))
+        Ok(Some((first, stream)))
     }
 
     fn unsatisfiable(&self, out: &mut Vec<u8>, size: u64, now: u64) -> Answer {
@@ -355,7 +345,7 @@ impl Request<'_> {
             let body = out.len();
             let (found, whole) = append(file.found, out).await?;
             file.found = found;
-            if whole && file.found.is_unchanged() {
+            if whole {
                 if let Some(at) = digest {
                     let digest = blake3::hash(&out[body..]);
                     self.shared.values.learn(&file.found, &file.etag, digest);
@@ -432,15 +422,25 @@ fn validators(head: &mut HeadWriter<'_>, etag: &str, modified: u64) {
         .field_fmt("Last-Modified", format_args!("{}", date::format(modified)));
 }
 
-/// Reads a file to the end of `out`; the second value says whether all that its size promises was there.
-async fn append(found: FoundFile, out: &mut Vec<u8>) -> io::Result<(FoundFile, bool)> {
+/// Reads a file to the end of `out`; the second value says whether it was all there and stayed as it was.
+async fn append(found: FoundFile, out: &mut Vec<u8>) -> Result<(FoundFile, bool), Stop> {
     let (start, size) = (out.len(), found.stamp.size as usize);
-    out.resize(start + size, 0);
-    match read_cached(found.file.as_fd(), &mut out[start..], 0)? {
-        Some(read) if read == size => return Ok((found, true)),
-        _ => {}
+    if found.mount.is_none() {
+        out.resize(start + size, 0);
+        match read_cached(found.file.as_fd(), &mut out[start..], 0)? {
+            Some(read) if read == size => {
+                let same = found.is_unchanged();
+                return Ok((found, same));
+            }
+            _ => out.truncate(start),
+        }
     }
-    let (found, bytes) = blocking(move || {
+    let turn = match &found.place {
+        Some(place) => Some(place.turn().await?),
+        None => None,
+    };
+    let (found, bytes, whole) = blocking(move || {
+        let _turn = turn;
         let mut bytes = vec![0; size];
         let mut filled = 0;
         while filled < size {
@@ -449,13 +449,12 @@ async fn append(found: FoundFile, out: &mut Vec<u8>) -> io::Result<(FoundFile, b
                 read => filled += read,
             }
         }
-        bytes.truncate(filled);
-        Ok((found, bytes))
+        let whole = filled == size && found.is_unchanged();
+        Ok((found, bytes, whole))
     })
     .await?;
-    out.truncate(start);
     out.extend_from_slice(&bytes);
-    Ok((found, bytes.len() == size))
+    Ok((found, whole))
 }
 
 /// The media type that a name suggests.

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::server::{
     connection::{stream::Stream, table::Opened},
-    work::{Late, Place, Turn},
+    work::{Busy, Late, Place, Turn},
 };
 
 /// The connection of whoever an answer is made for; none in tests of the answers alone.
@@ -23,6 +23,12 @@ pub enum Stop {
     /// Too much is to be done for others first.
     #[error("no turn came in time")]
     Late,
+    /// Too much is to be done already.
+    #[error("too much of this is waiting to be done")]
+    Busy(Busy),
+    /// The file system does not answer.
+    #[error("the file system does not answer")]
+    Hangs,
     /// What was promised cannot be kept: the answer must not look whole.
     #[error("{0}")]
     Incomplete(&'static str),
@@ -31,6 +37,12 @@ pub enum Stop {
 impl From<Late> for Stop {
     fn from(Late: Late) -> Self {
         Self::Late
+    }
+}
+
+impl From<Busy> for Stop {
+    fn from(busy: Busy) -> Self {
+        Self::Busy(busy)
     }
 }
 

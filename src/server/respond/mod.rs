@@ -1,8 +1,13 @@
 //! From a request to an answer: status, fields, and what the body will be.
 
-use std::{ops::Range, sync::Arc, time::SystemTime};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::StatusCode;
+use tokio::time::timeout;
 
 use crate::{
     http1::{
@@ -20,8 +25,8 @@ use crate::{
             standing::Denied,
         },
         shared::Shared,
-        tree::catalog::{Catalog, Found, FoundFile},
-        work::budget::Held,
+        tree::catalog::{AtOnce, Catalog, Found, FoundFile, blocking},
+        work::{Kind, budget::Held},
     },
 };
 
@@ -38,6 +43,9 @@ use link::{Link, Stop};
 use refusal::{Failure, NOT_FOUND, fail};
 
 pub use refusal::{refuse, too_many};
+
+/// How long whoever serves a file system may take to open a file.
+const ANSWERS: Duration = Duration::from_secs(10);
 
 /// The methods that are served.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -180,7 +188,26 @@ impl Request<'_> {
 
     /// What a path leads to.
     async fn find(&self, path: &RemotePath) -> Result<Found, Stop> {
-        Ok(self.catalog.find(path).await?)
+        let mount = match self.catalog.find_at_once(path)? {
+            AtOnce::Found(found) => return Ok(found),
+            AtOnce::Blocks(mount) => mount,
+        };
+        let (catalog, path) = (Arc::clone(self.catalog), path.clone());
+        if mount.is_none() {
+            return Ok(blocking(move || catalog.find_blocking(&path)).await?);
+        }
+        let place = self.shared.work.enter(Kind::Remote, mount, self.who)?;
+        let turn = self.link.turn(&place).await?;
+        let asked = blocking(move || {
+            let _turn = turn;
+            catalog.find_blocking(&path)
+        });
+        let asked = timeout(ANSWERS, asked);
+        let mut found = self.link.waits(asked).await?.map_err(|_| Stop::Hangs)??;
+        if let Found::File(found) = &mut found {
+            found.place = Some(Arc::new(place));
+        }
+        Ok(found)
     }
 
     fn is_head(&self) -> bool {
@@ -227,3 +254,6 @@ fn asked<'q>(query: Option<&'q [u8]>, name: &str) -> Option<&'q [u8]> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests;

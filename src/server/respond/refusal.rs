@@ -133,6 +133,14 @@ impl From<&Stop> for Failure {
                     "too much is waiting to be done first",
                 )
             },
+            Stop::Busy(busy) => Self::from(*busy),
+            Stop::Hangs => Self {
+                retry_after: Some(BUSY),
+                ..fail(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the file system does not answer",
+                )
+            },
             // Nobody reads it.
             Stop::Gone => Self {
                 heard: Heard::Nobody,

@@ -2,28 +2,35 @@
 
 use std::{
     io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rustix::{
-    fs::{FileType, Mode, OFlags, Stat, fstat},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, statat},
     io::Errno,
 };
 
 use crate::{
     http1::path::RemotePath,
-    server::work::Mount,
+    server::work::{Mount, Place},
     sys::{
         dir_id::dir_id,
+        mounts::Mounts,
         open::{Links, open_beneath, open_cached},
     },
 };
 
 /// Files and directories alike are opened so that a FIFO or a terminal never blocks or takes over.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// How something is opened to learn what it is and where it lies, and nothing more.
+#[cfg(target_os = "linux")]
+const PLACE: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const PLACE: OFlags = READ;
 
 /// The served directory.
 #[derive(Debug)]
@@ -33,6 +40,16 @@ pub struct Catalog {
     hidden: bool,
     links: Links,
     id: Option<String>,
+    mounts: Mounts,
+}
+
+/// What can be told of a path without waiting for anybody.
+#[derive(Debug)]
+pub enum AtOnce {
+    /// What it leads to.
+    Found(Found),
+    /// [`Catalog::find_blocking`] tells, once a disk of this machine was read, or whoever serves that mount has answered.
+    Blocks(Mount),
 }
 
 /// What a path leads to.
@@ -48,11 +65,50 @@ pub enum Found {
 #[derive(Debug)]
 pub struct FoundFile {
     /// The open file.
-    pub file: OwnedFd,
+    pub file: Opened,
     /// What it was when it was opened.
     pub stamp: Stamp,
     /// Where it lies.
     pub mount: Mount,
+    /// Among those who wait for that mount, where it may hang.
+    pub place: Option<Arc<Place>>,
+}
+
+/// An open file. Where the file system may hang, so may closing it: that is left to a thread that may wait.
+#[derive(Debug)]
+pub struct Opened {
+    file: Option<OwnedFd>,
+    may_hang: bool,
+}
+
+impl Opened {
+    fn new(file: OwnedFd, mount: Mount) -> Self {
+        Self {
+            file: Some(file),
+            may_hang: mount.is_some(),
+        }
+    }
+}
+
+impl AsFd for Opened {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.file {
+            Some(file) => file.as_fd(),
+            // Never: it is taken when it is dropped.
+            None => rustix::fs::CWD,
+        }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let file = self.file.take();
+        if self.may_hang
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn_blocking(move || drop(file));
+        }
+    }
 }
 
 /// What changes when a file's content does.
@@ -84,6 +140,30 @@ impl Stamp {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
         }
+    }
+
+    /// The stamp of what `name` is in an open directory, as it was known last: whoever serves a file system is not asked.
+    pub fn at_once(dir: impl AsFd, name: &[u8], flags: AtFlags) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{StatxFlags, makedev, statx};
+            let flags_now = flags | AtFlags::STATX_DONT_SYNC;
+            if let Ok(stat) = statx(&dir, name, flags_now, StatxFlags::BASIC_STATS) {
+                let time = |time: rustix::fs::StatxTimestamp| (time.tv_sec, time.tv_nsec);
+                return Ok(Self {
+                    size: stat.stx_size,
+                    mode: u32::from(stat.stx_mode),
+                    modified: time(stat.stx_mtime),
+                    changed: time(stat.stx_ctime),
+                    device: makedev(stat.stx_dev_major, stat.stx_dev_minor),
+                    inode: stat.stx_ino,
+                });
+            }
+        }
+        if flags.contains(AtFlags::EMPTY_PATH) {
+            return Ok(Self::of(&fstat(dir)?));
+        }
+        Ok(Self::of(&statat(dir, name, flags)?))
     }
 
     /// The strong entity tag, with its quotes: 128 bits of BLAKE3 over the whole stamp.
@@ -170,6 +250,7 @@ impl Catalog {
             path: root.to_owned(),
             root: opened,
             hidden,
+            mounts: Mounts::default(),
             links: if follow_symlinks {
                 Links::Follow
             } else {
@@ -189,8 +270,8 @@ impl Catalog {
     }
 
     /// Where an open file or directory lies.
-    pub fn mount_of(&self, _file: &OwnedFd) -> Mount {
-        None
+    pub fn mount_of(&self, file: impl AsFd) -> Mount {
+        self.mounts.see(file)?.mount
     }
 
     /// Whether a name may be seen at all.
@@ -198,33 +279,48 @@ impl Catalog {
         self.hidden || !name.starts_with(b".")
     }
 
-    /// Opens what `path` leads to. Whatever is no file and no directory, or leaves the root, is not found.
-    pub async fn find(self: &Arc<Self>, path: &RemotePath) -> io::Result<Found> {
+    /// What `path` leads to, if that can be told without waiting for a disk or for whoever serves a file system. Whatever is
+    /// no file and no directory, or leaves the root, is not found.
+    pub fn find_at_once(&self, path: &RemotePath) -> io::Result<AtOnce> {
         if !path.names().all(|name| self.shows(name)) {
             return Err(io::ErrorKind::NotFound.into());
         }
         // Nearly every file is found in the kernel's caches: no thread has to be woken for it.
-        let cached = |flags| open_cached(self.root.as_fd(), path.trimmed(), flags, self.links);
-        #[cfg(target_os = "linux")]
-        let seen = match cached(OFlags::PATH) {
-            None => None,
-            Some(seen) => {
-                may_be_opened(&seen?)?;
-                Some(())
-            }
+        let root = self.root.as_fd();
+        let cached = |flags| open_cached(root, path.trimmed(), flags, self.links);
+        let Some(place) = cached(PLACE) else {
+            return Ok(AtOnce::Blocks(self.mount_above(path)));
         };
-        #[cfg(not(target_os = "linux"))]
-        let seen = Some(());
-        if seen.is_some()
-            && let Some(opened) = cached(READ)
-        {
-            return found(opened?);
+        let place = place?;
+        if let Some(seen) = self.mounts.see(&place) {
+            may_be_opened(seen.mode)?;
+            if seen.mount.is_some() {
+                return Ok(AtOnce::Blocks(seen.mount));
+            }
         }
-        let (this, path) = (Arc::clone(self), path.clone());
-        blocking(move || this.find_blocking(&path)).await
+        match cached(READ) {
+            Some(opened) => found(opened?, None).map(AtOnce::Found),
+            None => Ok(AtOnce::Blocks(None)),
+        }
     }
 
-    /// [`Self::find`] for threads that may wait for a disk.
+    /// The mount that a path is looked for on: that of the last directory above it that the kernel has in memory. The place of
+    /// a mount always is.
+    fn mount_above(&self, path: &RemotePath) -> Mount {
+        let mut above = path.parent();
+        loop {
+            let opened = open_cached(self.root.as_fd(), above.trimmed(), PLACE, self.links);
+            if let Some(Ok(dir)) = opened {
+                return self.mount_of(&dir);
+            }
+            if above.is_root() {
+                return None;
+            }
+            above = above.parent();
+        }
+    }
+
+    /// [`Self::find_at_once`] for threads that may wait.
     pub fn find_blocking(&self, path: &RemotePath) -> io::Result<Found> {
         if !path.names().all(|name| self.shows(name)) {
             return Err(io::ErrorKind::NotFound.into());
@@ -233,39 +329,40 @@ impl Catalog {
             let root = self.root.as_fd();
             open_beneath(root, path.trimmed(), flags, Mode::empty(), self.links)
         };
-        #[cfg(target_os = "linux")]
-        may_be_opened(&open(OFlags::PATH)?)?;
-        found(open(READ)?)
+        may_be_opened(fstat(open(PLACE)?)?.st_mode)?;
+        let opened = open(READ)?;
+        let mount = self.mount_of(&opened);
+        found(opened, mount)
     }
 
     /// What a path leads to, without opening it for reading where the system can do that.
-    pub fn stat(&self, path: &[u8]) -> io::Result<Stat> {
+    pub fn stat(&self, path: &[u8]) -> io::Result<Stamp> {
         #[cfg(target_os = "linux")]
         let flags = OFlags::PATH;
         #[cfg(not(target_os = "linux"))]
         let flags = READ;
         let opened = open_beneath(self.root.as_fd(), path, flags, Mode::empty(), self.links)?;
-        Ok(fstat(opened)?)
+        Stamp::at_once(&opened, b"", AtFlags::EMPTY_PATH)
     }
 }
 
 /// To open a FIFO wakes who waits to write into it, and to open a device may do anything: they are not found without being
 /// opened.
-#[cfg(target_os = "linux")]
-fn may_be_opened(seen: &OwnedFd) -> io::Result<()> {
-    match FileType::from_raw_mode(fstat(seen)?.st_mode) {
+fn may_be_opened(mode: u32) -> io::Result<()> {
+    match FileType::from_raw_mode(mode) {
         FileType::RegularFile | FileType::Directory => Ok(()),
         _ => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
-fn found(file: OwnedFd) -> io::Result<Found> {
+fn found(file: OwnedFd, mount: Mount) -> io::Result<Found> {
     let stat = fstat(&file)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(Found::File(FoundFile {
-            file,
+            file: Opened::new(file, mount),
             stamp: Stamp::of(&stat),
-            mount: None,
+            mount,
+            place: None,
         })),
         FileType::Directory => Ok(Found::Dir(file)),
         _ => Err(io::ErrorKind::NotFound.into()),
@@ -352,9 +449,10 @@ mod tests {
         let file = fs::File::open(&path).unwrap();
         let stamp = Stamp::of(&fstat(&file).unwrap());
         let found = FoundFile {
-            file: file.into(),
+            file: Opened::new(file.into(), None),
             stamp,
             mount: None,
+            place: None,
         };
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::hard_link(&path, temp.path().join("g")).unwrap();

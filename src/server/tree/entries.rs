@@ -8,7 +8,7 @@ use crate::{
     http1::path::RemotePath,
     server::work::budget::{Budget, Held},
 };
-use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, statat};
 
 /// Entries up to which a directory is sorted; beyond it, directory order is kept.
 const MAX_SORTED: usize = 100_000;
@@ -33,16 +33,23 @@ struct Place {
     catalog: Arc<Catalog>,
     path: RemotePath,
     dir: OwnedFd,
+    /// Whether its file system is served by somebody else.
+    may_hang: bool,
     /// The directories from the root to here, once a link makes it necessary to know them.
     above: OnceCell<Vec<(u64, u64)>>,
 }
 
 impl Place {
-    /// What a name leads to: one stat, and for a link another of its target, which must lie within the root.
-    fn stat(&self, name: &[u8]) -> Option<(Stat, bool)> {
-        let stat = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        if !FileType::from_raw_mode(stat.st_mode).is_symlink() {
-            return Some((stat, false));
+    /// What a name leads to: one stat, and for a link another of its target, which must lie within the root. On a disk of this
+    /// machine nothing is asked of whoever serves a file system that is mounted on one of the names.
+    fn stat(&self, name: &[u8]) -> Option<(Stamp, bool)> {
+        let stamp = if self.may_hang {
+            Stamp::of(&statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?)
+        } else {
+            Stamp::at_once(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?
+        };
+        if !FileType::from_raw_mode(stamp.mode).is_symlink() {
+            return Some((stamp, false));
         }
         let path = self.path.join(name).ok()?;
         Some((self.catalog.stat(path.trimmed()).ok()?, true))
@@ -55,7 +62,7 @@ impl Place {
             let mut above = Vec::new();
             loop {
                 let stat = self.catalog.stat(path.trimmed());
-                above.extend(stat.map(|stat| Stamp::of(&stat).identity()));
+                above.extend(stat.map(|stamp| stamp.identity()));
                 if path.is_root() {
                     return above;
                 }
@@ -72,13 +79,12 @@ impl Place {
     /// The entry of that name. What vanished meanwhile or could not be fetched anyway is left out, and so are links to
     /// directories that hold them: they can be fetched, but no client that takes a tree would come to an end.
     fn look_at(&self, name: &[u8]) -> Option<Listed> {
-        let (stat, is_symlink) = self.stat(name)?;
-        let is_dir = match FileType::from_raw_mode(stat.st_mode) {
+        let (stamp, is_symlink) = self.stat(name)?;
+        let is_dir = match FileType::from_raw_mode(stamp.mode) {
             FileType::Directory => true,
             FileType::RegularFile => false,
             _ => return None,
         };
-        let stamp = Stamp::of(&stat);
         if is_symlink && is_dir && self.lies_in(&stamp) {
             return None;
         }
@@ -120,6 +126,7 @@ impl Entries {
         let reader = Dir::read_from(&dir)?;
         Ok(Self {
             place: Place {
+                may_hang: catalog.mount_of(&dir).is_some(),
                 catalog,
                 path: path.into_dir(),
                 dir,

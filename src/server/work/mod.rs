@@ -22,13 +22,17 @@ use super::people::peers::Who;
 use crate::sync::lock;
 use policy::{Bounds, Lane, Ticket};
 
+pub use crate::sys::mounts::Mount;
 pub use policy::{Busy, FIRST_TURN};
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Reading directories, for listings, Metalinks and tars: a turn makes about 64 KiB of an answer.
+    /// Reading a directory for its listing: a turn makes about 64 KiB of it.
     Listing,
+    /// Reading whole trees, for Metalinks and tars, in the same quanta. They may lead onto mounts that hang, which listings do
+    /// not.
+    Tree,
     /// Chaining values of large files: a turn hashes up to 4 MiB, for at most 50 ms.
     Pieces,
     /// SHA-256 of large files, in the same quanta.
@@ -46,7 +50,7 @@ impl Kind {
     const fn bounds(self) -> Bounds {
         let (at_once, most, each) = match self {
             // Each turn occupies a thread of the blocking pool while it reads.
-            Self::Listing => (8, 1024, 256),
+            Self::Listing | Self::Tree => (8, 1024, 256),
             // More hashing would take the processor from those who send. Metalinks, which anybody asks for, never delay a
             // haul client's download.
             Self::Pieces => (2, 1024, 256),
@@ -64,9 +68,6 @@ impl Kind {
         }
     }
 }
-
-/// Where work is done: `None` on disks of this machine, else on a mount that may hang, by its number.
-pub type Mount = Option<u64>;
 
 /// Everything that waits; clones share it.
 #[derive(Debug, Clone, Default)]
