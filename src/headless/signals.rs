@@ -1,5 +1,7 @@
 //! The signals that end a run.
 
+use std::{thread, time::Duration};
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Error, Exit};
@@ -9,6 +11,37 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+}
+
+/// How long the second signal's orderly end may take, before there is none.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Ends the program some seconds after the second signal, whatever hangs: by a thread and a runtime of its own, as every
+/// thread of the other may be waiting for a file system that does not answer.
+pub(crate) fn end_whatever_hangs() {
+    let watch = || -> Result<(), Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Local {
+                what: "cannot wait for signals".into(),
+                source,
+                remedy: "report this with the system's name and version",
+                exit: Exit::Other,
+            })?;
+        runtime.block_on(async {
+            let mut signals = Signals::new()?;
+            signals.next().await;
+            let exit = signals.next().await;
+            tokio::time::sleep(LAST_WORDS).await;
+            std::process::exit(exit as i32)
+        })
+    };
+    let watch = move || drop::<Result<(), Error>>(watch());
+    // Without it the program ends as the runtime does.
+    let _ = thread::Builder::new()
+        .name("haul-signals".into())
+        .spawn(watch);
 }
 
 impl Signals {

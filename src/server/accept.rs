@@ -111,13 +111,15 @@ impl Accept {
         self.connections.spawn(async move {
             let _away = away;
             let slot = async {
-                while !is_crowd {
+                loop {
+                    if is_crowd {
+                        return None;
+                    }
                     if let Ok(slot) = timeout(LOOK, Arc::clone(&this.slots).acquire_owned()).await {
                         return slot.ok();
                     }
                     this.relieve();
                 }
-                None
             };
             match timeout(RELIEVED, slot).await {
                 Ok(Some(slot)) => this.serve(stream, peer, slot),

@@ -270,13 +270,12 @@ impl Connection<'_> {
         let head = RequestHead::parse(head).map_err(End::Refused)?;
         // Who is banned buys no checking of a password.
         let banned = self.shared.registry.banned(self.peer.ip());
-        let proved = match banned {
-            Some(_) => Ok(None),
-            None => {
-                let (access, work) = (&self.shared.settings.access, &self.shared.work);
-                let checked = access.check(head.authorization, self.peer.ip(), work);
-                checked.await
-            }
+        let proved = if banned.is_some() {
+            Ok(None)
+        } else {
+            let (access, work) = (&self.shared.settings.access, &self.shared.work);
+            let checked = access.check(head.authorization, self.peer.ip(), work);
+            checked.await
         };
         let attached = attach(
             &mut self.attached,
@@ -306,7 +305,6 @@ impl Connection<'_> {
                 .local
                 .is_some_and(|local| is_same_machine(local.ip(), self.peer.ip())),
             keep: may && head.keep_alive && !head.has_body,
-            draining: self.shared.drain.is_cancelled(),
         };
         let answer = match (admitted, proved) {
             (Ok(()), Ok(_)) => request.answer(&mut self.output).await,
@@ -328,7 +326,7 @@ impl Connection<'_> {
             Body::File(found, range, flow) => self.send_file(&Arc::new(found), range, flow).await?,
             Body::Parts(parts) => self.send_parts(parts).await?,
             Body::Stream(first, chunks, framing) => {
-                self.send_stream(first, chunks, framing).await?
+                self.send_stream(first, chunks, framing).await?;
             }
         }
         tokio::task::consume_budget().await;

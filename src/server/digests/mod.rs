@@ -314,14 +314,14 @@ struct Computation {
 /// How far it is.
 enum Hashing {
     Pieces(chaining::Hashing),
-    Sha256(sha256::Hashing),
+    Sha256(Box<sha256::Hashing>),
 }
 
 impl Hashing {
     fn new(kind: Kind, size: u64) -> Self {
         match kind {
             Kind::Pieces => Self::Pieces(chaining::Hashing::default()),
-            Kind::Sha256 => Self::Sha256(sha256::Hashing::new(size)),
+            Kind::Sha256 => Self::Sha256(Box::new(sha256::Hashing::new(size))),
         }
     }
 

@@ -74,8 +74,6 @@ pub struct Request<'a> {
     pub is_local: bool,
     /// Whether the connection may go on.
     pub keep: bool,
-    /// Whether only what runs is finished.
-    pub draining: bool,
 }
 
 /// Answers that wait to be written, and the small files among them.
@@ -176,7 +174,7 @@ impl Request<'_> {
                 return Ok(self.refuse(out, &failure));
             }
         };
-        if self.draining && !self.client.is_taking(&path) {
+        if self.shared.drain.is_cancelled() && !self.client.is_taking(&path) {
             return Ok(self.refuse(out, &Failure::from(&Denied::Draining)));
         }
         match self.find(&path).await? {

@@ -219,21 +219,34 @@ fn because(what: &str, reason: &str) -> String {
 }
 
 /// In which form a failure is told.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Manner {
-    html: bool,
+    format: Format,
     to_head: bool,
     keep: bool,
     http10: bool,
 }
 
+impl Manner {
+    /// For who is not known yet: in one line, and the connection ends with it.
+    fn plain(to_head: bool) -> Self {
+        Self {
+            format: Format::Text,
+            to_head,
+            keep: false,
+            http10: false,
+        }
+    }
+}
+
 impl Failure {
     fn write(&self, out: &mut Vec<u8>, manner: Manner) {
         let (status, why) = (self.status, &self.why);
-        let (body, format) = if manner.html {
-            (page::error(status, why), Format::Html)
+        let html = manner.format == Format::Html;
+        let body = if html {
+            page::error(status, why)
         } else {
-            (format!("{} {why}\n", status.as_u16()), Format::Text)
+            format!("{} {why}\n", status.as_u16())
         };
         let mut head = HeadWriter::new(out, status, now());
         if status == StatusCode::METHOD_NOT_ALLOWED {
@@ -254,10 +267,10 @@ impl Failure {
         if let Some(seconds) = self.retry_after {
             head.field_fmt("Retry-After", format_args!("{seconds}"));
         }
-        if manner.html {
+        if html {
             head.field("Content-Security-Policy", page::policy());
         }
-        head.field("Content-Type", format.content_type())
+        head.field("Content-Type", manner.format.content_type())
             .field_fmt("Content-Length", format_args!("{}", body.len()))
             .connection(manner.keep, manner.http10);
         let out = head.end();
@@ -276,7 +289,7 @@ impl Request<'_> {
         let html = failure.heard != Heard::Nobody
             && Format::choose(&self.head.accept, Some(b"curl/")) == Format::Html;
         let manner = Manner {
-            html,
+            format: if html { Format::Html } else { Format::Text },
             to_head: self.is_head(),
             keep,
             http10: self.head.http10,
@@ -325,22 +338,14 @@ fn shortened(text: &[u8]) -> (&[u8], &'static str) {
 
 /// Answers a head that could not be understood; the connection ends with it.
 pub fn refuse(out: &mut Vec<u8>, refusal: &Refusal, to_head: bool) {
-    let manner = Manner {
-        to_head,
-        ..Manner::default()
-    };
-    fail(refusal.status, refusal.why).write(out, manner);
+    fail(refusal.status, refusal.why).write(out, Manner::plain(to_head));
 }
 
 /// The answer to a connection over the limit.
 pub fn too_many(out: &mut Vec<u8>, to_head: bool) {
-    let manner = Manner {
-        to_head,
-        ..Manner::default()
-    };
     let failure = Failure {
         retry_after: Some(FULL),
         ..fail(StatusCode::SERVICE_UNAVAILABLE, "too many connections")
     };
-    failure.write(out, manner);
+    failure.write(out, Manner::plain(to_head));
 }

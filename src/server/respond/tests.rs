@@ -49,7 +49,6 @@ impl Stage {
             port: 1,
             is_local: false,
             keep: true,
-            draining: false,
         };
         let mut output = Output::default();
         let answer = request.answer(&mut output).await;
@@ -91,7 +90,7 @@ async fn what_is_decided_follows_from_the_request() {
         ("GET /f", "", 200),
         ("HEAD /f", "", 200),
         ("GET /f", "Range: bytes=10-19\r\n", 206),
-        ("GET /f", "Range: bytes=0-0,5-6\r\n", 206),
+        ("GET /large", "Range: bytes=0-0,5-6\r\n", 206),
         ("GET /f", "Range: bytes=100-\r\n", 416),
         ("GET /f", "If-Match: \"x\"\r\n", 412),
         ("GET /f", "If-None-Match: *\r\n", 304),
@@ -149,7 +148,12 @@ async fn who_gets_no_turn_is_told_to_come_back_before_anything_is_promised() {
     let work = &stage.server.0.work;
     let other = Who::Login("other".into());
     let mut turns = Vec::new();
-    for (kind, count) in [(Kind::Listing, 8), (Kind::Pieces, 2), (Kind::Sha256, 1)] {
+    for (kind, count) in [
+        (Kind::Listing, 8),
+        (Kind::Tree, 8),
+        (Kind::Pieces, 2),
+        (Kind::Sha256, 1),
+    ] {
         for _ in 0..count {
             let place = work.enter(kind, None, &other).unwrap();
             turns.push((place.turn().await.unwrap(), place));
@@ -188,7 +192,7 @@ async fn who_has_every_place_of_its_own_is_told_so_and_others_are_served() {
     let ours = &stage.attached.peer().who;
     let all =
         |kind| -> Vec<_> { std::iter::from_fn(|| work.enter(kind, None, ours).ok()).collect() };
-    let taken = (all(Kind::Listing), all(Kind::Sha256), all(Kind::Pieces));
+    let taken = [Kind::Listing, Kind::Tree, Kind::Sha256, Kind::Pieces].map(all);
     for target in ["/", "/?tar", "/large?meta4", "/large?pieces"] {
         let (_, text) = stage.ask(&format!("GET {target}"), "").await;
         assert!(text.starts_with("HTTP/1.1 429 "), "{target}: {text}");

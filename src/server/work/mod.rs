@@ -51,11 +51,10 @@ impl Kind {
         let (at_once, most, each) = match self {
             // Each turn occupies a thread of the blocking pool while it reads.
             Self::Listing | Self::Tree => (8, 1024, 256),
-            // More hashing would take the processor from those who send. Metalinks, which anybody asks for, never delay a
-            // haul client's download.
-            Self::Pieces => (2, 1024, 256),
+            // More hashing would take the processor from those who send.
+            Self::Pieces | Self::Small => (2, 1024, 256),
+            // Metalinks, which anybody asks for, never delay a haul client's download.
             Self::Sha256 => (1, 32, 8),
-            Self::Small => (2, 1024, 256),
             // Each takes 19 MiB and a core.
             Self::Login => (2, 64, 16),
             // Of the blocking pool's 512 threads.

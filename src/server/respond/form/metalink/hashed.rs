@@ -56,7 +56,7 @@ struct Hashing {
 /// Where one reading of the tree stopped.
 enum Step {
     Full,
-    Hash(TreeFile, FoundFile),
+    Hash(Box<(TreeFile, FoundFile)>),
     End,
 }
 
@@ -106,7 +106,8 @@ impl HashedLink {
             match step {
                 Step::Full => {}
                 Step::End => self.ended = true,
-                Step::Hash(file, found) => {
+                Step::Hash(next) => {
+                    let (file, found) = *next;
                     let is_large = file.size > PIECE;
                     let text = reading.tree.file_begin(&file);
                     self.file = Some(self.prepare(text, file, found).await);
@@ -189,7 +190,7 @@ impl Reading {
             match self.catalog.find_blocking(&file.path) {
                 Ok(Found::File(found)) => {
                     (file.size, file.stamp) = (found.stamp.size, found.stamp);
-                    return Ok(Step::Hash(file, found));
+                    return Ok(Step::Hash(Box::new((file, found))));
                 }
                 // It became something else, or vanished.
                 Ok(Found::Dir(_)) => {}
