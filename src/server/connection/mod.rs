@@ -26,14 +26,12 @@ use crate::server::{
     people::clients::Attached,
     people::rows::Flow,
     people::standing::Denied,
-    respond::{
-        self, Answer, Body, Output,
-        link::{Link, Stop},
-    },
+    respond::{self, Answer, Body, Output, link::Link},
     tree::catalog::FoundFile,
 };
 
 mod closing;
+mod end;
 mod input;
 pub mod lowat;
 mod made;
@@ -46,6 +44,7 @@ pub(in crate::server) use closing::linger;
 pub use closing::turn_away;
 
 use closing::LINGER;
+use end::End;
 use input::Input;
 use whose::{Fingerprint, attach};
 
@@ -57,33 +56,6 @@ const MAX_REQUESTS: u32 = 10_000;
 const NEXT_RANGE: Duration = Duration::from_secs(2);
 /// Answers that are held back for more, in bytes.
 const FLUSH_AT: usize = 64 * 1024;
-/// Why a connection ends.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("closed")]
-    Closed,
-    #[error("closed in the middle of a request")]
-    Truncated,
-    #[error("idle for too long")]
-    Idle,
-    #[error("the server stops")]
-    Drained,
-    #[error("closed by the server")]
-    Cut,
-    #[error("{} {}", .0.status, .0.why)]
-    Refused(Refusal),
-    #[error("{0}")]
-    Made(Stop),
-    #[error("{0}")]
-    Broken(#[from] Broken),
-}
-
-impl From<std::io::Error> for End {
-    fn from(error: std::io::Error) -> Self {
-        Self::Broken(Broken::Io(error))
-    }
-}
-
 /// Serves one connection until it ends.
 pub async fn serve(
     stream: TcpStream,

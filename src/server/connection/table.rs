@@ -14,8 +14,8 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::server::{
-    people::clients::Client,
     people::peers::{Peer, Who},
+    people::snapshot::ClientId,
 };
 use crate::sync::lock;
 
@@ -46,7 +46,7 @@ pub struct Handle {
     from: Who,
     /// Milliseconds from the table's start to the moment from which its client lets us wait for too long, or [`BUSY`].
     tardy_from: AtomicU64,
-    belongs: Mutex<Option<(Arc<Client>, Arc<Peer>)>>,
+    belongs: Mutex<Option<(ClientId, Arc<Peer>)>>,
     cut: Notify,
 }
 
@@ -68,15 +68,13 @@ impl Handle {
     }
 
     /// The client whose requests come this way, and whom the connection belongs to.
-    pub fn belongs_to(&self, client: &Arc<Client>, peer: &Arc<Peer>) {
-        *lock(&self.belongs) = Some((Arc::clone(client), Arc::clone(peer)));
+    pub fn belongs_to(&self, client: ClientId, peer: &Arc<Peer>) {
+        *lock(&self.belongs) = Some((client, Arc::clone(peer)));
     }
 
-    fn is_of(&self, client: &Arc<Client>) -> bool {
+    fn is_of(&self, client: ClientId) -> bool {
         let belongs = lock(&self.belongs);
-        belongs
-            .as_ref()
-            .is_some_and(|(its, _)| Arc::ptr_eq(its, client))
+        belongs.as_ref().is_some_and(|(its, _)| *its == client)
     }
 
     /// A request is there.
@@ -108,12 +106,12 @@ impl Open {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Whoever a client's connections belong to; one that has none belongs to whom its first did.
-    pub fn peers_of(&self, client: &Arc<Client>) -> Vec<Arc<Peer>> {
-        let mut peers = vec![Arc::clone(&client.peer)];
+    /// Whoever a client's connections belong to, beside `first`.
+    pub fn peers_of(&self, client: ClientId, first: &Arc<Peer>) -> Vec<Arc<Peer>> {
+        let mut peers = vec![Arc::clone(first)];
         for handle in lock(&self.connections).values() {
             if let Some((its, peer)) = &*lock(&handle.belongs)
-                && Arc::ptr_eq(its, client)
+                && *its == client
                 && !peers.iter().any(|known| known.who == peer.who)
             {
                 peers.push(Arc::clone(peer));
@@ -123,7 +121,7 @@ impl Open {
     }
 
     /// Ends the connections of a client.
-    pub fn cut_client(&self, client: &Arc<Client>) {
+    pub fn cut_client(&self, client: ClientId) {
         self.cut_if(|handle| handle.is_of(client));
     }
 

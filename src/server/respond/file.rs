@@ -1,22 +1,12 @@
 //! Answers to requests for files: conditions, ranges, small files from one buffer, chaining values.
 
-use std::{
-    ops::Range,
-    os::fd::AsFd as _,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, os::fd::AsFd as _, time::Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
-use tokio::time::timeout;
 
 use super::{
-    Answer, Body, Framing, Output, Parts, Request, asks_for,
-    dir::{NO_HOST, metalink_fields},
-    fail,
-    form::metalink::{self, FileLink},
-    link::Stop,
-    now,
+    Answer, Body, Output, Parts, Request, asks_for, fail, form::metalink, link::Stop, now,
     refusal::BEING_CHANGED,
 };
 use crate::{
@@ -30,18 +20,14 @@ use crate::{
         range::Ranges,
         response::HeadWriter,
     },
-    pieces,
     server::{
-        digests::{Asker, Kind, Stream},
         people::clients::SmallFile,
         tree::catalog::{Found, FoundFile, blocking},
-        work::{self, FIRST_TURN},
+        work,
     },
     sys::send::read_cached,
 };
 
-/// How long the first bytes of what is computed are waited for, once it has begun.
-const FIRST_BYTES: Duration = Duration::from_secs(1);
 /// Files up to this size are sent from the output buffer rather than by a call of their own, in bytes.
 const INLINE: u64 = 16 * 1024;
 /// The same for requests of the haul client, whose small files are hashed from the same buffer.
@@ -52,11 +38,11 @@ const ATTEMPTS: usize = 3;
 const DIGEST_PLACE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// A file that was found, and what its answer's head is made of.
-struct FileAnswer {
-    path: RemotePath,
-    found: FoundFile,
-    etag: String,
-    modified: u64,
+pub(super) struct FileAnswer {
+    pub(super) path: RemotePath,
+    pub(super) found: FoundFile,
+    pub(super) etag: String,
+    pub(super) modified: u64,
     /// The digest of its content, where it is known.
     sha256: Option<[u8; 32]>,
 }
@@ -146,77 +132,6 @@ impl Request<'_> {
         } else {
             self.send_hashed(file, &mut output.bytes, now).await
         }
-    }
-
-    /// The file's chaining values instead of its bytes.
-    async fn pieces(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Result<Answer, Stop> {
-        let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
-        let stream = self.computed(Kind::Pieces, file).await?;
-        let mut head = HeadWriter::new(out, StatusCode::OK, now);
-        let length = pieces::wire_len(size);
-        head.field("Content-Type", pieces::MEDIA_TYPE)
-            .field_fmt("Content-Length", format_args!("{length}"));
-        validators(&mut head, &etag, modified);
-        let answer = self.end(head);
-        let Some((first, stream)) = stream else {
-            return Ok(answer);
-        };
-        Ok(Answer {
-            body: Body::Stream(first, Box::new(stream), Framing::Length),
-            ..answer
-        })
-    }
-
-    /// The file's Metalink. Its length is known before its digests are.
-    async fn metalink(
-        &self,
-        file: FileAnswer,
-        out: &mut Vec<u8>,
-        now: u64,
-    ) -> Result<Answer, Stop> {
-        let Some(origin) = self.origin() else {
-            return Ok(self.refuse(out, &NO_HOST));
-        };
-        let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
-        let path = file.path.clone();
-        let stream = self.computed(Kind::Sha256, file).await?;
-        let mut head = HeadWriter::new(out, StatusCode::OK, now);
-        metalink_fields(&mut head, path.name());
-        validators(&mut head, &etag, modified);
-        let Some((first, stream)) = stream else {
-            return Ok(self.end(head));
-        };
-        let (mut begin, mut link) = FileLink::new(stream, &origin, &path, size);
-        let length = begin.len() as u64 + FileLink::len(size);
-        begin.push_str(&link.text_of(&first));
-        head.field_fmt("Content-Length", format_args!("{length}"));
-        Ok(Answer {
-            body: Body::Stream(begin.into_bytes(), Box::new(link), Framing::Length),
-            ..self.end(head)
-        })
-    }
-
-    /// What is computed of a file, and the first of it where that is there soon; nothing for a HEAD. Once its turn has come, an
-    /// answer is waited for no longer than that: so that what fails at once has a status, and a slow disk gets its head.
-    async fn computed(
-        &self,
-        kind: Kind,
-        file: FileAnswer,
-    ) -> Result<Option<(Vec<u8>, Stream)>, Stop> {
-        if self.is_head() {
-            return Ok(None);
-        }
-        let values = &self.shared.values;
-        let stream = values.stream(kind, file.found, &file.etag, self.who);
-        let mut stream = stream.await?.beside(Asker::new(self.client, file.path));
-        let begun = timeout(FIRST_TURN, stream.begun());
-        let begun = self.link.waits(begun).await?;
-        begun.map_err(|_| Stop::Late)??;
-        let first = match timeout(FIRST_BYTES, stream.next()).await {
-            Ok(first) => first?.unwrap_or_default(),
-            Err(_) => Vec::new(),
-        };
-        Ok(Some((first, stream)))
     }
 
     fn unsatisfiable(&self, out: &mut Vec<u8>, size: u64, now: u64) -> Answer {
@@ -417,7 +332,7 @@ impl FileAnswer {
     }
 }
 
-fn validators(head: &mut HeadWriter<'_>, etag: &str, modified: u64) {
+pub(super) fn validators(head: &mut HeadWriter<'_>, etag: &str, modified: u64) {
     head.field("ETag", etag)
         .field_fmt("Last-Modified", format_args!("{}", date::format(modified)));
 }

@@ -31,6 +31,7 @@ use crate::{
 };
 
 pub mod chunks;
+mod computed;
 mod dir;
 mod file;
 pub mod form;

@@ -2,4 +2,5 @@
 
 pub mod catalog;
 pub mod entries;
+pub mod stamp;
 pub mod walk;

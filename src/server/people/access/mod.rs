@@ -4,6 +4,7 @@
 //! hash, so that later requests cost a lookup. What was not draws on the address's allowance, whether it turns out
 //! right or wrong: so that many guesses at once are as slow as one after the other.
 
+mod presented;
 mod throttle;
 
 use std::{
@@ -18,10 +19,12 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::time::Instant;
 
-use self::throttle::{Throttle, Turn};
+use self::{
+    presented::Presented,
+    throttle::{Throttle, Turn},
+};
 use super::peers::Who;
 use crate::{
     credentials::{self, Credentials, Secret},
@@ -142,33 +145,6 @@ impl Access {
                 checked.await.map(Some)
             }
         }
-    }
-}
-
-/// What `Authorization` says.
-enum Presented {
-    Login { user: Box<str>, password: Secret },
-    Token(Secret),
-}
-
-impl Presented {
-    /// Reads the field (RFC 7617 §2, RFC 6750 §2.1); `None` where it makes no sense.
-    fn parse(field: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(field).ok()?;
-        let (scheme, rest) = text.split_once(' ')?;
-        let rest = rest.trim();
-        if scheme.eq_ignore_ascii_case("bearer") {
-            return Some(Self::Token(Secret::new(rest)));
-        }
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return None;
-        }
-        let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
-        let (user, password) = pair.split_once(':')?;
-        Some(Self::Login {
-            user: user.into(),
-            password: Secret::new(password),
-        })
     }
 }
 

@@ -1,5 +1,7 @@
 use std::fs;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::*;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

@@ -6,39 +6,32 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use percent_encoding::percent_decode;
-
 use crate::server::{
     connection::table::Open,
     people::downloads::Downloads,
-    people::peers::{Peer, Peers, Who},
-    people::rows::{Flow, Rows, Transfer},
+    people::peers::{Peers, Who},
     people::snapshot::{Ban, ClientId, ClientView, Snapshot, TransferId},
-    people::standing::{Denied, Standing},
 };
 use crate::sync::lock;
-use crate::{
-    escape::display_name,
-    http1::path::RemotePath,
-    pace::{self, Pace},
-    progress::Counter,
-    units::Rate,
-};
+use crate::{http1::path::RemotePath, pace::Pace, progress::Counter, units::Rate};
+
+mod attached;
+mod client;
+mod refused;
+pub use attached::Attached;
+pub use client::{Client, SmallFile};
 
 /// Clients that are remembered; beyond it those that left first are forgotten.
 const MAX_CLIENTS: usize = 1000;
 /// How long a client that left is remembered.
 const KEEP_CLIENT: Duration = Duration::from_secs(600);
-/// Refused requests of a client that the log warns of within a second.
-const WARNINGS: u32 = 10;
 /// Longest name, agent or session that is kept, in bytes: they are foreign and decide nothing.
 const MAX_LABEL: usize = 64;
 
@@ -104,29 +97,6 @@ impl Identity<'_> {
     }
 }
 
-/// One client: a person or machine.
-#[derive(Debug)]
-pub struct Client {
-    id: ClientId,
-    login: Option<String>,
-    name: Option<String>,
-    address: IpAddr,
-    agent: Option<String>,
-    who: String,
-    since: Instant,
-    connections: AtomicUsize,
-    left: Mutex<Option<Instant>>,
-    pub(in crate::server) sent: Counter,
-    pub(in crate::server) files: Counter,
-    pub(in crate::server) rows: Mutex<Rows>,
-    refused: Mutex<Refused>,
-    /// Whom its first connection belongs to; others may come from elsewhere.
-    pub(in crate::server) peer: Arc<Peer>,
-    /// What was decided about it here.
-    pub standing: Standing,
-    pub(in crate::server) totals: Arc<Totals>,
-}
-
 impl Registry {
     /// No clients yet. At most `most` of them at the same time, each limited to the `usual` rate, together to `limit`.
     pub fn new(most: Option<usize>, usual: Option<Rate>, limit: Option<Rate>) -> Self {
@@ -160,13 +130,13 @@ impl Registry {
     pub fn kick(&self, client: &Arc<Client>, reason: &str, time: Duration) {
         client.standing.kick(reason, Instant::now() + time);
         client.refuse(format!("kicked: {reason}"));
-        self.open.cut_client(client);
+        self.open.cut_client(client.id);
     }
 
     /// Bans whoever a client's connections belong to, and closes all that they have.
     pub fn ban(&self, client: &Arc<Client>, reason: &str) {
         client.refuse(format!("banned: {reason}"));
-        for peer in self.open.peers_of(client) {
+        for peer in self.open.peers_of(client.id, &client.peer) {
             self.peers.ban(peer.who.clone(), reason);
             self.open.cut_all_of(&peer.who);
         }
@@ -179,7 +149,7 @@ impl Registry {
 
     /// A limit for whoever a client's connections belong to; `None` puts the usual one back.
     pub fn limit_client(&self, client: &Arc<Client>, rate: Option<Rate>) {
-        for peer in self.open.peers_of(client) {
+        for peer in self.open.peers_of(client.id, &client.peer) {
             self.peers.limit(&peer, rate);
         }
     }
@@ -270,291 +240,6 @@ fn make_room(clients: &mut HashMap<Key, Arc<Client>>, now: Instant) {
     let surplus = clients.len() + MAX_CLIENTS / 10 - MAX_CLIENTS;
     for (_, key) in gone.into_iter().take(surplus) {
         clients.remove(&key);
-    }
-}
-
-impl Client {
-    fn new(identity: &Identity<'_>, peer: &Arc<Peer>, totals: &Arc<Totals>) -> Self {
-        let label = |bytes: &[u8]| {
-            let bytes = &bytes[..bytes.len().min(MAX_LABEL)];
-            let text = String::from_utf8_lossy(bytes).into_owned();
-            (!text.is_empty()).then_some(text)
-        };
-        let login = identity.login.map(str::to_owned);
-        // What was proved stands before what a client calls itself.
-        let name = login.clone().or_else(|| {
-            let name = percent_decode(identity.name?);
-            label(&name.collect::<Vec<u8>>())
-        });
-        let agent = identity.agent.and_then(|agent| {
-            let product = agent.split(|b| *b == b' ').next();
-            label(product.unwrap_or_default())
-        });
-        let who = match &name {
-            Some(name) => format!("{} {}", display_name(name), identity.address),
-            None => identity.address.to_string(),
-        };
-        Self {
-            id: ClientId(totals.next_client.fetch_add(1, Ordering::Relaxed)),
-            login,
-            name,
-            address: identity.address,
-            agent,
-            who,
-            since: Instant::now(),
-            connections: AtomicUsize::new(0),
-            left: Mutex::default(),
-            sent: Counter::default(),
-            files: Counter::default(),
-            rows: Mutex::default(),
-            refused: Mutex::default(),
-            peer: Arc::clone(peer),
-            standing: Standing::default(),
-            totals: Arc::clone(totals),
-        }
-    }
-
-    /// Name and address for logs, safe to print.
-    pub fn who(&self) -> &str {
-        &self.who
-    }
-
-    /// Notes that a request was refused, such as `404 not found: /secrets` (raw).
-    pub fn refuse(&self, text: String) {
-        lock(&self.refused).last = Some((text, Instant::now()));
-    }
-
-    /// Whether it is worth a warning that a request was refused, and how many were not since the last one: some a second
-    /// are.
-    pub fn warns(&self) -> Option<u64> {
-        lock(&self.refused).warns(Instant::now())
-    }
-
-    /// Counts body bytes that were sent.
-    pub(in crate::server) fn count_sent(&self, bytes: u64) {
-        self.sent.add(bytes);
-        self.totals.sent.add(bytes);
-    }
-
-    /// A range of a file begins to flow; it joins the row of the same content where there is one.
-    pub fn begin(
-        self: &Arc<Self>,
-        path: &RemotePath,
-        etag: &str,
-        total: u64,
-        range: Range<u64>,
-    ) -> Flow {
-        let transfer = lock(&self.rows).begin(path, etag, total, &self.totals);
-        Flow::start(Arc::clone(self), transfer, range)
-    }
-
-    /// Whether a file is on its way to it, in ranges that came or are still to be asked for.
-    pub fn is_taking(&self, path: &RemotePath) -> bool {
-        lock(&self.rows).is_open(path)
-    }
-
-    /// How far a file that it is taking at this moment was sent.
-    pub fn sent_until(&self, path: &RemotePath) -> Option<u64> {
-        lock(&self.rows).sent_until(path)
-    }
-
-    /// Whether any file is.
-    pub fn is_taking_any(&self) -> bool {
-        lock(&self.rows).has_open()
-    }
-
-    /// Small files were sent whole, each in one piece, and are on their way.
-    pub fn took_small(&self, files: &mut Vec<SmallFile>) {
-        if files.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let bytes = files.iter().map(|file| file.size).sum();
-        let count = files.len() as u64;
-        self.count_sent(bytes);
-        self.files.add(count);
-        self.totals.files.add(count);
-        let mut downloads = lock(&self.totals.downloads);
-        for file in &*files {
-            downloads.add(&file.path);
-        }
-        drop(downloads);
-        for file in &*files {
-            log_done(&self.who, &file.path, file.size, now - file.started);
-        }
-        let mut rows = lock(&self.rows);
-        for file in files.drain(..) {
-            rows.add_small(file, now, &self.totals);
-        }
-    }
-
-    /// Every byte of a transfer was sent.
-    pub(in crate::server) fn completed(&self, transfer: &Arc<Transfer>, now: Instant) {
-        self.files.add(1);
-        self.totals.files.add(1);
-        lock(&self.totals.downloads).add(&transfer.path);
-        lock(&self.rows).complete(transfer, now);
-        log_done(
-            &self.who,
-            &transfer.path,
-            transfer.total,
-            now - transfer.started,
-        );
-    }
-
-    fn is_stale(&self, now: Instant) -> bool {
-        lock(&self.left).is_some_and(|left| now.saturating_duration_since(left) > KEEP_CLIENT)
-    }
-
-    fn view(&self, now: Instant) -> ClientView {
-        ClientView {
-            id: self.id,
-            login: self.login.clone(),
-            name: self.name.clone(),
-            address: self.address,
-            agent: self.agent.clone(),
-            connections: self.connections.load(Ordering::Relaxed),
-            since: self.since,
-            sent: self.sent.get(),
-            transfers: lock(&self.rows).views(now),
-            files: self.files.get(),
-            refused: lock(&self.refused).last.clone(),
-            paused: self.standing.is_paused(),
-            limit: self.peer.pace.rate(),
-        }
-    }
-}
-
-fn log_done(who: &str, path: &RemotePath, size: u64, took: Duration) {
-    tracing::info!(
-        client = who,
-        file.path = %display_name(path.as_bytes()),
-        file.bytes = size,
-        file.seconds = took.as_secs_f64(),
-        "GET {}, {} in {}, done",
-        display_name(path.as_bytes()),
-        crate::units::size(size),
-        crate::units::took(took)
-    );
-}
-
-/// What a client was refused.
-#[derive(Debug, Default)]
-struct Refused {
-    /// The last, and when.
-    last: Option<(String, Instant)>,
-    /// When the second began in which refusals are counted, and how many were told in it.
-    told: Option<(Instant, u32)>,
-    /// How many were not.
-    untold: u64,
-}
-
-impl Refused {
-    fn warns(&mut self, now: Instant) -> Option<u64> {
-        let second = Duration::from_secs(1);
-        let current = self
-            .told
-            .filter(|(began, _)| now.saturating_duration_since(*began) < second);
-        let (began, told) = current.unwrap_or((now, 0));
-        if told == WARNINGS {
-            self.untold += 1;
-            return None;
-        }
-        self.told = Some((began, told + 1));
-        Some(std::mem::take(&mut self.untold))
-    }
-}
-
-/// A small file that was answered from one buffer.
-#[derive(Debug)]
-pub struct SmallFile {
-    /// The file below the root.
-    pub path: RemotePath,
-    /// Its size in bytes.
-    pub size: u64,
-    /// When it was asked for.
-    pub started: Instant,
-}
-
-/// A connection's place among its client's.
-#[derive(Debug)]
-pub struct Attached {
-    client: Arc<Client>,
-    /// Whom the connection belongs to.
-    peer: Arc<Peer>,
-    peers: Arc<Peers>,
-    /// Whether it is among the clients that are let in.
-    counts: bool,
-}
-
-impl Attached {
-    /// The client.
-    pub fn client(&self) -> &Arc<Client> {
-        &self.client
-    }
-
-    /// Whom the connection belongs to.
-    pub fn peer(&self) -> &Arc<Peer> {
-        &self.peer
-    }
-
-    /// Whether a request is to be answered. One that has not `proved` whose it is takes no place among the clients.
-    pub fn admit(&mut self, proved: bool, now: Instant) -> Result<(), Denied> {
-        if let Some(reason) = self.peers.banned(&self.peer.who) {
-            return Err(Denied::Banned(reason));
-        }
-        if let Some((reason, left)) = self.client.standing.kicked(now) {
-            return Err(Denied::Kicked { reason, left });
-        }
-        if !proved {
-            return Ok(());
-        }
-        self.counts = self.counts || self.peers.enter(&self.peer);
-        if !self.counts {
-            return Err(Denied::Full);
-        }
-        if self.client.standing.is_paused() {
-            return Err(Denied::Paused);
-        }
-        Ok(())
-    }
-
-    /// Whether everything may go out at once.
-    pub fn is_free(&self) -> bool {
-        !self.peer.pace.is_on()
-            && !self.client.totals.pace.is_on()
-            && !self.client.standing.is_paused()
-    }
-
-    /// Puts bytes back that were allowed and not sent.
-    pub fn put_back(&self, bytes: u64) {
-        self.peer.pace.put_back(bytes);
-        self.client.totals.pace.put_back(bytes);
-    }
-
-    /// Waits until body bytes may go out to the client: how many, at most `most`.
-    pub async fn allowance(&self, most: u64) -> u64 {
-        loop {
-            self.client.standing.resumed().await;
-            let bytes = pace::share(&self.peer.pace, &self.client.totals.pace, most).await;
-            if !self.client.standing.is_paused() {
-                return bytes;
-            }
-            self.put_back(bytes);
-        }
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        if self.counts {
-            self.peers.leave(&self.peer);
-        }
-        if self.client.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
-            let now = Instant::now();
-            lock(&self.client.rows).left(now);
-            *lock(&self.client.left) = Some(now);
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-use super::*;
+use super::{refused::Refused, *};
 use crate::server::people::snapshot::TransferState;
 
 fn path(text: &str) -> RemotePath {
