@@ -20,6 +20,7 @@ mod control;
 mod dashboard;
 mod eval;
 mod foreign;
+mod imports;
 mod kicked;
 mod landing;
 mod large;

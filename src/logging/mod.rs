@@ -8,7 +8,7 @@ mod record;
 pub mod ring;
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Write as _},
     path::Path,
     sync::{
@@ -33,6 +33,7 @@ pub use ring::{Line, Ring};
 use crate::{
     config::{self, LogFormat},
     exit::{Exit, Local, REPORTED},
+    sys::disk::private_dir,
 };
 use record::Record;
 
@@ -148,15 +149,6 @@ fn open_default(command: &str) -> Result<File, String> {
     private_dir(&dir)
         .and_then(|()| open(&path))
         .map_err(|e| format!("{}: {}", path.display(), crate::exit::reason(&e)))
-}
-
-/// Makes a directory, where it is missing, that only its owner can read: logs tell who fetched what.
-pub(crate) fn private_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
 }
 
 /// The layer that writes every event to its places.

@@ -248,6 +248,15 @@ pub fn open_dir(path: &std::path::Path) -> io::Result<OwnedFd> {
     )?)
 }
 
+/// Makes a directory, where it is missing, that only its owner can read: logs tell who fetched what.
+pub fn private_dir(dir: &std::path::Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

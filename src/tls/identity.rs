@@ -21,7 +21,7 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{ALPN, Error, Fingerprint, provider};
-use crate::{exit::reason, logging::private_dir};
+use crate::{exit::reason, sys::disk::private_dir};
 
 /// The file that holds the server's own key and certificate in the state directory.
 const NAME: &str = "tls.pem";
