@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod answers;
 mod browser;
 mod cli;
 mod clients;

@@ -39,9 +39,9 @@ pub enum Error {
     /// The peer does not speak the protocol.
     #[error("{0}: is this an HTTP server?")]
     Protocol(String),
-    /// The answer has a content coding, although identity was asked for.
-    #[error("the server compresses the file although it was asked not to: turn that off there")]
-    Encoded,
+    /// The answer has a content coding that is not known, although identity was asked for.
+    #[error("the server sends the content as `{}`, which haul cannot decode, although it was asked not to: turn that off there", crate::escape::display_name(.0))]
+    Encoded(String),
     /// The server answered with a status that is no success.
     #[error("{}", status_text(*.status, .said.as_deref()))]
     Status {
@@ -170,7 +170,7 @@ impl Error {
             | Self::Timeout(_)
             | Self::Broken(_)
             | Self::Protocol(_)
-            | Self::Encoded
+            | Self::Encoded(_)
             | Self::Paused
             | Self::NoMirror
             | Self::Status { status: 500.., .. } => Exit::Network,

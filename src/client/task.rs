@@ -38,6 +38,8 @@ pub struct FileTask {
     pub failures: u32,
     /// Sources that refused it.
     pub tried: SourceSet,
+    /// Whether it is asked for as a whole whatever its size is: ranges of it are of no use.
+    pub whole: bool,
     /// Redirects followed so far.
     pub redirects: u32,
     /// Request targets where they are not the path below the source's base: where a redirect led, or a Metalink points.
@@ -59,6 +61,7 @@ impl FileTask {
             kept: 0,
             failures: 0,
             tried: SourceSet::default(),
+            whole: false,
             redirects: 0,
             targets: Vec::new(),
         }

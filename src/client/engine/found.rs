@@ -455,7 +455,7 @@ mod tests {
         engine.listed(task, found).await;
         while let Some(Work::Open(task)) = next(&engine) {
             engine.queue().opened(item);
-            engine.queue().failed(Task::File(task), Error::Encoded);
+            engine.queue().failed(Task::File(task), Error::NoMatch);
         }
         engine.settle().await;
         let files = engine.queue().views(1)[0].files.unwrap();

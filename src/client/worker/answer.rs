@@ -1,13 +1,22 @@
 //! Reading answers: which part of the worker an answer is for, and what a refusal means.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use super::{Answered, Broken, First, Flight, Worker};
 use crate::{
-    client::{Error, net::connection::Connection, queue::Work, task::FileTask},
+    client::{
+        Error,
+        net::{
+            connection::Connection,
+            decode::{Decoder, coded_twice, decoder, next},
+        },
+        queue::Work,
+        task::FileTask,
+    },
     escape::display_name,
     http1::{
         body_reader::{BodyReader, Framing},
+        coding::Coding,
         response_head::{Denied, ResponseHead},
     },
 };
@@ -33,15 +42,24 @@ impl Worker {
         let head = connection
             .head(first == First::Head)
             .await
-            .and_then(|head| {
+            .and_then(|mut head| {
                 self.source.check(&head, &self.engine.settings.dir)?;
-                if head.encoded {
-                    Err(Error::Encoded)
-                } else {
-                    Ok(head)
+                judge(&mut head)?;
+                let decoder = match &work {
+                    _ if head.status >= 300 => None,
+                    Work::Browse(_) | Work::List(_) => decoder(b"", &head)?,
+                    Work::Open(task) => decoder(task.path.name(), &head)?,
+                    // Only what is in its own form has pieces.
+                    Work::Run(job, _) | Work::Values(job) => decoder(job.task.path.name(), &head)?,
+                };
+                if decoder.is_some() {
+                    // All this is of the coded content.
+                    (head.length, head.ranges, head.pieces) = (None, false, false);
+                    (head.digest, head.blake3) = (None, None);
                 }
+                Ok((head, decoder))
             });
-        let head = match head {
+        let (head, decoder) = match head {
             Ok(head) => head,
             Err(error) => {
                 self.engine.connection_opened(false);
@@ -53,6 +71,7 @@ impl Worker {
             connection,
             head,
             body,
+            decoder,
         };
         let done = match work {
             Work::Browse(browse) => self.browsed(&mut answer, browse).await,
@@ -91,9 +110,36 @@ pub(super) struct Answer {
     pub connection: Connection,
     pub head: ResponseHead,
     pub body: BodyReader,
+    /// Undoes what the server did to the content on the way.
+    pub decoder: Option<Decoder>,
+}
+
+/// Takes a head for what it is. A `200` that says itself that it is a part is one, and is held against what was asked for
+/// as any `206` is; a part of nobody knows what is an error.
+fn judge(head: &mut ResponseHead) -> Result<(), Error> {
+    if head.status == 203 {
+        head.status = 200;
+    }
+    if head.status != 200 || !head.is_part {
+        return Ok(());
+    }
+    let Some(range) = head.range else {
+        let text = "the answer is a part that calls itself the whole";
+        return Err(Error::Protocol(text.into()));
+    };
+    match (range.bytes, range.total) {
+        (Some((0, last)), Some(total)) if last + 1 == total => {}
+        _ => head.status = 206,
+    }
+    Ok(())
 }
 
 impl Answer {
+    /// What comes next of the content, and how many bytes came for it; `None` at its end.
+    pub(super) async fn next(&mut self) -> Result<Option<(usize, Cow<'_, [u8]>)>, Error> {
+        next(&mut self.connection, &mut self.body, self.decoder.as_mut()).await
+    }
+
     /// A body that ends with its connection looks whole wherever that is cut: only the listing's size can tell.
     pub(super) fn check_size(&self, task: &FileTask, received: u64) -> Result<(), Error> {
         let cut = self.head.framing == Some(Framing::Close)
@@ -105,10 +151,21 @@ impl Answer {
         Ok(())
     }
 
+    /// A file that is compressed by itself, and that a server compresses once more as it sends it, has the same name and
+    /// the same field: only its beginning tells.
+    pub(super) fn check_coded_once(&self, content: &[u8]) -> Result<(), Error> {
+        let is_own_form = self.head.coding == Some(Coding::Gzip) && self.decoder.is_none();
+        if is_own_form && coded_twice(content) {
+            return Err(Error::Encoded("gzip, gzip".into()));
+        }
+        Ok(())
+    }
+
     /// The failure that the status means, its body read; `None` for a success.
     pub(super) async fn refused(&mut self) -> Option<Error> {
         let (status, retry_after) = (self.head.status, self.head.retry_after);
-        if (200..300).contains(&status) {
+        // 201, 202, 204 and the like are no answer to GET that holds what was asked for.
+        if matches!(status, 200 | 206) {
             return None;
         }
         let sent = self.connection.has_credentials;
@@ -153,7 +210,11 @@ impl Answer {
     /// status.
     async fn said(&mut self) -> Option<String> {
         let status = self.head.status;
-        if !matches!(status, 401 | 403 | 429 | 503) || self.head.content_type != "text/plain" {
+        let head = &self.head;
+        if !matches!(status, 401 | 403 | 429 | 503)
+            || head.content_type != "text/plain"
+            || head.coding.is_some()
+        {
             return None;
         }
         let mut text = Vec::new();

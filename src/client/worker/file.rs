@@ -57,7 +57,21 @@ impl Worker {
                 return Ok(());
             }
         }
+        if answer.decoder.is_some() && (first == First::Head || answer.head.status == 206) {
+            // Sizes and ranges of the coded content say nothing about the file's.
+            if std::mem::replace(&mut task.whole, true) {
+                let error = Error::Protocol("a part was sent for the whole".into());
+                return Err(Box::new(Broken {
+                    work: Work::Open(task),
+                    error,
+                }));
+            }
+            self.fetch_after_all(task);
+            answer.drain().await;
+            return Ok(());
+        }
         let size = match (answer.head.status, answer.head.range, answer.head.framing) {
+            _ if answer.decoder.is_some() => None,
             // Without its total, a range may be the whole file or not.
             (206, Some(range), _)
                 if range.total.is_some() && range.bytes.is_some_and(|(first, _)| first == 0) =>

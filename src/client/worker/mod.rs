@@ -293,6 +293,7 @@ impl Worker {
             Local::Nothing | Local::Unknown => false,
         };
         match task.size {
+            _ if task.whole => First::Whole,
             _ if worth_a_look => First::Head,
             Some(size) if size <= PIECE => First::Whole,
             Some(_) => First::Range(u64::from(self.asker(None).pace.run_max) * PIECE),

@@ -43,7 +43,12 @@ impl Worker {
         match self
             .read_start(answer, &task, &mut content, halted.as_mut())
             .await
-        {
+            .and_then(|more| {
+                answer
+                    .check_coded_once(&content)
+                    .map(|()| more)
+                    .map_err(Ended::Failed)
+            }) {
             Ok(true) => {}
             Ok(false) => {
                 self.settle_size(&mut task, content.len() as u64);
@@ -120,14 +125,14 @@ impl Worker {
             let chunk = tokio::select! {
                 biased;
                 () = &mut halted => return Err(Ended::Halted),
-                chunk = answer.connection.chunk(&mut answer.body) => chunk?,
+                chunk = answer.next() => chunk?,
             };
-            let Some(range) = chunk else {
+            let Some((received, bytes)) = chunk else {
                 answer.check_size(task, content.len() as u64)?;
                 return Ok(false);
             };
-            self.count_received(range.len());
-            content.extend_from_slice(answer.connection.bytes(range));
+            self.count_received(received);
+            content.extend_from_slice(&bytes);
         }
         Ok(true)
     }
@@ -154,13 +159,13 @@ impl Worker {
             let chunk = tokio::select! {
                 biased;
                 () = &mut halted => return Err(Ended::Halted),
-                chunk = answer.connection.chunk(&mut answer.body) => chunk?,
+                chunk = answer.next() => chunk?,
             };
-            let Some(range) = chunk else {
+            let Some((came, bytes)) = chunk else {
                 return Ok(answer.check_size(task, received)?);
             };
-            self.count_received(range.len());
-            received = write(answer.connection.bytes(range))?;
+            self.count_received(came);
+            received = write(&bytes)?;
         }
     }
 

@@ -112,9 +112,9 @@ impl Worker {
     ) -> Result<bool, Error> {
         let target = self.source.origin.target(dir);
         let mut reader = listing::Reader::new(&answer.head.content_type, &target)?;
-        while let Some(range) = answer.connection.chunk(&mut answer.body).await? {
-            self.count_received(range.len());
-            reader.feed(answer.connection.bytes(range), entries)?;
+        while let Some((received, bytes)) = answer.next().await? {
+            self.count_received(received);
+            reader.feed(&bytes, entries)?;
             if let Some((task, found)) = &mut into {
                 if entries.len() >= ENTRIES_AT_ONCE {
                     let entries = std::mem::take(entries);
