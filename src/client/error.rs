@@ -145,7 +145,7 @@ pub enum Error {
         reason: String,
     },
     /// The answer is no listing that is understood.
-    #[error("no listing that haul can read: {0}")]
+    #[error("no listing here: {0}")]
     Listing(String),
     /// A pattern or URL that makes no sense.
     #[error("{0}")]

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::{
     client::{
         Error, ItemId,
-        disk::names::Names,
+        disk::names::{Local, Names},
         disk::spill::Spill,
         disk::target::Target,
         queue::Sum,
@@ -179,7 +179,7 @@ async fn next_block(task: &mut DirTask) -> Result<(Vec<DirTask>, Vec<FileTask>),
 
 /// Whether an entry is to be fetched, or may hold what is.
 fn is_wanted(filter: Option<&Filter>, dir: &RemotePath, entry: &Entry) -> bool {
-    let Ok(path) = dir.join(&entry.name) else {
+    let Ok(path) = dir.join_all(&entry.name) else {
         return false;
     };
     let Some(filter) = filter else {
@@ -188,7 +188,9 @@ fn is_wanted(filter: Option<&Filter>, dir: &RemotePath, entry: &Entry) -> bool {
     if entry.is_dir {
         filter.may_hold(&path.into_dir())
     } else {
-        filter.wants(&path)
+        // What lies deeper is not come to by way of its directory.
+        let is_deep = entry.name.contains(&b'/');
+        filter.wants(&path) && (!is_deep || filter.may_hold(&path.parent()))
     }
 }
 
@@ -203,13 +205,20 @@ async fn tasks(
     let make = move || {
         let (mut dirs, mut files) = (Vec::new(), Vec::new());
         for entry in entries {
-            let Ok(path) = dir.join(&entry.name) else {
+            let Ok(path) = dir.join_all(&entry.name) else {
                 continue;
             };
             if entry.is_dir {
                 dirs.push(DirTask::new(item, path.into_dir()));
             } else {
-                let local = names.as_ref().map(|names| names.look(&entry.name));
+                let is_deep = entry.name.contains(&b'/');
+                let local = names.as_ref().map(|names| {
+                    if is_deep {
+                        Local::Unknown
+                    } else {
+                        names.look(&entry.name)
+                    }
+                });
                 files.push(FileTask {
                     size: entry.size,
                     modified: entry.modified,

@@ -89,6 +89,6 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
     }
     Err(Error::Redirect(format!(
         "{} and on, {REDIRECTS_MAX} times",
-        crate::escape::display_name(&target)
+        super::origin::shown(&target)
     )))
 }

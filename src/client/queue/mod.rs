@@ -363,6 +363,11 @@ impl Queue {
         });
     }
 
+    /// Something of a listing can have no name here.
+    pub fn refused(&mut self, item: ItemId, error: Error) {
+        self.with(item, |item| item.note_failure(error));
+    }
+
     /// Fails everything that waits, because the server cannot be reached; the browsers who waited.
     pub fn fail_all(&mut self, error: &Error) -> Vec<Browse> {
         for item in self.items.iter_mut().filter(|item| item.ended.is_none()) {

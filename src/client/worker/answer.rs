@@ -9,6 +9,7 @@ use crate::{
         net::{
             connection::Connection,
             decode::{Decoder, coded_twice, decoder, next},
+            origin::shown,
         },
         queue::Work,
         task::FileTask,
@@ -161,6 +162,13 @@ impl Answer {
         Ok(())
     }
 
+    /// Whether a refused HEAD may be about the method: what is about this client, its login or the load is not.
+    pub(super) fn is_about_method(&self) -> bool {
+        !matches!(self.head.status, 401 | 407 | 429 | 503)
+            && !self.head.paused
+            && self.head.denied.is_none()
+    }
+
     /// The failure that the status means, its body read; `None` for a success.
     pub(super) async fn refused(&mut self) -> Option<Error> {
         let (status, retry_after) = (self.head.status, self.head.retry_after);
@@ -195,9 +203,9 @@ impl Answer {
             return Some(Error::Login { sent, said });
         }
         if (300..400).contains(&status) {
-            return Some(Error::Redirect(
-                display_name(self.head.location.as_deref().unwrap_or("nowhere")).into_owned(),
-            ));
+            return Some(Error::Redirect(shown(
+                self.head.location.as_deref().unwrap_or("nowhere"),
+            )));
         }
         Some(Error::Status {
             status,

@@ -10,14 +10,14 @@ use crate::{
         disk::lander::SmallFile,
         disk::names::Local,
         job::{Facts, Job},
+        net::origin::shown,
         plan::Run,
         proof::Proof,
         queue::Work,
         task::FileTask,
     },
     digest::Digest,
-    escape::display_name,
-    http1::{body_reader::Framing, response_head::ResponseHead},
+    http1::{body_reader::Framing, path::decode_leniently, response_head::ResponseHead},
     pieces::{self, PIECE},
 };
 
@@ -35,8 +35,8 @@ impl Worker {
     ) -> Answered {
         match answer.head.status {
             200 | 206 => {}
-            // A server that knows no HEAD: the file is asked for without a look at what is here.
-            405 | 501 if first == First::Head => {
+            // A server that knows no HEAD, or refuses it: the file is asked for without a look at what is here.
+            400..=599 if first == First::Head && answer.is_about_method() => {
                 self.fetch_after_all(task);
                 return Ok(());
             }
@@ -121,7 +121,7 @@ impl Worker {
             etag: head.etag.clone(),
             modified: head.modified,
             ranges: head.ranges || head.pieces,
-            pieces: head.pieces && !task.mute().contains(self.source.id),
+            pieces: head.pieces && self.may_ask_values(&task),
             digest: head.digest.as_deref().and_then(Digest::from_field),
         };
         let (modified, has_values) = (head.modified, facts.has_values());
@@ -281,7 +281,7 @@ impl Worker {
             etag: head.etag.clone(),
             modified: head.modified.or(task.modified),
             ranges,
-            pieces: head.pieces && !task.mute().contains(self.source.id),
+            pieces: head.pieces && self.may_ask_values(&task),
             digest: head.digest.as_deref().and_then(Digest::from_field),
         };
         let end = if head.status == 206 {
@@ -368,7 +368,7 @@ impl Worker {
                 return Ok(());
             }
         };
-        if to == format!("{from}/") {
+        if is_its_directory(&from, &to) {
             if task.rename.is_some() || task.checksum.is_some() {
                 let error =
                     Error::Usage("it is a directory: a name or a checksum is for one file".into());
@@ -383,10 +383,7 @@ impl Worker {
         }
         task.redirects += 1;
         if task.redirects > REDIRECTS_MAX {
-            let error = Error::Redirect(format!(
-                "{} and on, {REDIRECTS_MAX} times",
-                display_name(&to)
-            ));
+            let error = Error::Redirect(format!("{} and on, {REDIRECTS_MAX} times", shown(&to)));
             self.blame(Work::Open(task), error, None).await;
             return Ok(());
         }
@@ -397,9 +394,51 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether this source can be asked for the values of a file's pieces: not where a query names it.
+    fn may_ask_values(&self, task: &FileTask) -> bool {
+        !task.mute().contains(self.source.id) && self.source.origin.query(&task.path).is_none()
+    }
+
     /// Notes the size that an answer tells, in place of what the listing or an earlier answer told.
     pub(super) fn settle_size(&self, task: &mut FileTask, size: u64) {
         self.engine.queue().sized(task.item, task.size, size);
         task.size = Some(size);
+    }
+}
+
+/// Whether a redirect adds the slash of a directory. It may escape names in another way, and add a query.
+fn is_its_directory(from: &str, to: &str) -> bool {
+    let path = |target: &str| {
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        let names = path.split('/').filter(|name| !name.is_empty());
+        let names = names.map(|name| decode_leniently(name.as_bytes()).into_owned());
+        (names.collect::<Vec<_>>(), path.ends_with('/'))
+    };
+    let ((from, was_dir), (to, is_dir)) = (path(from), path(to));
+    is_dir && !was_dir && from == to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_its_directory;
+
+    #[test]
+    fn a_slash_makes_a_directory_however_names_are_escaped() {
+        for (from, to) in [
+            ("/c%3ax", "/c:x/"),
+            ("/a", "/a/"),
+            ("/a%20b/%7Ec", "/a%20b/~c/?lang=en"),
+        ] {
+            assert!(is_its_directory(from, to), "{from} {to}");
+        }
+        for (from, to) in [
+            ("/a", "/b/"),
+            ("/a", "/a"),
+            ("/a/", "/a/"),
+            ("/a", "/a/b/"),
+            ("/a%2Fb", "/a/b/"),
+        ] {
+            assert!(!is_its_directory(from, to), "{from} {to}");
+        }
     }
 }

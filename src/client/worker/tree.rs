@@ -1,16 +1,22 @@
 //! Listings: for someone who browses, and for a tree that is fetched.
 
+use url::Url;
+
 use super::{Answered, Broken, Worker, answer::Answer};
 use crate::{
     client::{
-        Error,
+        Error, Event,
         engine::Found,
+        net::{connection::Connection, decode::decoder, request::Ask},
         queue::{Browse, Work},
-        read::listing,
+        read::listing::{self, Listed},
         task::DirTask,
     },
     entry::Entry,
-    http1::path::RemotePath,
+    http1::{
+        body_reader::{BodyReader, Framing},
+        path::RemotePath,
+    },
     units,
 };
 
@@ -21,16 +27,16 @@ const BROWSE_MAX: usize = 1_000_000;
 
 impl Worker {
     pub(super) async fn browsed(&mut self, answer: &mut Answer, browse: Browse) -> Answered {
-        let mut entries = Vec::new();
+        let mut listed = Listed::default();
         let read = match answer.refused().await {
             Some(error) => Err(error),
             None => self
-                .read_listing(answer, &browse.dir, &mut entries, None)
+                .read_listing(answer, &browse.dir, &mut listed, None)
                 .await
-                .map(|_| ()),
+                .and_then(|_| one_level(listed.entries)),
         };
         match read {
-            Ok(()) => {
+            Ok(entries) => {
                 let _ = browse.reply.send(Ok(entries));
                 Ok(())
             }
@@ -47,17 +53,21 @@ impl Worker {
     }
 
     pub(super) async fn listed(&mut self, answer: &mut Answer, mut task: DirTask) -> Answered {
-        let mut entries = Vec::new();
+        let mut listed = Listed::default();
         let mut found = Found::new(std::mem::take(&mut task.taken));
         let mut read = if let Some(error) = answer.refused().await {
             Err(error)
         } else {
             let into = Some((&task, &mut found));
-            self.read_listing(answer, &task.dir, &mut entries, into)
+            self.read_listing(answer, &task.dir, &mut listed, into)
                 .await
         };
         if let Ok(true) = read {
+            let entries = std::mem::take(&mut listed.entries);
             read = self.hand_on(&task, entries, &mut found).await;
+        }
+        if let Ok(true) = read {
+            self.refuse(&task, listed).await;
         }
         if found.any {
             task.failures = 0;
@@ -102,20 +112,109 @@ impl Worker {
         }
     }
 
+    /// Names that no file may have are failures: a download that leaves something out is not whole.
+    async fn refuse(&self, task: &DirTask, listed: Listed) {
+        let Some((filter, _)) = self.engine.queue().tree(task.item) else {
+            return;
+        };
+        let is_wanted = |name: &str| {
+            let path = task.dir.join(name.replace(['/', '\0'], "_").as_bytes());
+            filter
+                .as_ref()
+                .is_none_or(|filter| path.is_ok_and(|path| filter.wants(&path)))
+        };
+        let more = listed.more_refused;
+        let refused = listed
+            .refused
+            .into_iter()
+            .filter(|(name, _)| is_wanted(name));
+        let mut errors: Vec<_> = refused
+            .map(|(name, error)| Error::Name {
+                name,
+                reason: error.to_string(),
+            })
+            .collect();
+        if more > 0 {
+            let name = format!("of {} others", units::count(more));
+            errors.push(Error::Name {
+                name,
+                reason: "as with those".into(),
+            });
+        }
+        for error in errors {
+            let told = Event::Failed {
+                item: task.item,
+                path: task.dir.clone(),
+                attempts: 1,
+                error: error.clone(),
+            };
+            self.engine.emit(told).await;
+            self.engine.queue().refused(task.item, error);
+        }
+    }
+
     /// Reads a listing's body. With a task, entries are handed on as they come; false once they are not wanted any more.
     async fn read_listing(
         &mut self,
         answer: &mut Answer,
         dir: &RemotePath,
-        entries: &mut Vec<Entry>,
+        listed: &mut Listed,
         mut into: Option<(&DirTask, &mut Found)>,
     ) -> Result<bool, Error> {
-        let target = self.source.origin.target(dir);
-        let mut reader = listing::Reader::new(&answer.head.content_type, &target)?;
+        let mut address = self.source.origin.list_url(dir);
+        loop {
+            if !self.read_page(answer, &address, listed, &mut into).await? {
+                return Ok(false);
+            }
+            let Some(query) = listed.next.take() else {
+                return Ok(true);
+            };
+            if address.query() == Some(&query) {
+                let text = "its next page is the same again";
+                return Err(Error::Listing(text.into()));
+            }
+            address.set_query(Some(&query));
+            self.ask_on(answer, &address).await?;
+        }
+    }
+
+    /// Asks for the next page of a listing, which nothing is in flight behind, and reads the head of its answer.
+    async fn ask_on(&self, answer: &mut Answer, address: &Url) -> Result<(), Error> {
+        let (origin, settings) = (&self.source.origin, &self.engine.settings);
+        if !answer.head.keep_alive {
+            answer.connection =
+                Connection::open(origin, settings.timeout, &self.engine.pace).await?;
+        }
+        let target = &address[url::Position::BeforePath..url::Position::AfterQuery];
+        answer.connection.queue(origin, target, Ask::List);
+        answer.connection.flush().await?;
+        answer.head = answer.connection.head(false).await?;
+        answer.decoder = decoder(b"", &answer.head)?;
+        answer.body = BodyReader::new(answer.head.framing.unwrap_or(Framing::Close));
+        match answer.refused().await {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads one page of a listing.
+    async fn read_page(
+        &self,
+        answer: &mut Answer,
+        address: &Url,
+        listed: &mut Listed,
+        into: &mut Option<(&DirTask, &mut Found)>,
+    ) -> Result<bool, Error> {
+        if answer.head.status == 206 {
+            let text = "a part of the listing was sent for the whole";
+            return Err(Error::Protocol(text.into()));
+        }
+        let mut reader = listing::Reader::new(&answer.head.content_type, address)?;
         while let Some((received, bytes)) = answer.next().await? {
             self.count_received(received);
-            reader.feed(&bytes, entries)?;
-            if let Some((task, found)) = &mut into {
+            reader.feed(&bytes, listed)?;
+            let entries = &mut listed.entries;
+            if let Some((task, found)) = into {
                 if entries.len() >= ENTRIES_AT_ONCE {
                     let entries = std::mem::take(entries);
                     if !self.engine.found(task, entries, found, false).await? {
@@ -129,7 +228,18 @@ impl Worker {
                 )));
             }
         }
-        reader.finish(entries)?;
+        reader.finish(listed)?;
         Ok(true)
     }
+}
+
+/// What a browser can show of a listing.
+fn one_level(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
+    let any = !entries.is_empty();
+    entries.retain(|entry| !entry.name.contains(&b'/'));
+    if any && entries.is_empty() {
+        let text = "it names only what lies deeper, which can be downloaded but not browsed";
+        return Err(Error::Listing(text.into()));
+    }
+    Ok(entries)
 }

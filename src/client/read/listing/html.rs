@@ -1,12 +1,13 @@
-//! Links of an HTML listing, by rclone's rule: same scheme and host, no query, one level below the page.
+//! Links of an HTML listing, by rclone's rule: same scheme and host, no query, below the page; and whether the page is a
+//! listing at all.
 
-use std::{collections::HashSet, time::SystemTime};
+use std::{borrow::Cow, collections::HashSet, time::SystemTime};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use html5gum::{Token, Tokenizer, emitters::default::DefaultEmitter};
+use html5gum::{StartTag, Token, Tokenizer, emitters::default::DefaultEmitter};
 use url::Url;
 
-use super::Error;
+use super::{Error, looks::Looks};
 use crate::{entry::Entry, http1::path};
 
 /// Bytes of a page that are read at once: about two thousand entries.
@@ -15,30 +16,38 @@ const AT_ONCE: usize = 256 << 10;
 const BARREN_MAX: usize = 64 << 20;
 /// Names that are remembered, so that a second link to the same entry is not taken for another entry.
 const SEEN_MAX: usize = 20_000;
+/// Links to what lies deeper than one level that are remembered until the page has ended.
+const DEEP_MAX: usize = 20_000;
 
 /// A page that is being read.
 ///
 /// A long page is cut before a link that the tokenizer found: there it is between tags, and can begin afresh.
 #[derive(Debug)]
 pub struct Page {
-    /// The page's own address; `None` where it makes none, so that no link lies below it.
-    base: Option<Url>,
+    /// The page's own address.
+    address: Url,
+    /// What its links are relative to.
+    base: Url,
     /// What was not read yet, and how much of it there must be to be read.
     rest: Vec<u8>,
     enough: usize,
     seen: HashSet<Vec<u8>>,
+    /// What lies deeper: it is taken where the page has no link to the directory on the way.
+    deep: Vec<Entry>,
+    looks: Looks,
 }
 
 impl Page {
-    /// The page at this path on the server.
-    pub fn new(target: &str) -> Self {
-        // Only path and query matter: any host stands in for the real one, and a link to another host shows as such.
-        let host = Url::parse("http://origin.invalid").ok();
+    /// The page at this address.
+    pub fn new(address: &Url) -> Self {
         Self {
-            base: host.and_then(|host| host.join(target).ok()),
+            address: address.clone(),
+            base: address.clone(),
             rest: Vec::new(),
             enough: AT_ONCE,
             seen: HashSet::new(),
+            deep: Vec::new(),
+            looks: Looks::new(address),
         }
     }
 
@@ -59,9 +68,20 @@ impl Page {
         Ok(())
     }
 
-    /// The page has ended.
-    pub fn finish(mut self, found: &mut dyn FnMut(Entry)) {
+    /// The page has ended. A page without entries must look like a listing of nothing.
+    pub fn finish(mut self, found: &mut dyn FnMut(Entry)) -> Result<(), Error> {
         self.entries(true, found);
+        for entry in std::mem::take(&mut self.deep) {
+            let mut at = 0;
+            let mut on_the_way = std::iter::from_fn(|| {
+                at += entry.name[at..].iter().position(|b| *b == b'/')? + 1;
+                Some(&entry.name[..at - 1])
+            });
+            if !on_the_way.any(|dir| self.seen.contains(dir)) {
+                found(entry);
+            }
+        }
+        self.looks.verdict()
     }
 
     /// The JSON that dufs embeds in its page, base64-encoded, for a script to show; such a page has no links to files.
@@ -76,42 +96,48 @@ impl Page {
     /// Calls `found` with the entries that links in `rest` name. The last link is left out unless all is here, because
     /// what is behind it may be cut. Where it begins.
     fn entries(&mut self, all: bool, found: &mut dyn FnMut(Entry)) -> usize {
-        let Some(base) = &self.base else {
-            return self.rest.len();
-        };
         let (mut begins, mut last) = (0, None);
-        let mut finish = |last: Option<Link>| {
-            if let Some(entry) = last.and_then(|link| link.entry(base))
-                && !self.seen.contains(&entry.name)
-            {
-                if self.seen.len() >= SEEN_MAX {
-                    self.seen.clear();
-                }
-                self.seen.insert(entry.name.clone());
-                found(entry);
-            }
-        };
-        let page = self.rest.as_slice();
+        let page = std::mem::take(&mut self.rest);
         let mut emitter = DefaultEmitter::<usize>::new_with_span();
         // What looks like a link in a script or a title is none.
         emitter.naively_switch_states(true);
-        for token in Tokenizer::new_with_emitter(page, emitter).flatten() {
+        for token in Tokenizer::new_with_emitter(page.as_slice(), emitter).flatten() {
             match token {
                 Token::StartTag(tag) if tag.name.as_slice() == LINK => {
-                    finish(last.take());
+                    self.link(last.take(), found);
                     begins = tag.span.start;
-                    let href = tag.attributes.get(b"href".as_slice());
-                    last = href.map(|href| Link {
-                        href: href.as_slice().to_vec(),
+                    last = attribute(&tag, b"href").map(|href| Link {
+                        href: href.to_vec(),
                         behind: Vec::new(),
                     });
                 }
+                Token::StartTag(tag) if tag.name.as_slice() == b"base" => {
+                    let href = attribute(&tag, b"href");
+                    if let Some(base) = href.and_then(|href| self.address.join(&text(href)).ok()) {
+                        self.base = base;
+                    }
+                }
+                Token::StartTag(tag) => {
+                    self.looks.tag(&tag);
+                    if let Some(target) = self.looks.refreshes() {
+                        // A page that leads on to a directory below it is a link to that.
+                        let link = Link {
+                            href: target.into_bytes(),
+                            behind: Vec::new(),
+                        };
+                        let entry = link.entry(&self.address, &self.base);
+                        self.note(entry.filter(|entry| entry.is_dir), found);
+                    }
+                }
                 Token::EndTag(tag) if tag.name.as_slice() == LINK => {
                     if let Some(link) = &mut last {
+                        self.looks.linked(&link.href, &link.behind);
                         link.behind.clear();
                     }
                 }
+                Token::EndTag(_) => self.looks.end(),
                 Token::String(text) => {
+                    self.looks.text(&text);
                     if let Some(link) = &mut last
                         && link.behind.len() < 256
                     {
@@ -122,9 +148,33 @@ impl Page {
             }
         }
         if all {
-            finish(last);
+            self.link(last, found);
         }
+        self.rest = page;
         begins
+    }
+
+    fn link(&mut self, link: Option<Link>, found: &mut dyn FnMut(Entry)) {
+        self.note(
+            link.and_then(|link| link.entry(&self.address, &self.base)),
+            found,
+        );
+    }
+
+    fn note(&mut self, entry: Option<Entry>, found: &mut dyn FnMut(Entry)) {
+        let Some(entry) = entry.filter(|entry| !self.seen.contains(&entry.name)) else {
+            return;
+        };
+        if self.seen.len() >= SEEN_MAX {
+            self.seen.clear();
+        }
+        self.seen.insert(entry.name.clone());
+        self.looks.has_entries();
+        if !entry.name.contains(&b'/') {
+            found(entry);
+        } else if self.deep.len() < DEEP_MAX {
+            self.deep.push(entry);
+        }
     }
 }
 
@@ -138,11 +188,24 @@ struct Link {
 }
 
 impl Link {
-    /// What it names directly below `base`, with the date and size behind it.
-    fn entry(&self, base: &Url) -> Option<Entry> {
-        let mut entry = link(base, std::str::from_utf8(&self.href).ok()?)?;
+    /// What it names below `page`, with the date and size behind it.
+    fn entry(&self, page: &Url, base: &Url) -> Option<Entry> {
+        let mut entry = link(page, base, &text(&self.href))?;
         date(&mut entry, &self.behind);
         Some(entry)
+    }
+}
+
+/// An attribute's value.
+pub(super) fn attribute<'a>(tag: &'a StartTag<usize>, name: &[u8]) -> Option<&'a [u8]> {
+    tag.attributes.get(name).map(|value| value.as_slice())
+}
+
+/// A link as text: bytes that are no UTF-8 become escapes, as names are bytes.
+fn text(href: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(href) {
+        Ok(text) => text.into(),
+        Err(_) => percent_encoding::percent_encode(href, percent_encoding::CONTROLS).into(),
     }
 }
 
@@ -155,22 +218,32 @@ fn embedded_json(page: &[u8]) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(rest[..end].trim_ascii()).ok()
 }
 
-/// The entry that `href` names, if it lies directly below `base`.
-fn link(base: &Url, href: &str) -> Option<Entry> {
+/// The names of a URL's path. A `%` that begins no escape is one, as browsers have it.
+fn names(url: &Url) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    let segments = url.path().split('/').filter(|segment| !segment.is_empty());
+    segments.map(|segment| path::decode_leniently(segment.as_bytes()))
+}
+
+/// The entry that `href` names, if it lies below `page`: the names on the way are in its name.
+fn link(page: &Url, base: &Url, href: &str) -> Option<Entry> {
     let there = base.join(href.trim()).ok()?;
-    if there.origin() != base.origin() || there.query().is_some() {
+    if there.origin() != page.origin() || there.query().is_some() {
         return None;
     }
-    let below = there.path().strip_prefix(base.path())?;
-    let is_dir = below.ends_with('/');
-    let segment = below.strip_suffix('/').unwrap_or(below);
-    if segment.is_empty() || segment.contains('/') {
+    // Spellings differ (`%28` and `(`), names do not.
+    let mut below = names(&there);
+    let dir = page.path().rfind('/').map_or("/", |at| &page.path()[..=at]);
+    let dir = page.join(dir).ok()?;
+    if !names(&dir).all(|name| below.next().as_ref() == Some(&name)) {
         return None;
     }
-    let name = path::decode(segment.as_bytes()).ok()?.into_owned();
+    let name = below.collect::<Vec<_>>();
+    if name.is_empty() {
+        return None;
+    }
     Some(Entry {
-        name,
-        is_dir,
+        name: name.join(&b'/'),
+        is_dir: there.path().ends_with('/'),
         size: None,
         modified: None,
         blake3: None,
@@ -204,11 +277,20 @@ mod tests {
 
     use super::*;
 
+    fn page_at(target: &str) -> Page {
+        let origin = Url::parse("http://Host:8080/").unwrap();
+        Page::new(&origin.join(target).unwrap())
+    }
+
+    fn read(html: &[u8], target: &str) -> Result<Vec<Entry>, Error> {
+        let (mut reader, mut entries) = (page_at(target), Vec::new());
+        reader.feed(html, &mut |entry| entries.push(entry))?;
+        reader.finish(&mut |entry| entries.push(entry))?;
+        Ok(entries)
+    }
+
     fn entries(page: &[u8], target: &str) -> Vec<Entry> {
-        let (mut reader, mut entries) = (Page::new(target), Vec::new());
-        reader.feed(page, &mut |entry| entries.push(entry)).unwrap();
-        reader.finish(&mut |entry| entries.push(entry));
-        entries
+        read(page, target).unwrap()
     }
 
     fn shown(page: &str, target: &str) -> Vec<(String, bool, Option<u64>)> {
@@ -295,7 +377,7 @@ mod tests {
             .map(|number| (format!("f{number}"), Some(number)))
             .collect();
         for step in [1000, 65_537, page.len()] {
-            let (mut reader, mut found, mut longest) = (Page::new("/"), Vec::new(), 0);
+            let (mut reader, mut found, mut longest) = (page_at("/"), Vec::new(), 0);
             let mut note = |entry: Entry| {
                 found.push((String::from_utf8(entry.name).unwrap(), entry.size));
             };
@@ -303,7 +385,7 @@ mod tests {
                 reader.feed(part, &mut note).unwrap();
                 longest = longest.max(reader.rest.len());
             }
-            reader.finish(&mut note);
+            reader.finish(&mut note).unwrap();
             assert!(found == whole, "{step}: {} entries", found.len());
             assert!(longest < 2 * AT_ONCE.max(step), "{step}: {longest}");
         }
@@ -312,8 +394,85 @@ mod tests {
     #[test]
     fn links_that_lead_elsewhere_are_no_entries() {
         let page = r##"<a href="?C=N">n</a><a href="/">root</a><a href="../">up</a><a href="http://other/x/y">o</a>
-            <a href="//other/x/y">o</a><a href="deep/er.txt">d</a><a href="#top">t</a><a href="mailto:a@b">m</a>
+            <a href="//other/x/y">o</a><a href="#top">t</a><a href="mailto:a@b">m</a>
             <a href="/x/ok.txt">ok</a><a href="/x/ok.txt">again</a><a name="no">n</a><a href="%2e%2e/up">u</a>"##;
         assert_eq!(shown(page, "/x/"), [("ok.txt".into(), false, None)]);
+    }
+
+    #[test]
+    fn links_of_the_same_origin_count_in_every_spelling() {
+        let html = r#"<base href="http://host:8080/a%28b%29/sub/"><a href="../one.txt">1</a>
+            <a href="http://host:8080/a(b)/two.txt">2</a><a href="//HOST:8080/a%28b)/three.txt">3</a>
+            <a href="50%.txt">not here</a><a href="../50%.txt">50%</a><a href="../a%zz%41">x</a>
+            <a href="http://host/a(b)/other.txt">o</a><a href="https://host:8080/a(b)/other.txt">o</a>"#;
+        let found: Vec<_> = shown(html, "/a(b)/")
+            .into_iter()
+            .map(|(name, ..)| name)
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "one.txt",
+                "two.txt",
+                "three.txt",
+                "50%.txt",
+                "a%zzA",
+                "sub/50%.txt"
+            ]
+        );
+        let latin = entries(b"<a href=\"na\xefve.txt\">x</a>", "/");
+        assert_eq!(latin[0].name, b"na\xefve.txt");
+    }
+
+    #[test]
+    fn what_lies_deeper_is_taken_unless_its_directory_is_linked() {
+        let html =
+            "<a href=\"sub/two.txt\">2</a><a href=\"dir/\">d</a><a href=\"dir/three.txt\">3</a>";
+        assert_eq!(
+            shown(html, "/"),
+            [
+                ("dir".into(), true, None),
+                ("sub/two.txt".into(), false, None)
+            ]
+        );
+        let leads = r#"<meta http-equiv="Refresh" content="0; URL='files/'"><title>Moved</title>"#;
+        assert_eq!(shown(leads, "/"), [("files".into(), true, None)]);
+    }
+
+    #[test]
+    fn a_page_that_is_no_listing_is_told_by_what_it_is() {
+        for (html, seen) in [
+            (
+                "<title>Sign in</title><form><input type=\"password\"></form>",
+                "a login page",
+            ),
+            (
+                "<title>index - powered by h5ai</title><script src=\"/_h5ai/x.js\"></script>",
+                "only a script fills",
+            ),
+            (
+                "<meta http-equiv=refresh content='5;url=/elsewhere/'>",
+                "leads to /elsewhere/",
+            ),
+            ("<title>It works!</title><p>Welcome", "`It works!`"),
+            ("plain", "without links"),
+            ("", "an empty page"),
+        ] {
+            let error = read(html.as_bytes(), "/x/").unwrap_err().to_string();
+            assert!(
+                error.contains(seen) && error.starts_with("no listing here"),
+                "{error}"
+            );
+        }
+        for empty in [
+            "<title>Index of /x/</title>",
+            "<h1>Directory listing for /x/</h1><hr><ul>\n</ul>",
+            "<title>/x/</title>",
+            "<a href=\"../\">../</a>",
+            "<a href=\"/\">[To Parent Directory]</a>",
+            "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n</pre>\n",
+        ] {
+            assert_eq!(read(empty.as_bytes(), "/x/").unwrap(), [], "{empty}");
+        }
     }
 }
