@@ -156,6 +156,21 @@ pub enum Error {
     /// The server lets this client wait; nobody is to blame.
     #[error("paused by the server")]
     Paused,
+    /// A directory that is one of those above it.
+    #[error(
+        "{0} is one of the directories above it again, by a link on the server: what is below it is not fetched once more"
+    )]
+    Loop(String),
+    /// A directory below which nothing more is fetched.
+    #[error(
+        "{dir} lies {depth} directories deep: what is below it is not fetched; --max-depth sets the limit"
+    )]
+    Deep {
+        /// The directory, escaped.
+        dir: String,
+        /// How deep it lies.
+        depth: usize,
+    },
     /// Patterns that matched nothing.
     #[error("nothing there matches: check the pattern against the listing")]
     NoMatch,
@@ -185,6 +200,8 @@ impl Error {
             | Self::Name { .. }
             | Self::Kicked(_)
             | Self::Banned(_)
+            | Self::Loop(_)
+            | Self::Deep { .. }
             | Self::NoMatch => Exit::Remote,
             Self::Changed => Exit::Other,
             Self::Integrity { .. } => Exit::Integrity,

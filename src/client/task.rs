@@ -1,6 +1,6 @@
 //! What is to be fetched: files and directories that are not begun.
 
-use std::{collections::HashSet, time::SystemTime};
+use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use super::{
     disk::{
@@ -136,6 +136,10 @@ pub struct DirTask {
     /// Files that attempts before handed on, by a hash of their names. They are bounded: what is too much for the
     /// queue is put on disk, and that is begun anew with each attempt.
     pub taken: HashSet<u128>,
+    /// The listings above it, and its own once it was read.
+    pub above: Option<Arc<Above>>,
+    /// No directory below it is gone into.
+    pub is_last: bool,
     /// What is left of it, once its listing was read to the end.
     pub rest: Option<Box<Rest>>,
 }
@@ -149,6 +153,23 @@ pub struct Rest {
     pub names: Option<Names>,
 }
 
+/// What listings on the way down to a directory said: one that says the same again is the same directory.
+#[derive(Debug)]
+pub struct Above {
+    /// Stands for all that the listing says.
+    pub print: u128,
+    /// The one above it.
+    pub above: Option<Arc<Above>>,
+}
+
+impl Above {
+    /// How many listings from this one up say the same.
+    pub fn repeats(this: Option<&Arc<Self>>, print: u128) -> usize {
+        let all = std::iter::successors(this, |above| above.above.as_ref());
+        all.filter(|above| above.print == print).count()
+    }
+}
+
 impl DirTask {
     /// A directory of which nothing is known.
     pub fn new(item: ItemId, dir: RemotePath) -> Self {
@@ -158,6 +179,8 @@ impl DirTask {
             failures: 0,
             tried: SourceSet::default(),
             taken: HashSet::new(),
+            above: None,
+            is_last: false,
             rest: None,
         }
     }

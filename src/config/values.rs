@@ -69,6 +69,11 @@ pub fn workers(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Directories that are gone into, one inside the other.
+pub fn depth(text: &str) -> Result<usize, String> {
+    within(text, "directories", 1000)
+}
+
 /// Clients that a measurement starts at the same time.
 pub fn clients(text: &str) -> Result<usize, String> {
     within(text, "clients", CLIENTS_MAX)
@@ -190,6 +195,19 @@ pub fn user(text: &str) -> Result<String, String> {
 /// A login, `USER:PASS`. Unlike the others, it never repeats what was read.
 pub fn login(text: &str) -> Result<Credentials, String> {
     Credentials::parse_login(text)
+}
+
+/// The same for a server's own: an empty name or password is nothing to be guessed.
+pub fn own_login(text: &str) -> Result<Credentials, String> {
+    let login = Credentials::parse_login(text)?;
+    match &login {
+        Credentials::Login { user, password }
+            if user.is_empty() || password.expose().is_empty() =>
+        {
+            Err("the user's name or the password is empty".into())
+        }
+        _ => Ok(login),
+    }
 }
 
 /// A pattern of remote paths.

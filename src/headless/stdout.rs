@@ -2,11 +2,11 @@
 
 use std::{
     fs::File,
-    io::{self, Write as _},
+    io,
     os::unix::fs::FileExt as _,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,6 +18,8 @@ use super::report::unwritable;
 use crate::{
     client::{self, Client, Event, ItemId},
     error::Error,
+    escape::display_path,
+    exit::{Exit, Local},
 };
 
 /// Pause between looks at what was verified meanwhile.
@@ -31,13 +33,38 @@ const CHUNK: usize = 256 * 1024;
 pub(super) struct ToStdout {
     /// Where the complete file lands.
     landed: PathBuf,
+    /// Where it goes on to, if not to stdout.
+    sink: Option<Arc<Sink>>,
     written: Arc<AtomicU64>,
 }
 
+/// A device, a pipe or a socket: opened once, when there is something to write.
+#[derive(Debug)]
+struct Sink {
+    path: PathBuf,
+    file: OnceLock<File>,
+}
+
+impl Sink {
+    /// Its handle. Blocking: a pipe waits for its reader.
+    fn file(&self) -> io::Result<&File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = File::options().write(true).open(&self.path)?;
+        Ok(self.file.get_or_init(|| file))
+    }
+}
+
 impl ToStdout {
-    pub(super) fn new(landed: PathBuf) -> Self {
+    pub(super) fn new(landed: PathBuf, sink: Option<PathBuf>) -> Self {
+        let sink = sink.map(|path| {
+            let file = OnceLock::new();
+            Arc::new(Sink { path, file })
+        });
         Self {
             landed,
+            sink,
             written: Arc::default(),
         }
     }
@@ -54,10 +81,25 @@ impl ToStdout {
         }
     }
 
+    fn unwritable(&self, source: io::Error) -> Error {
+        let Some(sink) = &self.sink else {
+            return unwritable(source);
+        };
+        Error::Local(Local {
+            what: format!("cannot write to {}", display_path(&sink.path)),
+            source,
+            remedy: "name another file with --output",
+            exit: Exit::Disk,
+        })
+    }
+
     /// Writes the rest of the complete file.
     pub(super) async fn finish(&self) -> Result<(), Error> {
-        let file = File::open(&self.landed).map_err(unwritable)?;
-        let size = file.metadata().map_err(unwritable)?.len();
+        let file = File::open(&self.landed).map_err(|error| self.unwritable(error))?;
+        let size = file
+            .metadata()
+            .map_err(|error| self.unwritable(error))?
+            .len();
         self.copy(file, size).await
     }
 
@@ -74,9 +116,16 @@ impl ToStdout {
 
     /// Writes `file` up to `end` from where the last call ended. One call at a time; a dropped one goes on by itself.
     async fn copy(&self, file: File, end: u64) -> Result<(), Error> {
-        let written = Arc::clone(&self.written);
+        let (written, sink) = (Arc::clone(&self.written), self.sink.clone());
         let copied = spawn_blocking(move || {
-            let mut out = io::stdout().lock();
+            let (mut stdout, mut file_out);
+            let out: &mut dyn io::Write = if let Some(sink) = &sink {
+                file_out = sink.file()?;
+                &mut file_out
+            } else {
+                stdout = io::stdout().lock();
+                &mut stdout
+            };
             let mut buffer = vec![0; CHUNK];
             loop {
                 let at = written.load(Ordering::Relaxed);
@@ -92,6 +141,6 @@ impl ToStdout {
         copied
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))
-            .map_err(unwritable)
+            .map_err(|error| self.unwritable(error))
     }
 }

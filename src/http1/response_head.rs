@@ -40,6 +40,10 @@ pub struct ResponseHead {
     pub content_type: String,
     /// Whether there is a `Content-Range`, whatever it says.
     pub is_part: bool,
+    /// Whether caches are told that the answer depends on `Accept-Encoding`.
+    pub varies: bool,
+    /// Whether the entity tag, weak or strong, names a coded variant, as Apache and Jetty mark what they code themselves.
+    pub variant: bool,
     /// `Content-Encoding`, where it names one.
     pub coding: Option<Coding>,
     /// `Location`.
@@ -181,7 +185,16 @@ impl ResponseHead {
         }
         let text = || String::from_utf8_lossy(value).into_owned();
         match field.name.len() {
-            4 if is(field, "etag") && value.starts_with(b"\"") => self.etag = Some(text()),
+            4 if is(field, "etag") => {
+                self.variant = [&b"gzip\""[..], b"deflate\"", b"-br\"", b"zstd\""]
+                    .iter()
+                    .any(|end| value.ends_with(end));
+                self.etag = value.starts_with(b"\"").then(text);
+            }
+            4 if is(field, "vary") => {
+                let mut names = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+                self.varies |= names.any(|name| name.eq_ignore_ascii_case(b"accept-encoding"));
+            }
             6 if is(field, "server") => self.server = Some(text()),
             6 if is(field, "digest") && self.digest.is_none() => self.digest = Some(text()),
             8 if is(field, "location") => self.location = Some(text()),

@@ -1,17 +1,17 @@
 //! From a listing to the queue: what is wanted of it, what is here already, and what must wait on disk.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use super::Engine;
 use crate::{
     client::{
-        Error, ItemId,
+        Error, Event, ItemId,
         disk::names::{Local, Names},
         disk::spill::Spill,
         disk::target::Target,
         queue::Sum,
         read::pattern::Filter,
-        task::{DirTask, FileTask, Rest},
+        task::{Above, DirTask, FileTask, Rest},
     },
     entry::Entry,
     http1::path::RemotePath,
@@ -35,6 +35,47 @@ pub struct Found {
     waiting: Sum,
     /// What is here; `None` before it was looked at.
     names: Option<Names>,
+    /// What the listing says, whatever of it is wanted.
+    says: Says,
+}
+
+/// Stands for what a listing says.
+#[derive(Debug, Default, Clone, Copy)]
+struct Says {
+    print: u128,
+    files: usize,
+    dirs: usize,
+    /// Entries without a date.
+    undated: usize,
+}
+
+impl Says {
+    /// Takes in an entry. Their order does not matter.
+    fn add(&mut self, entry: &Entry) {
+        let date = entry
+            .modified
+            .and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let about = format!("{:?} {} {date:?}", entry.size, entry.is_dir);
+        self.print = self
+            .print
+            .wrapping_add(key(&[&entry.name, about.as_bytes()].concat()));
+        let count = if entry.is_dir {
+            &mut self.dirs
+        } else {
+            &mut self.files
+        };
+        *count += 1;
+        if entry.modified.is_none() {
+            self.undated += 1;
+        }
+    }
+
+    /// Whether directories above that said the same are proof that this is one of them. Copies of a directory inside
+    /// itself say the same, too, but not with the same dates, and not twice.
+    fn is_loop(&self, repeats: usize) -> bool {
+        let enough = if self.undated == 0 { 1 } else { 2 };
+        self.files > 0 && self.dirs > 0 && repeats >= enough
+    }
 }
 
 impl Found {
@@ -65,6 +106,9 @@ impl Engine {
         let Some((filter, target)) = self.queue().tree(task.item) else {
             return Ok(false);
         };
+        for entry in &entries {
+            found.says.add(entry);
+        }
         let is_new =
             |entry: &Entry| found.taken.is_empty() || !found.taken.contains(&key(&entry.name));
         let wanted: Vec<_> = entries
@@ -131,11 +175,49 @@ impl Engine {
     }
 
     /// A listing is complete.
-    pub async fn listed(&self, mut task: DirTask, found: Found) {
+    pub async fn listed(&self, mut task: DirTask, mut found: Found) {
+        if let Some(error) = self.below_is_left_out(&mut task, &mut found) {
+            let told = Event::Failed {
+                item: task.item,
+                path: task.dir.clone(),
+                attempts: 1,
+                error: error.clone(),
+            };
+            self.emit(told).await;
+            self.queue().refused(task.item, error);
+        }
         let names = found.names;
         task.rest = found.rest.map(|spill| Box::new(Rest { spill, names }));
         self.queue().listed(task, found.dirs, found.waiting);
         self.settle().await;
+    }
+
+    /// Why directories that were found are not gone into: they are forgotten.
+    fn below_is_left_out(&self, task: &mut DirTask, found: &mut Found) -> Option<Error> {
+        let says = found.says;
+        if says.dirs == 0 {
+            return None;
+        }
+        let repeats = Above::repeats(task.above.as_ref(), says.print);
+        task.above = Some(Arc::new(Above {
+            print: says.print,
+            above: task.above.take(),
+        }));
+        let (dir, depth) = (task.dir.as_bytes(), task.dir.names().count());
+        let dir = || crate::escape::display_name(dir).into_owned();
+        let error = if says.is_loop(repeats) {
+            Error::Loop(dir())
+        } else if depth >= self.settings.max_depth {
+            Error::Deep { dir: dir(), depth }
+        } else {
+            for dir in &mut found.dirs {
+                dir.above.clone_from(&task.above);
+            }
+            return None;
+        };
+        found.dirs.clear();
+        task.is_last = true;
+        Some(error)
     }
 
     /// Takes the next entries of a directory from the disk.
@@ -171,7 +253,13 @@ async fn next_block(task: &mut DirTask) -> Result<(Vec<DirTask>, Vec<FileTask>),
     let (mut rest, block) = read.await?;
     let entries = block.map(|block| block.entries).unwrap_or_default();
     let names = rest.names.take();
-    let (names, dirs, files) = tasks(task.item, task.dir.clone(), entries, names).await?;
+    let (names, mut dirs, files) = tasks(task.item, task.dir.clone(), entries, names).await?;
+    if task.is_last {
+        dirs.clear();
+    }
+    for dir in &mut dirs {
+        dir.above.clone_from(&task.above);
+    }
     rest.names = names;
     task.rest = Some(rest);
     Ok((dirs, files))
@@ -285,6 +373,7 @@ mod tests {
             retries: 3,
             timeout: std::time::Duration::from_secs(60),
             user: None,
+            max_depth: 64,
             serial: false,
             on_conflict: OnConflict::Verify,
             resume: true,

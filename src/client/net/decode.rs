@@ -115,7 +115,10 @@ pub fn decoder(name: &[u8], head: &ResponseHead) -> Result<Option<Decoder>, Erro
     let Some(coding) = &head.coding else {
         return Ok(None);
     };
-    if head.length == Some(0) || coding.is_own_form(name, &head.content_type) {
+    // A server that codes on the way marks the variant, or does not know its length and says that it depends.
+    let on_the_way = head.variant || (head.length.is_none() && head.varies);
+    let is_own_form = !on_the_way && coding.is_own_form(name, &head.content_type);
+    if head.length == Some(0) || is_own_form {
         return Ok(None);
     }
     let unknown = || Error::Encoded(coding.to_string());

@@ -4,11 +4,17 @@
 use std::{borrow::Cow, collections::HashSet, time::SystemTime};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use html5gum::{StartTag, Token, Tokenizer, emitters::default::DefaultEmitter};
+use html5gum::{Token, Tokenizer, emitters::default::DefaultEmitter};
 use url::Url;
 
-use super::{Error, looks::Looks};
-use crate::{entry::Entry, http1::path};
+use super::{
+    Error,
+    looks::{Looks, attribute},
+};
+use crate::{
+    entry::Entry,
+    http1::path::{self, PathError},
+};
 
 /// Bytes of a page that are read at once: about two thousand entries.
 const AT_ONCE: usize = 256 << 10;
@@ -18,6 +24,9 @@ const BARREN_MAX: usize = 64 << 20;
 const SEEN_MAX: usize = 20_000;
 /// Links to what lies deeper than one level that are remembered until the page has ended.
 const DEEP_MAX: usize = 20_000;
+
+/// Takes an entry, and whether its name can be one.
+pub type Found<'a> = dyn FnMut(Entry, Result<(), PathError>) + 'a;
 
 /// A page that is being read.
 ///
@@ -52,7 +61,7 @@ impl Page {
     }
 
     /// Takes the next bytes; calls `found` with each entry that a link names.
-    pub fn feed(&mut self, bytes: &[u8], found: &mut dyn FnMut(Entry)) -> Result<(), Error> {
+    pub fn feed(&mut self, bytes: &[u8], found: &mut Found<'_>) -> Result<(), Error> {
         self.rest.extend_from_slice(bytes);
         if self.rest.len() < self.enough {
             return Ok(());
@@ -69,7 +78,7 @@ impl Page {
     }
 
     /// The page has ended. A page without entries must look like a listing of nothing.
-    pub fn finish(mut self, found: &mut dyn FnMut(Entry)) -> Result<(), Error> {
+    pub fn finish(mut self, found: &mut Found<'_>) -> Result<(), Error> {
         self.entries(true, found);
         for entry in std::mem::take(&mut self.deep) {
             let mut at = 0;
@@ -78,7 +87,7 @@ impl Page {
                 Some(&entry.name[..at - 1])
             });
             if !on_the_way.any(|dir| self.seen.contains(dir)) {
-                found(entry);
+                found(entry, Ok(()));
             }
         }
         self.looks.verdict()
@@ -95,7 +104,7 @@ impl Page {
 
     /// Calls `found` with the entries that links in `rest` name. The last link is left out unless all is here, because
     /// what is behind it may be cut. Where it begins.
-    fn entries(&mut self, all: bool, found: &mut dyn FnMut(Entry)) -> usize {
+    fn entries(&mut self, all: bool, found: &mut Found<'_>) -> usize {
         let (mut begins, mut last) = (0, None);
         let page = std::mem::take(&mut self.rest);
         let mut emitter = DefaultEmitter::<usize>::new_with_span();
@@ -126,7 +135,7 @@ impl Page {
                             behind: Vec::new(),
                         };
                         let entry = link.entry(&self.address, &self.base);
-                        self.note(entry.filter(|entry| entry.is_dir), found);
+                        self.note(entry.filter(|(entry, _)| entry.is_dir), found);
                     }
                 }
                 Token::EndTag(tag) if tag.name.as_slice() == LINK => {
@@ -154,15 +163,16 @@ impl Page {
         begins
     }
 
-    fn link(&mut self, link: Option<Link>, found: &mut dyn FnMut(Entry)) {
+    fn link(&mut self, link: Option<Link>, found: &mut Found<'_>) {
         self.note(
             link.and_then(|link| link.entry(&self.address, &self.base)),
             found,
         );
     }
 
-    fn note(&mut self, entry: Option<Entry>, found: &mut dyn FnMut(Entry)) {
-        let Some(entry) = entry.filter(|entry| !self.seen.contains(&entry.name)) else {
+    fn note(&mut self, entry: Option<Checked>, found: &mut Found<'_>) {
+        let Some((entry, checked)) = entry.filter(|(entry, _)| !self.seen.contains(&entry.name))
+        else {
             return;
         };
         if self.seen.len() >= SEEN_MAX {
@@ -170,13 +180,16 @@ impl Page {
         }
         self.seen.insert(entry.name.clone());
         self.looks.has_entries();
-        if !entry.name.contains(&b'/') {
-            found(entry);
+        if checked.is_err() || !entry.name.contains(&b'/') {
+            found(entry, checked);
         } else if self.deep.len() < DEEP_MAX {
             self.deep.push(entry);
         }
     }
 }
+
+/// An entry, and whether its name can be one.
+type Checked = (Entry, Result<(), PathError>);
 
 /// The tag of a link.
 const LINK: &[u8] = b"a";
@@ -189,16 +202,11 @@ struct Link {
 
 impl Link {
     /// What it names below `page`, with the date and size behind it.
-    fn entry(&self, page: &Url, base: &Url) -> Option<Entry> {
-        let mut entry = link(page, base, &text(&self.href))?;
+    fn entry(&self, page: &Url, base: &Url) -> Option<Checked> {
+        let (mut entry, checked) = link(page, base, &text(&self.href))?;
         date(&mut entry, &self.behind);
-        Some(entry)
+        Some((entry, checked))
     }
-}
-
-/// An attribute's value.
-pub(super) fn attribute<'a>(tag: &'a StartTag<usize>, name: &[u8]) -> Option<&'a [u8]> {
-    tag.attributes.get(name).map(|value| value.as_slice())
 }
 
 /// A link as text: bytes that are no UTF-8 become escapes, as names are bytes.
@@ -225,7 +233,7 @@ fn names(url: &Url) -> impl Iterator<Item = Cow<'_, [u8]>> {
 }
 
 /// The entry that `href` names, if it lies below `page`: the names on the way are in its name.
-fn link(page: &Url, base: &Url, href: &str) -> Option<Entry> {
+fn link(page: &Url, base: &Url, href: &str) -> Option<Checked> {
     let there = base.join(href.trim()).ok()?;
     if there.origin() != page.origin() || there.query().is_some() {
         return None;
@@ -241,13 +249,15 @@ fn link(page: &Url, base: &Url, href: &str) -> Option<Entry> {
     if name.is_empty() {
         return None;
     }
-    Some(Entry {
+    let checked = name.iter().try_for_each(|name| path::check_name(name));
+    let entry = Entry {
         name: name.join(&b'/'),
         is_dir: there.path().ends_with('/'),
         size: None,
         modified: None,
         blake3: None,
-    })
+    };
+    Some((entry, checked))
 }
 
 /// Gives the entry the date and size in the text behind its link, where that is nginx's:
@@ -284,8 +294,8 @@ mod tests {
 
     fn read(html: &[u8], target: &str) -> Result<Vec<Entry>, Error> {
         let (mut reader, mut entries) = (page_at(target), Vec::new());
-        reader.feed(html, &mut |entry| entries.push(entry))?;
-        reader.finish(&mut |entry| entries.push(entry))?;
+        reader.feed(html, &mut |entry, _| entries.push(entry))?;
+        reader.finish(&mut |entry, _| entries.push(entry))?;
         Ok(entries)
     }
 
@@ -378,7 +388,7 @@ mod tests {
             .collect();
         for step in [1000, 65_537, page.len()] {
             let (mut reader, mut found, mut longest) = (page_at("/"), Vec::new(), 0);
-            let mut note = |entry: Entry| {
+            let mut note = |entry: Entry, _| {
                 found.push((String::from_utf8(entry.name).unwrap(), entry.size));
             };
             for part in page.as_bytes().chunks(step) {

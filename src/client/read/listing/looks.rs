@@ -3,7 +3,7 @@
 use html5gum::StartTag;
 use url::Url;
 
-use super::{Error, html::attribute};
+use super::Error;
 use crate::{escape::display_name, http1::path::decode_leniently};
 
 /// How titles and headings of listings begin: Apache, nginx, lighttpd, thttpd; python, rclone, Tomcat; Jetty; webfs; others.
@@ -165,4 +165,9 @@ fn target(content: &str) -> Option<String> {
     let (key, value) = rest.split_once('=')?;
     let value = value.trim().trim_matches(['\'', '"']);
     (key.trim().eq_ignore_ascii_case("url") && !value.is_empty()).then(|| value.to_owned())
+}
+
+/// An attribute's value.
+pub(super) fn attribute<'a>(tag: &'a StartTag<usize>, name: &[u8]) -> Option<&'a [u8]> {
+    tag.attributes.get(name).map(|value| value.as_slice())
 }

@@ -62,7 +62,9 @@ impl Reader {
     pub fn feed(&mut self, bytes: &[u8], listed: &mut Listed) -> Result<(), Error> {
         match &mut self.0 {
             Format::Json(splitter) => feed_json(splitter, bytes, listed),
-            Format::Html(page) => page.feed(bytes, &mut |entry| listed.accept_deep(entry)),
+            Format::Html(page) => {
+                page.feed(bytes, &mut |entry, checked| listed.accept(checked, entry))
+            }
             Format::Xml(bucket) => bucket.feed(bytes),
         }
     }
@@ -77,10 +79,10 @@ impl Reader {
                     feed_json(&mut splitter, &json, listed)?;
                     return splitter.finish();
                 }
-                page.finish(&mut |entry| listed.accept_deep(entry))
+                page.finish(&mut |entry, checked| listed.accept(checked, entry))
             }
             Format::Xml(bucket) => {
-                listed.next = bucket.finish(&mut |entry| listed.accept_deep(entry))?;
+                listed.next = bucket.finish(&mut |entry| listed.accept_key(entry))?;
                 Ok(())
             }
         }
@@ -115,8 +117,8 @@ impl Listed {
         }
     }
 
-    /// The same for names of several levels.
-    fn accept_deep(&mut self, entry: Entry) {
+    /// The same for a key, whose slashes part names.
+    fn accept_key(&mut self, entry: Entry) {
         let mut names = entry.name.split(|b| *b == b'/');
         self.accept(names.try_for_each(check_name), entry);
     }
