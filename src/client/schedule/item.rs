@@ -309,6 +309,7 @@ impl Item {
 
     /// Everything that waits is kept for a retry; how many tasks that are.
     pub fn shelve(&mut self) -> usize {
+        let later = self.later.len();
         let cancelled = std::mem::replace(&mut self.life, Life::Cancelled);
         self.release(None);
         let files = self.small.drain(..).chain(self.large.drain(..));
@@ -321,7 +322,7 @@ impl Item {
             self.keep_failed(task);
         }
         self.life = cancelled;
-        count
+        later + count
     }
 
     pub fn note_failure(&mut self, error: Error) {
