@@ -161,11 +161,12 @@ impl Pty {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for its end; its exit status.
+    /// Waits for its end, and for all that it sent unless nobody reads; its exit status.
     pub(super) fn end(&mut self) -> u32 {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                self.wait("the end of what was sent", |seen| seen.ended || seen.held);
                 return status.exit_code();
             }
             assert!(

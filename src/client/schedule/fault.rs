@@ -132,7 +132,13 @@ fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
 
         (Fault::Refused(_), Head) => Get,
         (Fault::Busy { error, .. }, Head) if !is_about_load(error) => Get,
-        (Fault::Busy { .. }, _) if at.ahead => Alone,
+        // One that names a time means it, whatever was in front of the request.
+        (
+            Fault::Busy {
+                retry_after: None, ..
+            },
+            _,
+        ) if at.ahead => Alone,
         (Fault::Busy { .. }, _) if at.others && !at.worn => Elsewhere,
         (Fault::Busy { .. }, Values) => Retry,
         (Fault::Busy { .. }, Browse) => Fail,
@@ -241,7 +247,8 @@ impl Schedule {
             self.broke_ahead(source, error, answered);
         }
         let hit = flight.as_ref().map_or(Hit::Dial, Hit::of);
-        if let Some(flight) = flight.as_ref().filter(|flight| !flight.ahead) {
+        let named = fault.retry_after().is_some();
+        if let Some(flight) = flight.as_ref().filter(|flight| named || !flight.ahead) {
             self.refused_for_load(source, flight.at, fault, now);
         }
         let standing = self.standing(id, fault, flight.as_ref(), pipelined);
@@ -292,7 +299,7 @@ impl Schedule {
             refuses,
             ahead: flight.is_some_and(|flight| flight.ahead),
             progress: flight.is_some_and(|flight| self.goes_on_behind(flight)),
-            worn: self.sources.are_worn(self.limits.retries),
+            worn: self.sources.are_worn(),
         }
     }
 
@@ -322,7 +329,7 @@ impl Schedule {
             without = without.union(task.tried);
         }
         without.insert(source);
-        !self.sources.kept().without(without).is_empty()
+        !self.sources.hopeful().without(without).is_empty()
     }
 
     /// The server said that it is asked too much, or failed inside.
@@ -426,7 +433,7 @@ impl Schedule {
         let own = matches!(fault, Fault::Unreachable { own: true, .. });
         let worth_waiting = own && self.sources.get_mut(source).own_outage(now);
         let pause = self.source_failed(source, &error, now);
-        let worn = self.sources.are_worn(self.limits.retries) && !worth_waiting;
+        let worn = self.sources.are_worn() && !worth_waiting;
         if worn && !self.limits.patient {
             return self.give_up(source, &error, now);
         }

@@ -112,7 +112,7 @@ pub struct Schedule {
 impl Schedule {
     /// Nothing to do yet, for servers of these names; `seed` makes pauses differ between clients.
     pub fn new(limits: Limits, names: Vec<String>, seed: u64) -> Self {
-        let sources = Sources::new(names.len());
+        let sources = Sources::new(names.len(), limits.retries);
         let slots = (0..limits.workers).map(|at| Slot::new(SourceId::at(at % names.len())));
         Self {
             slots: slots.collect(),

@@ -43,7 +43,9 @@ impl Schedule {
         if let Some(order) = self.settle_source(id, now) {
             return order;
         }
-        if self.untold <= super::UNTOLD_MAX {
+        let source = self.sources.get(self.slots[id.0].source);
+        // What a server may not be asked for yet is left for others to take.
+        if self.untold <= super::UNTOLD_MAX && source.load.wait(now).is_none() {
             self.fill(id, now);
         }
         if self.slots[id.0].flight.is_empty() {
@@ -77,6 +79,8 @@ impl Schedule {
         match chosen {
             Some(other) if other != source => {
                 self.slots[id.0].source = other;
+                // Where a connection is of most use depends on where the others are.
+                self.ring_all();
                 let waits = self.waits_for_another(id, other, now) || self.is_crowded(id);
                 waits.then(|| self.park(id, now))
             }
@@ -110,8 +114,10 @@ impl Schedule {
         if let Some(needed) = self.needed_elsewhere(id, now) {
             let slot = &mut self.slots[id.0];
             slot.source = needed;
-            if slot.line == Line::Open {
-                slot.line = Line::Closed;
+            let was_open = slot.line == Line::Open;
+            slot.line = Line::Closed;
+            self.ring_all();
+            if was_open {
                 return Order::Close;
             }
             return self.next(id, now);
@@ -279,6 +285,7 @@ impl Schedule {
         {
             // Others may do it meanwhile.
             self.unassign(id, now);
+            self.ring_all();
             self.slots[id.0].parked = true;
             return Order::Wait(Some(until));
         }

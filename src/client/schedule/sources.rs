@@ -17,7 +17,11 @@ pub const BAD_PIECES_MAX: u32 = 2;
 
 /// All of a client's sources.
 #[derive(Debug)]
-pub struct Sources(Vec<Source>);
+pub struct Sources {
+    all: Vec<Source>,
+    /// Failures in a row after which a source is nobody's hope, where there are others.
+    retries: u32,
+}
 
 /// Which sources a connection that asks for work sees: its own, and the others that are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +30,7 @@ pub struct Outlook {
     pub source: SourceId,
     /// Those that may be asked now.
     pub usable: SourceSet,
-    /// Those that were not dropped.
+    /// Those that something may be waited for: see [`Sources::hopeful`].
     pub kept: SourceSet,
 }
 
@@ -48,35 +52,46 @@ impl Outlook {
 
 impl Sources {
     /// So many, of which nothing is known.
-    pub fn new(count: usize) -> Self {
-        Self((0..count).map(|_| Source::default()).collect())
+    pub fn new(count: usize, retries: u32) -> Self {
+        Self {
+            all: (0..count).map(|_| Source::default()).collect(),
+            retries,
+        }
     }
 
     /// By its place.
     pub fn get(&self, id: SourceId) -> &Source {
-        &self.0[id.place()]
+        &self.all[id.place()]
     }
 
     /// By its place.
     pub fn get_mut(&mut self, id: SourceId) -> &mut Source {
-        &mut self.0[id.place()]
+        &mut self.all[id.place()]
     }
 
     /// Each with its place.
     pub fn each(&self) -> impl Iterator<Item = (SourceId, &Source)> {
-        let places = self.0.iter().enumerate();
+        let places = self.all.iter().enumerate();
         places.map(|(place, source)| (SourceId::at(place), source))
     }
 
     /// Each, to be changed.
     pub fn each_mut(&mut self) -> impl Iterator<Item = &mut Source> {
-        self.0.iter_mut()
+        self.all.iter_mut()
     }
 
     /// Those that were not dropped.
     pub fn kept(&self) -> SourceSet {
         let kept = self.each().filter(|(_, source)| source.is_kept());
         kept.map(|(id, _)| id).collect()
+    }
+
+    /// Those that were not dropped, and have not failed too often in a row; where all have, all that were not dropped.
+    pub fn hopeful(&self) -> SourceSet {
+        let kept = self.kept();
+        let fails = |id: &SourceId| self.get(*id).failures > self.retries;
+        let hopeful: SourceSet = kept.iter().filter(|id| !fails(id)).collect();
+        if hopeful.is_empty() { kept } else { hopeful }
     }
 
     /// What a connection of `source` sees.
@@ -94,7 +109,7 @@ impl Sources {
         Outlook {
             source,
             usable: if prompt.is_empty() { usable } else { prompt },
-            kept: self.kept(),
+            kept: self.hopeful(),
         }
     }
 
@@ -113,10 +128,10 @@ impl Sources {
     /// The next time at which one may be asked that may not be now.
     pub fn wake_at(&self, now: Instant) -> Option<Instant> {
         let rests = self
-            .0
+            .all
             .iter()
             .filter_map(|source| source.may_ask(now).err().flatten());
-        let tries = self.0.iter().filter_map(Source::tries_until);
+        let tries = self.all.iter().filter_map(Source::tries_until);
         rests.chain(tries).filter(|at| *at > now).min()
     }
 
@@ -150,9 +165,10 @@ impl Sources {
         Some(pause)
     }
 
-    /// Whether no server that is left has answered anything in more than `retries` tries.
-    pub fn are_worn(&self, retries: u32) -> bool {
-        self.0
+    /// Whether no server that is left has answered anything in more tries than are allowed.
+    pub fn are_worn(&self) -> bool {
+        let retries = self.retries;
+        self.all
             .iter()
             .filter(|source| source.is_kept())
             .all(|source| source.failures > retries || source.load.refusals() > retries)
@@ -160,7 +176,7 @@ impl Sources {
 
     /// Why none of those that are left is tried any more, before something is asked for anew.
     pub fn all_down(&self) -> Option<Error> {
-        let mut kept = self.0.iter().filter(|source| source.is_kept());
+        let mut kept = self.all.iter().filter(|source| source.is_kept());
         let error = kept.next().and_then(Source::down_for)?;
         kept.all(|source| source.down_for().is_some())
             .then_some(error)
@@ -180,13 +196,13 @@ impl Sources {
 
     /// How often the others may send the same piece wrong before all but one are dropped.
     pub fn bad_pieces_borne(&self) -> u32 {
-        let kept = self.0.iter().filter(|source| source.is_kept()).count();
+        let kept = self.all.iter().filter(|source| source.is_kept()).count();
         BAD_PIECES_MAX * kept.saturating_sub(1) as u32
     }
 
     /// A connection is not tried any more, by this slot.
     pub fn let_go(&mut self, slot: SlotId) {
-        for source in &mut self.0 {
+        for source in &mut self.all {
             source.trying = source.trying.filter(|(by, _)| *by != slot);
         }
     }

@@ -29,11 +29,16 @@ fn run(seed: u64) {
     }
 }
 
-fn seeds(default: u64) -> u64 {
-    let given = std::env::var("HAUL_SEEDS").ok();
-    given
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(default)
+/// Those that `HAUL_SEEDS` names, as a count or as `first..end`.
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    let Ok(given) = std::env::var("HAUL_SEEDS") else {
+        return 0..default;
+    };
+    let number = |text: &str| text.parse().expect("HAUL_SEEDS: a count, or first..end");
+    match given.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => 0..number(&given),
+    }
 }
 
 #[test]
@@ -45,7 +50,7 @@ fn whatever_goes_wrong_nothing_is_lost_and_all_ends() {
     } else {
         SEEDS
     };
-    (0..seeds(count)).for_each(run);
+    seeds(count).for_each(run);
 }
 
 /// `HAUL_SEED=N cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture`
