@@ -248,7 +248,7 @@ impl Schedule {
         for slot in 0..self.slots.len() {
             // What is in flight fails with the rest; it comes back as waiting work first.
             if self.slots[slot].line != super::slot::Line::Open {
-                self.unassign(SlotId(slot), self.slots[slot].front_since);
+                self.unassign(SlotId(slot));
             }
         }
         let going: Vec<ItemId> = self
@@ -323,13 +323,17 @@ impl Schedule {
         self.end_item(id);
     }
 
-    /// Everything in flight on a connection goes back, the last first.
-    pub(super) fn unassign(&mut self, id: SlotId, _now: impl Into<Option<Instant>>) {
-        let slot = &mut self.slots[id.0];
-        slot.interrupted = false;
-        while let Some(flight) = self.slots[id.0].flight.pop_back() {
+    /// Everything in flight on a connection goes back, the last first: others may do it.
+    pub(super) fn unassign(&mut self, id: SlotId) {
+        self.slots[id.0].interrupted = false;
+        let flights = std::mem::take(&mut self.slots[id.0].flight);
+        if flights.is_empty() {
+            return;
+        }
+        for flight in flights.into_iter().rev() {
             self.return_work(flight.work);
         }
+        self.ring_all();
     }
 
     /// Whether what listings find must wait on disk, because enough is known.

@@ -34,7 +34,7 @@ impl Schedule {
     pub fn next(&mut self, id: SlotId, now: Instant) -> Order {
         self.slots[id.0].parked = false;
         if self.stopped {
-            self.unassign(id, now);
+            self.unassign(id);
             return Order::End;
         }
         for item in &mut self.items {
@@ -66,22 +66,22 @@ impl Schedule {
         let works = open && matches!(self.sources.get(source).reach, Reach::Out(_));
         let crowded = self.is_crowded(id);
         if (may_ask || works) && !crowded {
-            if open || !self.waits_for_another(id, source, now) {
+            if open || !self.waits_for_another(id, source) {
                 return None;
             }
         } else if open {
-            self.unassign(id, now);
+            self.unassign(id);
             self.slots[id.0].line = Line::Closed;
             return Some(Order::Close);
         }
-        self.unassign(id, now);
+        self.unassign(id);
         let chosen = self.choose(id, now);
         match chosen {
             Some(other) if other != source => {
                 self.slots[id.0].source = other;
                 // Where a connection is of most use depends on where the others are.
                 self.ring_all();
-                let waits = self.waits_for_another(id, other, now) || self.is_crowded(id);
+                let waits = self.waits_for_another(id, other) || self.is_crowded(id);
                 waits.then(|| self.park(id, now))
             }
             _ => Some(self.park(id, now)),
@@ -96,7 +96,7 @@ impl Schedule {
     }
 
     /// Whether another connection is trying to reach the server now.
-    fn waits_for_another(&self, id: SlotId, source: SourceId, _now: Instant) -> bool {
+    fn waits_for_another(&self, id: SlotId, source: SourceId) -> bool {
         let trying = self.sources.get(source).trying;
         trying.is_some_and(|(by, _)| by != id)
     }
@@ -283,9 +283,7 @@ impl Schedule {
             && waits
             && let Some(until) = self.sources.get(source).load.wait(now)
         {
-            // Others may do it meanwhile.
-            self.unassign(id, now);
-            self.ring_all();
+            self.unassign(id);
             self.slots[id.0].parked = true;
             return Order::Wait(Some(until));
         }

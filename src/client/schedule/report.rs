@@ -63,8 +63,8 @@ impl Schedule {
     }
 
     /// The worker of a connection is gone: nothing of what it had in hand is lost.
-    pub fn gone(&mut self, id: SlotId, now: Instant) {
-        self.unassign(id, now);
+    pub fn gone(&mut self, id: SlotId) {
+        self.unassign(id);
         self.slots[id.0].line = Line::Closed;
         self.sources.let_go(id);
         self.ring_all();
@@ -96,7 +96,7 @@ impl Schedule {
         }
         if !channel.open {
             slot.line = Line::Closed;
-            self.unassign(id, now);
+            self.unassign(id);
         }
         let state = self.sources.get_mut(source);
         state.haul |= channel.haul;

@@ -62,7 +62,7 @@ impl Worker {
             tracing::error!(
                 "a connection's task failed, and begins anew: {error}: a fault of haul, please report it"
             );
-            engine.with(|schedule| schedule.gone(slot, Instant::now()));
+            engine.with(|schedule| schedule.gone(slot));
             // Whatever it is, it does not happen in a tight loop.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
