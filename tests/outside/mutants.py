@@ -1,10 +1,12 @@
-"""Takes away what keeps wrong bytes out, one thing at a time, and shows that the proof of the landing alone suffices.
+"""Puts faults back, one at a time, and shows that what is there to find them does.
 
     mutants.py [--debug] [NAME…]    of a copy of the tree, in a build of its own
 
-Each mutant must make tests fail, and in none may a download through the damaging proxy (tests/damaged.rs) put a wrong
-byte under a final name or on stdout, or hang. Without any, everything must pass. The build has all of them in it and asks a
-variable which one to be, so that there is one build and not three.
+Those of the landing take away what keeps wrong bytes out: each must make tests fail, and in none may a download through the
+damaging proxy (tests/damaged.rs) put a wrong byte under a final name or on stdout, or hang, because the proof of the landing
+alone suffices. Those of the schedule are faults that were there once: the simulation must find each within 2,000 seeds.
+Without any, everything must pass. The build has all of them in it and asks a variable which one to be, so that there is one
+build and not nine.
 """
 
 import os
@@ -16,22 +18,58 @@ import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-# What a mutant is called, where it sits, the line behind which it returns, and what it returns.
-MUTANTS = {
-    "is_complete": ("src/client/plan.rs", "    pub fn is_complete(&self) -> bool {\n", "return true;"),
+SCHEDULE = "src/client/schedule"
+# What a mutant is called, where it sits, the line behind which it stands, and what it does; IS asks whether it is the one.
+LANDING = {
+    "is_complete": (f"{SCHEDULE}/plan.rs", "    pub fn is_complete(&self) -> bool {\n", "if IS { return true; }"),
     "judge": (
-        "src/client/job/judge.rs",
-        "    pub(super) fn judge(&self, state: &mut State, piece: u32) -> Result<(), Error> {\n",
-        "return Ok(());",
+        f"{SCHEDULE}/verdict.rs",
+        "    fn judge(&mut self, plan: &mut Plan, piece: u32) -> Result<(), Error> {\n",
+        "if IS { return Ok(()); }",
     ),
     "remove": (
         "src/pieces/set.rs",
         "    pub fn remove(&mut self, index: u32) -> bool {\n",
-        "return self.contains(index);",
+        "if IS { return self.contains(index); }",
     ),
 }
+SIMULATED = {
+    # A connection to a server that asked to be left alone goes on asking.
+    "busy": (
+        f"{SCHEDULE}/pick.rs",
+        "        let may_ask = self.sources.get(source).may_ask(now).is_ok();\n",
+        "let may_ask = may_ask || IS;",
+    ),
+    # Who waits for another connection's attempt is not told that it failed.
+    "dead": (
+        f"{SCHEDULE}/fault.rs",
+        "        self.carry_out(id, follows(fault, hit, standing), fault, flight, now);\n",
+        "if IS && hit == Hit::Dial { return; }",
+    ),
+    # A server that cannot be reached is tried again at once.
+    "spin": (
+        f"{SCHEDULE}/sources.rs",
+        "        let pause = backoff(source.failures);\n",
+        "let pause = if IS { Duration::ZERO } else { pause };",
+    ),
+    # Nobody goes to a server that came back, or that something waits for.
+    "back": (
+        f"{SCHEDULE}/pick.rs",
+        "    fn needed_elsewhere(&self, id: SlotId, now: Instant) -> Option<SourceId> {\n",
+        "if IS { return None; }",
+    ),
+    # An outage of this machine's own network drops servers for good.
+    "outage": (
+        f"{SCHEDULE}/fault.rs",
+        "        let worth_waiting = own && self.sources.get_mut(source).own_outage(now);\n",
+        "if IS && self.sources.get(source).failures > self.limits.retries && self.drop_source(source, &error) { return; }",
+    ),
+}
+MUTANTS = {**LANDING, **SIMULATED}
 # What has to do with pieces; the rest knows nothing of them.
 TESTS = ["pieces::", "client::", "damaged::", "resume::", "mirrors::", "stdout"]
+SIMULATION = "client::schedule::sim::whatever_goes_wrong_nothing_is_lost_and_all_ends"
+SEEDS = 2000
 
 
 def copy(to, profile):
@@ -44,8 +82,8 @@ def copy(to, profile):
     for name, (path, line, does) in MUTANTS.items():
         text = (to / path).read_text()
         assert text.count(line) == 1, f"{path} has changed: mend the mutant '{name}'"
-        asks = f'        if std::env::var_os("MUTANT").is_some_and(|mutant| mutant == "{name}") {{ {does} }}\n'
-        (to / path).write_text(text.replace(line, line + asks))
+        asks = f'std::env::var_os("MUTANT").is_some_and(|mutant| mutant == "{name}")'
+        (to / path).write_text(text.replace(line, f"{line}        {does.replace('IS', asks)}\n"))
     # Dependencies that are built already: theirs is most of the time.
     built = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target"), profile)
     for part in ["deps", "build", ".fingerprint"]:
@@ -54,22 +92,35 @@ def copy(to, profile):
             shutil.copytree(built / part, to / "target" / profile / part, ignore=skip, symlinks=True)
 
 
-def run(work, options, mutant):
-    line = ["cargo", "test", *options, "--locked", "--no-fail-fast", "--lib", "--test", "haul", "--", *TESTS]
-    environment = {**os.environ, "MUTANT": mutant or "", "CARGO_TARGET_DIR": str(work / "target")}
+def cargo(work, options, mutant, tests):
+    line = ["cargo", "test", *options, "--locked", "--no-fail-fast", *tests]
+    environment = {**os.environ, "MUTANT": mutant or "", "CARGO_TARGET_DIR": str(work / "target"), "HAUL_SEEDS": str(SEEDS)}
     told = subprocess.run(line, cwd=work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    results = re.findall(r"^test result: \w+\. (\d+) passed; (\d+) failed", told.stdout, re.M)
-    downloads = re.search(r"^damaged downloads: .*, wrong (\d+), hung (\d+)$", told.stdout, re.M)
+    return told.stdout, re.findall(r"^test result: \w+\. (\d+) passed; (\d+) failed", told.stdout, re.M)
+
+
+def lands(work, options, mutant):
+    told, results = cargo(work, options, mutant, ["--lib", "--test", "haul", "--", *TESTS])
+    downloads = re.search(r"^damaged downloads: .*, wrong (\d+), hung (\d+)$", told, re.M)
     if len(results) != 2 or not downloads:
-        sys.exit(f"{told.stdout[-4000:]}\nthe tests of '{mutant}' did not run to their end")
+        sys.exit(f"{told[-4000:]}\nthe tests of '{mutant}' did not run to their end")
     failed = sum(int(failed) for _, failed in results)
     print(f"{mutant or 'none'}: {sum(int(passed) for passed, _ in results)} tests passed, {failed} failed")
     print(f"    {downloads.group(0)}", flush=True)
     is_sound = (downloads.group(1), downloads.group(2)) == ("0", "0")
     is_right = is_sound and (failed > 0) == bool(mutant)
     if not is_right:
-        print(re.sub(r"^test .* ok\n", "", told.stdout, flags=re.M)[-8000:])
+        print(re.sub(r"^test .* ok\n", "", told, flags=re.M)[-8000:])
     return is_right
+
+
+def simulates(work, options, mutant):
+    told, results = cargo(work, options, mutant, ["--lib", "--", "--exact", SIMULATION])
+    if len(results) != 1 or results[0] not in [("1", "0"), ("0", "1")]:
+        sys.exit(f"{told[-4000:]}\nthe simulation of '{mutant}' did not run to its end")
+    found = re.search(r"^(seed \d+: .*)$", told, re.M)
+    print(f"{mutant}: {found.group(1)[:100] if found else f'not found within {SEEDS} seeds'}", flush=True)
+    return bool(found)
 
 
 def main():
@@ -81,7 +132,8 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
         copy(work, "debug" if is_debug else "release")
-        results = [run(work, [] if is_debug else ["--release"], name) for name in names]
+        options = [] if is_debug else ["--release"]
+        results = [(simulates if name in SIMULATED else lands)(work, options, name) for name in names]
     if not all(results):
         sys.exit("a mutant was not noticed, or it let wrong bytes through")
 

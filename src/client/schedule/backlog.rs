@@ -248,7 +248,7 @@ impl Schedule {
         for slot in 0..self.slots.len() {
             // What is in flight fails with the rest; it comes back as waiting work first.
             if self.slots[slot].line != super::slot::Line::Open {
-                self.unassign(SlotId(slot));
+                self.take_back(SlotId(slot));
             }
         }
         let going: Vec<ItemId> = self
@@ -271,11 +271,7 @@ impl Schedule {
     }
 
     /// Puts work back that was not done, without blame.
-    pub(super) fn put_back(&mut self, work: Work, _now: Instant) {
-        self.return_work(work);
-    }
-
-    fn return_work(&mut self, work: Work) {
+    pub(super) fn put_back(&mut self, work: Work) {
         match work {
             Work::Browse(_) if self.stopped => {}
             Work::Browse(browse) => self.browses.push_front(browse),
@@ -297,7 +293,7 @@ impl Schedule {
 
     pub(super) fn put_back_flight(&mut self, flight: Option<Flight>, _now: Instant) {
         if let Some(flight) = flight {
-            self.return_work(flight.work);
+            self.put_back(flight.work);
         }
     }
 
@@ -311,7 +307,7 @@ impl Schedule {
             Some(work) => work,
             None => return,
         };
-        self.return_work(work);
+        self.put_back(work);
     }
 
     /// A file or directory waits again; in a cancelled item, for a retry.
@@ -323,17 +319,23 @@ impl Schedule {
         self.end_item(id);
     }
 
-    /// Everything in flight on a connection goes back, the last first: others may do it.
+    /// Everything in flight on a connection goes back: others may do it, unless there is nobody left who could be asked.
     pub(super) fn unassign(&mut self, id: SlotId) {
+        if self.take_back(id) {
+            self.fail_leftovers();
+            self.ring_all();
+        }
+    }
+
+    /// Takes back what is in flight on a connection, the last first. False where that is nothing.
+    fn take_back(&mut self, id: SlotId) -> bool {
         self.slots[id.0].interrupted = false;
         let flights = std::mem::take(&mut self.slots[id.0].flight);
-        if flights.is_empty() {
-            return;
-        }
+        let some = !flights.is_empty();
         for flight in flights.into_iter().rev() {
-            self.return_work(flight.work);
+            self.put_back(flight.work);
         }
-        self.ring_all();
+        some
     }
 
     /// Whether what listings find must wait on disk, because enough is known.

@@ -100,6 +100,12 @@ impl Schedule {
         free.map(|transfer| transfer.id).collect()
     }
 
+    /// Whether a server is asked nothing more.
+    #[cfg(test)]
+    pub(super) fn is_given_up(&self, id: crate::client::id::SourceId) -> bool {
+        !self.sources.get(id).is_kept()
+    }
+
     /// Whether a connection waits for its bell.
     #[cfg(test)]
     pub(super) fn is_parked(&self, id: crate::client::id::SlotId) -> bool {

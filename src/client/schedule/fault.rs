@@ -372,7 +372,7 @@ impl Schedule {
                 }
                 self.put_back_flight(flight, now);
             }
-            Follow::LeaveOut => self.leave_out(source, fault, flight, now),
+            Follow::LeaveOut => self.leave_out(source, fault, flight),
             Follow::Slower => {
                 let wait = self.sources.get(source).load.wait(now);
                 let after = wait.map_or(Duration::ZERO, |at| at - now);
@@ -506,21 +506,21 @@ impl Schedule {
             return self.put_back_flight(flight, now);
         };
         let local = Local::Nothing;
-        self.put_back(Work::Open(FileTask { local, ..task }), now);
+        self.put_back(Work::Open(FileTask { local, ..task }));
     }
 
     /// The server is left out for this work, and others are asked.
-    fn leave_out(&mut self, source: SourceId, fault: &Fault, flight: Option<Flight>, now: Instant) {
+    fn leave_out(&mut self, source: SourceId, fault: &Fault, flight: Option<Flight>) {
         let Some(flight) = flight else { return };
         let (server, why) = (self.name_of(source).to_owned(), fault.error());
         match flight.work {
             Work::Browse(mut browse) => {
                 browse.tried.insert(source);
-                self.put_back(Work::Browse(browse), now);
+                self.put_back(Work::Browse(browse));
             }
             Work::List(mut task) => {
                 task.tried.insert(source);
-                self.put_back(Work::List(task), now);
+                self.put_back(Work::List(task));
             }
             Work::Open(task) => {
                 let mut task = match fault {
@@ -529,7 +529,7 @@ impl Schedule {
                 };
                 task.tried.insert(source);
                 tracing::warn!(path = %task.shown(), "{server}: {why}: another mirror is asked");
-                self.put_back(Work::Open(task), now);
+                self.put_back(Work::Open(task));
             }
             Work::Run(file, _) | Work::Values(file) => {
                 if let Some(transfer) = self.transfers.get_mut(&file)
@@ -538,7 +538,7 @@ impl Schedule {
                     transfer.excluded.insert(source);
                     tracing::warn!(path = %transfer.task.shown(), "{server} has no such file, or another, or only the whole of it: left out for it");
                 }
-                self.put_back(flight.work, now);
+                self.put_back(flight.work);
             }
             Work::Spent => {}
         }
@@ -552,7 +552,7 @@ impl Schedule {
             Work::Browse(mut browse) => {
                 browse.failures += 1;
                 if error.is_connection() && browse.failures <= self.limits.retries {
-                    self.put_back(Work::Browse(browse), now);
+                    self.put_back(Work::Browse(browse));
                 } else {
                     self.outbox.push_back(Effect::Answer(browse.id, error));
                 }

@@ -279,13 +279,9 @@ impl Schedule {
         let source = slot.source;
         let unsent = slot.flight.iter().any(|flight| !flight.sent);
         let waits = slot.flight.front().is_some_and(|flight| !flight.sent);
-        if unsent
-            && waits
-            && let Some(until) = self.sources.get(source).load.wait(now)
-        {
+        if unsent && waits && self.sources.get(source).load.wait(now).is_some() {
             self.unassign(id);
-            self.slots[id.0].parked = true;
-            return Order::Wait(Some(until));
+            return self.idle_order(id, now);
         }
         if let Some(Flight {
             work: Work::Open(task),

@@ -119,7 +119,7 @@ impl Schedule {
             Answered::Browsed | Answered::Opened => {
                 // What was not taken in by another call waits again.
                 if !matches!(flight.work, Work::Browse(_)) {
-                    self.put_back(flight.work, now);
+                    self.put_back(flight.work);
                 }
             }
             Answered::Listed {
@@ -135,7 +135,7 @@ impl Schedule {
                     Work::Run(file, _) | Work::Values(file) => Some(*file),
                     _ => None,
                 };
-                self.put_back(flight.work, now);
+                self.put_back(flight.work);
                 if let Some(file) = file {
                     self.land_if_complete(file, now);
                 }
@@ -349,26 +349,22 @@ impl Schedule {
         if let Some(front) = self.slots[id.0].flight.front_mut() {
             front.progress = true;
         }
-        let Some(transfer) = self.transfers.get_mut(&file) else {
-            return Ok(());
-        };
-        let due = transfer.piece_received((run, source), piece, value, now);
-        if matches!(due, Ok(true)) {
+        let due = self.judge(file, |transfer| {
+            transfer.piece_received((run, source), piece, value, now)
+        });
+        if let Some(Ok(true)) = due
+            && let Some(transfer) = self.transfers.get(&file)
+        {
             let done = transfer.plan.done();
             self.outbox.push_back(Effect::Sync(file, done));
         }
-        self.blame_senders(file);
-        due.map(|_| ())
+        due.transpose().map(|_| ())
     }
 
     /// The server's value of the next piece of a file has come.
     pub fn value_told(&mut self, file: FileId, value: Value, piece: u32) -> Result<(), Error> {
-        let Some(transfer) = self.transfers.get_mut(&file) else {
-            return Ok(());
-        };
-        let differs = transfer.value_told(value, piece);
-        self.blame_senders(file);
-        if differs? {
+        let differs = self.judge(file, |transfer| transfer.value_told(value, piece));
+        if differs.transpose()? == Some(true) {
             self.fetch_instead(file);
         }
         Ok(())
@@ -376,27 +372,35 @@ impl Schedule {
 
     /// All values of a file have come, and the root behind them.
     pub fn values_told(&mut self, file: FileId, root: [u8; 32]) -> Result<(), Error> {
-        let Some(transfer) = self.transfers.get_mut(&file) else {
-            return Ok(());
-        };
-        let told = transfer.verdict.told_all(&mut transfer.plan, root);
+        let told = self.judge(file, |transfer| {
+            transfer.verdict.told_all(&mut transfer.plan, root)
+        });
+        told.unwrap_or(Ok(()))
+    }
+
+    /// More is known of a file's pieces: who sent bad ones is noted, and who waits is told of those that are free now.
+    fn judge<T>(&mut self, file: FileId, learn: impl FnOnce(&mut Transfer) -> T) -> Option<T> {
+        let transfer = self.transfers.get_mut(&file)?;
+        let had_free = transfer.plan.has_free();
+        let outcome = learn(transfer);
+        if !had_free && transfer.plan.has_free() {
+            self.ring_all();
+        }
         self.blame_senders(file);
-        told
+        Some(outcome)
     }
 
     /// A piece that an earlier run left was hashed, or is a hole: `None`. False where no more need be hashed.
     pub fn left_piece(&mut self, file: FileId, piece: u32, value: Option<Value>) -> bool {
-        let Some(transfer) = self.transfers.get_mut(&file) else {
-            return false;
-        };
-        if transfer.left_piece(piece, value) {
-            self.fetch_instead(file);
-            return false;
+        let differs = self.judge(file, |transfer| transfer.left_piece(piece, value));
+        match differs {
+            None => false,
+            Some(true) => {
+                self.fetch_instead(file);
+                false
+            }
+            Some(false) => !self.stopped,
         }
-        if value.is_none() {
-            self.ring_all();
-        }
-        !self.stopped
     }
 
     /// What an earlier run left was hashed to its end, or cannot be read.

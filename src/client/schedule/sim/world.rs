@@ -846,6 +846,7 @@ impl World {
             }
         }
         self.schedule.check_conserved();
+        self.check_dropped();
         // Who waits with nothing to wake it at this moment finds nothing when it asks again.
         let rings = self
             .agenda
@@ -882,6 +883,19 @@ impl World {
             assert!(
                 !(healthy && calm) || waits < Duration::from_secs(700),
                 "{id:?} waits for {waits:?}"
+            );
+        }
+    }
+
+    /// A server is given up for what it sent or said of this client, never because it was out of reach.
+    fn check_dropped(&self) {
+        for (place, server) in self.servers.iter().enumerate() {
+            let kicks = |trouble: &(u64, u64, Trouble)| matches!(trouble.2, Trouble::Kicks(_));
+            let has_reason = server.damaged.is_some() || server.troubles.iter().any(kicks);
+            let id = SourceId::at(place);
+            assert!(
+                has_reason || !self.schedule.is_given_up(id),
+                "server {place} is dropped for nothing"
             );
         }
     }
