@@ -40,11 +40,11 @@ SIMULATED = {
         "        let may_ask = self.sources.get(source).may_ask(now).is_ok();\n",
         "let may_ask = may_ask || IS;",
     ),
-    # Who waits for another connection's attempt is not told that it failed.
+    # A connection that could not reach a server counts as trying it for ever, and the others wait for that.
     "dead": (
-        f"{SCHEDULE}/fault.rs",
-        "        self.carry_out(id, follows(fault, hit, standing), fault, flight, now);\n",
-        "if IS && hit == Hit::Dial { return; }",
+        f"{SCHEDULE}/sources.rs",
+        "    pub fn let_go(&mut self, slot: SlotId) {\n",
+        "if IS { return; }",
     ),
     # A server that cannot be reached is tried again at once.
     "spin": (

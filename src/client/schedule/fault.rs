@@ -241,7 +241,7 @@ impl Schedule {
         if !channel.open {
             slot.line = Line::Closed;
             self.sources.let_go(id);
-            self.unassign(id);
+            self.take_back(id);
         }
         if let (Fault::Broke(error), true) = (fault, pipelined) {
             self.broke_ahead(source, error, answered);

@@ -338,6 +338,8 @@ impl Schedule {
         let state = self.sources.get_mut(source);
         if !matches!(state.reach, Reach::Up) {
             state.trying = Some((id, now));
+            // Should it take long, others are asked for what waits for it.
+            self.ring_all();
         }
         Order::Connect(source)
     }
