@@ -14,16 +14,22 @@
 //! Work is in one place at a time: in its item while it waits, in its connection's slot while it is in flight, in a
 //! transfer or a landing while it is written. A connection that breaks, is cancelled or panics so loses nothing.
 
+mod ask;
 mod backlog;
 #[cfg(test)]
 mod check;
 mod depth;
 mod fault;
+mod follow;
 mod item;
+mod landing;
 mod load;
 mod order;
+mod outage;
 mod pick;
+mod place;
 mod plan;
+mod received;
 mod report;
 mod retry;
 #[cfg(test)]
@@ -42,12 +48,13 @@ use std::{
 
 pub use depth::DEPTH_MAX;
 pub use item::NewItem;
+pub use landing::{Complete, Unlanded};
 pub use order::{
     Answered, Ask, Browse, Channel, Effect, Fault, Flight, Keep, Opened, Order, Report, Request,
     Sum, Work,
 };
 pub use plan::{Run, RunId};
-pub use report::{Complete, Unlanded};
+
 pub use retry::backoff;
 pub use transfer::{Fit, Transfer};
 pub use view::Tally;

@@ -1,15 +1,19 @@
 //! One large file under way: its plan, what is known of its pieces, its mirrors and its tries. No bytes.
 
+mod ask;
+mod step;
+
 use std::{
     ops::Range,
     time::{Duration, Instant},
 };
 
+pub use step::{Asker, Step};
+
 use super::{
     FileId, SourceId, SourceSet,
-    order::{Ask, Opened},
-    plan::{Patience, Plan, Run, RunId},
-    sources::Outlook,
+    order::Opened,
+    plan::{Plan, Run, RunId},
     verdict::{Left, Values, Verdict},
 };
 use crate::{
@@ -72,30 +76,6 @@ pub struct Transfer {
     done_before_values: u32,
     /// When the part was synced last, and bytes received since then; only where the journal needs it.
     synced: (Instant, u64),
-}
-
-/// Something to do for a transfer.
-#[derive(Debug)]
-pub enum Step {
-    /// Fetch these pieces.
-    Run(Run),
-    /// Fetch the pieces' values.
-    Values,
-}
-
-/// Who asks for a step.
-#[derive(Debug, Clone, Copy)]
-pub struct Asker {
-    /// Most pieces in a run, by the connection's speed.
-    pub run_max: u32,
-    /// Connections in all.
-    pub workers: usize,
-    /// Now.
-    pub now: Instant,
-    /// Whether to take work over from connections that show no sign of life.
-    pub help: Option<Patience>,
-    /// The connection's source, and the others.
-    pub outlook: Outlook,
 }
 
 /// What an answer to a range request says about the file.
@@ -215,148 +195,6 @@ impl Transfer {
         let short = pieces::PIECE - pieces::len(self.facts.size, last).max(1);
         let has_last = done > 0 && self.plan.is_done(last);
         done * pieces::PIECE - if has_last { short } else { 0 }
-    }
-
-    /// Whether its values come next: nothing is pipelined with them.
-    pub fn wants_values(&self, asker: &Asker) -> bool {
-        // One connection alone fetches values last: its first byte must not wait for the server's hashing.
-        let first = asker.workers > 1 || self.left > 0 || self.plan.is_complete();
-        let mute = self.excluded.union(self.task.mute());
-        let rests = self.values_not_before.is_some_and(|at| at > asker.now);
-        self.verdict.values == Values::Unasked && first && !rests && asker.outlook.leads(mute)
-    }
-
-    /// Sources that may give something of it that is free now, or tell its values.
-    pub fn needed(&self, outlook: &Outlook, now: Instant) -> SourceSet {
-        if self.phase != Phase::Flowing || self.not_before.is_some_and(|at| at > now) {
-            return SourceSet::default();
-        }
-        let mut needed = SourceSet::default();
-        if self.verdict.values == Values::Unasked
-            && self.values_not_before.is_none_or(|at| at <= now)
-            && let Some(lead) = outlook.lead(self.excluded.union(self.task.mute()))
-        {
-            needed.insert(lead);
-        }
-        if self.plan.has_free() {
-            if self.facts.ranges {
-                needed = needed.union(outlook.usable.without(self.excluded));
-            }
-            outlook
-                .lead(self.excluded)
-                .into_iter()
-                .for_each(|lead| needed.insert(lead));
-        }
-        needed
-    }
-
-    /// When it may be looked at again, if it waits for that.
-    pub fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let values = self
-            .values_not_before
-            .filter(|_| self.verdict.values == Values::Unasked);
-        let later = |at: &Instant| *at > now;
-        [self.not_before, values]
-            .into_iter()
-            .flatten()
-            .filter(later)
-            .min()
-    }
-
-    /// The next thing to do for it, if there is any; `reading` connections are at it.
-    pub fn next(&mut self, asker: &Asker, reading: usize) -> Option<Step> {
-        if self.phase != Phase::Flowing || self.not_before.is_some_and(|at| at > asker.now) {
-            return None;
-        }
-        let leads = asker.outlook.leads(self.excluded);
-        if !leads && self.excluded.contains(asker.outlook.source) {
-            return None;
-        }
-        if self.wants_values(asker) {
-            self.verdict.values = Values::Asked;
-            self.verdict.teller = asker.outlook.source;
-            self.done_before_values = self.plan.done_count();
-            self.values_not_before = None;
-            return Some(Step::Values);
-        }
-        if !self.facts.ranges && (reading > 0 || !leads) {
-            return None;
-        }
-        let run = match asker.help {
-            Some(patience) if !self.plan.has_free() && self.facts.ranges => {
-                self.plan.steal(asker.now, patience)
-            }
-            _ => {
-                let max = if self.facts.ranges {
-                    asker.run_max
-                } else {
-                    u32::MAX
-                };
-                let workers = if self.facts.ranges { asker.workers } else { 0 };
-                self.plan.take(max, workers, asker.now)
-            }
-        };
-        run.map(Step::Run)
-    }
-
-    /// How `run` is asked for from `source`: where the file has changed, the request fails. `If-Match` for a server of
-    /// our kind, which then answers 412, `If-Range` for others, which then answer 200.
-    pub fn ask(&self, source: SourceId, run: &Run) -> Ask {
-        if !self.facts.ranges {
-            return Ask::Whole;
-        }
-        let (first, end) = self.bytes_of(&run.pieces);
-        let (if_match, if_range) = self.conditions(source);
-        Ask::Range {
-            first,
-            last: end - 1,
-            if_match,
-            if_range,
-        }
-    }
-
-    /// How its values are asked for from `source`.
-    pub fn ask_values(&self, source: SourceId) -> Ask {
-        let (if_match, _) = self.conditions(source);
-        Ask::Pieces { if_match }
-    }
-
-    fn conditions(&self, source: SourceId) -> (Option<String>, Option<String>) {
-        if source != self.facts.source {
-            let known = self.mirrors.iter().find(|(of, _)| *of == source);
-            (None, known.and_then(|(_, told)| told.condition()))
-        } else if self.facts.pieces {
-            (self.facts.etag.clone(), None)
-        } else {
-            (None, self.facts.content().map(|content| content.validator))
-        }
-    }
-
-    /// What an answer of `source` to a request for some of the pieces says about the file. A mirror's first one must
-    /// agree with what the file was opened as where its bytes are not judged one by one, nor all of them in the end.
-    pub fn fit(&mut self, source: SourceId, told: Validators) -> Fit {
-        if source == self.facts.source {
-            return if self.facts.validators().agree(&told) {
-                Fit::Yes
-            } else {
-                Fit::Changed
-            };
-        }
-        if let Some((_, before)) = self.mirrors.iter().find(|(of, _)| *of == source) {
-            return if before.agree(&told) {
-                Fit::Yes
-            } else {
-                Fit::Foreign
-            };
-        }
-        let judged = self.facts.has_values()
-            || self.task.failures == 0
-                && (self.facts.digest.is_some() || self.task.checksum.is_some());
-        if judged || self.facts.validators().coincide(&told) {
-            self.mirrors.push((source, told));
-            return Fit::Yes;
-        }
-        Fit::Foreign
     }
 
     /// Whether `run` should still fetch `piece`.

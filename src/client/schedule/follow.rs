@@ -1,0 +1,367 @@
+//! What follows from a failure is carried out.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    FileId, Schedule, SlotId, SourceId,
+    fault::{ASKED_MAX, Follow},
+    order::{Effect, Fault, Flight, Keep, Work},
+};
+use crate::client::{
+    Error, Event,
+    disk::names::Local,
+    task::{FileTask, Task},
+};
+
+/// Values that did not come are asked for again after so long while pieces flow, where the server does not say.
+const VALUES_AGAIN: Duration = Duration::from_secs(2);
+
+impl Schedule {
+    pub(super) fn carry_out(
+        &mut self,
+        id: SlotId,
+        follow: Follow,
+        fault: &Fault,
+        flight: Option<Flight>,
+        now: Instant,
+    ) {
+        let source = self.slots[id.0].source;
+        match follow {
+            Follow::Again => self.put_back_flight(flight, now),
+            Follow::Alone => {
+                self.sources.get_mut(source).depth.refused_ahead();
+                self.put_back_alone(flight, now);
+            }
+            Follow::Get => self.get_after_all(flight, now),
+            Follow::Elsewhere => {
+                if !matches!(fault, Fault::Busy { .. }) {
+                    let pause = self.source_failed(source, &fault.error(), now);
+                    self.log_rest(source, &fault.error(), pause);
+                }
+                self.put_back_flight(flight, now);
+            }
+            Follow::LeaveOut => self.leave_out(source, fault, flight),
+            Follow::Slower => {
+                let wait = self.sources.get(source).load.wait(now);
+                let after = wait.map_or(Duration::ZERO, |at| at - now);
+                let tries = self.sources.get(source).load.refusals() + 1;
+                self.tell_retrying(flight.as_ref(), tries, after, &fault.error());
+                self.put_back_flight(flight, now);
+            }
+            Follow::Hold => {
+                self.put_back_flight(flight, now);
+                self.hold(id, fault, now);
+            }
+            Follow::Ask => {
+                self.put_back_flight(flight, now);
+                self.ask_user(source, &fault.error());
+            }
+            Follow::Retry => self.blame(flight, fault, now),
+            Follow::RetryAndRest => {
+                self.blame(flight, fault, now);
+                self.rest(source, fault, now);
+            }
+            Follow::Fail => self.fail(flight, fault.error(), now),
+            Follow::Restart => self.restart(flight, now),
+            Follow::Drop => {
+                self.values_broke(flight.as_ref(), now);
+                self.put_back_flight(flight, now);
+                let error = fault.error();
+                if self.drop_source(source, &error) {
+                    return;
+                }
+                self.give_up(source, &error, now);
+            }
+            Follow::Rest => self.rest(source, fault, now),
+        }
+    }
+
+    fn get_after_all(&mut self, flight: Option<Flight>, now: Instant) {
+        let Some(Flight {
+            work: Work::Open(task),
+            ..
+        }) = flight
+        else {
+            return self.put_back_flight(flight, now);
+        };
+        let local = Local::Nothing;
+        self.put_back(Work::Open(FileTask { local, ..task }));
+    }
+
+    /// The server is left out for this work, and others are asked.
+    fn leave_out(&mut self, source: SourceId, fault: &Fault, flight: Option<Flight>) {
+        let Some(flight) = flight else { return };
+        let (server, why) = (self.name_of(source).to_owned(), fault.error());
+        match flight.work {
+            Work::Browse(mut browse) => {
+                browse.tried.insert(source);
+                self.put_back(Work::Browse(browse));
+            }
+            Work::List(mut task) => {
+                task.tried.insert(source);
+                self.put_back(Work::List(task));
+            }
+            Work::Open(task) => {
+                let mut task = match fault {
+                    Fault::BadWhole(task) => FileTask::clone(task),
+                    _ => task,
+                };
+                task.tried.insert(source);
+                tracing::warn!(path = %task.shown(), "{server}: {why}: another mirror is asked");
+                self.put_back(Work::Open(task));
+            }
+            Work::Run(file, _) | Work::Values(file) => {
+                if let Some(transfer) = self.transfers.get_mut(&file)
+                    && !transfer.excluded.contains(source)
+                {
+                    transfer.excluded.insert(source);
+                    tracing::warn!(path = %transfer.task.shown(), "{server} has no such file, or another, or only the whole of it: left out for it");
+                }
+                self.put_back(flight.work);
+            }
+            Work::Spent => {}
+        }
+    }
+
+    /// The work failed: it is tried again after a pause, or has failed for good.
+    pub(super) fn blame(&mut self, flight: Option<Flight>, fault: &Fault, now: Instant) {
+        let Some(flight) = flight else { return };
+        let (error, retry_after) = (fault.error(), fault.retry_after());
+        match flight.work {
+            Work::Browse(mut browse) => {
+                browse.failures += 1;
+                if error.is_connection() && browse.failures <= self.limits.retries {
+                    self.put_back(Work::Browse(browse));
+                } else {
+                    self.outbox.push_back(Effect::Answer(browse.id, error));
+                }
+            }
+            Work::List(task) => self.task_failed(task.into(), error, retry_after, now),
+            Work::Open(task) => {
+                let task = match fault {
+                    Fault::BadWhole(task) => FileTask::clone(task),
+                    _ => task,
+                };
+                self.task_failed(task.into(), error, retry_after, now);
+            }
+            Work::Run(file, ref run) => {
+                if let Some(transfer) = self.transfers.get_mut(&file) {
+                    transfer.plan.release(run.id);
+                }
+                self.transfer_failed(file, error, retry_after, now);
+            }
+            Work::Values(file) => {
+                let pause = retry_after.map_or(VALUES_AGAIN, |time| time.min(ASKED_MAX));
+                let flows = self
+                    .transfers
+                    .get_mut(&file)
+                    .is_some_and(|transfer| transfer.values_failed(now, pause));
+                if !flows {
+                    self.transfer_failed(file, error, retry_after, now);
+                }
+            }
+            Work::Spent => {}
+        }
+    }
+
+    /// The work failed for good.
+    fn fail(&mut self, flight: Option<Flight>, error: Error, now: Instant) {
+        let Some(flight) = flight else { return };
+        match flight.work {
+            Work::Browse(browse) => self.outbox.push_back(Effect::Answer(browse.id, error)),
+            Work::List(task) => self.task_ended(task.into(), error),
+            Work::Open(task) => self.task_ended(task.into(), error),
+            Work::Run(file, run) => {
+                if let Some(transfer) = self.transfers.get_mut(&file) {
+                    transfer.plan.release(run.id);
+                }
+                self.transfer_ended(file, error, now);
+            }
+            Work::Values(file) => self.transfer_ended(file, error, now),
+            Work::Spent => {}
+        }
+    }
+
+    /// The file is not what it was: it is fetched from its beginning.
+    pub(super) fn restart(&mut self, flight: Option<Flight>, now: Instant) {
+        let Some(Work::Run(file, _) | Work::Values(file)) = flight.map(|flight| flight.work) else {
+            return;
+        };
+        if let Some(transfer) = self.let_go(file, Keep::AsIs) {
+            tracing::warn!(path = %transfer.task.shown(), "it changed on the server: started again");
+            let task = FileTask {
+                local: Local::Unknown,
+                kept: 0,
+                ..transfer.task
+            };
+            self.task_failed(task.into(), Error::Changed, None, now);
+        }
+    }
+
+    fn values_broke(&mut self, flight: Option<&Flight>, now: Instant) {
+        if let Some(Work::Values(file)) = flight.map(|flight| &flight.work)
+            && let Some(transfer) = self.transfers.get_mut(file)
+        {
+            transfer.values_failed(now, Duration::ZERO);
+        }
+    }
+
+    /// An attempt at a file or a listing failed: it is tried again after a pause, or it has failed for good.
+    pub(super) fn task_failed(
+        &mut self,
+        mut task: Task,
+        error: Error,
+        retry_after: Option<Duration>,
+        now: Instant,
+    ) {
+        let item = task.item();
+        if error.is_transient() && !self.is_going(item) {
+            // Nothing fails while its item is paused: it is done again once that goes on.
+            self.put_back_task(task);
+            return;
+        }
+        *task.failures() += 1;
+        let failures = *task.failures();
+        if error.is_transient() && failures <= self.limits.retries && !self.stopped {
+            let after =
+                retry_after.map_or_else(|| self.backoff(failures), |time| time.min(ASKED_MAX));
+            self.tell(Event::Retrying {
+                item,
+                path: task.path().clone(),
+                attempt: failures + 1,
+                after,
+                error: error.clone(),
+            });
+            if let Some(item) = self.item_mut(item) {
+                item.take_back_later(task, now + after, error.to_string());
+            }
+        } else {
+            self.task_ended_after(task, failures, error);
+        }
+        self.end_item(item);
+    }
+
+    fn task_ended(&mut self, mut task: Task, error: Error) {
+        let attempts = *task.failures() + 1;
+        self.task_ended_after(task, attempts, error);
+    }
+
+    /// It has failed for good. Told before it counts: an item must not have ended while something about it is still to be
+    /// told.
+    pub(super) fn task_ended_after(&mut self, task: Task, attempts: u32, error: Error) {
+        let item = task.item();
+        self.tell(Event::Failed {
+            item,
+            path: task.path().clone(),
+            attempts,
+            error: error.clone(),
+        });
+        if let Some(item) = self.item_mut(item) {
+            item.keep_failed(task);
+            item.note_failure(error);
+        }
+        self.end_item(item);
+    }
+
+    /// Something about a transfer failed: it goes on after a pause, or has failed for good.
+    pub(super) fn transfer_failed(
+        &mut self,
+        file: FileId,
+        error: Error,
+        retry_after: Option<Duration>,
+        now: Instant,
+    ) {
+        let going = self
+            .transfers
+            .get(&file)
+            .is_some_and(|transfer| self.is_going(transfer.task.item));
+        let Some(transfer) = self.transfers.get_mut(&file) else {
+            return;
+        };
+        if error.is_transient() && !going {
+            return;
+        }
+        if !transfer.facts.ranges {
+            // There is no going on in the middle: the file is asked for again from its first byte.
+            if let Some(transfer) = self.let_go(file, Keep::AsIs) {
+                let local = Local::Part;
+                let task = FileTask {
+                    local,
+                    ..transfer.task
+                };
+                self.task_failed(task.into(), error, retry_after, now);
+            }
+            return;
+        }
+        // A piece has its own count of tries, and has used it up.
+        let again = error.is_transient() && !matches!(error, Error::Integrity { piece: Some(_) });
+        let rng = &mut self.rng;
+        let failed = transfer.failed(now, |failures| match retry_after {
+            Some(time) => time.min(ASKED_MAX),
+            None => super::retry::backoff(failures, rng),
+        });
+        match failed {
+            None if again => {}
+            Some((failures, after)) if again && failures <= self.limits.retries => {
+                let (item, path) = (transfer.task.item, transfer.task.path.clone());
+                self.tell(Event::Retrying {
+                    item,
+                    path,
+                    attempt: failures + 1,
+                    after,
+                    error,
+                });
+            }
+            failed => {
+                let failures = failed.map_or(0, |(failures, _)| failures);
+                let attempts = if again {
+                    failures.max(1)
+                } else {
+                    self.limits.retries.max(failures) + 1
+                };
+                self.transfer_ended_after(file, attempts, error);
+            }
+        }
+    }
+
+    fn transfer_ended(&mut self, file: FileId, error: Error, _now: Instant) {
+        self.transfer_ended_after(file, 1, error);
+    }
+
+    /// A transfer has failed for good; what is here of it stays.
+    pub(super) fn transfer_ended_after(&mut self, file: FileId, attempts: u32, error: Error) {
+        let noted = self
+            .transfers
+            .get(&file)
+            .and_then(super::transfer::Transfer::worth_noting);
+        let keep = noted.map_or(Keep::AsIs, Keep::Pieces);
+        if let Some(transfer) = self.let_go(file, keep) {
+            let task = transfer.into_task();
+            self.task_ended_after(task.into(), attempts, error);
+        }
+    }
+
+    /// Says that work will be tried again.
+    fn tell_retrying(
+        &mut self,
+        flight: Option<&Flight>,
+        attempt: u32,
+        after: Duration,
+        error: &Error,
+    ) {
+        let (item, path) = match flight.map(|flight| &flight.work) {
+            Some(Work::List(task)) => (task.item, task.dir.clone()),
+            Some(Work::Open(task)) => (task.item, task.path.clone()),
+            _ => return,
+        };
+        if after >= Duration::from_millis(500) {
+            self.tell(Event::Retrying {
+                item,
+                path,
+                attempt,
+                after,
+                error: error.clone(),
+            });
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Files that are whole reach their names.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use super::{Effect, FileId, Keep, Schedule, SlotId, Work, transfer::Transfer};
+use crate::client::{Error, Event, Verified, disk::names::Local, task::FileTask};
+
+/// A file that is complete under its final name.
+#[derive(Debug)]
+pub struct Complete {
+    /// Where it is.
+    pub local: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// How it is known that it is the server's.
+    pub verified: Verified,
+    /// From its first request to its final name.
+    pub took: Duration,
+}
+
+/// Why a file did not land.
+#[derive(Debug)]
+pub enum Unlanded {
+    /// The whole does not match its digest: others may have it.
+    Wrong,
+    /// The disk.
+    Disk(Error),
+}
+
+impl Schedule {
+    /// The first file in flight is whole in memory, or here already: it lands, or is told, under this number.
+    pub fn landing(&mut self, id: SlotId, task: FileTask) -> FileId {
+        let file = FileId(self.new_id());
+        self.landings.insert(file, task);
+        self.set_front(id, Work::Spent);
+        file
+    }
+
+    /// A file that is complete lands.
+    pub(super) fn land_if_complete(&mut self, file: FileId, now: Instant) {
+        let Some(transfer) = self.transfers.get_mut(&file) else {
+            return;
+        };
+        match transfer.claim_landing() {
+            Ok(Some(proof)) => {
+                self.outbox.push_back(Effect::Land(file, proof));
+                self.interrupt(
+                    |work| matches!(work, Work::Run(of, _) | Work::Values(of) if *of == file),
+                );
+            }
+            Ok(None) => {}
+            Err(error) => self.transfer_failed(file, error, None, now),
+        }
+    }
+
+    /// A large file reached its final name, or did not.
+    pub fn landed(&mut self, file: FileId, outcome: Result<Complete, Unlanded>, now: Instant) {
+        let Some(transfer) = self.transfers.remove(&file) else {
+            return;
+        };
+        let keep = match &outcome {
+            Err(Unlanded::Wrong) if !self.may_be_right_elsewhere(&transfer) => Keep::Nothing,
+            _ => Keep::AsIs,
+        };
+        self.outbox.push_back(Effect::LetGo(file, keep.clone()));
+        let teller = transfer.verdict.teller;
+        match outcome {
+            Ok(complete) => self.complete(transfer.task, complete),
+            Err(Unlanded::Wrong) if keep == Keep::AsIs => {
+                let mut task = transfer.task;
+                task.tried.insert(teller);
+                task.local = Local::Part;
+                tracing::warn!(path = %task.shown(), "it does not match its digest: another mirror is asked");
+                self.put_back_task(task.into());
+            }
+            Err(Unlanded::Wrong) => {
+                let error = Error::Integrity { piece: None };
+                self.task_failed(transfer.task.into(), error, None, now);
+            }
+            Err(Unlanded::Disk(error)) => {
+                let attempts = transfer.task.failures + 1;
+                self.task_ended_after(transfer.into_task().into(), attempts, error);
+            }
+        }
+        self.ring_all();
+    }
+
+    /// Whether another mirror is asked for a file whose whole is wrong. Without values nobody knows who sent what is
+    /// wrong: at first the others are left out, then the one who is left.
+    fn may_be_right_elsewhere(&self, transfer: &Transfer) -> bool {
+        let mut tried = transfer.task.tried;
+        tried.insert(transfer.verdict.teller);
+        let others = !self.sources.kept().without(tried).is_empty();
+        others && (transfer.facts.has_values() || transfer.task.failures > 0)
+    }
+
+    /// A small file reached its final name, or did not; or one that was here already is told.
+    pub fn small_landed(&mut self, file: FileId, outcome: Result<Complete, Error>) {
+        let Some(task) = self.landings.remove(&file) else {
+            return;
+        };
+        match outcome {
+            Ok(complete) => self.complete(task, complete),
+            Err(error) => {
+                let attempts = task.failures + 1;
+                self.task_ended_after(task.into(), attempts, error);
+            }
+        }
+    }
+
+    pub(super) fn complete(&mut self, task: FileTask, complete: Complete) {
+        let Complete {
+            local,
+            bytes,
+            verified,
+            took,
+        } = complete;
+        let id = task.item;
+        self.tell(Event::Finished {
+            item: id,
+            path: task.path,
+            local,
+            bytes,
+            verified,
+            took,
+        });
+        if let Some(item) = self.item_mut(id) {
+            item.finished += 1;
+            item.settled += bytes;
+            item.verified = item.verified.max(Some(verified));
+        }
+        self.end_item(id);
+    }
+}

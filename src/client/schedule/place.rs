@@ -1,0 +1,140 @@
+//! Where connections belong: which server each of them is for, and when one waits.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Order, Schedule, SlotId, SourceId, SourceSet, slot::Line, source::Reach, sources::Outlook,
+    transfer::Phase,
+};
+
+/// How often a connection without work looks whether another one is slow.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+impl Schedule {
+    /// Leaves a server that may not be asked, or that is tried by somebody else.
+    pub(super) fn settle_source(&mut self, id: SlotId, now: Instant) -> Option<Order> {
+        let slot = &self.slots[id.0];
+        let (source, open) = (slot.source, slot.line == Line::Open);
+        let may_ask = self.sources.get(source).may_ask(now).is_ok();
+        // A connection that works is kept while others cannot be made.
+        let works = open && matches!(self.sources.get(source).reach, Reach::Out(_));
+        let crowded = self.is_crowded(id);
+        if (may_ask || works) && !crowded {
+            if open || !self.waits_for_another(id, source) {
+                return None;
+            }
+        } else if open {
+            self.unassign(id);
+            self.slots[id.0].line = Line::Closed;
+            return Some(Order::Close);
+        }
+        self.unassign(id);
+        let chosen = self.choose(id, now);
+        match chosen {
+            Some(other) if other != source => {
+                self.slots[id.0].source = other;
+                // Where a connection is of most use depends on where the others are.
+                self.ring_all();
+                let waits = self.waits_for_another(id, other) || self.is_crowded(id);
+                waits.then(|| self.park(id, now))
+            }
+            _ => Some(self.park(id, now)),
+        }
+    }
+
+    fn choose(&self, id: SlotId, now: Instant) -> Option<SourceId> {
+        let mut held = self.held();
+        let own = &mut held[self.slots[id.0].source.place()];
+        *own = own.saturating_sub(1);
+        self.sources.choose(&held, now)
+    }
+
+    /// Whether another connection is trying to reach the server now.
+    fn waits_for_another(&self, id: SlotId, source: SourceId) -> bool {
+        let trying = self.sources.get(source).trying;
+        trying.is_some_and(|(by, _)| by != id)
+    }
+
+    /// Whether the server bears fewer connections than this one makes.
+    fn is_crowded(&self, id: SlotId) -> bool {
+        let source = self.slots[id.0].source;
+        let window = self.sources.get(source).load.window();
+        let before = self.slots[..id.0].iter();
+        before.filter(|slot| slot.source == source).count() >= window
+    }
+
+    /// Nothing to do here: another server may need a connection, or it waits.
+    pub(super) fn idle_order(&mut self, id: SlotId, now: Instant) -> Order {
+        if let Some(needed) = self.needed_elsewhere(id, now) {
+            let slot = &mut self.slots[id.0];
+            slot.source = needed;
+            let was_open = slot.line == Line::Open;
+            slot.line = Line::Closed;
+            self.ring_all();
+            if was_open {
+                return Order::Close;
+            }
+            return self.next(id, now);
+        }
+        self.park(id, now)
+    }
+
+    pub(super) fn park(&mut self, id: SlotId, now: Instant) -> Order {
+        self.slots[id.0].parked = true;
+        let helps = self
+            .transfers
+            .values()
+            .any(|transfer| transfer.phase == Phase::Flowing && transfer.plan.held() > 0);
+        let help = helps.then(|| now + LOOK_AGAIN);
+        let load = self.sources.get(self.slots[id.0].source).load.wait(now);
+        let waits = [self.wake_at(now), help, load];
+        Order::Wait(waits.into_iter().flatten().filter(|at| *at > now).min())
+    }
+
+    /// A server that something waits for, where this connection is of more use than where it is: one that has no
+    /// connection, or two fewer.
+    pub(super) fn needed_elsewhere(&self, id: SlotId, now: Instant) -> Option<SourceId> {
+        let own = self.slots[id.0].source;
+        let outlook = self.sources.outlook(own, now);
+        let needed = self.needed(&outlook, now);
+        let held = self.held();
+        let crowd = held[own.place()];
+        let of_use = |other: &SourceId| {
+            let there = held[other.place()];
+            *other != own
+                && there < self.sources.get(*other).load.window()
+                && (there == 0 || there + 2 <= crowd)
+                && (crowd > 1 || there == 0 && !needed.contains(own))
+        };
+        needed.iter().find(of_use)
+    }
+
+    /// Sources that something which waits may be asked of.
+    fn needed(&self, outlook: &Outlook, now: Instant) -> SourceSet {
+        let browse = self.browses.front();
+        let browse = browse.and_then(|browse| outlook.lead(browse.tried));
+        let mut needed: SourceSet = browse.into_iter().collect();
+        for item in self.items.iter().filter(|item| item.is_going()) {
+            needed = needed.union(item.needed(outlook));
+        }
+        for transfer in self.transfers.values() {
+            needed = needed.union(transfer.needed(outlook, now));
+        }
+        needed
+    }
+
+    /// Connects; one at a time tries to reach a server that may not be reachable.
+    pub(super) fn dial(&mut self, id: SlotId, now: Instant) -> Order {
+        let slot = &mut self.slots[id.0];
+        let source = slot.source;
+        slot.line = Line::Dialing;
+        slot.answered = 0;
+        let state = self.sources.get_mut(source);
+        if !matches!(state.reach, Reach::Up) {
+            state.trying = Some((id, now));
+            // Should it take long, others are asked for what waits for it.
+            self.ring_all();
+        }
+        Order::Connect(source)
+    }
+}
