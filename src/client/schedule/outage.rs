@@ -113,7 +113,7 @@ impl Schedule {
     pub(super) fn give_up(&mut self, source: SourceId, error: &Error, now: Instant) {
         self.sources.get_mut(source).down(error, now);
         for other in self.sources.each_mut() {
-            if matches!(other.reach, Reach::Out(_)) {
+            if matches!(other.reach, Reach::Out(_) | Reach::Unknown) {
                 other.down(error, now);
             }
         }

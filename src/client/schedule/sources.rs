@@ -165,13 +165,16 @@ impl Sources {
         Some(pause)
     }
 
-    /// Whether no server that is left has answered anything in more tries than are allowed.
+    /// Whether no server that is left has answered anything in more tries than are allowed, or all were given up.
     pub fn are_worn(&self) -> bool {
         let retries = self.retries;
         self.all
             .iter()
             .filter(|source| source.is_kept())
-            .all(|source| source.failures > retries || source.load.refusals() > retries)
+            .all(|source| {
+                let is_down = source.down_for().is_some();
+                is_down || source.failures > retries || source.load.refusals() > retries
+            })
     }
 
     /// Why none of those that are left is tried any more, before something is asked for anew.
