@@ -22,6 +22,7 @@ mod damaged;
 mod dashboard;
 mod eval;
 mod foreign;
+mod imports;
 mod kicked;
 mod landing;
 mod large;

@@ -192,7 +192,7 @@ fn session(
     let (sender, events) = mpsc::channel(EVENTS);
     let engine = client::Settings {
         patient: true,
-        ..headless::connect::engine_settings(settings, url, mirrors, dir, access)
+        ..headless::plan::engine_settings(settings, url, mirrors, dir, access)
     };
     let client = Client::start(engine, sender)?;
     Ok(Session { client, events })

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, BufRead as _, Write},
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -13,7 +12,12 @@ use tokio::{
 
 use url::Url;
 
-use super::{hold::hold, plan::Plan, report::Report, style::Style};
+use super::{
+    hold::hold,
+    plan::{Plan, engine_settings},
+    report::Report,
+    style::Style,
+};
 use crate::{
     client::{self, Access, Client, Event, Link},
     config,
@@ -197,30 +201,4 @@ async fn vouch(settings: &config::Connect, access: &Access) -> Result<(), Error>
         }
     }
     Err(error.into())
-}
-
-/// What the client's engine runs with, with or without a screen; without one nobody could end endless patience.
-pub(crate) fn engine_settings(
-    settings: &config::Connect,
-    url: Url,
-    mirrors: Vec<Url>,
-    dir: &Path,
-    access: &Access,
-) -> client::Settings {
-    client::Settings {
-        url,
-        mirrors,
-        access: access.clone(),
-        dir: dir.to_owned(),
-        state_dir: config::state_dir(),
-        workers: settings.workers,
-        retries: settings.retries,
-        timeout: settings.timeout,
-        limit: settings.limit,
-        user: settings.user.clone(),
-        serial: settings.serial,
-        on_conflict: settings.on_conflict,
-        resume: settings.resume,
-        patient: false,
-    }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use url::Url;
 
-use super::{connect::engine_settings, stdout::ToStdout};
+use super::stdout::ToStdout;
 use crate::{
     client::{
         self, Access, Want,
@@ -206,6 +206,32 @@ fn one_path(get: &[String]) -> Result<RemotePath, Error> {
             .map_err(|error| Error::Usage(format!("--get: `{text}`: {error}")))?;
     }
     Ok(path)
+}
+
+/// What the client's engine runs with, with or without a screen; without one nobody could end endless patience.
+pub(crate) fn engine_settings(
+    settings: &config::Connect,
+    url: Url,
+    mirrors: Vec<Url>,
+    dir: &Path,
+    access: &Access,
+) -> client::Settings {
+    client::Settings {
+        url,
+        mirrors,
+        access: access.clone(),
+        dir: dir.to_owned(),
+        state_dir: config::state_dir(),
+        workers: settings.workers,
+        retries: settings.retries,
+        timeout: settings.timeout,
+        limit: settings.limit,
+        user: settings.user.clone(),
+        serial: settings.serial,
+        on_conflict: settings.on_conflict,
+        resume: settings.resume,
+        patient: false,
+    }
 }
 
 #[cfg(test)]
