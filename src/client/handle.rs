@@ -154,14 +154,10 @@ impl Client {
     /// forgotten.
     pub fn restore(&self, paused: bool) -> usize {
         let journal = self.engine.journal();
-        let present = self.engine.look(Schedule::tickets);
         let mut restored = 0;
         let kept = journal.wanted();
-        let mut known: Vec<Wanted> = kept
-            .iter()
-            .filter(|(ticket, _)| present.contains(ticket))
-            .map(|(_, wanted)| wanted.clone())
-            .collect();
+        // What was asked for just now may have ended already, and still be in the journal for a moment.
+        let (present, mut known) = self.engine.look(Schedule::kept);
         for (ticket, wanted) in kept {
             if present.contains(&ticket) {
                 continue;

@@ -14,6 +14,7 @@ use crate::{
         disk::journal::Ticket,
         read::pattern::Filter,
         task::{DirTask, FileTask, Task},
+        want::Wanted,
     },
     http1::path::RemotePath,
 };
@@ -28,9 +29,11 @@ impl Schedule {
         id
     }
 
-    /// The numbers that items have in the journal.
-    pub fn tickets(&self) -> Vec<Ticket> {
-        self.items.iter().filter_map(|item| item.ticket).collect()
+    /// The numbers that items have in the journal, and what all were asked for, those that have ended too.
+    pub fn kept(&self) -> (Vec<Ticket>, Vec<Wanted>) {
+        let tickets = self.items.iter().filter_map(|item| item.ticket);
+        let wanted = self.items.iter().filter_map(|item| item.wanted.clone());
+        (tickets.collect(), wanted.collect())
     }
 
     /// An item is in the journal again.
