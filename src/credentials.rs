@@ -81,16 +81,18 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// A login; both parts are checked.
+    /// A login; both parts are checked (RFC 7617 §2: either may be empty).
     pub fn login(user: &str, password: &str) -> Result<Self, String> {
         let bad = |text: &str| text.chars().any(char::is_control);
-        if user.is_empty() || user.contains(':') || bad(user) {
-            return Err(
-                "the user's name is empty, or has a `:` or a control character in it".into(),
-            );
+        if user.contains(':') || bad(user) {
+            return Err("the user's name has a `:` or a control character in it".into());
         }
-        if password.is_empty() || bad(password) {
-            return Err("the password is empty, or has a control character in it".into());
+        if bad(password) {
+            return Err("the password has a control character in it".into());
+        }
+        // One of them may be: tokens are given as either.
+        if user.is_empty() && password.is_empty() {
+            return Err("the user's name and the password are empty".into());
         }
         if user.len() + password.len() > MAX {
             return Err(format!("a login is at most {MAX} bytes long"));
@@ -99,6 +101,16 @@ impl Credentials {
             user: user.to_owned(),
             password: Secret::new(password),
         })
+    }
+
+    /// A login that a server of ours will ask for: an empty name or password is nothing that would have to be guessed.
+    pub fn for_guarding(self) -> Result<Self, String> {
+        match &self {
+            Self::Login { user, password } if user.is_empty() || password.expose().is_empty() => {
+                Err("the user's name or the password is empty".into())
+            }
+            _ => Ok(self),
+        }
     }
 
     /// Reads `USER:PASS`. No error repeats any of it.
@@ -212,13 +224,7 @@ mod tests {
                 .authorization()
         );
         assert!(!shown.contains("hunter2") && shown.contains('…'), "{shown}");
-        for wrong in [
-            "hunter2",
-            ":hunter2",
-            "hunter2:",
-            "a:hunter2\n",
-            "a\r:hunter2",
-        ] {
+        for wrong in ["hunter2", ":", "a:hunter2\n", "a\r:hunter2"] {
             let error = Credentials::parse_login(wrong).unwrap_err();
             assert!(!error.contains("hunter2"), "{error}");
         }

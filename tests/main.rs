@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod answers;
 mod background;
 mod browser;
 mod cli;
@@ -30,10 +31,12 @@ mod limits;
 mod messages;
 mod mirrors;
 mod page;
+mod pages;
 mod pressure;
 mod private;
 mod queue;
 mod resume;
 mod serve;
+mod servers;
 mod tls;
 mod wire;

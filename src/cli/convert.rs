@@ -98,6 +98,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         output: args.output,
         checksum: args.checksum,
         serial: args.serial,
+        max_depth: args.max_depth,
         on_conflict: args.on_conflict,
         resume: !args.no_resume,
         run: args.commands,

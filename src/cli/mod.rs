@@ -158,7 +158,7 @@ pub struct ServeArgs {
     ///
     /// Others on this machine can read it in the list of processes: --auth-file keeps it from them. Without --tls it
     /// crosses the network as it is.
-    #[arg(long, env = "HAUL_AUTH", value_name = "USER:PASS", value_parser = values::login)]
+    #[arg(long, env = "HAUL_AUTH", value_name = "USER:PASS", value_parser = values::own_login)]
     pub auth: Vec<Credentials>,
     /// Require a login from FILE: a line each, as `haul passwd USER` prints it
     #[arg(
@@ -278,6 +278,18 @@ pub struct ConnectArgs {
     /// One file at a time
     #[arg(long, env = "HAUL_SERIAL")]
     pub serial: bool,
+    /// Directories to go into, one inside the other, 1 to 1000
+    ///
+    /// A link on a server may lead to a directory above it. That is noticed and told; where it is not, this ends it.
+    #[arg(
+        long,
+        env = "HAUL_MAX_DEPTH",
+        value_name = "N",
+        default_value = "64",
+        value_parser = values::depth,
+        hide_short_help = true
+    )]
+    pub max_depth: usize,
     /// Rule for a local file in the way
     ///
     /// verify: the same content counts as done, another content makes `name (1).ext`. rename: always makes

@@ -142,6 +142,10 @@ async fn first(
         return Ok((session, Vec::new()));
     }
     let plan = Plan::prepare(settings, access).await?;
+    if plan.for_stdout.is_some() {
+        let line = "--output names a device or a pipe, which needs --headless";
+        return Err(Error::Usage(line.into()));
+    }
     let session = session(settings, plan.url, plan.mirrors, &plan.dir, access)?;
     let label = match &plan.want {
         Want::Patterns { get, .. } if get.is_empty() => Some("everything".to_owned()),

@@ -131,6 +131,8 @@ pub struct Connect {
     pub checksum: Option<Digest>,
     /// One file at a time.
     pub serial: bool,
+    /// Directories that are gone into, one inside the other, at most.
+    pub max_depth: usize,
     /// What to do where a local file is in the way.
     pub on_conflict: OnConflict,
     /// Go on with what an earlier run left.

@@ -80,6 +80,11 @@ pub fn workers(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Directories that are gone into, one inside the other.
+pub fn depth(text: &str) -> Result<usize, String> {
+    within(text, "directories", 1000)
+}
+
 /// Clients that a measurement starts at the same time.
 pub fn clients(text: &str) -> Result<usize, String> {
     within(text, "clients", CLIENTS_MAX)
@@ -201,6 +206,11 @@ pub fn user(text: &str) -> Result<String, String> {
 /// A login, `USER:PASS`. Unlike the others, it never repeats what was read.
 pub fn login(text: &str) -> Result<Credentials, String> {
     Credentials::parse_login(text)
+}
+
+/// The same for a server's own.
+pub fn own_login(text: &str) -> Result<Credentials, String> {
+    Credentials::parse_login(text)?.for_guarding()
 }
 
 /// A pattern of remote paths.

@@ -120,6 +120,7 @@ fn settings(
         output: None,
         checksum: None,
         serial: false,
+        max_depth: 64,
         on_conflict: OnConflict::Verify,
         resume: false,
         run: None,

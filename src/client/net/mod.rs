@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod connection;
+pub mod decode;
 pub mod dial;
 pub mod document;
 pub mod origin;

@@ -73,9 +73,10 @@ impl Origin {
         }
         let host = url
             .host_str()
-            .ok_or_else(|| Error::Usage(format!("{url} names no host")))?;
-        let whole = RemotePath::from_target(url.path().as_bytes())
-            .map_err(|error| Error::Usage(format!("{url}: the path has {error}")))?;
+            .ok_or_else(|| Error::Usage(format!("{} names no host", shown(url.as_str()))))?;
+        let whole = RemotePath::from_target(url.path().as_bytes()).map_err(|error| {
+            Error::Usage(format!("{}: the path has {error}", shown(url.as_str())))
+        })?;
         let (base, named) = if whole.is_dir() {
             (whole, None)
         } else {
@@ -154,26 +155,52 @@ impl Origin {
         self.url_of(&RemotePath::root())
     }
 
-    /// The URL of a path below the base.
+    /// The URL of a path below the base, for people: without a query, which may hold a signature.
     pub fn url_of(&self, path: &RemotePath) -> String {
         let scheme = self.url.scheme();
-        format!("{scheme}://{}{}", self.authority(), self.target(path))
+        format!("{scheme}://{}{}", self.authority(), self.bare_target(path))
     }
 
     pub(super) fn port(&self) -> u16 {
         self.url.port_or_known_default().unwrap_or(80)
     }
 
-    /// The request target of a path below the base.
+    /// The request target of a path below the base. What the URL itself names is asked for with the URL's query.
     pub fn target(&self, path: &RemotePath) -> String {
+        let mut target = self.bare_target(path);
+        if let Some(query) = self.query(path) {
+            target.push('?');
+            target.push_str(query);
+        }
+        target
+    }
+
+    /// The URL's query, where a path is what the URL names.
+    pub fn query(&self, path: &RemotePath) -> Option<&str> {
+        let is_it = match &self.named {
+            Some(named) => path == named,
+            None => path.is_root(),
+        };
+        self.url.query().filter(|_| is_it)
+    }
+
+    fn bare_target(&self, path: &RemotePath) -> String {
         let mut target = self.base.clone().into_dir().to_target();
         target.push_str(&path.encoded());
         target
     }
 
+    /// The address that a directory below the base is listed at.
+    pub fn list_url(&self, dir: &RemotePath) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(&self.bare_target(dir));
+        url.set_query(self.query(dir));
+        url
+    }
+
     /// Resolves a `Location` against the target it came from: a path here, or the foreign URL.
     pub fn redirect(&self, from: &str, location: &str) -> Result<String, Error> {
-        let elsewhere = || Error::Redirect(crate::escape::display_name(location).into_owned());
+        let elsewhere = || Error::Redirect(shown(location));
         let here = self.url.join(from).map_err(|_| elsewhere())?;
         let there = here.join(location).map_err(|_| elsewhere())?;
         if there.origin() != self.url.origin() {
@@ -184,6 +211,24 @@ impl Origin {
             None => there.path().to_owned(),
         })
     }
+}
+
+/// A URL or target for people: without login, query and fragment, which may hold what nobody should read.
+pub fn shown(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let (plain, rest) = url.split_at(end);
+    let (scheme, place) = plain.split_once("//").unwrap_or(("", plain));
+    let host = place.find('/').unwrap_or(place.len());
+    let place = place[..host]
+        .rfind('@')
+        .filter(|_| plain.contains("//"))
+        .map_or(place, |at| &place[at + 1..]);
+    let slashes = if plain.contains("//") { "//" } else { "" };
+    let more = if rest.is_empty() { "" } else { "?…" };
+    format!(
+        "{}{more}",
+        crate::escape::display_name(&format!("{scheme}{slashes}{place}"))
+    )
 }
 
 #[cfg(test)]
@@ -208,6 +253,31 @@ mod tests {
         assert_eq!(file.named().unwrap().as_bytes(), b"b.txt");
         assert_eq!(file.authority(), "h:80");
         assert_eq!(origin("http://[::1]:8888").authority(), "[::1]:8888");
+    }
+
+    #[test]
+    fn messages_tell_no_secret_of_a_url() {
+        for (url, text) in [
+            (
+                "https://TOKEN@h:1/a/b?X-Signature=abc#x",
+                "https://h:1/a/b?…",
+            ),
+            ("//u:p@h/x", "//h/x"),
+            ("/a@b/c?d=e", "/a@b/c?…"),
+            ("http://h/a@b", "http://h/a@b"),
+            ("x", "x"),
+        ] {
+            assert_eq!(shown(url), text);
+        }
+        let signed = origin("http://h:1/a/f.bin?sig=1");
+        let file = signed.named().unwrap().clone();
+        assert_eq!(signed.target(&file), "/a/f.bin?sig=1");
+        assert_eq!(signed.target(&RemotePath::root()), "/a/");
+        assert_eq!(signed.url_of(&file), "http://h:1/a/f.bin");
+        assert_eq!(
+            origin("http://h/b/?list-type=2").target(&RemotePath::root()),
+            "/b/?list-type=2"
+        );
     }
 
     #[test]

@@ -363,6 +363,19 @@ impl Schedule {
         (!item.has_ended()).then(|| item.filter.clone())
     }
 
+    /// Something of a listing is left out: it can have no name here, or leads nowhere new.
+    pub fn refused(&mut self, task: &DirTask, error: Error) {
+        self.tell(Event::Failed {
+            item: task.item,
+            path: task.dir.clone(),
+            attempts: 1,
+            error: error.clone(),
+        });
+        if let Some(item) = self.item_mut(task.item) {
+            item.note_failure(error);
+        }
+    }
+
     /// Files of a listing have come. False when they are not wanted now, because the item was cancelled.
     pub fn found(&mut self, id: ItemId, files: Vec<FileTask>) -> bool {
         let Some(item) = self.item_mut(id).filter(|item| !item.is_cancelled()) else {
