@@ -1,9 +1,12 @@
 //! Logins and tokens: what a client presents, and a type that keeps them out of logs and errors.
 
+pub mod netrc;
+
 use std::{fmt, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -153,6 +156,34 @@ impl Credentials {
         let first = text.lines().next().unwrap_or_default();
         parse(first.trim_end_matches('\r'))
             .map_err(|error| Error::Content(format!("{option}: {}:1: {error}", path.display())))
+    }
+}
+
+impl Credentials {
+    /// The login in the first line of a file; `None` where that is for one server only.
+    pub fn first_login(option: &str, path: &Path) -> Result<Option<Self>, Error> {
+        let text = read_file(option, path)?;
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Ok(None);
+        }
+        Self::from_file(option, path, Self::parse_login).map(Some)
+    }
+
+    /// The logins for single servers in a file: lines of a URL and `USER:PASS`. Other lines are left to others.
+    pub fn by_server(option: &str, path: &Path) -> Result<Vec<(Url, Self)>, Error> {
+        let text = read_file(option, path)?;
+        let lines = (1..)
+            .zip(text.lines())
+            .filter(|(_, line)| line.starts_with("http://") || line.starts_with("https://"));
+        let read = |(number, line): (usize, &str)| {
+            let (url, login) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            let url = Url::parse(url).map_err(|error| format!("it begins with no URL: {error}"));
+            let login = url.and_then(|url| Ok((url, Self::parse_login(login.trim())?)));
+            login.map_err(|why| {
+                Error::Content(format!("{option}: {}:{number}: {why}", path.display()))
+            })
+        };
+        lines.map(read).collect()
     }
 }
 

@@ -20,8 +20,8 @@ use tracing::Level;
 use url::Host;
 
 use crate::{
-    config::{Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
-    credentials::Credentials,
+    config::{self, Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
+    credentials::{Credentials, Secret},
     digest::Digest,
     error::Error,
     exit::{Exit, Local},
@@ -348,6 +348,8 @@ pub struct ConnectArgs {
           hide_short_help = true, help_heading = "Connection")]
     pub auth: Option<Credentials>,
     /// The same from FILE: its first line is USER:PASS
+    ///
+    /// Further lines, `URL USER:PASS`, are for other servers, such as mirrors.
     #[arg(
         long,
         env = "HAUL_AUTH_FILE",
@@ -365,6 +367,31 @@ pub struct ConnectArgs {
         help_heading = "Connection"
     )]
     pub token_file: Option<PathBuf>,
+    /// Logins by host, as in ~/.netrc: a FILE, or off [default: ~/.netrc]
+    ///
+    /// A login in the URL, --auth and the files above come first.
+    #[arg(
+        long,
+        env = "HAUL_NETRC",
+        value_name = "FILE|off",
+        hide_short_help = true,
+        help_heading = "Connection"
+    )]
+    pub netrc: Option<PathBuf>,
+    /// A field for each request to the server of the URL, repeatable
+    ///
+    /// It goes to that server and to no other. Others on this machine can read it in the list of processes: a
+    /// configuration file keeps it from them.
+    #[arg(long, env = "HAUL_HEADER", value_name = "NAME:VALUE", value_parser = values::header,
+          hide_short_help = true, help_heading = "Connection")]
+    pub header: Vec<(String, Secret)>,
+    /// The proxy for all servers, `http://USER:PASS@HOST:PORT` (the login if it wants one), or off
+    ///
+    /// Without it, the usual variables of the environment say what goes through which, and this machine is reached
+    /// directly.
+    #[arg(long, env = "HAUL_PROXY", value_name = "URL|off", value_parser = values::proxy,
+          hide_short_help = true, help_heading = "Connection")]
+    pub proxy: Option<config::ProxyChoice>,
     /// The SHA-256 fingerprint that the server's certificate must have
     ///
     /// `haul serve --tls` prints it. Without it the certificate must be signed by an authority that this system

@@ -67,6 +67,11 @@ pub enum Error {
         /// The server's own words, where it is not of our kind.
         said: Option<String>,
     },
+    /// The proxy wants a login (407).
+    #[error(
+        "the proxy wants a login (407): write it into its URL, http://USER:PASS@HOST:PORT, in --proxy or the variable"
+    )]
+    ProxyLogin,
     /// The server refuses this client for a while.
     #[error("kicked by the server{}", because(.0))]
     Kicked(String),
@@ -201,6 +206,7 @@ impl Error {
             | Self::UntrustedCertificate { .. }
             | Self::CertificateChanged { .. }
             | Self::Tls { .. }
+            | Self::ProxyLogin
             | Self::WantsTls => Exit::Access,
             Self::Status { .. }
             | Self::Redirect(_)

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufRead as _, Write},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,8 @@ use super::{
 };
 use crate::{
     client::{self, Access, Client, Event, Link},
-    config,
+    config::{self, proxy::Proxies},
+    credentials::{self, Credentials, netrc},
     error::Error,
     exit::Exit,
     sys::{signals::Signals, terminal::is_in_foreground},
@@ -164,10 +166,43 @@ pub(crate) fn access(settings: &mut config::Connect) -> Result<Access, Error> {
         access.present(&url, credentials.clone());
     }
     (settings.url, settings.mirrors) = (url, mirrors);
+    for (name, value) in &settings.headers {
+        access.send(&settings.url, name, value.clone());
+    }
+    access.present_to_hosts(host_logins(settings.netrc.as_deref())?);
+    access.go_through(match &settings.proxy {
+        Some(config::ProxyChoice::Off) => Proxies::default(),
+        Some(config::ProxyChoice::Through(proxy)) => Proxies::one(proxy.clone()),
+        None => Proxies::from_environment(|name| std::env::var(name).ok()),
+    });
     if let Some(fingerprint) = settings.fingerprint {
         access.expect(&settings.url, fingerprint);
     }
     Ok(access)
+}
+
+/// The logins of a `.netrc`. The usual one may be missing, or hold what is not understood: it is other programs' as well.
+fn host_logins(named: Option<&Path>) -> Result<Vec<(Option<String>, Credentials)>, Error> {
+    const OPTION: &str = "--netrc";
+    if named == Some(Path::new("off")) {
+        return Ok(Vec::new());
+    }
+    if let Some(path) = named {
+        let text = credentials::read_file(OPTION, path)?;
+        let wrong = |why| Error::Usage(format!("{OPTION}: {}: {why}", path.display()));
+        return netrc::read(&text).map_err(wrong);
+    }
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".netrc"));
+    let Some(path) = std::env::var_os("NETRC").map(PathBuf::from).or_else(home) else {
+        return Ok(Vec::new());
+    };
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        return Ok(Vec::new());
+    };
+    Ok(netrc::read(&text).unwrap_or_else(|why| {
+        tracing::warn!("{}: {why}: no login is taken from it", path.display());
+        Vec::new()
+    }))
 }
 
 /// Asks once about a certificate that nothing vouches for, as ssh does, and remembers a yes.

@@ -46,6 +46,10 @@ pub struct ResponseHead {
     pub variant: bool,
     /// `Content-Encoding`, where it names one.
     pub coding: Option<Coding>,
+    /// `WWW-Authenticate`, each of them, in a 401.
+    pub challenges: Vec<String>,
+    /// `Set-Cookie`, each of them, in a redirect.
+    pub cookies: Vec<String>,
     /// `Location`.
     pub location: Option<String>,
     /// `Retry-After`, as a pause from now.
@@ -199,6 +203,7 @@ impl ResponseHead {
             6 if is(field, "digest") && self.digest.is_none() => self.digest = Some(text()),
             8 if is(field, "location") => self.location = Some(text()),
             8 if is(field, "haul-dir") => self.haul_dir = Some(text()),
+            10 if self.status / 100 == 3 && is(field, "set-cookie") => self.cookies.push(text()),
             10 if is(field, "connection") => self.connection(value),
             11 if is(field, "repr-digest") => self.digest = Some(text()),
             11 if is(field, "haul-blake3") => {
@@ -231,6 +236,9 @@ impl ResponseHead {
                 self.range = ContentRange::parse(value);
             }
             13 if is(field, "accept-ranges") => self.ranges = value.eq_ignore_ascii_case(b"bytes"),
+            16 if self.status == 401 && is(field, "www-authenticate") => {
+                self.challenges.push(text());
+            }
             16 if is(field, "content-encoding") => {
                 self.coding = Coding::parse(&text());
             }

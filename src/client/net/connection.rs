@@ -1,6 +1,6 @@
 //! One connection to a server: requests out, answers in, with one reused buffer and a limit on silence.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -38,6 +38,10 @@ pub struct Connection {
     start: usize,
     end: usize,
     output: Vec<u8>,
+    /// The origin's round in which each request was written that has no answer yet.
+    rounds: VecDeque<u32>,
+    /// That of the request whose answer was begun last.
+    pub round: u32,
     silence: Duration,
     pace: Arc<Pace>,
     /// How long the connection took to make: about one round trip, three with TLS.
@@ -56,6 +60,8 @@ impl Connection {
             start: 0,
             end: 0,
             output: Vec::new(),
+            rounds: VecDeque::new(),
+            round: 0,
             silence,
             pace: Arc::clone(pace),
             rtt: began.elapsed(),
@@ -75,6 +81,7 @@ impl Connection {
     /// Puts a request behind those that wait to be sent.
     pub fn queue(&mut self, origin: &Origin, target: &str, ask: Ask<'_>) {
         self.has_credentials = origin.has_credentials();
+        self.rounds.push_back(origin.round());
         origin.write_request(&mut self.output, target, ask);
     }
 
@@ -111,6 +118,7 @@ impl Connection {
                     interim += 1;
                     continue;
                 }
+                self.round = self.rounds.pop_front().unwrap_or_default();
                 return Ok(head);
             }
             if self.fill().await? == 0 {

@@ -72,8 +72,11 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
                 return Ok(content);
             }
             301 | 302 | 303 | 307 | 308 => {
+                origin.keep_cookies(&head.cookies);
                 target = origin.redirect(&target, head.location.as_deref().unwrap_or_default())?;
             }
+            401 if origin.is_challenged(&head.challenges, connection.round) => {}
+            407 => return Err(Error::ProxyLogin),
             401 => {
                 let sent = origin.has_credentials();
                 return Err(Error::Login { sent, said: None });

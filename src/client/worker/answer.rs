@@ -58,8 +58,20 @@ impl Worker {
             body,
             decoder,
         };
+        let origin = &self.server().origin;
+        if reading.head.status / 100 == 3 {
+            origin.keep_cookies(&reading.head.cookies);
+        }
+        let round = reading.connection.round;
+        let asks_again =
+            reading.head.status == 401 && origin.is_challenged(&reading.head.challenges, round);
         let began = flight.at;
         let done = match flight.work {
+            _ if asks_again => {
+                reading.drain().await;
+                // The same once more, with the proof that is asked for: nobody is to blame.
+                Err(Fault::Interrupted)
+            }
             Work::Browse(browse) => self.browsed(&mut reading, browse).await,
             Work::List(task) => self.listed(&mut reading, task).await,
             Work::Open(task) => self.opened(&mut reading, task, &flight.ask, began).await,
@@ -198,6 +210,9 @@ impl Reading {
             let server = self.head.server.as_deref().unwrap_or_default();
             let said = said.filter(|_| !server.starts_with("haul/"));
             return Some(Error::Login { sent, said });
+        }
+        if status == 407 {
+            return Some(Error::ProxyLogin);
         }
         if (300..400).contains(&status) {
             let location = self.head.location.as_deref().unwrap_or("nowhere");

@@ -134,7 +134,7 @@ impl Looks {
         }
         let title = || display_name(&self.title).into_owned();
         Err(Error::Listing(if self.password {
-            "it is a login page: give the login".into()
+            "it is a login page: give the login, or a cookie with --header".into()
         } else if let Some(refresh) = &self.refresh {
             let (path, _) = refresh.split_once('?').unwrap_or((refresh, ""));
             format!("the page leads to {}", display_name(path))
