@@ -1,9 +1,12 @@
 //! Logins and tokens: what a client presents, and a type that keeps them out of logs and errors.
 
+pub mod netrc;
+
 use std::{fmt, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -81,16 +84,18 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// A login; both parts are checked.
+    /// A login; both parts are checked (RFC 7617 §2: either may be empty).
     pub fn login(user: &str, password: &str) -> Result<Self, String> {
         let bad = |text: &str| text.chars().any(char::is_control);
-        if user.is_empty() || user.contains(':') || bad(user) {
-            return Err(
-                "the user's name is empty, or has a `:` or a control character in it".into(),
-            );
+        if user.contains(':') || bad(user) {
+            return Err("the user's name has a `:` or a control character in it".into());
         }
-        if password.is_empty() || bad(password) {
-            return Err("the password is empty, or has a control character in it".into());
+        if bad(password) {
+            return Err("the password has a control character in it".into());
+        }
+        // One of them may be: tokens are given as either.
+        if user.is_empty() && password.is_empty() {
+            return Err("the user's name and the password are empty".into());
         }
         if user.len() + password.len() > MAX {
             return Err(format!("a login is at most {MAX} bytes long"));
@@ -99,6 +104,16 @@ impl Credentials {
             user: user.to_owned(),
             password: Secret::new(password),
         })
+    }
+
+    /// A login that a server of ours will ask for: an empty name or password is nothing that would have to be guessed.
+    pub fn for_guarding(self) -> Result<Self, String> {
+        match &self {
+            Self::Login { user, password } if user.is_empty() || password.expose().is_empty() => {
+                Err("the user's name or the password is empty".into())
+            }
+            _ => Ok(self),
+        }
     }
 
     /// Reads `USER:PASS`. No error repeats any of it.
@@ -141,6 +156,34 @@ impl Credentials {
         let first = text.lines().next().unwrap_or_default();
         parse(first.trim_end_matches('\r'))
             .map_err(|error| Error::Content(format!("{option}: {}:1: {error}", path.display())))
+    }
+}
+
+impl Credentials {
+    /// The login in the first line of a file; `None` where that is for one server only.
+    pub fn first_login(option: &str, path: &Path) -> Result<Option<Self>, Error> {
+        let text = read_file(option, path)?;
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Ok(None);
+        }
+        Self::from_file(option, path, Self::parse_login).map(Some)
+    }
+
+    /// The logins for single servers in a file: lines of a URL and `USER:PASS`. Other lines are left to others.
+    pub fn by_server(option: &str, path: &Path) -> Result<Vec<(Url, Self)>, Error> {
+        let text = read_file(option, path)?;
+        let lines = (1..)
+            .zip(text.lines())
+            .filter(|(_, line)| line.starts_with("http://") || line.starts_with("https://"));
+        let read = |(number, line): (usize, &str)| {
+            let (url, login) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            let url = Url::parse(url).map_err(|error| format!("it begins with no URL: {error}"));
+            let login = url.and_then(|url| Ok((url, Self::parse_login(login.trim())?)));
+            login.map_err(|why| {
+                Error::Content(format!("{option}: {}:{number}: {why}", path.display()))
+            })
+        };
+        lines.map(read).collect()
     }
 }
 
@@ -212,13 +255,7 @@ mod tests {
                 .authorization()
         );
         assert!(!shown.contains("hunter2") && shown.contains('…'), "{shown}");
-        for wrong in [
-            "hunter2",
-            ":hunter2",
-            "hunter2:",
-            "a:hunter2\n",
-            "a\r:hunter2",
-        ] {
+        for wrong in ["hunter2", ":", "a:hunter2\n", "a\r:hunter2"] {
             let error = Credentials::parse_login(wrong).unwrap_err();
             assert!(!error.contains("hunter2"), "{error}");
         }

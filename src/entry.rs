@@ -17,8 +17,8 @@ use crate::http1::path::{PathError, check_name, decode, encode_name};
 /// A file or directory in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The decoded name, without a slash; never empty, `.` or `..`. It need not be UTF-8, and may hold anything:
-    /// pass it through `display_name` before a person sees it.
+    /// The decoded name; never empty, `.` or `..`, without a slash but for listings of whole trees, where slashes part the
+    /// names on the way. It need not be UTF-8, and may hold anything: pass it through `display_name` before a person sees it.
     pub name: Vec<u8>,
     /// Whether it can be listed rather than fetched.
     pub is_dir: bool,

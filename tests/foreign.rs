@@ -27,14 +27,14 @@ use haul::{
 };
 use tempfile::TempDir;
 
-const MIB: usize = 1 << 20;
+pub const MIB: usize = 1 << 20;
 
-fn temp() -> TempDir {
+pub fn temp() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
 /// Somebody's server on a port of its own; ended when it is dropped.
-struct Foreign {
+pub struct Foreign {
     child: Child,
     address: SocketAddr,
     _config: TempDir,
@@ -42,7 +42,7 @@ struct Foreign {
 
 impl Foreign {
     /// Starts `command`, which gets the port, and waits until it answers.
-    fn start(command: impl FnOnce(SocketAddr, &Path) -> Command) -> Self {
+    pub fn start(command: impl FnOnce(SocketAddr, &Path) -> Command) -> Self {
         let config = temp();
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
@@ -68,7 +68,7 @@ impl Foreign {
         foreign
     }
 
-    fn url(&self, target: &str) -> String {
+    pub fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.address)
     }
 }
@@ -81,7 +81,7 @@ impl Drop for Foreign {
 }
 
 /// nginx on `root`, with directives of the test's own; `None` where it is not installed.
-fn nginx(root: &Path, directives: &str) -> Option<Foreign> {
+pub fn nginx(root: &Path, directives: &str) -> Option<Foreign> {
     let program = need("nginx")?;
     Some(Foreign::start(|address, dir| {
         let text = format!(
@@ -107,19 +107,19 @@ fn nginx(root: &Path, directives: &str) -> Option<Foreign> {
     }))
 }
 
-fn fetch(settings: Settings) -> Fetched {
+pub fn fetch(settings: Settings) -> Fetched {
     let mut fetching = fetch_with(settings);
     fetching.get_everything();
     fetching.finish()
 }
 
-fn assert_done(fetched: &Fetched) {
+pub fn assert_done(fetched: &Fetched) {
     assert_eq!(fetched.failed, []);
     assert_eq!(fetched.exit, Some(Exit::Done));
 }
 
 /// A tree with odd names, but without those that a server has no way to tell.
-fn tree_without(names: &[&[u8]]) -> TempDir {
+pub fn tree_without(names: &[&[u8]]) -> TempDir {
     let dir = temp();
     make_tree(dir.path());
     for name in names {
@@ -132,7 +132,7 @@ fn tree_without(names: &[&[u8]]) -> TempDir {
     dir
 }
 
-fn assert_tree_arrives(source: &Path, url: &str) {
+pub fn assert_tree_arrives(source: &Path, url: &str) {
     let target = temp();
     let fetched = fetch(settings(url, target.path()));
     assert_done(&fetched);
@@ -477,15 +477,15 @@ fn a_listing_of_miniserve() {
 }
 
 /// Fetches the only file `f` of a server whose answers for it are scripted.
-struct Odd {
-    fetched: Fetched,
-    target: TempDir,
-    content: Vec<u8>,
-    requests: Vec<Request>,
+pub struct Odd {
+    pub fetched: Fetched,
+    pub target: TempDir,
+    pub content: Vec<u8>,
+    pub requests: Vec<Request>,
 }
 
 /// As [`odd`], with the size in the listing or without.
-fn odd_sized(
+pub fn odd_sized(
     size: usize,
     listed: bool,
     answer: impl Fn(&Request, &[u8]) -> Reply + Send + Sync + 'static,
@@ -520,12 +520,12 @@ fn odd_sized(
 }
 
 /// Fetches a file of `size` bytes from a server that answers for it with `answer`.
-fn odd(size: usize, answer: impl Fn(&Request, &[u8]) -> Reply + Send + Sync + 'static) -> Odd {
+pub fn odd(size: usize, answer: impl Fn(&Request, &[u8]) -> Reply + Send + Sync + 'static) -> Odd {
     odd_sized(size, true, answer)
 }
 
 impl Odd {
-    fn arrives(&self) {
+    pub fn arrives(&self) {
         assert_done(&self.fetched);
         let there = fs::read(self.target.path().join("f")).unwrap();
         assert!(there == self.content, "{} bytes", there.len());
@@ -533,7 +533,7 @@ impl Odd {
     }
 
     /// It failed with this status and a reason that tells this; nothing landed.
-    fn fails(&self, exit: Exit, reason: &str) {
+    pub fn fails(&self, exit: Exit, reason: &str) {
         assert_eq!(self.fetched.finished, [], "{reason}");
         assert_eq!(self.fetched.failed.len(), 1, "{:?}", self.fetched.failed);
         let told = &self.fetched.failed[0].1;
@@ -545,10 +545,10 @@ impl Odd {
 }
 
 /// A small file, one of a piece and a bit, and one of several runs.
-const SIZES: [usize; 3] = [50_000, MIB + 1, 9 * MIB + 7];
+pub const SIZES: [usize; 3] = [50_000, MIB + 1, 9 * MIB + 7];
 
 /// All sizes at once: most of the time goes by in pauses before another try.
-fn each_size(case: impl Fn(usize) + Sync) {
+pub fn each_size(case: impl Fn(usize) + Sync) {
     std::thread::scope(|scope| {
         for size in SIZES {
             let case = &case;
@@ -788,7 +788,7 @@ fn a_redirect_to_another_origin_is_refused() {
 }
 
 #[test]
-fn compressed_answers_are_refused() {
+fn answers_that_are_not_as_compressed_as_they_say_are_refused() {
     each_size(|size| {
         let odd = odd(size, |request, bytes| {
             assert_eq!(request.field("Accept-Encoding"), Some("identity"));

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod answers;
 mod background;
 mod browser;
 mod cli;
@@ -22,17 +23,22 @@ mod damaged;
 mod dashboard;
 mod eval;
 mod foreign;
+mod imports;
 mod kicked;
 mod landing;
 mod large;
 mod limits;
+mod logins;
 mod messages;
 mod mirrors;
 mod page;
+mod pages;
 mod pressure;
 mod private;
+mod proxies;
 mod queue;
 mod resume;
 mod serve;
+mod servers;
 mod tls;
 mod wire;

@@ -92,6 +92,22 @@ fn a_dashboard_finds_its_queue_again_paused() {
 }
 
 #[test]
+fn what_ended_at_once_is_not_taken_for_what_was_left() {
+    let root = tempfile::tempdir().unwrap();
+    let server = serve(root.path());
+    for _ in 0..30 {
+        let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut fetching = fetch_with(kept(&server.url("/"), state.path(), dir.path()));
+        fetching.get_path("/nothing");
+        let ended = |item: &haul::client::ItemView| matches!(item.state, ItemState::Failed(_));
+        while !fetching.client.snapshot().items.iter().all(ended) {
+            std::thread::yield_now();
+        }
+        assert_eq!(fetching.client.restore(false), 0);
+    }
+}
+
+#[test]
 fn a_killed_run_is_gone_on_with_by_the_next_unless_told_otherwise() {
     let (_root, _server, proxy) = stalling();
     let dir = tempfile::tempdir().unwrap();

@@ -70,8 +70,23 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         return usage("--fingerprint is a certificate's, which only https:// has: change the URL");
     }
     let url = target.url.clone();
+    let own = target.credentials.is_some();
+    if own
+        && args
+            .header
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    {
+        return usage(
+            "the login is given twice: choose one of --header Authorization and the others",
+        );
+    }
+    let others = match &args.auth_file {
+        Some(file) => Credentials::by_server("--auth-file", file)?,
+        None => Vec::new(),
+    };
     let mirrors: Vec<Target> = urls.collect();
-    let (mut bare, mut credentials) = (Vec::new(), Vec::new());
+    let (mut bare, mut credentials) = (Vec::new(), others);
     for server in std::iter::once(target).chain(mirrors.iter().cloned()) {
         credentials.extend(server.credentials.map(|login| (server.url.clone(), login)));
         if server.bare {
@@ -84,6 +99,9 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         metalink,
         bare,
         credentials,
+        netrc: args.netrc,
+        headers: args.header,
+        proxy: args.proxy,
         fingerprint: args.fingerprint,
         named,
         dir: args.dir,
@@ -98,6 +116,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         output: args.output,
         checksum: args.checksum,
         serial: args.serial,
+        max_depth: args.max_depth,
         on_conflict: args.on_conflict,
         resume: !args.no_resume,
         run: args.commands,
@@ -132,11 +151,7 @@ fn credentials(
         );
     }
     if let Some(path) = auth_file {
-        return Ok(Some(Credentials::from_file(
-            "--auth-file",
-            path,
-            Credentials::parse_login,
-        )?));
+        return Ok(Credentials::first_login("--auth-file", path)?);
     }
     if let Some(path) = token_file {
         return Ok(Some(Credentials::from_file(

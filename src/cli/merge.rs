@@ -319,7 +319,11 @@ fn check(section: &str, setting: &Setting, before: Option<&Setting>) -> Result<(
 
 /// A value as messages show it: a login stays out of them.
 fn shown_value<'a>(key: &str, value: &'a str) -> &'a str {
-    if key == "auth" { "…" } else { value }
+    if matches!(key, "auth" | "header" | "proxy") {
+        "…"
+    } else {
+        value
+    }
 }
 
 /// The option that a key means.

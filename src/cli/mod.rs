@@ -20,8 +20,8 @@ use tracing::Level;
 use url::Host;
 
 use crate::{
-    config::{Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
-    credentials::Credentials,
+    config::{self, Colours, LogFormat, OnConflict, ThemeName, target::Goal, values},
+    credentials::{Credentials, Secret},
     digest::Digest,
     error::Error,
     exit::{Exit, Local},
@@ -158,7 +158,7 @@ pub struct ServeArgs {
     ///
     /// Others on this machine can read it in the list of processes: --auth-file keeps it from them. Without --tls it
     /// crosses the network as it is.
-    #[arg(long, env = "HAUL_AUTH", value_name = "USER:PASS", value_parser = values::login)]
+    #[arg(long, env = "HAUL_AUTH", value_name = "USER:PASS", value_parser = values::own_login)]
     pub auth: Vec<Credentials>,
     /// Require a login from FILE: a line each, as `haul passwd USER` prints it
     #[arg(
@@ -278,6 +278,18 @@ pub struct ConnectArgs {
     /// One file at a time
     #[arg(long, env = "HAUL_SERIAL")]
     pub serial: bool,
+    /// Directories to go into, one inside the other, 1 to 1000
+    ///
+    /// A link on a server may lead to a directory above it. That is noticed and told; where it is not, this ends it.
+    #[arg(
+        long,
+        env = "HAUL_MAX_DEPTH",
+        value_name = "N",
+        default_value = "64",
+        value_parser = values::depth,
+        hide_short_help = true
+    )]
+    pub max_depth: usize,
     /// Rule for a local file in the way
     ///
     /// verify: the same content counts as done, another content makes `name (1).ext`. rename: always makes
@@ -336,6 +348,8 @@ pub struct ConnectArgs {
           hide_short_help = true, help_heading = "Connection")]
     pub auth: Option<Credentials>,
     /// The same from FILE: its first line is USER:PASS
+    ///
+    /// Further lines, `URL USER:PASS`, are for other servers, such as mirrors.
     #[arg(
         long,
         env = "HAUL_AUTH_FILE",
@@ -353,6 +367,31 @@ pub struct ConnectArgs {
         help_heading = "Connection"
     )]
     pub token_file: Option<PathBuf>,
+    /// Logins by host, as in ~/.netrc: a FILE, or off [default: ~/.netrc]
+    ///
+    /// A login in the URL, --auth and the files above come first.
+    #[arg(
+        long,
+        env = "HAUL_NETRC",
+        value_name = "FILE|off",
+        hide_short_help = true,
+        help_heading = "Connection"
+    )]
+    pub netrc: Option<PathBuf>,
+    /// A field for each request to the server of the URL, repeatable
+    ///
+    /// It goes to that server and to no other. Others on this machine can read it in the list of processes: a
+    /// configuration file keeps it from them.
+    #[arg(long, env = "HAUL_HEADER", value_name = "NAME:VALUE", value_parser = values::header,
+          hide_short_help = true, help_heading = "Connection")]
+    pub header: Vec<(String, Secret)>,
+    /// The proxy for all servers, `http://USER:PASS@HOST:PORT` (the login if it wants one), or off
+    ///
+    /// Without it, the usual variables of the environment say what goes through which, and this machine is reached
+    /// directly.
+    #[arg(long, env = "HAUL_PROXY", value_name = "URL|off", value_parser = values::proxy,
+          hide_short_help = true, help_heading = "Connection")]
+    pub proxy: Option<config::ProxyChoice>,
     /// The SHA-256 fingerprint that the server's certificate must have
     ///
     /// `haul serve --tls` prints it. Without it the certificate must be signed by an authority that this system

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write};
 
 use super::print;
 use crate::{
-    credentials::Secret,
+    credentials::{Credentials, Secret},
     error::Error,
     exit::{Exit, Local},
     server::access::hashed_line,
@@ -22,7 +22,9 @@ pub fn print_login(user: &str, out: &mut impl Write) -> Result<Exit, Error> {
             .map_err(unreadable)?;
         line.trim_end_matches(['\r', '\n']).to_owned()
     });
-    let line = hashed_line(user, &password)
+    let line = Credentials::login(user, password.expose())
+        .and_then(Credentials::for_guarding)
+        .and_then(|_| hashed_line(user, &password))
         .map_err(|why| Error::Usage(format!("haul passwd: {why}: choose another")))?;
     print(format!("{line}\n").as_bytes(), out)
 }

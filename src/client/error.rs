@@ -41,9 +41,14 @@ pub enum Error {
     /// The peer does not speak the protocol.
     #[error("{0}: is this an HTTP server?")]
     Protocol(String),
-    /// The answer has a content coding, although identity was asked for.
-    #[error("the server compresses the file although it was asked not to: turn that off there")]
-    Encoded,
+    /// The answer has a content coding that is not known, although identity was asked for.
+    #[error("the server sends the content as `{}`, which haul cannot decode, although it was asked not to: turn that off there", crate::escape::display_name(.0))]
+    Encoded(String),
+    /// The answer's content coding is broken.
+    #[error(
+        "the server compresses the content although it was asked not to, and what it sends cannot be decoded: {0}"
+    )]
+    Undecodable(String),
     /// The server answered with a status that is no success.
     #[error("{}", status_text(*.status, .said.as_deref()))]
     Status {
@@ -62,6 +67,11 @@ pub enum Error {
         /// The server's own words, where it is not of our kind.
         said: Option<String>,
     },
+    /// The proxy wants a login (407).
+    #[error(
+        "the proxy wants a login (407): write it into its URL, http://USER:PASS@HOST:PORT, in --proxy or the variable"
+    )]
+    ProxyLogin,
     /// The server refuses this client for a while.
     #[error("kicked by the server{}", because(.0))]
     Kicked(String),
@@ -147,7 +157,7 @@ pub enum Error {
         reason: String,
     },
     /// The answer is no listing that is understood.
-    #[error("no listing that haul can read: {0}")]
+    #[error("no listing here: {0}")]
     Listing(String),
     /// A pattern or URL that makes no sense.
     #[error("{0}")]
@@ -158,6 +168,21 @@ pub enum Error {
     /// The server lets this client wait; nobody is to blame.
     #[error("paused by the server")]
     Paused,
+    /// A directory that is one of those above it.
+    #[error(
+        "{0} is one of the directories above it again, by a link on the server: what is below it is not fetched once more"
+    )]
+    Loop(String),
+    /// A directory below which nothing more is fetched.
+    #[error(
+        "{dir} lies {depth} directories deep: what is below it is not fetched; --max-depth sets the limit"
+    )]
+    Deep {
+        /// The directory, escaped.
+        dir: String,
+        /// How deep it lies.
+        depth: usize,
+    },
     /// Patterns that matched nothing.
     #[error("nothing there matches: check the pattern against the listing")]
     NoMatch,
@@ -172,7 +197,8 @@ impl Error {
             | Self::Timeout(_)
             | Self::Broken(_)
             | Self::Protocol(_)
-            | Self::Encoded
+            | Self::Encoded(_)
+            | Self::Undecodable(_)
             | Self::Paused
             | Self::NoMirror
             | Self::Status { status: 500.., .. } => Exit::Network,
@@ -180,6 +206,7 @@ impl Error {
             | Self::UntrustedCertificate { .. }
             | Self::CertificateChanged { .. }
             | Self::Tls { .. }
+            | Self::ProxyLogin
             | Self::WantsTls => Exit::Access,
             Self::Status { .. }
             | Self::Redirect(_)
@@ -187,6 +214,8 @@ impl Error {
             | Self::Name { .. }
             | Self::Kicked(_)
             | Self::Banned(_)
+            | Self::Loop(_)
+            | Self::Deep { .. }
             | Self::NoMatch => Exit::Remote,
             Self::Changed => Exit::Other,
             Self::Integrity { .. } => Exit::Integrity,
@@ -203,6 +232,7 @@ impl Error {
             | Self::Timeout(_)
             | Self::Broken(_)
             | Self::Protocol(_)
+            | Self::Undecodable(_)
             | Self::Changed
             | Self::Paused
             | Self::Kicked(_)

@@ -83,13 +83,14 @@ impl Client {
 
     /// Pins a certificate for the server that asks: the user has said that it is the right one. What waited for that
     /// goes on.
-    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), crate::error::Error> {
+    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), Error> {
         let lead = self.engine.lead();
         self.engine
             .settings
             .access
-            .trust(lead.origin.url(), fingerprint)?;
-        Ok(self.renew()?)
+            .trust(lead.origin.url(), fingerprint)
+            .map_err(|error| Error::Pin(error.to_string()))?;
+        self.renew()
     }
 
     /// Presents a login to the server that asks, also in later clients with the same [`Access`](super::Access). What waited for that
@@ -153,14 +154,10 @@ impl Client {
     /// forgotten.
     pub fn restore(&self, paused: bool) -> usize {
         let journal = self.engine.journal();
-        let present = self.engine.look(Schedule::tickets);
         let mut restored = 0;
         let kept = journal.wanted();
-        let mut known: Vec<Wanted> = kept
-            .iter()
-            .filter(|(ticket, _)| present.contains(ticket))
-            .map(|(_, wanted)| wanted.clone())
-            .collect();
+        // What was asked for just now may have ended already, and still be in the journal for a moment.
+        let (present, mut known) = self.engine.look(Schedule::kept);
         for (ticket, wanted) in kept {
             if present.contains(&ticket) {
                 continue;

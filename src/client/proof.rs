@@ -17,7 +17,7 @@ use rangemap::RangeSet;
 
 use super::{
     Verified,
-    disk::conflict::{Holds, Landed},
+    disk::landed::{Holds, Landed},
 };
 use crate::{
     digest::Digest,

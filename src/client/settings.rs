@@ -32,6 +32,8 @@ pub struct Settings {
     pub user: Option<String>,
     /// One file at a time, over one connection.
     pub serial: bool,
+    /// Directories below the URL that are gone into, one inside the other, at most: a link on a server may lead back up.
+    pub max_depth: usize,
     /// What happens where a local file is in the way.
     pub on_conflict: OnConflict,
     /// Go on with parts that an earlier run left.

@@ -1,6 +1,6 @@
 //! What is to be fetched or listed: files and directories, and what earlier tries at them came to.
 
-use std::{collections::HashSet, time::SystemTime};
+use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use super::{
     ItemId,
@@ -46,6 +46,8 @@ pub struct FileTask {
     pub tried: SourceSet,
     /// Sources that a Metalink does not name for it.
     pub foreign: SourceSet,
+    /// Whether it is asked for as a whole whatever its size is: ranges of it are of no use.
+    pub whole: bool,
     /// Redirects followed so far.
     pub redirects: u32,
     /// Whether it is to be asked for with nothing in front of it: it was refused behind other requests.
@@ -70,6 +72,7 @@ impl FileTask {
             failures: 0,
             tried: SourceSet::default(),
             foreign: SourceSet::default(),
+            whole: false,
             redirects: 0,
             alone: false,
             targets: Vec::new(),
@@ -145,8 +148,29 @@ pub struct DirTask {
     /// Files that attempts before handed on, by a hash of their names. They are bounded: what is too much for the
     /// queue is put on disk, and that is begun anew with each attempt.
     pub taken: HashSet<u128>,
+    /// The listings above it, and its own once it was read.
+    pub above: Option<Arc<Above>>,
+    /// No directory below it is gone into.
+    pub is_last: bool,
     /// What is left of it, once its listing was read to the end.
     pub rest: Option<RestId>,
+}
+
+/// What listings on the way down to a directory said: one that says the same again is the same directory.
+#[derive(Debug)]
+pub struct Above {
+    /// Stands for all that the listing says.
+    pub print: u128,
+    /// The one above it.
+    pub above: Option<Arc<Above>>,
+}
+
+impl Above {
+    /// How many listings from this one up say the same.
+    pub fn repeats(this: Option<&Arc<Self>>, print: u128) -> usize {
+        let all = std::iter::successors(this, |above| above.above.as_ref());
+        all.filter(|above| above.print == print).count()
+    }
 }
 
 impl DirTask {
@@ -158,6 +182,8 @@ impl DirTask {
             failures: 0,
             tried: SourceSet::default(),
             taken: HashSet::new(),
+            above: None,
+            is_last: false,
             rest: None,
         }
     }

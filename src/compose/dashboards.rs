@@ -142,6 +142,10 @@ async fn first(
         return Ok((session, Vec::new()));
     }
     let plan = Plan::prepare(settings, access).await?;
+    if plan.for_stdout.is_some() {
+        let line = "--output names a device or a pipe, which needs --headless";
+        return Err(Error::Usage(line.into()));
+    }
     let session = session(settings, plan.url, plan.mirrors, &plan.dir, access)?;
     let label = match &plan.want {
         Want::Patterns { get, .. } if get.is_empty() => Some("everything".to_owned()),
@@ -192,7 +196,7 @@ fn session(
     let (sender, events) = mpsc::channel(EVENTS);
     let engine = client::Settings {
         patient: true,
-        ..headless::connect::engine_settings(settings, url, mirrors, dir, access)
+        ..headless::plan::engine_settings(settings, url, mirrors, dir, access)
     };
     let client = Client::start(engine, sender)?;
     Ok(Session { client, events })

@@ -143,11 +143,11 @@ fn header(line: &str) -> Result<String, String> {
 
 /// Reads `key = value`.
 fn setting(line: &str) -> Result<(String, String), String> {
-    // A login stays out of messages.
-    let shown = if line.starts_with("auth") {
-        "auth…"
-    } else {
-        line
+    // What may hold a login stays out of messages.
+    let secret = ["auth", "header", "proxy"];
+    let shown = match secret.iter().find(|key| line.starts_with(*key)) {
+        Some(key) => &format!("{key}…"),
+        None => line,
     };
     let wrong = || format!("`{shown}` has no `=`: write key = value, or # before a comment");
     // rust-ini takes a colon for an equals sign; here it is part of a value, such as an address.

@@ -1,6 +1,7 @@
 //! The program's settings as plain values, checked once; every section takes its own by argument.
 
 pub mod ini;
+pub mod proxy;
 pub mod target;
 pub mod theme;
 pub mod values;
@@ -10,7 +11,12 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use tracing::Level;
 use url::Url;
 
-use crate::{credentials::Credentials, digest::Digest, tls::Fingerprint, units::Rate};
+use crate::{
+    credentials::{Credentials, Secret},
+    digest::Digest,
+    tls::Fingerprint,
+    units::Rate,
+};
 
 /// Where logs, journals and what else a person does not edit are kept: `$XDG_STATE_HOME/haul`, else
 /// `~/.local/state/haul`. `None` where no home directory is known. It is not made here.
@@ -89,6 +95,15 @@ pub struct Serve {
     pub screen: Screen,
 }
 
+/// How servers are reached, where the user says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyChoice {
+    /// Directly, whatever the environment says.
+    Off,
+    /// Through this one.
+    Through(proxy::Proxy),
+}
+
 /// What `haul connect` runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
@@ -103,6 +118,12 @@ pub struct Connect {
     pub bare: Vec<Url>,
     /// What is presented to which URL's server, and to no other.
     pub credentials: Vec<(Url, Credentials)>,
+    /// Logins by host: another file than `~/.netrc`, or `off`.
+    pub netrc: Option<PathBuf>,
+    /// Fields for each request to the first server.
+    pub headers: Vec<(String, Secret)>,
+    /// How servers are reached; `None` as the environment says.
+    pub proxy: Option<ProxyChoice>,
     /// The certificate that the first server must show.
     pub fingerprint: Option<Fingerprint>,
     /// Whether the user named the target, or it is the default of 127.0.0.1:8888.
@@ -131,6 +152,8 @@ pub struct Connect {
     pub checksum: Option<Digest>,
     /// One file at a time.
     pub serial: bool,
+    /// Directories that are gone into, one inside the other, at most.
+    pub max_depth: usize,
     /// What to do where a local file is in the way.
     pub on_conflict: OnConflict,
     /// Go on with what an earlier run left.

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use tracing::Level;
 
+use super::{ProxyChoice, proxy::Proxy};
 use crate::{
-    credentials::Credentials,
+    credentials::{Credentials, Secret},
     units::{Rate, Span},
 };
 
@@ -78,6 +79,11 @@ pub fn workers(text: &str) -> Result<usize, String> {
             "`{text}` is no number of workers: 1 to {WORKERS_MAX}"
         )),
     }
+}
+
+/// Directories that are gone into, one inside the other.
+pub fn depth(text: &str) -> Result<usize, String> {
+    within(text, "directories", 1000)
 }
 
 /// Clients that a measurement starts at the same time.
@@ -201,6 +207,59 @@ pub fn user(text: &str) -> Result<String, String> {
 /// A login, `USER:PASS`. Unlike the others, it never repeats what was read.
 pub fn login(text: &str) -> Result<Credentials, String> {
     Credentials::parse_login(text)
+}
+
+/// The same for a server's own.
+pub fn own_login(text: &str) -> Result<Credentials, String> {
+    Credentials::parse_login(text)?.for_guarding()
+}
+
+/// Fields that say how a request is framed, what it is for, or who asks: those are the client's own.
+const OWN_FIELDS: [&str; 14] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "range",
+    "if-range",
+    "if-match",
+    "accept-encoding",
+    "haul-session",
+    "proxy-authorization",
+];
+
+/// A field, `NAME:VALUE` (RFC 9110 §5.1). No error repeats its value.
+pub fn header(text: &str) -> Result<(String, Secret), String> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("it is no field: write NAME:VALUE")?;
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err("the name of a field is letters, digits and `-`, without blanks".into());
+    }
+    if OWN_FIELDS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        return Err(format!("`{name}` is a field that haul sets itself"));
+    }
+    let value = value.trim();
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(format!(
+            "the value of `{name}` has a control character in it"
+        ));
+    }
+    Ok((name.to_owned(), Secret::new(value)))
+}
+
+/// A proxy, or `off`. No error repeats a login.
+pub fn proxy(text: &str) -> Result<ProxyChoice, String> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(ProxyChoice::Off);
+    }
+    let why = |why| format!("this is no proxy: {why}: write http://HOST:PORT, or off");
+    Proxy::parse(text).map(ProxyChoice::Through).map_err(why)
 }
 
 /// A pattern of remote paths.

@@ -13,7 +13,10 @@ use tokio::{
 };
 use url::Url;
 
-use super::{Session, run::Engine};
+use super::{
+    run::Engine,
+    session::{STOP, Session},
+};
 use crate::{
     app::{
         self, Effect, Event, Sample,
@@ -237,7 +240,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
         tokio::spawn(async move {
             // Workers may wait to hand their events over.
             let ended = async { while before.events.recv().await.is_some() {} };
-            tokio::join!(before.client.stop(), timeout(super::STOP, ended))
+            tokio::join!(before.client.stop(), timeout(STOP, ended))
         });
     }
 

@@ -6,39 +6,29 @@ mod history;
 mod local;
 pub mod measure;
 pub mod run;
+mod session;
 pub mod terminal;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf};
 
 use jiff::tz::TimeZone;
-use tokio::sync::mpsc;
 
-pub use self::engine::Left;
 use self::{
     abilities::Abilities,
     engine::{Connecting, Serving},
     run::Run,
+    session::STOP,
     terminal::Tty,
 };
+pub use self::{engine::Left, session::Session};
 pub use crate::app::Ending;
 use crate::{
     app::{Depth, Event, GlyphSet, Looks, State, connect, keymap::Keymap, serve as served, update},
-    client::{self, Client, ItemId},
+    client::ItemId,
     config::{Screen, ThemeName, target::Target},
     logging::Ring,
     server::Server,
 };
-
-/// How long parts may take to reach the disk once the dashboard has ended.
-const STOP: Duration = Duration::from_secs(10);
-
-/// A client, and the events that it tells.
-pub struct Session {
-    /// The handle.
-    pub client: Client,
-    /// Its turning points.
-    pub events: mpsc::Receiver<client::Event>,
-}
 
 /// What `haul connect`'s dashboard begins with.
 pub struct ConnectStart {

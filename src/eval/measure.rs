@@ -42,7 +42,7 @@ const BY_THE_RUN: [&str; 7] = [
     "tls",
 ];
 /// Beginnings of options whose values are secrets.
-const SECRET: [&str; 2] = ["auth", "token"];
+const SECRET: [&str; 4] = ["auth", "token", "header", "proxy"];
 
 /// Measures what the settings ask for. Lines on how it goes are given to `told`, the table to `out`.
 pub async fn measure(

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead as _, Write},
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -13,10 +13,16 @@ use tokio::{
 
 use url::Url;
 
-use super::{hold::hold, plan::Plan, report::Report, style::Style};
+use super::{
+    hold::hold,
+    plan::{Plan, engine_settings},
+    report::Report,
+    style::Style,
+};
 use crate::{
     client::{self, Access, Client, Event, Link},
-    config,
+    config::{self, proxy::Proxies},
+    credentials::{self, Credentials, netrc},
     error::Error,
     exit::Exit,
     sys::{signals::Signals, terminal::is_in_foreground},
@@ -160,10 +166,43 @@ pub(crate) fn access(settings: &mut config::Connect) -> Result<Access, Error> {
         access.present(&url, credentials.clone());
     }
     (settings.url, settings.mirrors) = (url, mirrors);
+    for (name, value) in &settings.headers {
+        access.send(&settings.url, name, value.clone());
+    }
+    access.present_to_hosts(host_logins(settings.netrc.as_deref())?);
+    access.go_through(match &settings.proxy {
+        Some(config::ProxyChoice::Off) => Proxies::default(),
+        Some(config::ProxyChoice::Through(proxy)) => Proxies::one(proxy.clone()),
+        None => Proxies::from_environment(|name| std::env::var(name).ok()),
+    });
     if let Some(fingerprint) = settings.fingerprint {
         access.expect(&settings.url, fingerprint);
     }
     Ok(access)
+}
+
+/// The logins of a `.netrc`. The usual one may be missing, or hold what is not understood: it is other programs' as well.
+fn host_logins(named: Option<&Path>) -> Result<Vec<(Option<String>, Credentials)>, Error> {
+    const OPTION: &str = "--netrc";
+    if named == Some(Path::new("off")) {
+        return Ok(Vec::new());
+    }
+    if let Some(path) = named {
+        let text = credentials::read_file(OPTION, path)?;
+        let wrong = |why| Error::Usage(format!("{OPTION}: {}: {why}", path.display()));
+        return netrc::read(&text).map_err(wrong);
+    }
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".netrc"));
+    let Some(path) = std::env::var_os("NETRC").map(PathBuf::from).or_else(home) else {
+        return Ok(Vec::new());
+    };
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        return Ok(Vec::new());
+    };
+    Ok(netrc::read(&text).unwrap_or_else(|why| {
+        tracing::warn!("{}: {why}: no login is taken from it", path.display());
+        Vec::new()
+    }))
 }
 
 /// Asks once about a certificate that nothing vouches for, as ssh does, and remembers a yes.
@@ -197,30 +236,4 @@ async fn vouch(settings: &config::Connect, access: &Access) -> Result<(), Error>
         }
     }
     Err(error.into())
-}
-
-/// What the client's engine runs with, with or without a screen; without one nobody could end endless patience.
-pub(crate) fn engine_settings(
-    settings: &config::Connect,
-    url: Url,
-    mirrors: Vec<Url>,
-    dir: &Path,
-    access: &Access,
-) -> client::Settings {
-    client::Settings {
-        url,
-        mirrors,
-        access: access.clone(),
-        dir: dir.to_owned(),
-        state_dir: config::state_dir(),
-        workers: settings.workers,
-        retries: settings.retries,
-        timeout: settings.timeout,
-        limit: settings.limit,
-        user: settings.user.clone(),
-        serial: settings.serial,
-        on_conflict: settings.on_conflict,
-        resume: settings.resume,
-        patient: false,
-    }
 }

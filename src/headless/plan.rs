@@ -1,7 +1,7 @@
 //! From settings to what the engine is asked: where to start, what to take, and where it goes.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::Read as _,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
 
 use url::Url;
 
-use super::{connect::engine_settings, stdout::ToStdout};
+use super::stdout::ToStdout;
 use crate::{
     client::{
         self, Access, Want,
@@ -38,7 +38,9 @@ pub(crate) struct Plan {
     /// The directory that it goes to.
     pub dir: PathBuf,
     /// Holds the file that goes on to stdout once it is complete.
-    pub(super) for_stdout: Option<Scratch>,
+    pub(crate) for_stdout: Option<Scratch>,
+    /// Where it goes on to, where that is not stdout: a device, a pipe or a socket, which can only be written to.
+    sink: Option<PathBuf>,
 }
 
 impl Plan {
@@ -63,6 +65,7 @@ impl Plan {
             },
             dir: settings.dir.clone(),
             for_stdout: None,
+            sink: None,
         };
         if settings.output.is_some() || settings.checksum.is_some() {
             plan.want = Want::File {
@@ -103,13 +106,14 @@ impl Plan {
             want: Want::Named(metalink.files),
             dir: settings.dir.clone(),
             for_stdout: None,
+            sink: None,
         })
     }
 
     /// The way to stdout, where the file goes there.
     pub(super) fn stdout(&self) -> Option<ToStdout> {
         let scratch = self.for_stdout.as_ref()?;
-        Some(ToStdout::new(scratch.path().join(NAME)))
+        Some(ToStdout::new(scratch.path().join(NAME), self.sink.clone()))
     }
 
     /// The one file that is wanted; the settings were checked to ask for one.
@@ -123,13 +127,23 @@ impl Plan {
 
     /// Gives the one file that is wanted another name.
     fn rename(&mut self, output: &Path) -> Result<(), Error> {
-        let name = if output == Path::new("-") {
+        let whole = self.dir.join(output);
+        let there = fs::metadata(&whole).map(|there| there.file_type()).ok();
+        if there.is_some_and(|there| there.is_dir()) {
+            return Err(Error::Usage(format!(
+                "--output: {} is a directory: name a file in it, or give it to --dir",
+                display_path(&whole)
+            )));
+        }
+        self.sink = there
+            .filter(|there| !there.is_file())
+            .map(|_| whole.clone());
+        let name = if output == Path::new("-") || self.sink.is_some() {
             let scratch = Scratch::new()?;
             scratch.path().clone_into(&mut self.dir);
             self.for_stdout = Some(scratch);
             NAME.as_bytes().to_owned()
         } else {
-            let whole = self.dir.join(output);
             let (Some(dir), Some(name)) = (whole.parent(), whole.file_name()) else {
                 return Err(Error::Usage(format!(
                     "--output: `{}` is no file name",
@@ -158,8 +172,9 @@ fn mirrors(settings: &config::Connect, base: &Url) -> Result<Vec<Url>, Error> {
             Ok(dir)
         } else {
             Err(Error::Usage(format!(
-                "{mirror} names another file than {}: mirrors hold one tree, with the same names below their URLs",
-                settings.url
+                "{} names another file than {}: mirrors hold one tree, with the same names below their URLs",
+                shown(mirror),
+                shown(&settings.url)
             )))
         }
     });
@@ -187,13 +202,23 @@ fn directory(url: &Url) -> Url {
     url
 }
 
+/// A URL for people: without its query, which may hold a signature.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
+}
+
 /// The URL of the directory, and the name in it.
 fn split(url: &Url) -> Result<(Url, RemotePath), Error> {
     let at = url.path().rfind('/').unwrap_or_default();
     let path = RemotePath::from_target(&url.path().as_bytes()[at..])
-        .map_err(|error| Error::Usage(format!("{url}: {error}")))?;
+        .map_err(|error| Error::Usage(format!("{}: {error}", shown(url))))?;
+    // A query belongs to what the URL names: with it the URL stays whole, and the client parts it.
     let mut parent = url.clone();
-    parent.set_path(&url.path()[..=at]);
+    if url.query().is_none() {
+        parent.set_path(&url.path()[..=at]);
+    }
     Ok((parent, path))
 }
 
@@ -206,6 +231,33 @@ fn one_path(get: &[String]) -> Result<RemotePath, Error> {
             .map_err(|error| Error::Usage(format!("--get: `{text}`: {error}")))?;
     }
     Ok(path)
+}
+
+/// What the client's engine runs with, with or without a screen; without one nobody could end endless patience.
+pub(crate) fn engine_settings(
+    settings: &config::Connect,
+    url: Url,
+    mirrors: Vec<Url>,
+    dir: &Path,
+    access: &Access,
+) -> client::Settings {
+    client::Settings {
+        url,
+        mirrors,
+        access: access.clone(),
+        dir: dir.to_owned(),
+        state_dir: config::state_dir(),
+        workers: settings.workers,
+        retries: settings.retries,
+        timeout: settings.timeout,
+        limit: settings.limit,
+        user: settings.user.clone(),
+        serial: settings.serial,
+        max_depth: settings.max_depth,
+        on_conflict: settings.on_conflict,
+        resume: settings.resume,
+        patient: false,
+    }
 }
 
 #[cfg(test)]

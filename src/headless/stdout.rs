@@ -2,10 +2,10 @@
 
 use std::{
     fs::File,
-    io::{self, Write as _},
+    io,
     os::unix::fs::FileExt as _,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -15,6 +15,8 @@ use super::report::unwritable;
 use crate::{
     client::{self, Client, Event, ItemId},
     error::Error,
+    escape::display_path,
+    exit::{Exit, Local},
 };
 
 /// Pause between looks at what was verified meanwhile.
@@ -28,6 +30,8 @@ const CHUNK: usize = 256 * 1024;
 pub(super) struct ToStdout {
     /// Where the complete file lands.
     landed: PathBuf,
+    /// Where it goes on to, if not to stdout.
+    sink: Option<Arc<Sink>>,
     written: Arc<Mutex<Written>>,
 }
 
@@ -39,10 +43,33 @@ struct Written {
     hasher: blake3::Hasher,
 }
 
+/// A device, a pipe or a socket: opened once, when there is something to write.
+#[derive(Debug)]
+struct Sink {
+    path: PathBuf,
+    file: OnceLock<File>,
+}
+
+impl Sink {
+    /// Its handle. Blocking: a pipe waits for its reader.
+    fn file(&self) -> io::Result<&File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = File::options().write(true).open(&self.path)?;
+        Ok(self.file.get_or_init(|| file))
+    }
+}
+
 impl ToStdout {
-    pub(super) fn new(landed: PathBuf) -> Self {
+    pub(super) fn new(landed: PathBuf, sink: Option<PathBuf>) -> Self {
+        let sink = sink.map(|path| {
+            let file = OnceLock::new();
+            Arc::new(Sink { path, file })
+        });
         Self {
             landed,
+            sink,
             written: Arc::default(),
         }
     }
@@ -59,14 +86,32 @@ impl ToStdout {
         }
     }
 
+    fn unwritable(&self, source: io::Error) -> Error {
+        let Some(sink) = &self.sink else {
+            return unwritable(source);
+        };
+        Error::Local(Local {
+            what: format!("cannot write to {}", display_path(&sink.path)),
+            source,
+            remedy: "name another file with --output",
+            exit: Exit::Disk,
+        })
+    }
+
     /// Writes the rest of the complete file. It fails where that does not begin with what was written already.
     pub(super) async fn finish(&self) -> Result<(), Error> {
-        let file = File::open(&self.landed).map_err(unwritable)?;
-        let size = file.metadata().map_err(unwritable)?.len();
-        let (begun, same) = (self.clone(), file.try_clone().map_err(unwritable)?);
+        let file = File::open(&self.landed).map_err(|error| self.unwritable(error))?;
+        let size = file
+            .metadata()
+            .map_err(|error| self.unwritable(error))?
+            .len();
+        let (begun, same) = (
+            self.clone(),
+            file.try_clone().map_err(|error| self.unwritable(error))?,
+        );
         let begins = spawn_blocking(move || begun.written().begins(&same)).await;
         let begins = begins.unwrap_or_else(|error| Err(io::Error::other(error)));
-        if !begins.map_err(unwritable)? {
+        if !begins.map_err(|error| self.unwritable(error))? {
             return Err(client::Error::Changed.into());
         }
         self.copy(file, size).await
@@ -85,9 +130,16 @@ impl ToStdout {
 
     /// Writes `file` up to `end` from where the last call ended. One call at a time; a dropped one goes on by itself.
     async fn copy(&self, file: File, end: u64) -> Result<(), Error> {
-        let this = self.clone();
+        let (this, sink) = (self.clone(), self.sink.clone());
         let copied = spawn_blocking(move || {
-            let mut out = io::stdout().lock();
+            let (mut stdout, mut file_out);
+            let out: &mut dyn io::Write = if let Some(sink) = &sink {
+                file_out = sink.file()?;
+                &mut file_out
+            } else {
+                stdout = io::stdout().lock();
+                &mut stdout
+            };
             let mut buffer = vec![0; CHUNK];
             loop {
                 let mut written = this.written();
@@ -105,7 +157,7 @@ impl ToStdout {
         copied
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))
-            .map_err(unwritable)
+            .map_err(|error| self.unwritable(error))
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
@@ -133,6 +185,8 @@ impl Written {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]

@@ -84,6 +84,15 @@ impl RemotePath {
         Ok(path)
     }
 
+    /// What lies below this directory under these names, with slashes between them.
+    pub fn join_all(&self, names: &[u8]) -> Result<Self, PathError> {
+        let mut path = self.clone();
+        names
+            .split(|b| *b == b'/')
+            .try_for_each(|name| path.push(name))?;
+        Ok(path)
+    }
+
     /// Marks the path as a directory's by a trailing slash (the root needs none).
     pub fn make_dir(&mut self) {
         if !self.0.is_empty() && !self.is_dir() {
@@ -217,6 +226,11 @@ pub fn decode(segment: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
         }
     }
     Ok(percent_decode(segment).into())
+}
+
+/// Percent-decodes `segment` once as browsers do: a `%` that starts no escape stands for itself.
+pub fn decode_leniently(segment: &[u8]) -> Cow<'_, [u8]> {
+    percent_decode(segment).into()
 }
 
 #[cfg(test)]

@@ -5,8 +5,11 @@ use http::StatusCode;
 use super::conditional::Conditions;
 
 mod line;
+mod refusal;
 pub use line::Method;
 use line::{RequestLine, is_authority};
+pub use refusal::Refusal;
+use refusal::{bad, refuse};
 
 /// Longest request line in bytes, its line end included; longer is 414.
 pub const MAX_REQUEST_LINE: usize = 8 * 1024;
@@ -17,23 +20,6 @@ pub const MAX_FIELDS: usize = 100;
 
 /// What a TLS handshake begins with (RFC 8446 §5.1), and no method does: no line end would ever come.
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// A request that is answered with an error and a closed connection, since what follows it cannot be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// What is answered.
-    pub status: StatusCode,
-    /// Why, in a few words.
-    pub why: &'static str,
-}
-
-const fn refuse(status: StatusCode, why: &'static str) -> Refusal {
-    Refusal { status, why }
-}
-
-const fn bad(why: &'static str) -> Refusal {
-    refuse(StatusCode::BAD_REQUEST, why)
-}
 
 /// One request's head, borrowed from the connection's buffer: every field that the server understands.
 #[derive(Debug)]

@@ -4,12 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use blake3::Hash;
 
-use super::body_reader::Framing;
+use super::{body_reader::Framing, coding::Coding};
 
-/// Longest response head that is read, in bytes.
-pub const HEAD_MAX: usize = 32 * 1024;
-/// Most fields in it.
-const FIELDS_MAX: usize = 100;
+/// Longest response head that is read, in bytes. Cookies and security policies fill what other clients allow: curl takes
+/// 300 KB.
+pub const HEAD_MAX: usize = 256 * 1024;
+/// Fields that most heads have at most, and most that any may have.
+const FIELDS: usize = 100;
+const FIELDS_MAX: usize = 4096;
 
 /// What the client needs of a response head.
 #[derive(Debug, Clone, Default)]
@@ -36,8 +38,18 @@ pub struct ResponseHead {
     pub ranges: bool,
     /// `Content-Type`, without parameters, in lower case.
     pub content_type: String,
-    /// `Content-Encoding` other than identity.
-    pub encoded: bool,
+    /// Whether there is a `Content-Range`, whatever it says.
+    pub is_part: bool,
+    /// Whether caches are told that the answer depends on `Accept-Encoding`.
+    pub varies: bool,
+    /// Whether the entity tag, weak or strong, names a coded variant, as Apache and Jetty mark what they code themselves.
+    pub variant: bool,
+    /// `Content-Encoding`, where it names one.
+    pub coding: Option<Coding>,
+    /// `WWW-Authenticate`, each of them, in a 401.
+    pub challenges: Vec<String>,
+    /// `Set-Cookie`, each of them, in a redirect.
+    pub cookies: Vec<String>,
     /// `Location`.
     pub location: Option<String>,
     /// `Retry-After`, as a pause from now.
@@ -82,7 +94,7 @@ pub enum HeadError {
     /// Not HTTP/1.
     #[error("the answer is not HTTP/1.1")]
     Malformed,
-    /// More than [`HEAD_MAX`] bytes or 100 fields.
+    /// More than [`HEAD_MAX`] bytes or 4,096 fields.
     #[error("the answer's head is too long")]
     TooLong,
     /// Content-Length is malformed, or several differ.
@@ -97,9 +109,28 @@ impl ResponseHead {
     /// Parses the head at the front of `input`: the head and its length, or `None` when its end is not there yet.
     /// `to_head` says that it answers a HEAD request, so that no body follows.
     pub fn parse(input: &[u8], to_head: bool) -> Result<Option<(Self, usize)>, HeadError> {
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-        let mut response = httparse::Response::new(&mut fields);
-        let length = match response.parse(input) {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        match Self::parse_with(&mut fields, input, to_head) {
+            Err(HeadError::TooLong) => {
+                let mut fields = vec![httparse::EMPTY_HEADER; FIELDS_MAX];
+                Self::parse_with(&mut fields, input, to_head)
+            }
+            parsed => parsed,
+        }
+    }
+
+    fn parse_with<'b>(
+        fields: &mut [httparse::Header<'b>],
+        input: &'b [u8],
+        to_head: bool,
+    ) -> Result<Option<(Self, usize)>, HeadError> {
+        let mut response = httparse::Response::new(fields);
+        // What old servers send, and a user agent may take (RFC 9112 §5.1, §5.2): nobody reads it behind this client.
+        let parsed = httparse::ParserConfig::default()
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .parse_response(&mut response, input);
+        let length = match parsed {
             Ok(httparse::Status::Complete(length)) if length <= HEAD_MAX => length,
             Ok(httparse::Status::Partial) if input.len() < HEAD_MAX => return Ok(None),
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLong),
@@ -115,12 +146,15 @@ impl ResponseHead {
         for field in response.headers.iter() {
             match field.name.len() {
                 14 if is(field, "content-length") => {
-                    let length = parse_u64(field.value).ok_or(HeadError::Length)?;
-                    if content_length
-                        .replace(length)
-                        .is_some_and(|before| before != length)
-                    {
-                        return Err(HeadError::Length);
+                    // The same several times, or in a list, is that once (RFC 9110 §8.6).
+                    for length in field.value.split(|b| *b == b',') {
+                        let length = parse_u64(length).ok_or(HeadError::Length)?;
+                        if content_length
+                            .replace(length)
+                            .is_some_and(|before| before != length)
+                        {
+                            return Err(HeadError::Length);
+                        }
                     }
                 }
                 17 if is(field, "transfer-encoding") => {
@@ -147,14 +181,29 @@ impl ResponseHead {
 
     /// Notes one field; what is malformed counts as absent.
     fn take(&mut self, field: &httparse::Header<'_>) {
-        let value = field.value.trim_ascii();
+        let unfolded;
+        let mut value = field.value.trim_ascii();
+        if value.contains(&b'\n') {
+            unfolded = unfold(value);
+            value = &unfolded;
+        }
         let text = || String::from_utf8_lossy(value).into_owned();
         match field.name.len() {
-            4 if is(field, "etag") && value.starts_with(b"\"") => self.etag = Some(text()),
+            4 if is(field, "etag") => {
+                self.variant = [&b"gzip\""[..], b"deflate\"", b"-br\"", b"zstd\""]
+                    .iter()
+                    .any(|end| value.ends_with(end));
+                self.etag = value.starts_with(b"\"").then(text);
+            }
+            4 if is(field, "vary") => {
+                let mut names = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+                self.varies |= names.any(|name| name.eq_ignore_ascii_case(b"accept-encoding"));
+            }
             6 if is(field, "server") => self.server = Some(text()),
             6 if is(field, "digest") && self.digest.is_none() => self.digest = Some(text()),
             8 if is(field, "location") => self.location = Some(text()),
             8 if is(field, "haul-dir") => self.haul_dir = Some(text()),
+            10 if self.status / 100 == 3 && is(field, "set-cookie") => self.cookies.push(text()),
             10 if is(field, "connection") => self.connection(value),
             11 if is(field, "repr-digest") => self.digest = Some(text()),
             11 if is(field, "haul-blake3") => {
@@ -182,10 +231,16 @@ impl ResponseHead {
                     .ok()
                     .and_then(|date| httpdate::parse_http_date(date).ok());
             }
-            13 if is(field, "content-range") => self.range = ContentRange::parse(value),
+            13 if is(field, "content-range") => {
+                self.is_part = true;
+                self.range = ContentRange::parse(value);
+            }
             13 if is(field, "accept-ranges") => self.ranges = value.eq_ignore_ascii_case(b"bytes"),
+            16 if self.status == 401 && is(field, "www-authenticate") => {
+                self.challenges.push(text());
+            }
             16 if is(field, "content-encoding") => {
-                self.encoded = !value.eq_ignore_ascii_case(b"identity");
+                self.coding = Coding::parse(&text());
             }
             _ => {}
         }
@@ -227,6 +282,12 @@ impl ContentRange {
         };
         Some(Self { bytes, total })
     }
+}
+
+/// A folded field's value with blanks in place of the line ends (RFC 9112 §5.2).
+fn unfold(value: &[u8]) -> Vec<u8> {
+    let lines = value.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    lines.collect::<Vec<_>>().join(&b' ')
 }
 
 fn is(field: &httparse::Header<'_>, name: &str) -> bool {
@@ -317,12 +378,35 @@ mod tests {
     }
 
     #[test]
+    fn what_old_servers_send_is_read() {
+        let old = head(
+            "200 OK\nContent-Length : 5, 5\nETag:\n\t\"a\"\nLast-Modified: Sun,\n 06 Nov 1994 08:49:37 GMT\nContent-Length: 5",
+        );
+        assert_eq!(old.framing, Some(Framing::Length(5)));
+        assert_eq!(old.etag.as_deref(), Some("\"a\""));
+        assert!(old.modified.is_some());
+        let policy = format!("X: {}\n", "x".repeat(1000)).repeat(200);
+        assert_eq!(
+            head(&format!("200 OK\n{policy}Content-Length: 5")).length,
+            Some(5)
+        );
+    }
+
+    #[test]
     fn what_is_malformed_is_refused_or_absent() {
         let parse =
             |wire: &str| ResponseHead::parse(wire.as_bytes(), false).map(|head| head.is_some());
         assert_eq!(parse("HTTP/1.1 200 OK\r\nContent-Le"), Ok(false));
         assert_eq!(parse("SSH-2.0-OpenSSH\r\n\r\n"), Err(HeadError::Malformed));
-        for length in ["-1", "+1", "1,2", "", "99999999999999999999"] {
+        for length in [
+            "-1",
+            "+1",
+            "1,2",
+            "1,",
+            "",
+            "1\r\n 2",
+            "99999999999999999999",
+        ] {
             let wire = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
             assert_eq!(parse(&wire), Err(HeadError::Length), "{length}");
         }

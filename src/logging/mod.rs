@@ -9,7 +9,7 @@ mod record;
 pub mod ring;
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
@@ -35,6 +35,7 @@ use crate::{
     config::{self, LogFormat},
     escape::display_path,
     exit::{Exit, Local, REPORTED},
+    sys::disk::private_dir,
 };
 use file::{LogFile, News, Tell};
 use record::Record;
@@ -159,24 +160,6 @@ fn open_default(command: &str) -> Result<(PathBuf, File), String> {
     opened
         .map(|file| (path.clone(), file))
         .map_err(|e| format!("{}: {}", path.display(), crate::exit::reason(&e)))
-}
-
-/// Makes a directory, where it is missing, that only its owner can read: logs tell who fetched what.
-pub(crate) fn private_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)?;
-    // One that somebody made before may be open to others; another's cannot be changed, and stays.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        if std::fs::metadata(dir)?.permissions().mode() & 0o077 != 0 {
-            let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
-        }
-    }
-    Ok(())
 }
 
 /// The layer that writes every event to its places.

@@ -248,6 +248,24 @@ pub fn open_dir(path: &std::path::Path) -> io::Result<OwnedFd> {
     )?)
 }
 
+/// Makes a directory, where it is missing, that only its owner can read: logs tell who fetched what.
+pub fn private_dir(dir: &std::path::Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)?;
+    // One that somebody made before may be open to others; another's cannot be changed, and stays.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if std::fs::metadata(dir)?.permissions().mode() & 0o077 != 0 {
+            let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

@@ -25,7 +25,7 @@ use super::{ALPN, Error, Fingerprint, provider, refused};
 use crate::{
     credentials::{warn_if_readable, without_bom},
     exit::reason,
-    logging::private_dir,
+    sys::disk::private_dir,
 };
 
 /// The file that holds the server's own key and certificate in the state directory.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Error, Fingerprint};
-use crate::{exit::reason, logging::private_dir};
+use crate::{exit::reason, sys::disk::private_dir};
 
 /// The file's name in the state directory.
 const NAME: &str = "known_hosts";

@@ -33,6 +33,7 @@ pub fn settings(url: &str, dir: &Path) -> Settings {
         limit: None,
         user: Some("tester".into()),
         serial: false,
+        max_depth: 64,
         on_conflict: OnConflict::Verify,
         resume: true,
         patient: false,

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod fetching;
+pub mod modules;
 pub mod program;
 pub mod proxy;
 pub mod raw;

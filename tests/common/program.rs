@@ -64,12 +64,17 @@ impl Haul {
         let mut command = Command::new(line.next().unwrap());
         command.args(line);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("HAUL_") {
+            let name_text = name.to_string_lossy().to_ascii_lowercase();
+            if name_text.starts_with("haul_")
+                || name_text.ends_with("_proxy")
+                || name_text == "netrc"
+            {
                 command.env_remove(name);
             }
         }
         command
             .args(arguments)
+            .env("HOME", state.path())
             .env("XDG_STATE_HOME", state.path())
             .env("XDG_CACHE_HOME", state.path())
             .stdin(Stdio::null());

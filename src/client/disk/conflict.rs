@@ -10,6 +10,7 @@ use std::{
 use rustix::fs::OFlags;
 
 use super::{
+    landed::{Holds, Landed},
     names::{PART, copy_name, part_name},
     part::Part,
     target::Target,
@@ -24,26 +25,6 @@ use crate::{
 
 /// Copies that are tried as `name (1)`, `name (2)` … before the conflict is an error.
 const COPIES_MAX: u32 = 10_000;
-
-/// A complete file under its final name.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Landed {
-    /// The name it got: the remote one, or `name (1).ext`.
-    pub name: Vec<u8>,
-    /// Whose content has that name.
-    pub holds: Holds,
-}
-
-/// Whose content a name holds after a landing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holds {
-    /// The new file's.
-    New,
-    /// That of a file that was there and was found equal; the new one was dropped.
-    Equal,
-    /// That of a file that was there and that nobody looked into; the new one was dropped.
-    Other,
-}
 
 /// What the conflict rule makes of what is here.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use crate::{
     client::{
         Error,
-        disk::{conflict::Landed, names::part_name, target::Target},
+        disk::{landed::Landed, names::part_name, target::Target},
         id::FileId,
         proof::Proof,
         task::FileTask,

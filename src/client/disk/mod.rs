@@ -3,6 +3,7 @@
 pub mod conflict;
 pub mod journal;
 pub mod land;
+pub mod landed;
 pub mod lander;
 pub mod names;
 pub mod part;

@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use super::{
-    conflict::{Already, Holds, Landed, Remote},
+    conflict::{Already, Remote},
+    landed::{Holds, Landed},
     names::{Local, copy_name, part_name},
     target::Target,
 };

@@ -2,15 +2,22 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Engine, Rest};
+use super::{
+    Engine, Rest,
+    says::{Says, key},
+};
 use crate::{
     client::{
         Error, ItemId,
-        disk::{names::Names, spill::Spill, target::Target},
+        disk::{
+            names::{Local, Names},
+            spill::Spill,
+            target::Target,
+        },
         id::RestId,
         read::pattern::Filter,
         schedule::{Answered, Sum},
-        task::{DirTask, FileTask},
+        task::{Above, DirTask, FileTask},
     },
     entry::Entry,
     http1::path::RemotePath,
@@ -34,6 +41,8 @@ pub struct Found {
     waiting: Sum,
     /// What is here; `None` before it was looked at.
     names: Option<Names>,
+    /// What the listing says, whatever of it is wanted.
+    says: Says,
 }
 
 impl Found {
@@ -65,6 +74,9 @@ impl Engine {
         let (Some(filter), Some(target)) = (filter, self.target(task.item)) else {
             return Ok(false);
         };
+        for entry in &entries {
+            found.says.add(entry);
+        }
         let is_new =
             |entry: &Entry| found.taken.is_empty() || !found.taken.contains(&key(&entry.name));
         let wanted: Vec<_> = entries
@@ -129,7 +141,10 @@ impl Engine {
     }
 
     /// A listing is complete: what came of it.
-    pub fn listed(self: &Arc<Self>, mut task: DirTask, found: Found) -> Answered {
+    pub fn listed(self: &Arc<Self>, mut task: DirTask, mut found: Found) -> Answered {
+        if let Some(error) = self.below_is_left_out(&mut task, &mut found) {
+            self.with(|schedule| schedule.refused(&task, error));
+        }
         let names = found.names;
         task.rest = found.rest.map(|spill| {
             let id = self.with(crate::client::schedule::Schedule::new_rest);
@@ -142,6 +157,34 @@ impl Engine {
             dirs: found.dirs,
             waiting: found.waiting,
         }
+    }
+
+    /// Why directories that were found are not gone into: they are forgotten.
+    fn below_is_left_out(&self, task: &mut DirTask, found: &mut Found) -> Option<Error> {
+        let says = found.says;
+        if says.dirs == 0 {
+            return None;
+        }
+        let repeats = Above::repeats(task.above.as_ref(), says.print);
+        task.above = Some(Arc::new(Above {
+            print: says.print,
+            above: task.above.take(),
+        }));
+        let (dir, depth) = (task.dir.as_bytes(), task.dir.names().count());
+        let dir = || crate::escape::display_name(dir).into_owned();
+        let error = if says.is_loop(repeats) {
+            Error::Loop(dir())
+        } else if depth >= self.settings.max_depth {
+            Error::Deep { dir: dir(), depth }
+        } else {
+            for dir in &mut found.dirs {
+                dir.above.clone_from(&task.above);
+            }
+            return None;
+        };
+        found.dirs.clear();
+        task.is_last = true;
+        Some(error)
     }
 
     /// Takes the next entries of a directory from the disk.
@@ -179,14 +222,20 @@ async fn next_block(
     let (mut rest, block) = read.await?;
     let entries = block.map(|block| block.entries).unwrap_or_default();
     let names = rest.names.take();
-    let (names, dirs, files) = tasks(task.item, task.dir.clone(), entries, names).await?;
+    let (names, mut dirs, files) = tasks(task.item, task.dir.clone(), entries, names).await?;
+    if task.is_last {
+        dirs.clear();
+    }
+    for dir in &mut dirs {
+        dir.above.clone_from(&task.above);
+    }
     rest.names = names;
     Ok((rest, dirs, files))
 }
 
 /// Whether an entry is to be fetched, or may hold what is.
 fn is_wanted(filter: Option<&Filter>, dir: &RemotePath, entry: &Entry) -> bool {
-    let Ok(path) = dir.join(&entry.name) else {
+    let Ok(path) = dir.join_all(&entry.name) else {
         return false;
     };
     let Some(filter) = filter else {
@@ -195,7 +244,9 @@ fn is_wanted(filter: Option<&Filter>, dir: &RemotePath, entry: &Entry) -> bool {
     if entry.is_dir {
         filter.may_hold(&path.into_dir())
     } else {
-        filter.wants(&path)
+        // What lies deeper is not come to by way of its directory.
+        let is_deep = entry.name.contains(&b'/');
+        filter.wants(&path) && (!is_deep || filter.may_hold(&path.parent()))
     }
 }
 
@@ -210,13 +261,20 @@ async fn tasks(
     let make = move || {
         let (mut dirs, mut files) = (Vec::new(), Vec::new());
         for entry in entries {
-            let Ok(path) = dir.join(&entry.name) else {
+            let Ok(path) = dir.join_all(&entry.name) else {
                 continue;
             };
             if entry.is_dir {
                 dirs.push(DirTask::new(item, path.into_dir()));
             } else {
-                let local = names.as_ref().map(|names| names.look(&entry.name));
+                let is_deep = entry.name.contains(&b'/');
+                let local = names.as_ref().map(|names| {
+                    if is_deep {
+                        Local::Unknown
+                    } else {
+                        names.look(&entry.name)
+                    }
+                });
                 files.push(FileTask {
                     size: entry.size,
                     modified: entry.modified,
@@ -241,13 +299,6 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Error::Broken(format!("a thread failed: {error}"))))
-}
-
-/// Stands for a name in [`DirTask::taken`].
-fn key(name: &[u8]) -> u128 {
-    let mut key = [0; 16];
-    key.copy_from_slice(&blake3::hash(name).as_bytes()[..16]);
-    u128::from_le_bytes(key)
 }
 
 #[cfg(test)]

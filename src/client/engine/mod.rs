@@ -4,6 +4,7 @@
 mod effects;
 mod found;
 mod parts;
+mod says;
 mod server;
 
 pub use found::Found;

@@ -10,7 +10,8 @@ use url::Url;
 
 use crate::{
     client::Error,
-    credentials::Credentials,
+    config::proxy::{Proxies, Proxy},
+    credentials::{Credentials, Secret},
     tls::{Connector, Fingerprint, KnownHosts},
 };
 
@@ -19,6 +20,11 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     credentials: Arc<Mutex<Vec<(url::Origin, Credentials)>>>,
+    /// Logins by host, as `.netrc` has them; without a host, for all others.
+    hosts: Arc<[(Option<String>, Credentials)]>,
+    /// Fields of the user's own, each for one origin.
+    fields: Vec<(url::Origin, String, Secret)>,
+    proxies: Proxies,
     pins: Vec<(url::Origin, Fingerprint)>,
     known_hosts: Option<KnownHosts>,
 }
@@ -44,6 +50,37 @@ impl Access {
         let mut all = self.logins();
         all.retain(|(other, _)| *other != origin);
         all.push((origin, credentials));
+    }
+
+    /// Presents these logins to hosts that have none by their origin.
+    pub fn present_to_hosts(&mut self, logins: Vec<(Option<String>, Credentials)>) {
+        self.hosts = logins.into();
+    }
+
+    /// Sends a field with each request to the origin of `url`, and to no other. The name was checked.
+    pub fn send(&mut self, url: &Url, name: &str, value: Secret) {
+        self.fields.push((url.origin(), name.to_owned(), value));
+    }
+
+    /// Reaches servers through these.
+    pub fn go_through(&mut self, proxies: Proxies) {
+        self.proxies = proxies;
+    }
+
+    /// The user's own fields for the origin of `url`.
+    pub(super) fn fields(&self, url: &Url) -> Vec<(String, Secret)> {
+        let origin = url.origin();
+        let own = self.fields.iter().filter(|(of, ..)| *of == origin);
+        own.map(|(_, name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// What the server at `url` is reached through.
+    pub(super) fn proxy(&self, url: &Url) -> Result<Option<Proxy>, Error> {
+        let proxy = self.proxies.of(url);
+        proxy
+            .map(Option::<&_>::cloned)
+            .map_err(|why| Error::Usage(why.into()))
     }
 
     fn logins(&self) -> MutexGuard<'_, Vec<(url::Origin, Credentials)>> {
@@ -85,9 +122,18 @@ impl Access {
     pub(super) fn credentials(&self, url: &Url) -> Option<Credentials> {
         let origin = url.origin();
         let all = self.logins();
-        let mut all = all.iter();
-        all.find(|(known, _)| *known == origin)
-            .map(|(_, credentials)| credentials.clone())
+        let found = all.iter().find(|(known, _)| *known == origin);
+        if let Some((_, credentials)) = found {
+            return Some(credentials.clone());
+        }
+        let host = url.host_str()?;
+        let mut hosts = self.hosts.iter();
+        let found = hosts.find(|(known, _)| {
+            known
+                .as_ref()
+                .is_none_or(|known| known.eq_ignore_ascii_case(host))
+        });
+        found.map(|(_, credentials)| credentials.clone())
     }
 
     /// Makes TLS connections to the origin of `url`; `None` where that is no https.

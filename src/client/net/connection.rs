@@ -1,6 +1,6 @@
 //! One connection to a server: requests out, answers in, with one reused buffer and a limit on silence.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::{
     },
     http1::{
         body_reader::{BodyReader, Step},
-        response_head::ResponseHead,
+        response_head::{HEAD_MAX, ResponseHead},
     },
     pace::Pace,
     tls::Fingerprint,
@@ -23,6 +23,9 @@ const BUFFER: usize = 256 * 1024;
 
 /// Interim answers (1xx) that are skipped before an answer; one more counts as the answer.
 const INTERIM_MAX: u32 = 16;
+
+/// A head of up to this many bytes is parsed at each read: what is no HTTP shows at its beginning.
+const SHORT_HEAD: usize = 8 * 1024;
 
 /// A connection. Dropping it closes it, whatever is in flight.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ pub struct Connection {
     start: usize,
     end: usize,
     output: Vec<u8>,
+    /// The origin's round in which each request was written that has no answer yet.
+    rounds: VecDeque<u32>,
+    /// That of the request whose answer was begun last.
+    pub round: u32,
     silence: Duration,
     pace: Arc<Pace>,
     /// How long the connection took to make: about one round trip, three with TLS.
@@ -53,6 +60,8 @@ impl Connection {
             start: 0,
             end: 0,
             output: Vec::new(),
+            rounds: VecDeque::new(),
+            round: 0,
             silence,
             pace: Arc::clone(pace),
             rtt: began.elapsed(),
@@ -72,6 +81,7 @@ impl Connection {
     /// Puts a request behind those that wait to be sent.
     pub fn queue(&mut self, origin: &Origin, target: &str, ask: Ask<'_>) {
         self.has_credentials = origin.has_credentials();
+        self.rounds.push_back(origin.round());
         origin.write_request(&mut self.output, target, ask);
     }
 
@@ -89,15 +99,26 @@ impl Connection {
 
     /// Reads the next answer's head; interim ones (1xx) are skipped.
     pub async fn head(&mut self, to_head: bool) -> Result<ResponseHead, Error> {
-        let mut interim = 0;
+        let (mut interim, mut scanned) = (0, 0);
         loop {
             let input = &self.input[self.start..self.end];
-            if let Some((head, length)) = ResponseHead::parse(input, to_head)? {
+            // A long head that comes bit by bit is parsed once its end is here.
+            let worth =
+                input.len() <= SHORT_HEAD || input.len() >= HEAD_MAX || ends(&input[scanned..]);
+            let head = if worth {
+                ResponseHead::parse(input, to_head)?
+            } else {
+                None
+            };
+            scanned = input.len().saturating_sub(2);
+            if let Some((head, length)) = head {
                 self.start += length;
+                scanned = 0;
                 if (100..200).contains(&head.status) && interim < INTERIM_MAX {
                     interim += 1;
                     continue;
                 }
+                self.round = self.rounds.pop_front().unwrap_or_default();
                 return Ok(head);
             }
             if self.fill().await? == 0 {
@@ -191,6 +212,17 @@ impl Connection {
         self.end += n;
         Ok(n)
     }
+}
+
+/// Whether an empty line is in `input`. It is looked for from the front, where a head ends: much may be behind that.
+fn ends(mut input: &[u8]) -> bool {
+    while let Some(at) = input.iter().position(|b| *b == b'\n') {
+        input = &input[at + 1..];
+        if matches!(input, [b'\n', ..] | [b'\r', b'\n', ..]) {
+            return true;
+        }
+    }
+    false
 }
 
 fn input_is_empty(connection: &Connection) -> bool {

@@ -6,6 +6,7 @@ use crate::{
     client::{
         Error, Settings,
         net::connection::Connection,
+        net::decode::{decoder, next},
         net::{origin::Origin, request::Ask},
         schedule::backoff,
     },
@@ -47,18 +48,35 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
         connection.flush().await?;
         let head = connection.head(false).await?;
         match head.status {
-            200 => {
-                if head.encoded {
-                    return Err(Error::Encoded);
+            200 | 203 => {
+                if head.is_part {
+                    return Err(Error::Protocol(
+                        "the answer is a part of what was asked for".into(),
+                    ));
                 }
+                let mut decoder = decoder(origin.url().path().as_bytes(), &head)?;
                 let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
                 let mut content = Vec::new();
-                connection.read_body(&mut body, &mut content, max).await?;
+                while let Some((_, bytes)) =
+                    next(&mut connection, &mut body, decoder.as_mut()).await?
+                {
+                    if content.len() + bytes.len() > max {
+                        return Err(Error::Usage(format!(
+                            "{} is no such document: it has more than {}",
+                            origin.url(),
+                            crate::units::size(max as u64)
+                        )));
+                    }
+                    content.extend_from_slice(&bytes);
+                }
                 return Ok(content);
             }
             301 | 302 | 303 | 307 | 308 => {
+                origin.keep_cookies(&head.cookies);
                 target = origin.redirect(&target, head.location.as_deref().unwrap_or_default())?;
             }
+            401 if origin.is_challenged(&head.challenges, connection.round) => {}
+            407 => return Err(Error::ProxyLogin),
             401 => {
                 let sent = origin.has_credentials();
                 return Err(Error::Login { sent, said: None });
@@ -74,6 +92,6 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
     }
     Err(Error::Redirect(format!(
         "{} and on, {REDIRECTS_MAX} times",
-        crate::escape::display_name(&target)
+        super::origin::shown(&target)
     )))
 }

@@ -1,7 +1,10 @@
 //! The wire: where a server is, what is asked of it, the connection to it, and the bytes on that.
 
 pub mod access;
+mod challenge;
 pub mod connection;
+mod cookies;
+pub mod decode;
 pub mod dial;
 pub mod document;
 pub mod origin;

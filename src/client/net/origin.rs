@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    sync::{PoisonError, RwLock, RwLockReadGuard},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use url::Url;
@@ -10,9 +10,14 @@ use url::Url;
 use crate::{
     client::{
         Error,
-        net::access::{self, Access},
+        net::{
+            access::{self, Access},
+            challenge::Challenge,
+            cookies::Cookies,
+        },
     },
-    credentials::Secret,
+    config::proxy::Proxy,
+    credentials::{Credentials, Secret},
     http1::path::RemotePath,
     tls::Connector,
 };
@@ -30,10 +35,28 @@ pub struct Origin {
     named: Option<RemotePath>,
     /// The fields that are the same in every request, each with its line end.
     pub(super) fields: String,
+    /// The user's own fields.
+    pub(super) own: Vec<(String, Secret)>,
     /// What is presented and believed; it changes when the user answers a question.
     proof: RwLock<Proof>,
     /// How to go on after its certificate changed.
     remedy: String,
+    /// What it is reached through.
+    pub(super) proxy: Option<Proxy>,
+    /// What it asked to be proved, and what it wants to see again.
+    pub(super) asked: Mutex<Asked>,
+}
+
+/// What a server has asked for in its answers.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// How a login is to be proved, where it is not to be sent.
+    pub challenge: Option<Challenge>,
+    /// How many challenges there were: a request that was sent before the last one may be sent again.
+    pub round: u32,
+    /// Requests that were sent under this challenge.
+    pub count: u32,
+    pub cookies: Cookies,
 }
 
 /// What is presented to a server, and believed of it.
@@ -41,16 +64,22 @@ pub struct Origin {
 pub(super) struct Proof {
     /// The value of `Authorization`: for this origin only.
     pub(super) authorization: Option<Secret>,
+    /// The login behind it, for servers that want a proof of it.
+    pub(super) login: Option<(String, Secret)>,
     /// Makes TLS connections, where the URL is https.
     connector: Option<Connector>,
 }
 
 impl Proof {
     fn new(url: &Url, access: &Access) -> Result<Self, Error> {
+        let credentials = access.credentials(url);
+        let login = match &credentials {
+            Some(Credentials::Login { user, password }) => Some((user.clone(), password.clone())),
+            _ => None,
+        };
         Ok(Self {
-            authorization: access
-                .credentials(url)
-                .map(|credentials| credentials.authorization()),
+            authorization: credentials.map(|credentials| credentials.authorization()),
+            login,
             connector: access.connector(url)?,
         })
     }
@@ -73,9 +102,10 @@ impl Origin {
         }
         let host = url
             .host_str()
-            .ok_or_else(|| Error::Usage(format!("{url} names no host")))?;
-        let whole = RemotePath::from_target(url.path().as_bytes())
-            .map_err(|error| Error::Usage(format!("{url}: the path has {error}")))?;
+            .ok_or_else(|| Error::Usage(format!("{} names no host", shown(url.as_str()))))?;
+        let whole = RemotePath::from_target(url.path().as_bytes()).map_err(|error| {
+            Error::Usage(format!("{}: the path has {error}", shown(url.as_str())))
+        })?;
         let (base, named) = if whole.is_dir() {
             (whole, None)
         } else {
@@ -87,9 +117,15 @@ impl Origin {
         if let Some(port) = url.port() {
             let _ = write!(fields, ":{port}");
         }
+        let own = access.fields(url);
+        let is_own = |name: &str| own.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        fields.push_str("\r\n");
+        if !is_own("user-agent") {
+            let _ = write!(fields, "User-Agent: {USER_AGENT}\r\n");
+        }
         let _ = write!(
             fields,
-            "\r\nUser-Agent: {USER_AGENT}\r\nAccept-Encoding: identity\r\nHaul-Session: {session}\r\n"
+            "Accept-Encoding: identity\r\nHaul-Session: {session}\r\n"
         );
         if let Some(user) = user.filter(|user| !user.is_empty()) {
             let _ = write!(
@@ -105,6 +141,9 @@ impl Origin {
             fields,
             proof: RwLock::new(Proof::new(url, access)?),
             remedy: access.remedy(url),
+            proxy: access.proxy(url)?,
+            own,
+            asked: Mutex::default(),
         })
     }
 
@@ -127,6 +166,7 @@ impl Origin {
     pub fn renew(&self, access: &Access) -> Result<(), Error> {
         let proof = Proof::new(&self.url, access)?;
         *self.proof.write().unwrap_or_else(PoisonError::into_inner) = proof;
+        self.asked().challenge = None;
         Ok(())
     }
 
@@ -144,6 +184,48 @@ impl Origin {
         self.proof().authorization.is_some()
     }
 
+    pub(super) fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often it has asked for a proof.
+    pub fn round(&self) -> u32 {
+        self.asked().round
+    }
+
+    /// Takes a 401 to a request that was sent in this `round`: whether it may be sent again, with the proof that the server
+    /// asks for. A login that was proved and refused is wrong.
+    pub fn is_challenged(&self, challenges: &[String], round: u32) -> bool {
+        if self.proof().login.is_none() {
+            return false;
+        }
+        let Some(challenge) = Challenge::strongest(challenges) else {
+            return false;
+        };
+        let mut asked = self.asked();
+        if round < asked.round {
+            return true;
+        }
+        let is_news = match &asked.challenge {
+            None => true,
+            Some(before) => challenge.stale && !challenge.is_same(before),
+        };
+        if is_news {
+            let challenge = Some(challenge);
+            (asked.challenge, asked.round, asked.count) = (challenge, round + 1, 0);
+        }
+        is_news
+    }
+
+    /// Takes the cookies that a redirect sets: it will ask for them.
+    pub fn keep_cookies(&self, fields: &[String]) {
+        let secure = self.url.scheme() == "https";
+        let mut asked = self.asked();
+        for field in fields {
+            asked.cookies.set(field, secure);
+        }
+    }
+
     /// How to go on after its certificate changed.
     pub fn remedy(&self) -> &str {
         &self.remedy
@@ -154,26 +236,48 @@ impl Origin {
         self.url_of(&RemotePath::root())
     }
 
-    /// The URL of a path below the base.
+    /// The URL of a path below the base, for people: without a query, which may hold a signature.
     pub fn url_of(&self, path: &RemotePath) -> String {
         let scheme = self.url.scheme();
-        format!("{scheme}://{}{}", self.authority(), self.target(path))
+        format!("{scheme}://{}{}", self.authority(), self.bare_target(path))
     }
 
-    pub(super) fn port(&self) -> u16 {
-        self.url.port_or_known_default().unwrap_or(80)
-    }
-
-    /// The request target of a path below the base.
+    /// The request target of a path below the base. What the URL itself names is asked for with the URL's query.
     pub fn target(&self, path: &RemotePath) -> String {
+        let mut target = self.bare_target(path);
+        if let Some(query) = self.query(path) {
+            target.push('?');
+            target.push_str(query);
+        }
+        target
+    }
+
+    /// The URL's query, where a path is what the URL names.
+    pub fn query(&self, path: &RemotePath) -> Option<&str> {
+        let is_it = match &self.named {
+            Some(named) => path == named,
+            None => path.is_root(),
+        };
+        self.url.query().filter(|_| is_it)
+    }
+
+    fn bare_target(&self, path: &RemotePath) -> String {
         let mut target = self.base.clone().into_dir().to_target();
         target.push_str(&path.encoded());
         target
     }
 
+    /// The address that a directory below the base is listed at.
+    pub fn list_url(&self, dir: &RemotePath) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(&self.bare_target(dir));
+        url.set_query(self.query(dir));
+        url
+    }
+
     /// Resolves a `Location` against the target it came from: a path here, or the foreign URL.
     pub fn redirect(&self, from: &str, location: &str) -> Result<String, Error> {
-        let elsewhere = || Error::Redirect(crate::escape::display_name(location).into_owned());
+        let elsewhere = || Error::Redirect(shown(location));
         let here = self.url.join(from).map_err(|_| elsewhere())?;
         let there = here.join(location).map_err(|_| elsewhere())?;
         if there.origin() != self.url.origin() {
@@ -184,6 +288,24 @@ impl Origin {
             None => there.path().to_owned(),
         })
     }
+}
+
+/// A URL or target for people: without login, query and fragment, which may hold what nobody should read.
+pub fn shown(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let (plain, rest) = url.split_at(end);
+    let (scheme, place) = plain.split_once("//").unwrap_or(("", plain));
+    let host = place.find('/').unwrap_or(place.len());
+    let place = place[..host]
+        .rfind('@')
+        .filter(|_| plain.contains("//"))
+        .map_or(place, |at| &place[at + 1..]);
+    let slashes = if plain.contains("//") { "//" } else { "" };
+    let more = if rest.is_empty() { "" } else { "?…" };
+    format!(
+        "{}{more}",
+        crate::escape::display_name(&format!("{scheme}{slashes}{place}"))
+    )
 }
 
 #[cfg(test)]
@@ -208,6 +330,31 @@ mod tests {
         assert_eq!(file.named().unwrap().as_bytes(), b"b.txt");
         assert_eq!(file.authority(), "h:80");
         assert_eq!(origin("http://[::1]:8888").authority(), "[::1]:8888");
+    }
+
+    #[test]
+    fn messages_tell_no_secret_of_a_url() {
+        for (url, text) in [
+            (
+                "https://TOKEN@h:1/a/b?X-Signature=abc#x",
+                "https://h:1/a/b?…",
+            ),
+            ("//u:p@h/x", "//h/x"),
+            ("/a@b/c?d=e", "/a@b/c?…"),
+            ("http://h/a@b", "http://h/a@b"),
+            ("x", "x"),
+        ] {
+            assert_eq!(shown(url), text);
+        }
+        let signed = origin("http://h:1/a/f.bin?sig=1");
+        let file = signed.named().unwrap().clone();
+        assert_eq!(signed.target(&file), "/a/f.bin?sig=1");
+        assert_eq!(signed.target(&RemotePath::root()), "/a/");
+        assert_eq!(signed.url_of(&file), "http://h:1/a/f.bin");
+        assert_eq!(
+            origin("http://h/b/?list-type=2").target(&RemotePath::root()),
+            "/b/?list-type=2"
+        );
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Requests as they are written (RFC 9112 §3).
 
-use super::origin::Origin;
+use super::{
+    challenge::Request,
+    origin::{Asked, Origin},
+};
+use crate::credentials::Secret;
 
 /// What is asked of the server.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +46,14 @@ impl Origin {
         } else {
             ""
         };
-        for part in [method, target, query, " HTTP/1.1\r\n", &self.fields] {
+        out.extend_from_slice(method.as_bytes());
+        let proxy = self.proxy.as_ref().filter(|_| self.url.scheme() == "http");
+        if proxy.is_some() {
+            // A proxy is told the whole address (RFC 9112 §3.2.2).
+            let origin = self.url.origin().ascii_serialization();
+            out.extend_from_slice(origin.as_bytes());
+        }
+        for part in [target, query, " HTTP/1.1\r\n", &self.fields] {
             out.extend_from_slice(part.as_bytes());
         }
         let mut field = |name: &str, value: &str| {
@@ -50,11 +61,23 @@ impl Origin {
                 out.extend_from_slice(part.as_bytes());
             }
         };
-        if let Some(authorization) = &self.proof().authorization {
+        if let Some(login) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+            field("Proxy-Authorization", login.expose());
+        }
+        if let Some(authorization) = self.authorization(method.trim_end(), target, query) {
             field("Authorization", authorization.expose());
         }
+        let mut cookies = self.asked().cookies.field();
+        for (name, value) in &self.own {
+            match cookies.take_if(|_| name.eq_ignore_ascii_case("cookie")) {
+                Some(cookies) => field(name, &format!("{}; {cookies}", value.expose())),
+                None => field(name, value.expose()),
+            }
+        }
+        if let Some(cookies) = cookies {
+            field("Cookie", &cookies);
+        }
         match ask {
-            Ask::Head | Ask::Whole => {}
             Ask::Range {
                 first,
                 last,
@@ -68,7 +91,15 @@ impl Origin {
                     field("If-Range", validator);
                 }
             }
-            Ask::List => field("Accept", "application/json, text/html;q=0.9, */*;q=0.5"),
+            Ask::List
+                if !self
+                    .own
+                    .iter()
+                    .any(|(name, _)| name.eq_ignore_ascii_case("accept")) =>
+            {
+                field("Accept", "application/json, text/html;q=0.9, */*;q=0.5");
+            }
+            Ask::Head | Ask::Whole | Ask::List => {}
             Ask::Pieces { if_match } => {
                 if let Some(tag) = if_match {
                     field("If-Match", tag);
@@ -76,6 +107,31 @@ impl Origin {
             }
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// What proves to the server whose request this is.
+    fn authorization(&self, method: &str, target: &str, query: &str) -> Option<Secret> {
+        let proof = self.proof();
+        let mut asked = self.asked();
+        let Asked {
+            challenge: Some(challenge),
+            count,
+            ..
+        } = &mut *asked
+        else {
+            return proof.authorization.clone();
+        };
+        let Some((user, password)) = &proof.login else {
+            return proof.authorization.clone();
+        };
+        *count += 1;
+        let request = Request {
+            method,
+            uri: &format!("{target}{query}"),
+            count: *count,
+            cnonce: &format!("{:032x}", fastrand::u128(..)),
+        };
+        Some(challenge.answer(user, password, &request))
     }
 }
 

@@ -42,6 +42,7 @@ impl Schedule {
             if_range: None,
         };
         match task.size {
+            _ if task.whole => Ask::Whole,
             _ if worth_a_look => Ask::Head,
             Some(size) if size <= PIECE => Ask::Whole,
             Some(_) => range(u64::from(self.slots[id.0].run_max()) * PIECE),

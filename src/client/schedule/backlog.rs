@@ -14,6 +14,7 @@ use crate::{
         disk::journal::Ticket,
         read::pattern::Filter,
         task::{DirTask, FileTask, Task},
+        want::Wanted,
     },
     http1::path::RemotePath,
 };
@@ -28,9 +29,11 @@ impl Schedule {
         id
     }
 
-    /// The numbers that items have in the journal.
-    pub fn tickets(&self) -> Vec<Ticket> {
-        self.items.iter().filter_map(|item| item.ticket).collect()
+    /// The numbers that items have in the journal, and what all were asked for, those that have ended too.
+    pub fn kept(&self) -> (Vec<Ticket>, Vec<Wanted>) {
+        let tickets = self.items.iter().filter_map(|item| item.ticket);
+        let wanted = self.items.iter().filter_map(|item| item.wanted.clone());
+        (tickets.collect(), wanted.collect())
     }
 
     /// An item is in the journal again.
@@ -358,6 +361,19 @@ impl Schedule {
     pub fn tree(&self, id: ItemId) -> Option<Option<Filter>> {
         let item = self.item(id)?;
         (!item.has_ended()).then(|| item.filter.clone())
+    }
+
+    /// Something of a listing is left out: it can have no name here, or leads nowhere new.
+    pub fn refused(&mut self, task: &DirTask, error: Error) {
+        self.tell(Event::Failed {
+            item: task.item,
+            path: task.dir.clone(),
+            attempts: 1,
+            error: error.clone(),
+        });
+        if let Some(item) = self.item_mut(task.item) {
+            item.note_failure(error);
+        }
     }
 
     /// Files of a listing have come. False when they are not wanted now, because the item was cancelled.

@@ -1,18 +1,23 @@
 //! Reading answers: which part of the worker an answer is for, and what a refusal means.
 
-use std::{ops::Range, time::Instant};
+use std::{borrow::Cow, ops::Range, time::Instant};
 
 use super::Worker;
 use crate::{
     client::{
         Error,
-        net::connection::Connection,
+        net::{
+            connection::Connection,
+            decode::{Decoder, coded_twice, decoder, next},
+            origin::shown,
+        },
         schedule::{Answered, Ask, Fault, Flight, Work},
         task::FileTask,
     },
     escape::display_name,
     http1::{
         body_reader::{BodyReader, Framing},
+        coding::Coding,
         response_head::{Denied, ResponseHead},
     },
 };
@@ -33,16 +38,14 @@ impl Worker {
         let head = connection
             .head(flight.ask == Ask::Head)
             .await
-            .and_then(|head| {
+            .and_then(|mut head| {
                 self.server().check(&head, &self.engine.settings.dir)?;
-                if head.encoded {
-                    Err(Error::Encoded)
-                } else {
-                    Ok(head)
-                }
+                judge(&mut head)?;
+                let decoder = self.decoder(&flight.work, &mut head)?;
+                Ok((head, decoder))
             });
         self.awaited = self.awaited.saturating_sub(1);
-        let head = match head {
+        let (head, decoder) = match head {
             Ok(head) => head,
             Err(error) => return (Err(Fault::of(error, None)), false),
         };
@@ -53,9 +56,22 @@ impl Worker {
             connection,
             head,
             body,
+            decoder,
         };
+        let origin = &self.server().origin;
+        if reading.head.status / 100 == 3 {
+            origin.keep_cookies(&reading.head.cookies);
+        }
+        let round = reading.connection.round;
+        let asks_again =
+            reading.head.status == 401 && origin.is_challenged(&reading.head.challenges, round);
         let began = flight.at;
         let done = match flight.work {
+            _ if asks_again => {
+                reading.drain().await;
+                // The same once more, with the proof that is asked for: nobody is to blame.
+                Err(Fault::Interrupted)
+            }
             Work::Browse(browse) => self.browsed(&mut reading, browse).await,
             Work::List(task) => self.listed(&mut reading, task).await,
             Work::Open(task) => self.opened(&mut reading, task, &flight.ask, began).await,
@@ -69,6 +85,30 @@ impl Worker {
             self.connection = Some(reading.connection);
         }
         (done, open)
+    }
+
+    /// What undoes a content's coding; what the head tells of the coded content is forgotten then.
+    fn decoder(&self, work: &Work, head: &mut ResponseHead) -> Result<Option<Decoder>, Error> {
+        if head.status >= 300 || head.coding.is_none() {
+            return Ok(None);
+        }
+        let decoder = match work {
+            Work::Browse(_) | Work::List(_) => decoder(b"", head)?,
+            Work::Open(task) => decoder(task.path.name(), head)?,
+            // What has pieces is in its own form. It was when its first answer came.
+            Work::Run(file, _) | Work::Values(file) => match self.engine.part(*file) {
+                Some(part) if decoder(part.task.path.name(), head)?.is_some() => {
+                    return Err(Error::Changed);
+                }
+                _ => None,
+            },
+            Work::Spent => None,
+        };
+        if decoder.is_some() {
+            (head.length, head.ranges, head.pieces) = (None, false, false);
+            (head.digest, head.blake3) = (None, None);
+        }
+        Ok(decoder)
     }
 
     /// A body has ended by its framing: what follows it can only be the answer to a request that was sent. Anything
@@ -87,9 +127,36 @@ pub(super) struct Reading {
     pub connection: Connection,
     pub head: ResponseHead,
     pub body: BodyReader,
+    /// Undoes what the server did to the content on the way.
+    pub decoder: Option<Decoder>,
+}
+
+/// Takes a head for what it is. A `200` that says itself that it is a part is one, and is held against what was asked for
+/// as any `206` is; a part of nobody knows what is an error.
+fn judge(head: &mut ResponseHead) -> Result<(), Error> {
+    if head.status == 203 {
+        head.status = 200;
+    }
+    if head.status != 200 || !head.is_part {
+        return Ok(());
+    }
+    let Some(range) = head.range else {
+        let text = "the answer is a part that calls itself the whole";
+        return Err(Error::Protocol(text.into()));
+    };
+    match (range.bytes, range.total) {
+        (Some((0, last)), Some(total)) if last + 1 == total => {}
+        _ => head.status = 206,
+    }
+    Ok(())
 }
 
 impl Reading {
+    /// What comes next of the content, and how many bytes came for it; `None` at its end.
+    pub(super) async fn next(&mut self) -> Result<Option<(usize, Cow<'_, [u8]>)>, Error> {
+        next(&mut self.connection, &mut self.body, self.decoder.as_mut()).await
+    }
+
     /// A body that ends with its connection looks whole wherever that is cut: only the listing's size can tell.
     pub(super) fn check_size(&self, task: &FileTask, received: u64) -> Result<(), Error> {
         let cut = self.head.framing == Some(Framing::Close)
@@ -101,10 +168,21 @@ impl Reading {
         Ok(())
     }
 
+    /// A file that is compressed by itself, and that a server compresses once more as it sends it, has the same name and
+    /// the same field: only its beginning tells.
+    pub(super) fn check_coded_once(&self, content: &[u8]) -> Result<(), Error> {
+        let is_own_form = self.head.coding == Some(Coding::Gzip) && self.decoder.is_none();
+        if is_own_form && coded_twice(content) {
+            return Err(Error::Encoded("gzip, gzip".into()));
+        }
+        Ok(())
+    }
+
     /// The failure that the status means, its body read; `None` for a success.
     pub(super) async fn refused(&mut self) -> Option<Error> {
         let (status, retry_after) = (self.head.status, self.head.retry_after);
-        if (200..300).contains(&status) {
+        // 201, 202, 204 and the like are no answer to GET that holds what was asked for.
+        if matches!(status, 200 | 206) {
             return None;
         }
         let sent = self.connection.has_credentials;
@@ -133,10 +211,12 @@ impl Reading {
             let said = said.filter(|_| !server.starts_with("haul/"));
             return Some(Error::Login { sent, said });
         }
+        if status == 407 {
+            return Some(Error::ProxyLogin);
+        }
         if (300..400).contains(&status) {
-            return Some(Error::Redirect(
-                display_name(self.head.location.as_deref().unwrap_or("nowhere")).into_owned(),
-            ));
+            let location = self.head.location.as_deref().unwrap_or("nowhere");
+            return Some(Error::Redirect(shown(location)));
         }
         Some(Error::Status {
             status,
@@ -149,7 +229,11 @@ impl Reading {
     /// status.
     async fn said(&mut self) -> Option<String> {
         let status = self.head.status;
-        if !matches!(status, 401 | 403 | 429 | 503) || self.head.content_type != "text/plain" {
+        let head = &self.head;
+        if !matches!(status, 401 | 403 | 429 | 503)
+            || head.content_type != "text/plain"
+            || head.coding.is_some()
+        {
             return None;
         }
         let mut text = Vec::new();

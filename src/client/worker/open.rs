@@ -21,13 +21,13 @@ use crate::{
             target::Target,
         },
         facts::Facts,
+        net::origin::shown,
         proof::Proof,
         schedule::{Answered, Ask, Complete, Fault, Opened, Run},
         task::FileTask,
     },
     digest::Digest,
-    escape::display_name,
-    http1::{body_reader::Framing, response_head::ResponseHead},
+    http1::{body_reader::Framing, path::decode_leniently, response_head::ResponseHead},
     pieces::{self, PIECE},
 };
 
@@ -56,7 +56,22 @@ impl Worker {
             }
             _ => return Err(reading.fault().await),
         }
-        let size = told_size(&reading.head, ask)?;
+        let coded = reading.decoder.is_some();
+        if coded && (*ask == Ask::Head || reading.head.status == 206) {
+            // Sizes and ranges of the coded content say nothing about the file's.
+            reading.drain().await;
+            if std::mem::replace(&mut task.whole, true) {
+                let error = Error::Protocol("a part was sent for the whole".into());
+                return Err(Fault::of(error, None));
+            }
+            task.local = Local::Nothing;
+            return Ok(Answered::Again(task));
+        }
+        let size = if coded {
+            None
+        } else {
+            told_size(&reading.head, ask)?
+        };
         if *ask == Ask::Head {
             return self.looked_at(reading, task, size).await;
         }
@@ -137,7 +152,7 @@ impl Worker {
             etag: head.etag.clone(),
             modified: head.modified.or(task.modified),
             ranges,
-            pieces: head.pieces && !task.mute().contains(self.source),
+            pieces: head.pieces && self.may_ask_values(task),
             digest: head.digest.as_deref().and_then(Digest::from_field),
         }
     }
@@ -311,7 +326,7 @@ impl Worker {
         let to = origin
             .redirect(&from, &location)
             .map_err(|error| Fault::of(error, None))?;
-        if to == format!("{from}/") {
+        if is_its_directory(&from, &to) {
             if task.rename.is_some() || task.checksum.is_some() {
                 let text = "it is a directory: a name or a checksum is for one file";
                 return Err(Fault::Local(Error::Usage(text.into())));
@@ -320,13 +335,17 @@ impl Worker {
         }
         task.redirects += 1;
         if task.redirects > REDIRECTS_MAX {
-            let to = display_name(&to);
-            let error = Error::Redirect(format!("{to} and on, {REDIRECTS_MAX} times"));
+            let error = Error::Redirect(format!("{} and on, {REDIRECTS_MAX} times", shown(&to)));
             return Err(Fault::of(error, None));
         }
         task.targets.retain(|(of, _)| *of != self.source);
         task.targets.push((self.source, to));
         Ok(Answered::Again(task))
+    }
+
+    /// Whether this server can be asked for the values of a file's pieces: not where a query names it.
+    fn may_ask_values(&self, task: &FileTask) -> bool {
+        !task.mute().contains(self.source) && self.server().origin.query(&task.path).is_none()
     }
 
     /// Notes the size that an answer tells, in place of what the listing or an earlier answer told.
@@ -353,5 +372,42 @@ fn told_size(head: &ResponseHead, ask: &Ask) -> Result<Option<u64>, Fault> {
         (_, _, Some(Framing::Length(size))) => Ok(Some(size)),
         (_, _, Some(Framing::Empty)) if *ask != Ask::Head => Ok(Some(0)),
         _ => Ok(head.length),
+    }
+}
+
+/// Whether a redirect adds the slash of a directory. It may escape names in another way, and add a query.
+fn is_its_directory(from: &str, to: &str) -> bool {
+    let path = |target: &str| {
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        let names = path.split('/').filter(|name| !name.is_empty());
+        let names = names.map(|name| decode_leniently(name.as_bytes()).into_owned());
+        (names.collect::<Vec<_>>(), path.ends_with('/'))
+    };
+    let ((from, was_dir), (to, is_dir)) = (path(from), path(to));
+    is_dir && !was_dir && from == to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_its_directory;
+
+    #[test]
+    fn a_slash_makes_a_directory_however_names_are_escaped() {
+        for (from, to) in [
+            ("/c%3ax", "/c:x/"),
+            ("/a", "/a/"),
+            ("/a%20b/%7Ec", "/a%20b/~c/?lang=en"),
+        ] {
+            assert!(is_its_directory(from, to), "{from} {to}");
+        }
+        for (from, to) in [
+            ("/a", "/b/"),
+            ("/a", "/a"),
+            ("/a/", "/a/"),
+            ("/a", "/a/b/"),
+            ("/a%2Fb", "/a/b/"),
+        ] {
+            assert!(!is_its_directory(from, to), "{from} {to}");
+        }
     }
 }

@@ -1,16 +1,22 @@
 //! Listings: for someone who browses, and for a tree that is fetched.
 
+use url::Url;
+
 use super::{Worker, answer::Reading};
 use crate::{
     client::{
         Error,
         engine::Found,
-        read::listing,
+        net::{connection::Connection, decode::decoder, request::Ask},
+        read::listing::{self, Listed},
         schedule::{Answered, Browse, Fault, Work},
         task::DirTask,
     },
     entry::Entry,
-    http1::path::RemotePath,
+    http1::{
+        body_reader::{BodyReader, Framing},
+        path::RemotePath,
+    },
     units,
 };
 
@@ -21,12 +27,15 @@ const BROWSE_MAX: usize = 1_000_000;
 
 impl Worker {
     pub(super) async fn browsed(&mut self, reading: &mut Reading, browse: Browse) -> super::Answer {
-        let mut entries = Vec::new();
+        let mut listed = Listed::default();
         if let Some(error) = reading.refused().await {
             return Err(Fault::of(error, reading.head.retry_after));
         }
-        self.read_listing(reading, &browse.dir, &mut entries, None)
-            .await
+        let read = self
+            .read_listing(reading, &browse.dir, &mut listed, None)
+            .await;
+        let entries = read
+            .and_then(|_| one_level(listed.entries))
             .map_err(|error| Fault::of(error, None))?;
         self.engine.answer(browse.id, Ok(entries));
         Ok(Answered::Browsed)
@@ -40,14 +49,18 @@ impl Worker {
         if let Some(error) = reading.refused().await {
             return Err(Fault::of(error, reading.head.retry_after));
         }
-        let mut entries = Vec::new();
+        let mut listed = Listed::default();
         let mut found = Found::new(std::mem::take(&mut task.taken));
         let into = Some((&task, &mut found));
         let mut read = self
-            .read_listing(reading, &task.dir, &mut entries, into)
+            .read_listing(reading, &task.dir, &mut listed, into)
             .await;
         if let Ok(true) = read {
+            let entries = std::mem::take(&mut listed.entries);
             read = self.hand_on(&task, entries, &mut found).await;
+        }
+        if let Ok(true) = read {
+            self.refuse(&task, listed);
         }
         if found.any {
             task.failures = 0;
@@ -88,20 +101,102 @@ impl Worker {
         }
     }
 
+    /// Names that no file may have are failures: a download that leaves something out is not whole.
+    fn refuse(&self, task: &DirTask, listed: Listed) {
+        let Some(filter) = self.engine.look(|schedule| schedule.tree(task.item)) else {
+            return;
+        };
+        let is_wanted = |name: &str| {
+            let path = task.dir.join(name.replace(['/', '\0'], "_").as_bytes());
+            filter
+                .as_ref()
+                .is_none_or(|filter| path.is_ok_and(|path| filter.wants(&path)))
+        };
+        let more = listed.more_refused;
+        let refused = listed
+            .refused
+            .into_iter()
+            .filter(|(name, _)| is_wanted(name));
+        let mut errors: Vec<_> = refused
+            .map(|(name, error)| Error::Name {
+                name,
+                reason: error.to_string(),
+            })
+            .collect();
+        if more > 0 {
+            let name = format!("of {} others", units::count(more));
+            errors.push(Error::Name {
+                name,
+                reason: "as with those".into(),
+            });
+        }
+        for error in errors {
+            self.engine.with(|schedule| schedule.refused(task, error));
+        }
+    }
+
     /// Reads a listing's body. With a task, entries are handed on as they come; false once they are not wanted any more.
     async fn read_listing(
         &mut self,
         reading: &mut Reading,
         dir: &RemotePath,
-        entries: &mut Vec<Entry>,
+        listed: &mut Listed,
         mut into: Option<(&DirTask, &mut Found)>,
     ) -> Result<bool, Error> {
-        let target = self.server().origin.target(dir);
-        let mut reader = listing::Reader::new(&reading.head.content_type, &target)?;
-        while let Some(range) = reading.connection.chunk(&mut reading.body).await? {
-            self.count_received(range.len());
-            reader.feed(reading.connection.bytes(range), entries)?;
-            if let Some((task, found)) = &mut into {
+        let mut address = self.server().origin.list_url(dir);
+        loop {
+            if !self.read_page(reading, &address, listed, &mut into).await? {
+                return Ok(false);
+            }
+            let Some(query) = listed.next.take() else {
+                return Ok(true);
+            };
+            if address.query() == Some(&query) {
+                let text = "its next page is the same again";
+                return Err(Error::Listing(text.into()));
+            }
+            address.set_query(Some(&query));
+            self.ask_on(reading, &address).await?;
+        }
+    }
+
+    /// Asks for the next page of a listing, which nothing is in flight behind, and reads the head of its reading.
+    async fn ask_on(&self, reading: &mut Reading, address: &Url) -> Result<(), Error> {
+        let (origin, settings) = (&self.server().origin, &self.engine.settings);
+        if !reading.head.keep_alive {
+            reading.connection =
+                Connection::open(origin, settings.timeout, &self.engine.pace).await?;
+        }
+        let target = &address[url::Position::BeforePath..url::Position::AfterQuery];
+        reading.connection.queue(origin, target, Ask::List);
+        reading.connection.flush().await?;
+        reading.head = reading.connection.head(false).await?;
+        reading.decoder = decoder(b"", &reading.head)?;
+        reading.body = BodyReader::new(reading.head.framing.unwrap_or(Framing::Close));
+        match reading.refused().await {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads one page of a listing.
+    async fn read_page(
+        &self,
+        reading: &mut Reading,
+        address: &Url,
+        listed: &mut Listed,
+        into: &mut Option<(&DirTask, &mut Found)>,
+    ) -> Result<bool, Error> {
+        if reading.head.status == 206 {
+            let text = "a part of the listing was sent for the whole";
+            return Err(Error::Protocol(text.into()));
+        }
+        let mut reader = listing::Reader::new(&reading.head.content_type, address)?;
+        while let Some((received, bytes)) = reading.next().await? {
+            self.count_received(received);
+            reader.feed(&bytes, listed)?;
+            let entries = &mut listed.entries;
+            if let Some((task, found)) = into {
                 if entries.len() >= ENTRIES_AT_ONCE {
                     let entries = std::mem::take(entries);
                     if !self.engine.found(task, entries, found, false).await? {
@@ -115,7 +210,18 @@ impl Worker {
                 )));
             }
         }
-        reader.finish(entries)?;
+        reader.finish(listed)?;
         Ok(true)
     }
+}
+
+/// What a browser can show of a listing.
+fn one_level(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
+    let any = !entries.is_empty();
+    entries.retain(|entry| !entry.name.contains(&b'/'));
+    if any && entries.is_empty() {
+        let text = "it names only what lies deeper, which can be downloaded but not browsed";
+        return Err(Error::Listing(text.into()));
+    }
+    Ok(entries)
 }

@@ -86,13 +86,15 @@ impl Worker {
         content: &mut Vec<u8>,
     ) -> Result<bool, Error> {
         while content.len() as u64 <= PIECE {
-            let Some(range) = reading.connection.chunk(&mut reading.body).await? else {
+            let Some((received, bytes)) = reading.next().await? else {
                 reading.check_size(task, content.len() as u64)?;
+                reading.check_coded_once(content)?;
                 return Ok(false);
             };
-            self.note_streamed(range.len());
-            content.extend_from_slice(reading.connection.bytes(range));
+            self.note_streamed(received, bytes.len());
+            content.extend_from_slice(&bytes);
         }
+        reading.check_coded_once(content)?;
         Ok(true)
     }
 
@@ -106,18 +108,18 @@ impl Worker {
     ) -> Result<u64, Error> {
         part.write_guard().write(0, content)?;
         let mut written = content.len() as u64;
-        while let Some(range) = reading.connection.chunk(&mut reading.body).await? {
-            self.note_streamed(range.len());
-            let bytes = reading.connection.bytes(range);
-            part.write_guard().write(written, bytes)?;
+        while let Some((received, bytes)) = reading.next().await? {
+            self.note_streamed(received, bytes.len());
+            part.write_guard().write(written, &bytes)?;
             written += bytes.len() as u64;
         }
         reading.check_size(task, written)?;
         Ok(written)
     }
 
-    fn note_streamed(&self, bytes: usize) {
-        self.count_received(bytes);
+    /// Counts what came, and what of the file that is.
+    fn note_streamed(&self, received: usize, bytes: usize) {
+        self.count_received(received);
         self.engine
             .with(|schedule| schedule.streamed(self.slot, bytes as u64));
     }

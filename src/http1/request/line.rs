@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use http::StatusCode;
 
-use super::{Refusal, bad, refuse};
+use super::refusal::{Refusal, bad, refuse};
 use crate::http1::path::decode;
 
 /// The first line of a request.

@@ -28,6 +28,7 @@ fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
         retries: 3,
         timeout: std::time::Duration::from_secs(60),
         user: None,
+        max_depth: 64,
         serial: false,
         on_conflict: OnConflict::Verify,
         resume: true,
@@ -235,7 +236,7 @@ async fn a_retry_of_more_failures_than_are_remembered_begins_anew() {
             open: true,
             haul: false,
         };
-        let report = Report::Fault(Fault::Other(Error::Encoded), channel);
+        let report = Report::Fault(Fault::Other(Error::NoMatch), channel);
         engine.with(|schedule| schedule.report(SLOT, report, Instant::now()));
     }
     let files = view(&engine).files.unwrap();

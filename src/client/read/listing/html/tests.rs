@@ -1,0 +1,201 @@
+use std::fmt::Write as _;
+
+use super::*;
+
+fn page_at(target: &str) -> Page {
+    let origin = Url::parse("http://Host:8080/").unwrap();
+    Page::new(&origin.join(target).unwrap())
+}
+
+fn read(html: &[u8], target: &str) -> Result<Vec<Entry>, Error> {
+    let (mut reader, mut entries) = (page_at(target), Vec::new());
+    reader.feed(html, &mut |entry, _| entries.push(entry))?;
+    reader.finish(&mut |entry, _| entries.push(entry))?;
+    Ok(entries)
+}
+
+fn entries(page: &[u8], target: &str) -> Vec<Entry> {
+    read(page, target).unwrap()
+}
+
+fn shown(page: &str, target: &str) -> Vec<(String, bool, Option<u64>)> {
+    let name = |entry: Entry| {
+        (
+            String::from_utf8_lossy(&entry.name).into_owned(),
+            entry.is_dir,
+            entry.size,
+        )
+    };
+    entries(page.as_bytes(), target)
+        .into_iter()
+        .map(name)
+        .collect()
+}
+
+/// As nginx 1.22 answers, long names shortened in the text.
+const NGINX: &str = "<html>\r\n<head><title>Index of /d/</title></head>\r\n<body>\r\n<h1>Index of /d/</h1><hr>\
+    <pre><a href=\"../\">../</a>\r\n\
+    <a href=\"sub%20dir/\">sub dir/</a>                            22-Nov-2026 10:00                   -\r\n\
+    <a href=\"100%25%3F%23.txt\">100%?#.txt</a>                    22-Nov-2026 10:01             1048576\r\n\
+    <a href=\"%E6%97%A5.bin\">\u{65e5}.bin</a>                      22-Nov-2026 10:01                 12K\r\n\
+    </pre><hr></body>\r\n</html>\r\n";
+
+#[test]
+fn nginx() {
+    assert_eq!(
+        shown(NGINX, "/d/"),
+        [
+            ("sub dir".into(), true, None),
+            ("100%?#.txt".into(), false, Some(1 << 20)),
+            ("\u{65e5}.bin".into(), false, None)
+        ]
+    );
+    let dated = entries(NGINX.as_bytes(), "/d/");
+    assert_eq!(
+        jiff::Timestamp::try_from(dated[0].modified.unwrap())
+            .unwrap()
+            .to_string(),
+        "2026-11-22T10:00:00Z"
+    );
+}
+
+#[test]
+fn python_http_server_and_quotes() {
+    let page = r#"<ul><li><a href="a%26b%3D.txt">a&amp;b=.txt</a></li><li><a href='q"uote.txt'>x</a></li>
+        <li><a href="plus+plus.txt">x</a></li><li><a href="link/">link@</a></li></ul>"#;
+    assert_eq!(
+        shown(page, "/"),
+        [
+            ("a&b=.txt".into(), false, None),
+            ("q\"uote.txt".into(), false, None),
+            ("plus+plus.txt".into(), false, None),
+            ("link".into(), true, None)
+        ]
+    );
+}
+
+#[test]
+fn the_data_in_a_page_of_dufs() {
+    let page = br#"<body><a href="" class="hidden"></a>
+        <template id="index-data">eyJwYXRocyI6W119</template><script src="/x.js"></script>"#;
+    assert_eq!(embedded_json(page).unwrap(), br#"{"paths":[]}"#);
+    assert_eq!(
+        embedded_json(b"<template id=\"index-data\">!</template>"),
+        None
+    );
+    assert_eq!(embedded_json(NGINX.as_bytes()), None);
+}
+
+#[test]
+fn a_long_page_is_read_in_parts_and_cut_only_between_tags() {
+    // Nothing in here is a link: a cut at one of these would make them some.
+    let decoy = "<!-- <a href=\"no1\"> --><script>'<a href=\"no2\">'</script><title><a href=no3></title>\
+        <p title='<a href=no4>'>";
+    let mut page = "<html><pre><a href=\"../\">../</a>".to_owned();
+    for number in 0..20_000 {
+        let _ = write!(
+            page,
+            "<a href=\"f{number}\">f</a>  22-Nov-2026 10:01  {number}\r\n{decoy}"
+        );
+    }
+    let whole: Vec<_> = (0..20_000)
+        .map(|number| (format!("f{number}"), Some(number)))
+        .collect();
+    for step in [1000, 65_537, page.len()] {
+        let (mut reader, mut found, mut longest) = (page_at("/"), Vec::new(), 0);
+        let mut note = |entry: Entry, _| {
+            found.push((String::from_utf8(entry.name).unwrap(), entry.size));
+        };
+        for part in page.as_bytes().chunks(step) {
+            reader.feed(part, &mut note).unwrap();
+            longest = longest.max(reader.rest.len());
+        }
+        reader.finish(&mut note).unwrap();
+        assert!(found == whole, "{step}: {} entries", found.len());
+        assert!(longest < 2 * AT_ONCE.max(step), "{step}: {longest}");
+    }
+}
+
+#[test]
+fn links_that_lead_elsewhere_are_no_entries() {
+    let page = r##"<a href="?C=N">n</a><a href="/">root</a><a href="../">up</a><a href="http://other/x/y">o</a>
+        <a href="//other/x/y">o</a><a href="#top">t</a><a href="mailto:a@b">m</a>
+        <a href="/x/ok.txt">ok</a><a href="/x/ok.txt">again</a><a name="no">n</a><a href="%2e%2e/up">u</a>"##;
+    assert_eq!(shown(page, "/x/"), [("ok.txt".into(), false, None)]);
+}
+
+#[test]
+fn links_of_the_same_origin_count_in_every_spelling() {
+    let html = r#"<base href="http://host:8080/a%28b%29/sub/"><a href="../one.txt">1</a>
+        <a href="http://host:8080/a(b)/two.txt">2</a><a href="//HOST:8080/a%28b)/three.txt">3</a>
+        <a href="50%.txt">not here</a><a href="../50%.txt">50%</a><a href="../a%zz%41">x</a>
+        <a href="http://host/a(b)/other.txt">o</a><a href="https://host:8080/a(b)/other.txt">o</a>"#;
+    let found: Vec<_> = shown(html, "/a(b)/")
+        .into_iter()
+        .map(|(name, ..)| name)
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "one.txt",
+            "two.txt",
+            "three.txt",
+            "50%.txt",
+            "a%zzA",
+            "sub/50%.txt"
+        ]
+    );
+    let latin = entries(b"<a href=\"na\xefve.txt\">x</a>", "/");
+    assert_eq!(latin[0].name, b"na\xefve.txt");
+}
+
+#[test]
+fn what_lies_deeper_is_taken_unless_its_directory_is_linked() {
+    let html = "<a href=\"sub/two.txt\">2</a><a href=\"dir/\">d</a><a href=\"dir/three.txt\">3</a>";
+    assert_eq!(
+        shown(html, "/"),
+        [
+            ("dir".into(), true, None),
+            ("sub/two.txt".into(), false, None)
+        ]
+    );
+    let leads = r#"<meta http-equiv="Refresh" content="0; URL='files/'"><title>Moved</title>"#;
+    assert_eq!(shown(leads, "/"), [("files".into(), true, None)]);
+}
+
+#[test]
+fn a_page_that_is_no_listing_is_told_by_what_it_is() {
+    for (html, seen) in [
+        (
+            "<title>Sign in</title><form><input type=\"password\"></form>",
+            "a login page",
+        ),
+        (
+            "<title>index - powered by h5ai</title><script src=\"/_h5ai/x.js\"></script>",
+            "only a script fills",
+        ),
+        (
+            "<meta http-equiv=refresh content='5;url=/elsewhere/'>",
+            "leads to /elsewhere/",
+        ),
+        ("<title>It works!</title><p>Welcome", "`It works!`"),
+        ("plain", "without links"),
+        ("", "an empty page"),
+    ] {
+        let error = read(html.as_bytes(), "/x/").unwrap_err().to_string();
+        assert!(
+            error.contains(seen) && error.starts_with("no listing here"),
+            "{error}"
+        );
+    }
+    for empty in [
+        "<title>Index of /x/</title>",
+        "<h1>Directory listing for /x/</h1><hr><ul>\n</ul>",
+        "<title>/x/</title>",
+        "<a href=\"../\">../</a>",
+        "<a href=\"/\">[To Parent Directory]</a>",
+        "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n</pre>\n",
+    ] {
+        assert_eq!(read(empty.as_bytes(), "/x/").unwrap(), [], "{empty}");
+    }
+}
