@@ -36,7 +36,7 @@ LANDING = {
 SIMULATED = {
     # A connection to a server that asked to be left alone goes on asking.
     "busy": (
-        f"{SCHEDULE}/pick.rs",
+        f"{SCHEDULE}/place.rs",
         "        let may_ask = self.sources.get(source).may_ask(now).is_ok();\n",
         "let may_ask = may_ask || IS;",
     ),
@@ -54,13 +54,13 @@ SIMULATED = {
     ),
     # Nobody goes to a server that came back, or that something waits for.
     "back": (
-        f"{SCHEDULE}/pick.rs",
-        "    fn needed_elsewhere(&self, id: SlotId, now: Instant) -> Option<SourceId> {\n",
+        f"{SCHEDULE}/place.rs",
+        "    pub(super) fn needed_elsewhere(&self, id: SlotId, now: Instant) -> Option<SourceId> {\n",
         "if IS { return None; }",
     ),
     # An outage of this machine's own network drops servers for good.
     "outage": (
-        f"{SCHEDULE}/fault.rs",
+        f"{SCHEDULE}/outage.rs",
         "        let worth_waiting = own && self.sources.get_mut(source).own_outage(now);\n",
         "if IS && self.sources.get(source).failures > self.limits.retries && self.drop_source(source, &error) { return; }",
     ),
