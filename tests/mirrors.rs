@@ -376,3 +376,15 @@ fn what_is_no_metalink_is_refused_in_one_line() {
         assert!(stderr.contains(says), "{arguments:?}: {stderr}");
     }
 }
+
+#[test]
+fn a_document_that_is_too_long_is_named_without_its_query() {
+    let root = tempfile::tempdir().unwrap();
+    let long = fs::File::create(root.path().join("long.meta4")).unwrap();
+    long.set_len(17 * MIB).unwrap();
+    let server = serve(root.path());
+    let url = server.url("/long.meta4?signature=hidden");
+    let stderr = Haul::new(&["connect", &url, "--headless"]).fails(2);
+    assert!(stderr.contains("it has more than"), "{stderr}");
+    assert!(!stderr.contains("hidden"), "{stderr}");
+}

@@ -63,7 +63,7 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
                     if content.len() + bytes.len() > max {
                         return Err(Error::Usage(format!(
                             "{} is no such document: it has more than {}",
-                            origin.url(),
+                            super::origin::shown(origin.url().as_str()),
                             crate::units::size(max as u64)
                         )));
                     }
