@@ -126,8 +126,12 @@ pub fn table(all: &Aggregate) -> String {
         let mut line = String::new();
         for (column, (cell, widest)) in row.iter().zip(&widths).enumerate() {
             let is_spread = rows[0][column] == SPREAD;
-            let gap = if column == 0 || is_spread { 0 } else { 2 };
-            let pad = gap + usize::from(is_spread) + widest - width(cell);
+            let gap = match (column, is_spread) {
+                (_, true) => 1,
+                (0, false) => 0,
+                _ => 2,
+            };
+            let pad = gap + widest - width(cell);
             line.push_str(&" ".repeat(pad));
             line.push_str(cell);
         }
