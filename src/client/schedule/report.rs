@@ -246,6 +246,8 @@ impl Schedule {
     pub fn looked(&mut self, id: SlotId, task: FileTask, now: Instant) {
         self.slots[id.0].pop(now);
         self.put_back_task(task.into());
+        // Others may do it, should this connection not go on.
+        self.ring_all();
     }
 
     /// The transfer that the connection's first work belongs to.
