@@ -294,14 +294,14 @@ impl Schedule {
         }
     }
 
-    pub(super) fn put_back_flight(&mut self, flight: Option<Flight>, _now: Instant) {
+    pub(super) fn put_back_flight(&mut self, flight: Option<Flight>) {
         if let Some(flight) = flight {
             self.put_back(flight.work);
         }
     }
 
     /// The same, for what is to be asked for with nothing in front of it.
-    pub(super) fn put_back_alone(&mut self, flight: Option<Flight>, _now: Instant) {
+    pub(super) fn put_back_alone(&mut self, flight: Option<Flight>) {
         let work = match flight.map(|flight| flight.work) {
             Some(Work::Open(task)) => Work::Open(FileTask {
                 alone: true,

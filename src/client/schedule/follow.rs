@@ -27,18 +27,18 @@ impl Schedule {
     ) {
         let source = self.slots[id.0].source;
         match follow {
-            Follow::Again => self.put_back_flight(flight, now),
+            Follow::Again => self.put_back_flight(flight),
             Follow::Alone => {
                 self.sources.get_mut(source).depth.refused_ahead();
-                self.put_back_alone(flight, now);
+                self.put_back_alone(flight);
             }
-            Follow::Get => self.get_after_all(flight, now),
+            Follow::Get => self.get_after_all(flight),
             Follow::Elsewhere => {
                 if !matches!(fault, Fault::Busy { .. }) {
                     let pause = self.source_failed(source, &fault.error(), now);
                     self.log_rest(source, &fault.error(), pause);
                 }
-                self.put_back_flight(flight, now);
+                self.put_back_flight(flight);
             }
             Follow::LeaveOut => self.leave_out(source, fault, flight),
             Follow::Slower => {
@@ -46,14 +46,14 @@ impl Schedule {
                 let after = wait.map_or(Duration::ZERO, |at| at - now);
                 let tries = self.sources.get(source).load.refusals() + 1;
                 self.tell_retrying(flight.as_ref(), tries, after, &fault.error());
-                self.put_back_flight(flight, now);
+                self.put_back_flight(flight);
             }
             Follow::Hold => {
-                self.put_back_flight(flight, now);
+                self.put_back_flight(flight);
                 self.hold(id, fault, now);
             }
             Follow::Ask => {
-                self.put_back_flight(flight, now);
+                self.put_back_flight(flight);
                 self.ask_user(source, &fault.error());
             }
             Follow::Retry => self.blame(flight, fault, now),
@@ -61,11 +61,11 @@ impl Schedule {
                 self.blame(flight, fault, now);
                 self.rest(source, fault, now);
             }
-            Follow::Fail => self.fail(flight, fault.error(), now),
+            Follow::Fail => self.fail(flight, fault.error()),
             Follow::Restart => self.restart(flight, now),
             Follow::Drop => {
                 self.values_broke(flight.as_ref(), now);
-                self.put_back_flight(flight, now);
+                self.put_back_flight(flight);
                 let error = fault.error();
                 if self.drop_source(source, &error) {
                     return;
@@ -76,13 +76,13 @@ impl Schedule {
         }
     }
 
-    fn get_after_all(&mut self, flight: Option<Flight>, now: Instant) {
+    fn get_after_all(&mut self, flight: Option<Flight>) {
         let Some(Flight {
             work: Work::Open(task),
             ..
         }) = flight
         else {
-            return self.put_back_flight(flight, now);
+            return self.put_back_flight(flight);
         };
         let local = Local::Nothing;
         self.put_back(Work::Open(FileTask { local, ..task }));
@@ -165,7 +165,7 @@ impl Schedule {
     }
 
     /// The work failed for good.
-    fn fail(&mut self, flight: Option<Flight>, error: Error, now: Instant) {
+    fn fail(&mut self, flight: Option<Flight>, error: Error) {
         let Some(flight) = flight else { return };
         match flight.work {
             Work::Browse(browse) => self.outbox.push_back(Effect::Answer(browse.id, error)),
@@ -175,9 +175,9 @@ impl Schedule {
                 if let Some(transfer) = self.transfers.get_mut(&file) {
                     transfer.plan.release(run.id);
                 }
-                self.transfer_ended(file, error, now);
+                self.transfer_ended(file, error);
             }
-            Work::Values(file) => self.transfer_ended(file, error, now),
+            Work::Values(file) => self.transfer_ended(file, error),
             Work::Spent => {}
         }
     }
@@ -324,7 +324,7 @@ impl Schedule {
         }
     }
 
-    fn transfer_ended(&mut self, file: FileId, error: Error, _now: Instant) {
+    fn transfer_ended(&mut self, file: FileId, error: Error) {
         self.transfer_ended_after(file, 1, error);
     }
 
