@@ -82,6 +82,11 @@ impl Drop for Foreign {
 
 /// nginx on `root`, with directives of the test's own; `None` where it is not installed.
 pub fn nginx(root: &Path, directives: &str) -> Option<Foreign> {
+    nginx_with(root, "", directives)
+}
+
+/// The same, with directives for all servers, too.
+pub fn nginx_with(root: &Path, of_all: &str, directives: &str) -> Option<Foreign> {
     let program = need("nginx")?;
     Some(Foreign::start(|address, dir| {
         let text = format!(
@@ -90,7 +95,7 @@ pub fn nginx(root: &Path, directives: &str) -> Option<Foreign> {
             http {{
                 access_log off; sendfile on; default_type application/octet-stream;
                 client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; fastcgi_temp_path {dir}/3;
-                uwsgi_temp_path {dir}/4; scgi_temp_path {dir}/5;
+                uwsgi_temp_path {dir}/4; scgi_temp_path {dir}/5; {of_all}
                 server {{ listen {address}; root {root}; index .none; autoindex on; {directives} }}
             }}",
             dir = dir.display(),

@@ -37,6 +37,7 @@ mod pressure;
 mod private;
 mod proxies;
 mod queue;
+mod ranges;
 mod resume;
 mod serve;
 mod servers;

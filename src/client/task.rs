@@ -48,6 +48,8 @@ pub struct FileTask {
     pub foreign: SourceSet,
     /// Whether it is asked for as a whole whatever its size is: ranges of it are of no use.
     pub whole: bool,
+    /// How often it was found to be another while it was fetched.
+    pub changes: u32,
     /// Redirects followed so far.
     pub redirects: u32,
     /// Whether it is to be asked for with nothing in front of it: it was refused behind other requests.
@@ -73,6 +75,7 @@ impl FileTask {
             tried: SourceSet::default(),
             foreign: SourceSet::default(),
             whole: false,
+            changes: 0,
             redirects: 0,
             alone: false,
             targets: Vec::new(),

@@ -45,7 +45,7 @@ impl Schedule {
             _ if task.whole => Ask::Whole,
             _ if worth_a_look => Ask::Head,
             Some(size) if size <= PIECE => Ask::Whole,
-            Some(_) => range(u64::from(self.slots[id.0].run_max()) * PIECE),
+            Some(_) => range(u64::from(self.run_max(id)) * PIECE),
             None => range(PIECE),
         }
     }

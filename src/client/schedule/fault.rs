@@ -6,6 +6,7 @@ use super::{
     Schedule, SlotId, SourceId,
     order::{Ask, Channel, Fault, Flight, Work},
     slot::Line,
+    transfer::Phase,
 };
 use crate::client::Error;
 
@@ -39,6 +40,8 @@ pub enum Follow {
     Fail,
     /// The file is fetched from its beginning.
     Restart,
+    /// The same, in one answer: the server refuses ranges of it.
+    Whole,
     /// The server is not asked any more, where others are left; else all fails.
     Drop,
     /// The server could not be reached: it rests; all fails where none is left to be tried.
@@ -58,6 +61,8 @@ enum Hit {
     Head,
     /// The first request for a file.
     Open,
+    /// The same, for its first bytes.
+    Start,
     /// A run of pieces.
     Run,
     /// The values of pieces.
@@ -81,6 +86,8 @@ struct Standing {
     refuses: bool,
     /// The work was sent ahead of an answer.
     ahead: bool,
+    /// It was, or others were sent behind it: some servers mix them up.
+    pipelined: bool,
     /// Whole pieces came before it broke.
     progress: bool,
     /// Every server that is left has failed or refused more than `retries` times in a row.
@@ -95,9 +102,9 @@ struct Standing {
 fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
     use Follow::{
         Again, Alone, Ask, Drop, Elsewhere, Fail, Get, Hold, LeaveOut, Rest, Restart, Retry,
-        RetryAndRest, Slower,
+        RetryAndRest, Slower, Whole,
     };
-    use Hit::{Browse, Dial, Head, Run, Values};
+    use Hit::{Browse, Dial, Head, Run, Start, Values};
     match (fault, hit) {
         (Fault::Interrupted, _) => Again,
         (Fault::Paused(_) | Fault::Kicked { .. }, _) => Hold,
@@ -130,14 +137,19 @@ fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
         (Fault::Busy { .. }, _) => Slower,
 
         (Fault::Login(_), hit) if at.patient && hit != Browse => Ask,
-        (Fault::Refused(error), _) if at.ahead && !is_about_the_file(error) => Alone,
+        (Fault::Refused(error), _) if at.pipelined && !is_about_the_file(error) => Alone,
+        (Fault::Refused(error), Start) if is_about_ranges(error) => Whole,
         (Fault::Refused(_) | Fault::Login(_), _) if at.others => LeaveOut,
+        (Fault::Refused(error), Run) if is_about_ranges(error) => Whole,
         (Fault::Refused(_) | Fault::Login(_), _) => Fail,
 
         (Fault::Changed, Run | Values) => Restart,
         (Fault::Changed, _) => Retry,
         (Fault::Foreign, _) if at.others => LeaveOut,
         (Fault::Foreign, _) => Restart,
+
+        (Fault::NoRanges, Run) if at.others => LeaveOut,
+        (Fault::NoRanges, _) => Whole,
 
         (Fault::BadPiece(_), _) => Fail,
         (Fault::BadValues, _) if at.others => Drop,
@@ -157,6 +169,11 @@ fn is_about_the_file(error: &Error) -> bool {
     !matches!(error, Error::Status { status, .. } if !matches!(status, 401 | 403 | 404 | 410 | 451))
 }
 
+/// Whether a refusal may mean that ranges are not given: some say so, some take them for an attack.
+fn is_about_ranges(error: &Error) -> bool {
+    matches!(error, Error::Status { status, .. } if matches!(status, 400 | 403 | 416 | 501))
+}
+
 /// Whether a refusal says that too much is asked.
 fn is_about_load(error: &Error) -> bool {
     matches!(
@@ -174,6 +191,7 @@ impl Hit {
             Work::Browse(_) => Self::Browse,
             Work::List(_) => Self::List,
             Work::Open(_) if flight.ask == Ask::Head => Self::Head,
+            Work::Open(_) if matches!(flight.ask, Ask::Range { .. }) => Self::Start,
             Work::Open(_) | Work::Spent => Self::Open,
             Work::Run(..) => Self::Run,
             Work::Values(_) => Self::Values,
@@ -198,6 +216,7 @@ impl Fault {
             Self::Kicked { reason, .. } => Error::Kicked(reason.clone()),
             Self::Changed | Self::Foreign => Error::Changed,
             Self::BadValues | Self::BadWhole(_) => Error::Integrity { piece: None },
+            Self::NoRanges => Error::Protocol("it gives less than a piece at a time".into()),
             Self::NoMirror => Error::NoMirror,
         }
     }
@@ -236,9 +255,26 @@ impl Schedule {
             self.refused_for_load(source, flight.at, fault, now);
         }
         let standing = self.standing(id, fault, flight.as_ref(), pipelined);
+        let flight = flight.map(|flight| self.spent_if_landing(flight));
         self.carry_out(id, follows(fault, hit, standing), fault, flight, now);
         self.fail_leftovers();
         self.ring_all();
+    }
+
+    /// Work on a file of which all is here is done, whatever became of it.
+    fn spent_if_landing(&mut self, flight: Flight) -> Flight {
+        let (Work::Run(file, _) | Work::Values(file)) = &flight.work else {
+            return flight;
+        };
+        let transfer = self.transfers.get(file);
+        if transfer.is_none_or(|transfer| transfer.phase != Phase::Landing) {
+            return flight;
+        }
+        self.put_back(flight.work);
+        Flight {
+            work: Work::Spent,
+            ..flight
+        }
     }
 
     /// A server that closes before it has answered what was sent ahead does not bear pipelining. A cable that is cut says
@@ -282,6 +318,7 @@ impl Schedule {
             stale: answered > 0 && (pipelined || broken && !is_run),
             refuses,
             ahead: flight.is_some_and(|flight| flight.ahead),
+            pipelined,
             progress: flight.is_some_and(|flight| self.goes_on_behind(flight)),
             worn: self.sources.are_worn(),
         }

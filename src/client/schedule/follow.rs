@@ -15,6 +15,8 @@ use crate::client::{
 
 /// Values that did not come are asked for again after so long while pieces flow, where the server does not say.
 const VALUES_AGAIN: Duration = Duration::from_secs(2);
+/// A file that changed so often while it was fetched is fetched in one answer.
+const CHANGES_MAX: u32 = 3;
 
 impl Schedule {
     pub(super) fn carry_out(
@@ -63,6 +65,11 @@ impl Schedule {
             }
             Follow::Fail => self.fail(flight, fault.error()),
             Follow::Restart => self.restart(flight, now),
+            // An empty file has no range: that is nothing to be told of.
+            Follow::Whole if matches!(fault.error(), Error::Status { status: 416, .. }) => {
+                self.ask_whole(flight, None);
+            }
+            Follow::Whole => self.ask_whole(flight, Some("the server refuses ranges of it")),
             Follow::Drop => {
                 self.values_broke(flight.as_ref(), now);
                 self.put_back_flight(flight);
@@ -107,6 +114,8 @@ impl Schedule {
                     _ => task,
                 };
                 task.tried.insert(source);
+                // What only one answer could give here, others may give in pieces.
+                task.whole = false;
                 tracing::warn!(path = %task.shown(), "{server}: {why}: another mirror is asked");
                 self.put_back(Work::Open(task));
             }
@@ -182,12 +191,22 @@ impl Schedule {
         }
     }
 
-    /// The file is not what it was: it is fetched from its beginning.
+    /// The file is not what it was: it is fetched from its beginning. Where it never stays the same, whether it grows or
+    /// several servers stand behind one name, one answer holds it as it was at that moment.
     pub(super) fn restart(&mut self, flight: Option<Flight>, now: Instant) {
-        let Some(Work::Run(file, _) | Work::Values(file)) = flight.map(|flight| flight.work) else {
+        let Some(Work::Run(file, _) | Work::Values(file)) = flight.as_ref().map(|it| &it.work)
+        else {
             return;
         };
-        if let Some(transfer) = self.let_go(file, Keep::AsIs) {
+        let Some(transfer) = self.transfers.get_mut(file) else {
+            return;
+        };
+        transfer.task.changes += 1;
+        if transfer.task.changes >= CHANGES_MAX.min(self.limits.retries + 1) && !transfer.task.whole
+        {
+            return self.ask_whole(flight, Some("it changes again and again"));
+        }
+        if let Some(transfer) = self.let_go(*file, Keep::AsIs) {
             tracing::warn!(path = %transfer.task.shown(), "it changed on the server: started again");
             let task = FileTask {
                 local: Local::Unknown,
@@ -196,6 +215,27 @@ impl Schedule {
             };
             self.task_failed(task.into(), Error::Changed, None, now);
         }
+    }
+
+    /// The file is fetched in one answer, of which nothing but a digest of the whole could be checked.
+    fn ask_whole(&mut self, flight: Option<Flight>, why: Option<&str>) {
+        let task = match flight.map(|flight| flight.work) {
+            Some(Work::Open(task)) => task,
+            Some(Work::Run(file, _) | Work::Values(file)) => match self.let_go(file, Keep::AsIs) {
+                Some(transfer) => transfer.task,
+                None => return,
+            },
+            _ => return,
+        };
+        if let Some(why) = why {
+            tracing::warn!(path = %task.shown(), "{why}: fetched in one answer, which no range or piece can prove");
+        }
+        self.put_back(Work::Open(FileTask {
+            whole: true,
+            kept: 0,
+            local: Local::Nothing,
+            ..task
+        }));
     }
 
     fn values_broke(&mut self, flight: Option<&Flight>, now: Instant) {

@@ -39,6 +39,14 @@ impl Schedule {
         file
     }
 
+    /// Files of which all is here land, whoever brought the last of it and whatever becomes of that connection.
+    pub(super) fn land_complete(&mut self, now: Instant) {
+        let complete = self.transfers.values().filter(|it| it.is_complete());
+        for file in complete.map(|it| it.id).collect::<Vec<_>>() {
+            self.land_if_complete(file, now);
+        }
+    }
+
     /// A file that is complete lands.
     pub(super) fn land_if_complete(&mut self, file: FileId, now: Instant) {
         let Some(transfer) = self.transfers.get_mut(&file) else {

@@ -31,6 +31,8 @@ pub enum Order {
         send: Vec<Request>,
         /// What the next answer is for.
         read: Box<Flight>,
+        /// How long its beginning is awaited, where that is shorter than usual: some servers forget what was sent ahead.
+        patience: Option<Duration>,
     },
     /// Close the connection and ask again.
     Close,
@@ -261,6 +263,8 @@ pub enum Fault {
     Changed,
     /// A mirror has no such file, or another, or serves no ranges of it.
     Foreign,
+    /// A range of less than a piece was given: pieces are not to be had there.
+    NoRanges,
     /// A piece was wrong too often.
     BadPiece(Error),
     /// The values do not merge to the root that follows them.

@@ -72,7 +72,7 @@ impl Schedule {
         match fault {
             Fault::Paused(retry_after) => {
                 let pause = retry_after.unwrap_or(PAUSED).min(PAUSED_MAX);
-                if self.sources.get_mut(source).paused(now + pause) {
+                if self.sources.get_mut(source).paused(now + pause, now) {
                     tracing::warn!(%path, "paused by the server: it goes on when that ends");
                 }
             }

@@ -148,10 +148,12 @@ impl Schedule {
         if !send.is_empty() {
             self.sources.get_mut(source).load.asked(now);
         }
+        let server = self.sources.get(source);
         match self.slots[id.0].flight.front() {
             Some(front) => Order::Exchange {
                 send,
                 read: Box::new(front.clone()),
+                patience: (front.ahead && server.depth.is_trial()).then(|| server.head_patience()),
             },
             None => self.park(id, now),
         }
@@ -160,7 +162,7 @@ impl Schedule {
     /// The next work for a connection; `behind` is what its last work in flight is.
     fn pick(&mut self, id: SlotId, behind: Option<Kind>, now: Instant) -> Option<Work> {
         let slot = &self.slots[id.0];
-        let (source, run_max) = (slot.source, slot.run_max());
+        let (source, run_max) = (slot.source, self.run_max(id));
         let outlook = self.sources.outlook(source, now);
         let leads = |browse: &super::Browse| outlook.leads(browse.tried);
         if behind.is_none()
@@ -205,6 +207,13 @@ impl Schedule {
         order
             .iter()
             .find_map(|item| self.pick_step(*item, &asker, false))
+    }
+
+    /// Most pieces of a connection's next run: by its speed, and by what its server gives.
+    pub(super) fn run_max(&self, id: SlotId) -> u32 {
+        let slot = &self.slots[id.0];
+        let gives = self.sources.get(slot.source).gives;
+        slot.run_max().min(gives.unwrap_or(u32::MAX))
     }
 
     fn has_work(&self, item: &Item) -> bool {

@@ -20,13 +20,12 @@ impl Schedule {
         let works = open && matches!(self.sources.get(source).reach, Reach::Out(_));
         let crowded = self.is_crowded(id);
         if (may_ask || works) && !crowded {
-            if open || !self.waits_for_another(id, source) {
+            if open || !self.waits_for_another(id, source, now) {
                 return None;
             }
         } else if open {
             self.unassign(id);
-            self.slots[id.0].line = Line::Closed;
-            return Some(Order::Close);
+            return Some(self.close(id));
         }
         self.unassign(id);
         let chosen = self.choose(id, now);
@@ -35,7 +34,7 @@ impl Schedule {
                 self.slots[id.0].source = other;
                 // Where a connection is of most use depends on where the others are.
                 self.ring_all();
-                let waits = self.waits_for_another(id, other) || self.is_crowded(id);
+                let waits = self.waits_for_another(id, other, now) || self.is_crowded(id);
                 waits.then(|| self.park(id, now))
             }
             _ => Some(self.park(id, now)),
@@ -49,10 +48,14 @@ impl Schedule {
         self.sources.choose(&held, now)
     }
 
-    /// Whether another connection is trying to reach the server now.
-    fn waits_for_another(&self, id: SlotId, source: SourceId) -> bool {
-        let trying = self.sources.get(source).trying;
-        trying.is_some_and(|(by, _)| by != id)
+    /// Whether another connection is trying to reach the server now; for an answer it is waited a while only.
+    fn waits_for_another(&self, id: SlotId, source: SourceId, now: Instant) -> bool {
+        let source = self.sources.get(source);
+        let dials = |by: SlotId| self.slots[by.0].line != Line::Open;
+        let fresh = source.tries_until().is_some_and(|until| until > now);
+        source
+            .trying
+            .is_some_and(|(by, _)| by != id && (fresh || dials(by)))
     }
 
     /// Whether the server bears fewer connections than this one makes.
@@ -69,17 +72,30 @@ impl Schedule {
             let slot = &mut self.slots[id.0];
             slot.source = needed;
             let was_open = slot.line == Line::Open;
-            slot.line = Line::Closed;
             self.ring_all();
             if was_open {
-                return Order::Close;
+                return self.close(id);
             }
             return self.next(id, now);
         }
         self.park(id, now)
     }
 
+    fn close(&mut self, id: SlotId) -> Order {
+        self.slots[id.0].line = Line::Closed;
+        self.stop_trying(id);
+        Order::Close
+    }
+
+    /// The connection tries no more whether its server works: others may.
+    pub(super) fn stop_trying(&mut self, id: SlotId) {
+        if self.sources.let_go(id) {
+            self.ring_all();
+        }
+    }
+
     pub(super) fn park(&mut self, id: SlotId, now: Instant) -> Order {
+        self.stop_trying(id);
         self.slots[id.0].parked = true;
         let helps = self
             .transfers

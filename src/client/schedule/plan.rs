@@ -221,6 +221,21 @@ impl Plan {
         }
     }
 
+    /// Only the next `pieces` of a run are fetched by it: the others are free again.
+    pub fn cut(&mut self, run: RunId, pieces: u32) {
+        let Some(held) = self.runs.iter_mut().find(|held| held.id == run) else {
+            return;
+        };
+        let end = held.end.min(held.next.saturating_add(pieces));
+        let rest = end..std::mem::replace(&mut held.end, end);
+        for piece in rest
+            .filter(|piece| !self.done.contains(*piece))
+            .collect::<Vec<_>>()
+        {
+            self.free_unless_held(piece);
+        }
+    }
+
     /// Whether the run should still fetch `piece`: it was not cut off, and nobody else has done it.
     pub fn wants(&self, run: RunId, piece: u32) -> bool {
         // The bound first: an answer that is longer than it says leads beyond the last piece.

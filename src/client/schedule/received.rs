@@ -27,6 +27,16 @@ impl Schedule {
         }
     }
 
+    /// The answer to a run holds so many of its pieces only: others may fetch the rest, and less is asked for next time.
+    pub fn gave_less(&mut self, id: SlotId, (file, run): (FileId, RunId), pieces: u32) {
+        let source = self.slots[id.0].source;
+        self.sources.get_mut(source).gives = Some(pieces.max(1));
+        if let Some(transfer) = self.transfers.get_mut(&file) {
+            transfer.plan.cut(run, pieces);
+        }
+        self.ring_all();
+    }
+
     /// Whether `run` should still fetch `piece`.
     pub fn wants(&self, file: FileId, run: RunId, piece: u32) -> bool {
         let transfer = self.transfers.get(&file);

@@ -16,23 +16,25 @@ use crate::client::{
 impl Schedule {
     /// What became of an order.
     pub fn report(&mut self, id: SlotId, report: Report, now: Instant) {
+        self.land_complete(now);
         match report {
-            Report::Connected(rtt) => self.connected(id, rtt),
+            Report::Connected(rtt) => self.connected(id, rtt, now),
             Report::Answered(answered, channel) => self.answered(id, answered, channel, now),
             Report::Fault(fault, channel) => self.fault(id, &fault, channel, now),
         }
     }
 
-    fn connected(&mut self, id: SlotId, rtt: Duration) {
+    fn connected(&mut self, id: SlotId, rtt: Duration, now: Instant) {
         let slot = &mut self.slots[id.0];
         (slot.line, slot.answered) = (Line::Open, 0);
         let source = slot.source;
-        self.sources.get_mut(source).connected(rtt);
+        self.sources.get_mut(source).connected(rtt, now);
         self.ring_all();
     }
 
     /// The worker of a connection is gone: nothing of what it had in hand is lost.
-    pub fn gone(&mut self, id: SlotId) {
+    pub fn gone(&mut self, id: SlotId, now: Instant) {
+        self.land_complete(now);
         self.unassign(id);
         self.slots[id.0].line = Line::Closed;
         self.sources.let_go(id);
@@ -48,6 +50,7 @@ impl Schedule {
             let took = now.saturating_duration_since(since);
             self.sources.get_mut(source).head_took(took);
         }
+        self.stop_trying(id);
     }
 
     /// Whether what the connection reads is not wanted any more.
@@ -80,10 +83,10 @@ impl Schedule {
         if state.answered(flight.at) {
             tracing::info!(path = %self.name_of(source), "let in again by the server");
         }
-        self.take_in(flight, answered, now);
+        self.take_in(flight, answered);
     }
 
-    fn take_in(&mut self, flight: Flight, answered: Answered, now: Instant) {
+    fn take_in(&mut self, flight: Flight, answered: Answered) {
         match answered {
             Answered::Browsed | Answered::Opened => {
                 // What was not taken in by another call waits again.
@@ -99,16 +102,7 @@ impl Schedule {
             Answered::Unlisted(task) => self.put_back_task(task.into()),
             Answered::Again(task) => self.put_back_task(task.into()),
             Answered::IsDir(task) => self.is_dir(&task),
-            Answered::Run { .. } | Answered::Values => {
-                let file = match &flight.work {
-                    Work::Run(file, _) | Work::Values(file) => Some(*file),
-                    _ => None,
-                };
-                self.put_back(flight.work);
-                if let Some(file) = file {
-                    self.land_if_complete(file, now);
-                }
-            }
+            Answered::Run { .. } | Answered::Values => self.put_back(flight.work),
         }
         self.fail_leftovers();
         self.ring_all();

@@ -139,7 +139,7 @@ impl Work {
     /// What may follow it before its answer is here.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Open(task) if !task.is_large() => Kind::Small,
+            Self::Open(task) if !task.is_large() && !task.alone => Kind::Small,
             Self::Run(..) => Kind::Run,
             _ => Kind::Alone,
         }

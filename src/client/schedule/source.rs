@@ -48,7 +48,8 @@ pub enum Held {
 pub struct Source {
     /// Whether it can be reached.
     pub reach: Reach,
-    /// Which connection tries to reach it while that is not known to work, and since when: one at a time does.
+    /// Which connection tries to reach it while that is not known to work, and since when: one at a time does. It tries
+    /// until it is connected; where connections were closed unanswered, until an answer begins.
     pub trying: Option<(SlotId, Instant)>,
     /// Whether it ever was.
     pub was_up: bool,
@@ -64,12 +65,15 @@ pub struct Source {
     pub depth: Depth,
     /// What it bears.
     pub load: Load,
+    /// Most pieces that it gives in one answer, where that was less than it was asked for.
+    pub gives: Option<u32>,
     /// Whether it says that it is one of our kind.
     pub haul: bool,
     /// Time from a request to the beginning of its answer, smoothed.
     head_time: Option<Duration>,
-    /// How often in a row it refused this client for a while, and when last.
+    /// How often in a row it refused this client for a while.
     kicks: u32,
+    /// When it refused it last, or let it wait: what was asked before says nothing about whether that is over.
     denied: Option<Instant>,
     /// Wrong pieces that came from it.
     pub bad_pieces: u32,
@@ -87,6 +91,7 @@ impl Default for Source {
             trouble: None,
             depth: Depth::default(),
             load: Load::default(),
+            gives: None,
             haul: false,
             head_time: None,
             kicks: 0,
@@ -120,13 +125,20 @@ impl Source {
     }
 
     /// A connection is open.
-    pub fn connected(&mut self, rtt: Duration) {
+    pub fn connected(&mut self, rtt: Duration, now: Instant) {
         self.was_up = true;
-        self.trying = None;
         self.own_outage = None;
         self.head_time.get_or_insert(rtt);
+        // One that closes what it opens is known to work by its answers only.
+        let closes = self.closed > 0;
+        self.trying = self.trying.filter(|_| closes).map(|(by, _)| (by, now));
         // That it can be reached ends no pause, kick or question: its answers do.
-        if matches!(self.reach, Reach::Unknown | Reach::Out(_)) {
+        let ends_rest = match self.reach {
+            Reach::Unknown => true,
+            Reach::Out(until) => !closes || until <= now,
+            _ => false,
+        };
+        if ends_rest {
             self.reach = Reach::Up;
             self.trouble = None;
         }
@@ -138,7 +150,6 @@ impl Source {
         self.load.answered();
         let let_in = self.denied.is_none_or(|denied| asked > denied);
         let resumed = match &self.reach {
-            Reach::Held(_, Held::Paused) => true,
             Reach::Held(..) | Reach::Down(Error::Banned(_)) => let_in,
             _ => false,
         };
@@ -186,7 +197,8 @@ impl Source {
     }
 
     /// It lets this client wait until then.
-    pub fn paused(&mut self, until: Instant) -> bool {
+    pub fn paused(&mut self, until: Instant, now: Instant) -> bool {
+        self.denied = Some(now);
         let first = !matches!(self.reach, Reach::Held(_, Held::Paused));
         let until = match self.reach {
             Reach::Held(before, _) => before.max(until),

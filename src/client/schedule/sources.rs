@@ -203,10 +203,14 @@ impl Sources {
         BAD_PIECES_MAX * kept.saturating_sub(1) as u32
     }
 
-    /// A connection is not tried any more, by this slot.
-    pub fn let_go(&mut self, slot: SlotId) {
-        for source in &mut self.all {
-            source.trying = source.trying.filter(|(by, _)| *by != slot);
+    /// A connection is not tried any more, by this slot. Whether it was.
+    pub fn let_go(&mut self, slot: SlotId) -> bool {
+        let tries = |source: &Source| source.trying.is_some_and(|(by, _)| by == slot);
+        let mut found = false;
+        for source in self.all.iter_mut().filter(|source| tries(source)) {
+            source.trying = None;
+            found = true;
         }
+        found
     }
 }

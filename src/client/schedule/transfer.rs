@@ -233,10 +233,15 @@ impl Transfer {
         self.verdict.note_written(0, self.facts.size);
     }
 
+    /// Whether all is here and known that a landing needs, and it has not begun.
+    pub fn is_complete(&self) -> bool {
+        self.phase != Phase::Landing && self.verdict.is_told() && self.plan.is_complete()
+    }
+
     /// The proof with which it lands, once it is complete. A landing that does not hold is a fault of this program: it is
     /// logged as one, what is missing is free to be fetched again, and after too many of them the transfer fails.
     pub fn claim_landing(&mut self) -> Result<Option<Proof>, Error> {
-        if self.phase == Phase::Landing || !self.verdict.is_told() || !self.plan.is_complete() {
+        if !self.is_complete() {
             return Ok(None);
         }
         match self.verdict.prove(&self.plan) {

@@ -1,6 +1,10 @@
 //! Reading answers: which part of the worker an answer is for, and what a refusal means.
 
-use std::{borrow::Cow, ops::Range, time::Instant};
+use std::{
+    borrow::Cow,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use super::Worker;
 use crate::{
@@ -28,22 +32,31 @@ const SAID_MAX: usize = 256;
 const DRAIN_MAX: usize = 64 * 1024;
 
 impl Worker {
-    /// Reads the answer to the first request in flight; what came of it, and whether the connection can go on.
-    pub(super) async fn answer(&mut self, flight: Flight) -> (super::Answer, bool) {
+    /// Reads the answer to the first request in flight; what came of it, and whether the connection can go on. Its
+    /// beginning is awaited for `patience`, where that is given.
+    pub(super) async fn answer(
+        &mut self,
+        flight: Flight,
+        patience: Option<Duration>,
+    ) -> (super::Answer, bool) {
         let Some(mut connection) = self.connection.take() else {
             let error = Error::Broken("not connected".into());
             return (Err(Fault::Broke(error)), false);
         };
         // The connection is put back only once the answer was read to its end.
-        let head = connection
-            .head(flight.ask == Ask::Head)
-            .await
-            .and_then(|mut head| {
-                self.server().check(&head, &self.engine.settings.dir)?;
-                judge(&mut head)?;
-                let decoder = self.decoder(&flight.work, &mut head)?;
-                Ok((head, decoder))
-            });
+        let head = connection.head(flight.ask == Ask::Head);
+        let head = match patience {
+            Some(patience) => tokio::time::timeout(patience, head)
+                .await
+                .unwrap_or(Err(Error::Timeout(patience))),
+            None => head.await,
+        };
+        let head = head.and_then(|mut head| {
+            self.server().check(&head, &self.engine.settings.dir)?;
+            judge(&mut head)?;
+            let decoder = self.decoder(&flight.work, &mut head)?;
+            Ok((head, decoder))
+        });
         self.awaited = self.awaited.saturating_sub(1);
         let (head, decoder) = match head {
             Ok(head) => head,

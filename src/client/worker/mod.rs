@@ -62,7 +62,7 @@ impl Worker {
             tracing::error!(
                 "a connection's task failed, and begins anew: {error}: a fault of haul, please report it"
             );
-            engine.with(|schedule| schedule.gone(slot));
+            engine.with(|schedule| schedule.gone(slot, Instant::now()));
             // Whatever it is, it does not happen in a tight loop.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -75,7 +75,11 @@ impl Worker {
             match order {
                 Order::Connect(source) => self.connect(source).await,
                 Order::Look(task) => self.look(*task).await,
-                Order::Exchange { send, read } => self.exchange(send, *read).await,
+                Order::Exchange {
+                    send,
+                    read,
+                    patience,
+                } => self.exchange(send, *read, patience).await,
                 Order::Close => self.disconnect(),
                 Order::Wait(until) => self.wait(until).await,
                 Order::End => break,
@@ -145,7 +149,7 @@ impl Worker {
     }
 
     /// Sends requests and reads one answer.
-    async fn exchange(&mut self, send: Vec<Request>, read: Flight) {
+    async fn exchange(&mut self, send: Vec<Request>, read: Flight, patience: Option<Duration>) {
         let began = self.connection.is_some();
         if let Err(error) = self.send(send).await {
             self.disconnect();
@@ -157,7 +161,7 @@ impl Worker {
             biased;
             // What it was doing is dropped with its connection.
             () = stop.cancelled() => (Err(Fault::Interrupted), false),
-            answer = self.answer(read) => answer,
+            answer = self.answer(read, patience) => answer,
         };
         if !open {
             self.disconnect();

@@ -80,7 +80,8 @@ impl Worker {
             Some(size) => {
                 // Who answers a range with the whole does not serve ranges, whatever it says of itself.
                 let head = &reading.head;
-                let ranges = head.status == 206 || (*ask == Ask::Whole && head.ranges);
+                let ranges =
+                    head.status == 206 || (*ask == Ask::Whole && head.ranges && !task.whole);
                 self.read_large(reading, task, size, ranges).await
             }
             None => self.read_unsized(reading, task, began).await,
@@ -152,7 +153,7 @@ impl Worker {
             etag: head.etag.clone(),
             modified: head.modified.or(task.modified),
             ranges,
-            pieces: head.pieces && self.may_ask_values(task),
+            pieces: head.pieces && !task.whole && self.may_ask_values(task),
             digest: head.digest.as_deref().and_then(Digest::from_field),
         }
     }
@@ -213,8 +214,11 @@ impl Worker {
         read.and_then(|()| self.check_end(reading))
             .map_err(|error| Fault::of(error, None))?;
         if content.len() as u64 != size {
-            // A 206 of less than the file, or a size that lied: the whole is asked for.
-            return Err(Fault::Changed);
+            // Less than the file, from a server that gives ranges of a size of its own, or a size that lied.
+            if std::mem::replace(&mut task.whole, true) {
+                return Err(Fault::Changed);
+            }
+            return Ok(Answered::Again(task));
         }
         self.complete_small(&reading.head, task, content, began)
             .await
@@ -276,6 +280,10 @@ impl Worker {
         } else {
             (end / PIECE) as u32
         };
+        if begun == 0 {
+            reading.drain().await;
+            return Err(Fault::NoRanges);
+        }
         match self.begin(task, facts, begun).await? {
             Some((part, run)) => self.read_run(reading, &part, run).await,
             // It ended already, or what is here of it comes first: the rest of the answer is not wanted.

@@ -33,12 +33,14 @@ impl Worker {
         let head = &reading.head;
         let whole =
             head.status == 200 && first == 0 && head.framing == Some(Framing::Length(facts.size));
-        let right = match (head.status, head.range) {
-            (206, Some(range)) => {
-                range.bytes == Some((first, end - 1)) && range.total == Some(facts.size)
-            }
-            _ => whole && !facts.ranges,
+        // Less than was asked for is taken as well: the rest is asked for again.
+        let given = match (head.status, head.range) {
+            (206, Some(range)) if range.total == Some(facts.size) => range
+                .bytes
+                .and_then(|(from, last)| (from == first && last < end).then_some(last + 1)),
+            _ => None,
         };
+        let right = given.is_some() || whole && !facts.ranges;
         let fit = if right {
             let told = Validators::of(head);
             engine.with(|schedule| schedule.fit(file, self.source, told))
@@ -48,6 +50,14 @@ impl Worker {
             Fit::Foreign
         };
         if fit == Fit::Yes {
+            if let Some(given) = given.filter(|given| *given < end) {
+                let whole = ((given - first) / PIECE) as u32;
+                engine.with(|schedule| schedule.gave_less(self.slot, (file, run.id), whole));
+                if whole == 0 {
+                    reading.drain().await;
+                    return Err(Fault::NoRanges);
+                }
+            }
             return self.read_run(reading, &part, run).await;
         }
         if !matches!(head.status, 200 | 206 | 404 | 410 | 412 | 416) {

@@ -55,6 +55,17 @@ pub enum Trouble {
     Kicks(u64),
 }
 
+/// What may be odd about ranges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OddRanges {
+    /// They are refused.
+    Refused,
+    /// At most so many pieces are given at once; 0 for less than one.
+    Short(u32),
+    /// Another content, as far as validators tell, in one answer of so many.
+    Flips(u32),
+}
+
 /// A server.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
@@ -66,6 +77,10 @@ pub struct SimServer {
     pub ranges: bool,
     /// A mirror whose pieces are damaged, one in so many.
     pub damaged: Option<u32>,
+    /// What is odd about its ranges.
+    pub odd: Option<OddRanges>,
+    /// What was sent ahead it never answers.
+    pub forgets: bool,
     /// It has other files, or none.
     pub foreign: bool,
     /// It answers one request at a time, and refuses what is sent ahead.

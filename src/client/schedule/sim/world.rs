@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::server::{SimFile, SimServer, Trouble};
+use super::server::{OddRanges, SimFile, SimServer, Trouble};
 use crate::{
     client::{
         Error, Event, ItemId, ItemState, Verified,
@@ -35,6 +35,8 @@ const SILENCE: Duration = Duration::from_secs(6);
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// Connects and requests without a success that a server sees in one second at most.
 const ATTEMPTS_MAX: usize = 80;
+/// Seeds from here on are of servers that may be odd about ranges, and about what is sent ahead.
+pub const ODD: u64 = 1 << 32;
 /// Steps of one run at most.
 const STEPS_MAX: u32 = 400_000;
 
@@ -112,6 +114,18 @@ impl World {
         let mut servers: Vec<SimServer> = (0..count)
             .map(|place| Self::server(&mut rng, place, haul, calm))
             .collect();
+        if seed >= ODD {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            for server in servers.iter_mut().filter(|server| !server.haul) {
+                server.odd = [
+                    None,
+                    Some(OddRanges::Refused),
+                    Some(OddRanges::Short(rng.u32(..4))),
+                    Some(OddRanges::Flips(rng.u32(1..8))),
+                ][rng.usize(..4)];
+                server.forgets = rng.u8(..4) == 0;
+            }
+        }
         let own = rng.u8(..8) == 0;
         if own {
             // The cable is cut: all are unreachable at once.
@@ -210,6 +224,8 @@ impl World {
             haul,
             ranges: haul || odd != 1 && rng.u32(..5) > 0,
             damaged: (haul && odd == 2).then(|| rng.u32(1..10)),
+            odd: None,
+            forgets: false,
             foreign: odd == 3,
             strict: !haul && rng.u32(..5) == 0,
             troubles,
@@ -400,7 +416,11 @@ impl World {
                 self.schedule.looked(SlotId(at), *task, now);
                 self.ask(at);
             }
-            Order::Exchange { send, read } => {
+            Order::Exchange {
+                send,
+                read,
+                patience,
+            } => {
                 let source = self.slots[at].source;
                 assert!(self.slots[at].open, "an exchange on a closed connection");
                 if !send.is_empty() {
@@ -411,6 +431,7 @@ impl World {
                 let arrives = self.instant_of(read.at) + server.rtt;
                 let takes = match server.trouble(self.now) {
                     Some(Trouble::Hangs) => self.now + SILENCE,
+                    _ if server.forgets && read.ahead => self.now + patience.unwrap_or(SILENCE),
                     _ => arrives.max(self.now),
                 };
                 self.slots[at].doing = Doing::Head(read);
@@ -522,6 +543,9 @@ impl World {
                 return self.broke(at, Error::Broken("closed".into()));
             }
             Some(Trouble::Hangs) => return self.broke(at, Error::Timeout(SILENCE)),
+            _ if server.forgets && flight.ahead => {
+                return self.broke(at, Error::Timeout(SILENCE));
+            }
             _ => {}
         }
         if let Some(fault) = server.refusal(self.now, flight.ahead) {
@@ -604,13 +628,27 @@ impl World {
             self.at(self.now + takes, Happening::Small(id));
             return self.report(at, Report::Answered(Answered::Opened, channel));
         }
-        let ranges = server.ranges;
-        let begun = match ask {
-            Ask::Range { last, .. } if ranges && last + 1 < file.size => (last + 1) / PIECE,
+        let ranged = matches!(ask, Ask::Range { .. });
+        let begun = match (ask, server.odd) {
+            (_, Some(OddRanges::Refused)) if ranged => {
+                return self.report(at, Report::Fault(Fault::Refused(forbidden()), channel));
+            }
+            (_, Some(OddRanges::Short(0))) if ranged && server.ranges => {
+                return self.report(at, Report::Fault(Fault::NoRanges, channel));
+            }
+            (Ask::Range { last, .. }, odd) if server.ranges && last + 1 < file.size => {
+                let given = (last + 1) / PIECE;
+                match odd {
+                    Some(OddRanges::Short(most)) => given.min(most.into()),
+                    _ => given,
+                }
+            }
             _ => pieces::count(file.size).into(),
         };
+        let mut facts = server.facts(source, &file);
+        facts.ranges &= !task.whole;
         let opened = Opened {
-            facts: server.facts(source, &file),
+            facts,
             ..Opened::default()
         };
         let id = self.schedule.new_file();
@@ -630,13 +668,17 @@ impl World {
         let Some(transfer) = self.schedule.transfer(file) else {
             return self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
         };
-        let (foreign, ranges) = {
+        let (foreign, ranges, odd) = {
             let server = &self.servers[source.place()];
-            (server.foreign, server.ranges)
+            (server.foreign, server.ranges, server.odd)
         };
         let own = transfer.facts.source == source;
         let whole = matches!(ask, Ask::Whole);
-        if foreign || !ranges && !whole {
+        if odd == Some(OddRanges::Refused) && !whole {
+            return self.report(at, Report::Fault(Fault::Refused(forbidden()), channel));
+        }
+        let flips = matches!(odd, Some(OddRanges::Flips(often)) if self.rng.u32(..often) == 0);
+        if foreign || (!ranges || flips) && !whole {
             let fault = if own { Fault::Changed } else { Fault::Foreign };
             return self.report(at, Report::Fault(fault, channel));
         }
@@ -645,7 +687,18 @@ impl World {
             modified: None,
         };
         match self.schedule.fit(file, source, told) {
-            Fit::Yes => self.begin_run(at, file, run),
+            Fit::Yes => {
+                if let Some(OddRanges::Short(most)) = odd
+                    && !whole
+                    && most < run.pieces.end - run.pieces.start
+                {
+                    self.schedule.gave_less(SlotId(at), (file, run.id), most);
+                    if most == 0 {
+                        return self.report(at, Report::Fault(Fault::NoRanges, channel));
+                    }
+                }
+                self.begin_run(at, file, run);
+            }
             Fit::Changed => self.report(at, Report::Fault(Fault::Changed, channel)),
             Fit::Foreign => self.report(at, Report::Fault(Fault::Foreign, channel)),
         }
@@ -934,6 +987,14 @@ fn connect_error() -> Error {
         server: "s".into(),
         reason: "refused".into(),
         own: false,
+    }
+}
+
+fn forbidden() -> Error {
+    Error::Status {
+        status: 403,
+        retry_after: None,
+        said: None,
     }
 }
 
