@@ -464,3 +464,21 @@ fn what_is_no_regular_file_is_written_to() {
     assert_eq!(status, 2);
     assert!(told.contains("is a directory"), "{told}");
 }
+
+#[test]
+fn an_empty_directory_is_told_and_fails_where_that_is_asked_for() {
+    let source = temp();
+    fs::create_dir(source.path().join("only a directory")).unwrap();
+    let server = crate::common::serving::serve(source.path());
+    let target = temp();
+    let dir = target.path().to_str().unwrap();
+    let url = server.url("/");
+    let all = ["connect", "--headless", "--all", "--dir", dir, &url];
+    let (status, out, told) = Haul::new(&all).run();
+    assert_eq!(status, 0, "{told}");
+    assert!(out.starts_with("0 files: there is none there"), "{out}");
+    assert!(told.contains("there is no file in it"), "{told}");
+    let (status, _, told) = Haul::new(&[&all[..], &["--fail-empty"]].concat()).run();
+    assert_eq!(status, 3, "{told}");
+    assert!(told.contains("--fail-empty"), "{told}");
+}

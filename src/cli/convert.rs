@@ -117,6 +117,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         checksum: args.checksum,
         serial: args.serial,
         max_depth: args.max_depth,
+        fail_empty: args.fail_empty,
         on_conflict: args.on_conflict,
         resume: !args.no_resume,
         run: args.commands,

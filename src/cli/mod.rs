@@ -290,6 +290,11 @@ pub struct ConnectArgs {
         hide_short_help = true
     )]
     pub max_depth: usize,
+    /// A directory without a file in it is a failure
+    ///
+    /// For backups: a server whose disk is not mounted has nothing, and nothing is soon downloaded.
+    #[arg(long, env = "HAUL_FAIL_EMPTY", hide_short_help = true)]
+    pub fail_empty: bool,
     /// Rule for a local file in the way
     ///
     /// verify: the same content counts as done, another content makes `name (1).ext`. rename: always makes

@@ -186,6 +186,9 @@ pub enum Error {
     /// Patterns that matched nothing.
     #[error("nothing there matches: check the pattern against the listing")]
     NoMatch,
+    /// A tree without a file, where that is asked to count as a failure.
+    #[error("there is no file in it, and --fail-empty makes that a failure")]
+    Empty,
 }
 
 impl Error {
@@ -216,7 +219,8 @@ impl Error {
             | Self::Banned(_)
             | Self::Loop(_)
             | Self::Deep { .. }
-            | Self::NoMatch => Exit::Remote,
+            | Self::NoMatch
+            | Self::Empty => Exit::Remote,
             Self::Changed => Exit::Other,
             Self::Integrity { .. } => Exit::Integrity,
             Self::Disk { .. } | Self::Target { .. } | Self::Pin(_) => Exit::Disk,

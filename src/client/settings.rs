@@ -9,6 +9,10 @@ use crate::{config::OnConflict, units::Rate};
 
 /// What a client runs with.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct Settings {
     /// The server and the directory on it; a last segment without a slash may name a file (see [`Client::named`](super::Client::named)).
     pub url: Url,
@@ -34,6 +38,8 @@ pub struct Settings {
     pub serial: bool,
     /// Directories below the URL that are gone into, one inside the other, at most: a link on a server may lead back up.
     pub max_depth: usize,
+    /// A tree in which there is no file counts as a failure.
+    pub fail_empty: bool,
     /// What happens where a local file is in the way.
     pub on_conflict: OnConflict,
     /// Go on with parts that an earlier run left.

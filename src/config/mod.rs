@@ -154,6 +154,8 @@ pub struct Connect {
     pub serial: bool,
     /// Directories that are gone into, one inside the other, at most.
     pub max_depth: usize,
+    /// A tree in which there is no file counts as a failure.
+    pub fail_empty: bool,
     /// What to do where a local file is in the way.
     pub on_conflict: OnConflict,
     /// Go on with what an earlier run left.

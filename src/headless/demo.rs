@@ -124,6 +124,7 @@ fn settings(
         checksum: None,
         serial: false,
         max_depth: 64,
+        fail_empty: false,
         on_conflict: OnConflict::Verify,
         resume: false,
         run: None,

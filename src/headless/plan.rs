@@ -254,6 +254,7 @@ pub(crate) fn engine_settings(
         user: settings.user.clone(),
         serial: settings.serial,
         max_depth: settings.max_depth,
+        fail_empty: settings.fail_empty,
         on_conflict: settings.on_conflict,
         resume: settings.resume,
         patient: false,

@@ -25,6 +25,9 @@ pub(super) fn summary(
     rate: u64,
     interrupted: bool,
 ) -> String {
+    if tally.files == 0 && failed == 0 && !interrupted {
+        return format!("0 files: there is none there, in {}", units::took(took));
+    }
     let plural = if tally.files == 1 { "" } else { "s" };
     let mut line = format!(
         "{} file{plural}, {} in {}",
@@ -88,6 +91,10 @@ mod tests {
         assert_eq!(
             line(Tally::default(), 1, false),
             "0 files, 0 B in 4.1 s, 1 failed"
+        );
+        assert_eq!(
+            line(Tally::default(), 0, false),
+            "0 files: there is none there, in 4.1 s"
         );
     }
 }

@@ -34,6 +34,7 @@ pub fn settings(url: &str, dir: &Path) -> Settings {
         user: Some("tester".into()),
         serial: false,
         max_depth: 64,
+        fail_empty: false,
         on_conflict: OnConflict::Verify,
         resume: true,
         patient: false,

@@ -108,6 +108,7 @@ impl Engine {
             patient: settings.patient,
             resume: settings.resume,
             spares: matches!(settings.on_conflict, OnConflict::Verify | OnConflict::Skip),
+            fail_empty: settings.fail_empty,
         };
         let names = servers.iter().map(|server| server.origin.authority());
         let schedule = Schedule::new(limits, names.collect(), fastrand::u64(..));

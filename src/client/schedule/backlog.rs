@@ -445,13 +445,21 @@ impl Schedule {
         if item.has_ended() || !item.waits_for_nothing() || self.is_under_way(id) {
             return;
         }
+        let fails_empty = self.limits.fail_empty;
         let Some(item) = self.item_mut(id) else {
             return;
         };
-        let unmatched = item.filter.is_some() && item.found == 0 && item.failed == 0;
-        let unmatched = unmatched && !item.is_cancelled();
-        if unmatched {
-            item.note_failure(Error::NoMatch);
+        let nothing = item.tree && item.found == 0 && item.failed == 0 && !item.is_cancelled();
+        let nothing = nothing.then(|| match item.filter {
+            Some(_) => Some(Error::NoMatch),
+            None => fails_empty.then_some(Error::Empty),
+        });
+        if let Some(None) = nothing {
+            tracing::warn!(path = %crate::escape::display_name(item.path.as_bytes()), "there is no file in it: nothing was downloaded");
+        }
+        let nothing = nothing.flatten();
+        if let Some(error) = &nothing {
+            item.note_failure(error.clone());
         }
         let parts: u64 = item.failed_files.iter().map(|task| task.kept).sum();
         item.kept = item.settled.saturating_add(parts);
@@ -463,12 +471,12 @@ impl Schedule {
         let path = item.path.clone();
         item.life = Life::Ended(item.final_state());
         self.outbox.extend(settled.map(Effect::Settle));
-        if unmatched {
+        if let Some(error) = nothing {
             self.tell(Event::Failed {
                 item: id,
                 path,
                 attempts: 1,
-                error: Error::NoMatch,
+                error,
             });
         }
         self.tell(Event::Ended { item: id });

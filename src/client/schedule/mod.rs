@@ -91,6 +91,8 @@ pub struct Limits {
     pub resume: bool,
     /// A file that is here may spare the fetching.
     pub spares: bool,
+    /// A tree without a file counts as failed.
+    pub fail_empty: bool,
 }
 
 /// See the module.

@@ -29,6 +29,7 @@ fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
         timeout: std::time::Duration::from_secs(60),
         user: None,
         max_depth: 64,
+        fail_empty: false,
         serial: false,
         on_conflict: OnConflict::Verify,
         resume: true,

@@ -150,6 +150,7 @@ impl World {
             patient: rng.bool(),
             resume: true,
             spares: true,
+            fail_empty: false,
         };
         let names = (0..count).map(|n| format!("s{n}")).collect();
         let slots = (0..workers).map(|_| Slot {
