@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 use crate::common::{
     fetching::{fetch_all, fetch_with, is_finished, settings},
+    proxy::{Line, proxy},
+    scripted::{file, scripted},
     serving::serve,
     trees::{assert_same, content, make_tree},
 };
@@ -446,4 +448,47 @@ fn nothing_is_left_beside_what_was_fetched() {
             .all(|(_, verified)| *verified >= Verified::Blake3)
     );
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_pause_loses_nothing_of_the_pieces_in_flight() {
+    const SIZE: usize = (5 << 20) + 77;
+    let (source, bytes) = (temp(), content(3, SIZE));
+    fs::write(source.path().join("big"), &bytes).unwrap();
+    let serving = serve(source.path());
+    let plain = scripted(move |request| file(request, &bytes, "\nETag: \"1\""));
+    for upstream in [serving.address, plain.address] {
+        let target = temp();
+        let proxy = proxy(upstream);
+        proxy.lines(|_| Line {
+            rate: Some(2 << 20),
+            ..Line::default()
+        });
+        let mut fetching = fetch_with(haul::client::Settings {
+            // Two would race for the last pieces, which costs bytes of itself.
+            workers: 1,
+            ..settings(&proxy.url("/"), target.path())
+        });
+        fetching.get_path("/big");
+        let item = fetching.client.snapshot().items[0].id;
+        let mut before = 0;
+        for _ in 0..6 {
+            let now = fetching.wait_for("more bytes", |now| {
+                now.items[0].done > before + 300_000 || is_finished(&now.items[0].state)
+            });
+            fetching.client.pause(item);
+            let rests = fetching.wait_for("rest", |now| now.items[0].connections == 0);
+            assert!(rests.items[0].done >= now.items[0].done, "{rests:#?}");
+            before = rests.items[0].done;
+            fetching.client.resume(item);
+        }
+        let fetched = fetching.finish();
+        assert_eq!(fetched.failed, []);
+        assert_same(source.path(), target.path());
+        let more = fetched.received - SIZE as u64;
+        assert!(
+            more < 1000,
+            "{more} bytes more than the file and its pieces' values"
+        );
+    }
 }

@@ -69,6 +69,14 @@ impl OpenPart {
         WriteGuard { part: self, held }
     }
 
+    /// Bytes that are in it.
+    pub fn read(&self, at: u64, bytes: usize) -> Result<Vec<u8>, Error> {
+        let mut read = vec![0; bytes];
+        let there = self.part.file.read_exact_at(&mut read, at);
+        there.map_err(|error| Error::disk(self.path(), &error))?;
+        Ok(read)
+    }
+
     /// Where it is, for messages.
     pub fn path(&self) -> PathBuf {
         self.target.local(&self.task.path.parent(), &self.part.name)

@@ -6,11 +6,15 @@
 //! the whole of it, and whoever is first has it. Nobody loses a piece to a connection that is not ahead of it.
 
 use std::{
+    collections::BTreeMap,
     ops::Range,
     time::{Duration, Instant},
 };
 
-use crate::pieces::{PieceSet, Ranges};
+use crate::{
+    client::id::SourceId,
+    pieces::{PieceSet, Ranges},
+};
 
 /// Most pieces in a run: 16 MiB keep requests rare on any link.
 pub const RUN_MAX: u32 = 16;
@@ -28,6 +32,8 @@ pub struct Run {
     pub pieces: Range<u32>,
     /// Whether it is the second to fetch its pieces: it must write nothing of one before that is whole.
     pub racing: bool,
+    /// Bytes at the front of its first piece that are in the part already, from the same source.
+    pub skip: u64,
 }
 
 #[derive(Debug)]
@@ -42,6 +48,8 @@ struct Held {
     racing: bool,
     /// Bytes that are here of the next piece.
     partial: u64,
+    /// Who sends them, where ranges may begin in the middle of a piece.
+    source: Option<SourceId>,
     /// Its last sign of life: handed out, begun, or a piece done.
     since: Instant,
 }
@@ -51,6 +59,8 @@ struct Held {
 pub struct Plan {
     done: PieceSet,
     free: Ranges,
+    /// Bytes at the front of free pieces that are in the part, and who sent them: the next run goes on behind them.
+    begun: BTreeMap<u32, (SourceId, u64)>,
     runs: Vec<Held>,
     next_id: u32,
 }
@@ -77,6 +87,7 @@ impl Plan {
         Self {
             done: PieceSet::new(pieces),
             free: Ranges::default(),
+            begun: BTreeMap::new(),
             runs: Vec::new(),
             next_id: 0,
         }
@@ -117,7 +128,25 @@ impl Plan {
     pub fn partial(&self) -> u64 {
         // Of a piece that another connection has done meanwhile, nothing counts twice.
         let open = self.runs.iter().filter(|run| !self.done.contains(run.next));
-        open.map(|run| run.partial).sum()
+        let begun = self.begun.values().map(|(_, bytes)| *bytes);
+        open.map(|run| run.partial).chain(begun).sum()
+    }
+
+    /// The run's bytes come from `source`, which gives ranges. What is here of its first piece from there already is not
+    /// fetched again: of others it is, so that who sent a bad piece is known.
+    pub fn fetch_from(&mut self, run: &mut Run, source: SourceId) {
+        let Some(held) = self.runs.iter_mut().find(|held| held.id == run.id) else {
+            return;
+        };
+        held.source = Some(source);
+        if held.racing {
+            return;
+        }
+        let begun = self.begun.remove(&held.next);
+        if let Some((_, bytes)) = begun.filter(|(from, _)| *from == source) {
+            held.partial = bytes;
+            run.skip = bytes;
+        }
     }
 
     /// How many pieces are done.
@@ -205,9 +234,16 @@ impl Plan {
             begun: false,
             racing,
             partial: 0,
+            source: None,
             since: now,
         });
-        Run { id, pieces, racing }
+        let skip = 0;
+        Run {
+            id,
+            pieces,
+            racing,
+            skip,
+        }
     }
 
     /// The run's connection begins to read its answer: what is left of it, which may be nothing.
@@ -252,6 +288,7 @@ impl Plan {
             held.partial = 0;
             held.since = now;
         }
+        self.begun.remove(&piece);
         self.done.insert(piece)
     }
 
@@ -267,6 +304,7 @@ impl Plan {
     /// A piece that counted as done is not: unless a connection is still to begin it, it is free again.
     pub fn fetch_again(&mut self, piece: u32) {
         self.done.remove(piece);
+        self.begun.remove(&piece);
         self.let_go(piece);
         self.free_unless_held(piece);
     }
@@ -286,11 +324,14 @@ impl Plan {
         }
     }
 
-    fn free_unless_held(&mut self, piece: u32) {
+    /// Whether it is free now.
+    fn free_unless_held(&mut self, piece: u32) -> bool {
         let mut runs = self.runs.iter();
-        if !runs.any(|run| (run.next..run.end).contains(&piece)) {
+        let held = runs.any(|run| (run.next..run.end).contains(&piece));
+        if !held {
             self.free.insert(piece..piece + 1);
         }
+        !held
     }
 
     /// The run is over, finished or not; what it did not do is free again, unless another connection is at it.
@@ -300,8 +341,15 @@ impl Plan {
         };
         let held = self.runs.swap_remove(at);
         for piece in held.next..held.end.max(held.next) {
-            if !self.done.contains(piece) {
-                self.free_unless_held(piece);
+            if self.done.contains(piece) || !self.free_unless_held(piece) {
+                continue;
+            }
+            if let Some(source) = held.source
+                && piece == held.next
+                && held.partial > 0
+                && !held.racing
+            {
+                self.begun.insert(piece, (source, held.partial));
             }
         }
     }

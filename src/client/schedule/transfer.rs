@@ -140,7 +140,14 @@ impl Transfer {
             return None;
         }
         self.plan.add_free(begun..count);
-        (begun > 0).then(|| self.plan.begin_with(0..begun, now))
+        if begun == 0 {
+            return None;
+        }
+        let mut run = self.plan.begin_with(0..begun, now);
+        if self.facts.ranges {
+            self.plan.fetch_from(&mut run, self.facts.source);
+        }
+        Some(run)
     }
 
     /// Whether what an earlier run left is to be hashed.

@@ -28,7 +28,8 @@ impl Worker {
             return Err(Fault::Interrupted);
         };
         let facts = &part.facts;
-        let first = u64::from(run.pieces.start) * PIECE;
+        let start = u64::from(run.pieces.start) * PIECE;
+        let first = start + run.skip;
         let end = (u64::from(run.pieces.end) * PIECE).min(facts.size);
         let head = &reading.head;
         let whole =
@@ -51,7 +52,7 @@ impl Worker {
         };
         if fit == Fit::Yes {
             if let Some(given) = given.filter(|given| *given < end) {
-                let whole = ((given - first) / PIECE) as u32;
+                let whole = ((given - start) / PIECE) as u32;
                 engine.with(|schedule| schedule.gave_less(self.slot, (file, run.id), whole));
                 if whole == 0 {
                     reading.drain().await;
@@ -115,8 +116,11 @@ impl Worker {
         let size = part.facts.size;
         let mut piece = run.pieces.start;
         // Bytes of the piece so far; a racer keeps them until they are whole.
-        let (mut got, mut raced) = (0, Vec::new());
+        let (mut got, mut raced) = (run.skip, Vec::new());
         let mut hasher = PieceHasher::new(piece);
+        if checked && run.skip > 0 {
+            hasher.update(&part.read(u64::from(piece) * PIECE, run.skip as usize)?);
+        }
         while let Some(range) = reading.connection.chunk(&mut reading.body).await? {
             self.count_received(range.len());
             let mut bytes = reading.connection.bytes(range);

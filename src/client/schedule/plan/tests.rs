@@ -197,3 +197,26 @@ fn any_order_of_events_ends_complete() {
         }
     }
 }
+
+#[test]
+fn what_is_here_of_a_piece_is_gone_on_with_by_the_same_source_only() {
+    let (here, elsewhere) = (SourceId::at(0), SourceId::at(1));
+    for (next, skip) in [(here, 700), (elsewhere, 0)] {
+        let mut plan = plan(4);
+        let mut run = plan.take(2, 1, Instant::now()).unwrap();
+        plan.fetch_from(&mut run, here);
+        assert_eq!(run.skip, 0);
+        plan.begin(&mut run, Instant::now());
+        plan.finish_piece(run.id, 0, Instant::now());
+        plan.note_partial(run.id, 700);
+        plan.release(run.id);
+        assert_eq!(plan.partial(), 700);
+        let mut again = plan.take(2, 1, Instant::now()).unwrap();
+        assert_eq!(again.pieces.start, 1);
+        plan.fetch_from(&mut again, next);
+        assert_eq!((again.skip, plan.partial()), (skip, skip));
+        // It breaks off before a byte came: nothing is lost.
+        plan.release(again.id);
+        assert_eq!(plan.partial(), skip);
+    }
+}

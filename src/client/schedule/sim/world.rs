@@ -746,7 +746,19 @@ impl World {
             Some(Trouble::Closes | Trouble::Refuses { .. }) => true,
             _ => false,
         };
+        let length = pieces::len(self.files[&self.paths[&file]].size, piece);
+        let skip = if piece == run.pieces.start {
+            run.skip
+        } else {
+            0
+        };
         if breaks {
+            // Some of the piece came.
+            if self.schedule.wants(file, run.id, piece) && !run.racing {
+                let some = (length - skip) / 2;
+                let at = u64::from(piece) * PIECE + skip;
+                self.schedule.wrote(file, run.id, at, some);
+            }
             return self.broke(at, Error::Broken("cut".into()));
         }
         if let Some(Trouble::Hangs) = server.trouble(self.now) {
@@ -765,10 +777,9 @@ impl World {
             .transfer(file)
             .is_some_and(|transfer| transfer.facts.has_values());
         let value = checked.then(|| it.value(piece, good));
-        let bytes = pieces::len(it.size, piece);
         self.disk.entry(file).or_default().insert(piece, good);
-        self.schedule
-            .wrote(file, run.id, u64::from(piece) * PIECE, bytes);
+        let start = u64::from(piece) * PIECE + skip;
+        self.schedule.wrote(file, run.id, start, length - skip);
         let judged = self
             .schedule
             .piece_received(id, (file, run.id), piece, value, now);

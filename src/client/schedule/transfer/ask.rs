@@ -17,7 +17,7 @@ impl Transfer {
         let (first, end) = self.bytes_of(&run.pieces);
         let (if_match, if_range) = self.conditions(source);
         Ask::Range {
-            first,
+            first: first + run.skip,
             last: end - 1,
             if_match,
             if_range,

@@ -112,6 +112,10 @@ impl Transfer {
                 self.plan.take(max, workers, asker.now)
             }
         };
-        run.map(Step::Run)
+        let mut run = run?;
+        if self.facts.ranges {
+            self.plan.fetch_from(&mut run, asker.outlook.source);
+        }
+        Some(Step::Run(run))
     }
 }
