@@ -98,3 +98,57 @@ impl WriteGuard<'_> {
         written.map_err(|error| Error::disk(self.part.path(), &error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::{client::ItemId, config::OnConflict, http1::path::RemotePath, sys::disk};
+
+    /// A writer that has asked whether its piece is wanted, and is slow to write it, and one that judges the piece.
+    #[test]
+    fn no_write_reaches_a_piece_that_was_judged() {
+        let temp = tempfile::tempdir().unwrap();
+        let target = Target::open(temp.path(), OnConflict::Verify).unwrap();
+        let file = disk::new_file(target.handle(), b"x.part").unwrap();
+        let part = Part {
+            claim: None,
+            file,
+            dir: target.handle().try_clone_to_owned().unwrap(),
+            name: b"x.part".to_vec(),
+            left: 0,
+            known: Vec::new(),
+        };
+        let path = RemotePath::from_target(b"/x").unwrap();
+        let task = FileTask::new(ItemId::default(), path);
+        let part = OpenPart::new(part, Arc::new(target), task, Facts::default());
+        for round in 0..200 {
+            let (wanted, judged) = (AtomicBool::new(true), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !judged.load(Ordering::SeqCst) {
+                        let guard = part.write_guard();
+                        if wanted.load(Ordering::SeqCst) {
+                            std::thread::yield_now();
+                            guard.write(0, b"stale").unwrap();
+                        }
+                    }
+                });
+                scope.spawn(|| {
+                    for _ in 0..round {
+                        std::hint::spin_loop();
+                    }
+                    let guard = part.write_guard();
+                    guard.write(0, b"right").unwrap();
+                    wanted.store(false, Ordering::SeqCst);
+                    drop(guard);
+                    for _ in 0..100 {
+                        assert_eq!(part.read(0, 5).unwrap(), b"right", "round {round}");
+                    }
+                    judged.store(true, Ordering::SeqCst);
+                });
+            });
+        }
+    }
+}
