@@ -101,7 +101,10 @@ impl WriteGuard<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        time::Duration,
+    };
 
     use super::*;
     use crate::{client::ItemId, config::OnConflict, http1::path::RemotePath, sys::disk};
@@ -123,32 +126,21 @@ mod tests {
         let path = RemotePath::from_target(b"/x").unwrap();
         let task = FileTask::new(ItemId::default(), path);
         let part = OpenPart::new(part, Arc::new(target), task, Facts::default());
-        for round in 0..200 {
-            let (wanted, judged) = (AtomicBool::new(true), AtomicBool::new(false));
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    while !judged.load(Ordering::SeqCst) {
-                        let guard = part.write_guard();
-                        if wanted.load(Ordering::SeqCst) {
-                            std::thread::yield_now();
-                            guard.write(0, b"stale").unwrap();
-                        }
-                    }
-                });
-                scope.spawn(|| {
-                    for _ in 0..round {
-                        std::hint::spin_loop();
-                    }
-                    let guard = part.write_guard();
-                    guard.write(0, b"right").unwrap();
-                    wanted.store(false, Ordering::SeqCst);
-                    drop(guard);
-                    for _ in 0..100 {
-                        assert_eq!(part.read(0, 5).unwrap(), b"right", "round {round}");
-                    }
-                    judged.store(true, Ordering::SeqCst);
-                });
+        let asked = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let guard = part.write_guard();
+                // It was still wanted here.
+                asked.store(true, Ordering::SeqCst);
+                // Time enough for the other one, if the guard did not hold it back.
+                std::thread::sleep(Duration::from_millis(20));
+                guard.write(0, b"stale").unwrap();
             });
-        }
+            while !asked.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            part.write_guard().write(0, b"right").unwrap();
+        });
+        assert_eq!(part.read(0, 5).unwrap(), b"right");
     }
 }
