@@ -35,7 +35,7 @@ pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
         note(notes);
         return block_on(dashboards::serve(settings, ring));
     }
-    let show = Show::Lines(settings.log.level, stderr());
+    let show = Show::Stderr(settings.log.level);
     let _log = Logging::start(&settings.log, "serve", show)?;
     note(notes);
     block_on(headless::serve::run(settings, &mut io::stdout()))

@@ -38,6 +38,7 @@ pub mod plot;
 pub mod progress;
 pub mod samples;
 pub mod server;
+mod sync;
 pub mod sys;
 pub mod tls;
 pub mod ui;

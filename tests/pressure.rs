@@ -63,12 +63,16 @@ fn who_asks_for_too_many_digests_is_told_to_come_back_and_nobody_hangs() {
         let head = raw.read_head();
         (raw, head)
     };
-    // One is hashed, the others wait: each has its head at once.
-    let mut waiting = Vec::new();
-    for n in 0..32 {
-        let (raw, head) = ask(1 + n / 8, &format!("/{n}?meta4"));
-        assert_eq!(head.status, 200, "{n}");
-        waiting.push(raw);
+    // All are hashed in turns: each has its head soon.
+    let mut waiting: Vec<Raw> = (0..32)
+        .map(|n| {
+            let mut raw = Raw::connect_from([127, 0, 0, 1 + n / 8], serving.address);
+            raw.send(get(&format!("/{n}?meta4"), ""));
+            raw
+        })
+        .collect();
+    for raw in &mut waiting {
+        assert_eq!(raw.read_head().status, 200);
     }
     let (_, yours) = ask(1, "/39?meta4");
     assert_eq!(

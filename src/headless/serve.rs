@@ -17,7 +17,7 @@ use crate::{
         self, MinRate, Names, Own, Server, Stop,
         access::{Access, Sources},
     },
-    sys::signals::Signals,
+    sys::signals::{Signals, end_whatever_hangs},
     tls::{self, Identity},
 };
 
@@ -29,6 +29,7 @@ const ABORT: Duration = Duration::from_secs(1);
 /// Serves until a signal; `out` is told the URLs, a line each.
 pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
+    end_whatever_hangs();
     let server = Server::new(engine_settings(&settings)?)?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     for url in server::urls(&listeners, server.settings().scheme()) {

@@ -5,6 +5,7 @@ pub mod coding;
 pub mod conditional;
 pub mod date;
 pub mod disposition;
+pub mod fields;
 pub mod multipart;
 pub mod path;
 pub mod range;

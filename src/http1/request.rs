@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::conditional::Conditions;
+use super::{conditional::Conditions, fields};
 
 mod line;
 mod refusal;
@@ -131,6 +131,14 @@ pub fn is_head(input: &[u8]) -> bool {
     input[empty_lines(input)..].starts_with(b"HEAD ")
 }
 
+/// Whether some lines end in CR LF and others in LF alone: two readers could see two requests in them. A head that has LF
+/// alone throughout is taken, for those who type one (RFC 9112 §2.2).
+fn has_mixed_line_ends(head: &[u8]) -> bool {
+    let mut lines = head.split_inclusive(|b| *b == b'\n');
+    let crlf = lines.next().is_some_and(|line| line.ends_with(b"\r\n"));
+    lines.any(|line| line.ends_with(b"\r\n") != crlf)
+}
+
 /// Whether something else than a line feed follows a carriage return; what follows the last byte is not known yet.
 fn has_bare_cr(head: &[u8]) -> bool {
     head.windows(2)
@@ -151,6 +159,9 @@ fn check_request_line(head: &[u8]) -> Result<(), Refusal> {
 impl<'a> RequestHead<'a> {
     /// Parses one complete head, as [`find_head`] found it.
     pub fn parse(head: &'a [u8]) -> Result<Self, Refusal> {
+        if has_mixed_line_ends(head) {
+            return Err(bad("lines that end in different ways"));
+        }
         let (line, rest) = RequestLine::parse(head)?;
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let fields = match httparse::parse_headers(rest, &mut fields) {
@@ -233,9 +244,9 @@ impl<'a> RequestHead<'a> {
             once(&mut self.conditions.if_unmodified_since, value);
         } else if is("if-range") {
             once(&mut self.conditions.if_range, value);
-        } else if is("haul-session") {
+        } else if is(fields::SESSION) {
             self.haul_session = Some(value);
-        } else if is("haul-name") {
+        } else if is(fields::NAME) {
             self.haul_name = Some(value);
         } else if is("content-length") {
             framing.take_length(value)?;

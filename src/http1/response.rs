@@ -33,20 +33,25 @@ impl<'a> HeadWriter<'a> {
         Self { out }
     }
 
-    /// Adds a field. The value must hold no line end: everything foreign is encoded before it comes here.
+    /// Adds a field. Everything foreign is encoded before it comes here; a line end that came all the same becomes a blank,
+    /// so that no value can begin another field.
     pub fn field(&mut self, name: &str, value: &str) -> &mut Self {
-        debug_assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b": ");
-        self.out.extend_from_slice(value.as_bytes());
-        self.out.extend_from_slice(b"\r\n");
-        self
+        self.field_fmt(name, format_args!("{value}"))
     }
 
     /// Adds a field whose value is formatted in place.
     pub fn field_fmt(&mut self, name: &str, value: fmt::Arguments<'_>) -> &mut Self {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
+        let begin = self.out.len();
         // Writing to a Vec cannot fail.
-        let _ = write!(self.out, "{name}: {value}\r\n");
+        let _ = self.out.write_fmt(value);
+        for byte in &mut self.out[begin..] {
+            if matches!(byte, b'\r' | b'\n' | b'\0') {
+                *byte = b' ';
+            }
+        }
+        self.out.extend_from_slice(b"\r\n");
         self
     }
 
@@ -78,6 +83,22 @@ impl<'a> HeadWriter<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_value_ends_its_line() {
+        let mut out = Vec::new();
+        let mut head = HeadWriter::new(&mut out, StatusCode::OK, 0);
+        let evil = "x\r\nSet-Cookie: a=b\0\n\nbody";
+        head.field("A", evil).field_fmt("B", format_args!("{evil}"));
+        head.end();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains(
+                "\r\nA: x  Set-Cookie: a=b   body\r\nB: x  Set-Cookie: a=b   body\r\n\r\n"
+            )
+        );
+        assert!(text.ends_with("\r\n\r\n") && !text.contains("\nSet-Cookie"));
+    }
 
     #[test]
     fn a_head_has_what_every_answer_has() {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use blake3::Hash;
 
-use super::{body_reader::Framing, coding::Coding};
+use super::{body_reader::Framing, coding::Coding, fields};
 
 /// Longest response head that is read, in bytes. Cookies and security policies fill what other clients allow: curl takes
 /// 300 KB.
@@ -202,18 +202,18 @@ impl ResponseHead {
             6 if is(field, "server") => self.server = Some(text()),
             6 if is(field, "digest") && self.digest.is_none() => self.digest = Some(text()),
             8 if is(field, "location") => self.location = Some(text()),
-            8 if is(field, "haul-dir") => self.haul_dir = Some(text()),
+            8 if is(field, fields::DIR) => self.haul_dir = Some(text()),
             10 if self.status / 100 == 3 && is(field, "set-cookie") => self.cookies.push(text()),
             10 if is(field, "connection") => self.connection(value),
             11 if is(field, "repr-digest") => self.digest = Some(text()),
-            11 if is(field, "haul-blake3") => {
+            11 if is(field, fields::BLAKE3) => {
                 self.blake3 = std::str::from_utf8(value)
                     .ok()
                     .and_then(|hex| Hash::from_hex(hex).ok());
             }
-            11 if is(field, "haul-pieces") => self.pieces = value == b"1",
-            11 if is(field, "haul-paused") => self.paused = value == b"1",
-            11 if is(field, "haul-denied") => {
+            11 if is(field, fields::PIECES) => self.pieces = value == b"1",
+            11 if is(field, fields::PAUSED) => self.paused = value == b"1",
+            11 if is(field, fields::DENIED) => {
                 self.denied = match value {
                     b"kicked" => Some(Denied::Kicked),
                     b"banned" => Some(Denied::Banned),

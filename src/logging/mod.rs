@@ -5,24 +5,25 @@
 //! with a dot in its name is for programs, and stands in JSON logs only.
 
 mod file;
+mod queue;
 mod record;
 pub mod ring;
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use tracing::{
     Event, Level, Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest,
 };
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Registry,
     layer::{Context, Layer, SubscriberExt as _},
@@ -38,9 +39,14 @@ use crate::{
     sys::disk::private_dir,
 };
 use file::{LogFile, News, Tell};
+use queue::{Guard, Queue};
 use record::Record;
 
-/// Takes a line, without its newline, for the user to see.
+/// How often it is told at most that lines of another place were dropped.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+
+/// Takes a line, without its newline, for the user to see. It must not block: a stream that may goes through
+/// [`Show::Stderr`].
 pub type Sink = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Where the user sees the log, besides the file.
@@ -49,12 +55,14 @@ pub enum Show {
     Ring(Ring),
     /// As plain lines, up to this level and never more than the log's own.
     Lines(Level, Sink),
+    /// The same on stderr, by a thread of its own: a reader that stops costs lines and stops nobody who logs.
+    Stderr(Level),
 }
 
 /// The running log. Dropping it writes what is pending and closes the file, also while a panic unwinds.
 pub struct Logging {
     shown: Shown,
-    _file: Option<WorkerGuard>,
+    _pending: Vec<Guard>,
 }
 
 /// The level up to which the user sees the log, changeable while it runs. The file keeps the level it began with.
@@ -110,10 +118,10 @@ impl Logging {
                 Err(complaint) => (None, Some(complaint)),
             },
         };
-        let (layer, guard) = Output::new(settings, file, show);
+        let (layer, pending) = Output::new(settings, file, show);
         let logging = Self {
             shown: layer.shown.clone(),
-            _file: guard,
+            _pending: pending,
         };
         tracing::subscriber::set_global_default(Registry::default().with(layer)).map_err(|e| {
             Local {
@@ -164,14 +172,23 @@ fn open_default(command: &str) -> Result<(PathBuf, File), String> {
 
 /// The layer that writes every event to its places.
 struct Output {
-    file: Option<(NonBlocking, LogFormat)>,
+    file: Option<(Queue, LogFormat)>,
     file_level: Level,
-    show: Arc<Show>,
+    show: Arc<Shows>,
     shown: Shown,
+    /// How many lines that were not shown were told to the file, and when.
+    told: Mutex<(u64, Option<Instant>)>,
+}
+
+/// Where lines are shown.
+enum Shows {
+    Ring(Ring),
+    Lines(Sink),
+    Stderr(Queue),
 }
 
 /// How the log tells of its own file.
-fn tell(path: PathBuf, format: LogFormat, show: Arc<Show>) -> Tell {
+fn tell(path: PathBuf, format: LogFormat, show: Arc<Shows>) -> Tell {
     let record = move |news: &News| match news {
         News::Fails(why) => {
             let path = display_path(&path);
@@ -187,8 +204,9 @@ fn tell(path: PathBuf, format: LogFormat, show: Arc<Show>) -> Tell {
     Tell {
         form: Box::new(move |news| form(news).form(format)),
         show: Box::new(move |news| match &*show {
-            Show::Ring(ring) => ring.push(record(news).into_line()),
-            Show::Lines(_, sink) => sink(&record(news).plain_line()),
+            Shows::Ring(ring) => ring.push(record(news).into_line()),
+            Shows::Lines(sink) => sink(&record(news).plain_line()),
+            Shows::Stderr(queue) => queue.push(record(news).plain_line() + "\n"),
         }),
     }
 }
@@ -198,29 +216,54 @@ impl Output {
         settings: &config::Log,
         file: Option<(PathBuf, File)>,
         show: Show,
-    ) -> (Self, Option<WorkerGuard>) {
-        let show = Arc::new(show);
+    ) -> (Self, Vec<Guard>) {
+        let format = settings.format;
+        let shown = match &show {
+            Show::Ring(_) => settings.level,
+            Show::Lines(level, _) | Show::Stderr(level) => settings.level.min(*level),
+        };
+        let mut pending = Vec::new();
+        let show = Arc::new(match show {
+            Show::Ring(ring) => Shows::Ring(ring),
+            Show::Lines(_, sink) => Shows::Lines(sink),
+            Show::Stderr(_) => {
+                let tell = Box::new(|lines| dropped(lines).plain_line() + "\n");
+                let (queue, guard) = Queue::start(io::stderr(), tell);
+                pending.push(guard);
+                Shows::Stderr(queue)
+            }
+        });
         let (file, guard) = file
             .map(|(path, file)| {
-                let tell = tell(path.clone(), settings.format, Arc::clone(&show));
-                let file = LogFile::new(path, file, tell);
-                // Lossy: where the disk cannot keep up, lines are dropped rather than transfers held up.
-                NonBlockingBuilder::default()
-                    .thread_name("haul-log")
-                    .finish(file)
+                let news = tell(path.clone(), format, Arc::clone(&show));
+                let file = LogFile::new(path, file, news);
+                Queue::start(file, Box::new(move |lines| dropped(lines).form(format)))
             })
             .unzip();
-        let shown = match &*show {
-            Show::Ring(_) => settings.level,
-            Show::Lines(level, _) => settings.level.min(*level),
-        };
+        // What is written to the file first is done with first: it may have news for the other place.
+        pending.splice(0..0, guard);
         let output = Self {
-            file: file.map(|file| (file, settings.format)),
+            file: file.map(|file| (file, format)),
             file_level: settings.level,
             show,
             shown: Shown::new(shown),
+            told: Mutex::default(),
         };
-        (output, guard)
+        (output, pending)
+    }
+
+    /// Tells the file, now and then, how many lines stderr did not take.
+    fn tell_dropped(&self, stderr: &Queue) {
+        let (Some((file, format)), lines) = (&self.file, stderr.dropped()) else {
+            return;
+        };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (before, when) = *told;
+        if lines > before && when.is_none_or(|when| when.elapsed() >= TELL_AGAIN) {
+            *told = (lines, Some(Instant::now()));
+            drop(told);
+            file.push(dropped(lines).form(*format));
+        }
     }
 
     fn max_level(&self) -> Level {
@@ -247,27 +290,35 @@ impl<S: Subscriber> Layer<S> for Output {
         if let Some((file, format)) = &self.file
             && level <= self.file_level
         {
-            let line = record.form(*format);
-            // The queue to the writer's thread takes every write; it has nobody to report to but the log.
-            let _ = file.clone().write_all(line.as_bytes());
+            file.push(record.form(*format));
         }
         if level > self.shown.get() {
             return;
         }
+        let reported = event.metadata().target() == REPORTED;
         match &*self.show {
-            Show::Ring(ring) => ring.push(record.into_line()),
-            Show::Lines(_, sink) if event.metadata().target() != REPORTED => {
-                sink(&record.plain_line());
+            Shows::Ring(ring) => ring.push(record.into_line()),
+            Shows::Lines(sink) if !reported => sink(&record.plain_line()),
+            Shows::Stderr(queue) if !reported => {
+                queue.push(record.plain_line() + "\n");
+                self.tell_dropped(queue);
             }
-            Show::Lines(..) => {}
+            Shows::Lines(_) | Shows::Stderr(_) => {}
         }
     }
 }
 
+/// The event that tells of lines that were dropped.
+fn dropped(lines: u64) -> Record {
+    let why = "their reader or disk was too slow";
+    Record::own(
+        Level::WARN,
+        format!("{lines} lines of the log were dropped: {why}"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     /// Runs `body` with a log into a file and the given place; returns what the file then holds.

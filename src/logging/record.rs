@@ -18,6 +18,9 @@ use crate::{config::LogFormat, escape::display_name};
 /// The fields that say whom an event is about, the most telling first.
 const SUBJECTS: [&str; 3] = ["who", "client", "path"];
 
+/// Bytes of a message that are written, before they are escaped. A path of the system has at most 4096.
+const LONGEST: usize = 6 * 1024;
+
 /// An event's content, not escaped yet.
 pub(super) struct Record {
     time: Timestamp,
@@ -31,6 +34,7 @@ impl Record {
     pub(super) fn new(event: &Event<'_>, time: Timestamp) -> Self {
         let mut seen = Fields::default();
         event.record(&mut seen);
+        cut(&mut seen.message);
         let who = SUBJECTS
             .iter()
             .find_map(|name| seen.others.iter().position(|(field, _)| field == name))
@@ -125,6 +129,15 @@ impl Record {
             who: one_line(&self.who),
             text: self.text(),
         }
+    }
+}
+
+/// Shortens what somebody made long: a line costs time and room.
+fn cut(text: &mut String) {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rfind(|&at| text.is_char_boundary(at));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{ClientId, Error, Server, Shared, catalog::Catalog, clients::Client};
+use crate::server::{
+    ClientId, Error, Server, Shared, people::clients::Client, tree::catalog::Catalog,
+};
 use crate::units::Rate;
 
 impl Server {
@@ -17,7 +19,7 @@ impl Server {
         self.with(client, |_, client| client.standing.pause(false));
     }
 
-    /// Closes a client's connections where they stand. For a while ([`Settings::kick`](super::Settings::kick)) its requests
+    /// Closes a client's connections where they stand. For a while ([`Settings::kick`](crate::server::Settings::kick)) its requests
     /// are answered with 403, `Haul-Denied: kicked`, the reason and a `Retry-After`. What counts is the session, or else
     /// the address and agent.
     pub fn kick(&self, client: ClientId, reason: &str) {
@@ -36,7 +38,7 @@ impl Server {
         });
     }
 
-    /// Lifts a ban, named as [`Snapshot::banned`](super::Snapshot::banned) shows it; `false` where there is none.
+    /// Lifts a ban, named as [`Snapshot::banned`](crate::server::Snapshot::banned) shows it; `false` where there is none.
     pub fn unban(&self, who: &str) -> bool {
         self.0.registry.unban(who)
     }
@@ -47,7 +49,7 @@ impl Server {
     }
 
     /// Limits what one client gets, over all connections of its login or else its address; `None` puts the usual limit
-    /// back ([`Settings::limit_client`](super::Settings::limit_client)).
+    /// back ([`Settings::limit_client`](crate::server::Settings::limit_client)).
     pub fn limit_client(&self, client: ClientId, rate: Option<Rate>) {
         self.with(client, |shared, client| {
             shared.registry.limit_client(client, rate);
@@ -75,7 +77,10 @@ impl Server {
 }
 
 /// Opens a directory to serve.
-pub(super) fn open(root: &Path, settings: &super::Settings) -> Result<Catalog, Error> {
+pub(in crate::server) fn open(
+    root: &Path,
+    settings: &crate::server::Settings,
+) -> Result<Catalog, Error> {
     let opened = Catalog::open(root, settings.hidden, settings.follow_symlinks);
     let opened = opened.map_err(|source| Error::Root {
         root: root.to_owned(),

@@ -42,7 +42,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn bind(address: SocketAddr, source: io::Error) -> Self {
+    pub(in crate::server) fn bind(address: SocketAddr, source: io::Error) -> Self {
         Self::Bind { address, source }
     }
 

@@ -1,190 +1,66 @@
 //! The server: takes connections, answers requests for what lies below one directory, and counts who takes what.
 //!
 //! It knows nothing of any screen. A request goes through [`connection`] (one client connection), [`respond`]
-//! (status, fields), [`body`] (bytes); [`catalog`] decides what a path leads to and [`clients`] keeps count.
+//! (status, fields, what the body is) and back to the connection, which sends it; [`tree`] decides what a path leads to,
+//! [`digests`] what is computed of it, and [`people`] keeps count.
 
-pub mod access;
-mod body;
-mod catalog;
-mod clients;
+mod accept;
 mod connection;
 mod control;
-mod downloads;
-mod entries;
+mod digests;
 mod error;
-mod floor;
 mod host;
 mod listen;
-mod listing;
-mod metalink;
-mod open;
 mod own;
-mod page;
-mod peers;
+mod people;
 mod respond;
-pub mod snapshot;
-mod spans;
-mod standing;
-mod stream;
-mod tar;
-mod transfers;
-mod unsent;
-mod values;
-mod walk;
+mod settings;
+mod shared;
+mod tree;
+mod work;
 
 use std::{
     io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant},
+    sync::{Arc, RwLock},
+    time::Instant,
 };
 
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::sleep,
-};
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     entry::Entry,
     http1::path::RemotePath,
     tls::{Fingerprint, Identity},
-    units::Rate,
 };
-use access::Access;
-use catalog::{Catalog, Found};
-use clients::Registry;
-use entries::{Entries, SORTED_BYTES};
-use values::Values;
+use accept::{Accept, Places};
+use digests::Values;
+use people::clients::Registry;
+use shared::Shared;
+use tree::{
+    catalog::Found,
+    entries::{self, Entries, SORTED_BYTES},
+};
+use work::{Work, budget::Budget};
 
 pub use error::Error;
 pub use host::Names;
 pub use listen::{bind, local_addresses, urls};
 pub use own::Own;
-pub use snapshot::{Ban, ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView};
+pub use people::{
+    access,
+    snapshot::{
+        self, Ban, ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView,
+    },
+};
+pub use settings::{MinRate, Settings};
 
-/// How long running transfers may go on once the server drains.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long a kicked client is refused: long enough to be noticed and for a retrying program to give up, short enough
-/// not to be a ban.
-const KICKED_FOR: Duration = Duration::from_secs(60);
-/// Pause after the system refused a connection, mostly for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Listings that are read at once; each occupies a thread while it reads.
-const LISTINGS: usize = 8;
 /// Bytes of the larger ones among the small files that wait in output buffers, over all connections.
 const BUFFERED: usize = 16 << 20;
-/// Connections over the limit that are told so at once; what comes beyond is closed without a word.
-const TURNED_AWAY: usize = 64;
-
-/// What the server runs with.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Directory to host.
-    pub root: PathBuf,
-    /// Serve names that begin with a dot too.
-    pub hidden: bool,
-    /// Follow symbolic links even out of the root.
-    pub follow_symlinks: bool,
-    /// A connection that is silent this long is closed.
-    pub timeout: Duration,
-    /// Connections at the same time; more get 503.
-    pub max_connections: usize,
-    /// Clients at the same time, by login or else address; others get 503. `None` for any number.
-    pub max_clients: Option<usize>,
-    /// What all clients together get.
-    pub limit: Option<Rate>,
-    /// How long a kicked client is refused.
-    pub kick: Duration,
-    /// What each client gets, unless it is given a limit of its own.
-    pub limit_client: Option<Rate>,
-    /// Readers that are slower are dropped.
-    pub min_rate: Option<MinRate>,
-    /// Where values of large files are kept between runs; `None` keeps none.
-    pub cache: Option<PathBuf>,
-    /// The certificate to show; `None` speaks plain HTTP.
-    pub tls: Option<Identity>,
-    /// Who may come in.
-    pub access: Access,
-    /// Under which names it may be asked for.
-    pub names: Names,
-    /// What it reads and writes itself, and does not serve.
-    pub own: Own,
-    /// Whether pages may run scripts as they would on a web server.
-    pub web: bool,
-}
-
-impl Settings {
-    /// What URLs of the server begin with.
-    pub fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
-    }
-}
-
-impl Settings {
-    /// The defaults for `root`: no limits but 4096 connections, and nothing kept.
-    pub fn new(root: PathBuf) -> Self {
-        Self {
-            root,
-            hidden: false,
-            follow_symlinks: false,
-            timeout: Duration::from_secs(60),
-            max_connections: 4096,
-            max_clients: None,
-            limit: None,
-            kick: KICKED_FOR,
-            limit_client: None,
-            min_rate: None,
-            cache: None,
-            tls: None,
-            access: Access::default(),
-            names: Names::default(),
-            own: Own::default(),
-            web: false,
-        }
-    }
-}
-
-/// What a reader must take at least while there are bytes for it, and nothing here holds them back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MinRate {
-    /// The rate.
-    pub rate: Rate,
-    /// The time over which it must be kept.
-    pub over: Duration,
-}
 
 /// A server of one directory; clones share it.
 #[derive(Clone)]
 pub struct Server(Arc<Shared>);
-
-/// What all connections share.
-struct Shared {
-    settings: Settings,
-    /// The directory that is served now.
-    catalog: RwLock<Arc<Catalog>>,
-    registry: Registry,
-    values: Values,
-    listings: Semaphore,
-    /// A permit a byte that the sorted names of directories hold.
-    sorted: Arc<Semaphore>,
-    /// A permit a byte that such a file holds in an output buffer.
-    buffered: Arc<Semaphore>,
-    /// What runs is finished, and no one new is taken.
-    drain: CancellationToken,
-}
-
-impl Shared {
-    fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn set_catalog(&self, catalog: Arc<Catalog>) {
-        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
-    }
-}
 
 /// The two stages of a stop: `drain` ends accepting and lets running transfers finish; `abort` ends at once.
 #[derive(Debug, Clone, Default)]
@@ -199,29 +75,37 @@ impl Server {
     /// Opens the directory to serve.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let catalog = control::open(&settings.root, &settings)?;
+        let work = Work::default();
         Ok(Self(Arc::new(Shared {
             catalog: RwLock::new(Arc::new(catalog)),
             registry: Registry::new(settings.max_clients, settings.limit_client, settings.limit),
             drain: CancellationToken::new(),
-            values: Values::new(settings.cache.as_deref()),
-            listings: Semaphore::new(LISTINGS),
-            sorted: Arc::new(Semaphore::new(SORTED_BYTES)),
-            buffered: Arc::new(Semaphore::new(BUFFERED)),
+            values: Values::new(settings.cache.as_deref(), work.clone()),
+            work,
+            sorted: Budget::new(SORTED_BYTES),
+            buffered: Budget::new(BUFFERED),
             settings,
         })))
     }
 
     /// Serves until `stop` says otherwise; completes once the last connection is closed.
     pub async fn run(&self, listeners: Vec<TcpListener>, stop: Stop) {
-        // Each client needs a socket, and a file while it is sent.
-        crate::sys::disk::raise_open_files();
+        let asked = self.0.settings.max_connections;
+        let places = Places::of(asked, crate::sys::disk::raise_open_files());
+        if places.served < asked {
+            tracing::warn!(
+                "at most {} connections instead of {asked}: each needs two open files: raise the limit (ulimit -n)",
+                places.served
+            );
+        }
         let connections = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(self.0.settings.max_connections));
-        let away = Arc::new(Semaphore::new(TURNED_AWAY));
+        let slots = Arc::new(Semaphore::new(places.served));
+        let away = Arc::new(Semaphore::new(places.turned_away));
         for listener in listeners {
             let accept = Accept {
                 shared: Arc::clone(&self.0),
                 slots: Arc::clone(&slots),
+                places,
                 away: Arc::clone(&away),
                 connections: connections.clone(),
                 stop: stop.clone(),
@@ -282,97 +166,4 @@ impl Server {
     pub fn downloads(&self, path: &RemotePath) -> u64 {
         self.0.registry.downloads(path)
     }
-}
-
-/// Takes connections from one listener.
-struct Accept {
-    shared: Arc<Shared>,
-    slots: Arc<Semaphore>,
-    away: Arc<Semaphore>,
-    connections: TaskTracker,
-    stop: Stop,
-}
-
-impl Accept {
-    async fn run(self, listener: TcpListener) {
-        let mut failing = false;
-        loop {
-            let accepted = tokio::select! {
-                () = self.shared.drain.cancelled() => return,
-                () = self.stop.abort.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    failing = false;
-                    self.take(stream, peer);
-                }
-                Err(error) if is_about_one_connection(&error) => {}
-                Err(error) => {
-                    // Mostly EMFILE: the connections that are there go on, and the others wait in the backlog.
-                    if !failing {
-                        tracing::error!(
-                            "cannot accept connections: {}: trying again",
-                            crate::exit::reason(&error)
-                        );
-                    }
-                    failing = true;
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn take(&self, stream: TcpStream, peer: SocketAddr) {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        // Answers are written in as few calls as they can be: nothing is gained by holding them back.
-        let _ = stream.set_nodelay(true);
-        self.relieve();
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            if let Ok(slot) = Arc::clone(&self.away).try_acquire_owned() {
-                let shared = Arc::clone(&self.shared);
-                self.connections.spawn(async move {
-                    connection::turn_away(stream, peer, &shared).await;
-                    drop(slot);
-                });
-            }
-            return;
-        };
-        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-        self.connections.spawn(async move {
-            let late = async {
-                stop.drain.cancelled().await;
-                sleep(GRACE).await;
-            };
-            tokio::select! {
-                () = stop.abort.cancelled() => {}
-                () = late => {}
-                () = connection::serve(stream, peer, &shared) => {}
-            }
-            drop(slot);
-        });
-    }
-
-    /// Makes room while there is some left, and once there is none: for each connection that comes, one of whoever holds most
-    /// is closed, if it waits for its client.
-    fn relieve(&self) {
-        let max = self.shared.settings.max_connections;
-        if self.slots.available_permits() > max / 4 {
-            return;
-        }
-        if let Some(who) = self.shared.registry.open().relieve() {
-            tracing::debug!(client = %who, "closed a connection that waited for its client: there are too many");
-        }
-    }
-}
-
-/// Whether only the connection in question failed, before it was even taken.
-fn is_about_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
 }

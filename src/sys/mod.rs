@@ -2,6 +2,7 @@
 
 pub mod dir_id;
 pub mod disk;
+pub mod mounts;
 pub mod open;
 pub mod parent;
 pub(crate) mod scratch;

@@ -1,5 +1,7 @@
 //! The signals that end a run.
 
+use std::{io, thread, time::Duration};
+
 use tokio::signal::unix::SignalKind;
 
 use crate::{
@@ -14,16 +16,44 @@ pub(crate) struct Signals {
     hangup: UnlessIgnored,
 }
 
+/// How long the second signal's orderly end may take, before there is none.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Ends the program some seconds after the second signal, whatever hangs: by a thread and a runtime of its own, as every
+/// thread of the other may be waiting for a file system that does not answer.
+pub(crate) fn end_whatever_hangs() {
+    let watch = || -> Result<(), Local> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(cannot_wait)?;
+        runtime.block_on(async {
+            let mut signals = Signals::new()?;
+            signals.next().await;
+            let exit = signals.next().await;
+            tokio::time::sleep(LAST_WORDS).await;
+            std::process::exit(exit as i32)
+        })
+    };
+    let watch = move || drop::<Result<(), Local>>(watch());
+    // Without it the program ends as the runtime does.
+    let _ = thread::Builder::new()
+        .name("haul-signals".into())
+        .spawn(watch);
+}
+
+fn cannot_wait(source: io::Error) -> Local {
+    Local {
+        what: "cannot wait for signals".into(),
+        source,
+        remedy: "report this with the system's name and version",
+        exit: Exit::Other,
+    }
+}
+
 impl Signals {
     pub(crate) fn new() -> Result<Self, Local> {
-        let listen = |kind| {
-            UnlessIgnored::new(kind).map_err(|source| Local {
-                what: "cannot wait for signals".into(),
-                source,
-                remedy: "report this with the system's name and version",
-                exit: Exit::Other,
-            })
-        };
+        let listen = |kind| UnlessIgnored::new(kind).map_err(cannot_wait);
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,

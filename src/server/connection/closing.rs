@@ -6,11 +6,14 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     http1::request::is_head,
-    server::{Shared, body::Sender, respond, stream::Stream, unsent::Unsent},
+    server::{
+        Shared, connection::lowat::Unsent, connection::send::Sender, connection::stream::Stream,
+        respond,
+    },
 };
 
 /// What a closing connection still reads, so that the client gets to see the last answer: bytes and time.
-pub(super) const LINGER: (usize, Duration) = (1 << 20, Duration::from_secs(2));
+pub(in crate::server) const LINGER: (usize, Duration) = (1 << 20, Duration::from_secs(2));
 
 /// Tells a client that there are too many, and closes.
 pub async fn turn_away(stream: TcpStream, peer: SocketAddr, shared: &Shared) {

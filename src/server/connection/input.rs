@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     http1::request::{Extent, Refusal, find_head},
-    server::stream::Stream,
+    server::connection::stream::Stream,
 };
 
 /// The input buffer, in bytes; it grows up to the longest head.

@@ -6,8 +6,8 @@ use crate::{
     http1::request::RequestHead,
     server::{
         Shared,
-        clients::{Attached, Identity},
-        open::Opened,
+        connection::table::Opened,
+        people::clients::{Attached, Identity},
     },
 };
 
@@ -47,7 +47,9 @@ pub fn attach<'c>(
             name: head.haul_name,
             agent: head.user_agent,
         });
-        opened.handle().belongs_to(client.client(), client.peer());
+        opened
+            .handle()
+            .belongs_to(client.client().id(), client.peer());
         let fingerprint = Fingerprint {
             session: head.haul_session.map(Into::into),
             agent: head.user_agent.map(Into::into),

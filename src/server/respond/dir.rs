@@ -10,35 +10,41 @@ use std::{
 use http::StatusCode;
 use rustix::fs::fstat;
 
-use super::{Answer, Body, Failure, Request, asked, asks_for, fail, now, of_busy};
+use super::{
+    Answer, Body, Framing, Output, Request, asked, asks_for,
+    chunks::{CHUNK, Chunk, Chunks as _, Made},
+    form::{
+        listing::{Format, Lister, Source},
+        metalink::{self, HashedLink, TreeLink},
+        page, tar,
+    },
+    link::Stop,
+    now,
+    refusal::{Failure, fail},
+};
 use crate::{
     http1::{
         conditional::Verdict,
         disposition::attachment,
+        fields,
         path::{RemotePath, encode_name},
         response::HeadWriter,
     },
     server::{
-        Shared,
-        catalog::{Stamp, blocking},
-        connection::{Output, Tree},
-        entries::Entries,
-        listing::{Format, Lister, Source},
-        metalink::{self, HashedLink, TreeLink},
-        page, tar,
-        values::Kind,
-        walk::Walk,
+        tree::{
+            catalog::{Stamp, blocking},
+            entries::Entries,
+            walk::Walk,
+        },
+        work::{self, Busy, Place},
     },
 };
-
-/// Bodies up to this size are sent with their length, larger ones in chunks, in bytes.
-const BUFFER: usize = 64 * 1024;
 
 /// What decides which form of a listing comes.
 const VARY: &str = "Accept, User-Agent";
 
 /// Metalinks hold whole URLs.
-pub(super) const NO_HOST: Failure = fail(
+pub(in crate::server) const NO_HOST: Failure = fail(
     StatusCode::BAD_REQUEST,
     "a Metalink needs a Host field to name its URLs",
 );
@@ -52,69 +58,14 @@ const NO_LOGIN: Failure = fail(
 /// Asks for the digests of a tree.
 const HASH: &[u8] = b"hash";
 
-/// A body that did not fit into one buffer; its beginning stands in `chunk`.
-pub struct Listing {
-    maker: Maker,
-    chunk: Vec<u8>,
-    /// Whether the body is framed in chunks rather than by the connection's end.
-    pub chunked: bool,
-}
-
-/// What makes a listing.
-enum Maker {
-    /// Reading directories.
-    Read(Box<dyn Source>),
-    /// Hashing files.
-    Hash(Box<HashedLink>),
-}
-
-impl Listing {
-    /// Whether it may take long: files are hashed for it.
-    pub fn is_slow(&self) -> bool {
-        matches!(self.maker, Maker::Hash(_))
-    }
-
-    /// The next bytes, and whether they are the last.
-    pub async fn next(self, shared: &Shared, size: usize) -> io::Result<(Self, Vec<u8>, bool)> {
-        let chunked = self.chunked;
-        let (maker, made, last) = match self.maker {
-            Maker::Read(source) => read(source, self.chunk, shared, size).await?,
-            Maker::Hash(link) => {
-                let (link, made, last) = link.next(shared, self.chunk, size).await?;
-                (Maker::Hash(link), made, last)
-            }
-        };
-        let next = Self {
-            maker,
-            chunk: Vec::new(),
-            chunked,
-        };
-        Ok((next, made, last))
-    }
-}
-
-async fn read(
-    mut source: Box<dyn Source>,
-    mut chunk: Vec<u8>,
-    shared: &Shared,
-    size: usize,
-) -> io::Result<(Maker, Vec<u8>, bool)> {
-    let _permit = shared.listings.acquire().await.map_err(io::Error::other)?;
-    blocking(move || {
-        let last = source.fill(&mut chunk, size)?;
-        Ok((Maker::Read(source), chunk, last))
-    })
-    .await
-}
-
 impl Request<'_> {
     /// Answers a GET or HEAD of a directory.
-    pub(super) async fn dir(
+    pub(in crate::server) async fn dir(
         &self,
         path: RemotePath,
         dir: OwnedFd,
         output: &mut Output,
-    ) -> io::Result<Answer> {
+    ) -> Result<Answer, Stop> {
         if !path.is_dir() {
             return Ok(self.redirect(&mut output.bytes, &path));
         }
@@ -129,11 +80,11 @@ impl Request<'_> {
             }
             Verdict::Failed => {
                 let failure = fail(StatusCode::PRECONDITION_FAILED, "no such entity tag");
-                return Ok(self.error(&mut output.bytes, &failure));
+                return Ok(self.refuse(&mut output.bytes, &failure));
             }
         }
         if asks_for(self.head.query, "tar") {
-            return self.tar(path, dir, &mut output.bytes).await;
+            return self.tar(path, dir, output).await;
         }
         if asks_for(self.head.query, "meta4") {
             return self.tree_metalink(path, dir, output).await;
@@ -160,15 +111,16 @@ impl Request<'_> {
         self.end(head)
     }
 
-    /// Tells a haul client which directory this is, so that it does not download into it.
-    pub(super) fn haul_dir(&self, head: &mut HeadWriter<'_>) {
-        if let Some(id) = self.catalog.id() {
-            head.field("Haul-Dir", id);
+    /// Tells a haul client of this machine which directory this is, so that it does not download into it. Nobody else can
+    /// use it, but to tell that two addresses are those of one machine.
+    pub(in crate::server) fn haul_dir(&self, head: &mut HeadWriter<'_>) {
+        if let Some(id) = self.catalog.id().filter(|_| self.is_local) {
+            head.field(fields::DIR, id);
         }
     }
 
     /// Scheme and authority under which the client reached the server; the authority was checked with the head.
-    pub(super) fn origin(&self) -> Option<String> {
+    pub(in crate::server) fn origin(&self) -> Option<String> {
         let authority = std::str::from_utf8(self.head.authority?).ok()?;
         if authority.is_empty() {
             return None;
@@ -188,7 +140,7 @@ impl Request<'_> {
         path: RemotePath,
         dir: OwnedFd,
         output: &mut Output,
-    ) -> io::Result<Answer> {
+    ) -> Result<Answer, Stop> {
         let format = Format::choose(&self.head.accept, self.head.user_agent);
         let fields = |head: &mut HeadWriter<'_>| {
             head.field("Content-Type", format.content_type())
@@ -200,7 +152,7 @@ impl Request<'_> {
         };
         let catalog = Arc::clone(self.catalog);
         let (budget, known) = (
-            Arc::clone(&self.shared.sorted),
+            self.shared.sorted.clone(),
             Arc::clone(self.shared.values.known()),
         );
         let place = self.head.authority.unwrap_or_default();
@@ -208,11 +160,12 @@ impl Request<'_> {
             empty if empty.is_empty() => "haul".to_owned(),
             place => place,
         };
-        let source = move || {
+        let source = move |dir| {
             let entries = Entries::new(catalog, path, dir)?.sort(&budget)?;
             Ok(Lister::new(entries, format, known, &place))
         };
-        self.streamed(output, fields, source).await
+        self.streamed(output, (work::Kind::Listing, dir), fields, source)
+            .await
     }
 
     /// Every file below a directory, with its URL.
@@ -221,22 +174,23 @@ impl Request<'_> {
         path: RemotePath,
         dir: OwnedFd,
         output: &mut Output,
-    ) -> io::Result<Answer> {
+    ) -> Result<Answer, Stop> {
         let Some(origin) = self.origin() else {
-            return Ok(self.error(&mut output.bytes, &NO_HOST));
+            return Ok(self.refuse(&mut output.bytes, &NO_HOST));
         };
         let name = download_name(&path).to_vec();
         let fields = |head: &mut HeadWriter<'_>| metalink_fields(head, &name);
-        let (catalog, budget) = self.tree_parts();
+        let (catalog, budget) = (Arc::clone(self.catalog), self.shared.sorted.clone());
         let known = Arc::clone(self.shared.values.known());
-        let source = move || {
+        let source = move |dir| {
             let walk = Walk::new(&catalog, &budget, path.clone(), dir)?;
             Ok(TreeLink::new(walk, known, origin, path))
         };
         if asked(self.head.query, "meta4") == Some(HASH) {
-            return self.hashed(&mut output.bytes, fields, source).await;
+            return self.hashed(&mut output.bytes, dir, fields, source).await;
         }
-        self.streamed(output, fields, source).await
+        self.streamed(output, (work::Kind::Tree, dir), fields, source)
+            .await
     }
 
     /// The same with the digests of all files, for who is logged in: hashing a tree is work that strangers may not ask
@@ -244,49 +198,54 @@ impl Request<'_> {
     async fn hashed(
         &self,
         out: &mut Vec<u8>,
+        dir: OwnedFd,
         fields: impl Fn(&mut HeadWriter<'_>),
-        start: impl FnOnce() -> io::Result<TreeLink> + Send + 'static,
-    ) -> io::Result<Answer> {
+        start: impl FnOnce(OwnedFd) -> io::Result<TreeLink> + Send + 'static,
+    ) -> Result<Answer, Stop> {
         if !self.logged_in {
-            return Ok(self.error(out, &NO_LOGIN));
+            return Ok(self.refuse(out, &NO_LOGIN));
         }
         if self.is_head() {
             let mut head = HeadWriter::new(out, StatusCode::OK, now());
             fields(&mut head);
             return Ok(self.end(head));
         }
-        let place = match self.shared.values.place(Kind::Sha256, self.who) {
-            Ok(place) => place,
-            Err(busy) => return Ok(self.error(out, &of_busy(busy))),
+        let places = self.places(&dir)?;
+        let turn = self.link.turn(&places.0).await?;
+        let tree = blocking(move || {
+            let _turn = turn;
+            start(dir)
+        })
+        .await?;
+        let mut link = HashedLink::new(self.shared, tree, Arc::clone(self.catalog), places);
+        let Chunk::Bytes(first) = link.next(self.link, &mut Vec::new()).await? else {
+            return Err(Stop::Incomplete("an empty Metalink"));
         };
-        let tree = blocking(start).await?;
         let mut head = HeadWriter::new(out, StatusCode::OK, now());
         fields(&mut head);
-        let (keep, chunked) = self.unknown_length(head);
-        let body = Body::Listing(Listing {
-            maker: Maker::Hash(HashedLink::new(tree, Arc::clone(self.catalog), place)),
-            chunk: Vec::new(),
-            chunked,
-        });
+        let (keep, framing) = self.unknown_length(head);
+        let body = Body::Stream(first, Box::new(link), framing);
         Ok(Answer { body, keep })
     }
 
-    fn tree_parts(
-        &self,
-    ) -> (
-        Arc<crate::server::catalog::Catalog>,
-        Arc<tokio::sync::Semaphore>,
-    ) {
-        (Arc::clone(self.catalog), Arc::clone(&self.shared.sorted))
+    /// Places to read a tree and to hash its files.
+    fn places(&self, dir: &OwnedFd) -> Result<(Place, Place), Busy> {
+        let enter = |kind| {
+            self.shared
+                .work
+                .enter(kind, self.catalog.mount_of(dir), self.who)
+        };
+        Ok((enter(work::Kind::Tree)?, enter(work::Kind::Sha256)?))
     }
 
     /// Answers with what a source makes: at once where it fits into one buffer, else chunk by chunk.
     async fn streamed<S: Source + 'static>(
         &self,
         output: &mut Output,
+        (kind, dir): (work::Kind, OwnedFd),
         fields: impl Fn(&mut HeadWriter<'_>),
-        start: impl FnOnce() -> io::Result<S> + Send + 'static,
-    ) -> io::Result<Answer> {
+        start: impl FnOnce(OwnedFd) -> io::Result<S> + Send + 'static,
+    ) -> Result<Answer, Stop> {
         let out = &mut output.bytes;
         if self.is_head() {
             let mut head = HeadWriter::new(out, StatusCode::OK, now());
@@ -294,15 +253,17 @@ impl Request<'_> {
             self.haul_dir(&mut head);
             return Ok(self.end(head));
         }
-        let permit = self.shared.listings.acquire().await;
+        let mount = self.catalog.mount_of(&dir);
+        let place = self.shared.work.enter(kind, mount, self.who)?;
+        let turn = self.link.turn(&place).await?;
         let (source, chunk, complete) = blocking(move || {
-            let mut source = start()?;
+            let _turn = turn;
+            let mut source = start(dir)?;
             let mut chunk = Vec::new();
-            let complete = source.fill(&mut chunk, BUFFER)?;
+            let complete = source.fill(&mut chunk, CHUNK)?;
             Ok((source, chunk, complete))
         })
         .await?;
-        drop(permit);
         let mut head = HeadWriter::new(out, StatusCode::OK, now());
         fields(&mut head);
         self.haul_dir(&mut head);
@@ -313,18 +274,17 @@ impl Request<'_> {
             output.has_bodies = true;
             return Ok(self.written());
         }
-        let (keep, chunked) = self.unknown_length(head);
-        let body = Body::Listing(Listing {
-            maker: Maker::Read(Box::new(source)),
-            chunk,
-            chunked,
-        });
-        Ok(Answer { body, keep })
+        let (keep, framing) = self.unknown_length(head);
+        let made = Made::new(Box::new(source), place);
+        Ok(Answer {
+            body: Body::Stream(chunk, Box::new(made), framing),
+            keep,
+        })
     }
 
-    /// Ends the head of a body whose length is not known: whether the connection may go on, and whether the body comes
-    /// in chunks. HTTP/1.0 knows none: there the connection's end is the body's.
-    fn unknown_length(&self, mut head: HeadWriter<'_>) -> (bool, bool) {
+    /// Ends the head of a body whose length is not known: whether the connection may go on, and how the body is framed.
+    /// HTTP/1.0 knows no chunks: there the connection's end is the body's.
+    fn unknown_length(&self, mut head: HeadWriter<'_>) -> (bool, Framing) {
         let chunked = !self.head.http10;
         let keep = self.keep && chunked;
         if chunked {
@@ -332,37 +292,50 @@ impl Request<'_> {
         }
         head.connection(keep, self.head.http10);
         head.end();
-        (keep, chunked)
+        let framing = if chunked {
+            Framing::Chunked
+        } else {
+            Framing::Close
+        };
+        (keep, framing)
     }
 
     /// Everything below a directory, as a tar file.
-    async fn tar(&self, path: RemotePath, dir: OwnedFd, out: &mut Vec<u8>) -> io::Result<Answer> {
-        let mut head = HeadWriter::new(out, StatusCode::OK, now());
-        let name = download_name(&path);
-        head.field("Content-Type", tar::MEDIA_TYPE).field(
-            "Content-Disposition",
-            &attachment(&[name, b".tar".as_slice()].concat()),
-        );
+    async fn tar(
+        &self,
+        path: RemotePath,
+        dir: OwnedFd,
+        output: &mut Output,
+    ) -> Result<Answer, Stop> {
+        let fields = |head: &mut HeadWriter<'_>, path: &RemotePath| {
+            let name = [download_name(path), b".tar".as_slice()].concat();
+            head.field("Content-Type", tar::MEDIA_TYPE)
+                .field("Content-Disposition", &attachment(&name));
+        };
+        let out = &mut output.bytes;
         if self.is_head() {
+            let mut head = HeadWriter::new(out, StatusCode::OK, now());
+            fields(&mut head, &path);
             return Ok(self.end(head));
         }
-        let (keep, chunked) = self.unknown_length(head);
-        let (catalog, budget) = self.tree_parts();
-        let permit = self.shared.listings.acquire().await;
-        let (tar, chunk) = blocking(move || {
+        let mount = self.catalog.mount_of(&dir);
+        let place = self.shared.work.enter(work::Kind::Tree, mount, self.who)?;
+        let turn = self.link.turn(&place).await?;
+        let (catalog, budget) = (Arc::clone(self.catalog), self.shared.sorted.clone());
+        let from = path.clone();
+        let (tar, first) = blocking(move || {
+            let _turn = turn;
             let own = Stamp::of(&fstat(dir.as_fd())?);
-            let walk = Walk::new(&catalog, &budget, path.clone(), dir)?;
-            let mut chunk = Vec::new();
-            let tar = tar::Tar::begin(catalog, walk, &path, &own, &mut chunk);
-            Ok((tar, chunk))
+            let walk = Walk::new(&catalog, &budget, from.clone(), dir)?;
+            let mut first = Vec::new();
+            let tar = tar::Tar::begin(catalog, walk, &from, &own, &mut first);
+            Ok((tar, first))
         })
         .await?;
-        drop(permit);
-        let body = Body::Tree(Tree {
-            tar,
-            chunk,
-            chunked,
-        });
+        let mut head = HeadWriter::new(out, StatusCode::OK, now());
+        fields(&mut head, &path);
+        let (keep, framing) = self.unknown_length(head);
+        let body = Body::Stream(first, Box::new(tar::Sent::new(tar, place)), framing);
         Ok(Answer { body, keep })
     }
 }
@@ -377,7 +350,7 @@ fn download_name(path: &RemotePath) -> &[u8] {
 }
 
 /// The fields of a Metalink. Without a name of its own, aria2 would store it under that of the file it is about.
-pub(super) fn metalink_fields(head: &mut HeadWriter<'_>, name: &[u8]) {
+pub(in crate::server) fn metalink_fields(head: &mut HeadWriter<'_>, name: &[u8]) {
     let name = [name, b".meta4"].concat();
     head.field("Content-Type", metalink::MEDIA_TYPE)
         .field("Content-Disposition", &attachment(&name));

@@ -1,32 +1,29 @@
 //! Answers to requests for files: conditions, ranges, small files from one buffer, chaining values.
 
-use std::{borrow::Cow, io, ops::Range, os::fd::AsFd as _, sync::Arc, time::Instant};
+use std::{borrow::Cow, ops::Range, os::fd::AsFd as _, time::Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 
 use super::{
-    Answer, Body, Computed, Failure, Request, asks_for,
-    dir::{NO_HOST, metalink_fields},
-    fail, kind, now, of_busy, of_io,
+    Answer, Body, Output, Parts, Request, asks_for, fail, form::metalink, kind, link::Stop, now,
+    refusal::BEING_CHANGED,
 };
 use crate::{
     http1::{
         conditional::{Validators, Verdict},
         date,
         disposition::attachment,
+        fields,
         multipart::Multipart,
         path::RemotePath,
         range::Ranges,
         response::HeadWriter,
     },
-    pieces,
     server::{
-        catalog::{Found, FoundFile, blocking},
-        clients::SmallFile,
-        connection::{Output, Parts},
-        metalink::{self, FileLink},
-        values::{Asker, Busy, Kind, Stream},
+        people::clients::SmallFile,
+        tree::catalog::{Found, FoundFile, blocking},
+        work,
     },
     sys::send::read_cached,
 };
@@ -40,14 +37,12 @@ const ATTEMPTS: usize = 3;
 /// What stands for a BLAKE3 digest in hexadecimal until it is known.
 const DIGEST_PLACE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-const BEING_CHANGED: Failure = fail(StatusCode::SERVICE_UNAVAILABLE, "the file is being changed");
-
 /// A file that was found, and what its answer's head is made of.
-struct FileAnswer {
-    path: RemotePath,
-    found: FoundFile,
-    etag: String,
-    modified: u64,
+pub(super) struct FileAnswer {
+    pub(super) path: RemotePath,
+    pub(super) found: FoundFile,
+    pub(super) etag: String,
+    pub(super) modified: u64,
     /// Its media type.
     kind: Cow<'static, str>,
     /// The digest of its content, where it is known.
@@ -56,12 +51,12 @@ struct FileAnswer {
 
 impl Request<'_> {
     /// Answers a GET or HEAD of a file.
-    pub(super) async fn file(
+    pub(in crate::server) async fn file(
         &self,
         path: RemotePath,
         found: FoundFile,
         output: &mut Output,
-    ) -> io::Result<Answer> {
+    ) -> Result<Answer, Stop> {
         let now = now();
         let etag = found.stamp.etag();
         let out = &mut output.bytes;
@@ -70,7 +65,7 @@ impl Request<'_> {
             etag,
             // A date in the future would be no date at all (RFC 9110 §8.8.2.1).
             modified: date::seconds(found.stamp.modified()).min(now),
-            kind: kind::of(&found, path.name()).await?,
+            kind: kind::of(&found, path.name(), self.link).await?,
             path,
             found,
         };
@@ -88,14 +83,14 @@ impl Request<'_> {
             }
             Verdict::Failed => {
                 let failure = fail(StatusCode::PRECONDITION_FAILED, "the file changed");
-                return Ok(self.error(out, &failure));
+                return Ok(self.refuse(out, &failure));
             }
         }
         if self.head.query == Some(b"pieces") {
-            return Ok(self.pieces(file, out, now).await);
+            return self.pieces(file, out, now).await;
         }
         if asks_for(self.head.query, "meta4") {
-            return Ok(self.metalink(file, out, now).await);
+            return self.metalink(file, out, now).await;
         }
         let size = file.found.stamp.size;
         let ranges = match self.head.range {
@@ -135,7 +130,7 @@ impl Request<'_> {
         file: FileAnswer,
         output: &mut Output,
         now: u64,
-    ) -> io::Result<Answer> {
+    ) -> Result<Answer, Stop> {
         let (out, size) = (&mut output.bytes, file.found.stamp.size);
         let inline = match self.head.haul_session {
             Some(_) => INLINE_HAUL,
@@ -151,63 +146,6 @@ impl Request<'_> {
         } else {
             self.send_hashed(file, None, &mut output.bytes, now).await
         }
-    }
-
-    /// The file's chaining values instead of its bytes.
-    async fn pieces(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
-        let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
-        let stream = match self.computed(Kind::Pieces, file).await {
-            Ok(stream) => stream,
-            Err(busy) => return self.error(out, &of_busy(busy)),
-        };
-        let mut head = HeadWriter::new(out, StatusCode::OK, now);
-        let length = pieces::wire_len(size);
-        head.field("Content-Type", pieces::MEDIA_TYPE)
-            .field_fmt("Content-Length", format_args!("{length}"));
-        validators(&mut head, &etag, modified);
-        Answer {
-            body: stream.map_or(Body::Written, |s| Body::Computed(Computed::Pieces(s))),
-            ..self.end(head)
-        }
-    }
-
-    /// The file's Metalink. Its length is known before its digests are.
-    async fn metalink(&self, file: FileAnswer, out: &mut Vec<u8>, now: u64) -> Answer {
-        let Some(origin) = self.origin() else {
-            return self.error(out, &NO_HOST);
-        };
-        let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
-        let path = file.path.clone();
-        let stream = match self.computed(Kind::Sha256, file).await {
-            Ok(stream) => stream,
-            Err(busy) => return self.error(out, &of_busy(busy)),
-        };
-        let mut head = HeadWriter::new(out, StatusCode::OK, now);
-        metalink_fields(&mut head, path.name());
-        validators(&mut head, &etag, modified);
-        let Some(stream) = stream else {
-            return self.end(head);
-        };
-        let (begin, link) = FileLink::new(stream, &origin, &path, size);
-        let length = begin.len() as u64 + FileLink::len(size);
-        head.field_fmt("Content-Length", format_args!("{length}"))
-            .connection(self.keep, self.head.http10);
-        head.end().extend_from_slice(begin.as_bytes());
-        Answer {
-            body: Body::Computed(Computed::Metalink(link)),
-            keep: self.keep,
-        }
-    }
-
-    /// What is computed of a file; nothing for a HEAD.
-    async fn computed(&self, kind: Kind, file: FileAnswer) -> Result<Option<Stream>, Busy> {
-        if self.is_head() {
-            return Ok(None);
-        }
-        let values = &self.shared.values;
-        let stream = values.stream(kind, file.found, &file.etag, self.who);
-        let asker = Asker::new(self.client, file.path);
-        Ok(Some(stream.await?.beside(asker)))
     }
 
     fn unsatisfiable(&self, out: &mut Vec<u8>, size: u64, now: u64) -> Answer {
@@ -241,7 +179,7 @@ impl Request<'_> {
         let range = range.unwrap_or(0..size);
         self.file_fields(&mut head, &file, &file.kind, range.end - range.start);
         if let Some(digest) = digest {
-            head.field("Haul-Blake3", &digest.to_hex());
+            head.field(fields::BLAKE3, &digest.to_hex());
         }
         head.connection(self.keep, self.head.http10);
         head.end();
@@ -279,9 +217,8 @@ impl Request<'_> {
         if size <= INLINE {
             return true;
         }
-        let buffered = Arc::clone(&self.shared.buffered);
-        let permit = buffered.try_acquire_many_owned(size as u32);
-        permit.map(|permit| output.permits.push(permit)).is_ok()
+        let held = self.shared.buffered.take(size as usize);
+        held.map(|held| output.held.push(held)).is_some()
     }
 
     /// A small file for HEAD, as a range, or while too many clients are slow to take theirs: hashed first, then sent
@@ -292,14 +229,25 @@ impl Request<'_> {
         range: Option<Range<u64>>,
         out: &mut Vec<u8>,
         now: u64,
-    ) -> io::Result<Answer> {
-        let mut bytes = Vec::new();
-        let (found, whole) = append(file.found, &mut bytes).await?;
-        file.found = found;
-        if !whole || !file.found.is_unchanged() {
-            return Ok(self.error(out, &BEING_CHANGED));
+    ) -> Result<Answer, Stop> {
+        let values = &self.shared.values;
+        if let Some(digest) = values.known_digest(&file.found, &file.etag) {
+            return Ok(self.send(file, range, Some(digest), out, now));
         }
-        Ok(self.send(file, range, Some(blake3::hash(&bytes)), out, now))
+        let place = match self
+            .shared
+            .work
+            .enter(work::Kind::Small, file.found.mount, self.who)
+        {
+            Ok(place) => place,
+            Err(busy) => return Ok(self.refuse(out, &busy.into())),
+        };
+        let turn = self.link.turn(&place).await?;
+        let Ok((found, digest)) = values.digest(file.found, &file.etag, turn).await else {
+            return Ok(self.refuse(out, &BEING_CHANGED));
+        };
+        file.found = found;
+        Ok(self.send(file, range, Some(digest), out, now))
     }
 
     /// Head and body at once, from one buffer that was read whole.
@@ -308,7 +256,7 @@ impl Request<'_> {
         mut file: FileAnswer,
         output: &mut Output,
         now: u64,
-    ) -> io::Result<Answer> {
+    ) -> Result<Answer, Stop> {
         let started = Instant::now();
         let (out, files) = (&mut output.bytes, &mut output.files);
         let before = out.len();
@@ -318,7 +266,7 @@ impl Request<'_> {
             self.file_fields(&mut head, &file, &file.kind, size);
             // The digest goes in front of the bytes that it is made from: its place is kept until they are there.
             let digest = self.head.haul_session.map(|_| {
-                head.field("Haul-Blake3", DIGEST_PLACE);
+                head.field(fields::BLAKE3, DIGEST_PLACE);
                 head.len() - "\r\n".len() - DIGEST_PLACE.len()
             });
             head.connection(self.keep, self.head.http10);
@@ -326,7 +274,7 @@ impl Request<'_> {
             let body = out.len();
             let (found, whole) = append(file.found, out).await?;
             file.found = found;
-            if whole && file.found.is_unchanged() {
+            if whole {
                 if let Some(at) = digest {
                     let digest = blake3::hash(&out[body..]);
                     self.shared.values.learn(&file.found, &file.etag, digest);
@@ -343,18 +291,17 @@ impl Request<'_> {
             }
             // It changed under the reader, and nothing of it has left yet.
             out.truncate(before);
-            match self.catalog.find(&file.path).await {
-                Ok(Found::File(found)) if found.stamp.size <= INLINE_HAUL => {
+            match self.find(&file.path).await? {
+                Found::File(found) if found.stamp.size <= INLINE_HAUL => {
                     file.etag = found.stamp.etag();
                     file.modified = date::seconds(found.stamp.modified()).min(now);
                     file.sha256 = None;
                     file.found = found;
                 }
-                Ok(_) => break,
-                Err(error) => return Ok(self.error(out, &of_io(&error))),
+                _ => break,
             }
         }
-        Ok(self.error(out, &BEING_CHANGED))
+        Ok(self.refuse(out, &BEING_CHANGED))
     }
 
     fn file_fields(
@@ -367,7 +314,7 @@ impl Request<'_> {
         head.field("Content-Type", content_type)
             .field_fmt("Content-Length", format_args!("{length}"))
             .field("Accept-Ranges", "bytes")
-            .field("Haul-Pieces", "1");
+            .field(fields::PIECES, "1");
         if kind::is_active(&file.kind) && !self.shared.settings.web {
             head.field("Content-Security-Policy", "sandbox");
         }
@@ -402,20 +349,30 @@ impl FileAnswer {
     }
 }
 
-fn validators(head: &mut HeadWriter<'_>, etag: &str, modified: u64) {
+pub(super) fn validators(head: &mut HeadWriter<'_>, etag: &str, modified: u64) {
     head.field("ETag", etag)
         .field_fmt("Last-Modified", format_args!("{}", date::format(modified)));
 }
 
-/// Reads a file to the end of `out`; the second value says whether all that its size promises was there.
-async fn append(found: FoundFile, out: &mut Vec<u8>) -> io::Result<(FoundFile, bool)> {
+/// Reads a file to the end of `out`; the second value says whether it was all there and stayed as it was.
+async fn append(found: FoundFile, out: &mut Vec<u8>) -> Result<(FoundFile, bool), Stop> {
     let (start, size) = (out.len(), found.stamp.size as usize);
-    out.resize(start + size, 0);
-    match read_cached(found.file.as_fd(), &mut out[start..], 0)? {
-        Some(read) if read == size => return Ok((found, true)),
-        _ => {}
+    if found.mount.is_none() {
+        out.resize(start + size, 0);
+        match read_cached(found.file.as_fd(), &mut out[start..], 0)? {
+            Some(read) if read == size => {
+                let same = found.is_unchanged();
+                return Ok((found, same));
+            }
+            _ => out.truncate(start),
+        }
     }
-    let (found, bytes) = blocking(move || {
+    let turn = match &found.place {
+        Some(place) => Some(place.turn().await?),
+        None => None,
+    };
+    let (found, bytes, whole) = blocking(move || {
+        let _turn = turn;
         let mut bytes = vec![0; size];
         let mut filled = 0;
         while filled < size {
@@ -424,11 +381,10 @@ async fn append(found: FoundFile, out: &mut Vec<u8>) -> io::Result<(FoundFile, b
                 read => filled += read,
             }
         }
-        bytes.truncate(filled);
-        Ok((found, bytes))
+        let whole = filled == size && found.is_unchanged();
+        Ok((found, bytes, whole))
     })
     .await?;
-    out.truncate(start);
     out.extend_from_slice(&bytes);
-    Ok((found, bytes.len() == size))
+    Ok((found, whole))
 }

@@ -1,13 +1,15 @@
 //! What a file is taken for: the media type that its name suggests and, for text, the charset that its beginning shows.
 
-use std::{
-    borrow::Cow,
-    io,
-    os::fd::{AsFd as _, OwnedFd},
-};
+use std::{borrow::Cow, os::fd::AsFd as _};
 
+use tokio::time::timeout;
+
+use super::{
+    ANSWERS,
+    link::{Link, Stop},
+};
 use crate::{
-    server::catalog::{FoundFile, blocking},
+    server::tree::catalog::{FoundFile, blocking},
     sys::send::read_cached,
 };
 
@@ -41,13 +43,17 @@ const TEXTS: [&[u8]; 21] = [
 
 /// The media type of a file called `name`. Of a text it says `charset=utf-8` where that is what it begins with: browsers guess
 /// otherwise, and mostly something else.
-pub(super) async fn of(found: &FoundFile, name: &[u8]) -> io::Result<Cow<'static, str>> {
+pub(super) async fn of(
+    found: &FoundFile,
+    name: &[u8],
+    link: Link<'_>,
+) -> Result<Cow<'static, str>, Stop> {
     let named = by_name(name);
     let is_nameless = named == UNKNOWN && TEXTS.contains(&name.to_ascii_lowercase().as_slice());
     if !is_nameless && !named.starts_with("text/") {
         return Ok(Cow::Borrowed(named));
     }
-    let begin = beginning(&found.file).await?;
+    let begin = beginning(found, link).await?;
     if !is_utf8(&begin, found.stamp.size) || (named != "text/plain" && tells_charset(&begin)) {
         return Ok(Cow::Borrowed(named));
     }
@@ -73,19 +79,30 @@ pub(super) fn is_active(media_type: &str) -> bool {
     subtype == "html" || subtype == "xml" || subtype.ends_with("+xml")
 }
 
-async fn beginning(file: &OwnedFd) -> io::Result<Vec<u8>> {
+async fn beginning(found: &FoundFile, link: Link<'_>) -> Result<Vec<u8>, Stop> {
     let mut bytes = vec![0; LOOKED_AT];
-    if let Some(read) = read_cached(file.as_fd(), &mut bytes, 0)? {
+    if found.mount.is_none()
+        && let Some(read) = read_cached(found.file.as_fd(), &mut bytes, 0)?
+    {
         bytes.truncate(read);
         return Ok(bytes);
     }
-    let file = file.try_clone()?;
-    blocking(move || {
+    let turn = match &found.place {
+        Some(place) => Some(link.turn(place).await?),
+        None => None,
+    };
+    let file = found.file.as_fd().try_clone_to_owned()?;
+    let read = blocking(move || {
+        let _turn = turn;
         let read = rustix::io::pread(&file, &mut bytes, 0)?;
         bytes.truncate(read);
         Ok(bytes)
-    })
-    .await
+    });
+    if found.place.is_none() {
+        return Ok(read.await?);
+    }
+    let read = link.waits(timeout(ANSWERS, read)).await?;
+    Ok(read.map_err(|_| Stop::Hangs)??)
 }
 
 /// Whether a text of `size` bytes that begins so is UTF-8, as far as that can be seen: a character may be cut off.
@@ -109,7 +126,7 @@ fn tells_charset(begin: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::catalog::Stamp;
+    use crate::server::tree::catalog::{Opened, Stamp};
 
     #[tokio::test]
     async fn text_says_its_charset_where_it_shows() {
@@ -137,10 +154,15 @@ mod tests {
         ] {
             let temp = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(temp.path(), content).unwrap();
-            let file: OwnedFd = temp.reopen().unwrap().into();
+            let file: std::os::fd::OwnedFd = temp.reopen().unwrap().into();
             let stamp = Stamp::of(&rustix::fs::fstat(&file).unwrap());
-            let found = FoundFile { file, stamp };
-            let said = of(&found, name.as_bytes()).await.unwrap();
+            let found = FoundFile {
+                file: Opened::new(file, None),
+                stamp,
+                mount: None,
+                place: None,
+            };
+            let said = of(&found, name.as_bytes(), Link::default()).await.unwrap();
             assert_eq!(said, kind, "{name} {:?}", &content[..content.len().min(20)]);
         }
     }

@@ -1,0 +1,133 @@
+//! The hashing of one file, quantum by quantum.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Kind, Known, Place, Stores, chaining, job::Job, sha256};
+use crate::{
+    pieces::PIECE,
+    server::{
+        tree::catalog::{FoundFile, blocking},
+        work::Late,
+    },
+};
+
+/// What one turn of hashing takes at most: bytes, and time where the disk or the processor is slow.
+const QUANTUM: (u64, Duration) = (4 << 20, Duration::from_millis(50));
+
+/// One file's computation.
+pub(super) struct Computation {
+    pub(super) kind: Kind,
+    pub(super) hashing: Hashing,
+    pub(super) found: FoundFile,
+    pub(super) key: String,
+    pub(super) stores: Option<Arc<Stores>>,
+    pub(super) known: Arc<Known>,
+}
+
+/// How far it is.
+pub(super) enum Hashing {
+    Pieces(chaining::Hashing),
+    Sha256(Box<sha256::Hashing>),
+}
+
+impl Hashing {
+    pub(super) fn new(kind: Kind, size: u64) -> Self {
+        match kind {
+            Kind::Pieces => Self::Pieces(chaining::Hashing::default()),
+            Kind::Sha256 => Self::Sha256(Box::new(sha256::Hashing::new(size))),
+        }
+    }
+
+    /// Goes on, and returns whether that was all. Blocks on the disk, for not much longer than a quantum.
+    fn step(&mut self, job: &Job, found: &FoundFile) -> io::Result<bool> {
+        match self {
+            Self::Pieces(hashing) => hashing.step(job, found),
+            Self::Sha256(hashing) => hashing.step(job, found),
+        }
+    }
+
+    /// How far bytes should have been sent before it goes on; `None` where that is of no account.
+    fn paced_at(&self) -> Option<u64> {
+        match self {
+            Self::Pieces(hashing) => hashing.paced_at(),
+            Self::Sha256(_) => None,
+        }
+    }
+}
+
+/// A quantum of hashing, as long as it lasts.
+pub(super) struct Quantum {
+    left: u64,
+    until: Instant,
+}
+
+impl Quantum {
+    pub(super) fn begin() -> Self {
+        Self {
+            left: QUANTUM.0,
+            until: Instant::now() + QUANTUM.1,
+        }
+    }
+
+    /// Counts bytes that were hashed; returns whether it goes on.
+    pub(super) fn spend(&mut self, bytes: u64) -> bool {
+        self.left = self.left.saturating_sub(bytes);
+        self.left > 0 && Instant::now() < self.until
+    }
+}
+
+impl Computation {
+    /// Computes quantum by quantum, each in a turn of `place`; what is held back for a sender holds no turn.
+    pub(super) async fn run(mut self, job: &Arc<Job>, place: &Place) -> io::Result<()> {
+        loop {
+            if let Some(at) = self.hashing.paced_at() {
+                job.askers.pace(at, QUANTUM.0).await;
+            }
+            let turn = tokio::select! {
+                turn = place.turn() => turn.map_err(|Late| io::Error::from(io::ErrorKind::TimedOut))?,
+                () = job.unwanted() => return job.wanted(),
+            };
+            let theirs = Arc::clone(job);
+            let (this, done) = blocking(move || {
+                let _turn = turn;
+                theirs.wanted()?;
+                theirs.begun();
+                let done = self.hashing.step(&theirs, &self.found)?;
+                Ok((self, done))
+            })
+            .await?;
+            self = this;
+            if done {
+                let bytes = job.bytes();
+                return blocking(move || {
+                    self.keep(&bytes);
+                    Ok(())
+                })
+                .await;
+            }
+        }
+    }
+
+    fn learn(self, bytes: &[u8]) {
+        if let Some(digest) = self.kind.whole(bytes) {
+            self.known.learn(self.key, self.kind, digest);
+        }
+    }
+
+    /// Keeps what was computed; nothing of a file that may change again without its stamp showing it.
+    fn keep(self, bytes: &[u8]) {
+        if !self.found.stamp.is_settled() {
+            return;
+        }
+        if let Some(stores) = &self.stores
+            && self.found.stamp.size > PIECE
+        {
+            stores.of(self.kind).keep(&self.key, bytes);
+        }
+        self.learn(bytes);
+    }
+}

@@ -1,0 +1,303 @@
+//! What is computed of files' contents: chaining values, SHA-256 of pieces. Computed once however many ask at once,
+//! streamed while it is computed, and kept in the cache directory.
+//!
+//! A store has no index and no lock: a file a key, written aside and renamed into place, checked when it is read.
+//! Any number of servers may share it.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, Weak},
+};
+
+use super::work::{self, Turn, Work};
+use crate::pieces::{self, PIECE};
+use crate::server::{
+    people::peers::Who,
+    tree::catalog::{FoundFile, blocking},
+};
+use crate::sync::lock;
+
+mod chaining;
+mod computation;
+mod job;
+mod known;
+mod pacing;
+pub mod sha256;
+mod store;
+pub use super::work::{Busy, Place};
+use computation::{Computation, Hashing, Quantum};
+use job::Job;
+pub use job::Stream;
+pub use known::{Digests, Known};
+pub use pacing::Asker;
+use store::Store;
+
+/// Bytes that are read and hashed at once, while they are in the processor's cache.
+const BLOCK: usize = 128 * 1024;
+
+/// What can be computed of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Chaining values and the BLAKE3 digest, in the form of `?pieces`.
+    Pieces,
+    /// SHA-256 of pieces and file, see [`sha256`].
+    Sha256,
+}
+
+impl Kind {
+    /// Where it is kept below the cache directory.
+    const fn dir(self) -> &'static str {
+        match self {
+            Self::Pieces => "pieces",
+            Self::Sha256 => "sha256",
+        }
+    }
+
+    /// Bytes of all that is computed of a file of `size` bytes.
+    fn wire_len(self, size: u64) -> u64 {
+        match self {
+            Self::Pieces => pieces::wire_len(size),
+            Self::Sha256 => sha256::wire_len(size),
+        }
+    }
+
+    fn is_whole(self, bytes: &[u8], size: u64) -> bool {
+        match self {
+            Self::Pieces => chaining::is_whole(bytes, size),
+            Self::Sha256 => sha256::is_whole(bytes, size),
+        }
+    }
+
+    /// The digest of the whole file among what was computed.
+    fn whole(self, bytes: &[u8]) -> Option<[u8; 32]> {
+        match self {
+            Self::Pieces => bytes.last_chunk().copied(),
+            Self::Sha256 => sha256::whole(bytes),
+        }
+    }
+
+    /// The lane in which a file of `size` bytes is hashed.
+    fn lane(self, size: u64) -> work::Kind {
+        match self {
+            _ if size <= PIECE => work::Kind::Small,
+            Self::Pieces => work::Kind::Pieces,
+            Self::Sha256 => work::Kind::Sha256,
+        }
+    }
+}
+
+/// One of something for each kind.
+#[derive(Debug)]
+struct ByKind<T> {
+    pieces: T,
+    sha256: T,
+}
+
+impl<T> ByKind<T> {
+    fn new(make: impl Fn(Kind) -> T) -> Self {
+        Self {
+            pieces: make(Kind::Pieces),
+            sha256: make(Kind::Sha256),
+        }
+    }
+
+    fn of(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Pieces => &self.pieces,
+            Kind::Sha256 => &self.sha256,
+        }
+    }
+}
+
+/// What is kept of both kinds.
+type Stores = ByKind<Store>;
+
+/// The values of all files.
+#[derive(Debug)]
+pub struct Values {
+    stores: Option<Arc<Stores>>,
+    known: Arc<Known>,
+    work: Work,
+    running: Mutex<HashMap<(Kind, String), Weak<Job>>>,
+    /// Held while kept values are read, so that many who ask for the same read them once.
+    loading: tokio::sync::Mutex<()>,
+}
+
+impl Values {
+    /// Keeps values below the cache directory, where there is one.
+    pub fn new(cache: Option<&Path>, work: Work) -> Self {
+        let stores = cache
+            .map(|cache| Arc::new(Stores::new(|kind| Store::new(cache.join(kind.dir()), kind))));
+        Self {
+            known: Arc::new(Known::new(stores.clone())),
+            stores,
+            work,
+            running: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Digests of whole files that were computed before.
+    pub fn known(&self) -> &Arc<Known> {
+        &self.known
+    }
+
+    /// [`Known::look`] for threads that serve sockets.
+    pub async fn look(&self, found: &FoundFile, etag: &str) -> Digests {
+        if let Some(digests) = self.known.recall(&key(etag), found.stamp.size) {
+            return digests;
+        }
+        let (known, stamp) = (Arc::clone(&self.known), found.stamp);
+        blocking(move || Ok(known.look(&stamp)))
+            .await
+            .unwrap_or_default()
+    }
+
+    /// Notes the BLAKE3 digest of a file that was hashed while it was sent.
+    pub fn learn(&self, found: &FoundFile, etag: &str, digest: blake3::Hash) {
+        if found.stamp.is_settled() {
+            self.known.learn(key(etag), Kind::Pieces, digest.into());
+        }
+    }
+
+    /// The values of a file: those that are being computed, kept ones, or new ones, for which `who` must wait.
+    pub async fn stream(
+        &self,
+        kind: Kind,
+        found: FoundFile,
+        etag: &str,
+        who: &Who,
+    ) -> Result<Stream, Busy> {
+        if let Some(stream) = self.there(kind, &found, etag).await {
+            return Ok(stream);
+        }
+        let lane = kind.lane(found.stamp.size);
+        let place = self.work.enter(lane, found.mount, who)?;
+        Ok(self.compute(kind, found, etag, Arc::new(place)))
+    }
+
+    /// The same for one of several files, in the order of which `place` was taken once.
+    pub async fn stream_at(
+        &self,
+        kind: Kind,
+        found: FoundFile,
+        etag: &str,
+        place: &Arc<Place>,
+    ) -> Stream {
+        match self.there(kind, &found, etag).await {
+            Some(stream) => stream,
+            None => self.compute(kind, found, etag, Arc::clone(place)),
+        }
+    }
+
+    /// What costs no hashing: values that are being computed, or that were kept.
+    async fn there(&self, kind: Kind, found: &FoundFile, etag: &str) -> Option<Stream> {
+        let size = found.stamp.size;
+        let len = kind.wire_len(size) as usize;
+        let key = (kind, key(etag));
+        let running = || lock(&self.running).get(&key).and_then(Weak::upgrade);
+        if let Some(stream) = running().and_then(|job| job.read(len)) {
+            return Some(stream);
+        }
+        if let Some(bytes) = self.of_known(&key, size) {
+            let (job, stream) = Job::begin(len);
+            job.publish(&bytes);
+            return Some(stream);
+        }
+        let stores = Arc::clone(self.stores.as_ref()?);
+        let _one = self.loading.lock().await;
+        if let Some(stream) = running().and_then(|job| job.read(len)) {
+            return Some(stream);
+        }
+        let name = key.1.clone();
+        let kept = blocking(move || Ok(stores.of(kind).load(&name, size)));
+        let kept = kept.await.ok()??;
+        if let Some(digest) = kind.whole(&kept) {
+            self.known.learn(key.1.clone(), kind, digest);
+        }
+        let (job, stream) = Job::begin(len);
+        job.publish(&kept);
+        lock(&self.running).insert(key, Arc::downgrade(&job));
+        Some(stream)
+    }
+
+    /// All that is computed of a file of one piece, where its digest is known.
+    fn of_known(&self, (kind, key): &(Kind, String), size: u64) -> Option<Vec<u8>> {
+        if size > PIECE {
+            return None;
+        }
+        let known = self.known.recall(key, size)?;
+        match kind {
+            Kind::Pieces => {
+                let preamble = pieces::Preamble { size }.encode();
+                Some([&preamble[..], &known.blake3?].concat())
+            }
+            Kind::Sha256 => {
+                let digest = known.sha256?;
+                Some([digest, *blake3::hash(&digest).as_bytes()].concat())
+            }
+        }
+    }
+
+    /// The BLAKE3 digest of a small file where it is known, and what computes it else.
+    pub fn known_digest(&self, found: &FoundFile, etag: &str) -> Option<blake3::Hash> {
+        let known = self.known.recall(&key(etag), found.stamp.size)?;
+        known.blake3.map(Into::into)
+    }
+
+    /// Computes that digest, in a turn of the caller's. The file is read in small blocks, and not kept.
+    pub async fn digest(
+        &self,
+        found: FoundFile,
+        etag: &str,
+        turn: Turn,
+    ) -> io::Result<(FoundFile, blake3::Hash)> {
+        let hashed = blocking(move || {
+            let _turn = turn;
+            let digest = chaining::digest(&found)?;
+            Ok((found, digest))
+        });
+        let (found, digest) = hashed.await?;
+        self.learn(&found, etag, digest);
+        Ok((found, digest))
+    }
+
+    /// Computes values, unless somebody else began to meanwhile.
+    fn compute(&self, kind: Kind, found: FoundFile, etag: &str, place: Arc<Place>) -> Stream {
+        let len = kind.wire_len(found.stamp.size) as usize;
+        let key = (kind, key(etag));
+        let mut running = lock(&self.running);
+        let job = running.get(&key).and_then(Weak::upgrade);
+        if let Some(stream) = job.and_then(|job| job.read(len)) {
+            return stream;
+        }
+        running.retain(|_, job| job.strong_count() > 0);
+        let (job, stream) = Job::begin(len);
+        running.insert(key.clone(), Arc::downgrade(&job));
+        drop(running);
+        let task = Computation {
+            kind,
+            hashing: Hashing::new(kind, found.stamp.size),
+            found,
+            key: key.1,
+            stores: self.stores.clone(),
+            known: Arc::clone(&self.known),
+        };
+        tokio::spawn(async move {
+            if let Err(error) = task.run(&job, &place).await {
+                job.fail(&error);
+            }
+        });
+        stream
+    }
+}
+
+/// The entity tag without its quotes: hexadecimal digits only.
+fn key(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests;

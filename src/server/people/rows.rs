@@ -1,0 +1,388 @@
+//! Transfers of one client: a row a file, however many connections carry it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Range,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use crate::server::{
+    people::clients::{Client, SmallFile, Totals},
+    people::ranges::Spans,
+    people::snapshot::{TransferId, TransferState, TransferView},
+};
+use crate::sync::lock;
+use crate::{escape::display_name, http1::path::RemotePath, progress::Counter};
+
+/// How long a row stays after its last byte.
+const KEEP_ROW: Duration = Duration::from_secs(60);
+/// Rows without a running connection that are kept a client, the newest ones.
+const MAX_ROWS: usize = 100;
+/// Separate ranges that are told apart in one file; what comes beyond is sent, but not shown.
+const MAX_SPANS: usize = 128;
+/// Rows that are kept of a client without connections, the newest ones.
+const MAX_LEFT: usize = 20;
+
+/// Connections that carry one file, and requests that wait on them, break off within this time for one reason.
+const TOGETHER: Duration = Duration::from_secs(5);
+
+/// One file on its way to one client.
+#[derive(Debug)]
+pub struct Transfer {
+    id: TransferId,
+    pub(in crate::server) path: RemotePath,
+    etag: String,
+    pub(in crate::server) total: u64,
+    pub(in crate::server) started: Instant,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    /// What ended flows have sent.
+    sent: Spans,
+    /// Flows that run now.
+    flows: Vec<Arc<Running>>,
+    /// When the last flow ended.
+    idle_since: Instant,
+    /// Why the last flow ended early, once none runs.
+    aborted: Option<String>,
+    /// When it was last told that one did.
+    told: Option<Instant>,
+    complete: bool,
+}
+
+impl Progress {
+    /// Whether it is worth a warning that a flow ended early: not where another of the file was just told.
+    fn is_news(&mut self, now: Instant) -> bool {
+        let old = |told: Instant| now.saturating_duration_since(told) >= TOGETHER;
+        let news = self.told.is_none_or(old);
+        if news {
+            self.told = Some(now);
+        }
+        news
+    }
+}
+
+/// One range on one connection: what was sent is `start..start + sent`.
+#[derive(Debug)]
+struct Running {
+    start: u64,
+    sent: Counter,
+}
+
+impl Running {
+    fn span(&self) -> Range<u64> {
+        self.start..self.start + self.sent.get()
+    }
+}
+
+impl Transfer {
+    fn view(&self) -> TransferView {
+        let progress = lock(&self.progress);
+        let mut sent = progress.sent.clone();
+        for flow in &progress.flows {
+            sent.insert(flow.span());
+        }
+        let state = match &progress.aborted {
+            Some(reason) if progress.flows.is_empty() => {
+                TransferState::Aborted(progress.idle_since, reason.clone())
+            }
+            _ => TransferState::Active,
+        };
+        TransferView {
+            id: self.id,
+            path: self.path.clone(),
+            done: sent.len(),
+            total: self.total,
+            connections: progress.flows.len(),
+            started: self.started,
+            state,
+        }
+    }
+
+    /// Since when nothing flows; `None` while something does.
+    fn idle_since(&self) -> Option<Instant> {
+        let progress = lock(&self.progress);
+        progress.flows.is_empty().then_some(progress.idle_since)
+    }
+}
+
+/// A row that has ended.
+#[derive(Debug)]
+struct Ended {
+    id: TransferId,
+    path: RemotePath,
+    total: u64,
+    started: Instant,
+    at: Instant,
+}
+
+/// The rows of one client.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// Running, awaited or broken off: what another range request goes on with.
+    open: HashMap<RemotePath, Arc<Transfer>>,
+    /// Complete ones, the newest last.
+    ended: VecDeque<Ended>,
+}
+
+impl Rows {
+    /// The row that a range of `path` belongs to.
+    pub(in crate::server) fn begin(
+        &mut self,
+        path: &RemotePath,
+        etag: &str,
+        total: u64,
+        totals: &Totals,
+    ) -> Arc<Transfer> {
+        if let Some(transfer) = self.open.get(path)
+            && transfer.etag == etag
+            && !lock(&transfer.progress).complete
+        {
+            return Arc::clone(transfer);
+        }
+        let now = Instant::now();
+        self.sweep(now);
+        let transfer = Arc::new(Transfer {
+            id: totals.next_transfer(),
+            path: path.clone(),
+            etag: etag.to_owned(),
+            total,
+            started: now,
+            progress: Mutex::new(Progress {
+                sent: Spans::default(),
+                flows: Vec::new(),
+                idle_since: now,
+                aborted: None,
+                told: None,
+                complete: false,
+            }),
+        });
+        self.open.insert(path.clone(), Arc::clone(&transfer));
+        transfer
+    }
+
+    /// Whether a file was begun and is not complete.
+    pub(in crate::server) fn is_open(&self, path: &RemotePath) -> bool {
+        self.open.contains_key(path)
+    }
+
+    /// The furthest byte of `path` that was sent over any of the connections that carry it now; `None` while none does.
+    pub(in crate::server) fn sent_until(&self, path: &RemotePath) -> Option<u64> {
+        let progress = lock(&self.open.get(path)?.progress);
+        let ends = progress.flows.iter().map(|flow| flow.span().end);
+        ends.max()
+    }
+
+    /// Whether any was.
+    pub(in crate::server) fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// A small file was sent whole.
+    pub(in crate::server) fn add_small(&mut self, file: SmallFile, now: Instant, totals: &Totals) {
+        if !self.open.is_empty() {
+            self.open.remove(&file.path);
+        }
+        self.push_ended(Ended {
+            id: totals.next_transfer(),
+            path: file.path,
+            total: file.size,
+            started: file.started,
+            at: now,
+        });
+    }
+
+    /// Every byte of a row was sent.
+    pub(in crate::server) fn complete(&mut self, transfer: &Arc<Transfer>, now: Instant) {
+        // A newer content of the same name may have taken its place.
+        if self
+            .open
+            .get(&transfer.path)
+            .is_some_and(|open| Arc::ptr_eq(open, transfer))
+        {
+            self.open.remove(&transfer.path);
+        }
+        self.push_ended(Ended {
+            id: transfer.id,
+            path: transfer.path.clone(),
+            total: transfer.total,
+            started: transfer.started,
+            at: now,
+        });
+    }
+
+    /// Separate ranges of all rows.
+    #[cfg(test)]
+    pub(in crate::server) fn spans(&self) -> usize {
+        let rows = self.open.values();
+        rows.map(|row| lock(&row.progress).sent.count()).sum()
+    }
+
+    fn push_ended(&mut self, row: Ended) {
+        if self.ended.len() >= MAX_ROWS {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(row);
+    }
+
+    /// Drops what has been kept long enough, and the oldest where there are too many.
+    fn sweep(&mut self, now: Instant) {
+        let old = |at: Instant| now.saturating_duration_since(at) > KEEP_ROW;
+        while self.ended.front().is_some_and(|row| old(row.at)) {
+            self.ended.pop_front();
+        }
+        self.open
+            .retain(|_, transfer| !transfer.idle_since().is_some_and(old));
+        if self.open.len() >= MAX_ROWS {
+            self.keep(MAX_ROWS / 2);
+        }
+    }
+
+    /// The client's last connection ended.
+    pub(in crate::server) fn left(&mut self, now: Instant) {
+        self.sweep(now);
+        self.keep(MAX_LEFT);
+    }
+
+    /// Keeps so many of those that do not run, the newest.
+    fn keep(&mut self, most: usize) {
+        let mut idle: Vec<(Instant, RemotePath)> = self
+            .open
+            .iter()
+            .filter_map(|(path, transfer)| Some((transfer.idle_since()?, path.clone())))
+            .collect();
+        idle.sort_by_key(|(since, _)| *since);
+        let surplus = idle.len().saturating_sub(most);
+        for (_, path) in idle.into_iter().take(surplus) {
+            self.open.remove(&path);
+        }
+    }
+
+    /// Running rows in the order of their start, then ended ones, the newest first.
+    pub(in crate::server) fn views(&mut self, now: Instant) -> Vec<TransferView> {
+        self.sweep(now);
+        let mut views: Vec<TransferView> = self.open.values().map(|row| row.view()).collect();
+        views.sort_by_key(|view| (view.state != TransferState::Active, view.id));
+        views.extend(self.ended.iter().rev().map(|row| TransferView {
+            id: row.id,
+            path: row.path.clone(),
+            done: row.total,
+            total: row.total,
+            connections: 0,
+            started: row.started,
+            state: TransferState::Done(row.at),
+        }));
+        views
+    }
+}
+
+/// A range that is being sent. When it is dropped, what was sent counts, and the row's state follows from it.
+#[derive(Debug)]
+pub struct Flow {
+    client: Arc<Client>,
+    transfer: Arc<Transfer>,
+    running: Arc<Running>,
+    end: u64,
+    reason: Option<String>,
+}
+
+impl Flow {
+    pub(in crate::server) fn start(
+        client: Arc<Client>,
+        transfer: Arc<Transfer>,
+        range: Range<u64>,
+    ) -> Self {
+        let running = Arc::new(Running {
+            start: range.start,
+            sent: Counter::default(),
+        });
+        let mut progress = lock(&transfer.progress);
+        progress.flows.push(Arc::clone(&running));
+        progress.aborted = None;
+        drop(progress);
+        Self {
+            client,
+            transfer,
+            running,
+            end: range.end,
+            reason: None,
+        }
+    }
+
+    /// Counts bytes that went out, in the range's order.
+    pub fn add(&self, bytes: u64) {
+        self.running.sent.add(bytes);
+        self.client.count_sent(bytes);
+    }
+
+    /// The request that it answers, for logs.
+    fn subject(&self) -> String {
+        format!("GET {}", display_name(self.transfer.path.as_bytes()))
+    }
+
+    /// Ends the flow early, for a reason, and logs it: as a warning once for what breaks off together.
+    pub fn abort(mut self, reason: String) {
+        let news = lock(&self.transfer.progress).is_news(Instant::now());
+        let (who, subject) = (self.client.who(), self.subject());
+        if news {
+            tracing::warn!(client = who, "{subject}: {reason}");
+        } else {
+            tracing::debug!(client = who, "{subject}: {reason}");
+        }
+        self.reason = Some(reason);
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let span = self.running.span();
+        let broken = span.end < self.end;
+        let mut progress = lock(&self.transfer.progress);
+        progress
+            .flows
+            .retain(|flow| !Arc::ptr_eq(flow, &self.running));
+        if progress.sent.count() < MAX_SPANS {
+            progress.sent.insert(span);
+        }
+        progress.idle_since = now;
+        if broken {
+            let reason = self.reason.take().or_else(|| {
+                let (kicked, _) = self.client.standing.kicked(now)?;
+                Some(format!("kicked: {kicked}"))
+            });
+            progress.aborted = Some(reason.unwrap_or_else(|| "the client went away".into()));
+        }
+        let complete = !progress.complete && progress.sent.len() == self.transfer.total;
+        progress.complete |= complete;
+        drop(progress);
+        if complete {
+            self.client.completed(&self.transfer, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_off_together_is_told_once() {
+        let start = Instant::now();
+        let mut progress = Progress {
+            sent: Spans::default(),
+            flows: Vec::new(),
+            idle_since: start,
+            aborted: None,
+            told: None,
+            complete: false,
+        };
+        let told: Vec<bool> = [0, 1, 4, 5, 9, 10, 60]
+            .map(|second| progress.is_news(start + Duration::from_secs(second)))
+            .into();
+        assert_eq!(told, [true, false, false, true, false, true, true]);
+    }
+}

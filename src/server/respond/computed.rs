@@ -1,0 +1,102 @@
+//! Answers that are computed of a file: its chaining values, its Metalink.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::timeout;
+
+use super::{
+    Answer, Body, Framing, Request,
+    dir::{NO_HOST, metalink_fields},
+    file::{FileAnswer, validators},
+    form::metalink::FileLink,
+    link::Stop,
+};
+use crate::{
+    http1::response::HeadWriter,
+    pieces,
+    server::{
+        digests::{Asker, Kind, Stream},
+        work::FIRST_TURN,
+    },
+};
+
+/// How long the first bytes of what is computed are waited for, once it has begun.
+const FIRST_BYTES: Duration = Duration::from_secs(1);
+impl Request<'_> {
+    /// The file's chaining values instead of its bytes.
+    pub(super) async fn pieces(
+        &self,
+        file: FileAnswer,
+        out: &mut Vec<u8>,
+        now: u64,
+    ) -> Result<Answer, Stop> {
+        let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
+        let stream = self.computed(Kind::Pieces, file).await?;
+        let mut head = HeadWriter::new(out, StatusCode::OK, now);
+        let length = pieces::wire_len(size);
+        head.field("Content-Type", pieces::MEDIA_TYPE)
+            .field_fmt("Content-Length", format_args!("{length}"));
+        validators(&mut head, &etag, modified);
+        let answer = self.end(head);
+        let Some((first, stream)) = stream else {
+            return Ok(answer);
+        };
+        Ok(Answer {
+            body: Body::Stream(first, Box::new(stream), Framing::Length),
+            ..answer
+        })
+    }
+
+    /// The file's Metalink. Its length is known before its digests are.
+    pub(super) async fn metalink(
+        &self,
+        file: FileAnswer,
+        out: &mut Vec<u8>,
+        now: u64,
+    ) -> Result<Answer, Stop> {
+        let Some(origin) = self.origin() else {
+            return Ok(self.refuse(out, &NO_HOST));
+        };
+        let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
+        let path = file.path.clone();
+        let stream = self.computed(Kind::Sha256, file).await?;
+        let mut head = HeadWriter::new(out, StatusCode::OK, now);
+        metalink_fields(&mut head, path.name());
+        validators(&mut head, &etag, modified);
+        let Some((first, stream)) = stream else {
+            return Ok(self.end(head));
+        };
+        let (mut begin, mut link) = FileLink::new(stream, &origin, &path, size);
+        let length = begin.len() as u64 + FileLink::len(size);
+        begin.push_str(&link.text_of(&first));
+        head.field_fmt("Content-Length", format_args!("{length}"));
+        Ok(Answer {
+            body: Body::Stream(begin.into_bytes(), Box::new(link), Framing::Length),
+            ..self.end(head)
+        })
+    }
+
+    /// What is computed of a file, and the first of it where that is there soon; nothing for a HEAD. Once its turn has come, an
+    /// answer is waited for no longer than that: so that what fails at once has a status, and a slow disk gets its head.
+    async fn computed(
+        &self,
+        kind: Kind,
+        file: FileAnswer,
+    ) -> Result<Option<(Vec<u8>, Stream)>, Stop> {
+        if self.is_head() {
+            return Ok(None);
+        }
+        let values = &self.shared.values;
+        let stream = values.stream(kind, file.found, &file.etag, self.who);
+        let mut stream = stream.await?.beside(Asker::new(self.client, file.path));
+        let begun = timeout(FIRST_TURN, stream.begun());
+        let begun = self.link.waits(begun).await?;
+        begun.map_err(|_| Stop::Late)??;
+        let first = match timeout(FIRST_BYTES, stream.next()).await {
+            Ok(first) => first?.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        Ok(Some((first, stream)))
+    }
+}

@@ -1,0 +1,83 @@
+//! What an answer needs of the connection while it waits: to notice that its client left, and to say that it waits.
+
+use std::io;
+
+use crate::server::{
+    connection::{stream::Stream, table::Opened},
+    work::{Busy, Late, Place, Turn},
+};
+
+/// The connection of whoever an answer is made for; none in tests of the answers alone.
+#[derive(Clone, Copy, Default)]
+pub struct Link<'c>(Option<(&'c Stream, &'c Opened)>);
+
+/// Why an answer is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The file system says no.
+    #[error("{}", crate::exit::reason(.0))]
+    Io(#[from] io::Error),
+    /// The client left.
+    #[error("the client went away")]
+    Gone,
+    /// Too much is to be done for others first.
+    #[error("no turn came in time")]
+    Late,
+    /// Too much is to be done already.
+    #[error("too much of this is waiting to be done")]
+    Busy(Busy),
+    /// The file system does not answer.
+    #[error("the file system does not answer")]
+    Hangs,
+    /// What was promised cannot be kept: the answer must not look whole.
+    #[error("{0}")]
+    Incomplete(&'static str),
+}
+
+impl From<Late> for Stop {
+    fn from(Late: Late) -> Self {
+        Self::Late
+    }
+}
+
+impl From<Busy> for Stop {
+    fn from(busy: Busy) -> Self {
+        Self::Busy(busy)
+    }
+}
+
+impl<'c> Link<'c> {
+    /// Of this connection.
+    pub fn new(stream: &'c Stream, opened: &'c Opened) -> Self {
+        Self(Some((stream, opened)))
+    }
+
+    /// Does what may take long, unless the client leaves.
+    pub async fn unless_gone<T>(self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let Some((stream, _)) = self.0 else {
+            return Ok(work.await);
+        };
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = stream.gone() => Err(Stop::Gone),
+        }
+    }
+
+    /// Waits for others; meanwhile the connection may be closed to make room.
+    pub async fn waits<T>(self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        if let Some((_, opened)) = self.0 {
+            opened.awaits_turn();
+        }
+        let done = self.unless_gone(work).await;
+        if let Some((_, opened)) = self.0 {
+            opened.handle().busy();
+        }
+        done
+    }
+
+    /// Waits for a turn. Meanwhile the connection may be closed to make room for others.
+    pub async fn turn(self, place: &Place) -> Result<Turn, Stop> {
+        Ok(self.waits(place.turn()).await??)
+    }
+}

@@ -1,0 +1,364 @@
+//! The served directory: what a path leads to, who may see it, and what identifies a file's content.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags, fstat},
+    io::Errno,
+};
+
+pub use super::stamp::Stamp;
+use crate::{
+    http1::path::RemotePath,
+    server::{
+        own::{Own, StateDir},
+        work::{Mount, Place},
+    },
+    sys::{
+        dir_id::dir_id,
+        mounts::Mounts,
+        open::{Links, open_beneath, open_cached},
+    },
+};
+
+/// Files and directories alike are opened so that a FIFO or a terminal never blocks or takes over.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// How something is opened to learn what it is and where it lies, and nothing more.
+#[cfg(target_os = "linux")]
+const PLACE: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const PLACE: OFlags = READ;
+
+/// The served directory.
+#[derive(Debug)]
+pub struct Catalog {
+    path: PathBuf,
+    root: OwnedFd,
+    hidden: bool,
+    links: Links,
+    id: Option<String>,
+    mounts: Mounts,
+    /// What is this server's own, and not there.
+    own: Own,
+    state: StateDir,
+}
+
+/// What can be told of a path without waiting for anybody.
+#[derive(Debug)]
+pub enum AtOnce {
+    /// What it leads to.
+    Found(Found),
+    /// [`Catalog::find_blocking`] tells, once a disk of this machine was read, or whoever serves that mount has answered.
+    Blocks(Mount),
+}
+
+/// What a path leads to.
+#[derive(Debug)]
+pub enum Found {
+    /// A regular file, open for reading.
+    File(FoundFile),
+    /// A directory, open for reading.
+    Dir(OwnedFd),
+}
+
+/// A regular file, open for reading.
+#[derive(Debug)]
+pub struct FoundFile {
+    /// The open file.
+    pub file: Opened,
+    /// What it was when it was opened.
+    pub stamp: Stamp,
+    /// Where it lies.
+    pub mount: Mount,
+    /// Among those who wait for that mount, where it may hang.
+    pub place: Option<Arc<Place>>,
+}
+
+/// An open file. Where the file system may hang, so may closing it: that is left to a thread that may wait.
+#[derive(Debug)]
+pub struct Opened {
+    file: Option<OwnedFd>,
+    may_hang: bool,
+}
+
+impl Opened {
+    pub fn new(file: OwnedFd, mount: Mount) -> Self {
+        Self {
+            file: Some(file),
+            may_hang: mount.is_some(),
+        }
+    }
+}
+
+impl AsFd for Opened {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.file {
+            Some(file) => file.as_fd(),
+            // Never: it is taken when it is dropped.
+            None => rustix::fs::CWD,
+        }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let file = self.file.take();
+        if self.may_hang
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn_blocking(move || drop(file));
+        }
+    }
+}
+
+impl FoundFile {
+    /// Whether the open file still holds what it did.
+    pub fn is_unchanged(&self) -> bool {
+        fstat(&self.file).is_ok_and(|stat| Stamp::of(&stat).is_same_content(&self.stamp))
+    }
+}
+
+impl Catalog {
+    /// Opens the directory to serve.
+    pub fn open(root: &Path, hidden: bool, follow_symlinks: bool) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(root, flags, Mode::empty())?;
+        Ok(Self {
+            id: dir_id(opened.as_fd()),
+            path: root.to_owned(),
+            root: opened,
+            hidden,
+            mounts: Mounts::default(),
+            links: if follow_symlinks {
+                Links::Follow
+            } else {
+                Links::Inside
+            },
+            own: Own::default(),
+            state: StateDir::default(),
+        })
+    }
+
+    /// The same without what is the server's own.
+    pub fn without(mut self, own: &Own) -> Self {
+        self.state = own.below(&self.path, self.links == Links::Follow);
+        self.own = own.clone();
+        self
+    }
+
+    /// The directory, as it was named.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the `Haul-Dir` field says.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Where an open file or directory lies.
+    pub fn mount_of(&self, file: impl AsFd) -> Mount {
+        self.mounts.see(file)?.mount
+    }
+
+    /// Whether a name may be seen at all.
+    pub fn shows(&self, name: &[u8]) -> bool {
+        self.hidden || !name.starts_with(b".")
+    }
+
+    /// Whether what was found under `name` is the server's own.
+    pub fn hides(&self, stamp: &Stamp, name: &[u8]) -> bool {
+        self.own.hides(stamp.identity(), name)
+    }
+
+    /// What `path` leads to, if that can be told without waiting for a disk or for whoever serves a file system. Whatever is
+    /// no file and no directory, or leaves the root, is not found.
+    pub fn find_at_once(&self, path: &RemotePath) -> io::Result<AtOnce> {
+        if !path.names().all(|name| self.shows(name)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // Nearly every file is found in the kernel's caches: no thread has to be woken for it.
+        let root = self.root.as_fd();
+        let cached = |flags| open_cached(root, path.trimmed(), flags, self.links);
+        let Some(place) = cached(PLACE) else {
+            return Ok(AtOnce::Blocks(self.mount_above(path)));
+        };
+        let place = place?;
+        if let Some(seen) = self.mounts.see(&place) {
+            may_be_opened(seen.mode)?;
+            if seen.mount.is_some() {
+                return Ok(AtOnce::Blocks(seen.mount));
+            }
+        }
+        // Whether it is the server's own may have to be asked of the disk.
+        if !self.own.is_fresh(path.name()) {
+            return Ok(AtOnce::Blocks(None));
+        }
+        match cached(READ) {
+            Some(opened) => self.found(opened?, None, path).map(AtOnce::Found),
+            None => Ok(AtOnce::Blocks(None)),
+        }
+    }
+
+    /// The mount that a path is looked for on: that of the last directory above it that the kernel has in memory. The place of
+    /// a mount always is.
+    fn mount_above(&self, path: &RemotePath) -> Mount {
+        let mut above = path.parent();
+        loop {
+            let opened = open_cached(self.root.as_fd(), above.trimmed(), PLACE, self.links);
+            if let Some(Ok(dir)) = opened {
+                return self.mount_of(&dir);
+            }
+            if above.is_root() {
+                return None;
+            }
+            above = above.parent();
+        }
+    }
+
+    /// [`Self::find_at_once`] for threads that may wait.
+    pub fn find_blocking(&self, path: &RemotePath) -> io::Result<Found> {
+        if !path.names().all(|name| self.shows(name)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let open = |flags| {
+            let root = self.root.as_fd();
+            open_beneath(root, path.trimmed(), flags, Mode::empty(), self.links)
+        };
+        may_be_opened(fstat(open(PLACE)?)?.st_mode)?;
+        let opened = open(READ)?;
+        let mount = self.mount_of(&opened);
+        self.found(opened, mount, path)
+    }
+
+    /// What a path leads to, without opening it for reading where the system can do that.
+    pub fn stat(&self, path: &[u8]) -> io::Result<Stamp> {
+        #[cfg(target_os = "linux")]
+        let flags = OFlags::PATH;
+        #[cfg(not(target_os = "linux"))]
+        let flags = READ;
+        let opened = open_beneath(self.root.as_fd(), path, flags, Mode::empty(), self.links)?;
+        if self.state.holds(opened.as_fd(), path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Stamp::at_once(&opened, b"", AtFlags::EMPTY_PATH)
+    }
+
+    /// What was opened at `path`, unless it is the server's own.
+    fn found(&self, opened: OwnedFd, mount: Mount, path: &RemotePath) -> io::Result<Found> {
+        let stat = fstat(&opened)?;
+        let stamp = Stamp::of(&stat);
+        if self.hides(&stamp, path.name()) || self.state.holds(opened.as_fd(), path.trimmed()) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(Found::File(FoundFile {
+                file: Opened::new(opened, mount),
+                stamp,
+                mount,
+                place: None,
+            })),
+            FileType::Directory => Ok(Found::Dir(opened)),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// To open a FIFO wakes who waits to write into it, and to open a device may do anything: they are not found without being
+/// opened.
+fn may_be_opened(mode: u32) -> io::Result<()> {
+    match FileType::from_raw_mode(mode) {
+        FileType::RegularFile | FileType::Directory => Ok(()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+/// Whether an error of [`Catalog::find_blocking`] means that a visitor must not learn more than "not found".
+pub fn is_not_found(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || Errno::from_io_error(error).is_some_and(|errno| {
+            matches!(
+                errno,
+                Errno::NOENT
+                    | Errno::NOTDIR
+                    | Errno::LOOP
+                    | Errno::XDEV
+                    | Errno::NAMETOOLONG
+                    | Errno::NXIO
+                    | Errno::NODEV
+            )
+        })
+}
+
+/// Runs what may wait for a disk away from the threads that serve sockets.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_new_mode_name_or_link_changes_the_etag_and_breaks_nothing_that_runs() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("f");
+        fs::write(&path, "content").unwrap();
+        let file = fs::File::open(&path).unwrap();
+        let stamp = Stamp::of(&fstat(&file).unwrap());
+        let found = FoundFile {
+            file: Opened::new(file.into(), None),
+            stamp,
+            mount: None,
+            place: None,
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::hard_link(&path, temp.path().join("g")).unwrap();
+        fs::rename(&path, temp.path().join("h")).unwrap();
+        assert!(found.is_unchanged());
+        assert_ne!(Stamp::of(&fstat(&found.file).unwrap()).etag(), stamp.etag());
+        fs::write(temp.path().join("h"), "CONTENT").unwrap();
+        assert!(!found.is_unchanged());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_waits_to_write_into_a_fifo_is_not_woken() {
+        use rustix::fs::{CWD, mknodat, open};
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("fifo");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let (opened, open_for) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                let file = open(&path, OFlags::WRONLY, Mode::empty()).unwrap();
+                opened.send(()).unwrap();
+                drop(file);
+            }
+        });
+        let catalog = Arc::new(Catalog::open(temp.path(), false, false).unwrap());
+        let asked = RemotePath::from_target(b"/fifo").unwrap();
+        for _ in 0..1000 {
+            assert!(is_not_found(&catalog.find_blocking(&asked).unwrap_err()));
+        }
+        assert!(open_for.try_recv().is_err(), "the writer was woken");
+        // Only a reader of its own lets it go.
+        let reader = open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+        writer.join().unwrap();
+        drop(reader);
+    }
+}

@@ -1,0 +1,6 @@
+//! The served directory: what a path leads to, what a directory holds, and whole trees.
+
+pub mod catalog;
+pub mod entries;
+pub mod stamp;
+pub mod walk;

@@ -1,0 +1,349 @@
+//! Who gets the next turn: pure, with time by argument.
+//!
+//! A lane is one kind of work. Who wants some of it takes a place, within bounds in all and for each client. A place asks for
+//! one turn at a time. Turns go round the clients that wait, in the order in which they came, and within a client to the
+//! place that asked first: so a client with a hundred places gets no more turns than one with a single place.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use crate::server::people::peers::Who;
+
+/// Who gets no turn for this long after it asked for its first is told to come back.
+pub const FIRST_TURN: Duration = Duration::from_secs(10);
+
+/// How much of one kind of work there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Turns at the same time.
+    pub at_once: usize,
+    /// Places in all.
+    pub most: usize,
+    /// Places of each client.
+    pub each: usize,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// All are taken.
+    All,
+    /// This client has as many as one may have.
+    Yours,
+}
+
+/// Names what waits for a turn.
+pub type Ticket = u64;
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    ticket: Ticket,
+    since: Instant,
+    /// Nothing was done for it before.
+    is_first: bool,
+}
+
+/// One kind of work.
+#[derive(Debug)]
+pub struct Lane {
+    bounds: Bounds,
+    /// Places that each client has.
+    held: HashMap<Who, usize>,
+    places: usize,
+    /// The clients that wait, in the order of their turns.
+    round: VecDeque<Who>,
+    /// What waits of each of them, never nothing.
+    waiting: HashMap<Who, VecDeque<Asked>>,
+    running: usize,
+}
+
+impl Lane {
+    /// Nothing waits yet.
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            held: HashMap::new(),
+            places: 0,
+            round: VecDeque::new(),
+            waiting: HashMap::new(),
+            running: 0,
+        }
+    }
+
+    /// Takes a place for `who`; [`Self::leave`] gives it back.
+    pub fn enter(&mut self, who: &Who) -> Result<(), Busy> {
+        let own = self.held.get(who).copied().unwrap_or_default();
+        if own >= self.bounds.each {
+            return Err(Busy::Yours);
+        }
+        if self.places >= self.bounds.most {
+            return Err(Busy::All);
+        }
+        self.held.insert(who.clone(), own + 1);
+        self.places += 1;
+        Ok(())
+    }
+
+    /// Gives a place back.
+    pub fn leave(&mut self, who: &Who) {
+        if let Some(own) = self.held.get_mut(who) {
+            *own -= 1;
+            self.places -= 1;
+            if *own == 0 {
+                self.held.remove(who);
+            }
+        }
+    }
+
+    /// Waits for a turn from now on.
+    pub fn ask(&mut self, who: &Who, ticket: Ticket, is_first: bool, now: Instant) {
+        let asked = Asked {
+            ticket,
+            since: now,
+            is_first,
+        };
+        let waiting = self.waiting.entry(who.clone()).or_default();
+        if waiting.is_empty() {
+            self.round.push_back(who.clone());
+        }
+        waiting.push_back(asked);
+    }
+
+    /// Waits no longer.
+    pub fn withdraw(&mut self, who: &Who, ticket: Ticket) {
+        let Some(waiting) = self.waiting.get_mut(who) else {
+            return;
+        };
+        waiting.retain(|asked| asked.ticket != ticket);
+        if waiting.is_empty() {
+            self.waiting.remove(who);
+            self.round.retain(|waits| waits != who);
+        }
+    }
+
+    /// Who has its turn now, if one is free; [`Self::end`] is due after it.
+    pub fn begin(&mut self) -> Option<Ticket> {
+        if self.running >= self.bounds.at_once {
+            return None;
+        }
+        let who = self.round.pop_front()?;
+        let waiting = self.waiting.get_mut(&who)?;
+        let next = waiting.pop_front();
+        if waiting.is_empty() {
+            self.waiting.remove(&who);
+        } else {
+            self.round.push_back(who);
+        }
+        self.running += 1;
+        next.map(|asked| asked.ticket)
+    }
+
+    /// A turn has ended.
+    pub fn end(&mut self) {
+        self.running -= 1;
+    }
+
+    /// Who has waited too long for a first turn; it waits no longer.
+    pub fn late(&mut self, now: Instant) -> Vec<Ticket> {
+        let is_late = |asked: &Asked| {
+            asked.is_first && now.saturating_duration_since(asked.since) >= FIRST_TURN
+        };
+        let late: Vec<(Who, Ticket)> = self
+            .waiting
+            .iter()
+            .flat_map(|(who, waiting)| waiting.iter().map(move |asked| (who, asked)))
+            .filter(|(_, asked)| is_late(asked))
+            .map(|(who, asked)| (who.clone(), asked.ticket))
+            .collect();
+        for (who, ticket) in &late {
+            self.withdraw(who, *ticket);
+        }
+        late.into_iter().map(|(_, ticket)| ticket).collect()
+    }
+
+    /// Whether nobody has anything to do with it.
+    pub fn is_idle(&self) -> bool {
+        self.places == 0 && self.running == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    const BOUNDS: Bounds = Bounds {
+        at_once: 2,
+        most: 12,
+        each: 5,
+    };
+
+    fn client(n: usize) -> Who {
+        Who::Login(format!("{n}").into())
+    }
+
+    #[test]
+    fn places_are_bounded_for_each_and_in_all_and_come_back() {
+        let mut lane = Lane::new(BOUNDS);
+        for n in 0..12 {
+            lane.enter(&client(n / 5)).unwrap();
+        }
+        assert_eq!(lane.enter(&client(0)), Err(Busy::Yours));
+        assert_eq!(lane.enter(&client(9)), Err(Busy::All));
+        lane.leave(&client(0));
+        lane.enter(&client(9)).unwrap();
+        for n in [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 9] {
+            lane.leave(&client(n));
+        }
+        assert!(lane.is_idle() && lane.held.is_empty());
+    }
+
+    #[test]
+    fn turns_go_round_the_clients_and_then_round_their_places() {
+        let (mut lane, now) = (Lane::new(BOUNDS), Instant::now());
+        for (who, ticket) in [(0, 1), (0, 2), (0, 3), (1, 4), (2, 5), (2, 6)] {
+            lane.ask(&client(who), ticket, true, now);
+        }
+        let mut order = Vec::new();
+        while let Some(ticket) = lane.begin() {
+            order.push(ticket);
+            lane.end();
+        }
+        assert_eq!(order, [1, 4, 5, 2, 6, 3]);
+    }
+
+    #[test]
+    fn who_had_a_turn_is_never_late() {
+        let (mut lane, now) = (Lane::new(BOUNDS), Instant::now());
+        lane.ask(&client(0), 1, true, now);
+        lane.ask(&client(0), 2, false, now);
+        lane.ask(&client(1), 3, true, now + Duration::from_secs(1));
+        assert_eq!(
+            lane.late(now + Duration::from_millis(9999)),
+            [] as [Ticket; 0]
+        );
+        assert_eq!(lane.late(now + FIRST_TURN), [1]);
+        assert_eq!(lane.late(now + FIRST_TURN), [] as [Ticket; 0]);
+        assert_eq!(lane.begin(), Some(2));
+        assert_eq!(lane.late(now + FIRST_TURN * 2), [3]);
+        assert_eq!(lane.begin(), None);
+    }
+
+    /// What one seed does: clients come, ask, withdraw and leave as they like, and turns end in any order.
+    struct Simulation {
+        lane: Lane,
+        random: fastrand::Rng,
+        now: Instant,
+        /// Whose place a ticket is, since which turn it waits, and since when.
+        waiting: HashMap<Ticket, (usize, u64, Instant)>,
+        /// Places that wait for nothing.
+        resting: Vec<usize>,
+        running: Vec<usize>,
+        turns: u64,
+        next: Ticket,
+    }
+
+    impl Simulation {
+        fn step(&mut self) {
+            self.now += Duration::from_millis(self.random.u64(0..200));
+            match self.random.u32(0..10) {
+                0..=2 => {
+                    let who = self.random.usize(0..4);
+                    let had = self.count(who);
+                    match self.lane.enter(&client(who)) {
+                        Ok(()) => self.resting.push(who),
+                        Err(Busy::Yours) => assert_eq!(had, BOUNDS.each),
+                        Err(Busy::All) => assert_eq!(self.all(), BOUNDS.most),
+                    }
+                }
+                3..=5 if !self.resting.is_empty() => {
+                    let at = self.random.usize(0..self.resting.len());
+                    let who = self.resting.swap_remove(at);
+                    self.next += 1;
+                    self.lane.ask(&client(who), self.next, true, self.now);
+                    self.waiting.insert(self.next, (who, self.turns, self.now));
+                }
+                6 if !self.resting.is_empty() => {
+                    let who = self.resting.swap_remove(0);
+                    self.lane.leave(&client(who));
+                }
+                7 => {
+                    let Some(ticket) = self.waiting.keys().min().copied() else {
+                        return;
+                    };
+                    let (who, ..) = self.waiting.remove(&ticket).unwrap();
+                    self.lane.withdraw(&client(who), ticket);
+                    self.lane.leave(&client(who));
+                }
+                _ if !self.running.is_empty() => {
+                    let at = self.random.usize(0..self.running.len());
+                    let who = self.running.swap_remove(at);
+                    self.lane.end();
+                    self.resting.push(who);
+                }
+                _ => {}
+            }
+            for ticket in self.lane.late(self.now) {
+                let (who, _, since) = self.waiting.remove(&ticket).unwrap();
+                assert!(self.now - since >= FIRST_TURN);
+                self.lane.leave(&client(who));
+            }
+            while let Some(ticket) = self.lane.begin() {
+                let (who, asked_at, since) = self.waiting.remove(&ticket).expect("it waits");
+                assert!(self.now - since < FIRST_TURN);
+                // Every other client had its turn at most once for each place of this one that asked before.
+                let own = self
+                    .waiting
+                    .values()
+                    .filter(|(other, ..)| *other == who)
+                    .count()
+                    + 1;
+                let most = (4 * (own + BOUNDS.each)) as u64;
+                assert!(
+                    self.turns - asked_at <= most,
+                    "{} turns",
+                    self.turns - asked_at
+                );
+                self.turns += 1;
+                self.running.push(who);
+            }
+            assert!(self.running.len() <= BOUNDS.at_once);
+            // Nobody waits while a turn is free.
+            assert!(self.running.len() == BOUNDS.at_once || self.waiting.is_empty());
+        }
+
+        fn all(&self) -> usize {
+            self.waiting.len() + self.resting.len() + self.running.len()
+        }
+
+        fn count(&self, who: usize) -> usize {
+            let waiting = self.waiting.values().map(|(who, ..)| who);
+            let places = waiting.chain(&self.resting).chain(&self.running);
+            places.filter(|other| **other == who).count()
+        }
+    }
+
+    #[test]
+    fn whatever_clients_do_turns_are_bounded_fair_and_never_idle() {
+        let mut seen = HashSet::new();
+        for seed in 0..300 {
+            let mut simulation = Simulation {
+                lane: Lane::new(BOUNDS),
+                random: fastrand::Rng::with_seed(seed),
+                now: Instant::now(),
+                waiting: HashMap::new(),
+                resting: Vec::new(),
+                running: Vec::new(),
+                turns: 0,
+                next: 0,
+            };
+            for _ in 0..500 {
+                simulation.step();
+            }
+            seen.insert(simulation.turns);
+        }
+        assert!(seen.len() > 10, "the seeds differ");
+    }
+}

@@ -1,0 +1,149 @@
+//! Which file systems may hang: those whose server is another process or another machine.
+//!
+//! A read of a disk of this machine ends; one of FUSE, NFS or SMB ends when somebody else says so, perhaps never, and no
+//! flag or signal changes that. Nothing here asks such a file system anything: the kernel's own tables say what lies where.
+
+use std::os::fd::AsFd;
+
+/// Where something lies: `None` on a file system of this machine, else on a mount that may hang, by its number.
+pub type Mount = Option<u64>;
+
+/// What is known of the mounts.
+#[derive(Debug, Default)]
+pub struct Mounts {
+    #[cfg(target_os = "linux")]
+    table: std::sync::Mutex<linux::Table>,
+}
+
+/// What an open file is, without asking a file system that may hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it lies.
+    pub mount: Mount,
+    /// Its type and permission bits, as they were known last.
+    pub mode: u32,
+}
+
+impl Mounts {
+    /// Looks at an open file or directory, or one that was opened for its place only. `None` where the system cannot tell:
+    /// then everything counts as being of this machine.
+    #[cfg(target_os = "linux")]
+    pub fn see(&self, file: impl AsFd) -> Option<Seen> {
+        linux::see(file.as_fd(), &self.table)
+    }
+
+    /// The same where no system call tells.
+    #[cfg(not(target_os = "linux"))]
+    pub fn see(&self, _file: impl AsFd) -> Option<Seen> {
+        None
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::{
+        collections::HashMap,
+        fs,
+        os::fd::BorrowedFd,
+        sync::Mutex,
+        time::{Duration, Instant},
+    };
+
+    use rustix::fs::{AtFlags, StatxFlags, statx};
+
+    use super::Seen;
+    use crate::sync::lock;
+
+    /// How long the table of mounts is believed: numbers are given anew.
+    const BELIEVED: Duration = Duration::from_secs(10);
+
+    /// File systems that need nobody but the kernel and its disks.
+    const OF_THIS_MACHINE: [&str; 26] = [
+        "bcachefs", "btrfs", "cramfs", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4",
+        "f2fs", "hfsplus", "iso9660", "jfs", "nilfs2", "ntfs3", "overlay", "proc", "ramfs",
+        "reiserfs", "rootfs", "squashfs", "tmpfs", "ubifs", "udf", "vfat", "xfs",
+    ];
+
+    #[derive(Debug, Default)]
+    pub(super) struct Table {
+        /// Whether each mount may hang.
+        mounts: HashMap<u64, bool>,
+        read: Option<Instant>,
+    }
+
+    impl Table {
+        fn may_hang(&mut self, id: u64) -> bool {
+            let is_old = self.read.is_none_or(|read| read.elapsed() > BELIEVED);
+            if is_old || !self.mounts.contains_key(&id) {
+                let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+                self.mounts = text.lines().filter_map(parse).collect();
+                self.read = Some(Instant::now());
+            }
+            // What is in no table is not known to be harmless.
+            self.mounts.get(&id).copied().unwrap_or(true)
+        }
+    }
+
+    /// A line of proc(5) mountinfo: the mount's number, and whether its file system may hang.
+    pub(super) fn parse(line: &str) -> Option<(u64, bool)> {
+        let (fields, kind) = line.split_once(" - ")?;
+        let id = fields.split(' ').next()?.parse().ok()?;
+        let kind = kind.split(' ').next()?;
+        let ours = OF_THIS_MACHINE.contains(&kind) || kind == "zfs";
+        Some((id, !ours))
+    }
+
+    pub(super) fn see(file: BorrowedFd<'_>, table: &Mutex<Table>) -> Option<Seen> {
+        // Not to ask whoever serves the file system is what keeps this from hanging.
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let mask = StatxFlags::TYPE | StatxFlags::MNT_ID;
+        let stat = statx(file, "", flags, mask).ok()?;
+        if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 {
+            return None;
+        }
+        let id = stat.stx_mnt_id;
+        Some(Seen {
+            mount: lock(table).may_hang(id).then_some(id),
+            mode: u32::from(stat.stx_mode),
+        })
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn disks_of_this_machine_are_told_from_what_others_serve() {
+        for (line, expected) in [
+            (
+                "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext4 /dev/root rw",
+                Some((36, false)),
+            ),
+            ("7 1 0:5 / /dev rw - devtmpfs udev rw", Some((7, false))),
+            (
+                "41 36 0:33 / /media/x rw - fuse.sshfs ada@host:/ rw",
+                Some((41, true)),
+            ),
+            ("42 36 0:34 / /net rw - nfs4 host:/ rw", Some((42, true))),
+            ("43 36 0:35 / /s rw - cifs //host/s rw", Some((43, true))),
+            (
+                "44 36 0:36 / /a\\040b rw shared:1 master:2 - fuse x rw",
+                Some((44, true)),
+            ),
+            ("nonsense", None),
+        ] {
+            assert_eq!(linux::parse(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_lies_here_does_not_hang() {
+        let mounts = Mounts::default();
+        let Some(seen) = mounts.see(File::open("/proc/self/status").unwrap()) else {
+            return;
+        };
+        assert_eq!((seen.mount, seen.mode & 0o170_000), (None, 0o100_000));
+    }
+}

@@ -1,0 +1,158 @@
+//! A file system that hangs - a real one, whose server is stopped - hangs who asks for it, nobody else, and no end.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::common::{
+    program::Haul,
+    raw::{Raw, fetch, get},
+    serving::PATIENCE,
+    tools::need,
+};
+
+/// A directory that rclone serves to the kernel over FUSE.
+struct Mount<'d> {
+    at: &'d Path,
+    rclone: Child,
+}
+
+impl<'d> Mount<'d> {
+    /// `None`, and said so, where it cannot be had: it takes rclone, fusermount3 and the right to mount.
+    fn new(from: &Path, at: &'d Path) -> Option<Self> {
+        let rclone = need("rclone")?;
+        need("fusermount3")?;
+        let mut command = Command::new(rclone);
+        let child = command
+            .args(["mount", "--vfs-cache-mode", "off", "--attr-timeout", "0s"])
+            .args([from, at])
+            .env("RCLONE_CONFIG", "/dev/null")
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut mount = Self { at, rclone: child };
+        let begun = Instant::now();
+        while fs::read_dir(at).unwrap().next().is_none() {
+            if mount.rclone.try_wait().unwrap().is_some() || begun.elapsed() > PATIENCE {
+                println!("SKIPPED: FUSE cannot be mounted here");
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(mount)
+    }
+
+    fn stop(&self) {
+        signal(&self.rclone, Signal::STOP);
+    }
+}
+
+impl Drop for Mount<'_> {
+    fn drop(&mut self) {
+        let _ = self.rclone.kill();
+        let _ = self.rclone.wait();
+        let unmount = ["-u", "-z", self.at.to_str().unwrap()];
+        let _ = Command::new("fusermount3").args(unmount).status();
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let id = Pid::from_raw(child.id().cast_signed()).unwrap();
+    kill_process(id, signal).unwrap();
+}
+
+#[test]
+fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
+    let (root, behind) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(behind.path().join("small"), "small").unwrap();
+    fs::write(behind.path().join("large"), vec![7; 8 << 20]).unwrap();
+    fs::write(root.path().join("a.txt"), "hello").unwrap();
+    fs::write(root.path().join("large"), vec![7; 3 << 20]).unwrap();
+    let at = root.path().join("mnt");
+    fs::create_dir(&at).unwrap();
+    let Some(mount) = Mount::new(behind.path(), &at) else {
+        return;
+    };
+    let line = [
+        "serve",
+        root.path().to_str().unwrap(),
+        "--headless",
+        "-a",
+        "127.0.0.1",
+        "-p",
+        "0",
+    ];
+    let mut haul = Haul::new(&line);
+    let mut server = haul
+        .command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut stdout = std::io::BufReader::new(server.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut first).unwrap();
+    let address = first.trim().rsplit('/').next().unwrap().parse().unwrap();
+    let ask = |target: &str| fetch(address, get(target, ""));
+    // While it answers, it is as good as any other.
+    assert_eq!(ask("/mnt/small").text(), "small");
+    assert_eq!(ask("/mnt/large").body, vec![7; 8 << 20]);
+    assert_eq!(ask("/mnt/none").status, 404);
+    assert_eq!(ask("/mnt/large?pieces").body.len(), 24 + 9 * 32);
+    assert!(ask("/mnt/").text().contains("small"));
+    mount.stop();
+    // More than there are threads for it, of every kind.
+    let targets = [
+        "small",
+        "large",
+        "none",
+        "",
+        "large?pieces",
+        "large?meta4",
+        "?tar",
+        "?meta4",
+    ];
+    let mut hung: Vec<Raw> = (0..100)
+        .map(|n| {
+            let mut raw = Raw::connect_from([127, 0, 0, 9], address);
+            raw.send(get(&format!("/mnt/{}", targets[n % targets.len()]), ""));
+            raw
+        })
+        .collect();
+    for _ in 0..20 {
+        let begun = Instant::now();
+        assert_eq!(ask("/a.txt").text(), "hello");
+        assert_eq!(ask("/large").body.len(), 3 << 20);
+        assert_eq!(ask("/large?pieces").status, 200);
+        assert_eq!(ask("/large?meta4").status, 200);
+        assert!(ask("/").text().contains("mnt/"));
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+    // Who asks for it is told.
+    for raw in hung.iter_mut().take(2) {
+        let answer = raw.read();
+        assert_eq!(
+            (answer.status, answer.field("Retry-After")),
+            (503, Some("10"))
+        );
+    }
+    // The second signal ends the program, whatever hangs.
+    signal(&server, Signal::TERM);
+    let begun = Instant::now();
+    std::thread::sleep(Duration::from_millis(200));
+    signal(&server, Signal::TERM);
+    while server.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(8), "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
