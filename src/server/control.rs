@@ -11,12 +11,12 @@ use crate::units::Rate;
 impl Server {
     /// Holds a client's transfers where they are; its new requests get 503 with `Haul-Paused: 1` and `Retry-After`.
     pub fn pause(&self, client: ClientId) {
-        self.with(client, |_, client| client.standing.pause(true));
+        self.with(client, |_, client| client.standing().pause(true));
     }
 
     /// Lets a paused client go on.
     pub fn resume(&self, client: ClientId) {
-        self.with(client, |_, client| client.standing.pause(false));
+        self.with(client, |_, client| client.standing().pause(false));
     }
 
     /// Closes a client's connections where they stand. For a while ([`Settings::kick`](crate::server::Settings::kick)) its requests

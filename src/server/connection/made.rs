@@ -29,7 +29,10 @@ impl Connection<'_> {
             let Some((_, attached)) = &self.attached else {
                 return Err(End::Closed);
             };
-            let flow = attached.client().begin(&path, &etag, size, range.clone());
+            let flow = attached
+                .client()
+                .taken()
+                .begin(&path, &etag, size, range.clone());
             self.output.bytes.extend_from_slice(head.as_bytes());
             self.send_file(&found, range, flow).await?;
         }
@@ -84,7 +87,7 @@ impl Connection<'_> {
             return Err(End::Closed);
         };
         let (size, etag) = (found.stamp.size, found.stamp.etag());
-        let flow = attached.client().begin(path, &etag, size, 0..size);
+        let flow = attached.client().taken().begin(path, &etag, size, 0..size);
         if framing == Framing::Chunked {
             self.output.put(format_args!("{size:x}\r\n"));
         }

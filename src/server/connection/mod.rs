@@ -24,8 +24,8 @@ use crate::server::{
     connection::stream::Stream,
     connection::table::Opened,
     people::clients::Attached,
-    people::rows::Flow,
     people::standing::Denied,
+    people::taken::Flow,
     respond::{self, Answer, Body, Output, link::Link},
     tree::catalog::FoundFile,
 };
@@ -231,7 +231,7 @@ impl Connection<'_> {
             .attached
             .as_ref()
             .map(|(_, attached)| attached.client());
-        if client.is_some_and(|client| client.is_taking_any()) {
+        if client.is_some_and(|client| client.taken().is_taking_any()) {
             sleep(NEXT_RANGE).await;
         }
     }
@@ -334,7 +334,7 @@ impl Connection<'_> {
         self.output.bytes.shrink_to(FLUSH_AT);
         self.output.held.clear();
         if let Some((_, attached)) = &self.attached {
-            attached.client().took_small(&mut self.output.files);
+            attached.client().taken().took_small(&mut self.output.files);
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::server::{
     connection::stream::{Stream, Tls},
     connection::table::Opened,
     people::clients::Attached,
-    people::rows::Flow,
+    people::taken::Flow,
     tree::catalog::{FoundFile, Opened as OpenFile, blocking},
 };
 use crate::sys::send::{is_cached, is_memory, read_ahead, send_file, send_more};

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::pieces::PIECE;
 use crate::sync::lock;
-use crate::{http1::path::RemotePath, server::people::clients::Client};
+use crate::{http1::path::RemotePath, server::people::taken::Taken};
 
 /// Bytes that are hashed ahead: enough that no connection ever waits for a value, little enough to stay in memory.
 const AHEAD: u64 = 32 << 20;
@@ -22,13 +22,13 @@ const HOLD: Duration = Duration::from_millis(250);
 /// One client that waits for a file's values.
 #[derive(Debug)]
 pub struct Asker {
-    client: Arc<Client>,
+    client: Arc<Taken>,
     path: RemotePath,
 }
 
 impl Asker {
     /// A client that asked for the values of the file at `path`.
-    pub fn new(client: &Arc<Client>, path: RemotePath) -> Self {
+    pub fn new(client: &Arc<Taken>, path: RemotePath) -> Self {
         Self {
             client: Arc::clone(client),
             path,
@@ -89,15 +89,15 @@ mod tests {
         let askers = Askers::default();
         assert_eq!(askers.sent_until(), None);
         let [first, second] = [&one, &two].map(|attached| {
-            let asker = Arc::new(Asker::new(attached.client(), path.clone()));
+            let asker = Arc::new(Asker::new(attached.client().taken(), path.clone()));
             askers.add(&asker);
             asker
         });
         let (size, far) = (1 << 40, 1 << 30);
-        let flow = one.client().begin(&path, "\"e\"", size, far..size);
+        let flow = one.client().taken().begin(&path, "\"e\"", size, far..size);
         // The second has the bytes already, and waits for the values only.
         assert_eq!(askers.sent_until(), None);
-        let other = two.client().begin(&path, "\"e\"", size, 0..size);
+        let other = two.client().taken().begin(&path, "\"e\"", size, 0..size);
         flow.add(5);
         assert_eq!(askers.sent_until(), Some(far + 5));
         let begun = Instant::now();

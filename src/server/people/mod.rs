@@ -8,3 +8,4 @@ pub mod ranges;
 pub mod rows;
 pub mod snapshot;
 pub mod standing;
+pub mod taken;

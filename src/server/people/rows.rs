@@ -7,13 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::server::{
-    people::clients::{Client, SmallFile, Totals},
-    people::ranges::Spans,
-    people::snapshot::{TransferId, TransferState, TransferView},
+use super::{
+    ranges::Spans,
+    snapshot::{TransferId, TransferState, TransferView},
 };
-use crate::sync::lock;
-use crate::{escape::display_name, http1::path::RemotePath, progress::Counter};
+use crate::{http1::path::RemotePath, progress::Counter, sync::lock};
 
 /// How long a row stays after its last byte.
 const KEEP_ROW: Duration = Duration::from_secs(60);
@@ -31,10 +29,10 @@ const TOGETHER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Transfer {
     id: TransferId,
-    pub(in crate::server) path: RemotePath,
+    pub(super) path: RemotePath,
     etag: String,
-    pub(in crate::server) total: u64,
-    pub(in crate::server) started: Instant,
+    pub(super) total: u64,
+    pub(super) started: Instant,
     progress: Mutex<Progress>,
 }
 
@@ -67,13 +65,13 @@ impl Progress {
 
 /// One range on one connection: what was sent is `start..start + sent`.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
     start: u64,
-    sent: Counter,
+    pub(super) sent: Counter,
 }
 
 impl Running {
-    fn span(&self) -> Range<u64> {
+    pub(super) fn span(&self) -> Range<u64> {
         self.start..self.start + self.sent.get()
     }
 }
@@ -100,6 +98,40 @@ impl Transfer {
             started: self.started,
             state,
         }
+    }
+
+    /// A range begins to flow.
+    pub(super) fn start(&self, range: &Range<u64>) -> Arc<Running> {
+        let running = Arc::new(Running {
+            start: range.start,
+            sent: Counter::default(),
+        });
+        let mut progress = lock(&self.progress);
+        progress.flows.push(Arc::clone(&running));
+        progress.aborted = None;
+        drop(progress);
+        running
+    }
+
+    /// Whether it is worth a warning that a flow ended early.
+    pub(super) fn is_news(&self, now: Instant) -> bool {
+        lock(&self.progress).is_news(now)
+    }
+
+    /// A range ended, and early if there is a reason; whether now every byte was sent, for the first time.
+    pub(super) fn end(&self, running: &Arc<Running>, early: Option<String>, now: Instant) -> bool {
+        let mut progress = lock(&self.progress);
+        progress.flows.retain(|flow| !Arc::ptr_eq(flow, running));
+        if progress.sent.count() < MAX_SPANS {
+            progress.sent.insert(running.span());
+        }
+        progress.idle_since = now;
+        if early.is_some() {
+            progress.aborted = early;
+        }
+        let complete = !progress.complete && progress.sent.len() == self.total;
+        progress.complete |= complete;
+        complete
     }
 
     /// Since when nothing flows; `None` while something does.
@@ -130,12 +162,12 @@ pub struct Rows {
 
 impl Rows {
     /// The row that a range of `path` belongs to.
-    pub(in crate::server) fn begin(
+    pub(super) fn begin(
         &mut self,
         path: &RemotePath,
         etag: &str,
         total: u64,
-        totals: &Totals,
+        id: impl FnOnce() -> TransferId,
     ) -> Arc<Transfer> {
         if let Some(transfer) = self.open.get(path)
             && transfer.etag == etag
@@ -146,7 +178,7 @@ impl Rows {
         let now = Instant::now();
         self.sweep(now);
         let transfer = Arc::new(Transfer {
-            id: totals.next_transfer(),
+            id: id(),
             path: path.clone(),
             etag: etag.to_owned(),
             total,
@@ -165,29 +197,29 @@ impl Rows {
     }
 
     /// Whether a file was begun and is not complete.
-    pub(in crate::server) fn is_open(&self, path: &RemotePath) -> bool {
+    pub(super) fn is_open(&self, path: &RemotePath) -> bool {
         self.open.contains_key(path)
     }
 
     /// The furthest byte of `path` that was sent over any of the connections that carry it now; `None` while none does.
-    pub(in crate::server) fn sent_until(&self, path: &RemotePath) -> Option<u64> {
+    pub(super) fn sent_until(&self, path: &RemotePath) -> Option<u64> {
         let progress = lock(&self.open.get(path)?.progress);
         let ends = progress.flows.iter().map(|flow| flow.span().end);
         ends.max()
     }
 
     /// Whether any was.
-    pub(in crate::server) fn has_open(&self) -> bool {
+    pub(super) fn has_open(&self) -> bool {
         !self.open.is_empty()
     }
 
     /// A small file was sent whole.
-    pub(in crate::server) fn add_small(&mut self, file: SmallFile, now: Instant, totals: &Totals) {
+    pub(super) fn add_small(&mut self, file: SmallFile, now: Instant, id: TransferId) {
         if !self.open.is_empty() {
             self.open.remove(&file.path);
         }
         self.push_ended(Ended {
-            id: totals.next_transfer(),
+            id,
             path: file.path,
             total: file.size,
             started: file.started,
@@ -196,7 +228,7 @@ impl Rows {
     }
 
     /// Every byte of a row was sent.
-    pub(in crate::server) fn complete(&mut self, transfer: &Arc<Transfer>, now: Instant) {
+    pub(super) fn complete(&mut self, transfer: &Arc<Transfer>, now: Instant) {
         // A newer content of the same name may have taken its place.
         if self
             .open
@@ -216,7 +248,7 @@ impl Rows {
 
     /// Separate ranges of all rows.
     #[cfg(test)]
-    pub(in crate::server) fn spans(&self) -> usize {
+    pub(super) fn spans(&self) -> usize {
         let rows = self.open.values();
         rows.map(|row| lock(&row.progress).sent.count()).sum()
     }
@@ -242,7 +274,7 @@ impl Rows {
     }
 
     /// The client's last connection ended.
-    pub(in crate::server) fn left(&mut self, now: Instant) {
+    pub(super) fn left(&mut self, now: Instant) {
         self.sweep(now);
         self.keep(MAX_LEFT);
     }
@@ -262,7 +294,7 @@ impl Rows {
     }
 
     /// Running rows in the order of their start, then ended ones, the newest first.
-    pub(in crate::server) fn views(&mut self, now: Instant) -> Vec<TransferView> {
+    pub(super) fn views(&mut self, now: Instant) -> Vec<TransferView> {
         self.sweep(now);
         let mut views: Vec<TransferView> = self.open.values().map(|row| row.view()).collect();
         views.sort_by_key(|view| (view.state != TransferState::Active, view.id));
@@ -279,90 +311,15 @@ impl Rows {
     }
 }
 
-/// A range that is being sent. When it is dropped, what was sent counts, and the row's state follows from it.
+/// A small file that was answered from one buffer.
 #[derive(Debug)]
-pub struct Flow {
-    client: Arc<Client>,
-    transfer: Arc<Transfer>,
-    running: Arc<Running>,
-    end: u64,
-    reason: Option<String>,
-}
-
-impl Flow {
-    pub(in crate::server) fn start(
-        client: Arc<Client>,
-        transfer: Arc<Transfer>,
-        range: Range<u64>,
-    ) -> Self {
-        let running = Arc::new(Running {
-            start: range.start,
-            sent: Counter::default(),
-        });
-        let mut progress = lock(&transfer.progress);
-        progress.flows.push(Arc::clone(&running));
-        progress.aborted = None;
-        drop(progress);
-        Self {
-            client,
-            transfer,
-            running,
-            end: range.end,
-            reason: None,
-        }
-    }
-
-    /// Counts bytes that went out, in the range's order.
-    pub fn add(&self, bytes: u64) {
-        self.running.sent.add(bytes);
-        self.client.count_sent(bytes);
-    }
-
-    /// The request that it answers, for logs.
-    fn subject(&self) -> String {
-        format!("GET {}", display_name(self.transfer.path.as_bytes()))
-    }
-
-    /// Ends the flow early, for a reason, and logs it: as a warning once for what breaks off together.
-    pub fn abort(mut self, reason: String) {
-        let news = lock(&self.transfer.progress).is_news(Instant::now());
-        let (who, subject) = (self.client.who(), self.subject());
-        if news {
-            tracing::warn!(client = who, "{subject}: {reason}");
-        } else {
-            tracing::debug!(client = who, "{subject}: {reason}");
-        }
-        self.reason = Some(reason);
-    }
-}
-
-impl Drop for Flow {
-    fn drop(&mut self) {
-        let now = Instant::now();
-        let span = self.running.span();
-        let broken = span.end < self.end;
-        let mut progress = lock(&self.transfer.progress);
-        progress
-            .flows
-            .retain(|flow| !Arc::ptr_eq(flow, &self.running));
-        if progress.sent.count() < MAX_SPANS {
-            progress.sent.insert(span);
-        }
-        progress.idle_since = now;
-        if broken {
-            let reason = self.reason.take().or_else(|| {
-                let (kicked, _) = self.client.standing.kicked(now)?;
-                Some(format!("kicked: {kicked}"))
-            });
-            progress.aborted = Some(reason.unwrap_or_else(|| "the client went away".into()));
-        }
-        let complete = !progress.complete && progress.sent.len() == self.transfer.total;
-        progress.complete |= complete;
-        drop(progress);
-        if complete {
-            self.client.completed(&self.transfer, now);
-        }
-    }
+pub struct SmallFile {
+    /// The file below the root.
+    pub path: RemotePath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was asked for.
+    pub started: Instant,
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::{
     http1::path::RemotePath,
     server::{
         digests::Stream,
-        people::clients::SmallFile,
+        people::taken::SmallFile,
         respond::form::{listing::Source, metalink::FileLink},
         tree::catalog::{FoundFile, blocking},
         work::Place,

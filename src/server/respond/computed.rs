@@ -89,7 +89,9 @@ impl Request<'_> {
         }
         let values = &self.shared.values;
         let stream = values.stream(kind, file.found, &file.etag, self.who);
-        let mut stream = stream.await?.beside(Asker::new(self.client, file.path));
+        let mut stream = stream
+            .await?
+            .beside(Asker::new(self.client.taken(), file.path));
         let begun = timeout(FIRST_TURN, stream.begun());
         let begun = self.link.waits(begun).await?;
         begun.map_err(|_| Stop::Late)??;

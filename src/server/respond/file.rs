@@ -21,7 +21,7 @@ use crate::{
         response::HeadWriter,
     },
     server::{
-        people::clients::SmallFile,
+        people::taken::SmallFile,
         tree::catalog::{Found, FoundFile, blocking},
         work,
     },
@@ -188,6 +188,7 @@ impl Request<'_> {
         }
         let flow = self
             .client
+            .taken()
             .begin(&file.path, &file.etag, size, range.clone());
         Answer {
             body: Body::File(file.found, range, flow),

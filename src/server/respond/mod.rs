@@ -19,10 +19,10 @@ use crate::{
     },
     server::{
         people::{
-            clients::{Client, SmallFile},
+            clients::Client,
             peers::Who,
-            rows::Flow,
             standing::Denied,
+            taken::{Flow, SmallFile},
         },
         shared::Shared,
         tree::catalog::{AtOnce, Catalog, Found, FoundFile, blocking},
@@ -176,7 +176,7 @@ impl Request<'_> {
                 return Ok(self.refuse(out, &failure));
             }
         };
-        if self.shared.drain.is_cancelled() && !self.client.is_taking(&path) {
+        if self.shared.drain.is_cancelled() && !self.client.taken().is_taking(&path) {
             return Ok(self.refuse(out, &Failure::from(&Denied::Draining)));
         }
         match self.find(&path).await? {

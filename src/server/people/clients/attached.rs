@@ -42,7 +42,7 @@ impl Attached {
         if let Some(reason) = self.peers.banned(&self.peer.who) {
             return Err(Denied::Banned(reason));
         }
-        if let Some((reason, left)) = self.client.standing.kicked(now) {
+        if let Some((reason, left)) = self.client.standing().kicked(now) {
             return Err(Denied::Kicked { reason, left });
         }
         if !proved {
@@ -52,7 +52,7 @@ impl Attached {
         if !self.counts {
             return Err(Denied::Full);
         }
-        if self.client.standing.is_paused() {
+        if self.client.standing().is_paused() {
             return Err(Denied::Paused);
         }
         Ok(())
@@ -61,22 +61,22 @@ impl Attached {
     /// Whether everything may go out at once.
     pub fn is_free(&self) -> bool {
         !self.peer.pace.is_on()
-            && !self.client.totals.pace.is_on()
-            && !self.client.standing.is_paused()
+            && !self.client.taken().totals.pace.is_on()
+            && !self.client.standing().is_paused()
     }
 
     /// Puts bytes back that were allowed and not sent.
     pub fn put_back(&self, bytes: u64) {
         self.peer.pace.put_back(bytes);
-        self.client.totals.pace.put_back(bytes);
+        self.client.taken().totals.pace.put_back(bytes);
     }
 
     /// Waits until body bytes may go out to the client: how many, at most `most`.
     pub async fn allowance(&self, most: u64) -> u64 {
         loop {
-            self.client.standing.resumed().await;
-            let bytes = pace::share(&self.peer.pace, &self.client.totals.pace, most).await;
-            if !self.client.standing.is_paused() {
+            self.client.standing().resumed().await;
+            let bytes = pace::share(&self.peer.pace, &self.client.taken().totals.pace, most).await;
+            if !self.client.standing().is_paused() {
                 return bytes;
             }
             self.put_back(bytes);
@@ -91,7 +91,7 @@ impl Drop for Attached {
         }
         if self.client.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
             let now = Instant::now();
-            lock(&self.client.rows).left(now);
+            self.client.taken().left(now);
             *lock(&self.client.left) = Some(now);
         }
     }

@@ -2,26 +2,23 @@
 
 use std::{
     net::IpAddr,
-    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use percent_encoding::percent_decode;
 
-use super::{Identity, KEEP_CLIENT, MAX_LABEL, Totals, refused::Refused};
+use super::{Identity, KEEP_CLIENT, MAX_LABEL, refused::Refused};
 use crate::{
     escape::display_name,
-    http1::path::RemotePath,
-    progress::Counter,
     server::people::{
         peers::Peer,
-        rows::{Flow, Rows, Transfer},
         snapshot::{ClientId, ClientView},
         standing::Standing,
+        taken::{Taken, Totals},
     },
     sync::lock,
 };
@@ -34,19 +31,13 @@ pub struct Client {
     name: Option<String>,
     address: IpAddr,
     agent: Option<String>,
-    who: String,
     pub(super) since: Instant,
     pub(super) connections: AtomicUsize,
     pub(super) left: Mutex<Option<Instant>>,
-    pub(in crate::server) sent: Counter,
-    pub(in crate::server) files: Counter,
-    pub(in crate::server) rows: Mutex<Rows>,
     pub(super) refused: Mutex<Refused>,
     /// Whom its first connection belongs to; others may come from elsewhere.
     pub(in crate::server) peer: Arc<Peer>,
-    /// What was decided about it here.
-    pub standing: Standing,
-    pub(in crate::server) totals: Arc<Totals>,
+    taken: Arc<Taken>,
 }
 
 impl Client {
@@ -68,22 +59,17 @@ impl Client {
             None => identity.address.to_string(),
         };
         Self {
-            id: ClientId(totals.next_client.fetch_add(1, Ordering::Relaxed)),
+            id: totals.next_client(),
             login,
             name,
             address: identity.address,
             agent,
-            who,
             since: Instant::now(),
             connections: AtomicUsize::new(0),
             left: Mutex::default(),
-            sent: Counter::default(),
-            files: Counter::default(),
-            rows: Mutex::default(),
             refused: Mutex::default(),
             peer: Arc::clone(peer),
-            standing: Standing::default(),
-            totals: Arc::clone(totals),
+            taken: Arc::new(Taken::new(who, totals)),
         }
     }
 
@@ -94,7 +80,17 @@ impl Client {
 
     /// Name and address for logs, safe to print.
     pub fn who(&self) -> &str {
-        &self.who
+        self.taken.who()
+    }
+
+    /// What it takes.
+    pub fn taken(&self) -> &Arc<Taken> {
+        &self.taken
+    }
+
+    /// What was decided about it here.
+    pub fn standing(&self) -> &Standing {
+        &self.taken.standing
     }
 
     /// Notes that a request was refused, such as `404 not found: /secrets` (raw).
@@ -106,78 +102,6 @@ impl Client {
     /// are.
     pub fn warns(&self) -> Option<u64> {
         lock(&self.refused).warns(Instant::now())
-    }
-
-    /// Counts body bytes that were sent.
-    pub(in crate::server) fn count_sent(&self, bytes: u64) {
-        self.sent.add(bytes);
-        self.totals.sent.add(bytes);
-    }
-
-    /// A range of a file begins to flow; it joins the row of the same content where there is one.
-    pub fn begin(
-        self: &Arc<Self>,
-        path: &RemotePath,
-        etag: &str,
-        total: u64,
-        range: Range<u64>,
-    ) -> Flow {
-        let transfer = lock(&self.rows).begin(path, etag, total, &self.totals);
-        Flow::start(Arc::clone(self), transfer, range)
-    }
-
-    /// Whether a file is on its way to it, in ranges that came or are still to be asked for.
-    pub fn is_taking(&self, path: &RemotePath) -> bool {
-        lock(&self.rows).is_open(path)
-    }
-
-    /// How far a file that it is taking at this moment was sent.
-    pub fn sent_until(&self, path: &RemotePath) -> Option<u64> {
-        lock(&self.rows).sent_until(path)
-    }
-
-    /// Whether any file is.
-    pub fn is_taking_any(&self) -> bool {
-        lock(&self.rows).has_open()
-    }
-
-    /// Small files were sent whole, each in one piece, and are on their way.
-    pub fn took_small(&self, files: &mut Vec<SmallFile>) {
-        if files.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let bytes = files.iter().map(|file| file.size).sum();
-        let count = files.len() as u64;
-        self.count_sent(bytes);
-        self.files.add(count);
-        self.totals.files.add(count);
-        let mut downloads = lock(&self.totals.downloads);
-        for file in &*files {
-            downloads.add(&file.path);
-        }
-        drop(downloads);
-        for file in &*files {
-            log_done(&self.who, &file.path, file.size, now - file.started);
-        }
-        let mut rows = lock(&self.rows);
-        for file in files.drain(..) {
-            rows.add_small(file, now, &self.totals);
-        }
-    }
-
-    /// Every byte of a transfer was sent.
-    pub(in crate::server) fn completed(&self, transfer: &Arc<Transfer>, now: Instant) {
-        self.files.add(1);
-        self.totals.files.add(1);
-        lock(&self.totals.downloads).add(&transfer.path);
-        lock(&self.rows).complete(transfer, now);
-        log_done(
-            &self.who,
-            &transfer.path,
-            transfer.total,
-            now - transfer.started,
-        );
     }
 
     pub(super) fn is_stale(&self, now: Instant) -> bool {
@@ -195,11 +119,11 @@ impl Client {
             connections: self.connections.load(Ordering::Relaxed),
             left: *lock(&self.left),
             since: self.since,
-            sent: self.sent.get(),
-            transfers: lock(&self.rows).views(now),
-            files: self.files.get(),
+            sent: self.taken.sent(),
+            transfers: self.taken.views(now),
+            files: self.taken.files(),
             refused: lock(&self.refused).last.clone(),
-            paused: self.standing.is_paused(),
+            paused: self.standing().is_paused(),
             limit: self.peer.pace.rate(),
         }
     }
@@ -223,28 +147,4 @@ pub(super) fn product(agent: &[u8]) -> &[u8] {
     }
     let known = |name: &&[u8]| products.clone().find(|product| product.starts_with(name));
     BROWSERS.iter().find_map(known).unwrap_or(first)
-}
-
-fn log_done(who: &str, path: &RemotePath, size: u64, took: Duration) {
-    tracing::info!(
-        client = who,
-        file.path = %display_name(path.as_bytes()),
-        file.bytes = size,
-        file.seconds = took.as_secs_f64(),
-        "GET {}, {} in {}, done",
-        display_name(path.as_bytes()),
-        crate::units::size(size),
-        crate::units::took(took)
-    );
-}
-
-/// A small file that was answered from one buffer.
-#[derive(Debug)]
-pub struct SmallFile {
-    /// The file below the root.
-    pub path: RemotePath,
-    /// Its size in bytes.
-    pub size: u64,
-    /// When it was asked for.
-    pub started: Instant,
 }

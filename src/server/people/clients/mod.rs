@@ -6,27 +6,24 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use crate::server::{
     connection::table::Open,
-    people::downloads::Downloads,
     people::peers::{Peers, Who},
-    people::snapshot::{Ban, ClientId, ClientView, Snapshot, TransferId},
+    people::snapshot::{Ban, ClientId, ClientView, Snapshot},
+    people::taken::Totals,
 };
 use crate::sync::lock;
-use crate::{http1::path::RemotePath, pace::Pace, progress::Counter, units::Rate};
+use crate::{http1::path::RemotePath, pace::Pace, units::Rate};
 
 mod attached;
 mod client;
 mod refused;
 pub use attached::Attached;
-pub use client::{Client, SmallFile};
+pub use client::Client;
 
 /// Clients that are remembered; beyond it those that left first are forgotten.
 const MAX_CLIENTS: usize = 1000;
@@ -42,25 +39,6 @@ pub struct Registry {
     peers: Arc<Peers>,
     open: Arc<Open>,
     totals: Arc<Totals>,
-}
-
-/// What is counted over all clients.
-#[derive(Debug, Default)]
-pub(in crate::server) struct Totals {
-    pub(in crate::server) sent: Counter,
-    pub(in crate::server) requests: Counter,
-    pub(in crate::server) files: Counter,
-    /// The limit of all clients together.
-    pace: Pace,
-    pub(in crate::server) downloads: Mutex<Downloads>,
-    next_client: AtomicU64,
-    next_transfer: AtomicU64,
-}
-
-impl Totals {
-    pub(in crate::server) fn next_transfer(&self) -> TransferId {
-        TransferId(self.next_transfer.fetch_add(1, Ordering::Relaxed))
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -102,10 +80,7 @@ impl Registry {
     pub fn new(most: Option<usize>, usual: Option<Rate>, limit: Option<Rate>) -> Self {
         Self {
             peers: Arc::new(Peers::new(most, usual)),
-            totals: Arc::new(Totals {
-                pace: Pace::new(limit),
-                ..Totals::default()
-            }),
+            totals: Arc::new(Totals::limited(limit)),
             ..Self::default()
         }
     }
@@ -128,7 +103,7 @@ impl Registry {
 
     /// Closes a client's connections and refuses it for so long.
     pub fn kick(&self, client: &Arc<Client>, reason: &str, time: Duration) {
-        client.standing.kick(reason, Instant::now() + time);
+        client.standing().kick(reason, Instant::now() + time);
         client.refuse(format!("kicked: {reason}"));
         self.open.cut_client(client.id);
     }
@@ -216,12 +191,12 @@ impl Registry {
 
     /// How often a file was taken whole; for a directory, how many files below it were.
     pub fn downloads(&self, path: &RemotePath) -> u64 {
-        lock(&self.totals.downloads).of(path)
+        self.totals.downloads(path)
     }
 
     /// Begins to count anew what [`Self::downloads`] tells: the paths mean other files now.
     pub fn forget_downloads(&self) {
-        *lock(&self.totals.downloads) = Downloads::default();
+        self.totals.forget_downloads();
     }
 }
 

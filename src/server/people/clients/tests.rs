@@ -1,6 +1,7 @@
 use super::client::product;
 use super::{refused::Refused, *};
 use crate::server::people::snapshot::TransferState;
+use crate::server::people::taken::SmallFile;
 
 fn path(text: &str) -> RemotePath {
     RemotePath::from_target(text.as_bytes()).unwrap()
@@ -81,8 +82,8 @@ fn ranges_over_several_connections_are_one_row_and_their_union() {
     let attached = registry.attach(&identity(None, "aria2", 1));
     let client = attached.client();
     let file = path("/f");
-    let first = client.begin(&file, "\"e\"", 100, 0..60);
-    let second = client.begin(&file, "\"e\"", 100, 50..100);
+    let first = client.taken().begin(&file, "\"e\"", 100, 0..60);
+    let second = client.taken().begin(&file, "\"e\"", 100, 50..100);
     first.add(60);
     second.add(10);
     let row = |index: usize| registry.snapshot(Instant::now()).clients[0].transfers[index].clone();
@@ -93,7 +94,7 @@ fn ranges_over_several_connections_are_one_row_and_their_union() {
     second.abort("reset".into());
     assert!(matches!(row(0).state, TransferState::Aborted(_, reason) if reason == "reset"));
     assert_eq!(registry.downloads(&file), 0);
-    let rest = client.begin(&file, "\"e\"", 100, 70..100);
+    let rest = client.taken().begin(&file, "\"e\"", 100, 70..100);
     assert_eq!(row(0).state, TransferState::Active);
     rest.add(30);
     drop(rest);
@@ -113,8 +114,16 @@ fn ranges_over_several_connections_are_one_row_and_their_union() {
 fn a_changed_file_is_another_row() {
     let registry = Registry::default();
     let attached = registry.attach(&identity(None, "x", 1));
-    drop(attached.client().begin(&path("/f"), "\"old\"", 10, 0..10));
-    let new = attached.client().begin(&path("/f"), "\"new\"", 20, 0..20);
+    drop(
+        attached
+            .client()
+            .taken()
+            .begin(&path("/f"), "\"old\"", 10, 0..10),
+    );
+    let new = attached
+        .client()
+        .taken()
+        .begin(&path("/f"), "\"new\"", 20, 0..20);
     new.add(20);
     drop(new);
     let rows = &registry.snapshot(Instant::now()).clients[0].transfers;
@@ -131,12 +140,13 @@ fn what_is_kept_is_bounded() {
         if n == 2999 {
             for file in 0..1000 {
                 let mut files = vec![small(&format!("/{file}"), 1)];
-                attached.client().took_small(&mut files);
-                drop(
-                    attached
-                        .client()
-                        .begin(&path(&format!("/part-{file}")), "", 10, 0..5),
-                );
+                attached.client().taken().took_small(&mut files);
+                drop(attached.client().taken().begin(
+                    &path(&format!("/part-{file}")),
+                    "",
+                    10,
+                    0..5,
+                ));
             }
         }
     }
@@ -168,7 +178,7 @@ fn a_client_that_left_holds_little() {
     let client = Arc::clone(attached.client());
     for file in 0..100 {
         for at in 0..1000 {
-            let flow = client.begin(
+            let flow = client.taken().begin(
                 &path(&format!("/{file}")),
                 "\"e\"",
                 10_000,
@@ -177,7 +187,7 @@ fn a_client_that_left_holds_little() {
             flow.add(1);
         }
     }
-    let spans = || lock(&client.rows).spans();
+    let spans = || lock(&client.taken().rows).spans();
     assert!(spans() <= 100 * 128, "{}", spans());
     drop(attached);
     assert!(spans() <= 20 * 128, "{}", spans());

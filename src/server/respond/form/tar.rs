@@ -8,7 +8,7 @@
 use std::{io, sync::Arc, time::Instant};
 
 use crate::server::{
-    people::clients::SmallFile,
+    people::taken::SmallFile,
     respond::{
         chunks::{CHUNK, Chunk, Chunks, Next},
         link::{Link, Stop},

@@ -11,7 +11,7 @@ use crate::{
     pieces::PIECE,
     server::{
         digests::{Kind, Place},
-        people::clients::SmallFile,
+        people::taken::SmallFile,
         respond::{
             chunks::{CHUNK, Chunk, Chunks, Next},
             link::{Link, Stop},
