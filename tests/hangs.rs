@@ -1,7 +1,8 @@
 //! A file system that hangs - a real one, whose server is stopped - hangs who asks for it, nobody else, and no end.
 
 use std::{
-    fs,
+    fs::{self, OpenOptions},
+    io::{Read as _, Seek as _},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -13,7 +14,7 @@ use crate::common::{
     program::Haul,
     raw::{Raw, fetch, get},
     serving::PATIENCE,
-    tools::need,
+    tools::{need, skipped},
 };
 
 /// A directory that rclone serves to the kernel over FUSE.
@@ -23,26 +24,40 @@ struct Mount<'d> {
 }
 
 impl<'d> Mount<'d> {
-    /// `None`, and said so, where it cannot be had: it takes rclone, fusermount3 and the right to mount.
+    /// `None`, and said so, where this machine cannot do it: it takes rclone, fusermount3, /dev/fuse and the right to mount.
     fn new(from: &Path, at: &'d Path) -> Option<Self> {
         let rclone = need("rclone")?;
         need("fusermount3")?;
+        let device = OpenOptions::new().read(true).write(true).open("/dev/fuse");
+        if let Err(why) = device {
+            skipped(&format!("no FUSE on this machine: /dev/fuse: {why}"));
+            return None;
+        }
+        let mut said = tempfile::tempfile().unwrap();
         let mut command = Command::new(rclone);
         let child = command
             .args(["mount", "--vfs-cache-mode", "off", "--attr-timeout", "0s"])
             .args([from, at])
             .env("RCLONE_CONFIG", "/dev/null")
             .stdin(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(said.try_clone().unwrap())
             .spawn()
             .unwrap();
         let mut mount = Self { at, rclone: child };
         let begun = Instant::now();
         while fs::read_dir(at).unwrap().next().is_none() {
-            if mount.rclone.try_wait().unwrap().is_some() || begun.elapsed() > PATIENCE {
-                println!("SKIPPED: FUSE cannot be mounted here");
+            if mount.rclone.try_wait().unwrap().is_some() {
+                let mut why = String::new();
+                said.rewind().unwrap();
+                said.read_to_string(&mut why).unwrap();
+                assert!(why.contains("mount"), "{why}");
+                skipped(&format!("FUSE may not be mounted on this machine: {why}"));
                 return None;
             }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "it is not mounted, and not refused"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         Some(mount)

@@ -9,7 +9,11 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Stop, connection, people::peers::Who, shared::Shared};
+use super::{
+    connection,
+    people::peers::Who,
+    shared::{Shared, Stop},
+};
 
 /// How long running transfers may go on once the server drains.
 const GRACE: Duration = Duration::from_secs(10);

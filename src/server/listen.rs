@@ -8,7 +8,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use crate::server::Error;
+use crate::server::error::Error;
 
 /// Connections that the system keeps while they wait to be accepted.
 const BACKLOG: i32 = 1024;

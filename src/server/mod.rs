@@ -54,6 +54,7 @@ pub use people::{
     },
 };
 pub use settings::{MinRate, Settings};
+pub use shared::Stop;
 
 /// Bytes of the larger ones among the small files that wait in output buffers, over all connections.
 const BUFFERED: usize = 16 << 20;
@@ -61,15 +62,6 @@ const BUFFERED: usize = 16 << 20;
 /// A server of one directory; clones share it.
 #[derive(Clone)]
 pub struct Server(Arc<Shared>);
-
-/// The two stages of a stop: `drain` ends accepting and lets running transfers finish; `abort` ends at once.
-#[derive(Debug, Clone, Default)]
-pub struct Stop {
-    /// No new connections or requests; idle connections close, running answers get 10 s.
-    pub drain: CancellationToken,
-    /// Every connection is closed where it stands.
-    pub abort: CancellationToken,
-}
 
 impl Server {
     /// Opens the directory to serve.

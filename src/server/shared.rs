@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Settings,
     digests::Values,
     people::clients::Registry,
+    settings::Settings,
     tree::catalog::Catalog,
     work::{Work, budget::Budget},
 };
@@ -39,4 +39,13 @@ impl Shared {
     pub(super) fn set_catalog(&self, catalog: Arc<Catalog>) {
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
     }
+}
+
+/// The two stages of a stop: `drain` ends accepting and lets running transfers finish; `abort` ends at once.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// No new connections or requests; idle connections close, running answers get 10 s.
+    pub drain: CancellationToken,
+    /// Every connection is closed where it stands.
+    pub abort: CancellationToken,
 }

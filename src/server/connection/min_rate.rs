@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::server::MinRate;
+use crate::server::settings::MinRate;
 use crate::units::Rate;
 
 /// What a socket takes at once, in bytes, however slowly its other end reads.

@@ -18,7 +18,6 @@ use tokio::{
 
 use crate::http1::request::{Extent, Refusal, RequestHead, is_head};
 use crate::server::{
-    Shared,
     connection::lowat::Unsent,
     connection::send::{Broken, Sender},
     connection::stream::Stream,
@@ -27,6 +26,7 @@ use crate::server::{
     people::standing::Denied,
     people::taken::Flow,
     respond::{self, Answer, Body, Output, link::Link},
+    shared::Shared,
     tree::catalog::FoundFile,
 };
 
@@ -40,10 +40,9 @@ pub mod send;
 pub mod stream;
 pub mod table;
 mod whose;
-pub(in crate::server) use closing::linger;
 pub use closing::turn_away;
 
-use closing::LINGER;
+use closing::{LINGER, linger};
 use end::End;
 use input::Input;
 use whose::{Fingerprint, attach};
@@ -71,9 +70,9 @@ pub async fn serve(
     let stream = tokio::select! {
         biased;
         () = opened.handle().cut() => return,
-        stream = Stream::open(stream, settings.tls.as_ref()) => match stream {
-            Ok(stream) => stream,
-            Err(why) => return tracing::debug!(client = %peer.ip(), "{why}"),
+        stream = closing::open(stream, peer, settings.tls.as_ref()) => match stream {
+            Some(stream) => stream,
+            None => return,
         },
     };
     let mut connection = Connection {

@@ -10,13 +10,13 @@ use tokio::{
 };
 
 use crate::server::{
-    MinRate,
     connection::lowat::Unsent,
     connection::min_rate::Floor,
     connection::stream::{Stream, Tls},
     connection::table::Opened,
     people::clients::Attached,
     people::taken::Flow,
+    settings::MinRate,
     tree::catalog::{FoundFile, Opened as OpenFile, blocking},
 };
 use crate::sys::send::{is_cached, is_memory, read_ahead, send_file, send_more};

@@ -3,7 +3,6 @@
 use std::{io, os::fd::AsFd, time::Duration};
 
 use futures_util::FutureExt as _;
-use http::StatusCode;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
     net::TcpStream,
@@ -11,11 +10,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::server::{connection::lowat::Unsent, connection::send::Sender, respond};
-use crate::{
-    http1::request::{Refusal, is_head},
-    tls::{HANDSHAKE_TIME, Identity},
-};
+use crate::tls::{HANDSHAKE_TIME, Identity};
 
 /// Bytes of a file that are read and encrypted at once: four records, little enough for the cache.
 const FILE_CHUNK: usize = 64 * 1024;
@@ -23,8 +18,6 @@ const FILE_CHUNK: usize = 64 * 1024;
 const HANDSHAKE_RECORD: u8 = 0x16;
 /// How often it is looked whether a client that sent more than it asks now is still there.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How long the answer to plain HTTP on a TLS port may take.
-const PLAIN_ANSWER: Duration = Duration::from_secs(1);
 
 /// A client's connection.
 pub enum Stream {
@@ -49,9 +42,9 @@ pub enum NoHandshake {
     /// The peer took too long.
     #[error("no TLS handshake in {}", crate::units::took(HANDSHAKE_TIME))]
     Late,
-    /// The peer spoke something else, and was told.
+    /// The peer speaks something else, and is to be told.
     #[error("400 plain HTTP on a port that speaks TLS")]
-    Plain,
+    Plain(TcpStream),
 }
 
 impl Stream {
@@ -63,8 +56,7 @@ impl Stream {
         let handshake = async {
             let mut first = [0];
             if tcp.peek(&mut first).await? == 1 && first[0] != HANDSHAKE_RECORD {
-                refuse_plain(tcp).await;
-                return Err(NoHandshake::Plain);
+                return Err(NoHandshake::Plain(tcp));
             }
             let stream = identity.acceptor().accept(tcp).await?;
             let buffer = Vec::new();
@@ -149,25 +141,6 @@ impl Tls {
     /// Takes a buffer back, for the next bytes of a file.
     pub fn give_back(&mut self, buffer: Vec<u8>) {
         self.buffer = buffer;
-    }
-}
-
-/// Tells a client that speaks plain HTTP where it is.
-async fn refuse_plain(tcp: TcpStream) {
-    const REFUSAL: Refusal = Refusal {
-        status: StatusCode::BAD_REQUEST,
-        why: "this is an https port: use https:// instead",
-    };
-    let mut begin = [0; b"HEAD ".len()];
-    let Ok(length) = tcp.peek(&mut begin).await else {
-        return;
-    };
-    let mut answer = Vec::new();
-    respond::refuse(&mut answer, &REFUSAL, is_head(&begin[..length]));
-    let mut stream = Stream::Plain(tcp);
-    let mut sender = Sender::new(PLAIN_ANSWER, None, Unsent::Settled);
-    if sender.send(&mut stream, &answer, false).await.is_ok() {
-        crate::server::connection::linger(&mut stream).await;
     }
 }
 

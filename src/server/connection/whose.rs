@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use crate::{
     http1::request::RequestHead,
     server::{
-        Shared,
         connection::table::Opened,
         people::clients::{Attached, Identity},
+        shared::Shared,
     },
 };
 

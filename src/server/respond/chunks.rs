@@ -8,7 +8,7 @@ use crate::{
     server::{
         digests::Stream,
         people::taken::SmallFile,
-        respond::form::{listing::Source, metalink::FileLink},
+        respond::form::listing::Source,
         tree::catalog::{FoundFile, blocking},
         work::Place,
     },
@@ -75,15 +75,6 @@ impl Chunks for Made {
 }
 
 impl Chunks for Stream {
-    fn next<'a>(&'a mut self, link: Link<'a>, _: &'a mut Vec<SmallFile>) -> Next<'a> {
-        Box::pin(async move {
-            let bytes = link.unless_gone(Self::next(self)).await??;
-            Ok(bytes.map_or(Chunk::End, Chunk::Bytes))
-        })
-    }
-}
-
-impl Chunks for FileLink {
     fn next<'a>(&'a mut self, link: Link<'a>, _: &'a mut Vec<SmallFile>) -> Next<'a> {
         Box::pin(async move {
             let bytes = link.unless_gone(Self::next(self)).await??;

@@ -11,8 +11,11 @@ use crate::server::{
         Known, Stream,
         sha256::{DIGEST_LEN, piece_count, piece_len},
     },
+    people::taken::SmallFile,
+    respond::chunks::{Chunk, Chunks, Next},
     respond::form::listing::Source,
     respond::form::page::escape,
+    respond::link::Link,
     tree::catalog::Stamp,
     tree::walk::Walk,
 };
@@ -170,6 +173,15 @@ fn pieces_begin(size: u64) -> String {
 }
 
 const PIECES_END: &str = "    </pieces>\n";
+
+impl Chunks for FileLink {
+    fn next<'a>(&'a mut self, link: Link<'a>, _: &'a mut Vec<SmallFile>) -> Next<'a> {
+        Box::pin(async move {
+            let bytes = link.unless_gone(Self::next(self)).await??;
+            Ok(bytes.map_or(Chunk::End, Chunk::Bytes))
+        })
+    }
+}
 
 /// The Metalink of a tree: every file with its size and place, and with its digest where that is known already.
 pub struct TreeLink {
