@@ -82,6 +82,20 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(id, signal).unwrap();
 }
 
+/// Each thread's name, its state, and what it waits for within the kernel.
+fn threads(id: u32) -> String {
+    let tasks = fs::read_dir(format!("/proc/{id}/task"))
+        .into_iter()
+        .flatten();
+    let told = tasks.flatten().map(|task| {
+        let read = |name| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let (stat, place) = (read("stat"), read("wchan"));
+        let what: Vec<&str> = stat.split(' ').skip(1).take(2).collect();
+        format!("{what:?} {place}")
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
 #[test]
 fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
     let (root, behind) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -167,7 +181,11 @@ fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
     std::thread::sleep(Duration::from_millis(200));
     signal(&server, Signal::TERM);
     while server.try_wait().unwrap().is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(8), "it does not end");
+        assert!(
+            begun.elapsed() < Duration::from_secs(8),
+            "it does not end: {}",
+            threads(server.id())
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

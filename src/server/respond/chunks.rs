@@ -61,13 +61,13 @@ impl Chunks for Made {
                 return Ok(Chunk::End);
             };
             let turn = link.turn(&self.place).await?;
-            let (source, bytes, last) = blocking(move || {
+            let more = blocking(move || {
                 let _turn = turn;
                 let mut bytes = Vec::new();
                 let last = source.fill(&mut bytes, CHUNK)?;
                 Ok((source, bytes, last))
-            })
-            .await?;
+            });
+            let (source, bytes, last) = link.asked(self.place.mount(), more).await?;
             self.source = (!last).then_some(source);
             Ok(Chunk::Bytes(bytes))
         })

@@ -256,14 +256,14 @@ impl Request<'_> {
         let mount = self.catalog.mount_of(&dir);
         let place = self.shared.work.enter(kind, mount, self.who)?;
         let turn = self.link.turn(&place).await?;
-        let (source, chunk, complete) = blocking(move || {
+        let first = blocking(move || {
             let _turn = turn;
             let mut source = start(dir)?;
             let mut chunk = Vec::new();
             let complete = source.fill(&mut chunk, CHUNK)?;
             Ok((source, chunk, complete))
-        })
-        .await?;
+        });
+        let (source, chunk, complete) = self.link.asked(mount, first).await?;
         let mut head = HeadWriter::new(out, StatusCode::OK, now());
         fields(&mut head);
         self.haul_dir(&mut head);
@@ -323,15 +323,15 @@ impl Request<'_> {
         let turn = self.link.turn(&place).await?;
         let (catalog, budget) = (Arc::clone(self.catalog), self.shared.sorted.clone());
         let from = path.clone();
-        let (tar, first) = blocking(move || {
+        let first = blocking(move || {
             let _turn = turn;
             let own = Stamp::of(&fstat(dir.as_fd())?);
             let walk = Walk::new(&catalog, &budget, from.clone(), dir)?;
             let mut first = Vec::new();
             let tar = tar::Tar::begin(catalog, walk, &from, &own, &mut first);
             Ok((tar, first))
-        })
-        .await?;
+        });
+        let (tar, first) = self.link.asked(mount, first).await?;
         let mut head = HeadWriter::new(out, StatusCode::OK, now());
         fields(&mut head, &path);
         let (keep, framing) = self.unknown_length(head);

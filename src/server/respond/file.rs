@@ -6,7 +6,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 
 use super::{
-    Answer, Body, Output, Parts, Request, asks_for, fail, form::metalink, kind, link::Stop, now,
+    Answer, Body, Output, Parts, Request, asks_for, fail,
+    form::metalink,
+    kind,
+    link::{Link, Stop},
+    now,
     refusal::BEING_CHANGED,
 };
 use crate::{
@@ -244,8 +248,12 @@ impl Request<'_> {
             Err(busy) => return Ok(self.refuse(out, &busy.into())),
         };
         let turn = self.link.turn(&place).await?;
-        let Ok((found, digest)) = values.digest(file.found, &file.etag, turn).await else {
-            return Ok(self.refuse(out, &BEING_CHANGED));
+        let mount = file.found.mount;
+        let digest = values.digest(file.found, &file.etag, turn);
+        let (found, digest) = match self.link.asked(mount, digest).await {
+            Ok(done) => done,
+            Err(Stop::Io(_)) => return Ok(self.refuse(out, &BEING_CHANGED)),
+            Err(stop) => return Err(stop),
         };
         file.found = found;
         Ok(self.send(file, range, Some(digest), out, now))
@@ -273,7 +281,7 @@ impl Request<'_> {
             head.connection(self.keep, self.head.http10);
             let out = head.end();
             let body = out.len();
-            let (found, whole) = append(file.found, out).await?;
+            let (found, whole) = append(file.found, out, self.link).await?;
             file.found = found;
             if whole {
                 if let Some(at) = digest {
@@ -356,7 +364,11 @@ pub(super) fn validators(head: &mut HeadWriter<'_>, etag: &str, modified: u64) {
 }
 
 /// Reads a file to the end of `out`; the second value says whether it was all there and stayed as it was.
-async fn append(found: FoundFile, out: &mut Vec<u8>) -> Result<(FoundFile, bool), Stop> {
+async fn append(
+    found: FoundFile,
+    out: &mut Vec<u8>,
+    link: Link<'_>,
+) -> Result<(FoundFile, bool), Stop> {
     let (start, size) = (out.len(), found.stamp.size as usize);
     if found.mount.is_none() {
         out.resize(start + size, 0);
@@ -369,10 +381,11 @@ async fn append(found: FoundFile, out: &mut Vec<u8>) -> Result<(FoundFile, bool)
         }
     }
     let turn = match &found.place {
-        Some(place) => Some(place.turn().await?),
+        Some(place) => Some(link.turn(place).await?),
         None => None,
     };
-    let (found, bytes, whole) = blocking(move || {
+    let mount = found.mount;
+    let read = blocking(move || {
         let _turn = turn;
         let mut bytes = vec![0; size];
         let mut filled = 0;
@@ -384,8 +397,8 @@ async fn append(found: FoundFile, out: &mut Vec<u8>) -> Result<(FoundFile, bool)
         }
         let whole = filled == size && found.is_unchanged();
         Ok((found, bytes, whole))
-    })
-    .await?;
+    });
+    let (found, bytes, whole) = link.asked(mount, read).await?;
     out.extend_from_slice(&bytes);
     Ok((found, whole))
 }

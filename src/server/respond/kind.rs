@@ -2,12 +2,7 @@
 
 use std::{borrow::Cow, os::fd::AsFd as _};
 
-use tokio::time::timeout;
-
-use super::{
-    ANSWERS,
-    link::{Link, Stop},
-};
+use super::link::{Link, Stop};
 use crate::{
     server::tree::catalog::{FoundFile, blocking},
     sys::send::read_cached,
@@ -98,11 +93,7 @@ async fn beginning(found: &FoundFile, link: Link<'_>) -> Result<Vec<u8>, Stop> {
         bytes.truncate(read);
         Ok(bytes)
     });
-    if found.place.is_none() {
-        return Ok(read.await?);
-    }
-    let read = link.waits(timeout(ANSWERS, read)).await?;
-    Ok(read.map_err(|_| Stop::Hangs)??)
+    link.asked(found.mount, read).await
 }
 
 /// Whether a text of `size` bytes that begins so is UTF-8, as far as that can be seen: a character may be cut off.

@@ -1,11 +1,16 @@
 //! What an answer needs of the connection while it waits: to notice that its client left, and to say that it waits.
 
-use std::io;
+use std::{io, time::Duration};
+
+use tokio::time::timeout;
 
 use crate::server::{
     connection::{stream::Stream, table::Opened},
-    work::{Busy, Late, Place, Turn},
+    work::{Busy, Late, Mount, Place, Turn},
 };
+
+/// How long whoever serves a file system may take to answer.
+const ANSWERS: Duration = Duration::from_secs(10);
 
 /// The connection of whoever an answer is made for; none in tests of the answers alone.
 #[derive(Clone, Copy, Default)]
@@ -74,6 +79,20 @@ impl<'c> Link<'c> {
             opened.handle().busy();
         }
         done
+    }
+
+    /// Waits for what a thread asks of a file system: no longer than some seconds, and no longer than the client does, where
+    /// `mount` may hang. The thread hangs on, with its turn.
+    pub async fn asked<T>(
+        self,
+        mount: Mount,
+        work: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, Stop> {
+        if mount.is_none() {
+            return Ok(work.await?);
+        }
+        let answered = self.waits(timeout(ANSWERS, work)).await?;
+        Ok(answered.map_err(|_| Stop::Hangs)??)
     }
 
     /// Waits for a turn. Meanwhile the connection may be closed to make room for others.

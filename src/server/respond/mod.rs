@@ -1,13 +1,8 @@
 //! From a request to an answer: status, fields, and what the body will be.
 
-use std::{
-    ops::Range,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use http::StatusCode;
-use tokio::time::timeout;
 
 use crate::{
     http1::{
@@ -45,9 +40,6 @@ use link::{Link, Stop};
 use refusal::{Failure, NOT_FOUND, fail};
 
 pub use refusal::{misdirected, refuse, too_many};
-
-/// How long whoever serves a file system may take to open a file.
-const ANSWERS: Duration = Duration::from_secs(10);
 
 /// The methods that are served.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -202,8 +194,7 @@ impl Request<'_> {
             let _turn = turn;
             catalog.find_blocking(&path)
         });
-        let asked = timeout(ANSWERS, asked);
-        let mut found = self.link.waits(asked).await?.map_err(|_| Stop::Hangs)??;
+        let mut found = self.link.asked(mount, asked).await?;
         if let Found::File(found) = &mut found {
             found.place = Some(Arc::new(place));
         }

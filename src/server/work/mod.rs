@@ -106,6 +106,13 @@ pub struct Turn {
     lane: (Kind, Mount),
 }
 
+impl Place {
+    /// The file system whose lane it is in, where that may hang.
+    pub fn mount(&self) -> Mount {
+        self.lane.1
+    }
+}
+
 impl Work {
     /// Takes a place for `who`.
     pub fn enter(&self, kind: Kind, mount: Mount, who: &Who) -> Result<Place, Busy> {
