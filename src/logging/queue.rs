@@ -16,6 +16,11 @@ use std::{
 
 /// Bytes of the lines that wait; what comes beyond is dropped.
 const MAX_BYTES: usize = 4 << 20;
+/// Lines that are written together, at most so many bytes unless one alone is longer.
+const BATCH_BYTES: usize = 64 << 10;
+/// How long lines gather after a batch before the next one is written: a busy server wakes a thread a hundred times a
+/// second, and not for every line.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long the end of the program waits for what is still to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -38,10 +43,20 @@ struct Waiting {
     bytes: usize,
     /// Dropped since the last line that told so.
     untold: u64,
-    /// A line is being written at this moment.
-    writing: bool,
+    /// What the writer does.
+    writer: Writer,
     /// Nothing comes any more.
     closed: bool,
+}
+
+/// What the thread that writes does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Writer {
+    /// It waits to be woken.
+    #[default]
+    Idle,
+    /// It writes, or lets lines gather: it looks by itself.
+    Busy,
 }
 
 impl Queue {
@@ -54,10 +69,11 @@ impl Queue {
         });
         let theirs = Arc::clone(&shared);
         let write = move || {
-            while let Some(line) = theirs.next(&tell) {
+            while let Some(lines) = theirs.next(&tell) {
                 // Nobody is left to be told of it but the log.
-                let _ = out.write_all(line.as_bytes());
+                let _ = out.write_all(lines.as_bytes());
                 let _ = out.flush();
+                theirs.gather();
             }
         };
         // Without a thread nothing is ever written: the queue fills, and that is all.
@@ -76,8 +92,11 @@ impl Queue {
         }
         waiting.bytes += line.len();
         waiting.lines.push_back(line);
+        let idle = waiting.writer == Writer::Idle;
         drop(waiting);
-        self.0.changed.notify_all();
+        if idle {
+            self.0.changed.notify_all();
+        }
     }
 
     /// Lines that were dropped since the start.
@@ -91,22 +110,32 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next line; `None` once the queue is closed and empty.
+    /// Lets lines gather, unless nothing comes any more.
+    fn gather(&self) {
+        let until = Instant::now() + GATHER;
+        let mut waiting = self.lock();
+        while !waiting.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.changed.wait_timeout(waiting, left);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits for the next lines; `None` once the queue is closed and empty.
     fn next(&self, tell: &Tell) -> Option<String> {
         let mut waiting = self.lock();
-        waiting.writing = false;
-        self.changed.notify_all();
         loop {
-            if let Some(line) = waiting.lines.pop_front() {
-                waiting.bytes -= line.len();
-                waiting.writing = true;
-                return Some(line);
+            if let Some(lines) = waiting.take(tell) {
+                waiting.writer = Writer::Busy;
+                return Some(lines);
             }
-            if waiting.untold > 0 {
-                waiting.writing = true;
-                return Some(tell(std::mem::take(&mut waiting.untold)));
-            }
+            waiting.writer = Writer::Idle;
             if waiting.closed {
+                // Whoever ends the program waits for this.
+                self.changed.notify_all();
                 return None;
             }
             waiting = self
@@ -114,6 +143,24 @@ impl Shared {
                 .wait(waiting)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+impl Waiting {
+    /// The lines of the next batch, or the one that tells how many were dropped.
+    fn take(&mut self, tell: &Tell) -> Option<String> {
+        let mut batch = self.lines.pop_front().unwrap_or_default();
+        while let Some(line) = self.lines.front()
+            && batch.len() + line.len() <= BATCH_BYTES
+        {
+            batch.push_str(line);
+            self.lines.pop_front();
+        }
+        self.bytes -= batch.len();
+        if batch.is_empty() && self.untold > 0 {
+            batch = tell(std::mem::take(&mut self.untold));
+        }
+        (!batch.is_empty()).then_some(batch)
     }
 }
 
@@ -126,7 +173,7 @@ impl Drop for Guard {
         let mut waiting = self.0.lock();
         waiting.closed = true;
         self.0.changed.notify_all();
-        while waiting.writing || !waiting.lines.is_empty() || waiting.untold > 0 {
+        while waiting.writer == Writer::Busy || !waiting.lines.is_empty() || waiting.untold > 0 {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -142,7 +189,7 @@ mod tests {
     use super::*;
     use std::{io, sync::mpsc};
 
-    /// Takes a line a permit.
+    /// Takes a batch a permit.
     struct Slow(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
 
     impl Write for Slow {
@@ -170,7 +217,8 @@ mod tests {
             queue.push(line.clone());
         }
         let dropped = queue.dropped();
-        assert!(dropped as usize >= count - MAX_BYTES / 1024 - 1);
+        // One batch was taken before the writer stood still.
+        assert!(dropped as usize >= count - (MAX_BYTES + BATCH_BYTES) / 1024);
         // Once it is read again, all that waited is written, and how many were dropped.
         drop(permits);
         drop(guard);
