@@ -1,10 +1,10 @@
 //! The log's file: each line whole or absent, whatever the disk takes, and under its name also after somebody moved it away.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write},
     os::unix::fs::MetadataExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -30,7 +30,7 @@ pub(super) struct Tell {
     pub show: Box<dyn Fn(&News) + Send>,
 }
 
-/// A log file. It takes one line a write, and never fails: what is lost is counted, and told when there is room.
+/// A log file. A write is whole lines, and never fails: what is lost is counted, and told when there is room.
 pub(super) struct LogFile {
     path: PathBuf,
     file: File,
@@ -41,6 +41,15 @@ pub(super) struct LogFile {
     /// Why.
     problem: String,
     tell: Tell,
+}
+
+/// Opens a log to append to it.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // Not for everybody: it tells who fetched what.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    options.append(true).create(true).open(path)
 }
 
 impl LogFile {
@@ -89,65 +98,78 @@ impl LogFile {
             return;
         }
         // Where it cannot be made, the old one has the lines.
-        if let Ok(file) = super::open(&self.path) {
+        if let Ok(file) = open(&self.path) {
             self.file = file;
             self.is_torn = self.ends_torn().unwrap_or(false);
         }
     }
 
-    /// Appends a whole line or, but for what cannot be taken back, nothing.
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Appends whole lines: all, or those for which there is room. Tells how many there was none for.
+    fn append(&mut self, lines: &[u8]) -> Result<(), (u64, io::Error)> {
         let torn = if self.is_torn { b"\n".as_slice() } else { b"" };
-        let whole = [torn, line].concat();
+        let whole = [torn, lines].concat();
         let mut written = 0;
-        while written < whole.len() {
+        let error = loop {
             match self.file.write(&whole[written..]) {
-                Ok(0) => return self.take_back(written, io::ErrorKind::WriteZero.into()),
+                Ok(0) => break io::ErrorKind::WriteZero.into(),
                 Ok(more) => written += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.take_back(written, error),
+                Err(error) => break error,
             }
+            if written == whole.len() {
+                self.is_torn = false;
+                return Ok(());
+            }
+        };
+        let end = whole[..written].iter().rposition(|&b| b == b'\n');
+        let kept = end.map_or(0, |at| at + 1);
+        if kept > 0 {
+            self.is_torn = false;
         }
-        self.is_torn = false;
-        Ok(())
+        self.take_back((written - kept) as u64);
+        Err((count_lines(&whole[kept.max(torn.len())..]), error))
     }
 
     /// Cuts off the beginning of a line whose rest found no room, unless another process wrote behind it.
-    fn take_back(&mut self, written: usize, error: io::Error) -> io::Result<()> {
-        if written > 0 {
-            let cut = (|| {
-                let end = self.file.stream_position()?;
-                let is_last = self.file.metadata()?.len() == end;
-                if is_last {
-                    self.file.set_len(end - written as u64)?;
-                }
-                Ok::<_, io::Error>(is_last)
-            })();
-            self.is_torn |= !cut.unwrap_or(false);
+    fn take_back(&mut self, torn: u64) {
+        if torn == 0 {
+            return;
         }
-        Err(error)
+        let cut = (|| {
+            let end = self.file.stream_position()?;
+            let is_last = self.file.metadata()?.len() == end;
+            if is_last {
+                self.file.set_len(end - torn)?;
+            }
+            Ok::<_, io::Error>(is_last)
+        })();
+        self.is_torn |= !cut.unwrap_or(false);
     }
 }
 
+fn count_lines(text: &[u8]) -> u64 {
+    text.split_inclusive(|&b| b == b'\n').count() as u64
+}
+
 impl Write for LogFile {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.follow();
         if self.lost > 0 {
             // What is told comes before what is new, or not at all.
             let news = News::Lost(self.lost, self.problem.clone());
             if self.append((self.tell.form)(&news).as_bytes()).is_err() {
-                self.lost += 1;
-                return Ok(line.len());
+                self.lost += count_lines(lines);
+                return Ok(lines.len());
             }
             self.lost = 0;
             (self.tell.show)(&news);
         }
-        if let Err(error) = self.append(line) {
-            self.lost = 1;
+        if let Err((lost, error)) = self.append(lines) {
+            self.lost = lost;
             self.problem = reason(&error);
             (self.tell.show)(&News::Fails(self.problem.clone()));
         }
-        Ok(line.len())
+        Ok(lines.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -10,7 +10,7 @@ mod record;
 pub mod ring;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -38,7 +38,7 @@ use crate::{
     exit::{Exit, Local, REPORTED},
     sys::disk::private_dir,
 };
-use file::{LogFile, News, Tell};
+use file::{LogFile, News, Tell, open};
 use queue::{Guard, Queue};
 use record::Record;
 
@@ -150,14 +150,6 @@ fn unwritable(path: &Path, source: io::Error) -> Local {
         remedy: "name another file with --log",
         exit: Exit::Disk,
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    // Not for everybody: it tells who fetched what.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-    options.append(true).create(true).open(path)
 }
 
 /// Opens the state directory's log, or says in words why it cannot.

@@ -2,7 +2,10 @@
 
 use std::{io, os::fd::AsFd as _};
 
-use super::{BLOCK, Job, Quantum};
+use super::{
+    job::Job,
+    quantum::{BLOCK, Quantum},
+};
 use crate::{
     pieces::{self, PREAMBLE_LEN, PieceHasher, Preamble, Value},
     server::tree::catalog::FoundFile,

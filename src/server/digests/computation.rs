@@ -1,22 +1,17 @@
 //! The hashing of one file, quantum by quantum.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc};
 
-use super::{Kind, Known, Place, Stores, chaining, job::Job, sha256};
+use super::{
+    chaining, job::Job, kind::Kind, known::Known, quantum::QUANTUM, sha256, store::Stores,
+};
 use crate::{
     pieces::PIECE,
     server::{
         tree::catalog::{FoundFile, blocking},
-        work::Late,
+        work::{Late, Place},
     },
 };
-
-/// What one turn of hashing takes at most: bytes, and time where the disk or the processor is slow.
-const QUANTUM: (u64, Duration) = (4 << 20, Duration::from_millis(50));
 
 /// One file's computation.
 pub(super) struct Computation {
@@ -56,27 +51,6 @@ impl Hashing {
             Self::Pieces(hashing) => hashing.paced_at(),
             Self::Sha256(_) => None,
         }
-    }
-}
-
-/// A quantum of hashing, as long as it lasts.
-pub(super) struct Quantum {
-    left: u64,
-    until: Instant,
-}
-
-impl Quantum {
-    pub(super) fn begin() -> Self {
-        Self {
-            left: QUANTUM.0,
-            until: Instant::now() + QUANTUM.1,
-        }
-    }
-
-    /// Counts bytes that were hashed; returns whether it goes on.
-    pub(super) fn spend(&mut self, bytes: u64) -> bool {
-        self.left = self.left.saturating_sub(bytes);
-        self.left > 0 && Instant::now() < self.until
     }
 }
 

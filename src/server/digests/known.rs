@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Kind, Stores, key};
+use super::{
+    kind::Kind,
+    store::{Stores, key},
+};
 use crate::sync::lock;
 use crate::{pieces::PIECE, server::tree::catalog::Stamp};
 

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use super::work::{self, Turn, Work};
+use super::work::{Turn, Work};
 use crate::pieces::{self, PIECE};
 use crate::server::{
     people::peers::Who,
@@ -22,97 +22,20 @@ use crate::sync::lock;
 mod chaining;
 mod computation;
 mod job;
+mod kind;
 mod known;
 mod pacing;
+mod quantum;
 pub mod sha256;
 mod store;
 pub use super::work::{Busy, Place};
-use computation::{Computation, Hashing, Quantum};
+use computation::{Computation, Hashing};
 use job::Job;
 pub use job::Stream;
+pub use kind::Kind;
 pub use known::{Digests, Known};
 pub use pacing::Asker;
-use store::Store;
-
-/// Bytes that are read and hashed at once, while they are in the processor's cache.
-const BLOCK: usize = 128 * 1024;
-
-/// What can be computed of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Chaining values and the BLAKE3 digest, in the form of `?pieces`.
-    Pieces,
-    /// SHA-256 of pieces and file, see [`sha256`].
-    Sha256,
-}
-
-impl Kind {
-    /// Where it is kept below the cache directory.
-    const fn dir(self) -> &'static str {
-        match self {
-            Self::Pieces => "pieces",
-            Self::Sha256 => "sha256",
-        }
-    }
-
-    /// Bytes of all that is computed of a file of `size` bytes.
-    fn wire_len(self, size: u64) -> u64 {
-        match self {
-            Self::Pieces => pieces::wire_len(size),
-            Self::Sha256 => sha256::wire_len(size),
-        }
-    }
-
-    fn is_whole(self, bytes: &[u8], size: u64) -> bool {
-        match self {
-            Self::Pieces => chaining::is_whole(bytes, size),
-            Self::Sha256 => sha256::is_whole(bytes, size),
-        }
-    }
-
-    /// The digest of the whole file among what was computed.
-    fn whole(self, bytes: &[u8]) -> Option<[u8; 32]> {
-        match self {
-            Self::Pieces => bytes.last_chunk().copied(),
-            Self::Sha256 => sha256::whole(bytes),
-        }
-    }
-
-    /// The lane in which a file of `size` bytes is hashed.
-    fn lane(self, size: u64) -> work::Kind {
-        match self {
-            _ if size <= PIECE => work::Kind::Small,
-            Self::Pieces => work::Kind::Pieces,
-            Self::Sha256 => work::Kind::Sha256,
-        }
-    }
-}
-
-/// One of something for each kind.
-#[derive(Debug)]
-struct ByKind<T> {
-    pieces: T,
-    sha256: T,
-}
-
-impl<T> ByKind<T> {
-    fn new(make: impl Fn(Kind) -> T) -> Self {
-        Self {
-            pieces: make(Kind::Pieces),
-            sha256: make(Kind::Sha256),
-        }
-    }
-
-    fn of(&self, kind: Kind) -> &T {
-        match kind {
-            Kind::Pieces => &self.pieces,
-            Kind::Sha256 => &self.sha256,
-        }
-    }
-}
-
-/// What is kept of both kinds.
-type Stores = ByKind<Store>;
+use store::{Store, Stores, key};
 
 /// The values of all files.
 #[derive(Debug)]
@@ -292,11 +215,6 @@ impl Values {
         });
         stream
     }
-}
-
-/// The entity tag without its quotes: hexadecimal digits only.
-fn key(etag: &str) -> String {
-    etag.trim_matches('"').to_owned()
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::{io, os::fd::AsFd as _};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{BLOCK, Job, Quantum};
+use super::{
+    job::Job,
+    quantum::{BLOCK, Quantum},
+};
 use crate::{pieces::PIECE, server::tree::catalog::FoundFile, sys::send::read_ahead};
 
 /// Bytes of a digest.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::Kind;
+use super::kind::Kind;
 use crate::sync::lock;
 
 /// What all kept values take of the disk together, in bytes: enough for 8 TiB of large files.
@@ -25,6 +25,32 @@ const BLOCK: u64 = 512;
 const ABANDONED: Duration = Duration::from_secs(3600);
 /// How the name of a file begins that is being written.
 const ASIDE: &str = "aside-";
+
+/// One of something for each kind.
+#[derive(Debug)]
+pub(super) struct ByKind<T> {
+    pub(super) pieces: T,
+    pub(super) sha256: T,
+}
+
+impl<T> ByKind<T> {
+    pub(super) fn new(make: impl Fn(Kind) -> T) -> Self {
+        Self {
+            pieces: make(Kind::Pieces),
+            sha256: make(Kind::Sha256),
+        }
+    }
+
+    pub(super) fn of(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Pieces => &self.pieces,
+            Kind::Sha256 => &self.sha256,
+        }
+    }
+}
+
+/// What is kept of both kinds.
+pub(super) type Stores = ByKind<Store>;
 
 /// The directory of kept values; it is made when the first are kept.
 #[derive(Debug)]
@@ -160,6 +186,11 @@ fn is_aside(path: &Path) -> bool {
     path.file_name()
         .and_then(|name| name.to_str())
         .is_some_and(|name| name.starts_with(ASIDE))
+}
+
+/// The entity tag without its quotes: hexadecimal digits only.
+pub(super) fn key(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
 }
 
 #[cfg(test)]

@@ -296,7 +296,10 @@ async fn what_is_known_of_a_small_file_is_not_computed_again() {
     assert_eq!(known, Some(blake3.into()));
     assert_eq!(values.known_digest(&disk.find(), "\"other\""), None);
     let who = Who::Address(std::net::Ipv4Addr::LOCALHOST);
-    let place = values.work.enter(work::Kind::Small, None, &who).unwrap();
+    let place = values
+        .work
+        .enter(crate::server::work::Kind::Small, None, &who)
+        .unwrap();
     let digest = values.digest(disk.find(), "\"other\"", place.turn().await.unwrap());
     assert_eq!(digest.await.unwrap().1, blake3::hash(b"content"));
 }

@@ -1,27 +1,19 @@
 //! From a request to an answer: status, fields, and what the body will be.
 
-use std::{ops::Range, sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use http::StatusCode;
 
 use crate::{
     http1::{
-        date,
-        multipart::Multipart,
         path::{PathError, RemotePath},
-        request::{Method, RequestHead},
+        request::Method,
         response::HeadWriter,
     },
     server::{
-        people::{
-            clients::Client,
-            peers::Who,
-            standing::Denied,
-            taken::{Flow, SmallFile},
-        },
-        shared::Shared,
-        tree::catalog::{AtOnce, Catalog, Found, FoundFile, blocking},
-        work::{Kind, budget::Held},
+        people::standing::Denied,
+        tree::catalog::{AtOnce, Found, blocking},
+        work::Kind,
     },
 };
 
@@ -33,102 +25,14 @@ pub mod form;
 mod kind;
 pub mod link;
 mod refusal;
+mod request;
 
-use chunks::Chunks;
-use form::{listing::Format, page};
-use link::{Link, Stop};
+use link::Stop;
 use refusal::{Failure, NOT_FOUND, fail};
 
 pub use refusal::{misdirected, refuse, too_many};
-
-/// The methods that are served.
-const ALLOW: &str = "GET, HEAD, OPTIONS";
-
-/// One request on its way to an answer.
-pub struct Request<'a> {
-    /// What all connections share.
-    pub shared: &'a Arc<Shared>,
-    /// The connection that waits for the answer.
-    pub link: Link<'a>,
-    /// The directory that is served at its time.
-    pub catalog: &'a Arc<Catalog>,
-    /// Who asks.
-    pub client: &'a Arc<Client>,
-    /// Whom limits and bans take it for.
-    pub who: &'a Who,
-    /// Whether it proved who it is.
-    pub logged_in: bool,
-    /// What is asked.
-    pub head: &'a RequestHead<'a>,
-    /// `http` or `https`: how the client reached the server.
-    pub scheme: &'static str,
-    /// The port on which it did.
-    pub port: u16,
-    /// Whether the client runs on this machine.
-    pub is_local: bool,
-    /// Whether the connection may go on.
-    pub keep: bool,
-}
-
-/// Answers that wait to be written, and the small files among them.
-#[derive(Default)]
-pub struct Output {
-    /// Heads, and bodies that were read whole.
-    pub bytes: Vec<u8>,
-    /// Whether there is more among them than heads and refusals: limits and pauses are about bodies.
-    pub has_bodies: bool,
-    /// The small files among them.
-    pub files: Vec<SmallFile>,
-    /// What the larger of these files hold of the server's memory.
-    pub held: Vec<Held>,
-}
-
-/// What was decided about a request, once its head stands in the output.
-pub struct Answer {
-    /// What follows the head.
-    pub body: Body,
-    /// Whether the connection goes on.
-    pub keep: bool,
-}
-
-/// What follows a head.
-pub enum Body {
-    /// Nothing: the answer is complete.
-    Written,
-    /// A range of a file.
-    File(FoundFile, Range<u64>, Flow),
-    /// Several ranges of a file.
-    Parts(Parts),
-    /// What is made while it is sent: its first bytes, and what makes the rest.
-    Stream(Vec<u8>, Box<dyn Chunks>, Framing),
-}
-
-/// Several ranges of one file, as one body.
-pub struct Parts {
-    /// The file.
-    pub found: FoundFile,
-    /// Under which path it was asked for.
-    pub path: RemotePath,
-    /// Its entity tag.
-    pub etag: String,
-    /// Its ranges, and what stands around them.
-    pub body: Multipart,
-}
-
-/// How a reader finds the end of a body that is made while it is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// By its length, which stood in the head.
-    Length,
-    /// By its last chunk (RFC 9112 §7.1).
-    Chunked,
-    /// By the connection's end, which must not look good unless all was sent.
-    Close,
-}
-
-fn now() -> u64 {
-    date::seconds(SystemTime::now())
-}
+use request::{ALLOW, now};
+pub use request::{Answer, Body, Framing, Output, Parts, Request};
 
 impl Request<'_> {
     /// Decides, and writes the head and small bodies too. What fails before the body begins has a status.
@@ -199,23 +103,6 @@ impl Request<'_> {
             found.place = Some(Arc::new(place));
         }
         Ok(found)
-    }
-
-    fn is_head(&self) -> bool {
-        self.head.method == Method::Head
-    }
-
-    fn written(&self) -> Answer {
-        Answer {
-            body: Body::Written,
-            keep: self.keep,
-        }
-    }
-
-    fn end(&self, mut head: HeadWriter<'_>) -> Answer {
-        head.connection(self.keep, self.head.http10);
-        head.end();
-        self.written()
     }
 
     fn options(&self, out: &mut Vec<u8>) -> Answer {

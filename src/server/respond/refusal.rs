@@ -6,7 +6,11 @@ use std::{borrow::Cow, io};
 use http::StatusCode;
 use rustix::io::Errno;
 
-use super::{ALLOW, Answer, Format, Request, link::Stop, now, page};
+use super::{
+    form::{listing::Format, page},
+    link::Stop,
+    request::{ALLOW, Answer, Request, now},
+};
 use crate::{
     escape::display_name,
     http1::{fields, request::Refusal, response::HeadWriter},

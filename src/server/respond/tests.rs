@@ -2,11 +2,17 @@
 
 use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
 
-use super::{chunks::Chunk, *};
-use crate::server::{
-    Server, Settings,
-    people::clients::{Attached, Identity},
-    work::Kind,
+use super::{chunks::Chunk, link::Link, *};
+use crate::{
+    http1::request::RequestHead,
+    server::{
+        Server, Settings,
+        people::{
+            clients::{Attached, Identity},
+            peers::Who,
+        },
+        work::Kind,
+    },
 };
 
 struct Stage {
