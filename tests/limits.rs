@@ -470,7 +470,8 @@ fn readers_who_stopped_and_fill_the_server_make_room_for_others() {
     assert_eq!(other.text(), "small");
     serving.wait_for("one had to go", |now| now.connections < 8);
     // It was cut off, in the middle of its answer.
-    assert!((stopped[0].rest().len() as u64) < BIG);
+    let left = BIG - 1000;
+    assert!(stopped.iter_mut().any(|raw| raw.count(left) < left));
 }
 
 #[test]

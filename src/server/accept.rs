@@ -64,6 +64,7 @@ pub(super) struct Accept {
 
 impl Accept {
     pub(super) async fn run(self, listener: TcpListener) {
+        keep_alive(&listener);
         let mut failing = false;
         loop {
             let accepted = tokio::select! {
@@ -97,7 +98,6 @@ impl Accept {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         // Answers are written in as few calls as they can be: nothing is gained by holding them back.
         let _ = stream.set_nodelay(true);
-        keep_alive(&stream);
         self.relieve();
         if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             self.serve(stream, peer, slot);
@@ -172,14 +172,15 @@ impl Accept {
     }
 }
 
-/// A client that vanished without a word is noticed, also while nothing is sent to it.
-fn keep_alive(stream: &TcpStream) {
+/// A client that vanished without a word is noticed, also while nothing is sent to it. Set once: connections have it from
+/// their listener.
+fn keep_alive(listener: &TcpListener) {
     let probes = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(15))
         .with_retries(4);
     // Where it is refused, the time limits do the rest.
-    let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&probes);
+    let _ = socket2::SockRef::from(listener).set_tcp_keepalive(&probes);
 }
 
 /// Whether only the connection in question failed, before it was even taken.

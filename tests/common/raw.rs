@@ -142,6 +142,21 @@ impl Raw {
         bytes
     }
 
+    /// Counts up to `count` bytes that come: fewer where the connection ends before, however it ends.
+    pub fn count(&mut self, count: u64) -> u64 {
+        let (mut chunk, mut got) = ([0; 65536], 0);
+        while got < count {
+            let most = chunk.len().min((count - got) as usize);
+            match self.stream.read(&mut chunk[..most]) {
+                Ok(0) => break,
+                Ok(read) => got += read as u64,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+                Err(error) => panic!("{error} after {got} bytes"),
+            }
+        }
+        got
+    }
+
     /// Reads what comes until the connection ends, however it ends.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
