@@ -40,6 +40,7 @@ mod private;
 mod proxies;
 mod queue;
 mod ranges;
+mod replaced;
 mod resume;
 mod serve;
 mod servers;

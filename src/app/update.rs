@@ -183,6 +183,7 @@ impl State {
             (View::Serve(view), Sample::Server(snapshot)) => {
                 self.dirty |= (snapshot.limit, snapshot.draining)
                     != (view.snapshot.limit, view.snapshot.draining)
+                    || snapshot.gone != view.snapshot.gone
                     || snapshot.sent != view.snapshot.sent
                     || snapshot.requests != view.snapshot.requests
                     || snapshot.connections != view.snapshot.connections;

@@ -4,7 +4,9 @@
 use std::{path::Path, sync::Arc};
 
 use crate::server::{
-    ClientId, Error, Server, Shared, people::clients::Client, tree::catalog::Catalog,
+    ClientId, Error, Server,
+    people::clients::Client,
+    shared::{Shared, open},
 };
 use crate::units::Rate;
 
@@ -74,17 +76,4 @@ impl Server {
             act(&self.0, &client);
         }
     }
-}
-
-/// Opens a directory to serve.
-pub(in crate::server) fn open(
-    root: &Path,
-    settings: &crate::server::Settings,
-) -> Result<Catalog, Error> {
-    let opened = Catalog::open(root, settings.hidden, settings.follow_symlinks);
-    let opened = opened.map_err(|source| Error::Root {
-        root: root.to_owned(),
-        source,
-    })?;
-    Ok(opened.without(&settings.own))
 }

@@ -66,10 +66,11 @@ pub struct Server(Arc<Shared>);
 impl Server {
     /// Opens the directory to serve.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let catalog = control::open(&settings.root, &settings)?;
+        let catalog = shared::open(&settings.root, &settings)?;
         let work = Work::default();
         Ok(Self(Arc::new(Shared {
             catalog: RwLock::new(Arc::new(catalog)),
+            gone: RwLock::default(),
             registry: Registry::new(settings.max_clients, settings.limit_client, settings.limit),
             drain: CancellationToken::new(),
             values: Values::new(settings.cache.as_deref(), work.clone()),
@@ -113,6 +114,7 @@ impl Server {
         tokio::select! {
             () = connections.wait() => {}
             () = told => {}
+            () = tree::root::watch(Arc::clone(&self.0)) => {}
         }
     }
 
@@ -131,6 +133,7 @@ impl Server {
         Snapshot {
             draining: self.0.drain.is_cancelled(),
             root: self.0.catalog().path().to_owned(),
+            gone: self.0.gone(),
             ..self.0.registry.snapshot(Instant::now())
         }
     }

@@ -151,7 +151,13 @@ fn serve_facts(state: &State, theme: &Theme) -> Facts {
         1 => "1 client".to_owned(),
         n => format!("{} clients", units::count(n as u64)),
     };
-    let (glyph, style, open) = if view.snapshot.draining {
+    let (glyph, style, open) = if view.snapshot.gone.is_some() {
+        (
+            theme.glyphs.failed,
+            theme.bad,
+            "the directory is not there: nothing is served",
+        )
+    } else if view.snapshot.draining {
         (
             theme.glyphs.waiting,
             theme.warn,

@@ -27,7 +27,7 @@ use crate::server::{
     people::taken::Flow,
     respond::{self, Answer, Body, Output, link::Link},
     shared::Shared,
-    tree::catalog::FoundFile,
+    tree::{catalog::FoundFile, root},
 };
 
 mod closing;
@@ -267,7 +267,11 @@ impl Connection<'_> {
             (Some(reason), _) => Err(Denied::Banned(reason)),
             (None, proved) => attached.admit(is_meant && proved.is_ok(), std::time::Instant::now()),
         };
-        let catalog = self.shared.catalog();
+        let catalog = if head.path == b"/" {
+            root::current(self.shared).await
+        } else {
+            self.shared.catalog()
+        };
         let request = respond::Request {
             shared: self.shared,
             link: Link::new(&self.stream, self.opened),
@@ -288,7 +292,10 @@ impl Connection<'_> {
                 let failure = respond::misdirected(head.authority);
                 request.deny(&mut self.output.bytes, failure)
             }
-            (Ok(()), Ok(_)) => request.answer(&mut self.output).await,
+            (Ok(()), Ok(_)) => match self.shared.gone() {
+                Some(_) => request.deny(&mut self.output.bytes, respond::gone()),
+                None => request.answer(&mut self.output).await,
+            },
             (Err(denied), _) => request.deny(&mut self.output.bytes, &denied),
             (_, Err(unproved)) => request.deny(&mut self.output.bytes, &unproved),
         };

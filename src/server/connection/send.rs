@@ -17,7 +17,7 @@ use crate::server::{
     people::clients::Attached,
     people::taken::Flow,
     settings::MinRate,
-    tree::catalog::{FoundFile, Opened as OpenFile, blocking},
+    tree::catalog::{FoundFile, Opened as OpenFile, Since, blocking},
 };
 use crate::sys::send::{is_cached, is_memory, read_ahead, send_file, send_more};
 
@@ -136,7 +136,7 @@ impl Sender {
     /// Sends a range of a file and counts it in `flow`, chunk by chunk, as they are allowed to go.
     ///
     /// The file is looked at again before its last chunk: one that shrank or changed breaks the connection off, and is
-    /// never padded.
+    /// never padded. One that has grown goes through as it was when it was asked for.
     pub async fn send_range(
         &mut self,
         stream: &mut Stream,
@@ -161,7 +161,7 @@ impl Sender {
                 warm_until = at + count;
             }
             let allowed = self.allowance(stream, attached, count).await?;
-            if at + allowed == range.end && !found.is_unchanged() {
+            if at + allowed == range.end && found.since() == Since::Changed {
                 return Err(Broken::Changed);
             }
             let sent = self.send_some(stream, &found.file, at, allowed).await?;
@@ -323,7 +323,7 @@ async fn read_remote(
                 read => filled += read,
             }
         }
-        let changed = at + count == end && !found.is_unchanged();
+        let changed = at + count == end && found.since() == Since::Changed;
         Ok(if changed {
             Err(Broken::Changed)
         } else {

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub draining: bool,
     /// The directory that is served, as it was named.
     pub root: PathBuf,
+    /// Why nothing of it is served now, where its name leads nowhere.
+    pub gone: Option<String>,
     /// Who is banned.
     pub banned: Vec<Ban>,
 }

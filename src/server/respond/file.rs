@@ -26,7 +26,7 @@ use crate::{
     },
     server::{
         people::taken::SmallFile,
-        tree::catalog::{Found, FoundFile, blocking},
+        tree::catalog::{Found, FoundFile, Since, blocking},
         work,
     },
     sys::send::read_cached,
@@ -281,12 +281,14 @@ impl Request<'_> {
             head.connection(self.keep, self.head.http10);
             let out = head.end();
             let body = out.len();
-            let (found, whole) = append(file.found, out, self.link).await?;
+            let (found, since) = append(file.found, out, self.link).await?;
             file.found = found;
-            if whole {
+            if since != Since::Changed {
                 if let Some(at) = digest {
                     let digest = blake3::hash(&out[body..]);
-                    self.shared.values.learn(&file.found, &file.etag, digest);
+                    if since == Since::Same {
+                        self.shared.values.learn(&file.found, &file.etag, digest);
+                    }
                     let hex = digest.to_hex();
                     out[at..at + hex.len()].copy_from_slice(hex.as_bytes());
                 }
@@ -363,19 +365,19 @@ pub(super) fn validators(head: &mut HeadWriter<'_>, etag: &str, modified: u64) {
         .field_fmt("Last-Modified", format_args!("{}", date::format(modified)));
 }
 
-/// Reads a file to the end of `out`; the second value says whether it was all there and stayed as it was.
+/// Reads a file to the end of `out`, and what became of it meanwhile: changed, where it was not all there.
 async fn append(
     found: FoundFile,
     out: &mut Vec<u8>,
     link: Link<'_>,
-) -> Result<(FoundFile, bool), Stop> {
+) -> Result<(FoundFile, Since), Stop> {
     let (start, size) = (out.len(), found.stamp.size as usize);
     if found.mount.is_none() {
         out.resize(start + size, 0);
         match read_cached(found.file.as_fd(), &mut out[start..], 0)? {
             Some(read) if read == size => {
-                let same = found.is_unchanged();
-                return Ok((found, same));
+                let since = found.since();
+                return Ok((found, since));
             }
             _ => out.truncate(start),
         }
@@ -395,10 +397,14 @@ async fn append(
                 read => filled += read,
             }
         }
-        let whole = filled == size && found.is_unchanged();
-        Ok((found, bytes, whole))
+        let since = if filled == size {
+            found.since()
+        } else {
+            Since::Changed
+        };
+        Ok((found, bytes, since))
     });
-    let (found, bytes, whole) = link.asked(mount, read).await?;
+    let (found, bytes, since) = link.asked(mount, read).await?;
     out.extend_from_slice(&bytes);
-    Ok((found, whole))
+    Ok((found, since))
 }

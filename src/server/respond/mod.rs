@@ -30,7 +30,7 @@ mod request;
 use link::Stop;
 use refusal::{Failure, NOT_FOUND, fail};
 
-pub use refusal::{misdirected, refuse, too_many};
+pub use refusal::{gone, misdirected, refuse, too_many};
 use request::{ALLOW, now};
 pub use request::{Answer, Body, Framing, Output, Parts, Request};
 

@@ -77,6 +77,17 @@ pub const fn fail(status: StatusCode, why: &'static str) -> Failure {
 /// No such file, or none that may be seen.
 pub const NOT_FOUND: Failure = fail(StatusCode::NOT_FOUND, "not found");
 
+/// The served directory is not there, and may be again.
+pub fn gone() -> Failure {
+    Failure {
+        retry_after: Some(BUSY),
+        ..fail(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the served directory is not there",
+        )
+    }
+}
+
 /// It changed each time that it was read.
 pub const BEING_CHANGED: Failure =
     fail(StatusCode::SERVICE_UNAVAILABLE, "the file is being changed");

@@ -39,7 +39,11 @@ const PLACE: OFlags = READ;
 #[derive(Debug)]
 pub struct Catalog {
     path: PathBuf,
+    /// The same from the root of the file system: a working directory that is replaced stays what it was.
+    place: PathBuf,
     root: OwnedFd,
+    /// What the directory is: see [`Stamp::identity`].
+    identity: (u64, u64),
     hidden: bool,
     links: Links,
     id: Option<String>,
@@ -78,6 +82,17 @@ pub struct FoundFile {
     pub mount: Mount,
     /// Among those who wait for that mount, where it may hang.
     pub place: Option<Arc<Place>>,
+}
+
+/// What became of an open file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// Nothing.
+    Same,
+    /// It has grown, as a log does: what was promised of it is still there.
+    Grown,
+    /// It was changed within what was promised, or has become shorter.
+    Changed,
 }
 
 /// An open file. Where the file system may hang, so may closing it: that is left to a thread that may wait.
@@ -122,6 +137,15 @@ impl FoundFile {
     pub fn is_unchanged(&self) -> bool {
         fstat(&self.file).is_ok_and(|stat| Stamp::of(&stat).is_same_content(&self.stamp))
     }
+
+    /// What became of it since it was opened.
+    pub fn since(&self) -> Since {
+        match fstat(&self.file).map(|stat| Stamp::of(&stat)) {
+            Ok(now) if now.is_same_content(&self.stamp) => Since::Same,
+            Ok(now) if now.size > self.stamp.size => Since::Grown,
+            _ => Since::Changed,
+        }
+    }
 }
 
 impl Catalog {
@@ -132,6 +156,8 @@ impl Catalog {
         Ok(Self {
             id: dir_id(opened.as_fd()),
             path: root.to_owned(),
+            place: std::path::absolute(root)?,
+            identity: Stamp::of(&fstat(&opened)?).identity(),
             root: opened,
             hidden,
             mounts: Mounts::default(),
@@ -155,6 +181,21 @@ impl Catalog {
     /// The directory, as it was named.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it is looked for again.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Whether it is the directory of this stamp.
+    pub fn is_at(&self, stamp: &Stamp) -> bool {
+        stamp.identity() == self.identity
+    }
+
+    /// Whether it lies on a file system of this machine, which does not hang.
+    pub fn is_local(&self) -> bool {
+        self.mount_of(&self.root).is_none()
     }
 
     /// What the `Haul-Dir` field says.
@@ -332,6 +373,9 @@ mod tests {
         assert_ne!(Stamp::of(&fstat(&found.file).unwrap()).etag(), stamp.etag());
         fs::write(temp.path().join("h"), "CONTENT").unwrap();
         assert!(!found.is_unchanged());
+        assert_eq!(found.since(), Since::Changed);
+        fs::write(temp.path().join("h"), "content and more").unwrap();
+        assert_eq!(found.since(), Since::Grown);
     }
 
     #[cfg(target_os = "linux")]

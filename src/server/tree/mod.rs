@@ -2,5 +2,6 @@
 
 pub mod catalog;
 pub mod entries;
+pub mod root;
 pub mod stamp;
 pub mod walk;

@@ -13,7 +13,7 @@ use crate::server::{
         chunks::{CHUNK, Chunk, Chunks, Next},
         link::{Link, Stop},
     },
-    tree::catalog::{Catalog, Found, FoundFile, Stamp, blocking, is_not_found},
+    tree::catalog::{Catalog, Found, FoundFile, Since, Stamp, blocking, is_not_found},
     tree::walk::Walk,
     work::Place,
 };
@@ -221,7 +221,7 @@ fn append(found: &FoundFile, out: &mut Vec<u8>) -> io::Result<bool> {
             read => filled += read,
         }
     }
-    Ok(found.is_unchanged())
+    Ok(found.since() != Since::Changed)
 }
 
 fn padding(size: u64) -> usize {
