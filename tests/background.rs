@@ -165,7 +165,7 @@ fn variables_for_a_service_called_haul_are_not_read() {
         "HAUL_NAME=/web/haul",
     ];
     let daemon = Daemon::start_within(&linked, root.path(), &["-p", "0"]);
-    let said = fs::read_to_string(daemon.state.path().join("stderr")).unwrap();
+    let said = daemon.wait_to_say("listening on");
     assert!(
         said.contains("WARN")
             && said.contains("HAUL_PORT: `tcp://10.0.0.1:8888` is not read: Kubernetes"),
@@ -332,4 +332,47 @@ fn a_log_that_was_moved_away_goes_on_under_its_name() {
     let old = fs::read_to_string(dir.path().join("serve.log.1")).unwrap();
     assert!(old.contains("/before") && old.ends_with('\n'));
     assert!(!fs::read_to_string(&log).unwrap().contains("/before"));
+}
+
+/// A laptop that sleeps, Ctrl-Z, a debugger: nobody could take anything meanwhile.
+#[test]
+fn a_server_that_was_stopped_keeps_its_readers() {
+    const SIZE: usize = 12 << 20;
+    let root = tempfile::tempdir().unwrap();
+    let bytes = crate::common::trees::content(4, SIZE);
+    fs::write(root.path().join("f"), &bytes).unwrap();
+    let args = ["-p", "0", "--timeout", "1s", "--min-rate", "1k"];
+    let daemon = Daemon::start_within(&[], root.path(), &args);
+    let mut stream = std::net::TcpStream::connect(daemon.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = b"GET /f HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    std::io::Write::write_all(&mut stream, request).unwrap();
+    let mut answer = vec![0; 100_000];
+    stream.read_exact(&mut answer).unwrap();
+    signal(daemon.id(), Signal::STOP);
+    // What the kernel holds of it is read meanwhile; the stop lasts longer than its patience.
+    let stopped = Instant::now();
+    stream
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    let mut more = vec![0; 64 * 1024];
+    while stopped.elapsed() < Duration::from_secs(3) {
+        match stream.read(&mut more) {
+            Ok(read) => answer.extend_from_slice(&more[..read]),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+    }
+    signal(daemon.id(), Signal::CONT);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.read_to_end(&mut answer).unwrap();
+    let head = answer
+        .windows(4)
+        .position(|end| end == b"\r\n\r\n")
+        .unwrap();
+    assert!(
+        answer[head + 4..] == bytes,
+        "{}: {}",
+        answer.len(),
+        daemon.written()
+    );
 }

@@ -277,7 +277,7 @@ fn a_file_that_changes_or_shrinks_breaks_its_tar_off() {
     broken_off(stream);
     let (_serving, stream) = half_a_tar(&file);
     fs::File::options()
-        .append(true)
+        .write(true)
         .open(&file)
         .unwrap()
         .write_all(b"x")

@@ -228,7 +228,7 @@ fn the_program_hides_what_its_options_name_and_says_so() {
             "{target}"
         );
     }
-    let said = fs::read_to_string(daemon.state.path().join("stderr")).unwrap();
+    let said = daemon.wait_to_say("listening on");
     for name in ["tokens", "serve.ini", "serve.log"] {
         let lies = format!("{} lies in the directory that is served", path(name));
         assert!(said.contains(&lies), "{name}: {said}");
@@ -262,7 +262,8 @@ fn a_login_in_a_configuration_that_others_can_read_is_warned_of() {
     ] {
         fs::set_permissions(&config, fs::Permissions::from_mode(mode)).unwrap();
         let daemon = Daemon::start(root.path(), &["-c", config.to_str().unwrap()]);
-        let said = fs::read_to_string(daemon.state.path().join("stderr")).unwrap();
+        // What is warned of stands before where it listens.
+        let said = daemon.wait_to_say("listening on");
         let warned = said.contains("serve.ini holds a login, and ");
         assert_eq!(warned, who.is_some(), "{mode:o}: {said}");
         assert!(who.is_none_or(|who| said.contains(who)) && !said.contains("lovelace"));

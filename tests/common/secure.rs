@@ -98,6 +98,22 @@ impl Daemon {
         all_text(self.state.path())
     }
 
+    /// What is on stderr, once this is.
+    pub fn wait_to_say(&self, text: &str) -> String {
+        let start = std::time::Instant::now();
+        loop {
+            let said = fs::read_to_string(self.state.path().join("stderr")).unwrap();
+            if said.contains(text) {
+                return said;
+            }
+            assert!(
+                start.elapsed() < super::serving::PATIENCE,
+                "no {text:?} in {said}"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     /// Waits until it has ended by itself, and tells its status.
     pub fn wait(mut self) -> Option<i32> {
         let start = std::time::Instant::now();

@@ -67,9 +67,12 @@ impl Schedule {
             Follow::Restart => self.restart(flight, now),
             // An empty file has no range: that is nothing to be told of.
             Follow::Whole if matches!(fault.error(), Error::Status { status: 416, .. }) => {
-                self.ask_whole(flight, None);
+                self.ask_whole(flight, None, fault.error(), now);
             }
-            Follow::Whole => self.ask_whole(flight, Some("the server refuses ranges of it")),
+            Follow::Whole => {
+                let why = Some("the server refuses ranges of it");
+                self.ask_whole(flight, why, fault.error(), now);
+            }
             Follow::Drop => {
                 self.values_broke(flight.as_ref(), now);
                 self.put_back_flight(flight);
@@ -204,7 +207,8 @@ impl Schedule {
         transfer.task.changes += 1;
         if transfer.task.changes >= CHANGES_MAX.min(self.limits.retries + 1) && !transfer.task.whole
         {
-            return self.ask_whole(flight, Some("it changes again and again"));
+            let why = Some("it changes again and again");
+            return self.ask_whole(flight, why, Error::Changed, now);
         }
         if let Some(transfer) = self.let_go(*file, Keep::AsIs) {
             tracing::warn!(path = %transfer.task.shown(), "it changed on the server: started again");
@@ -217,8 +221,9 @@ impl Schedule {
         }
     }
 
-    /// The file is fetched in one answer, of which nothing but a digest of the whole could be checked.
-    fn ask_whole(&mut self, flight: Option<Flight>, why: Option<&str>) {
+    /// The file is fetched in one answer, of which nothing but a digest of the whole could be checked. Where it was already,
+    /// it has failed.
+    fn ask_whole(&mut self, flight: Option<Flight>, why: Option<&str>, error: Error, now: Instant) {
         let task = match flight.map(|flight| flight.work) {
             Some(Work::Open(task)) => task,
             Some(Work::Run(file, _) | Work::Values(file)) => match self.let_go(file, Keep::AsIs) {
@@ -227,6 +232,9 @@ impl Schedule {
             },
             _ => return,
         };
+        if task.whole {
+            return self.task_failed(task.into(), error, None, now);
+        }
         if let Some(why) = why {
             tracing::warn!(path = %task.shown(), "{why}: fetched in one answer, which no range or piece can prove");
         }

@@ -366,10 +366,16 @@ impl Worker {
 
 /// The file's size, as far as the answer tells it.
 fn told_size(head: &ResponseHead, ask: &Ask) -> Result<Option<u64>, Fault> {
+    // From its first byte on; where all was asked for, to its last.
+    let is_asked_for = |bytes: Option<(u64, u64)>, total: u64| {
+        bytes.is_some_and(|(first, last)| first == 0 && (*ask != Ask::Whole || last + 1 == total))
+    };
     match (head.status, head.range, head.framing) {
         // Without its total, a range may be the whole file or not.
         (206, Some(range), _)
-            if range.total.is_some() && range.bytes.is_some_and(|(first, _)| first == 0) =>
+            if range
+                .total
+                .is_some_and(|total| is_asked_for(range.bytes, total)) =>
         {
             Ok(range.total)
         }

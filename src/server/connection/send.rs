@@ -27,6 +27,9 @@ const CHUNK: u64 = 1 << 20;
 /// Bytes that are read at once of a file system that may hang; they are held in memory.
 const REMOTE_CHUNK: u64 = 256 * 1024;
 
+/// A timer that is later than this went off in a process that did not run.
+const STOPPED: Duration = Duration::from_secs(1);
+
 /// Why a connection ended before its answer did.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
@@ -261,8 +264,17 @@ impl Sender {
             let step = left.min(self.floor.left());
             let began = Instant::now();
             let done = timeout(step, &mut io).await;
-            self.unsent.waited(began.elapsed());
-            self.floor.waited(began.elapsed()).map_err(Broken::Slow)?;
+            let waited = began.elapsed();
+            if waited > step + STOPPED {
+                // The machine slept, or this process was stopped: the client could take nothing, and is asked anew.
+                left = self.limit;
+                if done.is_err() {
+                    continue;
+                }
+            } else {
+                self.unsent.waited(waited);
+                self.floor.waited(waited).map_err(Broken::Slow)?;
+            }
             match done {
                 Ok(result) => {
                     if let Some(opened) = &self.opened {
