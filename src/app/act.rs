@@ -73,6 +73,7 @@ impl State {
             Action::Sort | Action::Reverse => return self.sort(action == Action::Reverse),
             Action::Open | Action::Up | Action::Hidden => return self.browse(action),
             Action::Mark | Action::Range | Action::MarkAll => self.mark(action),
+            Action::Marks => self.show_marks(),
             Action::Info => self.show_info(),
             Action::Limit => return self.ask_limit(),
             Action::Qr => self.show_qr(),

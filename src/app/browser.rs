@@ -57,6 +57,14 @@ impl Browser {
         Effect::List(path)
     }
 
+    /// Asks for a directory, to stand on the entry of that name in it, whatever was filtered before.
+    pub fn open_at(&mut self, dir: RemotePath, name: &[u8]) -> Effect {
+        let _ = self.listing.rearrange(|a| a.filter.clear());
+        let effect = self.open(dir);
+        self.wanted = Some(name.to_vec());
+        effect
+    }
+
     /// Reads the current directory again, or the one that could not be read.
     pub fn refresh(&mut self) -> Effect {
         let path = match &self.load {
@@ -163,6 +171,28 @@ impl Browser {
             all.extend(entries.iter().filter_map(|entry| of(dir, entry)));
         }
         all
+    }
+
+    /// Everything that is marked, here first: directories and entries.
+    pub fn marks(&self) -> Vec<(&RemotePath, &Entry)> {
+        let here = self.listing.marked().into_iter();
+        let mut all: Vec<_> = here.map(|entry| (&self.path, entry)).collect();
+        for (dir, entries) in &self.elsewhere {
+            all.extend(entries.iter().map(|entry| (dir, entry)));
+        }
+        all
+    }
+
+    /// Takes the mark of an entry of `dir` away.
+    pub fn unmark(&mut self, dir: &RemotePath, name: &[u8]) {
+        if *dir == self.path {
+            self.listing.unmark_named(name);
+            return;
+        }
+        for (_, entries) in self.elsewhere.iter_mut().filter(|(at, _)| at == dir) {
+            entries.retain(|entry| entry.name != name);
+        }
+        self.elsewhere.retain(|(_, entries)| !entries.is_empty());
     }
 
     /// How many entries are marked, here and elsewhere.

@@ -14,6 +14,7 @@ use super::{
     cursor::Cursor,
     event::{Effect, Server},
     figures::Book,
+    here::Watch,
     throughput::Gauge,
 };
 use crate::{
@@ -76,6 +77,8 @@ pub struct Connect {
     pub(super) current: Option<ItemId>,
     /// Whether somebody chose it.
     pub(super) chosen: bool,
+    /// Of the local disk.
+    pub(super) watch: Watch,
 }
 
 impl Connect {
@@ -101,6 +104,7 @@ impl Connect {
             cursor: Cursor::default(),
             current: None,
             chosen: false,
+            watch: Watch::default(),
         }
     }
 
@@ -129,6 +133,7 @@ impl Connect {
     pub(super) fn download_to(&mut self, dir: PathBuf) {
         self.lcd = Some(dir);
         (self.free, self.free_asked) = (None, None);
+        self.remote.listing.forget_here();
     }
 
     /// Asks from time to time how much is free there.

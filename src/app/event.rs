@@ -1,12 +1,12 @@
 //! What comes to the state, and what the state asks for in return.
 
-use std::{path::PathBuf, time::Instant};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 use url::Url;
 
-use super::{Pane, listing};
+use super::{Pane, here::Here, listing};
 use crate::{
     client::{self, ItemId, Want},
     config::ThemeName,
@@ -69,6 +69,15 @@ pub enum Event {
         dir: PathBuf,
         /// Its entries, and whether each is a directory.
         names: Vec<(String, bool)>,
+    },
+    /// What the disk holds of a listing, in answer to [`Effect::LookLocal`].
+    LookedLocal {
+        /// Where downloads go.
+        target: PathBuf,
+        /// The entries.
+        entries: Arc<Vec<Entry>>,
+        /// What there is of each.
+        here: Vec<Here>,
     },
     /// Bytes that are free in a local directory, in answer to [`Effect::LookForSpace`]; `None` where that is not told.
     Space(Option<u64>),
@@ -188,6 +197,8 @@ pub struct Layout {
     pub rows: [usize; 4],
     /// Rows of the help screen's list.
     pub help: usize,
+    /// Rows of the lists in other boxes.
+    pub list: usize,
 }
 
 /// The mouse on a pane.
@@ -283,6 +294,16 @@ pub enum Effect {
     Lcd(PathBuf),
     /// List a local directory; answered by [`Event::LocalListed`].
     ListLocal(PathBuf),
+    /// Find out what the disk holds where the entries of a directory would land; answered by
+    /// [`Event::LookedLocal`].
+    LookLocal {
+        /// Where downloads go.
+        target: PathBuf,
+        /// The directory on the server.
+        dir: RemotePath,
+        /// Its entries.
+        entries: Arc<Vec<Entry>>,
+    },
 }
 
 /// What the dashboard tells the running server.

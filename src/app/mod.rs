@@ -12,10 +12,12 @@ pub mod event;
 pub mod export;
 pub mod figures;
 pub mod help;
+pub mod here;
 pub mod history;
 pub mod keymap;
 pub mod listing;
 pub mod log;
+pub mod marks;
 pub mod popup;
 pub mod prompt;
 pub mod serve;
@@ -406,12 +408,15 @@ impl State {
         }
     }
 
-    /// The help screen's cursor moves in its own list.
-    fn help_cursor(&mut self) -> Option<(&mut Cursor, usize)> {
-        match &mut self.popup {
-            Some(Popup::Help(help)) => {
+    /// The cursor of the box that is a list, how many rows the list has, and how many of them its window.
+    fn popup_cursor(&mut self) -> Option<(&mut Cursor, usize, usize)> {
+        match (&mut self.popup, &self.view) {
+            (Some(Popup::Help(help)), _) => {
                 let len = help.items.len();
-                Some((&mut help.cursor, len))
+                Some((&mut help.cursor, len, self.layout.help))
+            }
+            (Some(Popup::Marks(cursor)), View::Connect(view)) => {
+                Some((cursor, view.remote.marked_count(), self.layout.list))
             }
             _ => None,
         }

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
     State,
-    cursor::Motion,
+    cursor::{Cursor, Motion},
     event::{Effect, Ending, Fingerprint, Order},
     help::{Help, Item},
     keymap::Action,
@@ -30,6 +30,8 @@ pub enum Popup {
         /// The one that is shown.
         at: usize,
     },
+    /// What is marked, in all directories.
+    Marks(Cursor),
     /// Whether a certificate is the server's own; or that it is not the one known.
     Trust(Fingerprint),
 }
@@ -73,6 +75,7 @@ impl State {
             || (control && matches!(key.code, KeyCode::Char('c' | 'g')));
         match &mut self.popup {
             Some(Popup::Help(_)) => self.help_key(key, control),
+            Some(Popup::Marks(_)) => self.marks_key(key, no),
             Some(Popup::Quit(_)) => self.quit_key(key, control),
             Some(Popup::Ask(ask)) if yes => {
                 let (order, done) = (ask.order.clone(), ask.done.clone());
@@ -110,7 +113,7 @@ impl State {
         }
     }
 
-    fn close(&mut self) -> Vec<Effect> {
+    pub(super) fn close(&mut self) -> Vec<Effect> {
         self.popup = None;
         Vec::new()
     }
@@ -148,22 +151,15 @@ impl State {
                 help.search();
                 return Vec::new();
             }
-            KeyCode::Up => Motion::Up,
-            KeyCode::Down | KeyCode::Tab => Motion::Down,
-            KeyCode::PageUp => Motion::PageUp,
-            KeyCode::PageDown => Motion::PageDown,
-            KeyCode::Home => Motion::Top,
-            KeyCode::End => Motion::Bottom,
-            KeyCode::Char('p') if control => Motion::Up,
-            KeyCode::Char('n') if control => Motion::Down,
-            KeyCode::Char('u') if control => Motion::HalfUp,
-            KeyCode::Char('d') if control => Motion::HalfDown,
             KeyCode::Char(c) if !control => {
                 help.query.push(c);
                 help.search();
                 return Vec::new();
             }
-            _ => return Vec::new(),
+            _ => match motion(key) {
+                Some(motion) => motion,
+                None => return Vec::new(),
+            },
         };
         help.apply(motion);
         Vec::new()
@@ -192,5 +188,37 @@ impl State {
             KeyCode::Char('n' | 'N') | KeyCode::Esc => self.close(),
             _ => Vec::new(),
         }
+    }
+}
+
+/// The motion of a key in a box where letters are typed.
+pub(super) fn motion(key: KeyEvent) -> Option<Motion> {
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    Some(match key.code {
+        KeyCode::Up => Motion::Up,
+        KeyCode::Down | KeyCode::Tab => Motion::Down,
+        KeyCode::PageUp => Motion::PageUp,
+        KeyCode::PageDown => Motion::PageDown,
+        KeyCode::Home => Motion::Top,
+        KeyCode::End => Motion::Bottom,
+        KeyCode::Char('p') if control => Motion::Up,
+        KeyCode::Char('n') if control => Motion::Down,
+        KeyCode::Char('u') if control => Motion::HalfUp,
+        KeyCode::Char('d') if control => Motion::HalfDown,
+        _ => return None,
+    })
+}
+
+/// The same where no letters are typed: they move as in the panes.
+pub(super) fn motion_by_letters(key: KeyEvent) -> Option<Motion> {
+    let plain = !key
+        .modifiers
+        .intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+    match key.code {
+        KeyCode::Char('j') if plain => Some(Motion::Down),
+        KeyCode::Char('k') if plain => Some(Motion::Up),
+        KeyCode::Char('g') if plain => Some(Motion::Top),
+        KeyCode::Char('G') if plain => Some(Motion::Bottom),
+        _ => motion(key),
     }
 }

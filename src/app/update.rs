@@ -4,6 +4,7 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
     Event, Layout, Mouse, Pane, Popup, Sample, State, Tick, View,
+    browser::Load,
     event::{Effect, Ending, Unlisted, question},
     keymap::{Action, Chord, Found},
 };
@@ -77,6 +78,7 @@ impl State {
                 self.say(format!("downloads go to {}", display_path(&dir)));
                 if let View::Connect(view) = &mut self.view {
                     view.download_to(dir);
+                    return view.look().into_iter().collect();
                 }
             }
             Event::Shared(root) => {
@@ -97,6 +99,15 @@ impl State {
             Event::LocalListed { dir, names } => {
                 self.local = Some((dir, names));
                 return self.typed();
+            }
+            Event::LookedLocal {
+                target,
+                entries,
+                here,
+            } => {
+                if let View::Connect(view) = &mut self.view {
+                    view.looked(&target, &entries, here);
+                }
             }
             Event::Space(free) => {
                 if let View::Connect(view) = &mut self.view {
@@ -145,6 +156,11 @@ impl State {
             && !passing
         {
             effects.extend(view.go_to_named());
+        }
+        if let View::Connect(view) = &mut self.view
+            && view.remote.load == Load::Idle
+        {
+            effects.extend(view.look());
         }
         effects
     }
@@ -221,6 +237,7 @@ impl State {
                 self.throughput.sample(tick.now, snapshot.received);
                 view.sample(tick.now, snapshot, refresh);
                 effects.extend(view.ask_free(tick.now));
+                effects.extend(view.look_again(tick.now));
                 let first = !std::mem::replace(&mut view.sampled, true);
                 let paused = view.counts().paused;
                 if first && paused > 0 {
@@ -235,7 +252,7 @@ impl State {
                     ));
                 }
                 // The server is back: what could not be listed may be now.
-                if back && matches!(view.remote.load, super::browser::Load::Failed(..)) {
+                if back && matches!(view.remote.load, Load::Failed(..)) {
                     effects.push(view.remote.refresh());
                 }
                 if let Some(asks) = asks {
@@ -268,8 +285,8 @@ impl State {
                 _ => {}
             }
         }
-        if let Some((cursor, len)) = self.help_cursor() {
-            cursor.set_page(layout.help, len);
+        if let Some((cursor, len, page)) = self.popup_cursor() {
+            cursor.set_page(page, len);
         }
     }
 
@@ -290,7 +307,8 @@ impl State {
 
     fn mouse(&mut self, mouse: Mouse) -> Vec<Effect> {
         if self.popup.is_some() {
-            if let (Mouse::Wheel { by, .. }, Some((cursor, len))) = (mouse, self.help_cursor()) {
+            if let (Mouse::Wheel { by, .. }, Some((cursor, len, _))) = (mouse, self.popup_cursor())
+            {
                 cursor.scroll(by, len);
             }
             return Vec::new();

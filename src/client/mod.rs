@@ -25,6 +25,7 @@ mod task;
 mod want;
 mod worker;
 
+pub use disk::names::part_name;
 pub use error::Error;
 pub use handle::Client;
 pub use net::{access::Access, document::read_document, stream::try_connection};

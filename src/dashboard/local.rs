@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::history;
+use super::{here, history};
 use crate::{
     app::{Effect, Event},
     escape::{display_name, display_path},
@@ -34,6 +34,18 @@ pub(super) fn apply(
             let dir = disk::open_dir(&dir);
             let free = dir.and_then(|dir| disk::free_space(dir.as_fd()));
             Some(Event::Space(free.ok()))
+        }),
+        Effect::LookLocal {
+            target,
+            dir,
+            entries,
+        } => Box::new(move || {
+            let here = here::look(&target, &dir, &entries);
+            Some(Event::LookedLocal {
+                target,
+                entries,
+                here,
+            })
         }),
         Effect::Lcd(dir) => Box::new(move || Some(lcd(dir))),
         Effect::ListLocal(dir) => Box::new(move || {

@@ -2,6 +2,7 @@
 
 mod abilities;
 mod engine;
+mod here;
 mod history;
 mod local;
 pub mod measure;

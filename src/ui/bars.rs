@@ -305,7 +305,7 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     let mut parts: Vec<Part<'_>> = Vec::new();
     if let View::Connect(view) = &state.view {
-        let marked = marked(&view.remote);
+        let marked = marked(&view.remote, theme);
         if !marked.is_empty() {
             parts.push((format!("{marked}   ").into(), theme.soft));
         }
@@ -365,18 +365,17 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     );
 }
 
-/// `3 marked 4.5 GiB+`; the plus stands for directories, whose size is not known.
-pub fn marked(browser: &crate::app::browser::Browser) -> String {
+/// `3 marked ≥ 4.5 GiB`; at least that where the size of something is not known.
+pub fn marked(browser: &crate::app::browser::Browser, theme: &Theme) -> String {
     let count = browser.marked_count();
     if count == 0 {
         return String::new();
     }
     let (bytes, more) = browser.marked_size();
-    let plus = if more { "+" } else { "" };
-    let size = if bytes == 0 && more {
-        String::new()
-    } else {
-        format!(" {}{plus}", units::size(bytes))
+    let size = match (bytes, more) {
+        (0, true) => String::new(),
+        (bytes, true) => format!(" {}{}", theme.glyphs.at_least, units::size(bytes)),
+        (bytes, false) => format!(" {}", units::size(bytes)),
     };
     format!("{} marked{size}", units::count(count as u64))
 }

@@ -10,7 +10,7 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{State, View, browser::Browser, log::level_word, popup::Subject},
+    app::{State, View, browser::Browser, here::Here, log::level_word, popup::Subject},
     client::{ItemId, ItemState},
     http1::path::RemotePath,
     progress::percent,
@@ -97,11 +97,29 @@ fn entry(state: &State, path: &RemotePath, theme: &Theme) -> Vec<Fact> {
         None if !entry.is_dir => facts.push(("digest", "not told yet".into())),
         None => {}
     }
+    facts.extend(on_disk(state, path, theme));
     facts.extend(here(state, path, theme));
     facts
 }
 
-/// What this side has of an entry.
+/// What the disk has of an entry.
+fn on_disk(state: &State, path: &RemotePath, theme: &Theme) -> Option<Fact> {
+    let View::Connect(view) = &state.view else {
+        return None;
+    };
+    let glyphs = theme.glyphs;
+    let text = match view.remote.listing.here_of(path.name())? {
+        Here::Nothing => "nothing".to_owned(),
+        Here::Directory => "a directory of that name".to_owned(),
+        Here::Part => format!("{} a part: d goes on with it", glyphs.half),
+        Here::Whole { dated: true } => format!("{} same size and date", glyphs.done),
+        Here::Whole { dated: false } => format!("{} same size", glyphs.done),
+        Here::Other(size) => format!("another of that name, {}", bytes(size)),
+    };
+    Some(("here", text))
+}
+
+/// What came of fetching an entry, and how often it was taken.
 fn here(state: &State, path: &RemotePath, theme: &Theme) -> Option<Fact> {
     match &state.view {
         View::Connect(view) => {
@@ -110,7 +128,7 @@ fn here(state: &State, path: &RemotePath, theme: &Theme) -> Option<Fact> {
             let percent = view.figures(item).percent;
             let percent = percent.filter(|_| !item.state.is_ended());
             let text = percent.map_or_else(|| state.clone(), |p| format!("{state} {p}%"));
-            Some(("here", text.trim().to_owned()))
+            Some(("transfer", text.trim().to_owned()))
         }
         View::Serve(view) => {
             let count = view.downloads.get(path).copied().unwrap_or(0);

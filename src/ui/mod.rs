@@ -16,6 +16,7 @@
 //! ```
 
 mod bars;
+mod boxes;
 mod clients;
 mod details;
 pub mod eval;
@@ -101,6 +102,7 @@ pub fn measure(state: &State, area: Rect) -> Layout {
         layout.rows[i] = usize::from(list.height / lines);
     }
     layout.help = usize::from(help::list(area).height);
+    layout.list = usize::from(boxes::list(area).height);
     layout
 }
 

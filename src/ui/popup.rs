@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    details,
+    boxes, details,
     frame::{Form, Frame, Slot},
     help, qr,
     text::{add, broken, fill, put, width},
@@ -16,6 +16,7 @@ use crate::app::{Popup, State, View, event::Fingerprint, popup::Ask};
 /// Draws the box that is open, if one is.
 pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     match &state.popup {
+        Some(Popup::Marks(cursor)) => boxes::marks(state, cursor, theme, area, buf),
         Some(Popup::Help(open)) => help::draw(open, theme, area, buf),
         Some(Popup::Quit(running)) => quit(state, running, theme).draw(theme, area, buf),
         Some(Popup::Ask(ask)) => client(ask, theme).draw(theme, area, buf),

@@ -8,7 +8,7 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{State, connect::Connect},
+    app::{State, connect::Connect, here::Here},
     client::{ItemState, Link},
     entry::Entry,
     units,
@@ -61,15 +61,26 @@ pub fn detail(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &m
     put_right(buf, (x, y), cells, &here, theme.good, theme);
 }
 
-/// How much of an entry this run has fetched.
+/// How much of an entry is here: what runs tells it of itself, the disk all else.
 fn here(view: &Connect, entry: &Entry, theme: &Theme) -> String {
     let Ok(path) = view.remote.path.join(&entry.name) else {
         return String::new();
     };
+    let glyphs = theme.glyphs;
+    let on_disk = view.remote.listing.here(view.remote.listing.cursor().at());
+    let disk = match on_disk {
+        Some(Here::Whole { .. }) => format!("here {}", glyphs.done),
+        Some(Here::Part) => format!("a part here {}", glyphs.half),
+        Some(Here::Other(_)) => "another here".to_owned(),
+        Some(Here::Directory | Here::Nothing) | None => String::new(),
+    };
     match view.item_for(&path) {
-        None => String::new(),
+        None => disk,
         Some(item) => match item.state {
-            ItemState::Finished(_) => format!("here {}", theme.glyphs.done),
+            ItemState::Finished(_) if on_disk.is_none() || entry.is_dir => {
+                format!("here {}", glyphs.done)
+            }
+            ItemState::Finished(_) => disk,
             ItemState::Queued if item.done == 0 => "queued".to_owned(),
             _ => view
                 .figures(item)

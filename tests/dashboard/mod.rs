@@ -6,6 +6,7 @@ mod figures;
 mod keys;
 mod keys_doc;
 mod looping;
+mod marks;
 mod pictures;
 mod pty;
 mod questions;

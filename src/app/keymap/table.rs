@@ -97,6 +97,7 @@ pub enum Action {
     Mark,
     Range,
     MarkAll,
+    Marks,
     Download,
     Pause,
     PauseAll,
@@ -244,6 +245,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Remote, "mark", &["Space"], Action::Mark, "mark and step down").hint("mark", 10, 60),
     bind(Remote, "range", &["v"], Action::Range, "mark a range while moving; again to end it"),
     bind(Remote, "mark-all", &["Ctrl-a"], Action::MarkAll, "mark all, or none"),
+    bind(Remote, "marks", &["M"], Action::Marks, "list what is marked, in all directories"),
     bind(Remote, "download", &["d"], Action::Download, "download what is marked, or the current entry")
         .hint("download", 20, 70),
     bind(Connect, "pause", &["p"], Action::Pause, "pause the current transfer, or resume it").hint("pause", 40, 55),

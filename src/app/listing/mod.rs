@@ -8,7 +8,10 @@ mod order;
 use std::{collections::HashSet, sync::Arc};
 
 pub use self::order::{Arranged, Arrangement, Job, SortKey, holds};
-use super::cursor::{Cursor, Motion};
+use super::{
+    cursor::{Cursor, Motion},
+    here::Here,
+};
 use crate::entry::Entry;
 
 /// Up to this many entries are arranged at once, in a few milliseconds; more are handed out as a [`Job`].
@@ -65,6 +68,8 @@ pub struct Listing {
     order: Vec<u32>,
     marks: Vec<bool>,
     marked: Marked,
+    /// What the disk holds of each entry; empty where nobody has looked.
+    here: Vec<Here>,
     arrangement: Arrangement,
     parent: bool,
     cursor: Cursor,
@@ -83,6 +88,7 @@ impl Listing {
     pub fn fill(&mut self, entries: Vec<Entry>, parent: bool, at: Option<&[u8]>) -> Option<Job> {
         self.marks = vec![false; entries.len()];
         self.marked = Marked::default();
+        self.here.clear();
         self.anchor = None;
         let before = std::mem::replace(&mut self.entries, Arc::new(entries));
         self.sorted = None;
@@ -206,6 +212,35 @@ impl Listing {
         &self.entries
     }
 
+    /// The same, to be looked at elsewhere.
+    pub fn shared(&self) -> Arc<Vec<Entry>> {
+        Arc::clone(&self.entries)
+    }
+
+    /// Takes what the disk holds of each of `entries`, if those are still the ones that are listed.
+    pub fn set_here(&mut self, entries: &Arc<Vec<Entry>>, here: Vec<Here>) {
+        if Arc::ptr_eq(&self.entries, entries) && here.len() == entries.len() {
+            self.here = here;
+        }
+    }
+
+    /// Nobody has looked at the disk any more.
+    pub fn forget_here(&mut self) {
+        self.here.clear();
+    }
+
+    /// What the disk holds of the `row`th shown entry; `None` where nobody has looked.
+    pub fn here(&self, row: usize) -> Option<Here> {
+        let row = row.checked_sub(usize::from(self.parent))?;
+        self.here.get(*self.order.get(row)? as usize).copied()
+    }
+
+    /// The same of the entry of that name.
+    pub fn here_of(&self, name: &[u8]) -> Option<Here> {
+        let at = self.entries.iter().position(|entry| entry.name == name)?;
+        self.here.get(at).copied()
+    }
+
     /// The entries that are shown, in order.
     pub fn shown(&self) -> impl Iterator<Item = &Entry> {
         self.order.iter().map(|&i| &self.entries[i as usize])
@@ -322,6 +357,15 @@ impl Listing {
                 *mark = true;
                 self.marked.add(entry);
             }
+        }
+    }
+
+    /// Takes the mark of the entry of that name away.
+    pub fn unmark_named(&mut self, name: &[u8]) {
+        if let Some(at) = self.entries.iter().position(|entry| entry.name == name)
+            && std::mem::take(&mut self.marks[at])
+        {
+            self.marked.take(&self.entries[at]);
         }
     }
 

@@ -20,6 +20,7 @@ use crate::{
     app::{
         Pane, State, View,
         browser::{Browser, Load},
+        here::Here,
         listing::Row,
     },
     entry::Entry,
@@ -141,7 +142,7 @@ fn footer(pane: Pane, browser: &Browser, theme: &Theme) -> String {
     } else {
         format!("{}/{of}", count(listing.place()))
     };
-    match marked(browser) {
+    match marked(browser, theme) {
         marked if marked.is_empty() => place,
         marked => format!("{place} {} {marked}", theme.glyphs.dot),
     }
@@ -185,6 +186,9 @@ fn rows(
         let Some(entry) = listing.row(row) else { break };
         let current = row == listing.cursor().at();
         draw_row(state, theme, columns, (y, entry, old), buf);
+        if let Row::Entry(_, false) = entry {
+            on_disk(listing.here(row), theme, (columns.row.x, y), buf);
+        }
         let focused = state.focus == pane;
         // Where nothing acts on the current row from another pane, it need not be seen from there.
         if current && (focused || pane == Pane::Remote) {
@@ -219,6 +223,16 @@ fn is_stale(state: &State) -> bool {
         View::Connect(view) => view.snapshot.link.is_lost(),
         View::Serve(_) => false,
     }
+}
+
+/// In the column of marks: what the disk has of an entry already.
+fn on_disk(here: Option<Here>, theme: &Theme, (x, y): (u16, u16), buf: &mut Buffer) {
+    let (glyph, style) = match here {
+        Some(Here::Whole { .. }) => (theme.glyphs.done, theme.good),
+        Some(Here::Part) => (theme.glyphs.half, theme.warn),
+        _ => return,
+    };
+    put(buf, add(x, 1), y, 1, glyph, style);
 }
 
 fn draw_row(

@@ -1,0 +1,147 @@
+//! Boxes that are lists: what is marked.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::{
+    files::select,
+    frame::{Form, Frame, Slot, scrollbar},
+    popup::{clear, middle},
+    text::{Part, add, fit, put, put_right, shorten, shown, width},
+    theme::Theme,
+};
+use crate::{
+    app::{State, View, cursor::Cursor},
+    units,
+};
+
+/// The whole box.
+fn place(area: Rect) -> Slot {
+    Slot {
+        area: middle(area, 78, area.height.saturating_sub(4).clamp(7, 30)),
+        form: Form::Boxed,
+    }
+}
+
+/// Cells of the list: a line above it, two below.
+pub fn list(area: Rect) -> Rect {
+    let inner = place(area).inner();
+    Rect {
+        y: inner.y + 1,
+        height: inner.height.saturating_sub(2),
+        ..inner
+    }
+}
+
+/// A row of a box.
+struct Row<'a> {
+    left: Vec<Part<'a>>,
+    right: String,
+}
+
+/// A box: its borders, the line above its list, the list, and the line below.
+struct Listed<'a> {
+    title: &'a str,
+    keys: &'a str,
+    above: Part<'a>,
+    below: Part<'a>,
+    cursor: &'a Cursor,
+    len: usize,
+}
+
+impl Listed<'_> {
+    fn draw<'r>(
+        &self,
+        theme: &Theme,
+        area: Rect,
+        row: impl Fn(usize, usize) -> Option<Row<'r>>,
+        buf: &mut Buffer,
+    ) {
+        let slot = place(area);
+        clear(buf, slot.area, theme);
+        let frame = Frame {
+            title: self.title,
+            bottom_right: vec![(self.keys.into(), theme.dim)],
+            focused: true,
+            ..Frame::default()
+        };
+        let inner = frame.draw(slot, theme, buf);
+        if inner.is_empty() {
+            return;
+        }
+        let cells = usize::from(inner.width).saturating_sub(3);
+        let (x, list) = (inner.x + 2, list(area));
+        let line = |y: u16, (text, style): &Part<'_>, buf: &mut Buffer| {
+            put(buf, x, y, cells, &fit(text, cells, theme), *style);
+        };
+        line(inner.y, &self.above, buf);
+        line(inner.bottom() - 1, &self.below, buf);
+        let window = self.cursor.window(self.len);
+        for (i, index) in window.clone().enumerate() {
+            let y = add(list.y, i);
+            let Some(row) = row(index, cells).filter(|_| y < list.bottom()) else {
+                break;
+            };
+            let mut at = x;
+            let room = cells.saturating_sub(width(&row.right) + 1);
+            for (text, style) in &row.left {
+                let left = room.saturating_sub(usize::from(at - x));
+                at = put(buf, at, y, left, &fit(text, left, theme), *style);
+            }
+            put_right(buf, (x, y), cells, &row.right, theme.soft, theme);
+            if index == self.cursor.at() {
+                let line = Rect {
+                    y,
+                    height: 1,
+                    ..list
+                };
+                select(buf, line, true, theme);
+            }
+        }
+        scrollbar(buf, list, &window, self.len, theme);
+    }
+}
+
+/// A path with its directory dimmed, in at most `cells`.
+fn path<'a>(dir: &[u8], name: &[u8], is_dir: bool, cells: usize, theme: &Theme) -> Vec<Part<'a>> {
+    let slash = if is_dir { "/" } else { "" };
+    let name = format!("{}{slash}", shown(name));
+    let name = shorten(&name, cells, theme).into_owned();
+    let dir = format!("/{}", shown(dir));
+    let room = cells.saturating_sub(width(&name));
+    let dir = if room > 3 {
+        shorten(&dir, room, theme).into_owned()
+    } else {
+        String::new()
+    };
+    let style: Style = if is_dir { theme.accent } else { theme.text };
+    vec![(dir.into(), theme.dim), (name.into(), style)]
+}
+
+/// What is marked, in all directories.
+pub fn marks(state: &State, cursor: &Cursor, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let View::Connect(view) = &state.view else {
+        return;
+    };
+    let marks = view.remote.marks();
+    let above = super::bars::marked(&view.remote, theme);
+    let listed = Listed {
+        title: "Marks",
+        keys: "Enter goes there · x unmarks · X all · Esc closes",
+        above: (above.into(), theme.strong),
+        below: ("".into(), theme.dim),
+        cursor,
+        len: marks.len(),
+    };
+    let row = |index: usize, cells: usize| {
+        let (dir, entry) = marks.get(index)?;
+        let right = entry
+            .size
+            .map_or_else(|| theme.glyphs.dash.to_owned(), units::size);
+        let room = cells.saturating_sub(width(&right) + 2);
+        Some(Row {
+            left: path(dir.as_bytes(), &entry.name, entry.is_dir, room, theme),
+            right,
+        })
+    };
+    listed.draw(theme, area, row, buf);
+}
