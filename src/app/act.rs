@@ -74,6 +74,8 @@ impl State {
             Action::Open | Action::Up | Action::Hidden => return self.browse(action),
             Action::Mark | Action::Range | Action::MarkAll => self.mark(action),
             Action::Marks => self.show_marks(),
+            Action::Count => return self.count(),
+            Action::Search => return self.show_search(),
             Action::Info => self.show_info(),
             Action::Limit => return self.ask_limit(),
             Action::Qr => self.show_qr(),
@@ -317,7 +319,10 @@ impl State {
             self.ask_address();
             return Vec::new();
         }
-        let mut effects = Vec::new();
+        let mut effects: Vec<_> = self.forget_sums().into_iter().collect();
+        let View::Connect(view) = &mut self.view else {
+            return effects;
+        };
         if !matches!(view.snapshot.link, Link::Up | Link::Connecting) {
             effects.push(Effect::RetryNow);
         }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     event::{Effect, Unlisted},
     listing::{Job, Listing},
+    survey::Sums,
 };
 use crate::{entry::Entry, http1::path::RemotePath};
 
@@ -33,6 +34,8 @@ pub struct Browser {
     pub load: Load,
     /// When the listing was read; `None` before the first.
     pub read: Option<Timestamp>,
+    /// What is below directories, as far as it was counted.
+    pub sums: Sums,
     /// What is marked in other directories.
     elsewhere: Vec<(RemotePath, Vec<Entry>)>,
     /// Since when a directory is waited for, as far as a tick has seen it.
@@ -59,7 +62,10 @@ impl Browser {
 
     /// Asks for a directory, to stand on the entry of that name in it, whatever was filtered before.
     pub fn open_at(&mut self, dir: RemotePath, name: &[u8]) -> Effect {
-        let _ = self.listing.rearrange(|a| a.filter.clear());
+        let _ = self.listing.rearrange(|a| {
+            a.filter.clear();
+            a.hidden |= name.starts_with(b".");
+        });
         let effect = self.open(dir);
         self.wanted = Some(name.to_vec());
         effect
@@ -203,14 +209,54 @@ impl Browser {
 
     /// Bytes of what is marked, and whether some of it has no known size.
     pub fn marked_size(&self) -> (u64, bool) {
-        let elsewhere = self.elsewhere.iter().flat_map(|(_, entries)| entries);
-        elsewhere.fold(
-            self.listing.marked_size(),
-            |(bytes, more), entry| match entry.size {
-                Some(size) => (bytes.saturating_add(size), more),
-                None => (bytes, true),
-            },
-        )
+        let sizeless = |entry: &Entry, dir: &RemotePath| -> (u64, bool) {
+            let path = dir.join(&entry.name).ok().filter(|_| entry.is_dir);
+            let sum = path.and_then(|path| self.sums.of(&path.into_dir()));
+            sum.map_or((0, true), |sum| (sum.bytes, sum.more))
+        };
+        let (mut bytes, mut more) = self.listing.marked_size();
+        if more && !self.sums.is_empty() {
+            more = false;
+            for entry in self.listing.marked() {
+                if entry.size.is_none() {
+                    let (least, lacks) = sizeless(entry, &self.path);
+                    bytes = bytes.saturating_add(least);
+                    more |= lacks;
+                }
+            }
+        }
+        for (dir, entries) in &self.elsewhere {
+            for entry in entries {
+                let (least, lacks) = entry
+                    .size
+                    .map_or_else(|| sizeless(entry, dir), |size| (size, false));
+                bytes = bytes.saturating_add(least);
+                more |= lacks;
+            }
+        }
+        (bytes, more)
+    }
+
+    /// Whether an entry of `dir` is marked.
+    pub fn is_marked(&self, dir: &RemotePath, name: &[u8]) -> bool {
+        if *dir == self.path {
+            return self.listing.is_marked(name);
+        }
+        let mut at = self.elsewhere.iter().filter(|(at, _)| at == dir);
+        at.any(|(_, entries)| entries.iter().any(|entry| entry.name == name))
+    }
+
+    /// Marks an entry of any directory, or takes its mark away.
+    pub fn toggle_mark(&mut self, dir: &RemotePath, entry: &Entry) {
+        if self.is_marked(dir, &entry.name) {
+            self.unmark(dir, &entry.name);
+        } else if *dir == self.path {
+            self.listing.mark_named(std::iter::once(entry.name.clone()));
+        } else if let Some((_, entries)) = self.elsewhere.iter_mut().find(|(at, _)| at == dir) {
+            entries.push(entry.clone());
+        } else {
+            self.elsewhere.push((dir.clone(), vec![entry.clone()]));
+        }
     }
 
     /// Takes all marks away; whether there were any.

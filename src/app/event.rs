@@ -6,7 +6,12 @@ use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 use url::Url;
 
-use super::{Pane, here::Here, listing};
+use super::{
+    Pane,
+    here::Here,
+    listing, search,
+    survey::{News, Survey},
+};
 use crate::{
     client::{self, ItemId, Want},
     config::ThemeName,
@@ -70,6 +75,15 @@ pub enum Event {
         /// Its entries, and whether each is a directory.
         names: Vec<(String, bool)>,
     },
+    /// What a walk of trees has found, in answer to [`Effect::Survey`].
+    Surveyed {
+        /// Which.
+        id: u64,
+        /// What it tells.
+        news: News,
+    },
+    /// Names of a search were matched, in answer to [`Effect::Match`].
+    Matched(search::Matched),
     /// What the disk holds of a listing, in answer to [`Effect::LookLocal`].
     LookedLocal {
         /// Where downloads go.
@@ -237,6 +251,12 @@ pub enum Effect {
     List(RemotePath),
     /// Filter and sort; answered by [`Event::Arranged`].
     Arrange(listing::Job),
+    /// Walk trees on the server, until that is over or ended; answered by [`Event::Surveyed`], many times.
+    Survey(Survey),
+    /// End a walk.
+    EndSurvey(u64),
+    /// Match the names of a search; answered by [`Event::Matched`].
+    Match(search::Job),
     /// Count downloads; answered by [`Event::Downloads`].
     CountDownloads(Vec<RemotePath>),
     /// Add to the download queue, in this order.

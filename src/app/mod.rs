@@ -20,7 +20,9 @@ pub mod log;
 pub mod marks;
 pub mod popup;
 pub mod prompt;
+pub mod search;
 pub mod serve;
+pub mod survey;
 pub mod throughput;
 pub mod title;
 pub mod transfers;
@@ -213,6 +215,10 @@ pub struct State {
     local: Option<(PathBuf, Vec<(String, bool)>)>,
     /// The filter to go back to when typing one is cancelled.
     filter_before: String,
+    /// Surveys that were asked for.
+    surveys: u64,
+    /// The one of the search that is open.
+    searching: Option<u64>,
 }
 
 impl State {
@@ -263,6 +269,8 @@ impl State {
             login_user: None,
             local: None,
             filter_before: String::new(),
+            surveys: 0,
+            searching: None,
         }
     }
 
@@ -417,6 +425,10 @@ impl State {
             }
             (Some(Popup::Marks(cursor)), View::Connect(view)) => {
                 Some((cursor, view.remote.marked_count(), self.layout.list))
+            }
+            (Some(Popup::Search(search)), _) => {
+                let len = search.len();
+                Some((&mut search.cursor, len, self.layout.list))
             }
             _ => None,
         }

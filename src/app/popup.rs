@@ -9,6 +9,7 @@ use super::{
     help::{Help, Item},
     keymap::Action,
     prompt::Kind,
+    search::Search,
 };
 use crate::{client::ItemId, http1::path::RemotePath, server::ClientId};
 
@@ -30,6 +31,8 @@ pub enum Popup {
         /// The one that is shown.
         at: usize,
     },
+    /// A search in a whole tree.
+    Search(Box<Search>),
     /// What is marked, in all directories.
     Marks(Cursor),
     /// Whether a certificate is the server's own; or that it is not the one known.
@@ -75,6 +78,7 @@ impl State {
             || (control && matches!(key.code, KeyCode::Char('c' | 'g')));
         match &mut self.popup {
             Some(Popup::Help(_)) => self.help_key(key, control),
+            Some(Popup::Search(_)) => self.search_key(key),
             Some(Popup::Marks(_)) => self.marks_key(key, no),
             Some(Popup::Quit(_)) => self.quit_key(key, control),
             Some(Popup::Ask(ask)) if yes => {

@@ -30,6 +30,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     {
         effects.extend(state.run_script(&line));
     }
+    effects.extend(state.end_search());
     // A list that was made anew knows as many rows as the one before it.
     state.lay_out(state.layout);
     effects
@@ -49,6 +50,8 @@ impl State {
                 let next = self.browser().listing.take(arranged);
                 return next.map(Effect::Arrange).into_iter().collect();
             }
+            Event::Surveyed { id, news } => return self.surveyed(id, news),
+            Event::Matched(matched) => return self.matched(matched),
             Event::Downloads(counts) => {
                 if let View::Serve(view) = &mut self.view {
                     view.downloads = counts.into_iter().collect();
@@ -296,6 +299,9 @@ impl State {
                 .extend(text.chars().filter(|c| !c.is_control()).take(80));
             help.search();
             return Vec::new();
+        }
+        if matches!(self.popup, Some(Popup::Search(_))) {
+            return self.search_for(text);
         }
         // Without a line to paste into, text would be taken for keys.
         let Some(prompt) = &mut self.prompt else {

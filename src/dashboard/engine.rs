@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    task::{JoinSet, spawn_blocking},
+    task::{AbortHandle, JoinSet, spawn_blocking},
     time::timeout,
 };
 use url::Url;
@@ -16,6 +16,7 @@ use url::Url;
 use super::{
     run::Engine,
     session::{STOP, Session},
+    survey,
 };
 use crate::{
     app::{
@@ -210,6 +211,8 @@ pub(super) struct Connecting<F> {
     clients: Clients,
     /// Held while something is added to the queue.
     queue: Arc<Mutex<()>>,
+    /// Walks of the server's tree that go on.
+    surveys: Vec<(u64, AbortHandle)>,
 }
 
 impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
@@ -219,6 +222,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
             session: None,
             clients: Clients::default(),
             queue: Arc::default(),
+            surveys: Vec::new(),
         }
     }
 
@@ -229,6 +233,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
             url: Url::parse(&session.client.base_url()).ok()?,
             named: session.client.named(),
         };
+        self.end_surveys(|_| true);
         if let Some(before) = self.session.replace(session) {
             Self::end(before);
         }
@@ -291,6 +296,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
                 Err(reason) => Event::Refused(reason),
             },
             Effect::Disconnect => {
+                self.end_surveys(|_| true);
                 if let Some(before) = self.session.take() {
                     Self::end(before);
                 }
@@ -319,8 +325,23 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
 }
 
 impl<F> Connecting<F> {
+    /// Ends walks; what was asked for last may still be answered.
+    fn end_surveys(&mut self, which: impl Fn(u64) -> bool) {
+        self.surveys.retain(|(id, walk)| {
+            let ends = which(*id);
+            if ends {
+                walk.abort();
+            }
+            !ends
+        });
+    }
+
     /// Hands an effect to the client, if there is one.
-    fn apply_to_client(&self, effect: Effect, answers: mpsc::Sender<Event>) {
+    fn apply_to_client(&mut self, effect: Effect, answers: mpsc::Sender<Event>) {
+        if let Effect::EndSurvey(id) = effect {
+            self.end_surveys(|of| of == id);
+            return;
+        }
         let Some(Session { client, .. }) = &self.session else {
             return;
         };
@@ -340,6 +361,23 @@ impl<F> Connecting<F> {
                         None => Ok(()),
                     }
                 });
+            }
+            Effect::Survey(plan) => {
+                let (client, id) = (client.clone(), plan.id);
+                let walk = tokio::spawn(async move {
+                    let list = |dir| {
+                        let client = client.clone();
+                        async move { client.list(&dir).await }
+                    };
+                    let tell = |news| {
+                        let answers = answers.clone();
+                        async move { answers.send(Event::Surveyed { id, news }).await }
+                    };
+                    // Nobody listens once the dashboard has ended.
+                    let _ = survey::walk(plan, list, tell).await;
+                });
+                self.surveys.retain(|(_, walk)| !walk.is_finished());
+                self.surveys.push((id, walk.abort_handle()));
             }
             Effect::Get { wants, to } => {
                 // It opens a directory, which may block, and may be many. One after the other: the queue is what the

@@ -29,6 +29,7 @@ pub(super) fn apply(
 ) -> Option<Effect> {
     let answer: Box<dyn FnOnce() -> Option<Event> + Send> = match effect {
         Effect::Arrange(job) => Box::new(|| Some(Event::Arranged(job.run()))),
+        Effect::Match(job) => Box::new(|| Some(Event::Matched(job.run()))),
         Effect::Export { path, text } => Box::new(move || Some(export(&path, &text))),
         Effect::LookForSpace(dir) => Box::new(move || {
             let dir = disk::open_dir(&dir);

@@ -8,6 +8,7 @@ mod local;
 pub mod measure;
 pub mod run;
 mod session;
+mod survey;
 pub mod terminal;
 
 use std::{io, path::PathBuf};

@@ -1,4 +1,4 @@
-//! Boxes that are lists: what is marked.
+//! Boxes that are lists: what is marked, what a search finds.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -10,8 +10,14 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{State, View, cursor::Cursor},
-    units,
+    app::{
+        State, View,
+        connect::Connect,
+        cursor::Cursor,
+        search::{Search, progress},
+    },
+    entry::Entry,
+    http1::path::RemotePath,
 };
 
 /// The whole box.
@@ -134,14 +140,58 @@ pub fn marks(state: &State, cursor: &Cursor, theme: &Theme, area: Rect, buf: &mu
     };
     let row = |index: usize, cells: usize| {
         let (dir, entry) = marks.get(index)?;
-        let right = entry
-            .size
-            .map_or_else(|| theme.glyphs.dash.to_owned(), units::size);
+        let right = size(view, dir, entry, theme);
         let room = cells.saturating_sub(width(&right) + 2);
         Some(Row {
             left: path(dir.as_bytes(), &entry.name, entry.is_dir, room, theme),
             right,
         })
+    };
+    listed.draw(theme, area, row, buf);
+}
+
+/// The size of an entry of any directory; of a directory as far as it was counted.
+fn size(view: &Connect, dir: &RemotePath, entry: &Entry, theme: &Theme) -> String {
+    let path = dir.join(&entry.name).ok().filter(|_| entry.is_dir);
+    let sum = path.and_then(|path| view.remote.sums.of(&path.into_dir()));
+    super::files::size(entry, sum, theme)
+}
+
+/// What a search finds.
+pub fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let View::Connect(view) = &state.view else {
+        return;
+    };
+    let title = format!("Search in /{}", shown(search.root.trimmed()));
+    let title = shorten(&title, 60, theme);
+    let above: Part<'_> = if search.query().is_empty() {
+        ("type letters of the name or path".into(), theme.faint)
+    } else {
+        let query = shown(search.query()).into_owned();
+        (query.into(), theme.strong)
+    };
+    let below = match search.end() {
+        None => (progress(search), theme.warn),
+        Some(extent) if extent.lacks().is_some() => (progress(search), theme.bad),
+        Some(_) => (progress(search), theme.dim),
+    };
+    let listed = Listed {
+        title: &title,
+        keys: "Enter goes there · Space marks · Esc closes",
+        above,
+        below: (below.0.into(), below.1),
+        cursor: &search.cursor,
+        len: search.len(),
+    };
+    let row = |index: usize, cells: usize| {
+        let (dir, entry) = search.hit(index)?;
+        let right = size(view, dir, entry, theme);
+        let room = cells.saturating_sub(width(&right) + 4);
+        let marked = view.remote.is_marked(dir, &entry.name);
+        let mark = if marked { theme.glyphs.mark } else { " " };
+        let mut left: Vec<Part<'_>> = vec![(format!("{mark} ").into(), theme.number)];
+        left.extend(path(dir.as_bytes(), &entry.name, entry.is_dir, room, theme));
+        Some(Row { left, right })
     };
     listed.draw(theme, area, row, buf);
 }

@@ -10,7 +10,9 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{State, View, browser::Browser, here::Here, log::level_word, popup::Subject},
+    app::{
+        State, View, browser::Browser, here::Here, log::level_word, popup::Subject, survey::Sum,
+    },
     client::{ItemId, ItemState},
     http1::path::RemotePath,
     progress::percent,
@@ -84,6 +86,7 @@ fn entry(state: &State, path: &RemotePath, theme: &Theme) -> Vec<Fact> {
     ];
     if entry.is_dir {
         facts.push(("kind", "directory".into()));
+        facts.extend(counted(browser.sums.of(path), theme));
     }
     facts.extend(entry.size.map(|size| ("size", bytes(size))));
     if let Some(time) = entry
@@ -135,6 +138,18 @@ fn here(state: &State, path: &RemotePath, theme: &Theme) -> Option<Fact> {
             Some(("taken", format!("{} times", units::count(count))))
         }
     }
+}
+
+/// What is in a directory, as far as it was counted.
+fn counted(sum: Option<Sum>, theme: &Theme) -> Vec<Fact> {
+    let Some(sum) = sum else {
+        return vec![("holds", "not counted yet: * counts".into())];
+    };
+    let least = if sum.more { theme.glyphs.at_least } else { "" };
+    vec![
+        ("size", format!("{least}{}", bytes(sum.bytes))),
+        ("files", format!("{least}{}", units::count(sum.files))),
+    ]
 }
 
 fn bytes(size: u64) -> String {

@@ -35,7 +35,11 @@ pub fn detail(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &m
         || theme.glyphs.dash.to_owned(),
         |date| at(state, date, "%Y-%m-%d %H:%M"),
     )];
-    facts.extend(entry.size.map(units::size));
+    let sum = view.remote.path_of(entry);
+    let sum = sum.and_then(|dir| view.remote.sums.of(&dir));
+    if entry.size.is_some() || sum.is_some() {
+        facts.push(super::files::size(entry, sum, theme));
+    }
     if let Some(hash) = &entry.blake3 {
         let hex = hash.to_hex();
         facts.push(format!(

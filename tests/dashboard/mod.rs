@@ -12,4 +12,5 @@ mod pty;
 mod questions;
 mod screens;
 mod states;
+mod survey;
 mod terminal;

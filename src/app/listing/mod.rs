@@ -360,6 +360,12 @@ impl Listing {
         }
     }
 
+    /// Whether the entry of that name is marked.
+    pub fn is_marked(&self, name: &[u8]) -> bool {
+        let at = self.entries.iter().position(|entry| entry.name == name);
+        at.is_some_and(|at| self.marks[at])
+    }
+
     /// Takes the mark of the entry of that name away.
     pub fn unmark_named(&mut self, name: &[u8]) {
         if let Some(at) = self.entries.iter().position(|entry| entry.name == name)

@@ -3,6 +3,8 @@
 mod columns;
 mod words;
 
+use std::time::Duration;
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use self::{
@@ -22,6 +24,7 @@ use crate::{
         browser::{Browser, Load},
         here::Here,
         listing::Row,
+        survey::Sum,
     },
     entry::Entry,
     units::{self, SIZE_WIDTH},
@@ -148,13 +151,23 @@ fn footer(pane: Pane, browser: &Browser, theme: &Theme) -> String {
     }
 }
 
-/// What is waited for, and how long, once it takes longer than a moment.
+/// What is waited for, and how long, once it takes longer than a moment; or what is counted.
 fn waiting(state: &State, browser: &Browser, theme: &Theme) -> Vec<Part<'static>> {
-    let (Load::Loading(path), Some(waited)) = (&browser.load, browser.waited(state.now)) else {
-        return Vec::new();
+    let turn = |waited: Duration| {
+        let frames = theme.glyphs.spinner;
+        frames[(waited.as_millis() / 450) as usize % frames.len()]
     };
-    let frames = theme.glyphs.spinner;
-    let turn = frames[(waited.as_millis() / 450) as usize % frames.len()];
+    let (Load::Loading(path), Some(waited)) = (&browser.load, browser.waited(state.now)) else {
+        let Some((done, of, since)) = browser.sums.counting() else {
+            return Vec::new();
+        };
+        let waited = state.now.zip(since);
+        let waited = waited.map_or(Duration::ZERO, |(now, since)| now.duration_since(since));
+        let (done, of) = (units::count(done as u64), units::count(of as u64));
+        let text = format!("{} counted {done} of {of} · * ends it", turn(waited));
+        return vec![(text.into(), theme.warn)];
+    };
+    let turn = turn(waited);
     let path = shorten(&shown(path.trimmed()), 30, theme).into_owned();
     vec![(
         format!("{turn} listing /{path} {} s", waited.as_secs()).into(),
@@ -225,6 +238,18 @@ fn is_stale(state: &State) -> bool {
     }
 }
 
+/// The size of an entry: a directory's as far as it was counted, as a lower bound where that is not all.
+pub fn size(entry: &Entry, sum: Option<Sum>, theme: &Theme) -> String {
+    match (entry.size, sum) {
+        (Some(size), _) => units::size(size),
+        (None, Some(sum)) if sum.more && sum.bytes > 0 => {
+            format!("{}{}", theme.glyphs.at_least, units::size(sum.bytes))
+        }
+        (None, Some(sum)) if !sum.more => units::size(sum.bytes),
+        (None, _) => theme.glyphs.dash.to_owned(),
+    }
+}
+
 /// In the column of marks: what the disk has of an entry already.
 fn on_disk(here: Option<Here>, theme: &Theme, (x, y): (u16, u16), buf: &mut Buffer) {
     let (glyph, style) = match here {
@@ -275,13 +300,19 @@ fn draw_row(
             fade(theme.text),
         );
     }
-    let size = entry
-        .size
-        .map_or_else(|| theme.glyphs.dash.to_owned(), units::size);
+    let sum = match &state.view {
+        View::Connect(view) if entry.is_dir => view
+            .remote
+            .path_of(entry)
+            .and_then(|dir| view.remote.sums.of(&dir)),
+        _ => None,
+    };
+    let size = size(entry, sum, theme);
     put_right(
         buf,
-        (columns.size, y),
-        SIZE_WIDTH,
+        // A lower bound takes a cell of the gap before the column.
+        (columns.size - 1, y),
+        SIZE_WIDTH + 1,
         &size,
         fade(theme.soft),
         theme,
