@@ -74,6 +74,9 @@ impl State {
             Action::Open | Action::Up | Action::Hidden => return self.browse(action),
             Action::Mark | Action::Range | Action::MarkAll => self.mark(action),
             Action::Marks => self.show_marks(),
+            Action::Previous => return self.previous(),
+            Action::Bookmark => return self.bookmark(),
+            Action::Places => self.show_places(),
             Action::Count => return self.count(),
             Action::Search => return self.show_search(),
             Action::Info => self.show_info(),
@@ -250,6 +253,14 @@ impl State {
         };
         if action == Action::Open && effect.is_none() && on_file {
             self.say("a file: `d` downloads it");
+        }
+        effect.into_iter().collect()
+    }
+
+    fn previous(&mut self) -> Vec<Effect> {
+        let effect = self.browser().back();
+        if effect.is_none() {
+            self.complain("there is no directory to go back to");
         }
         effect.into_iter().collect()
     }

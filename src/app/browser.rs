@@ -34,6 +34,8 @@ pub struct Browser {
     pub load: Load,
     /// When the listing was read; `None` before the first.
     pub read: Option<Timestamp>,
+    /// The directory that was shown before this one.
+    pub previous: Option<RemotePath>,
     /// What is below directories, as far as it was counted.
     pub sums: Sums,
     /// What is marked in other directories.
@@ -126,6 +128,9 @@ impl Browser {
                 if self.path != path {
                     // A filter is meant for the directory that it was typed in.
                     let _ = self.listing.rearrange(|a| a.filter.clear());
+                    if self.read.is_some() {
+                        self.previous = Some(self.path.clone());
+                    }
                 }
                 self.path = path;
                 self.read = wall;
@@ -263,6 +268,12 @@ impl Browser {
     pub fn unmark_all(&mut self) -> bool {
         let elsewhere = !std::mem::take(&mut self.elsewhere).is_empty();
         self.listing.unmark_all() || elsewhere
+    }
+
+    /// Opens the directory that was shown before; `None` where there was none.
+    pub fn back(&mut self) -> Option<Effect> {
+        let previous = self.previous.clone()?;
+        Some(self.open(previous))
     }
 
     /// The path of the `row`th entry; `None` for the way up.

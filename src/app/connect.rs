@@ -79,6 +79,10 @@ pub struct Connect {
     pub(super) chosen: bool,
     /// Of the local disk.
     pub(super) watch: Watch,
+    /// Whether the server is in the list of those that were used.
+    pub(super) noted: bool,
+    /// The directory to open on a server once it has answered.
+    pub(super) going: Option<(Url, RemotePath)>,
 }
 
 impl Connect {
@@ -105,6 +109,8 @@ impl Connect {
             current: None,
             chosen: false,
             watch: Watch::default(),
+            noted: false,
+            going: None,
         }
     }
 
@@ -114,6 +120,7 @@ impl Connect {
         self.named = server.named;
         self.snapshot = Snapshot::default();
         self.sampled = false;
+        self.noted = false;
         self.link_lost = None;
         self.chosen = false;
         self.gauges.clear();
@@ -149,6 +156,11 @@ impl Connect {
     /// Goes to what the user named on the server, now that its directory is listed or cannot be: opens a directory,
     /// downloads a file.
     pub fn go_to_named(&mut self) -> Option<Effect> {
+        if let Some((server, dir)) = self.going.take()
+            && self.url.as_ref() == Some(&server)
+        {
+            return Some(self.remote.open(dir));
+        }
         let named = self.named.take()?;
         let entries = self.remote.listing.entries();
         let entry = entries.iter().find(|entry| entry.name == named.name());

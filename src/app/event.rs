@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     Pane,
     here::Here,
-    listing, search,
+    listing, places, search,
     survey::{News, Survey},
 };
 use crate::{
@@ -305,6 +305,8 @@ pub enum Effect {
         /// Its content.
         text: String,
     },
+    /// Keep or forget a bookmark or a server for later runs.
+    Places(places::Change),
     /// Keep a line of history for later runs.
     Remember(String),
     /// Find out how much is free in a local directory; answered by [`Event::Space`].

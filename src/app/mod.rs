@@ -18,6 +18,7 @@ pub mod keymap;
 pub mod listing;
 pub mod log;
 pub mod marks;
+pub mod places;
 pub mod popup;
 pub mod prompt;
 pub mod search;
@@ -219,6 +220,8 @@ pub struct State {
     surveys: u64,
     /// The one of the search that is open.
     searching: Option<u64>,
+    /// Bookmarks and servers, oldest first.
+    places: Vec<places::Place>,
 }
 
 impl State {
@@ -271,6 +274,7 @@ impl State {
             filter_before: String::new(),
             surveys: 0,
             searching: None,
+            places: Vec::new(),
         }
     }
 
@@ -406,6 +410,7 @@ impl State {
 
     fn ask_address(&mut self) {
         self.prompt = Some(Prompt::new(prompt::Kind::Address, ""));
+        self.offer_places();
     }
 
     /// The directory pane, if the dashboard's focus is on one; else the first one it has.
@@ -426,6 +431,7 @@ impl State {
             (Some(Popup::Marks(cursor)), View::Connect(view)) => {
                 Some((cursor, view.remote.marked_count(), self.layout.list))
             }
+            (Some(Popup::Places(cursor)), _) => Some((cursor, self.places.len(), self.layout.list)),
             (Some(Popup::Search(search)), _) => {
                 let len = search.len();
                 Some((&mut search.cursor, len, self.layout.list))

@@ -31,6 +31,8 @@ pub enum Popup {
         /// The one that is shown.
         at: usize,
     },
+    /// Bookmarks, and servers that were used before.
+    Places(Cursor),
     /// A search in a whole tree.
     Search(Box<Search>),
     /// What is marked, in all directories.
@@ -79,6 +81,7 @@ impl State {
         match &mut self.popup {
             Some(Popup::Help(_)) => self.help_key(key, control),
             Some(Popup::Search(_)) => self.search_key(key),
+            Some(Popup::Places(_)) => self.places_key(key, no),
             Some(Popup::Marks(_)) => self.marks_key(key, no),
             Some(Popup::Quit(_)) => self.quit_key(key, control),
             Some(Popup::Ask(ask)) if yes => {

@@ -165,6 +165,9 @@ impl State {
         {
             effects.extend(view.look());
         }
+        if !failed {
+            effects.extend(self.note_server());
+        }
         effects
     }
 

@@ -33,17 +33,24 @@ pub(super) fn load(file: &Path) -> Vec<String> {
 
 /// Adds a line.
 pub(super) fn append(file: &Path, line: &str) -> io::Result<()> {
-    if let Some(dir) = file.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    }
+    private_dir(file)?;
     let mut options = OpenOptions::new();
     let mut file = options.append(true).create(true).mode(0o600).open(file)?;
     // In one write, so that two dashboards never share a line.
     file.write_all(format!("{line}\n").as_bytes())
 }
 
-fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let new = file.with_extension("history.new");
+/// Makes the directory that a file is to lie in, for this user alone.
+pub(super) fn private_dir(file: &Path) -> io::Result<()> {
+    match file.parent() {
+        Some(dir) => DirBuilder::new().recursive(true).mode(0o700).create(dir),
+        None => Ok(()),
+    }
+}
+
+/// Puts a text in a file's place at once.
+pub(super) fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let new = file.with_extension(format!("new.{}", std::process::id()));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     options.open(&new)?.write_all(text.as_bytes())?;

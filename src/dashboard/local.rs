@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{here, history};
+use super::{here, history, places, run::Kept};
 use crate::{
     app::{Effect, Event},
     escape::{display_name, display_path},
@@ -20,13 +20,9 @@ use crate::{
 /// Names of a local directory that are read for completions.
 const NAMES: usize = 10_000;
 
-/// Carries an effect out on the blocking pool if it is one of these; else gives it back. `history` is the file that
-/// remembers typed lines.
-pub(super) fn apply(
-    effect: Effect,
-    history: Option<&Path>,
-    answers: &mpsc::Sender<Event>,
-) -> Option<Effect> {
+/// Carries an effect out on the blocking pool if it is one of these; else gives it back. `kept` are the files that
+/// remember.
+pub(super) fn apply(effect: Effect, kept: &Kept, answers: &mpsc::Sender<Event>) -> Option<Effect> {
     let answer: Box<dyn FnOnce() -> Option<Event> + Send> = match effect {
         Effect::Arrange(job) => Box::new(|| Some(Event::Arranged(job.run()))),
         Effect::Match(job) => Box::new(|| Some(Event::Matched(job.run()))),
@@ -59,12 +55,23 @@ pub(super) fn apply(
             name,
         } => Box::new(move || Some(verify(&local, expected, &name))),
         Effect::Remember(line) => {
-            let file: Option<PathBuf> = history.map(Path::to_path_buf);
+            let file = kept.history.clone();
             Box::new(move || {
                 if let Some(file) = file
                     && let Err(error) = history::append(&file, &line)
                 {
                     tracing::debug!("the history is not kept: {}", reason(&error));
+                }
+                None
+            })
+        }
+        Effect::Places(change) => {
+            let file = kept.places.clone();
+            Box::new(move || {
+                if let Some(file) = file
+                    && let Err(error) = places::keep(&file, &change)
+                {
+                    tracing::debug!("bookmarks and servers are not kept: {}", reason(&error));
                 }
                 None
             })

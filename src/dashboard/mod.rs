@@ -6,6 +6,7 @@ mod here;
 mod history;
 mod local;
 pub mod measure;
+mod places;
 pub mod run;
 mod session;
 mod survey;
@@ -18,7 +19,7 @@ use jiff::tz::TimeZone;
 use self::{
     abilities::Abilities,
     engine::{Connecting, Serving},
-    run::Run,
+    run::{Kept, Run},
     session::STOP,
     terminal::Tty,
 };
@@ -65,7 +66,10 @@ pub async fn serve(
         engine: Serving::new(server),
         screen: tty,
         ring,
-        history,
+        kept: Kept {
+            history,
+            places: None,
+        },
         asks_theme: asks_theme(screen),
     };
     run.until_end(input, Vec::new()).await
@@ -91,7 +95,10 @@ pub async fn connect(
     let server = start.session.and_then(|session| engine.turn_to(session));
     let state = own(State::connect(facts, server, looks(screen)), screen)?;
     let history = history::file("connect");
-    let mut state = state.with_history(history.as_deref().map(history::load).unwrap_or_default());
+    let places = places::file();
+    let mut state = state
+        .with_history(history.as_deref().map(history::load).unwrap_or_default())
+        .with_places(places.as_deref().map(places::load).unwrap_or_default());
     for (item, patterns) in start.queued {
         // What an item is called asks for nothing.
         let _ = update(&mut state, Event::Queued(item, patterns));
@@ -104,7 +111,7 @@ pub async fn connect(
         engine,
         screen: tty,
         ring,
-        history,
+        kept: Kept { history, places },
         asks_theme: asks_theme(screen),
     };
     let script = start.script.into_iter();

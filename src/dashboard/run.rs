@@ -74,6 +74,15 @@ pub trait Engine {
     fn told(&mut self) -> impl Future<Output = ()>;
 }
 
+/// The files that outlive a dashboard; `None` keeps nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// Remembers typed lines.
+    pub history: Option<PathBuf>,
+    /// Servers and bookmarks.
+    pub places: Option<PathBuf>,
+}
+
 /// A dashboard, ready to run.
 pub struct Run<E, S> {
     /// What is shown.
@@ -84,8 +93,8 @@ pub struct Run<E, S> {
     pub screen: S,
     /// The log.
     pub ring: Ring,
-    /// The file that remembers typed lines.
-    pub history: Option<PathBuf>,
+    /// What outlives it.
+    pub kept: Kept,
     /// Whether the terminal is to be asked which theme suits it.
     pub asks_theme: bool,
 }
@@ -285,7 +294,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
                 }
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 effect => {
-                    if let Some(effect) = local::apply(effect, self.history.as_deref(), answers) {
+                    if let Some(effect) = local::apply(effect, &self.kept, answers) {
                         self.engine.apply(effect, answers);
                     }
                 }

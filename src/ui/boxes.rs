@@ -1,4 +1,4 @@
-//! Boxes that are lists: what is marked, what a search finds.
+//! Boxes that are lists: what is marked, what a search finds, bookmarks and servers.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -192,6 +192,33 @@ pub fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &m
         let mut left: Vec<Part<'_>> = vec![(format!("{mark} ").into(), theme.number)];
         left.extend(path(dir.as_bytes(), &entry.name, entry.is_dir, room, theme));
         Some(Row { left, right })
+    };
+    listed.draw(theme, area, row, buf);
+}
+
+/// Bookmarks, and servers that were used before.
+pub fn places(state: &State, cursor: &Cursor, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let places = state.places();
+    let listed = Listed {
+        title: "Bookmarks and servers",
+        keys: "Enter goes there · x removes · Esc closes",
+        above: ("where to go".into(), theme.faint),
+        below: ("b in Remote bookmarks its directory".into(), theme.dim),
+        cursor,
+        len: places.len(),
+    };
+    let row = |index: usize, cells: usize| {
+        let place = places.get(index)?;
+        let (right, style) = match place.bookmark {
+            Some(_) => ("bookmark", theme.accent),
+            None => ("server", theme.text),
+        };
+        let url = place.shown();
+        let url = shorten(&shown(&url), cells.saturating_sub(width(right) + 2), theme).into_owned();
+        Some(Row {
+            left: vec![(url.into(), style)],
+            right: right.to_owned(),
+        })
     };
     listed.draw(theme, area, row, buf);
 }

@@ -17,6 +17,7 @@ use crate::app::{Popup, State, View, event::Fingerprint, popup::Ask};
 pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     match &state.popup {
         Some(Popup::Search(search)) => boxes::search(state, search, theme, area, buf),
+        Some(Popup::Places(cursor)) => boxes::places(state, cursor, theme, area, buf),
         Some(Popup::Marks(cursor)) => boxes::marks(state, cursor, theme, area, buf),
         Some(Popup::Help(open)) => help::draw(open, theme, area, buf),
         Some(Popup::Quit(running)) => quit(state, running, theme).draw(theme, area, buf),

@@ -524,7 +524,7 @@ fn what_the_url_names_is_opened_or_downloaded() {
             },
         );
         match &effects[..] {
-            [Effect::List(path)] => assert!(opens && path.name() == name.as_bytes()),
+            [Effect::List(path), ..] => assert!(opens && path.name() == name.as_bytes()),
             other => assert!(!opens && wanted(other) == [name], "{name}: {other:?}"),
         }
     }

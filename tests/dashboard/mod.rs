@@ -8,6 +8,7 @@ mod keys_doc;
 mod looping;
 mod marks;
 mod pictures;
+mod places;
 mod pty;
 mod questions;
 mod screens;

@@ -1,0 +1,176 @@
+//! The ways back: the last directory, bookmarks, and servers that were used before.
+
+use haul::app::{
+    Effect, Event, Popup, Server, State, View,
+    connect::{Connect, Facts},
+    places::{Change, Place},
+};
+
+use super::{
+    pty::{haul_in, served},
+    states::*,
+};
+
+fn view(state: &State) -> &Connect {
+    match &state.view {
+        View::Connect(view) => view,
+        View::Serve(_) => panic!("a client"),
+    }
+}
+
+fn screen(state: &mut State, columns: u16, rows: u16) -> String {
+    draw(state, columns, rows);
+    text(&draw(state, columns, rows))
+}
+
+fn listed(state: &mut State, dir: &str) -> Vec<Effect> {
+    let (path, result) = (path(dir), Ok(entries()));
+    send(state, Event::Listed { path, result })
+}
+
+fn opens(effects: &[Effect]) -> Option<String> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::List(path) => Some(path.to_target()),
+        _ => None,
+    })
+}
+
+fn place(server: &str, dir: Option<&str>) -> Place {
+    Place::new(server.parse().unwrap(), dir.map(path)).unwrap()
+}
+
+#[test]
+fn a_key_goes_back_and_forth_between_two_directories() {
+    let mut state = browsing();
+    assert!(keys(&mut state, "-").is_empty() && state.notice.as_ref().unwrap().bad);
+    keys(&mut state, ": c d Space p h o t o s Enter");
+    listed(&mut state, "/photos/");
+    assert_eq!(opens(&keys(&mut state, "-")).unwrap(), "/");
+    listed(&mut state, "/");
+    assert_eq!(opens(&keys(&mut state, "-")).unwrap(), "/photos/");
+    // What is listed again is no other directory.
+    listed(&mut state, "/photos/");
+    keys(&mut state, "r");
+    listed(&mut state, "/photos/");
+    assert_eq!(opens(&keys(&mut state, "-")).unwrap(), "/");
+}
+
+#[test]
+fn a_bookmark_leads_to_its_directory_on_this_server_or_another() {
+    let mut state = browsing();
+    keys(&mut state, ": c d Space p h o t o s Enter");
+    listed(&mut state, "/photos/");
+    let effects = keys(&mut state, "b");
+    let kept = place("http://nas.lan:8888/", Some("/photos/"));
+    assert!(
+        matches!(&effects[..], [Effect::Places(Change::Keep(place))] if *place == kept),
+        "{effects:?}"
+    );
+    keys(&mut state, "h");
+    listed(&mut state, "/");
+    keys(&mut state, "'");
+    for (columns, rows) in [(120, 36), (80, 24)] {
+        let screen = screen(&mut state, columns, rows);
+        assert!(screen.contains("http://nas.lan:8888/photos/"), "{screen}");
+    }
+    assert_eq!(opens(&keys(&mut state, "Enter")).unwrap(), "/photos/");
+    assert!(state.popup.is_none());
+    let mut state = browsing().with_places(vec![
+        place("http://other/", None),
+        place("http://other/base/", Some("/deep/er/")),
+    ]);
+    let effects = keys(&mut state, "' Enter");
+    assert!(
+        matches!(&effects[..], [Effect::Connect(target)] if target.url.as_str() == "http://other/base/")
+    );
+    let url = "http://other/base/".parse().unwrap();
+    let effects = send(&mut state, Event::Connected(Server { url, named: None }));
+    assert_eq!(opens(&effects).unwrap(), "/");
+    assert_eq!(opens(&listed(&mut state, "/")).unwrap(), "/deep/er/");
+    // One that was not reached is no way to anywhere on the next.
+    assert!(
+        view(&state)
+            .url
+            .as_ref()
+            .unwrap()
+            .as_str()
+            .contains("other")
+    );
+}
+
+#[test]
+fn a_server_is_kept_once_it_has_listed_something() {
+    let url = "http://alice:secret@nas/?key=secret".parse().unwrap();
+    let mut state = State::connect(Facts::default(), Some(Server { url, named: None }), looks());
+    state.begin();
+    let path = path("/");
+    let result = Err("refused".into());
+    let failed = send(&mut state, Event::Listed { path, result });
+    assert!(
+        !failed
+            .iter()
+            .any(|effect| matches!(effect, Effect::Places(_)))
+    );
+    keys(&mut state, "Esc r");
+    let effects = listed(&mut state, "/");
+    let kept = effects.iter().find_map(|effect| match effect {
+        Effect::Places(Change::Keep(place)) => Some(place.clone()),
+        _ => None,
+    });
+    assert_eq!(kept, Some(place("http://nas/", None)));
+    keys(&mut state, "r");
+    let again = listed(&mut state, "/");
+    assert!(
+        !again
+            .iter()
+            .any(|effect| matches!(effect, Effect::Places(_)))
+    );
+}
+
+#[test]
+fn where_a_server_is_asked_for_the_list_is_shown() {
+    let known = || vec![place("http://a/", None), place("http://b/", None)];
+    let mut state = State::connect(Facts::default(), None, looks()).with_places(known());
+    assert!(matches!(state.popup, Some(Popup::Places(_))));
+    assert!(screen(&mut state, 80, 24).contains("http://a/"));
+    keys(&mut state, "j");
+    let effects = keys(&mut state, "x");
+    let gone = place("http://a/", None);
+    assert!(matches!(&effects[..], [Effect::Places(Change::Drop(place))] if *place == gone));
+    keys(&mut state, "Esc");
+    assert!(
+        state.popup.is_none() && state.prompt.is_some(),
+        "an address can be typed"
+    );
+    let mut state = State::connect(Facts::default(), None, looks()).with_places(known());
+    let effects = keys(&mut state, "Enter");
+    assert!(
+        matches!(&effects[..], [Effect::Connect(target)] if target.url.as_str() == "http://b/")
+    );
+    assert!(state.prompt.is_none());
+    let state = State::connect(Facts::default(), None, looks()).with_places(Vec::new());
+    assert!(state.popup.is_none());
+}
+
+#[test]
+fn the_next_run_knows_what_this_one_used() {
+    let (_dir, serving) = served();
+    let into = tempfile::tempdir().unwrap();
+    let home = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let url = serving.url("/");
+    let arguments = ["connect", &url, "-d", into.path().to_str().unwrap()];
+    let mut pty = haul_in(&home, &arguments);
+    pty.expect("readme.txt");
+    pty.press("b");
+    pty.expect("bookmarked");
+    pty.press("q");
+    assert_eq!(pty.end(), 0);
+    let mut pty = haul_in(&home, &arguments);
+    pty.expect("readme.txt");
+    pty.press("'");
+    pty.expect("server │");
+    pty.expect("bookmark │");
+    pty.escape("Bookmarks and servers");
+    pty.press("q");
+    assert_eq!(pty.end(), 0);
+}
