@@ -304,12 +304,13 @@ impl State {
             Action::PauseAll => view
                 .control(Target::All, Control::Pause)
                 .or_else(|_| view.control(Target::All, Control::Resume)),
-            Action::Cancel => view.control(Target::Current, Control::Cancel),
+            Action::Cancel => view.cancel(Target::Current),
             Action::MoveUp => view.control(Target::Current, Control::Reorder(-1)),
             Action::MoveDown => view.control(Target::Current, Control::Reorder(1)),
             Action::Retry => view.control(Target::Current, Control::Retry),
             Action::RetryAll => view.control(Target::All, Control::Retry),
-            Action::Clear => Ok(vec![Effect::ClearEnded]),
+            Action::Clear => view.clear(),
+            Action::Undo => return self.undo(),
             Action::Refresh => return self.refresh(),
             _ => Ok(Vec::new()),
         };

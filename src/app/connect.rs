@@ -16,6 +16,7 @@ use super::{
     figures::Book,
     here::Watch,
     throughput::Gauge,
+    undo::Undo,
 };
 use crate::{
     client::{ItemId, Snapshot, Want},
@@ -79,6 +80,8 @@ pub struct Connect {
     pub(super) chosen: bool,
     /// Of the local disk.
     pub(super) watch: Watch,
+    /// What was done to the queue last.
+    pub(super) undo: Undo,
     /// Whether the server is in the list of those that were used.
     pub(super) noted: bool,
     /// The directory to open on a server once it has answered.
@@ -109,6 +112,7 @@ impl Connect {
             current: None,
             chosen: false,
             watch: Watch::default(),
+            undo: Undo::default(),
             noted: false,
             going: None,
         }
@@ -121,6 +125,7 @@ impl Connect {
         self.snapshot = Snapshot::default();
         self.sampled = false;
         self.noted = false;
+        self.undo = Undo::default();
         self.link_lost = None;
         self.chosen = false;
         self.gauges.clear();

@@ -270,6 +270,10 @@ pub enum Effect {
     Control(ItemId, Control),
     /// Forget ended items.
     ClearEnded,
+    /// Let ended items count no more: they were cleared, and may be brought back.
+    Hide(Vec<ItemId>),
+    /// Let them count again.
+    Show(Vec<ItemId>),
     /// Reconnect now instead of waiting.
     RetryNow,
     /// Turn to another server; answered by [`Event::Connected`].

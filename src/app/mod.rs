@@ -32,6 +32,7 @@ mod act;
 mod control;
 mod line;
 mod run;
+mod undo;
 mod update;
 
 use std::{

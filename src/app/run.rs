@@ -137,11 +137,11 @@ fn run_connect(view: &mut Connect, command: Command) -> Result<Vec<Effect>, Stri
             )),
         },
         Command::Lcd(dir) => Ok(vec![Effect::Lcd(view.local(&dir))]),
-        Command::Cancel(target) => view.control(target, Control::Cancel).map_err(none),
+        Command::Cancel(target) => view.cancel(target).map_err(none),
         Command::Pause(target) => view.control(target, Control::Pause).map_err(none),
         Command::Resume(target) => view.control(target, Control::Resume).map_err(none),
         Command::Retry(target) => view.control(target, Control::Retry).map_err(none),
-        Command::Clear => Ok(vec![Effect::ClearEnded]),
+        Command::Clear => view.clear().map_err(none),
         _ => Ok(Vec::new()),
     }
 }

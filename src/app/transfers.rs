@@ -73,7 +73,7 @@ impl Connect {
         self.choose_rows();
     }
 
-    fn choose_rows(&mut self) {
+    pub(super) fn choose_rows(&mut self) {
         let exact = self.filter.chars().any(char::is_uppercase);
         let items = self.snapshot.items.iter().enumerate();
         self.rows.clear();

@@ -224,7 +224,8 @@ impl State {
                     }
                 }
             }
-            (View::Connect(view), Sample::Client(snapshot)) => {
+            (View::Connect(view), Sample::Client(mut snapshot)) => {
+                view.hide(&mut snapshot);
                 let before = &view.snapshot;
                 self.dirty |= snapshot.received != before.received
                     || snapshot.link != before.link
@@ -244,6 +245,9 @@ impl State {
                 view.sample(tick.now, snapshot, refresh);
                 effects.extend(view.ask_free(tick.now));
                 effects.extend(view.look_again(tick.now));
+                if refresh {
+                    effects.extend(view.revive(tick.now));
+                }
                 let first = !std::mem::replace(&mut view.sampled, true);
                 let paused = view.counts().paused;
                 if first && paused > 0 {

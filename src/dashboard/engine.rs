@@ -1,8 +1,9 @@
 //! The two engines as the loop sees them: sampled, told, and handed effects.
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -23,7 +24,7 @@ use crate::{
         self, Effect, Event, Sample,
         event::{Control, Order, Unlisted, question},
     },
-    client::{self, Client, ItemState, Want},
+    client::{self, Client, ItemId, ItemState, Want},
     config::target::Target,
     credentials::Credentials,
     escape::{display_name, display_path},
@@ -153,16 +154,20 @@ pub struct Left {
 }
 
 impl Left {
-    fn of(clients: &[Client]) -> Self {
+    fn of(clients: &[Made]) -> Self {
         let (mut failed, mut unfinished) = (0, 0);
-        for item in clients.iter().flat_map(|client| client.snapshot().items) {
+        let items = clients.iter().flat_map(|made| {
+            let items = made.client.snapshot().items.into_iter();
+            items.filter(|item| !made.cleared.contains(&item.id))
+        });
+        for item in items {
             match item.state {
                 ItemState::Failed(_) => failed += 1,
                 ItemState::Finished(_) | ItemState::Cancelled | ItemState::Paused => {}
                 _ => unfinished += 1,
             }
         }
-        let outcomes = clients.iter().map(Client::outcome);
+        let outcomes = clients.iter().map(|made| made.client.outcome());
         let (exits, errors): (Vec<_>, Vec<_>) = outcomes.unzip();
         let mut errors = errors.into_iter().flatten();
         let error = errors.next().filter(|_| failed == 1);
@@ -181,22 +186,40 @@ impl Left {
 
 /// The clients that were made, so that all of them can be stopped: the current one is the last.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Clients(Arc<Mutex<Vec<Client>>>);
+pub(super) struct Clients(Arc<Mutex<Vec<Made>>>);
+
+/// A client, and which of its items were cleared.
+#[derive(Debug)]
+struct Made {
+    client: Client,
+    cleared: HashSet<ItemId>,
+}
 
 impl Clients {
     fn push(&self, client: Client) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(client);
+        self.made().push(Made {
+            client,
+            cleared: HashSet::new(),
+        });
+    }
+
+    fn made(&self) -> MutexGuard<'_, Vec<Made>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes which items of the current client were cleared.
+    fn cleared(&self, change: impl FnOnce(&mut HashSet<ItemId>)) {
+        if let Some(made) = self.made().last_mut() {
+            change(&mut made.cleared);
+        }
     }
 
     /// Stops them all at their next safe points; what they leave.
     pub(super) async fn stop(&self, deadline: Duration) -> Left {
-        let clients = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let clients = std::mem::take(&mut *self.made());
         let left = Left::of(&clients);
         let mut stopping = JoinSet::new();
-        for client in clients {
+        for Made { client, .. } in clients {
             stopping.spawn(async move { client.stop().await });
         }
         let _ = timeout(deadline, stopping.join_all()).await;
@@ -403,7 +426,17 @@ impl<F> Connecting<F> {
                 });
             }
             Effect::Control(item, control) => steer(client, item, control),
-            Effect::ClearEnded => client.clear_ended(),
+            Effect::ClearEnded => {
+                client.clear_ended();
+                self.clients.cleared(HashSet::clear);
+            }
+            Effect::Hide(items) => self.clients.cleared(|cleared| cleared.extend(items)),
+            Effect::Show(items) => {
+                let back = |cleared: &mut HashSet<ItemId>| {
+                    cleared.retain(|item| !items.contains(item));
+                };
+                self.clients.cleared(back);
+            }
             Effect::RetryNow => client.retry_now(),
             Effect::Limit(rate) => client.limit(rate),
             _ => {}
@@ -411,7 +444,7 @@ impl<F> Connecting<F> {
     }
 }
 
-fn steer(client: &Client, item: client::ItemId, control: Control) {
+fn steer(client: &Client, item: ItemId, control: Control) {
     match control {
         Control::Pause => client.pause(item),
         Control::Resume => client.resume(item),

@@ -2,6 +2,7 @@
 
 mod anything;
 mod control;
+mod demo;
 mod figures;
 mod keys;
 mod keys_doc;
@@ -15,3 +16,4 @@ mod screens;
 mod states;
 mod survey;
 mod terminal;
+mod undo;
