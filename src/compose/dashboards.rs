@@ -17,10 +17,16 @@ use crate::{
     logging::Ring,
     server::{self, Server, Stop, TransferState},
     sys::terminal::UnlessIgnored,
+    units::Rate,
 };
 
 /// Events that may wait for the dashboard before workers have to.
 const EVENTS: usize = 1024;
+/// The samples have 426 KiB: at this rate all of them take some 20 s, so that bars are seen to move.
+const DEMO_RATE: Rate = Rate(22 << 10);
+/// What to try first.
+const DEMO_TRY: &str =
+    "Try: Ctrl-a marks all, d downloads it, slowly · p pauses · Ctrl-f finds · :limit off · ? keys";
 /// How long connections may take to close once they are told to.
 const ABORT: Duration = Duration::from_secs(1);
 /// What running answers get after SIGTERM, or once the terminal is gone: whoever ends the session waits no longer.
@@ -84,7 +90,16 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
 }
 
 /// Browses and downloads, and shows it, until the user or a signal ends it.
-pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
+pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
+    connect_with(settings, ring, None).await
+}
+
+/// The same, with a line that greets.
+async fn connect_with(
+    mut settings: config::Connect,
+    ring: Ring,
+    greeting: Option<&'static str>,
+) -> Result<Exit, Error> {
     let access = headless::connect::access(&mut settings)?;
     let script = match &settings.run {
         Some(file) => script(file)?,
@@ -99,6 +114,7 @@ pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result
         dir: settings.dir.clone(),
         script,
         queued,
+        greeting,
     };
     let screen = settings.screen.clone();
     let open = move |target: Target| {
@@ -120,7 +136,11 @@ pub(super) async fn demo(
     ring: Ring,
 ) -> Result<Exit, Error> {
     let demo = Demo::start(log, screen).await?;
-    let ended = connect(demo.settings.clone(), ring).await;
+    let settings = config::Connect {
+        limit: Some(DEMO_RATE),
+        ..demo.settings.clone()
+    };
+    let ended = connect_with(settings, ring, Some(DEMO_TRY)).await;
     demo.end().await;
     ended
 }

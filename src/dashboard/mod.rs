@@ -47,6 +47,8 @@ pub struct ConnectStart {
     pub script: Vec<(String, String)>,
     /// What was added to the queue before, by the patterns that it is to be called by.
     pub queued: Vec<(ItemId, String)>,
+    /// A line that is shown until something else is told.
+    pub greeting: Option<&'static str>,
 }
 
 /// Shows a running server until the user or a signal ends it. Stopping the server is left to the caller.
@@ -99,6 +101,9 @@ pub async fn connect(
     let mut state = state
         .with_history(history.as_deref().map(history::load).unwrap_or_default())
         .with_places(places.as_deref().map(places::load).unwrap_or_default());
+    if let Some(greeting) = start.greeting {
+        let _ = update(&mut state, Event::Told(greeting.to_owned()));
+    }
     for (item, patterns) in start.queued {
         // What an item is called asks for nothing.
         let _ = update(&mut state, Event::Queued(item, patterns));
