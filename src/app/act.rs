@@ -79,7 +79,7 @@ impl State {
             Action::Places => self.show_places(),
             Action::Count => return self.count(),
             Action::Search => return self.show_search(),
-            Action::Info => self.show_info(),
+            Action::Info => return self.show_info(),
             Action::Limit => return self.ask_limit(),
             Action::Qr => self.show_qr(),
             Action::PauseClient => return self.pause_client(),

@@ -23,8 +23,9 @@ const KICKED: &str = "no reason given";
 const NAMED: usize = 4;
 
 impl State {
-    /// Shows details of what is current in the focused pane.
-    pub(super) fn show_info(&mut self) {
+    /// Shows details of what is current in the focused pane; asks for a file's beginning.
+    pub(super) fn show_info(&mut self) -> Vec<Effect> {
+        self.preview = None;
         let subject = match (self.focus, &self.view) {
             (Pane::Log, _) => self
                 .log
@@ -41,6 +42,7 @@ impl State {
             Some(subject) => self.popup = Some(Popup::Info(subject)),
             None => self.complain("there is nothing here to tell details of"),
         }
+        self.ask_preview().into_iter().collect()
     }
 
     /// Begins a `:limit` line; the current client's name is in it where clients have the keys.

@@ -82,6 +82,13 @@ pub enum Event {
         /// What it tells.
         news: News,
     },
+    /// The first bytes of a file, in answer to [`Effect::Preview`]; the error is for people and escaped.
+    Previewed {
+        /// The file.
+        path: RemotePath,
+        /// At most [`preview::BYTES`](super::preview::BYTES).
+        result: Result<Vec<u8>, String>,
+    },
     /// Names of a search were matched, in answer to [`Effect::Match`].
     Matched(search::Matched),
     /// What the disk holds of a listing, in answer to [`Effect::LookLocal`].
@@ -255,6 +262,8 @@ pub enum Effect {
     Survey(Survey),
     /// End a walk.
     EndSurvey(u64),
+    /// Fetch the first bytes of a file; answered by [`Event::Previewed`].
+    Preview(RemotePath),
     /// Match the names of a search; answered by [`Event::Matched`].
     Match(search::Job),
     /// Count downloads; answered by [`Event::Downloads`].

@@ -20,6 +20,7 @@ pub mod log;
 pub mod marks;
 pub mod places;
 pub mod popup;
+pub mod preview;
 pub mod prompt;
 pub mod search;
 pub mod serve;
@@ -217,6 +218,8 @@ pub struct State {
     local: Option<(PathBuf, Vec<(String, bool)>)>,
     /// The filter to go back to when typing one is cancelled.
     filter_before: String,
+    /// The beginning of the file whose details are shown.
+    pub preview: Option<preview::Preview>,
     /// Surveys that were asked for.
     surveys: u64,
     /// The one of the search that is open.
@@ -273,6 +276,7 @@ impl State {
             login_user: None,
             local: None,
             filter_before: String::new(),
+            preview: None,
             surveys: 0,
             searching: None,
             places: Vec::new(),

@@ -115,6 +115,12 @@ impl State {
             {
                 self.close()
             }
+            Some(Popup::Info(_)) => {
+                if let Some(motion) = motion_by_letters(key) {
+                    self.scroll_preview(motion);
+                }
+                Vec::new()
+            }
             Some(Popup::Ask(_)) if no => self.close(),
             _ => Vec::new(),
         }

@@ -85,7 +85,13 @@ fn hex(bytes: &[u8]) -> Vec<String> {
         }
         let gap = 3 * (ROW - row.len()) + 2;
         line.push_str(&" ".repeat(gap));
-        let seen = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' };
+        let seen = |byte: &u8| {
+            if byte.is_ascii_graphic() {
+                char::from(*byte)
+            } else {
+                '.'
+            }
+        };
         line.extend(row.iter().map(seen));
         line
     };
@@ -162,7 +168,10 @@ mod tests {
         let coloured = b"\x1b[31mred and a good deal more of it than of anything else\n";
         assert!(text(coloured, true).unwrap()[0].starts_with(r"\x1b[31mred"));
         let cut = &"ä".as_bytes()[..1];
-        assert_eq!(text(&[b"long enough ", cut].concat(), false).unwrap(), ["long enough "]);
+        assert_eq!(
+            text(&[b"long enough ", cut].concat(), false).unwrap(),
+            ["long enough "]
+        );
         assert_eq!(text(&[b"long enough ", cut].concat(), true), None);
         let Shown::Hex(lines) = Shown::of(b"\x7fELF\0\x1b]0;owned\x07\xff!!", true) else {
             panic!("bytes")

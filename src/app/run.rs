@@ -45,7 +45,7 @@ impl State {
             Command::Sort { by, descending } => return self.sort_by(by, descending),
             Command::Ls => return Ok(self.refresh()),
             Command::Set(setting) => return Ok(self.set(setting)),
-            Command::Info => self.show_info(),
+            Command::Info => return Ok(self.show_info()),
             Command::Export(file) => return self.export(&file),
             Command::Limit { who: None, rate } => return Ok(self.limit_all(rate)),
             command => {

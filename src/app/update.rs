@@ -51,6 +51,7 @@ impl State {
                 return next.map(Effect::Arrange).into_iter().collect();
             }
             Event::Surveyed { id, news } => return self.surveyed(id, news),
+            Event::Previewed { path, result } => self.previewed(&path, result),
             Event::Matched(matched) => return self.matched(matched),
             Event::Downloads(counts) => {
                 if let View::Serve(view) = &mut self.view {

@@ -10,7 +10,7 @@ use super::{
     disk::target::Target,
     engine::{Engine, Server},
     id::{SOURCES_MAX, SlotId, SourceSet},
-    net::origin::Origin,
+    net::{document, origin::Origin},
     read::{metalink::NamedFile, pattern::Filter},
     schedule::{NewItem, Schedule, Tally},
     snapshot::{Event, ItemId, Snapshot, SourceView},
@@ -138,6 +138,13 @@ impl Client {
         listed
             .await
             .unwrap_or_else(|_| Err(Error::Broken("the client was stopped".into())))
+    }
+
+    /// The first bytes of a file, at most `max`; over a connection of its own, and asked once.
+    pub async fn peek(&self, path: &RemotePath, max: usize) -> Result<Vec<u8>, Error> {
+        let Engine { settings, pace, .. } = &*self.engine;
+        let lead = self.engine.lead();
+        document::peek(&lead.origin, settings.timeout, pace, path, max.max(1)).await
     }
 
     /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.

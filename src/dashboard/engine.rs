@@ -23,6 +23,7 @@ use crate::{
     app::{
         self, Effect, Event, Sample,
         event::{Control, Order, Unlisted, question},
+        preview,
     },
     client::{self, Client, ItemId, ItemState, Want},
     config::target::Target,
@@ -383,6 +384,15 @@ impl<F> Connecting<F> {
                         Some(question) => answers.send(question).await,
                         None => Ok(()),
                     }
+                });
+            }
+            Effect::Preview(path) => {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let result = client.peek(&path, preview::BYTES).await;
+                    let result = result.map_err(|error| shown(&error));
+                    // Nobody listens once the dashboard has ended.
+                    let _ = answers.send(Event::Previewed { path, result }).await;
                 });
             }
             Effect::Survey(plan) => {

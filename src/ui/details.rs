@@ -4,14 +4,20 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
     bars::at,
-    frame::{Form, Frame, Slot},
+    frame::{Form, Frame, Slot, scrollbar},
     popup::{clear, middle},
-    text::{add, broken, put, shown, width},
+    text::{add, broken, fill, fit, put, shown, width},
     theme::Theme,
 };
 use crate::{
     app::{
-        State, View, browser::Browser, here::Here, log::level_word, popup::Subject, survey::Sum,
+        State, View,
+        browser::Browser,
+        here::Here,
+        log::level_word,
+        popup::Subject,
+        preview::{Preview, Shown},
+        survey::Sum,
     },
     client::{ItemId, ItemState},
     http1::path::RemotePath,
@@ -48,8 +54,19 @@ pub fn draw(state: &State, subject: &Subject, theme: &Theme, area: Rect, buf: &m
                 .map(move |part| (std::mem::take(&mut label), part))
         })
         .collect();
+    let preview = state
+        .preview
+        .as_ref()
+        .filter(|preview| matches!(subject, Subject::Entry(path) if *path == preview.path));
+    // A rule, and as many lines as there are and have room.
+    let lines = preview.map_or(0, |preview| preview.shown.lines().len().max(1) + 1);
+    let cells = if lines > 0 {
+        90.min(usize::from(area.width))
+    } else {
+        cells
+    };
     let slot = Slot {
-        area: middle(area, cells as u16, (rows.len() + 2) as u16),
+        area: middle(area, cells as u16, add(rows.len() as u16 + 2, lines)),
         form: Form::Boxed,
     };
     clear(buf, slot.area, theme);
@@ -65,6 +82,39 @@ pub fn draw(state: &State, subject: &Subject, theme: &Theme, area: Rect, buf: &m
         put(buf, x, y, LABEL - 1, label, theme.dim);
         put(buf, add(x, LABEL), y, room, text, theme.text);
     }
+    if let Some(preview) = preview {
+        let (_, below) = super::cut(inner, rows.len() as u16);
+        draw_preview(preview, theme, below, buf);
+    }
+}
+
+/// A file's beginning below its details.
+fn draw_preview(preview: &Preview, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let (rule, list) = super::cut(area, 1);
+    if list.is_empty() {
+        return;
+    }
+    let cells = usize::from(area.width).saturating_sub(4);
+    let (x, lines) = (add(area.x, 2), preview.shown.lines());
+    let rule = Rect {
+        x,
+        width: cells as u16,
+        ..rule
+    };
+    fill(buf, rule, theme.glyphs.horizontal, theme.border);
+    let (word, style) = match &preview.shown {
+        Shown::Waiting => ("fetching its beginning".into(), theme.warn),
+        Shown::Failed(reason) => (format!("no preview: {reason}"), theme.bad),
+        Shown::Text(lines) if lines.is_empty() => ("it is empty".into(), theme.dim),
+        Shown::Text(_) | Shown::Hex(_) => (String::new(), theme.text),
+    };
+    put(buf, x, list.y, cells, &fit(&word, cells, theme), style);
+    let window = preview.top..lines.len().min(preview.top + usize::from(list.height));
+    for (row, line) in lines[window.clone()].iter().enumerate() {
+        let line = fit(line, cells, theme);
+        put(buf, x, add(list.y, row), cells, &line, theme.soft);
+    }
+    scrollbar(buf, list, &window, lines.len(), theme);
 }
 
 fn gone() -> Vec<Fact> {

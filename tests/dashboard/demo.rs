@@ -6,6 +6,7 @@ use super::pty::haul;
 fn it_says_what_to_try_and_is_slow_until_it_is_told_otherwise() {
     let mut pty = haul(&["demo", "--theme", "dark"]);
     pty.expect("Try: Ctrl-a marks all, d downloads it");
+    pty.expect("32k/");
     pty.press("\x01d");
     pty.expect("added to the queue");
     pty.expect("active");

@@ -10,6 +10,7 @@ mod looping;
 mod marks;
 mod pictures;
 mod places;
+mod preview;
 mod pty;
 mod questions;
 mod screens;

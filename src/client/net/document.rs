@@ -1,6 +1,7 @@
-//! One small document, such as a Metalink, fetched before there is anything to be queued.
+//! One small document, such as a Metalink, fetched before there is anything to be queued; and the beginning of a file,
+//! to be looked at.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     client::{
@@ -10,7 +11,11 @@ use crate::{
         net::{origin::Origin, request::Ask},
         schedule::backoff,
     },
-    http1::body_reader::{BodyReader, Framing},
+    http1::{
+        body_reader::{BodyReader, Framing},
+        path::RemotePath,
+        response_head::ResponseHead,
+    },
     pace::Pace,
 };
 
@@ -42,38 +47,82 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
         None => settings.url.path().to_owned(),
     };
     let pace = Arc::new(Pace::new(settings.limit));
+    let opened = open(&origin, settings.timeout, &pace, &mut target, Ask::Whole);
+    let (mut connection, head) = opened.await?;
+    if head.is_part {
+        return Err(Error::Protocol(
+            "the answer is a part of what was asked for".into(),
+        ));
+    }
+    let mut decoder = decoder(origin.url().path().as_bytes(), &head)?;
+    let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
+    let mut content = Vec::new();
+    while let Some((_, bytes)) = next(&mut connection, &mut body, decoder.as_mut()).await? {
+        if content.len() + bytes.len() > max {
+            return Err(Error::Usage(format!(
+                "{} is no such document: it has more than {}",
+                super::origin::shown(origin.url().as_str()),
+                crate::units::size(max as u64)
+            )));
+        }
+        content.extend_from_slice(&bytes);
+    }
+    Ok(content)
+}
+
+/// The first bytes of the file at `path`, at most `max` and at least one; asked for by a range, and read no further where
+/// the server sends all. It is asked once, over a connection of its own.
+pub async fn peek(
+    origin: &Origin,
+    silence: Duration,
+    pace: &Arc<Pace>,
+    path: &RemotePath,
+    max: usize,
+) -> Result<Vec<u8>, Error> {
+    let ask = Ask::Range {
+        first: 0,
+        last: max as u64 - 1,
+        if_match: None,
+        if_range: None,
+    };
+    let mut target = origin.target(path);
+    let (mut connection, head) = open(origin, silence, pace, &mut target, ask).await?;
+    let first = head.range.as_ref().and_then(|range| range.bytes);
+    let elsewhere = first.is_some_and(|(first, _)| first != 0);
+    if elsewhere || (head.is_part && head.range.is_none()) {
+        return Err(Error::Protocol("the answer is another part".into()));
+    }
+    let mut decoder = decoder(path.as_bytes(), &head)?;
+    let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
+    let mut content = Vec::new();
+    while content.len() < max
+        && let Some((_, bytes)) = next(&mut connection, &mut body, decoder.as_mut()).await?
+    {
+        let room = max - content.len();
+        content.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+    Ok(content)
+}
+
+/// Asks, and follows redirects to `target` on the same server: a connection on which a content follows.
+async fn open(
+    origin: &Origin,
+    silence: Duration,
+    pace: &Arc<Pace>,
+    target: &mut String,
+    ask: Ask<'_>,
+) -> Result<(Connection, ResponseHead), Error> {
     for _ in 0..=REDIRECTS_MAX {
-        let mut connection = Connection::open(&origin, settings.timeout, &pace).await?;
-        connection.queue(&origin, &target, Ask::Whole);
+        let mut connection = Connection::open(origin, silence, pace).await?;
+        connection.queue(origin, target, ask);
         connection.flush().await?;
         let head = connection.head(false).await?;
         match head.status {
-            200 | 203 => {
-                if head.is_part {
-                    return Err(Error::Protocol(
-                        "the answer is a part of what was asked for".into(),
-                    ));
-                }
-                let mut decoder = decoder(origin.url().path().as_bytes(), &head)?;
-                let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
-                let mut content = Vec::new();
-                while let Some((_, bytes)) =
-                    next(&mut connection, &mut body, decoder.as_mut()).await?
-                {
-                    if content.len() + bytes.len() > max {
-                        return Err(Error::Usage(format!(
-                            "{} is no such document: it has more than {}",
-                            super::origin::shown(origin.url().as_str()),
-                            crate::units::size(max as u64)
-                        )));
-                    }
-                    content.extend_from_slice(&bytes);
-                }
-                return Ok(content);
-            }
+            206 if matches!(ask, Ask::Range { .. }) => return Ok((connection, head)),
+            200 | 203 => return Ok((connection, head)),
             301 | 302 | 303 | 307 | 308 => {
                 origin.keep_cookies(&head.cookies);
-                target = origin.redirect(&target, head.location.as_deref().unwrap_or_default())?;
+                *target = origin.redirect(target, head.location.as_deref().unwrap_or_default())?;
             }
             401 if origin.is_challenged(&head.challenges, connection.round) => {}
             407 => return Err(Error::ProxyLogin),
@@ -92,6 +141,6 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
     }
     Err(Error::Redirect(format!(
         "{} and on, {REDIRECTS_MAX} times",
-        super::origin::shown(&target)
+        super::origin::shown(target)
     )))
 }
