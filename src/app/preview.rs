@@ -1,5 +1,7 @@
 //! The first bytes of a file on the server, in the details of its entry: text as lines, anything else in hexadecimal.
 
+use std::fmt::Write as _;
+
 use super::{Popup, State, View, cursor::Motion, event::Effect, popup::Subject};
 use crate::{escape::display_name, http1::path::RemotePath};
 
@@ -81,7 +83,7 @@ fn hex(bytes: &[u8]) -> Vec<String> {
     let row = |(at, row): (usize, &[u8])| {
         let mut line = format!("{:06x} ", at * ROW);
         for byte in row {
-            line.push_str(&format!(" {byte:02x}"));
+            let _ = write!(line, " {byte:02x}");
         }
         let gap = 3 * (ROW - row.len()) + 2;
         line.push_str(&" ".repeat(gap));
