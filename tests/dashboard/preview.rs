@@ -28,7 +28,8 @@ fn details_show_a_files_beginning_harmlessly() {
     assert!(screen(&mut state, 120, 36).contains("fetching its beginning"));
     answer(&mut state, "/other", Ok(b"another's".to_vec()));
     assert!(!screen(&mut state, 120, 36).contains("another's"));
-    let content = (0..100).map(|n| format!("line {n}\n")).collect::<String>();
+    let content: Vec<_> = (0..100).map(|n| format!("line {n}\n")).collect();
+    let content = content.concat();
     let content = format!("\x1b[2J\u{202e}first of a text that is long enough\n{content}");
     answer(&mut state, "/notes.md", Ok(content.into_bytes()));
     for (columns, rows) in [(120, 36), (80, 24)] {
