@@ -67,6 +67,7 @@ fn snapshot(count: u64, round: u64) -> Snapshot {
         total: Some(1 << 30),
         connections: 1,
         state: ItemState::Active,
+        led: None,
     };
     Snapshot {
         items: (0..count).map(item).collect(),

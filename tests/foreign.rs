@@ -782,17 +782,6 @@ fn a_redirect_to_another_path_is_followed_with_its_query() {
 }
 
 #[test]
-fn a_redirect_to_another_origin_is_refused() {
-    let odd = odd(1000, |_, _| {
-        reply(
-            "302 Found\nLocation: http://127.0.0.2:1/f\nContent-Length: 0",
-            b"",
-        )
-    });
-    odd.fails(Exit::Remote, "http://127.0.0.2:1/f");
-}
-
-#[test]
 fn answers_that_are_not_as_compressed_as_they_say_are_refused() {
     each_size(|size| {
         let odd = odd(size, |request, bytes| {

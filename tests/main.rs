@@ -40,6 +40,7 @@ mod private;
 mod proxies;
 mod queue;
 mod ranges;
+mod redirects;
 mod replaced;
 mod resume;
 mod serve;

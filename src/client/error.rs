@@ -121,6 +121,22 @@ pub enum Error {
     /// A redirect that is not followed.
     #[error("the server redirects to {0}: connect to that address instead")]
     Redirect(String),
+    /// A redirect that is not followed whatever the user does with it.
+    #[error("the server redirects to {to}: {why}")]
+    Unfollowed {
+        /// Where to, without what may be secret.
+        to: String,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// What a server said that a redirect led to.
+    #[error("{}", led_text(.at, .error))]
+    Led {
+        /// Host and port.
+        at: String,
+        /// What it said.
+        error: Box<Self>,
+    },
     /// Validators or sizes say that the file is not what it was a moment ago.
     #[error("the file changed on the server while it was fetched")]
     Changed,
@@ -213,6 +229,7 @@ impl Error {
             | Self::WantsTls => Exit::Access,
             Self::Status { .. }
             | Self::Redirect(_)
+            | Self::Unfollowed { .. }
             | Self::Listing(_)
             | Self::Name { .. }
             | Self::Kicked(_)
@@ -221,6 +238,7 @@ impl Error {
             | Self::Deep { .. }
             | Self::NoMatch
             | Self::Empty => Exit::Remote,
+            Self::Led { error, .. } => error.exit(),
             Self::Changed => Exit::Other,
             Self::Integrity { .. } => Exit::Integrity,
             Self::Disk { .. } | Self::Target { .. } | Self::Pin(_) => Exit::Disk,
@@ -250,6 +268,7 @@ impl Error {
             Self::Status { status, .. } => {
                 matches!(status, 408 | 429 | 500..=599) && *status != 501
             }
+            Self::Led { error, .. } => error.is_transient(),
             _ => false,
         }
     }
@@ -315,6 +334,15 @@ impl From<BodyError> for Error {
             }
             _ => Self::Protocol(error.to_string()),
         }
+    }
+}
+
+fn led_text(at: &str, error: &Error) -> String {
+    match error {
+        Error::Login { .. } => format!(
+            "a redirect leads to {at}, which wants a login (401): none is sent along a redirect; connect to that address instead"
+        ),
+        error => format!("{error} (a redirect led to {at})"),
     }
 }
 

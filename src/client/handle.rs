@@ -144,7 +144,13 @@ impl Client {
     pub async fn peek(&self, path: &RemotePath, max: usize) -> Result<Vec<u8>, Error> {
         let Engine { settings, pace, .. } = &*self.engine;
         let lead = self.engine.lead();
-        document::peek(&lead.origin, settings.timeout, pace, path, max.max(1)).await
+        let asking = document::Asking {
+            first: &lead.origin,
+            access: &settings.access,
+            silence: settings.timeout,
+            pace,
+        };
+        asking.peek(path, max.max(1)).await
     }
 
     /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
@@ -317,7 +323,7 @@ impl Client {
             )
         });
         let lead = engine.server(lead);
-        let source = |(server, dropped): (&Server, Option<String>)| SourceView {
+        let source = |(server, dropped): (&Arc<Server>, Option<String>)| SourceView {
             url: server.origin.base_url(),
             received: server.received.get(),
             dropped,

@@ -124,6 +124,8 @@ pub struct ItemView {
     pub connections: usize,
     /// How it stands.
     pub state: ItemState,
+    /// Where the last redirect of it, or of one of its files, led: an address without what may be secret.
+    pub led: Option<String>,
 }
 
 impl ItemView {

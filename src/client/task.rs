@@ -1,6 +1,10 @@
 //! What is to be fetched or listed: files and directories, and what earlier tries at them came to.
 
-use std::{collections::HashSet, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use super::{
     ItemId,
@@ -18,6 +22,22 @@ pub enum Subject {
     /// A request target, where a redirect led or a Metalink points.
     Target(String),
 }
+
+/// Where a redirect led for one file.
+#[derive(Debug, Clone)]
+pub struct Led {
+    /// The source whose URL redirected first; it is asked again where this one serves no more.
+    pub first: SourceId,
+    /// The source that it led to: another one, or the same.
+    pub at: SourceId,
+    /// What is asked for there.
+    pub target: String,
+    /// Redirects that led there, in a row.
+    pub hops: u32,
+}
+
+/// Redirects that are followed in a row.
+pub const REDIRECTS_MAX: u32 = 5;
 
 /// A file that is to be fetched.
 #[derive(Debug, Clone)]
@@ -50,11 +70,19 @@ pub struct FileTask {
     pub whole: bool,
     /// How often it was found to be another while it was fetched.
     pub changes: u32,
-    /// Redirects followed so far.
-    pub redirects: u32,
+    /// Where redirects led, one for each source that redirects it.
+    pub led: Vec<Led>,
+    /// Sources off those that the user named that redirects ever led to since the file was begun.
+    pub met: SourceSet,
+    /// Sources that redirected it, whether or not where they led still serves.
+    pub redirecting: SourceSet,
+    /// When that changed last: what was asked for before may have been asked for elsewhere.
+    pub turned: Option<Instant>,
+    /// Refusals in a row where redirects led, without a byte between them.
+    pub refusals: u32,
     /// Whether it is to be asked for with nothing in front of it: it was refused behind other requests.
     pub alone: bool,
-    /// Request targets where they are not the path below the source's base: where a redirect led, or a Metalink points.
+    /// Request targets where a Metalink points, rather than at the path below the source's base.
     pub targets: Vec<(SourceId, String)>,
 }
 
@@ -76,7 +104,11 @@ impl FileTask {
             foreign: SourceSet::default(),
             whole: false,
             changes: 0,
-            redirects: 0,
+            led: Vec::new(),
+            met: SourceSet::default(),
+            redirecting: SourceSet::default(),
+            turned: None,
+            refusals: 0,
             alone: false,
             targets: Vec::new(),
         }
@@ -99,6 +131,9 @@ impl FileTask {
 
     /// What a source is asked for to get the file.
     pub fn subject_at(&self, source: SourceId) -> Subject {
+        if let Some(led) = self.led_to(source) {
+            return Subject::Target(led.target.clone());
+        }
         let mut targets = self.targets.iter();
         let known = targets.find(|(of, _)| *of == source);
         known.map_or_else(
@@ -109,16 +144,62 @@ impl FileTask {
 
     /// Whether a source is known not to have it: a Metalink names others.
     pub fn is_foreign_to(&self, source: SourceId) -> bool {
-        self.foreign.contains(source)
+        self.foreign.contains(source) && self.led_to(source).is_none()
+    }
+
+    /// The redirect that led to a source.
+    pub fn led_to(&self, source: SourceId) -> Option<&Led> {
+        self.led.iter().find(|led| led.at == source)
+    }
+
+    /// Sources that are not asked for it: those that refused it, those that redirect it, and those that other files'
+    /// redirects led to.
+    pub fn off(&self) -> SourceSet {
+        let (mut strange, mut away) = (SourceSet::LED, SourceSet::default());
+        for led in &self.led {
+            strange = strange.without(SourceSet::of(led.at));
+            if led.first != led.at {
+                away.insert(led.first);
+            }
+        }
+        // One that another one redirects to is asked for that.
+        for led in &self.led {
+            away = away.without(SourceSet::of(led.at));
+        }
+        self.tried.union(strange).union(away)
+    }
+
+    /// What a redirect led to serves no more: it is asked for at the first URL again. Whether there was such a redirect.
+    pub fn forget_led(&mut self, source: SourceId) -> bool {
+        let before = self.led.len();
+        self.led.retain(|led| led.at != source);
+        self.led.len() < before
+    }
+
+    /// The same; which sources led there.
+    pub fn forget_led_from(&mut self, source: SourceId) -> SourceSet {
+        let its = self.led.iter().filter(|led| led.at == source);
+        let first = its.map(|led| led.first).collect();
+        self.forget_led(source);
+        first
+    }
+
+    /// The file is begun anew, at the first URLs.
+    pub fn begin_anew(&mut self) {
+        self.led.clear();
+        (self.met, self.refusals) = (SourceSet::default(), 0);
     }
 
     /// Sources that cannot be asked for the values of its pieces, because they are asked for it by a query.
     pub fn mute(&self) -> SourceSet {
-        let with_query = self
+        let targets = self
             .targets
             .iter()
-            .filter(|(_, target)| target.contains('?'));
-        with_query.map(|(source, _)| *source).collect()
+            .map(|(source, target)| (*source, target));
+        let known = targets.filter(|(source, _)| self.led_to(*source).is_none());
+        let led = self.led.iter().map(|led| (led.at, &led.target));
+        let with_query = known.chain(led).filter(|(_, target)| target.contains('?'));
+        with_query.map(|(source, _)| source).collect()
     }
 
     /// The name that the file gets.

@@ -332,6 +332,7 @@ mod tests {
                 total: Some(2048),
                 connections: 1,
                 state: ItemState::Active,
+                led: None,
             }],
             ..Snapshot::default()
         };

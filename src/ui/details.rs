@@ -274,6 +274,9 @@ fn item(state: &State, id: ItemId, theme: &Theme) -> Vec<Fact> {
         );
         facts.push(("url", shown(&url).into_owned()));
     }
+    if let Some(led) = &item.led {
+        facts.push(("leads to", shown(led).into_owned()));
+    }
     facts
 }
 

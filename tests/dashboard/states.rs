@@ -91,6 +91,7 @@ pub fn item(id: u64, target: &str, done: u64, total: u64, state: ItemState) -> I
         total: Some(total),
         connections,
         state,
+        led: None,
     }
 }
 

@@ -18,6 +18,7 @@ use std::{
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
 
 use super::{
     Error, Event, ItemId, Settings,
@@ -27,7 +28,7 @@ use super::{
     disk::{names::Names, spill::Spill, target::Target},
     id::{BrowseId, FileId, RestId, SlotId, SourceId},
     net::origin::Origin,
-    schedule::{Limits, Schedule},
+    schedule::{Hop, Limits, Placed, Schedule},
 };
 use crate::{
     config::OnConflict, entry::Entry, http1::path::RemotePath, pace::Pace, progress::Counter,
@@ -51,7 +52,11 @@ pub struct Engine {
     /// The client's settings.
     pub settings: Settings,
     /// The servers, in the order in which the user named them.
-    pub servers: Vec<Server>,
+    pub servers: Vec<Arc<Server>>,
+    /// Those that redirects led to, by their places.
+    led: Mutex<Vec<Arc<Server>>>,
+    /// Ids of the target directory and what is above it.
+    pub target_ids: Vec<String>,
     schedule: Mutex<Schedule>,
     /// One for each connection: something may be there for it to do.
     bells: Vec<Notify>,
@@ -95,9 +100,9 @@ impl Engine {
     ) -> Self {
         let ids = target.ids();
         let own_id = ids.first().cloned().unwrap_or_default();
-        let servers: Vec<Server> = origins
+        let servers: Vec<_> = origins
             .into_iter()
-            .map(|origin| Server::new(origin, ids.clone()))
+            .map(|origin| Arc::new(Server::new(origin, ids.clone())))
             .collect();
         let base = servers[0].origin.base_url();
         let journal = Journal::open(settings.state_dir.as_deref(), &own_id, &base);
@@ -121,6 +126,8 @@ impl Engine {
             changed: Notify::new(),
             settings,
             servers,
+            led: Mutex::default(),
+            target_ids: ids,
             received: Counter::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -152,12 +159,44 @@ impl Engine {
     }
 
     /// The server of a place.
-    pub fn server(&self, source: SourceId) -> &Server {
-        &self.servers[source.place()]
+    pub fn server(&self, source: SourceId) -> Arc<Server> {
+        match source.led_place() {
+            Some(place) => Arc::clone(&lock(&self.led)[place]),
+            None => Arc::clone(&self.servers[source.place()]),
+        }
+    }
+
+    /// The server at an address, where the user named it.
+    pub fn named(&self, url: &Url) -> Option<SourceId> {
+        let mut servers = self.servers.iter();
+        let at = servers.position(|server| server.origin.url().origin() == url.origin());
+        at.map(SourceId::at)
+    }
+
+    /// An answer redirects: see [`Schedule::led`]. A `server` that nobody knew yet is one from then on.
+    pub fn led(
+        self: &Arc<Self>,
+        slot: SlotId,
+        hop: &Hop,
+        server: Option<Arc<Server>>,
+    ) -> Result<Placed, Error> {
+        self.with(|schedule| {
+            let placed = schedule.led(slot, hop, server.is_some(), Instant::now())?;
+            if let (Placed::New(at), Some(server)) = (placed, server) {
+                let mut led = lock(&self.led);
+                let place = at.led_place().unwrap_or_default();
+                if place == led.len() {
+                    led.push(server);
+                } else {
+                    led[place] = server;
+                }
+            }
+            Ok(placed)
+        })
     }
 
     /// The server that leads, or would.
-    pub fn lead(&self) -> &Server {
+    pub fn lead(&self) -> Arc<Server> {
         self.server(self.look(|schedule| schedule.lead(Instant::now())))
     }
 

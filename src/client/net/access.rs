@@ -44,6 +44,15 @@ impl Access {
         }
     }
 
+    /// For servers that redirects lead to: which certificates are pinned, and the proxies, but nothing to present.
+    pub(super) fn for_strangers(&self) -> Self {
+        Self {
+            proxies: self.proxies.clone(),
+            known_hosts: self.known_hosts.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Presents `credentials` to the origin of `url`.
     pub fn present(&self, url: &Url, credentials: Credentials) {
         let origin = url.origin();

@@ -1,15 +1,22 @@
-//! One small document, such as a Metalink, fetched before there is anything to be queued; and the beginning of a file,
-//! to be looked at.
+//! One small document, such as a Metalink, or the beginning of a file: fetched beside what is queued.
 
 use std::{sync::Arc, time::Duration};
+
+use url::Url;
 
 use crate::{
     client::{
         Error, Settings,
+        net::access::Access,
         net::connection::Connection,
         net::decode::{decoder, next},
-        net::{origin::Origin, request::Ask},
+        net::{
+            origin::{Origin, shown},
+            redirect::{follow, is_redirect, target_of},
+            request::Ask,
+        },
         schedule::backoff,
+        task::REDIRECTS_MAX,
     },
     http1::{
         body_reader::{BodyReader, Framing},
@@ -18,9 +25,6 @@ use crate::{
     },
     pace::Pace,
 };
-
-/// Redirects that are followed.
-const REDIRECTS_MAX: u32 = 5;
 
 /// The body that the settings' URL, with its query, names: at most `max` bytes. Failures that may pass are tried again.
 pub async fn read_document(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
@@ -41,27 +45,29 @@ pub async fn read_document(settings: &Settings, max: usize) -> Result<Vec<u8>, E
 async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
     let session = format!("{:032x}", fastrand::u128(..));
     let (user, access) = (settings.user.as_deref(), &settings.access);
-    let origin = Origin::new(&settings.url, &session, user, access)?;
-    let mut target = match settings.url.query() {
-        Some(query) => format!("{}?{query}", settings.url.path()),
-        None => settings.url.path().to_owned(),
-    };
+    let first = Origin::new(&settings.url, &session, user, access)?;
     let pace = Arc::new(Pace::new(settings.limit));
-    let opened = open(&origin, settings.timeout, &pace, &mut target, Ask::Whole);
-    let (mut connection, head) = opened.await?;
+    let asking = Asking {
+        first: &first,
+        access,
+        silence: settings.timeout,
+        pace: &pace,
+    };
+    let mut at = settings.url.clone();
+    let (mut connection, head) = asking.open(&mut at, Ask::Whole).await?;
     if head.is_part {
         return Err(Error::Protocol(
             "the answer is a part of what was asked for".into(),
         ));
     }
-    let mut decoder = decoder(origin.url().path().as_bytes(), &head)?;
+    let mut decoder = decoder(at.path().as_bytes(), &head)?;
     let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
     let mut content = Vec::new();
     while let Some((_, bytes)) = next(&mut connection, &mut body, decoder.as_mut()).await? {
         if content.len() + bytes.len() > max {
             return Err(Error::Usage(format!(
                 "{} is no such document: it has more than {}",
-                super::origin::shown(origin.url().as_str()),
+                shown(at.as_str()),
                 crate::units::size(max as u64)
             )));
         }
@@ -70,77 +76,98 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
     Ok(content)
 }
 
-/// The first bytes of the file at `path`, at most `max` and at least one; asked for by a range, and read no further where
-/// the server sends all. It is asked once, over a connection of its own.
-pub async fn peek(
-    origin: &Origin,
-    silence: Duration,
-    pace: &Arc<Pace>,
-    path: &RemotePath,
-    max: usize,
-) -> Result<Vec<u8>, Error> {
-    let ask = Ask::Range {
-        first: 0,
-        last: max as u64 - 1,
-        if_match: None,
-        if_range: None,
-    };
-    let mut target = origin.target(path);
-    let (mut connection, head) = open(origin, silence, pace, &mut target, ask).await?;
-    let first = head.range.as_ref().and_then(|range| range.bytes);
-    let elsewhere = first.is_some_and(|(first, _)| first != 0);
-    if elsewhere || (head.is_part && head.range.is_none()) {
-        return Err(Error::Protocol("the answer is another part".into()));
-    }
-    let mut decoder = decoder(path.as_bytes(), &head)?;
-    let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
-    let mut content = Vec::new();
-    while content.len() < max
-        && let Some((_, bytes)) = next(&mut connection, &mut body, decoder.as_mut()).await?
-    {
-        let room = max - content.len();
-        content.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-    Ok(content)
+/// Who is asked, and how.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// The server that was named; its login and cookies stay its own.
+    pub first: &'a Origin,
+    /// What is presented to servers, and believed of them.
+    pub access: &'a Access,
+    /// No byte for so long is a failure.
+    pub silence: Duration,
+    /// What bounds the rate.
+    pub pace: &'a Arc<Pace>,
 }
 
-/// Asks, and follows redirects to `target` on the same server: a connection on which a content follows.
-async fn open(
-    origin: &Origin,
-    silence: Duration,
-    pace: &Arc<Pace>,
-    target: &mut String,
-    ask: Ask<'_>,
-) -> Result<(Connection, ResponseHead), Error> {
-    for _ in 0..=REDIRECTS_MAX {
-        let mut connection = Connection::open(origin, silence, pace).await?;
-        connection.queue(origin, target, ask);
-        connection.flush().await?;
-        let head = connection.head(false).await?;
-        match head.status {
-            206 if matches!(ask, Ask::Range { .. }) => return Ok((connection, head)),
-            200 | 203 => return Ok((connection, head)),
-            301 | 302 | 303 | 307 | 308 => {
-                origin.keep_cookies(&head.cookies);
-                *target = origin.redirect(target, head.location.as_deref().unwrap_or_default())?;
-            }
-            401 if origin.is_challenged(&head.challenges, connection.round) => {}
-            407 => return Err(Error::ProxyLogin),
-            401 => {
-                let sent = origin.has_credentials();
-                return Err(Error::Login { sent, said: None });
-            }
-            status => {
-                return Err(Error::Status {
-                    status,
-                    retry_after: head.retry_after,
-                    said: None,
-                });
+impl Asking<'_> {
+    /// The first bytes of the file at `path`, at most `max` and at least one; asked for by a range, and read no further
+    /// where the server sends all. It is asked once, over a connection of its own.
+    pub async fn peek(self, path: &RemotePath, max: usize) -> Result<Vec<u8>, Error> {
+        let ask = Ask::Range {
+            first: 0,
+            last: max as u64 - 1,
+            if_match: None,
+            if_range: None,
+        };
+        let here = self.first.url();
+        let mut at = (here.join(&self.first.target(path))).unwrap_or_else(|_| here.clone());
+        let (mut connection, head) = self.open(&mut at, ask).await?;
+        let first = head.range.as_ref().and_then(|range| range.bytes);
+        let elsewhere = first.is_some_and(|(first, _)| first != 0);
+        if elsewhere || (head.is_part && head.range.is_none()) {
+            return Err(Error::Protocol("the answer is another part".into()));
+        }
+        let mut decoder = decoder(path.as_bytes(), &head)?;
+        let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
+        let mut content = Vec::new();
+        while content.len() < max
+            && let Some((_, bytes)) = next(&mut connection, &mut body, decoder.as_mut()).await?
+        {
+            let room = max - content.len();
+            content.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        Ok(content)
+    }
+
+    /// Asks, and follows redirects to where `at` is in the end: a connection on which a content follows.
+    async fn open(self, at: &mut Url, ask: Ask<'_>) -> Result<(Connection, ResponseHead), Error> {
+        let named = at.clone();
+        // Another one that a redirect led to.
+        let mut other: Option<Origin> = None;
+        let (mut hops, mut asked) = (0, 0);
+        loop {
+            asked += 1;
+            let origin = other.as_ref().unwrap_or(self.first);
+            let mut connection = Connection::open(origin, self.silence, self.pace).await?;
+            connection.queue(origin, &target_of(at), ask);
+            connection.flush().await?;
+            let head = connection.head(false).await?;
+            match head.status {
+                206 if matches!(ask, Ask::Range { .. }) => return Ok((connection, head)),
+                200 | 203 => return Ok((connection, head)),
+                status if is_redirect(status) => {
+                    origin.keep_cookies(&head.cookies);
+                    *at = follow(at, head.location.as_deref())?;
+                    hops += 1;
+                    if hops > REDIRECTS_MAX {
+                        return Err(Error::Unfollowed {
+                            to: shown(at.as_str()),
+                            why: "more than 5 redirects in a row lead nowhere".into(),
+                        });
+                    }
+                    tracing::info!(path = %named.path(), "redirected to {}", shown(at.as_str()));
+                    let known = other.as_ref().unwrap_or(self.first).url().origin();
+                    if at.origin() == self.first.url().origin() {
+                        other = None;
+                    } else if at.origin() != known {
+                        other = Some(Origin::stranger(at, self.access)?);
+                    }
+                }
+                401 if asked <= REDIRECTS_MAX
+                    && origin.is_challenged(&head.challenges, connection.round) => {}
+                407 => return Err(Error::ProxyLogin),
+                401 => {
+                    let sent = origin.has_credentials();
+                    return Err(Error::Login { sent, said: None });
+                }
+                status => {
+                    return Err(Error::Status {
+                        status,
+                        retry_after: head.retry_after,
+                        said: None,
+                    });
+                }
             }
         }
     }
-    Err(Error::Redirect(format!(
-        "{} and on, {REDIRECTS_MAX} times",
-        super::origin::shown(target)
-    )))
 }

@@ -8,5 +8,6 @@ pub mod decode;
 pub mod dial;
 pub mod document;
 pub mod origin;
+pub mod redirect;
 pub mod request;
 pub mod stream;

@@ -50,7 +50,8 @@ impl Schedule {
         }
     }
 
-    pub(super) fn subject(&self, source: SourceId, work: &Work) -> Option<Subject> {
+    /// What a server is asked for to do work; `None` for what needs no answer.
+    pub fn subject(&self, source: SourceId, work: &Work) -> Option<Subject> {
         Some(match work {
             Work::Browse(browse) => Subject::Path(browse.dir.clone()),
             Work::List(task) => Subject::Path(task.dir.clone()),

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Schedule, SlotId, SourceId,
+    Schedule, SlotId, SourceId, SourceSet,
+    led::LedStanding,
     order::{Ask, Channel, Fault, Flight, Work},
     slot::Line,
     transfer::Phase,
@@ -26,6 +27,10 @@ pub enum Follow {
     Elsewhere,
     /// The work goes to others; this server is left out for it.
     LeaveOut,
+    /// The file is asked for at the URL that redirected first: where that led serves it no more.
+    First,
+    /// The same a little later: others still fetch what a redirect led to, which may be served only so often.
+    Later,
     /// The server is asked less, and the work again.
     Slower,
     /// The server is asked nothing for a time.
@@ -90,8 +95,17 @@ struct Standing {
     pipelined: bool,
     /// Whole pieces came before it broke.
     progress: bool,
-    /// Every server that is left has failed or refused more than `retries` times in a row.
+    /// Every server that is left has failed or refused more than `retries` times in a row; this one, where a redirect led
+    /// to it.
     worn: bool,
+    /// A redirect led to the server: it is no one that the user named.
+    led: bool,
+    /// A redirect led there for this file, and what it leads to has not been refused twice in a row.
+    first: bool,
+    /// A redirect led there for this file, and others fetch some of it now.
+    flows: bool,
+    /// It was sent before it was known where the file is asked for now.
+    outdated: bool,
 }
 
 /// The table: fault × work × standing → what follows. The first row that fits decides.
@@ -101,8 +115,8 @@ struct Standing {
 )]
 fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
     use Follow::{
-        Again, Alone, Ask, Drop, Elsewhere, Fail, Get, Hold, LeaveOut, Rest, Restart, Retry,
-        RetryAndRest, Slower, Whole,
+        Again, Alone, Ask, Drop, Elsewhere, Fail, First, Get, Hold, Later, LeaveOut, Rest, Restart,
+        Retry, RetryAndRest, Slower, Whole,
     };
     use Hit::{Browse, Dial, Head, Run, Start, Values};
     match (fault, hit) {
@@ -111,7 +125,7 @@ fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
         (Fault::Banned(_), _) => Drop,
 
         (Fault::Unreachable { error, .. }, Dial) if error.is_transient() => Rest,
-        (Fault::Unreachable { error, .. }, Dial) if at.patient && error.asks() => Ask,
+        (Fault::Unreachable { error, .. }, Dial) if at.patient && error.asks() && !at.led => Ask,
         (Fault::Unreachable { .. }, _) => Drop,
 
         (Fault::Broke(_), Run) if at.progress => Again,
@@ -136,8 +150,11 @@ fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
         (Fault::Busy { .. }, _) if at.worn => Fail,
         (Fault::Busy { .. }, _) => Slower,
 
-        (Fault::Login(_), hit) if at.patient && hit != Browse => Ask,
+        (Fault::Refused(_) | Fault::Login(_), Run | Values) if at.outdated => Again,
+        (Fault::Login(_), hit) if at.patient && hit != Browse && !at.led => Ask,
         (Fault::Refused(error), _) if at.pipelined && !is_about_the_file(error) => Alone,
+        (Fault::Refused(error) | Fault::Login(error), _) if at.first && may_expire(error) => First,
+        (Fault::Refused(_) | Fault::Login(_), Run) if at.flows => Later,
         (Fault::Refused(error), Start) if is_about_ranges(error) => Whole,
         (Fault::Refused(_) | Fault::Login(_), _) if at.others => LeaveOut,
         (Fault::Refused(error), Run) if is_about_ranges(error) => Whole,
@@ -152,6 +169,7 @@ fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
         (Fault::NoRanges, _) => Whole,
 
         (Fault::BadPiece(_), _) => Fail,
+        (Fault::BadValues, _) if at.others && at.led => LeaveOut,
         (Fault::BadValues, _) if at.others => Drop,
         (Fault::BadValues, _) => Retry,
         (Fault::BadWhole(_), _) if at.others => LeaveOut,
@@ -172,6 +190,15 @@ fn is_about_the_file(error: &Error) -> bool {
 /// Whether a refusal may mean that ranges are not given: some say so, some take them for an attack.
 fn is_about_ranges(error: &Error) -> bool {
     matches!(error, Error::Status { status, .. } if matches!(status, 400 | 403 | 416 | 501))
+}
+
+/// Whether a URL that was signed for a time may be refused so once that is over.
+fn may_expire(error: &Error) -> bool {
+    match error {
+        Error::Login { .. } => true,
+        Error::Status { status, .. } => matches!(status, 400 | 401 | 403 | 404 | 410),
+        _ => false,
+    }
 }
 
 /// Whether a refusal says that too much is asked.
@@ -312,6 +339,7 @@ impl Schedule {
             None => self.sources.has_others(source),
             Some(work) => self.others_may_do(work, source, fault),
         };
+        let led = flight.map_or_else(LedStanding::default, |flight| self.led_for(flight, source));
         Standing {
             others,
             patient: self.limits.patient,
@@ -320,7 +348,15 @@ impl Schedule {
             ahead: flight.is_some_and(|flight| flight.ahead),
             pipelined,
             progress: flight.is_some_and(|flight| self.goes_on_behind(flight)),
-            worn: self.sources.are_worn(),
+            worn: if source.is_led() {
+                self.sources.is_worn(source)
+            } else {
+                self.sources.are_worn()
+            },
+            led: source.is_led(),
+            first: led.first,
+            flows: led.flows,
+            outdated: led.outdated,
         }
     }
 
@@ -336,18 +372,17 @@ impl Schedule {
     /// Whether another server may do the work, now or once it has rested.
     fn others_may_do(&self, work: &Work, source: SourceId, fault: &Fault) -> bool {
         let mut without = match work {
-            Work::Browse(browse) => browse.tried,
-            Work::List(task) => task.tried,
-            Work::Open(task) => task.tried,
-            Work::Run(file, _) | Work::Values(file) => self
-                .transfers
-                .get(file)
-                .map(|transfer| transfer.excluded)
-                .unwrap_or_default(),
+            Work::Browse(browse) => browse.tried.union(SourceSet::LED),
+            Work::List(task) => task.tried.union(SourceSet::LED),
+            Work::Open(task) => task.off(),
+            Work::Run(file, _) | Work::Values(file) => match self.transfers.get(file) {
+                Some(transfer) => transfer.off(),
+                None => SourceSet::LED,
+            },
             Work::Spent => return false,
         };
         if let Fault::BadWhole(task) = fault {
-            without = without.union(task.tried);
+            without = without.union(task.off());
         }
         without.insert(source);
         !self.sources.hopeful().without(without).is_empty()

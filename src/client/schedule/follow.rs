@@ -43,6 +43,8 @@ impl Schedule {
                 self.put_back_flight(flight);
             }
             Follow::LeaveOut => self.leave_out(source, fault, flight),
+            Follow::First => self.ask_first(source, fault, flight, now),
+            Follow::Later => self.ask_later(flight, now),
             Follow::Slower => {
                 let wait = self.sources.get(source).load.wait(now);
                 let after = wait.map_or(Duration::ZERO, |at| at - now);
@@ -58,12 +60,12 @@ impl Schedule {
                 self.put_back_flight(flight);
                 self.ask_user(source, &fault.error());
             }
-            Follow::Retry => self.blame(flight, fault, now),
+            Follow::Retry => self.blame(source, flight, fault, now),
             Follow::RetryAndRest => {
-                self.blame(flight, fault, now);
+                self.blame(source, flight, fault, now);
                 self.rest(source, fault, now);
             }
-            Follow::Fail => self.fail(flight, fault.error()),
+            Follow::Fail => self.fail(flight, self.told_by(source, fault)),
             Follow::Restart => self.restart(flight, now),
             // An empty file has no range: that is nothing to be told of.
             Follow::Whole if matches!(fault.error(), Error::Status { status: 416, .. }) => {
@@ -83,6 +85,17 @@ impl Schedule {
                 self.give_up(source, &error, now);
             }
             Follow::Rest => self.rest(source, fault, now),
+        }
+    }
+
+    /// What is told of a fault of a server: where a redirect led there, that it is not the one that was named.
+    fn told_by(&self, source: SourceId, fault: &Fault) -> Error {
+        match fault.error() {
+            error @ (Error::Status { .. } | Error::Login { .. }) if source.is_led() => Error::Led {
+                at: self.name_of(source).to_owned(),
+                error: Box::new(error),
+            },
+            error => error,
         }
     }
 
@@ -136,9 +149,11 @@ impl Schedule {
     }
 
     /// The work failed: it is tried again after a pause, or has failed for good.
-    pub(super) fn blame(&mut self, flight: Option<Flight>, fault: &Fault, now: Instant) {
-        let Some(flight) = flight else { return };
-        let (error, retry_after) = (fault.error(), fault.retry_after());
+    fn blame(&mut self, source: SourceId, flight: Option<Flight>, fault: &Fault, now: Instant) {
+        let Some(mut flight) = flight else { return };
+        // Where a redirect led is not all that the first URL may lead to.
+        self.turn_back(source, &mut flight.work, now);
+        let (error, retry_after) = (self.told_by(source, fault), fault.retry_after());
         match flight.work {
             Work::Browse(mut browse) => {
                 browse.failures += 1;
@@ -270,6 +285,9 @@ impl Schedule {
         }
         *task.failures() += 1;
         let failures = *task.failures();
+        if let Task::File(task) = &mut task {
+            task.begin_anew();
+        }
         if error.is_transient() && failures <= self.limits.retries && !self.stopped {
             let after =
                 retry_after.map_or_else(|| self.backoff(failures), |time| time.min(ASKED_MAX));

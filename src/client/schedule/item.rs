@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{SourceSet, order::Sum, sources::Outlook};
+use super::{SourceId, SourceSet, order::Sum, sources::Outlook};
 use crate::{
     client::{
         Error,
@@ -103,6 +103,8 @@ pub struct Item {
     /// Bytes that were here when it ended without being complete, those of parts included: what a retry finds.
     pub kept: u64,
     pub verified: Option<Verified>,
+    /// Where the last redirect of one of its files led, for people.
+    pub led: Option<String>,
 }
 
 impl Item {
@@ -142,6 +144,7 @@ impl Item {
             settled: 0,
             kept: 0,
             verified: None,
+            led: None,
         };
         item.seed();
         item
@@ -299,7 +302,8 @@ impl Item {
     pub fn keep_failed(&mut self, mut task: Task) {
         *task.failures() = 0;
         match task {
-            Task::File(task) if self.failed_files.len() < FAILED_MAX => {
+            Task::File(mut task) if self.failed_files.len() < FAILED_MAX => {
+                task.begin_anew();
                 self.failed_files.push(task);
             }
             Task::Dir(task) if self.failed_dirs.len() < FAILED_MAX => self.failed_dirs.push(task),
@@ -388,7 +392,7 @@ impl Item {
             &mut self.small
         };
         let mut front = files.iter().take(LOOK_MAX);
-        let at = front.position(|task| outlook.leads(task.tried))?;
+        let at = front.position(|task| outlook.leads(task.off()))?;
         files.remove(at)
     }
 
@@ -398,14 +402,44 @@ impl Item {
         if self.known() > FILES_MAX {
             return None;
         }
-        self.dirs.pop_if(|task| outlook.leads(task.tried))
+        self.dirs.pop_if(|task| outlook.leads_dirs(task.tried))
     }
 
     /// Sources that something which waits here is to be asked of.
     pub fn needed(&self, outlook: &Outlook) -> SourceSet {
-        let files = [&self.small, &self.large].map(|files| files.front().map(|task| task.tried));
-        let dir = self.dirs.last().map(|task| task.tried);
-        let tasks = files.into_iter().chain([dir]).flatten();
-        tasks.filter_map(|tried| outlook.lead(tried)).collect()
+        // Redirects lead the files at the front apart.
+        let apart = !outlook.usable.both(SourceSet::LED).is_empty();
+        let look = if apart { LOOK_MAX } else { 1 };
+        let files = [&self.small, &self.large].into_iter();
+        let files = files.flat_map(|files| files.iter().take(look));
+        let dir = self.dirs.last();
+        let dir = dir.map(|task| task.tried.union(SourceSet::LED));
+        let off = files.map(FileTask::off).chain(dir);
+        off.filter_map(|off| outlook.lead(off)).collect()
+    }
+
+    /// Files that wait to be asked for.
+    pub fn waiting(&self) -> impl Iterator<Item = &FileTask> {
+        self.small.iter().chain(&self.large)
+    }
+
+    /// The same, to be changed.
+    pub fn waiting_mut(&mut self) -> impl Iterator<Item = &mut FileTask> {
+        self.small.iter_mut().chain(&mut self.large)
+    }
+
+    /// Takes out the files that wait to be asked for at a server that a redirect led to.
+    pub fn take_led(&mut self, source: SourceId) -> Vec<FileTask> {
+        let mut taken = Vec::new();
+        for files in [&mut self.small, &mut self.large] {
+            if files.iter().any(|task| task.led_to(source).is_some()) {
+                let all = std::mem::take(files).into_iter();
+                let (led, others): (Vec<_>, Vec<_>) =
+                    all.partition(|task| task.led_to(source).is_some());
+                taken.extend(led);
+                *files = others.into();
+            }
+        }
+        taken
     }
 }

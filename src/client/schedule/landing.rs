@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Effect, FileId, Keep, Schedule, SlotId, Work, transfer::Transfer};
+use super::{Effect, FileId, Keep, Schedule, SlotId, SourceSet, Work, transfer::Transfer};
 use crate::client::{Error, Event, Verified, disk::names::Local, task::FileTask};
 
 /// A file that is complete under its final name.
@@ -99,9 +99,10 @@ impl Schedule {
     /// Whether another mirror is asked for a file whose whole is wrong. Without values nobody knows who sent what is
     /// wrong: at first the others are left out, then the one who is left.
     fn may_be_right_elsewhere(&self, transfer: &Transfer) -> bool {
-        let mut tried = transfer.task.tried;
-        tried.insert(transfer.verdict.teller);
-        let others = !self.sources.kept().without(tried).is_empty();
+        let mut off = transfer.task.off();
+        off.insert(transfer.verdict.teller);
+        let kept = self.sources.kept().union(SourceSet::LED);
+        let others = !kept.without(off).is_empty();
         others && (transfer.facts.has_values() || transfer.task.failures > 0)
     }
 

@@ -23,6 +23,7 @@ mod fault;
 mod follow;
 mod item;
 mod landing;
+mod led;
 mod load;
 mod order;
 mod outage;
@@ -50,8 +51,8 @@ pub use depth::DEPTH_MAX;
 pub use item::NewItem;
 pub use landing::{Complete, Unlanded};
 pub use order::{
-    Answered, Ask, Browse, Channel, Effect, Fault, Flight, Keep, Opened, Order, Report, Request,
-    Sum, Work,
+    Answered, Ask, Browse, Channel, Effect, Fault, Flight, Hop, Keep, Opened, Order, Placed,
+    Report, Request, Sum, Work,
 };
 pub use plan::{Run, RunId};
 
@@ -65,7 +66,7 @@ use sources::Sources;
 
 use super::{
     Event, ItemId,
-    id::{BrowseId, FileId, RestId, SlotId, SourceId, SourceSet},
+    id::{BrowseId, FileId, RestId, SOURCES_MAX, SlotId, SourceId, SourceSet},
     task::{DirTask, FileTask},
 };
 
@@ -101,6 +102,8 @@ pub struct Schedule {
     limits: Limits,
     /// What the sources are called in the log.
     names: Vec<String>,
+    /// The origins that redirects led to, by their places.
+    led: Vec<String>,
     rng: fastrand::Rng,
     items: Vec<Item>,
     transfers: BTreeMap<FileId, Transfer>,
@@ -127,6 +130,7 @@ impl Schedule {
             slots: slots.collect(),
             limits,
             names,
+            led: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
             items: Vec::new(),
             transfers: BTreeMap::new(),
@@ -212,7 +216,10 @@ impl Schedule {
     }
 
     fn name_of(&self, source: SourceId) -> &str {
-        &self.names[source.place()]
+        match source.led_place() {
+            Some(place) => &self.led[place],
+            None => &self.names[source.place()],
+        }
     }
 
     fn item(&self, id: ItemId) -> Option<&Item> {
@@ -236,7 +243,12 @@ impl Schedule {
 
     /// Connections that belong to each source, open or not.
     fn held(&self) -> Vec<usize> {
-        let mut held = vec![0; self.names.len()];
+        let places = if self.led.is_empty() {
+            self.names.len()
+        } else {
+            SOURCES_MAX + self.led.len()
+        };
+        let mut held = vec![0; places];
         for slot in &self.slots {
             held[slot.source.place()] += 1;
         }

@@ -149,6 +149,42 @@ pub enum Report {
     Fault(Fault, Channel),
 }
 
+/// Where an answer redirects.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// The server, where it is one that the user named or the one that answered.
+    pub named: Option<SourceId>,
+    /// Its scheme, host and port, in ASCII.
+    pub origin: String,
+    /// What is to be asked for there.
+    pub target: String,
+    /// The whole address for people, without what may be secret.
+    pub shown: String,
+}
+
+impl Hop {
+    /// Why it is not followed.
+    pub fn error(&self, why: &str) -> Error {
+        Error::Unfollowed {
+            to: self.shown.clone(),
+            why: why.to_owned(),
+        }
+    }
+}
+
+/// Which server a redirect leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// One that is known.
+    At(SourceId),
+    /// One that was met just now, in this place.
+    New(SourceId),
+    /// None now: there are too many. The file is asked for again later.
+    Full,
+    /// None: it is not known yet.
+    Unmet,
+}
+
 /// What is left of the connection after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Channel {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    FileId, Schedule, SlotId, SourceId, order::Fault, source::Reach, sources::BAD_PIECES_MAX,
+    FileId, Schedule, SlotId, SourceId, led::Leave, order::Fault, source::Reach,
+    sources::BAD_PIECES_MAX,
 };
 use crate::{client::Error, units};
 
@@ -41,6 +42,9 @@ impl Schedule {
 
     /// A server cannot be reached: it rests, and all fails where that has lasted with every server that is left.
     pub(super) fn rest(&mut self, source: SourceId, fault: &Fault, now: Instant) {
+        if source.is_led() {
+            return self.rest_led(source, fault, now);
+        }
         let error = fault.error();
         let own = matches!(fault, Fault::Unreachable { own: true, .. });
         let worth_waiting = own && self.sources.get_mut(source).own_outage(now);
@@ -109,10 +113,14 @@ impl Schedule {
         dropped
     }
 
-    /// No server is of any use any more: everything fails.
+    /// No server is of any use any more: everything fails. One that a redirect led to rests, and its files fail.
     pub(super) fn give_up(&mut self, source: SourceId, error: &Error, now: Instant) {
+        if source.is_led() {
+            self.source_failed(source, error, now);
+            return self.leave(source, error, Leave::Fail, now);
+        }
         self.sources.get_mut(source).down(error, now);
-        for other in self.sources.each_mut() {
+        for other in self.sources.named_mut() {
             if matches!(other.reach, Reach::Out(_) | Reach::Unknown) {
                 other.down(error, now);
             }
@@ -140,7 +148,7 @@ impl Schedule {
             } else if blame.times >= BAD_PIECES_MAX && !transfer.excluded.contains(sender) {
                 transfer.excluded.insert(sender);
                 let shown = transfer.task.shown();
-                tracing::warn!(path = %shown, "{} has another file: left out for it", self.names[sender.place()]);
+                tracing::warn!(path = %shown, "{} has another file: left out for it", self.name_of(sender));
             }
         }
     }

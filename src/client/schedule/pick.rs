@@ -164,7 +164,7 @@ impl Schedule {
         let slot = &self.slots[id.0];
         let (source, run_max) = (slot.source, self.run_max(id));
         let outlook = self.sources.outlook(source, now);
-        let leads = |browse: &super::Browse| outlook.leads(browse.tried);
+        let leads = |browse: &super::Browse| outlook.leads_dirs(browse.tried);
         if behind.is_none()
             && self.browses.front().is_some_and(leads)
             && let Some(browse) = self.browses.pop_front()
@@ -322,6 +322,14 @@ impl Schedule {
             .collect();
         order.sort_by_key(|(load, _)| *load);
         for (_, file) in order {
+            let source = asker.outlook.source;
+            let redirects = self.transfers.get(&file).is_some_and(|transfer| {
+                let task = &transfer.task;
+                task.redirecting.contains(source) && task.led_to(source).is_none()
+            });
+            if redirects && self.asks_first(file, source) {
+                continue;
+            }
             let reading = self.reading(file);
             let Some(transfer) = self.transfers.get_mut(&file) else {
                 continue;

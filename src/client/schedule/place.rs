@@ -115,12 +115,14 @@ impl Schedule {
         let needed = self.needed(&outlook, now);
         let held = self.held();
         let crowd = held[own.place()];
+        let idle = !needed.contains(own);
         let of_use = |other: &SourceId| {
             let there = held[other.place()];
             *other != own
                 && there < self.sources.get(*other).load.window()
-                && (there == 0 || there + 2 <= crowd)
-                && (crowd > 1 || there == 0 && !needed.contains(own))
+                && !self.waits_for_another(id, *other, now)
+                && (there == 0 || there + 2 <= crowd || other.is_led() && idle)
+                && (crowd > 1 || (there == 0 || other.is_led()) && idle)
         };
         needed.iter().find(of_use)
     }
@@ -128,13 +130,18 @@ impl Schedule {
     /// Sources that something which waits may be asked of.
     fn needed(&self, outlook: &Outlook, now: Instant) -> SourceSet {
         let browse = self.browses.front();
-        let browse = browse.and_then(|browse| outlook.lead(browse.tried));
+        let browse = browse.and_then(|browse| outlook.lead(browse.tried.union(SourceSet::LED)));
         let mut needed: SourceSet = browse.into_iter().collect();
         for item in self.items.iter().filter(|item| item.is_going()) {
             needed = needed.union(item.needed(outlook));
         }
         for transfer in self.transfers.values() {
-            needed = needed.union(transfer.needed(outlook, now));
+            let task = &transfer.task;
+            let asked = task.redirecting.iter().filter(|source| {
+                task.led_to(*source).is_none() && self.asks_first(transfer.id, *source)
+            });
+            let its = transfer.needed(outlook, now);
+            needed = needed.union(its.without(asked.collect()));
         }
         needed
     }

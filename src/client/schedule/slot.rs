@@ -136,6 +136,14 @@ impl Work {
         }
     }
 
+    /// The transfer that it is for.
+    pub fn file(&self) -> Option<FileId> {
+        match self {
+            Self::Run(file, _) | Self::Values(file) => Some(*file),
+            _ => None,
+        }
+    }
+
     /// What may follow it before its answer is here.
     pub fn kind(&self) -> Kind {
         match self {

@@ -3,6 +3,9 @@
 //! The first source that may be asked *leads*: it is asked for listings, for files at first, and for the values of their
 //! pieces; the others give pieces of the files that it named. One that fails rests; it is dropped only for wrong bytes, or
 //! for what no other try can help, and the last one never is.
+//!
+//! Redirects lead to others: each is asked for the files that a redirect led there for, before those that the user named,
+//! and for nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +21,10 @@ pub const BAD_PIECES_MAX: u32 = 2;
 /// All of a client's sources.
 #[derive(Debug)]
 pub struct Sources {
+    /// Those that the user named.
     all: Vec<Source>,
+    /// Those that redirects led to, by their places.
+    led: Vec<Source>,
     /// Failures in a row after which a source is nobody's hope, where there are others.
     retries: u32,
 }
@@ -35,18 +41,27 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    /// Whose turn it is to be asked for what those in `tried` refused. `None` while only resting ones are left for it.
-    pub fn lead(&self, tried: SourceSet) -> Option<SourceId> {
-        if self.kept.without(tried).is_empty() {
+    /// Whose turn it is to be asked for what those in `off` refused or have not, see [`FileTask::off`]. `None` while only
+    /// resting ones are left for it.
+    ///
+    /// [`FileTask::off`]: crate::client::task::FileTask::off
+    pub fn lead(&self, off: SourceSet) -> Option<SourceId> {
+        if self.kept.without(off).is_empty() {
             // All were tried: the first one's answer stands.
-            return self.usable.first();
+            return self.usable.without(SourceSet::LED).first();
         }
-        self.usable.without(tried).first()
+        let able = self.usable.without(off);
+        able.both(SourceSet::LED).first().or(able.first())
     }
 
     /// Whether that is this connection's own.
-    pub fn leads(&self, tried: SourceSet) -> bool {
-        self.lead(tried) == Some(self.source)
+    pub fn leads(&self, off: SourceSet) -> bool {
+        self.lead(off) == Some(self.source)
+    }
+
+    /// The same for a directory: no redirect leads from one to another server.
+    pub fn leads_dirs(&self, tried: SourceSet) -> bool {
+        self.leads(tried.union(SourceSet::LED))
     }
 }
 
@@ -55,49 +70,80 @@ impl Sources {
     pub fn new(count: usize, retries: u32) -> Self {
         Self {
             all: (0..count).map(|_| Source::default()).collect(),
+            led: Vec::new(),
             retries,
         }
     }
 
     /// By its place.
     pub fn get(&self, id: SourceId) -> &Source {
-        &self.all[id.place()]
+        match id.led_place() {
+            Some(place) => &self.led[place],
+            None => &self.all[id.place()],
+        }
     }
 
     /// By its place.
     pub fn get_mut(&mut self, id: SourceId) -> &mut Source {
-        &mut self.all[id.place()]
+        match id.led_place() {
+            Some(place) => &mut self.led[place],
+            None => &mut self.all[id.place()],
+        }
     }
 
-    /// Each with its place.
+    /// A redirect led to this one, of which nothing is known.
+    pub fn meet(&mut self, id: SourceId) {
+        if id.led_place() == Some(self.led.len()) {
+            self.led.push(Source::default());
+        } else {
+            *self.get_mut(id) = Source::default();
+        }
+    }
+
+    /// Each that the user named with its place.
     pub fn each(&self) -> impl Iterator<Item = (SourceId, &Source)> {
         let places = self.all.iter().enumerate();
         places.map(|(place, source)| (SourceId::at(place), source))
     }
 
+    /// The same, and those that redirects led to.
+    fn each_of_all(&self) -> impl Iterator<Item = (SourceId, &Source)> {
+        let led = self.led.iter().enumerate();
+        self.each()
+            .chain(led.map(|(place, source)| (SourceId::led(place), source)))
+    }
+
     /// Each, to be changed.
     pub fn each_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.all.iter_mut().chain(&mut self.led)
+    }
+
+    /// Each that the user named, to be changed.
+    pub fn named_mut(&mut self) -> impl Iterator<Item = &mut Source> {
         self.all.iter_mut()
     }
 
-    /// Those that were not dropped.
+    /// Those that the user named and that were not dropped.
     pub fn kept(&self) -> SourceSet {
         let kept = self.each().filter(|(_, source)| source.is_kept());
         kept.map(|(id, _)| id).collect()
     }
 
-    /// Those that were not dropped, and have not failed too often in a row; where all have, all that were not dropped.
+    /// Those that were not dropped, and have not failed too often in a row; where all have, all that were not dropped. Of
+    /// those that redirects led to, all: a file is not led there any more once one fails.
     pub fn hopeful(&self) -> SourceSet {
         let kept = self.kept();
         let fails = |id: &SourceId| self.get(*id).failures > self.retries;
         let hopeful: SourceSet = kept.iter().filter(|id| !fails(id)).collect();
-        if hopeful.is_empty() { kept } else { hopeful }
+        let hopeful = if hopeful.is_empty() { kept } else { hopeful };
+        let led = (0..self.led.len()).map(SourceId::led);
+        hopeful.union(led.collect())
     }
 
     /// What a connection of `source` sees.
     pub fn outlook(&self, source: SourceId, now: Instant) -> Outlook {
         let usable: SourceSet = self
-            .each()
+            .each_of_all()
             .filter(|(_, source)| source.may_ask(now).is_ok())
             .map(|(id, _)| id)
             .collect();
@@ -116,22 +162,20 @@ impl Sources {
     /// The one that leads, or would.
     pub fn lead(&self, now: Instant) -> SourceId {
         let outlook = self.outlook(SourceId::default(), now);
-        let first = outlook.usable.first().or(outlook.kept.first());
+        let first = outlook.lead(SourceSet::LED).or(outlook.kept.first());
         first.unwrap_or_default()
     }
 
-    /// Whether sources other than `id` are left.
+    /// Whether sources other than `id` that the user named are left.
     pub fn has_others(&self, id: SourceId) -> bool {
         self.kept().iter().any(|other| other != id)
     }
 
     /// The next time at which one may be asked that may not be now.
     pub fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let rests = self
-            .all
-            .iter()
-            .filter_map(|source| source.may_ask(now).err().flatten());
-        let tries = self.all.iter().filter_map(Source::tries_until);
+        let all = || self.each_of_all().map(|(_, source)| source);
+        let rests = all().filter_map(|source| source.may_ask(now).err().flatten());
+        let tries = all().filter_map(Source::tries_until);
         rests.chain(tries).filter(|at| *at > now).min()
     }
 
@@ -139,6 +183,7 @@ impl Sources {
     /// fewest. `None` while none may be asked.
     pub fn choose(&self, held: &[usize], now: Instant) -> Option<SourceId> {
         let usable = self.outlook(SourceId::default(), now).usable;
+        let usable = usable.without(SourceSet::LED);
         let held = |id: &SourceId| held[id.place()];
         match usable.first() {
             Some(lead) if held(&lead) == 0 => Some(lead),
@@ -167,14 +212,14 @@ impl Sources {
 
     /// Whether no server that is left has answered anything in more tries than are allowed, or all were given up.
     pub fn are_worn(&self) -> bool {
-        let retries = self.retries;
-        self.all
-            .iter()
-            .filter(|source| source.is_kept())
-            .all(|source| {
-                let is_down = source.down_for().is_some();
-                is_down || source.failures > retries || source.load.refusals() > retries
-            })
+        self.kept().iter().all(|id| self.is_worn(id))
+    }
+
+    /// Whether this one has not, or was.
+    pub fn is_worn(&self, id: SourceId) -> bool {
+        let source = self.get(id);
+        let is_down = source.down_for().is_some();
+        is_down || source.failures > self.retries || source.load.refusals() > self.retries
     }
 
     /// Why none of those that are left is tried any more, before something is asked for anew.
@@ -185,12 +230,13 @@ impl Sources {
             .then_some(error)
     }
 
-    /// It is not asked any more, where others are left. True when it is not, now or before.
+    /// It is not asked any more, where others are left. True when it is not, now or before. One that a redirect led to is
+    /// left by its files, each by itself.
     pub fn drop_source(&mut self, id: SourceId, reason: &str) -> bool {
         if !self.get(id).is_kept() {
             return true;
         }
-        if !self.has_others(id) {
+        if id.is_led() || !self.has_others(id) {
             return false;
         }
         self.get_mut(id).reach = Reach::Dropped(reason.to_owned());
@@ -207,7 +253,7 @@ impl Sources {
     pub fn let_go(&mut self, slot: SlotId) -> bool {
         let tries = |source: &Source| source.trying.is_some_and(|(by, _)| by == slot);
         let mut found = false;
-        for source in self.all.iter_mut().filter(|source| tries(source)) {
+        for source in self.each_mut().filter(|source| tries(source)) {
             source.trying = None;
             found = true;
         }

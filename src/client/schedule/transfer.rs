@@ -91,7 +91,8 @@ pub enum Fit {
 
 impl Transfer {
     /// A file whose part was opened. Nothing is free to be fetched before [`Self::start`].
-    pub fn new(id: FileId, task: FileTask, opened: Opened, retries: u32, now: Instant) -> Self {
+    pub fn new(id: FileId, mut task: FileTask, opened: Opened, retries: u32, now: Instant) -> Self {
+        task.refusals = 0;
         let Opened {
             facts,
             left,
@@ -204,6 +205,16 @@ impl Transfer {
         done * pieces::PIECE - if has_last { short } else { 0 }
     }
 
+    /// Sources that are not asked for it: see [`FileTask::off`].
+    pub fn off(&self) -> SourceSet {
+        self.excluded.union(self.task.off())
+    }
+
+    /// Nothing of it is asked for before that.
+    pub fn wait(&mut self, until: Instant) {
+        self.not_before = self.not_before.max(Some(until));
+    }
+
     /// Whether `run` should still fetch `piece`.
     pub fn wants(&self, run: RunId, piece: u32) -> bool {
         self.phase == Phase::Flowing && self.plan.wants(run, piece)
@@ -220,6 +231,9 @@ impl Transfer {
     ) -> Result<bool, Error> {
         self.plan.finish_piece(run, piece, now);
         self.failures = 0;
+        if self.task.led_to(sender).is_some() {
+            self.task.refusals = 0;
+        }
         if let Some(value) = value {
             self.verdict
                 .received(&mut self.plan, piece, value, sender)?;

@@ -170,6 +170,7 @@ impl Schedule {
             total,
             connections: its.connections,
             state,
+            led: item.led.clone(),
         }
     }
 

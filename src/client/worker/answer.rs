@@ -14,6 +14,7 @@ use crate::{
             connection::Connection,
             decode::{Decoder, coded_twice, decoder, next},
             origin::shown,
+            redirect::is_redirect,
         },
         schedule::{Answered, Ask, Fault, Flight, Work},
         task::FileTask,
@@ -84,6 +85,11 @@ impl Worker {
                 reading.drain().await;
                 // The same once more, with the proof that is asked for: nobody is to blame.
                 Err(Fault::Interrupted)
+            }
+            work @ (Work::Open(_) | Work::Run(..) | Work::Values(_))
+                if is_redirect(reading.head.status) =>
+            {
+                self.redirected(&mut reading, &work).await
             }
             Work::Browse(browse) => self.browsed(&mut reading, browse).await,
             Work::List(task) => self.listed(&mut reading, task).await,

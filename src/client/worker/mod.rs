@@ -6,6 +6,7 @@
 mod answer;
 mod open;
 mod pieces;
+mod redirect;
 mod request;
 mod tree;
 mod whole;
@@ -31,6 +32,7 @@ pub struct Worker {
     slot: SlotId,
     /// The server that the connection is to, or was.
     source: SourceId,
+    server: Arc<Server>,
     connection: Option<Connection>,
     /// Requests sent whose answers were not read.
     awaited: usize,
@@ -44,10 +46,12 @@ type Answer = Result<Answered, Fault>;
 impl Worker {
     /// The connection number `slot`, not connected yet.
     pub fn new(engine: Arc<Engine>, slot: SlotId) -> Self {
+        let source = SourceId::default();
         Self {
+            server: engine.server(source),
             engine,
             slot,
-            source: SourceId::default(),
+            source,
             connection: None,
             awaited: 0,
             complete: Vec::new(),
@@ -104,7 +108,7 @@ impl Worker {
     }
 
     fn server(&self) -> &Server {
-        self.engine.server(self.source)
+        &self.server
     }
 
     fn report(&self, report: Report) {
@@ -114,9 +118,9 @@ impl Worker {
 
     async fn connect(&mut self, source: SourceId) {
         self.disconnect();
-        self.source = source;
         let engine = Arc::clone(&self.engine);
         let server = engine.server(source);
+        (self.source, self.server) = (source, Arc::clone(&server));
         let opened = tokio::select! {
             opened = Connection::open(&server.origin, engine.settings.timeout, &engine.pace) => opened,
             () = engine.stop.cancelled() => Err(Error::Broken("the client was stopped".into())),

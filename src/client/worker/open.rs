@@ -21,18 +21,14 @@ use crate::{
             target::Target,
         },
         facts::Facts,
-        net::origin::shown,
         proof::Proof,
         schedule::{Answered, Ask, Complete, Fault, Opened, Run},
         task::FileTask,
     },
     digest::Digest,
-    http1::{body_reader::Framing, path::decode_leniently, response_head::ResponseHead},
+    http1::{body_reader::Framing, response_head::ResponseHead},
     pieces::{self, PIECE},
 };
-
-/// Redirects that are followed for one file.
-const REDIRECTS_MAX: u32 = 5;
 
 impl Worker {
     /// The first answer about a file.
@@ -45,7 +41,6 @@ impl Worker {
     ) -> super::Answer {
         match reading.head.status {
             200 | 206 => {}
-            301 | 302 | 307 | 308 => return self.redirected(reading, task).await,
             // An empty file has no first byte: nginx and others say so to a range request.
             416 if matches!(reading.head.range, Some(range) if range.total == Some(0)) => {
                 reading.drain().await;
@@ -322,35 +317,6 @@ impl Worker {
         Ok(run.map(|run| (part, run)))
     }
 
-    /// A redirect: a directory that was taken for a file, or another path on the same server.
-    async fn redirected(&mut self, reading: &mut Reading, mut task: FileTask) -> super::Answer {
-        reading.drain().await;
-        let origin = &self.server().origin;
-        let from = match task.subject_at(self.source) {
-            crate::client::task::Subject::Path(path) => origin.target(&path),
-            crate::client::task::Subject::Target(target) => target,
-        };
-        let location = reading.head.location.clone().unwrap_or_default();
-        let to = origin
-            .redirect(&from, &location)
-            .map_err(|error| Fault::of(error, None))?;
-        if is_its_directory(&from, &to) {
-            if task.rename.is_some() || task.checksum.is_some() {
-                let text = "it is a directory: a name or a checksum is for one file";
-                return Err(Fault::Local(Error::Usage(text.into())));
-            }
-            return Ok(Answered::IsDir(task));
-        }
-        task.redirects += 1;
-        if task.redirects > REDIRECTS_MAX {
-            let error = Error::Redirect(format!("{} and on, {REDIRECTS_MAX} times", shown(&to)));
-            return Err(Fault::of(error, None));
-        }
-        task.targets.retain(|(of, _)| *of != self.source);
-        task.targets.push((self.source, to));
-        Ok(Answered::Again(task))
-    }
-
     /// Whether this server can be asked for the values of a file's pieces: not where a query names it.
     fn may_ask_values(&self, task: &FileTask) -> bool {
         !task.mute().contains(self.source) && self.server().origin.query(&task.path).is_none()
@@ -386,42 +352,5 @@ fn told_size(head: &ResponseHead, ask: &Ask) -> Result<Option<u64>, Fault> {
         (_, _, Some(Framing::Length(size))) => Ok(Some(size)),
         (_, _, Some(Framing::Empty)) if *ask != Ask::Head => Ok(Some(0)),
         _ => Ok(head.length),
-    }
-}
-
-/// Whether a redirect adds the slash of a directory. It may escape names in another way, and add a query.
-fn is_its_directory(from: &str, to: &str) -> bool {
-    let path = |target: &str| {
-        let path = target.split(['?', '#']).next().unwrap_or_default();
-        let names = path.split('/').filter(|name| !name.is_empty());
-        let names = names.map(|name| decode_leniently(name.as_bytes()).into_owned());
-        (names.collect::<Vec<_>>(), path.ends_with('/'))
-    };
-    let ((from, was_dir), (to, is_dir)) = (path(from), path(to));
-    is_dir && !was_dir && from == to
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_its_directory;
-
-    #[test]
-    fn a_slash_makes_a_directory_however_names_are_escaped() {
-        for (from, to) in [
-            ("/c%3ax", "/c:x/"),
-            ("/a", "/a/"),
-            ("/a%20b/%7Ec", "/a%20b/~c/?lang=en"),
-        ] {
-            assert!(is_its_directory(from, to), "{from} {to}");
-        }
-        for (from, to) in [
-            ("/a", "/b/"),
-            ("/a", "/a"),
-            ("/a/", "/a/"),
-            ("/a", "/a/b/"),
-            ("/a%2Fb", "/a/b/"),
-        ] {
-            assert!(!is_its_directory(from, to), "{from} {to}");
-        }
     }
 }

@@ -61,7 +61,11 @@ impl Worker {
             }
             return self.read_run(reading, &part, run).await;
         }
-        if !matches!(head.status, 200 | 206 | 404 | 410 | 412 | 416) {
+        // What a redirect led to may serve it no more, and the first URL may lead elsewhere.
+        let led = engine.look(|schedule| schedule.is_led(file, self.source));
+        if !matches!(head.status, 200 | 206 | 404 | 410 | 412 | 416)
+            || led && matches!(head.status, 404 | 410)
+        {
             return Err(reading.fault().await);
         }
         reading.drain().await;
@@ -219,7 +223,9 @@ impl Worker {
             return Err(Fault::Interrupted);
         };
         if reading.head.status != 200 {
+            let led = engine.look(|schedule| schedule.is_led(file, self.source));
             return Err(match reading.head.status {
+                404 | 410 if led => reading.fault().await,
                 412 | 404 | 410 => Fault::Changed,
                 _ => reading.fault().await,
             });

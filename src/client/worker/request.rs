@@ -1,5 +1,7 @@
 //! Requests: what the schedule asks for, as the server is asked for it.
 
+use std::sync::Arc;
+
 use super::Worker;
 use crate::client::{
     Error,
@@ -11,7 +13,8 @@ use crate::client::{
 impl Worker {
     /// Sends requests, one behind the other.
     pub(super) async fn send(&mut self, requests: Vec<Request>) -> Result<(), Error> {
-        let origin = &self.engine.servers[self.source.place()].origin;
+        let server = Arc::clone(&self.server);
+        let origin = &server.origin;
         let Some(connection) = &mut self.connection else {
             return Err(Error::Broken("not connected".into()));
         };

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Worker, answer::Reading};
+use super::{Worker, answer::Reading, redirect::Place};
 use crate::{
     client::{
         Error,
@@ -13,10 +13,7 @@ use crate::{
         task::DirTask,
     },
     entry::Entry,
-    http1::{
-        body_reader::{BodyReader, Framing},
-        path::RemotePath,
-    },
+    http1::body_reader::{BodyReader, Framing},
     units,
 };
 
@@ -28,12 +25,11 @@ const BROWSE_MAX: usize = 1_000_000;
 impl Worker {
     pub(super) async fn browsed(&mut self, reading: &mut Reading, browse: Browse) -> super::Answer {
         let mut listed = Listed::default();
-        if let Some(error) = reading.refused().await {
-            return Err(Fault::of(error, reading.head.retry_after));
-        }
-        let read = self
-            .read_listing(reading, &browse.dir, &mut listed, None)
-            .await;
+        let place = match self.arrive(reading, &browse.dir).await {
+            Ok(place) => place,
+            Err(error) => return Err(Fault::of(error, reading.head.retry_after)),
+        };
+        let read = self.read_listing(reading, place, &mut listed, None).await;
         let entries = read
             .and_then(|_| one_level(listed.entries))
             .map_err(|error| Fault::of(error, None))?;
@@ -46,15 +42,14 @@ impl Worker {
         reading: &mut Reading,
         mut task: DirTask,
     ) -> super::Answer {
-        if let Some(error) = reading.refused().await {
-            return Err(Fault::of(error, reading.head.retry_after));
-        }
+        let place = match self.arrive(reading, &task.dir).await {
+            Ok(place) => place,
+            Err(error) => return Err(Fault::of(error, reading.head.retry_after)),
+        };
         let mut listed = Listed::default();
         let mut found = Found::new(std::mem::take(&mut task.taken));
         let into = Some((&task, &mut found));
-        let mut read = self
-            .read_listing(reading, &task.dir, &mut listed, into)
-            .await;
+        let mut read = self.read_listing(reading, place, &mut listed, into).await;
         if let Ok(true) = read {
             let entries = std::mem::take(&mut listed.entries);
             read = self.hand_on(&task, entries, &mut found).await;
@@ -139,11 +134,17 @@ impl Worker {
     async fn read_listing(
         &mut self,
         reading: &mut Reading,
-        dir: &RemotePath,
+        place: Place,
         listed: &mut Listed,
         mut into: Option<(&DirTask, &mut Found)>,
     ) -> Result<bool, Error> {
-        let mut address = self.server().origin.list_url(dir);
+        let mut address = match place {
+            Place::Here(address) => address,
+            Place::Below(entry) => {
+                listed.entries.push(entry);
+                return Ok(true);
+            }
+        };
         loop {
             if !self.read_page(reading, &address, listed, &mut into).await? {
                 return Ok(false);
@@ -157,13 +158,16 @@ impl Worker {
             }
             address.set_query(Some(&query));
             self.ask_on(reading, &address).await?;
+            if let Some(error) = reading.refused().await {
+                return Err(error);
+            }
         }
     }
 
-    /// Asks for the next page of a listing, which nothing is in flight behind, and reads the head of its reading.
-    async fn ask_on(&self, reading: &mut Reading, address: &Url) -> Result<(), Error> {
+    /// Asks for more of a listing, which nothing is in flight behind, and reads the head of its reading.
+    pub(super) async fn ask_on(&self, reading: &mut Reading, address: &Url) -> Result<(), Error> {
         let (origin, settings) = (&self.server().origin, &self.engine.settings);
-        if !reading.head.keep_alive {
+        if !reading.head.keep_alive || !reading.body.is_done() {
             reading.connection =
                 Connection::open(origin, settings.timeout, &self.engine.pace).await?;
         }
@@ -173,10 +177,7 @@ impl Worker {
         reading.head = reading.connection.head(false).await?;
         reading.decoder = decoder(b"", &reading.head)?;
         reading.body = BodyReader::new(reading.head.framing.unwrap_or(Framing::Close));
-        match reading.refused().await {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Reads one page of a listing.

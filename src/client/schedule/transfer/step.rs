@@ -37,7 +37,7 @@ impl Transfer {
     pub fn wants_values(&self, asker: &Asker) -> bool {
         // One connection alone fetches values last: its first byte must not wait for the server's hashing.
         let first = asker.workers > 1 || self.left > 0 || self.plan.is_complete();
-        let mute = self.excluded.union(self.task.mute());
+        let mute = self.off().union(self.task.mute());
         let rests = self.values_not_before.is_some_and(|at| at > asker.now);
         self.verdict.values == Values::Unasked && first && !rests && asker.outlook.leads(mute)
     }
@@ -50,16 +50,16 @@ impl Transfer {
         let mut needed = SourceSet::default();
         if self.verdict.values == Values::Unasked
             && self.values_not_before.is_none_or(|at| at <= now)
-            && let Some(lead) = outlook.lead(self.excluded.union(self.task.mute()))
+            && let Some(lead) = outlook.lead(self.off().union(self.task.mute()))
         {
             needed.insert(lead);
         }
         if self.plan.has_free() {
             if self.facts.ranges {
-                needed = needed.union(outlook.usable.without(self.excluded));
+                needed = needed.union(outlook.usable.without(self.off()));
             }
             outlook
-                .lead(self.excluded)
+                .lead(self.off())
                 .into_iter()
                 .for_each(|lead| needed.insert(lead));
         }
@@ -84,8 +84,9 @@ impl Transfer {
         if self.phase != Phase::Flowing || self.not_before.is_some_and(|at| at > asker.now) {
             return None;
         }
-        let leads = asker.outlook.leads(self.excluded);
-        if !leads && self.excluded.contains(asker.outlook.source) {
+        let off = self.off();
+        let leads = asker.outlook.leads(off);
+        if !leads && off.contains(asker.outlook.source) {
             return None;
         }
         if self.wants_values(asker) {
