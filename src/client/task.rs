@@ -197,7 +197,8 @@ impl FileTask {
             .iter()
             .map(|(source, target)| (*source, target));
         let known = targets.filter(|(source, _)| self.led_to(*source).is_none());
-        let led = self.led.iter().map(|led| (led.at, &led.target));
+        let led = self.led.iter().filter_map(|led| self.led_to(led.at));
+        let led = led.map(|led| (led.at, &led.target));
         let with_query = known.chain(led).filter(|(_, target)| target.contains('?'));
         with_query.map(|(source, _)| source).collect()
     }

@@ -151,9 +151,10 @@ fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
         (Fault::Busy { .. }, _) => Slower,
 
         (Fault::Refused(_) | Fault::Login(_), Run | Values) if at.outdated => Again,
+        (Fault::Login(error), _) if at.first && may_expire(error) => First,
         (Fault::Login(_), hit) if at.patient && hit != Browse && !at.led => Ask,
         (Fault::Refused(error), _) if at.pipelined && !is_about_the_file(error) => Alone,
-        (Fault::Refused(error) | Fault::Login(error), _) if at.first && may_expire(error) => First,
+        (Fault::Refused(error), _) if at.first && may_expire(error) => First,
         (Fault::Refused(_) | Fault::Login(_), Run) if at.flows => Later,
         (Fault::Refused(error), Start) if is_about_ranges(error) => Whole,
         (Fault::Refused(_) | Fault::Login(_), _) if at.others => LeaveOut,

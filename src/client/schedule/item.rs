@@ -408,7 +408,7 @@ impl Item {
     /// Sources that something which waits here is to be asked of.
     pub fn needed(&self, outlook: &Outlook) -> SourceSet {
         // Redirects lead the files at the front apart.
-        let apart = !outlook.usable.both(SourceSet::LED).is_empty();
+        let apart = !outlook.kept.both(SourceSet::LED).is_empty();
         let look = if apart { LOOK_MAX } else { 1 };
         let files = [&self.small, &self.large].into_iter();
         let files = files.flat_map(|files| files.iter().take(look));
@@ -428,18 +428,13 @@ impl Item {
         self.small.iter_mut().chain(&mut self.large)
     }
 
-    /// Takes out the files that wait to be asked for at a server that a redirect led to.
-    pub fn take_led(&mut self, source: SourceId) -> Vec<FileTask> {
-        let mut taken = Vec::new();
-        for files in [&mut self.small, &mut self.large] {
-            if files.iter().any(|task| task.led_to(source).is_some()) {
-                let all = std::mem::take(files).into_iter();
-                let (led, others): (Vec<_>, Vec<_>) =
-                    all.partition(|task| task.led_to(source).is_some());
-                taken.extend(led);
-                *files = others.into();
-            }
-        }
-        taken
+    /// Takes out a file that waits to be asked for at a server that a redirect led to.
+    pub fn take_led(&mut self, source: SourceId) -> Option<FileTask> {
+        [&mut self.small, &mut self.large]
+            .into_iter()
+            .find_map(|files| {
+                let at = files.iter().position(|task| task.led_to(source).is_some());
+                files.remove(at?)
+            })
     }
 }

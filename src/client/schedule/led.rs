@@ -5,32 +5,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    FileId, Flight, Hop, Placed, Schedule, SlotId, SourceId, SourceSet, Work, order::Fault,
-};
+use super::{FileId, Flight, Hop, Placed, Schedule, SlotId, SourceId, SourceSet, Work};
 use crate::client::{
     Error,
     id::LED_MAX,
-    task::{FileTask, Led, REDIRECTS_MAX, Task},
+    task::{FileTask, Led, REDIRECTS_MAX},
 };
 
 /// Other origins that one file may be led to before it has failed: each may hold pieces of it.
 const MET_MAX: usize = 16;
 /// A file for which there is no place is asked for again after so long.
 const FULL: Duration = Duration::from_secs(1);
-/// What was refused while others fetch some of the same file is asked for again after so long.
-const LATER: Duration = Duration::from_millis(500);
-
-/// What becomes of files whose redirect led to a server that fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
-    /// They are asked for at the first URL again.
-    Again,
-    /// The same after a pause, and the failure counts.
-    Retry,
-    /// They have failed, unless others have them.
-    Fail,
-}
+/// What was refused while others fetch some of the same file is asked for again so often in a row.
+const LATER_MAX: u32 = 8;
 
 /// How a file stands where a redirect led, when its work fails there.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,7 +41,9 @@ impl Schedule {
         let file = flight.work.file();
         LedStanding {
             first: is_led && task.refusals == 0,
-            flows: is_led && file.is_some_and(|file| self.reading(file) > 0),
+            flows: is_led
+                && task.refusals < LATER_MAX
+                && file.is_some_and(|file| self.reading(file) > 0),
             outdated: redirects && task.turned.is_some_and(|turned| flight.at < turned),
         }
     }
@@ -103,6 +92,27 @@ impl Schedule {
             Placed::Unmet => {}
         }
         Ok(placed)
+    }
+
+    /// Takes back what was not sent yet, and is asked for elsewhere now or has ended.
+    pub(super) fn recall(&mut self, id: SlotId) {
+        let source = self.slots[id.0].source;
+        let is_off = |schedule: &Self, flight: &Flight| {
+            let Some(file) = flight.work.file().filter(|_| !flight.sent) else {
+                return false;
+            };
+            let transfer = schedule.transfers.get(&file);
+            transfer.is_none_or(|transfer| transfer.off().contains(source))
+        };
+        let mut at = 0;
+        while let Some(flight) = self.slots[id.0].flight.get(at) {
+            if is_off(self, flight) {
+                let flight = self.slots[id.0].flight.remove(at);
+                self.put_back_flight(flight);
+            } else {
+                at += 1;
+            }
+        }
     }
 
     /// Whether a redirect led, or leads, to a server for a file.
@@ -181,66 +191,10 @@ impl Schedule {
             }
             work => {
                 if let Some(transfer) = work.file().and_then(|file| self.transfers.get_mut(&file)) {
-                    transfer.wait(now + FULL);
+                    transfer.wait(now, now + FULL);
                 }
                 front.work = work;
             }
-        }
-    }
-
-    /// What is asked for where a redirect led is asked for at the first URL again. Whether there was such a redirect.
-    pub(super) fn turn_back(&mut self, source: SourceId, work: &mut Work, now: Instant) -> bool {
-        let task = match work {
-            Work::Open(task) => task,
-            Work::Run(file, _) | Work::Values(file) => match self.transfers.get_mut(file) {
-                Some(transfer) => &mut transfer.task,
-                None => return false,
-            },
-            _ => return false,
-        };
-        let led = task.forget_led(source);
-        if led {
-            task.turned = Some(now);
-        }
-        led
-    }
-
-    /// A server that a redirect led to refuses what it may have given before: a signed URL that has expired, say.
-    pub(super) fn ask_first(
-        &mut self,
-        source: SourceId,
-        fault: &Fault,
-        flight: Option<Flight>,
-        now: Instant,
-    ) {
-        let Some(mut flight) = flight else { return };
-        self.turn_back(source, &mut flight.work, now);
-        if let Some(task) = self.task_of_mut(&mut flight.work) {
-            task.refusals += 1;
-            let shown = task.shown();
-            tracing::info!(path = %shown, "{}: {}: the first URL is asked again", self.name_of(source), fault.error());
-        }
-        self.put_back(flight.work);
-    }
-
-    /// The same, but that it is known to be asked for there: only so often, it seems, as others fetch it.
-    pub(super) fn ask_later(&mut self, flight: Option<Flight>, now: Instant) {
-        let file = flight.as_ref().and_then(|flight| flight.work.file());
-        if let Some(transfer) = file.and_then(|file| self.transfers.get_mut(&file)) {
-            transfer.wait(now + LATER);
-        }
-        self.put_back_flight(flight);
-    }
-
-    /// The file that work is for.
-    fn task_of_mut<'a>(&'a mut self, work: &'a mut Work) -> Option<&'a mut FileTask> {
-        match work {
-            Work::Open(task) => Some(task),
-            Work::Run(file, _) | Work::Values(file) => {
-                let transfer = self.transfers.get_mut(file);
-                transfer.map(|transfer| &mut transfer.task)
-            }
-            _ => None,
         }
     }
 
@@ -253,86 +207,6 @@ impl Schedule {
             }
             _ => None,
         }
-    }
-
-    /// A server that a redirect led to cannot be reached. It rests, and its files are asked for at the first URL again,
-    /// which may lead to another one.
-    pub(super) fn rest_led(&mut self, source: SourceId, fault: &Fault, now: Instant) {
-        let error = fault.error();
-        let own = matches!(fault, Fault::Unreachable { own: true, .. });
-        let waits = own && self.sources.get_mut(source).own_outage(now);
-        let pause = self.source_failed(source, &error, now);
-        self.log_rest(source, &error, pause);
-        if waits {
-            // The first URL is out of reach as well.
-            return;
-        }
-        let leave = if self.limits.patient {
-            Leave::Again
-        } else {
-            Leave::Retry
-        };
-        self.leave(source, &error, leave, now);
-    }
-
-    /// Files that a redirect led to a server are not asked for there any more.
-    pub(super) fn leave(&mut self, source: SourceId, error: &Error, leave: Leave, now: Instant) {
-        let items = self.items.iter_mut();
-        let tasks: Vec<_> = items.flat_map(|item| item.take_led(source)).collect();
-        for mut task in tasks {
-            let first = task.forget_led_from(source);
-            match leave {
-                Leave::Again => self.put_back_task(task.into()),
-                Leave::Retry => self.task_failed(task.into(), error.clone(), None, now),
-                Leave::Fail => {
-                    task.tried = task.tried.union(first);
-                    if self.others_have(task.off()) {
-                        self.put_back_task(task.into());
-                    } else {
-                        let attempts = task.failures + 1;
-                        self.task_ended_after(Task::File(task), attempts, error.clone());
-                    }
-                }
-            }
-        }
-        let its = self.transfers.values();
-        let its = its.filter(|transfer| transfer.task.led_to(source).is_some());
-        let files: Vec<FileId> = its.map(|transfer| transfer.id).collect();
-        for file in files {
-            self.leave_transfer(file, source, error, leave, now);
-        }
-        self.ring_all();
-    }
-
-    fn leave_transfer(
-        &mut self,
-        file: FileId,
-        source: SourceId,
-        error: &Error,
-        leave: Leave,
-        now: Instant,
-    ) {
-        let Some(transfer) = self.transfers.get_mut(&file) else {
-            return;
-        };
-        let first = transfer.task.forget_led_from(source);
-        transfer.task.turned = Some(now);
-        match leave {
-            Leave::Again => {}
-            Leave::Retry => self.transfer_failed(file, error.clone(), None, now),
-            Leave::Fail => {
-                transfer.excluded = transfer.excluded.union(first);
-                let off = transfer.off();
-                if !self.others_have(off) {
-                    self.transfer_ended_after(file, 1, error.clone());
-                }
-            }
-        }
-    }
-
-    /// Whether a server may have what those in `off` have not.
-    fn others_have(&self, off: SourceSet) -> bool {
-        !self.sources.hopeful().without(off).is_empty()
     }
 
     /// Whether the first URL of a file, which redirects, is being asked by some connection: one is enough.

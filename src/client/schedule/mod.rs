@@ -39,6 +39,7 @@ mod slot;
 mod source;
 mod sources;
 mod transfer;
+mod turn;
 mod verdict;
 mod view;
 

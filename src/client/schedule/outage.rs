@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    FileId, Schedule, SlotId, SourceId, led::Leave, order::Fault, source::Reach,
-    sources::BAD_PIECES_MAX,
+    FileId, Schedule, SlotId, SourceId, order::Fault, source::Reach, sources::BAD_PIECES_MAX,
+    turn::Leave,
 };
 use crate::{client::Error, units};
 

@@ -33,6 +33,7 @@ impl Schedule {
         if let Some(order) = self.settle_source(id, now) {
             return order;
         }
+        self.recall(id);
         let source = self.sources.get(self.slots[id.0].source);
         // What a server may not be asked for yet is left for others to take.
         if self.untold <= super::UNTOLD_MAX && source.load.wait(now).is_none() {

@@ -22,6 +22,7 @@ impl Schedule {
             Report::Answered(answered, channel) => self.answered(id, answered, channel, now),
             Report::Fault(fault, channel) => self.fault(id, &fault, channel, now),
         }
+        self.begin_without_values(now);
     }
 
     fn connected(&mut self, id: SlotId, rtt: Duration, now: Instant) {

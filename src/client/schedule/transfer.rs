@@ -210,9 +210,11 @@ impl Transfer {
         self.excluded.union(self.task.off())
     }
 
-    /// Nothing of it is asked for before that.
-    pub fn wait(&mut self, until: Instant) {
+    /// Nothing of it is asked for before that. False where it waits already.
+    pub fn wait(&mut self, now: Instant, until: Instant) -> bool {
+        let news = self.not_before.is_none_or(|at| at <= now);
         self.not_before = self.not_before.max(Some(until));
+        news
     }
 
     /// Whether `run` should still fetch `piece`.

@@ -18,19 +18,34 @@ const ONCE: [u64; 24] = [
     7068, 7717, 9819, 18118, 54552, 55930, 58250, 59279,
 ];
 
-/// What went wrong with a seed.
-fn failure(seed: u64) -> Option<String> {
-    let cause = std::panic::catch_unwind(|| World::new(seed).run()).err()?;
+/// The same, where servers redirect.
+const ONCE_REDIRECTING: [u64; 9] = [1, 12, 16, 174, 290, 339, 476, 624, 699];
+
+/// What went wrong in a seed's world; or in the same with servers that redirect.
+fn failure(seed: u64, redirecting: bool) -> Option<String> {
+    let outcome = std::panic::catch_unwind(|| {
+        let world = World::new(seed);
+        if redirecting {
+            world.redirecting().run();
+        } else {
+            world.run();
+        }
+    });
+    let cause = outcome.err()?;
     let text = cause.downcast_ref::<String>().cloned();
     let text = text.or_else(|| Some((*cause.downcast_ref::<&str>()?).to_owned()));
+    let mark = if redirecting { "r" } else { "" };
     Some(format!(
-        "seed {seed}: {}\nreplay: HAUL_SEED={seed} cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture",
+        "seed {seed}{mark}: {}\nreplay: HAUL_SEED={seed}{mark} cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture",
         text.unwrap_or_default()
     ))
 }
 
-fn run(seeds: impl IntoIterator<Item = u64>) {
-    let failures: Vec<String> = seeds.into_iter().filter_map(failure).collect();
+fn run(seeds: impl IntoIterator<Item = u64>, redirecting: bool) {
+    let seeds = seeds.into_iter();
+    let failures: Vec<_> = seeds
+        .filter_map(|seed| failure(seed, redirecting))
+        .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -48,7 +63,8 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
 
 #[test]
 fn whatever_goes_wrong_nothing_is_lost_and_all_ends() {
-    run(ONCE);
+    run(ONCE, false);
+    run(ONCE_REDIRECTING, true);
     // Debug builds check more and are slower: fewer seeds there.
     let count = if cfg!(debug_assertions) {
         SEEDS / 20
@@ -57,18 +73,24 @@ fn whatever_goes_wrong_nothing_is_lost_and_all_ends() {
     };
     let seeds = seeds(count);
     let odd = (seeds.end - seeds.start) / 4;
-    run(seeds.clone());
-    run((seeds.start..seeds.start + odd).map(|seed| seed + ODD));
+    let odd = (seeds.start..seeds.start + odd).map(|seed| seed + ODD);
+    for redirecting in [false, true] {
+        run(seeds.clone(), redirecting);
+        run(odd.clone(), redirecting);
+    }
 }
 
 /// Those whose servers are odd begin at 4294967296.
-/// `HAUL_SEED=N cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture`
+/// `HAUL_SEED=N`, or `Nr` where servers redirect, and `cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture`
 #[test]
 #[ignore = "replays one seed"]
 fn one() {
-    let seed = std::env::var("HAUL_SEED").ok();
-    let seed = seed.and_then(|seed| seed.parse().ok());
-    World::new(seed.expect("HAUL_SEED names the seed"))
-        .verbose()
-        .run();
+    let seed = std::env::var("HAUL_SEED").expect("HAUL_SEED names the seed");
+    let number = seed.trim_end_matches('r');
+    let world = World::new(number.parse().expect("a number")).verbose();
+    if number == seed {
+        world.run();
+    } else {
+        world.redirecting().run();
+    }
 }

@@ -6,6 +6,8 @@
     reason = "what happens is used up when it has happened, and virtual time never goes back"
 )]
 
+mod led;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
@@ -87,6 +89,7 @@ pub struct World {
     now: Duration,
     calm_at: Duration,
     servers: Vec<SimServer>,
+    elsewhere: led::Elsewhere,
     files: BTreeMap<RemotePath, SimFile>,
     slots: Vec<Slot>,
     agenda: BinaryHeap<Reverse<(Duration, u64, Happening)>>,
@@ -167,6 +170,7 @@ impl World {
             now: Duration::ZERO,
             calm_at: Duration::from_secs(calm + 30),
             servers,
+            elsewhere: led::Elsewhere::default(),
             files,
             slots: slots.collect(),
             agenda: BinaryHeap::new(),
@@ -398,13 +402,16 @@ impl World {
     /// Does what the schedule says.
     fn obey(&mut self, at: usize, order: Order) {
         let now = self.instant();
-        self.say(|| format!("slot {at}: {}", brief(&order)));
+        self.say(|| {
+            let source = self.schedule.slots[at].source.place();
+            format!("slot {at} of {source}: {}", brief(&order))
+        });
         self.slots[at].turn += 1;
         let turn = self.slots[at].turn;
         match order {
             Order::Connect(source) => {
                 self.attempt(source);
-                let server = &self.servers[source.place()];
+                let server = &self.servers[self.elsewhere.index(source)];
                 let takes = match server.trouble(self.now) {
                     Some(Trouble::Hangs) if self.rng.bool() => SILENCE,
                     _ => server.rtt,
@@ -427,7 +434,8 @@ impl World {
                 if !send.is_empty() {
                     self.attempt(source);
                 }
-                let server = &self.servers[source.place()];
+                self.note_sent(at, send.into_iter().map(|request| request.subject));
+                let server = &self.servers[self.elsewhere.index(source)];
                 // The answer comes a round trip after its request, and behind those before it.
                 let arrives = self.instant_of(read.at) + server.rtt;
                 let takes = match server.trouble(self.now) {
@@ -440,6 +448,7 @@ impl World {
             }
             Order::Close => {
                 self.slots[at].open = false;
+                self.forget_sent(at);
                 self.ask(at);
             }
             Order::Wait(until) => {
@@ -457,7 +466,7 @@ impl World {
     /// A connect or request reaches a server: not too often, and not while it wants to be left alone.
     fn attempt(&mut self, source: SourceId) {
         let now = self.now;
-        let server = &mut self.servers[source.place()];
+        let server = &mut self.servers[self.elsewhere.index(source)];
         if let Some((asked, until)) = server.quiet {
             // What was on its way when it said so does not count.
             let told = asked + server.rtt;
@@ -490,7 +499,7 @@ impl World {
     }
 
     fn dialed(&mut self, at: usize, source: SourceId) {
-        let server = &self.servers[source.place()];
+        let server = &self.servers[self.elsewhere.index(source)];
         let refused = match server.trouble(self.now) {
             Some(Trouble::Refuses { own }) => Some((connect_error(), own)),
             Some(Trouble::Hangs) => Some((Error::Timeout(SILENCE), false)),
@@ -515,6 +524,7 @@ impl World {
             && !channel.open
         {
             self.slots[at].open = false;
+            self.forget_sent(at);
         }
         self.schedule.report(SlotId(at), report, now);
         self.slots[at].turn += 1;
@@ -526,7 +536,7 @@ impl World {
     fn channel(&self, at: usize) -> Channel {
         Channel {
             open: true,
-            haul: self.servers[self.slots[at].source.place()].haul,
+            haul: self.servers[self.elsewhere.index(self.slots[at].source)].haul,
         }
     }
 
@@ -538,7 +548,8 @@ impl World {
     fn head(&mut self, at: usize, flight: Flight) {
         let source = self.slots[at].source;
         let channel = self.channel(at);
-        let server = &mut self.servers[source.place()];
+        let subject = self.next_sent(at);
+        let server = &mut self.servers[self.elsewhere.index(source)];
         match server.trouble(self.now) {
             Some(Trouble::Closes | Trouble::Refuses { .. }) => {
                 return self.broke(at, Error::Broken("closed".into()));
@@ -553,6 +564,9 @@ impl World {
             return self.report(at, Report::Fault(fault, channel));
         }
         server.attempts.clear();
+        if let Some(report) = self.redirected(at, &flight, subject) {
+            return self.report(at, report);
+        }
         let now = self.instant();
         self.schedule.head_came(SlotId(at), now);
         match flight.work {
@@ -602,7 +616,7 @@ impl World {
     fn open(&mut self, at: usize, mut task: FileTask, ask: &Ask) {
         let (source, channel) = (self.slots[at].source, self.channel(at));
         let now = self.instant();
-        let server = &self.servers[source.place()];
+        let server = &self.servers[self.elsewhere.index(source)];
         let file = self.files.get(&task.path).filter(|_| !server.foreign);
         let Some(file) = file.cloned() else {
             let error = Error::Status {
@@ -623,6 +637,7 @@ impl World {
             if let Some(Trouble::Breaks(_)) = server.trouble(self.now) {
                 return self.broke(at, Error::Broken("cut".into()));
             }
+            self.note_bytes(&task.path);
             let id = self.schedule.landing(SlotId(at), task.clone());
             self.paths.insert(id, task.path);
             let takes = Duration::from_millis(self.rng.u64(1..500));
@@ -648,6 +663,7 @@ impl World {
         };
         let mut facts = server.facts(source, &file);
         facts.ranges &= !task.whole;
+        facts.pieces &= !task.mute().contains(source);
         let opened = Opened {
             facts,
             ..Opened::default()
@@ -670,7 +686,7 @@ impl World {
             return self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
         };
         let (foreign, ranges, odd) = {
-            let server = &self.servers[source.place()];
+            let server = &self.servers[self.elsewhere.index(source)];
             (server.foreign, server.ranges, server.odd)
         };
         let own = transfer.facts.source == source;
@@ -712,7 +728,7 @@ impl World {
         if run.pieces.is_empty() || run.pieces.start != first {
             return self.run_over(at, 0, self.now, false);
         }
-        let takes = self.servers[self.slots[at].source.place()].piece_time;
+        let takes = self.servers[self.elsewhere.index(self.slots[at].source)].piece_time;
         let doing = Doing::Reading(file, run, first, 0, self.now);
         self.next_step(at, doing, takes);
     }
@@ -740,7 +756,7 @@ impl World {
     ) {
         let source = self.slots[at].source;
         let now = self.instant();
-        let server = &self.servers[source.place()];
+        let server = &self.servers[self.elsewhere.index(source)];
         let breaks = match server.trouble(self.now) {
             Some(Trouble::Breaks(after)) => self.slots[at].pieces >= after,
             Some(Trouble::Closes | Trouble::Refuses { .. }) => true,
@@ -769,13 +785,16 @@ impl World {
         if !self.schedule.wants(file, run.id, piece) || self.schedule.is_dropped(id) {
             return self.run_over(at, received, began, false);
         }
-        let path = &self.paths[&file];
-        let it = self.files[path].clone();
-        let good = damaged.is_none_or(|often| !self.rng.u32(..).is_multiple_of(often));
+        let path = self.paths[&file].clone();
+        self.note_bytes(&path);
+        let it = self.files[&path].clone();
         let checked = self
             .schedule
             .transfer(file)
             .is_some_and(|transfer| transfer.facts.has_values());
+        // Nothing finds damage where nobody can be asked for values.
+        let damaged = damaged.filter(|_| checked);
+        let good = damaged.is_none_or(|often| !self.rng.u32(..).is_multiple_of(often));
         let value = checked.then(|| it.value(piece, good));
         self.disk.entry(file).or_default().insert(piece, good);
         let start = u64::from(piece) * PIECE + skip;
@@ -801,7 +820,7 @@ impl World {
             return;
         };
         let it = self.files[path].clone();
-        let trouble = self.servers[self.slots[at].source.place()].trouble(self.now);
+        let trouble = self.servers[self.elsewhere.index(self.slots[at].source)].trouble(self.now);
         if matches!(trouble, Some(Trouble::Breaks(_) | Trouble::Refuses { .. })) {
             return self.broke(at, Error::Broken("cut".into()));
         }
@@ -929,8 +948,9 @@ impl World {
                         && file.is_some_and(|file| !free.contains(&file));
                     assert!(
                         matches!(order, Order::Wait(_)) || helps,
-                        "slot {at} waits, and could {}",
-                        brief(&order)
+                        "slot {at} waits, and could {} for {:?}",
+                        brief(&order),
+                        self.schedule.slots[at].flight
                     );
                     if helps {
                         self.obey(at, order);
@@ -954,7 +974,8 @@ impl World {
 
     /// A server is given up for what it sent or said of this client, never because it was out of reach.
     fn check_dropped(&self) {
-        for (place, server) in self.servers.iter().enumerate() {
+        let named = self.servers.len() - self.elsewhere.hosts;
+        for (place, server) in self.servers.iter().take(named).enumerate() {
             let kicks = |trouble: &(u64, u64, Trouble)| matches!(trouble.2, Trouble::Kicks(_));
             let has_reason = server.damaged.is_some() || server.troubles.iter().any(kicks);
             let id = SourceId::at(place);
@@ -968,8 +989,9 @@ impl World {
     fn check_end(&self) {
         assert!(
             self.schedule.is_idle(),
-            "seed {}: it came to a halt: {:#?}",
+            "seed {}: it came to a halt: {:#?} {:#?}",
             self.seed,
+            self.schedule.transfers,
             self.schedule.views(self.instant())
         );
         for path in self.files.keys() {
