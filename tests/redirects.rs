@@ -1,6 +1,7 @@
 //! Answers that redirect to other servers: what is fetched from there, what is not told there, and where it ends.
 
 mod expiring;
+mod ways;
 
 use std::{fs, path::Path};
 

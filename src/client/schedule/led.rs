@@ -109,6 +109,7 @@ impl Schedule {
             if is_off(self, flight) {
                 let flight = self.slots[id.0].flight.remove(at);
                 self.put_back_flight(flight);
+                self.ring_all();
             } else {
                 at += 1;
             }

@@ -19,7 +19,7 @@ const ONCE: [u64; 24] = [
 ];
 
 /// The same, where servers redirect.
-const ONCE_REDIRECTING: [u64; 9] = [1, 12, 16, 174, 290, 339, 476, 624, 699];
+const ONCE_REDIRECTING: [u64; 10] = [1, 12, 16, 174, 290, 339, 476, 624, 699, 1839];
 
 /// What went wrong in a seed's world; or in the same with servers that redirect.
 fn failure(seed: u64, redirecting: bool) -> Option<String> {
