@@ -9,7 +9,9 @@ use url::Url;
 use super::{
     Pane,
     here::Here,
-    listing, places, search,
+    keymap::Action,
+    listing::{self, SortKey},
+    places, search,
     survey::{News, Survey},
 };
 use crate::{
@@ -233,6 +235,26 @@ pub enum Mouse {
         row: Option<usize>,
         /// When, to tell a double click.
         at: Instant,
+    },
+    /// Pressed by the right button on the `row`th row that the list of `pane` shows.
+    Mark {
+        /// The pane.
+        pane: Pane,
+        /// The row from the list's top.
+        row: usize,
+    },
+    /// A hint was pressed.
+    Hint(Action),
+    /// A heading was pressed.
+    Heading(Pane, SortKey),
+    /// A scrollbar was pressed, `at` of `of` cells from its top.
+    Scrollbar {
+        /// The list's pane.
+        pane: Pane,
+        /// Cells from the top.
+        at: usize,
+        /// Cells in all.
+        of: usize,
     },
     /// The wheel turned by so many rows over a pane.
     Wheel {

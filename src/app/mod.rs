@@ -32,6 +32,7 @@ pub mod transfers;
 mod act;
 mod control;
 mod line;
+mod mouse;
 mod run;
 mod undo;
 mod update;

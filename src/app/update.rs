@@ -3,7 +3,7 @@
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
-    Event, Layout, Mouse, Pane, Popup, Sample, State, Tick, View,
+    Event, Layout, Pane, Popup, Sample, State, Tick, View,
     browser::Load,
     event::{Effect, Ending, Unlisted, question},
     keymap::{Action, Chord, Found},
@@ -12,8 +12,6 @@ use crate::{client::Link, entry::Entry, escape::display_path, http1::path::Remot
 
 /// Figures on the screen are renewed this often, so that their digits can be read.
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(450);
-/// Two presses on a row within this time open it.
-const DOUBLE_CLICK: std::time::Duration = std::time::Duration::from_millis(400);
 
 /// Takes an event in; what has to be done outside is returned.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
@@ -319,63 +317,6 @@ impl State {
         self.typed()
     }
 
-    fn mouse(&mut self, mouse: Mouse) -> Vec<Effect> {
-        if self.popup.is_some() {
-            if let (Mouse::Wheel { by, .. }, Some((cursor, len, _))) = (mouse, self.popup_cursor())
-            {
-                cursor.scroll(by, len);
-            }
-            return Vec::new();
-        }
-        match mouse {
-            Mouse::Wheel { pane, by } => match (pane, &mut self.view) {
-                (Pane::Log, _) => self.log.scroll(by),
-                (Pane::Remote, View::Connect(view)) => view.remote.listing.scroll(by),
-                (Pane::Transfers, View::Connect(view)) => view.scroll(by),
-                (Pane::Clients, View::Serve(view)) => view.scroll(by),
-                (Pane::Files, View::Serve(view)) => view.files.listing.scroll(by),
-                _ => {}
-            },
-            Mouse::Press { pane, row, at } => {
-                self.focus_on(pane);
-                let Some(row) = row else { return Vec::new() };
-                let row = match (pane, &mut self.view) {
-                    (Pane::Log, _) => {
-                        let row = self.log.cursor().window(self.log.counts().0).start + row;
-                        self.log.go(row);
-                        row
-                    }
-                    (Pane::Remote, View::Connect(view)) => press(&mut view.remote.listing, row),
-                    (Pane::Files, View::Serve(view)) => press(&mut view.files.listing, row),
-                    (Pane::Transfers, View::Connect(view)) => {
-                        let row = view.cursor().window(view.rows.len()).start + row;
-                        view.go(row);
-                        row
-                    }
-                    (Pane::Clients, View::Serve(view)) => {
-                        let row = view.cursor().window(view.rows.len()).start + row;
-                        view.go(row);
-                        row
-                    }
-                    _ => row,
-                };
-                let before = self.pressed.replace((pane, row, at));
-                let again = before.is_some_and(|(p, r, t)| {
-                    (p, r) == (pane, row) && at.saturating_duration_since(t) < DOUBLE_CLICK
-                });
-                if again {
-                    self.pressed = None;
-                    return match pane {
-                        Pane::Remote | Pane::Files => self.act(Action::Open),
-                        Pane::Clients => self.act(Action::Unfold),
-                        _ => Vec::new(),
-                    };
-                }
-            }
-        }
-        Vec::new()
-    }
-
     fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
         if self.script.is_empty() {
             // From here on it is the user who acts.
@@ -398,11 +339,4 @@ impl State {
             }
         }
     }
-}
-
-/// A press on the `row`th row of a listing's window.
-fn press(listing: &mut super::listing::Listing, row: usize) -> usize {
-    let row = listing.cursor().window(listing.len()).start + row;
-    listing.go(row);
-    row
 }

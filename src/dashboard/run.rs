@@ -16,14 +16,14 @@ use tokio::{signal::unix::SignalKind, sync::mpsc, time::sleep_until};
 use super::{local, terminal::Input};
 use crate::{
     app::{
-        Effect, Ending, Event, Mouse, Pane, Sample, State, Tick,
+        Effect, Ending, Event, Mouse, Sample, State, Tick,
         title::{percent, title},
         update,
     },
     config::ThemeName,
     logging::Ring,
     sys::terminal::UnlessIgnored,
-    ui,
+    ui::{self, Spot},
 };
 
 /// The engine is looked at this often while bytes flow.
@@ -218,17 +218,26 @@ impl<E: Engine, S: Screen> Run<E, S> {
 
     /// What lies under the mouse is known by the layout alone.
     fn mouse(&self, mouse: MouseEvent) -> io::Result<Option<Mouse>> {
-        let by = match mouse.kind {
-            MouseEventKind::Down(MouseButton::Left) => 0,
-            MouseEventKind::ScrollUp => -WHEEL,
-            MouseEventKind::ScrollDown => WHEEL,
-            _ => return Ok(None),
-        };
-        let area = self.screen.size()?;
-        let Some((pane, row)) = ui::hit(&self.state, area, mouse.column, mouse.row) else {
-            return Ok(None);
-        };
-        Ok(Some(pressed(pane, row, by)))
+        let (area, x, y) = (self.screen.size()?, mouse.column, mouse.row);
+        let hit = || ui::hit(&self.state, area, x, y);
+        let wheel = |by| hit().map(|(pane, _)| Mouse::Wheel { pane, by });
+        Ok(match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) => match ui::spot(&self.state, area, x, y) {
+                Some(Spot::Hint(action)) => Some(Mouse::Hint(action)),
+                Some(Spot::Heading(pane, key)) => Some(Mouse::Heading(pane, key)),
+                Some(Spot::Scrollbar { pane, at, of }) => Some(Mouse::Scrollbar { pane, at, of }),
+                None => hit().map(|(pane, row)| {
+                    let at = Instant::now();
+                    Mouse::Press { pane, row, at }
+                }),
+            },
+            MouseEventKind::Down(MouseButton::Right) => {
+                hit().and_then(|(pane, row)| Some(Mouse::Mark { pane, row: row? }))
+            }
+            MouseEventKind::ScrollUp => wheel(-WHEEL),
+            MouseEventKind::ScrollDown => wheel(WHEEL),
+            _ => None,
+        })
     }
 
     fn answers(
@@ -315,14 +324,5 @@ impl<E: Engine, S: Screen> Run<E, S> {
         let (title, percent) = (title(&self.state), percent(&self.state));
         self.screen.title(&title, percent)?;
         self.screen.draw(&self.state)
-    }
-}
-
-fn pressed(pane: Pane, row: Option<usize>, by: isize) -> Mouse {
-    if by == 0 {
-        let at = Instant::now();
-        Mouse::Press { pane, row, at }
-    } else {
-        Mouse::Wheel { pane, by }
     }
 }

@@ -9,7 +9,12 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{Popup, State, View, connect::Connect, keymap::Hint, prompt::Kind},
+    app::{
+        Popup, State, View,
+        connect::Connect,
+        keymap::{Action, Hint},
+        prompt::Kind,
+    },
     client::Link,
     tls::Fingerprint,
     units,
@@ -380,10 +385,32 @@ pub fn marked(browser: &crate::app::browser::Browser, theme: &Theme) -> String {
     format!("{} marked{size}", units::count(count as u64))
 }
 
-/// Keys and what they do here.
-pub fn hints(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
+/// A hint in its place.
+struct Placed<'a> {
+    x: u16,
+    key: &'a str,
+    hint: Hint,
+    action: Action,
+}
+
+impl Placed<'_> {
+    fn width(&self) -> usize {
+        width(self.key) + 1 + width(self.hint.label)
+    }
+}
+
+/// Keys and what they do here, as far as they have room.
+fn placed(state: &State, area: Rect) -> Vec<Placed<'_>> {
     let cells = usize::from(area.width).saturating_sub(2);
-    let mut hints = state.keymap().hints(state.scopes());
+    let hints = state.keymap().hints(state.scopes()).into_iter();
+    let mut hints: Vec<_> = hints
+        .map(|(key, hint, action)| Placed {
+            x: 0,
+            key,
+            hint,
+            action,
+        })
+        .collect();
     if state
         .prompt
         .as_ref()
@@ -393,26 +420,41 @@ pub fn hints(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         hints.truncate(2);
     }
     let least = if cells >= 98 { 1 } else { 2 };
-    let one = |(key, hint): &(&str, Hint)| width(key) + 1 + width(hint.label);
-    let taken = |hints: &[(&str, Hint)], gap: usize| {
-        hints.iter().map(one).sum::<usize>() + gap * hints.len().saturating_sub(1)
+    let taken = |hints: &[Placed<'_>], gap: usize| {
+        hints.iter().map(Placed::width).sum::<usize>() + gap * hints.len().saturating_sub(1)
     };
     while taken(&hints, least) > cells {
-        let Some(weakest) = hints.iter().map(|(_, hint)| hint.weight).min() else {
-            return;
+        let Some(weakest) = hints.iter().map(|placed| placed.hint.weight).min() else {
+            break;
         };
-        hints.retain(|(_, hint)| hint.weight != weakest);
+        hints.retain(|placed| placed.hint.weight != weakest);
     }
     let gap = (least..=3)
         .rev()
         .find(|gap| taken(&hints, *gap) <= cells)
         .unwrap_or(least);
     let mut x = add(area.x, 1);
-    for (key, hint) in &hints {
-        x = put(buf, x, area.y, cells, key, theme.accent);
-        x = put(buf, add(x, 1), area.y, cells, hint.label, theme.soft);
-        x = add(x, gap);
+    for placed in &mut hints {
+        placed.x = x;
+        x = add(x, placed.width() + gap);
     }
+    hints
+}
+
+/// Draws keys and what they do here.
+pub fn hints(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let cells = usize::from(area.width).saturating_sub(2);
+    for Placed { x, key, hint, .. } in placed(state, area) {
+        let x = put(buf, x, area.y, cells, key, theme.accent);
+        put(buf, add(x, 1), area.y, cells, hint.label, theme.soft);
+    }
+}
+
+/// What the hint at a column stands for.
+pub fn hint_at(state: &State, area: Rect, x: u16) -> Option<Action> {
+    let mut hints = placed(state, area).into_iter();
+    let hint = hints.find(|placed| (placed.x..add(placed.x, placed.width())).contains(&x))?;
+    Some(hint.action)
 }
 
 /// Text in the middle of an area; a line that is too long goes on in the next, a word that is too long is shortened.

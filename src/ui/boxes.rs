@@ -165,7 +165,7 @@ pub fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &m
     let title = format!("Search in /{}", shown(search.root.trimmed()));
     let title = shorten(&title, 60, theme);
     let above: Part<'_> = if search.query().is_empty() {
-        ("type letters of the name or path".into(), theme.faint)
+        ("  type letters of the name or path".into(), theme.faint)
     } else {
         let query = shown(search.query()).into_owned();
         (query.into(), theme.strong)
@@ -194,6 +194,11 @@ pub fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &m
         Some(Row { left, right })
     };
     listed.draw(theme, area, row, buf);
+    let inner = place(area).inner();
+    let at = add(inner.x + 2, width(&shown(search.query())));
+    if at + 1 < inner.right() {
+        put(buf, at, inner.y, 1, " ", theme.cursor);
+    }
 }
 
 /// Bookmarks, and servers that were used before.

@@ -65,14 +65,22 @@ pub fn draw(state: &State, subject: &Subject, theme: &Theme, area: Rect, buf: &m
     } else {
         cells
     };
+    // A long file leaves something of what is behind in sight.
+    let facts = rows.len() as u16 + 2;
+    let height = add(facts, lines).min(facts.max(area.height.saturating_sub(4)));
     let slot = Slot {
-        area: middle(area, cells as u16, add(rows.len() as u16 + 2, lines)),
+        area: middle(area, cells as u16, height),
         form: Form::Boxed,
     };
     clear(buf, slot.area, theme);
+    let keys = if lines > 2 {
+        "j k scroll · Esc closes"
+    } else {
+        "Esc closes"
+    };
     let frame = Frame {
         title,
-        bottom_right: vec![("Esc closes".into(), theme.dim)],
+        bottom_right: vec![(keys.into(), theme.dim)],
         focused: true,
         ..Frame::default()
     };

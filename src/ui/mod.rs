@@ -37,7 +37,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use self::frame::{Form, Slot};
 pub use self::theme::Theme;
-use crate::app::{Layout, Pane, State, View};
+use crate::app::{Layout, Pane, State, View, keymap::Action, listing::SortKey};
 
 /// Below this many columns or rows nothing is drawn but one line.
 const LEAST: (u16, u16) = (40, 8);
@@ -104,6 +104,53 @@ pub fn measure(state: &State, area: Rect) -> Layout {
     layout.help = usize::from(help::list(area).height);
     layout.list = usize::from(boxes::list(area).height);
     layout
+}
+
+/// What a press on a cell means, beside the rows of lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    /// A hint.
+    Hint(Action),
+    /// A heading of a directory's list.
+    Heading(Pane, SortKey),
+    /// The border in which a list's scrollbar runs: `at` of `of` cells from its top.
+    Scrollbar {
+        /// The list's pane.
+        pane: Pane,
+        /// Cells from the top.
+        at: usize,
+        /// Cells in all.
+        of: usize,
+    },
+}
+
+/// What lies at a cell that is no row of a list.
+pub fn spot(state: &State, area: Rect, x: u16, y: u16) -> Option<Spot> {
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        return None;
+    }
+    let places = arrange(state, area);
+    if places.hints.contains((x, y).into()) {
+        let covered = places.prompt.y == places.hints.y && state.prompt.is_some();
+        return bars::hint_at(state, places.hints, x)
+            .filter(|_| !covered)
+            .map(Spot::Hint);
+    }
+    let (pane, _) = hit(state, area, x, y)?;
+    let at = usize::from(state.number(pane)).checked_sub(1)?;
+    let slot = *places.panes.get(at)?;
+    if matches!(pane, Pane::Remote | Pane::Files)
+        && let Some(key) = files::heading(pane, slot, x, y)
+    {
+        return Some(Spot::Heading(pane, key));
+    }
+    let (list, _) = list(pane, slot);
+    let in_bar = slot.form == Form::Boxed && x == list.right() && pane != Pane::Throughput;
+    (in_bar && (list.y..list.bottom()).contains(&y)).then(|| Spot::Scrollbar {
+        pane,
+        at: usize::from(y - list.y),
+        of: usize::from(list.height),
+    })
 }
 
 /// The pane at a cell, and the row of its list that the cell belongs to.

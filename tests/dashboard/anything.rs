@@ -1,12 +1,18 @@
 //! Whatever comes, in whatever order and at whatever size: nothing panics, and no cursor leaves its list.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use haul::{
     app::{
-        Effect, Event, Mouse, Pane, Popup, Sample, State, View, event::Fingerprint,
+        Effect, Event, Mouse, Pane, Popup, Sample, State, View,
+        event::Fingerprint,
+        here::Here,
         keymap::BINDINGS,
+        survey::{Chunk, Extent, News, Sum, Survey},
     },
     client, ui,
 };
@@ -89,6 +95,62 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
+/// What a walk tells, in the middle and at its end.
+fn surveyed(survey: &Survey) -> Vec<Event> {
+    let sum = |more| Sum {
+        bytes: u64::MAX,
+        files: 7,
+        more,
+    };
+    let mut news = Vec::new();
+    for (root, more) in survey.roots.iter().zip([true, false].into_iter().cycle()) {
+        news.push(News::Found(Arc::new(Chunk {
+            dir: root.clone(),
+            entries: entries(),
+        })));
+        news.push(News::Counted {
+            root: root.clone(),
+            sum: sum(more),
+            ended: !more,
+        });
+    }
+    news.push(News::Ended(Extent::default()));
+    let event = |news| Event::Surveyed {
+        id: survey.id,
+        news,
+    };
+    news.into_iter().map(event).collect()
+}
+
+/// What comes of an effect.
+fn answers(effect: Effect) -> Vec<Event> {
+    match effect {
+        Effect::Arrange(job) => vec![Event::Arranged(job.run())],
+        Effect::Match(job) => vec![Event::Matched(job.run())],
+        Effect::ListLocal(dir) => vec![Event::LocalListed {
+            dir,
+            names: vec![("a b".into(), true), ("c".into(), false)],
+        }],
+        Effect::LookLocal {
+            target, entries, ..
+        } => {
+            let here = [Here::Part, Here::Other(1), Here::Whole { dated: true }];
+            let here = here.into_iter().cycle().take(entries.len()).collect();
+            vec![Event::LookedLocal {
+                target,
+                entries,
+                here,
+            }]
+        }
+        Effect::Preview(path) => vec![Event::Previewed {
+            path,
+            result: Ok(b"a\x1b\xff\n".repeat(30)),
+        }],
+        Effect::Survey(survey) => surveyed(&survey),
+        _ => Vec::new(),
+    }
+}
+
 /// A dashboard to which things happen.
 struct World {
     state: State,
@@ -104,6 +166,30 @@ impl World {
         for event in events {
             let effects = send(&mut self.state, event);
             self.asked.extend(effects);
+        }
+    }
+
+    fn mouse(&self, x: u16, y: u16, by: isize) -> Option<Mouse> {
+        let area = Rect::new(0, 0, self.size.0, self.size.1);
+        let hit = ui::hit(&self.state, area, x, y);
+        let spot = ui::spot(&self.state, area, x, y).map(|spot| match spot {
+            ui::Spot::Hint(action) => Mouse::Hint(action),
+            ui::Spot::Heading(pane, key) => Mouse::Heading(pane, key),
+            ui::Spot::Scrollbar { pane, at, of } => Mouse::Scrollbar { pane, at, of },
+        });
+        let right = hit.and_then(|(pane, row)| Some(Mouse::Mark { pane, row: row? }));
+        let mouse = hit.map(|(pane, row)| match by {
+            0 => Mouse::Press {
+                pane,
+                row,
+                at: self.now,
+            },
+            by => Mouse::Wheel { pane, by },
+        });
+        match by {
+            0 => spot.or(mouse),
+            1 => right,
+            _ => mouse,
         }
     }
 
@@ -129,16 +215,7 @@ impl World {
                 Vec::new()
             }
             Happening::Mouse(x, y, by) => {
-                let area = Rect::new(0, 0, self.size.0, self.size.1);
-                let hit = ui::hit(&self.state, area, *x, *y);
-                let mouse = hit.map(|(pane, row)| match by {
-                    0 => Mouse::Press {
-                        pane,
-                        row,
-                        at: self.now,
-                    },
-                    by => Mouse::Wheel { pane, by: *by },
-                });
+                let mouse = self.mouse(*x, *y, *by);
                 mouse.map(Event::Mouse).into_iter().collect()
             }
             Happening::Listed(name, n) => vec![self.listed(name, *n)],
@@ -177,15 +254,7 @@ impl World {
             Happening::Told(n) => vec![Event::Refused(n.to_string())],
             Happening::Answers => {
                 let jobs = std::mem::take(&mut self.asked).into_iter();
-                jobs.filter_map(|effect| match effect {
-                    Effect::Arrange(job) => Some(Event::Arranged(job.run())),
-                    Effect::ListLocal(dir) => Some(Event::LocalListed {
-                        dir,
-                        names: vec![("a b".into(), true), ("c".into(), false)],
-                    }),
-                    _ => None,
-                })
-                .collect()
+                jobs.flat_map(answers).collect()
             }
         }
     }

@@ -8,6 +8,7 @@ mod keys;
 mod keys_doc;
 mod looping;
 mod marks;
+mod mouse;
 mod pictures;
 mod places;
 mod preview;

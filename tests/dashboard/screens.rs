@@ -1,9 +1,15 @@
 //! What the screen shows, at every size.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use haul::{
-    app::{Effect, Event, Popup, Sample, State},
+    app::{
+        Effect, Event, Popup, Sample, State,
+        survey::{Chunk, News},
+    },
     client::{self, ItemState, Link},
     config::ThemeName,
     server,
@@ -368,6 +374,38 @@ fn hostile_server() -> State {
     state
 }
 
+/// The boxes that show foreign names and bytes: marks, a search, details.
+fn hostile_boxes() -> [State; 3] {
+    let mut marks = hostile_client();
+    keys(&mut marks, "C-a M");
+    assert!(matches!(marks.popup, Some(Popup::Marks(_))));
+    let mut search = hostile_client();
+    let effects = keys(&mut search, "C-f");
+    let Some(Effect::Survey(survey)) = effects.into_iter().next() else {
+        panic!("a survey")
+    };
+    let entries = hostile().into_iter();
+    let entries = entries.map(|name| entry(name.replace('/', ""), None, 0));
+    let chunk = Chunk {
+        dir: path("/"),
+        entries: entries.collect(),
+    };
+    let news = News::Found(Arc::new(chunk));
+    let id = survey.id;
+    send(&mut search, Event::Surveyed { id, news });
+    send(&mut search, Event::Paste("\u{202e}x\u{200d}".into()));
+    keys(&mut search, "Backspace Backspace Backspace");
+    let mut details = hostile_client();
+    keys(&mut details, "/ n o t e s Enter");
+    let effects = keys(&mut details, "i");
+    let Some(Effect::Preview(path)) = effects.into_iter().next() else {
+        panic!("a preview")
+    };
+    let result = Ok(hostile().join("\n").into_bytes());
+    send(&mut details, Event::Previewed { path, result });
+    [marks, search, details]
+}
+
 #[test]
 fn nothing_hostile_leaves_its_cells_at_any_size() {
     let mut typed = state_log(&hostile().concat());
@@ -379,8 +417,12 @@ fn nothing_hostile_leaves_its_cells_at_any_size() {
     let long = line(59, Level::WARN, "who", &"long ".repeat(300));
     send(&mut wrapped, Event::Log(vec![long]));
     keys(&mut wrapped, "4 w");
+    let [mut marks, mut search, mut details] = hostile_boxes();
     let states = [
         &mut hostile_client(),
+        &mut marks,
+        &mut search,
+        &mut details,
         &mut hostile_server(),
         &mut serving(),
         &mut typed,

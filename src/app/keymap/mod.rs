@@ -142,15 +142,18 @@ impl Keymap {
         }
     }
 
-    /// The hints for `scopes`, in the order of the bar: key and what it does. What has lost its keys has none.
-    pub fn hints(&self, scopes: &[Scope]) -> Vec<(&str, Hint)> {
+    /// The hints for `scopes`, in the order of the bar: key, what it does, and its action. What has lost its keys has none.
+    pub fn hints(&self, scopes: &[Scope]) -> Vec<(&str, Hint, Action)> {
         let mut hints: Vec<_> = self
             .bound
             .iter()
             .filter(|b| scopes.contains(&b.binding.scope))
-            .filter_map(|b| Some((b.shown.first()?.as_str(), b.binding.hint?)))
+            .filter_map(|b| {
+                let key = b.shown.first()?.as_str();
+                Some((key, b.binding.hint?, b.binding.action))
+            })
             .collect();
-        hints.sort_by_key(|(_, hint)| hint.place);
+        hints.sort_by_key(|(_, hint, _)| hint.place);
         hints
     }
 

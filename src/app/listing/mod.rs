@@ -299,11 +299,16 @@ impl Listing {
 
     /// Marks the current entry, or takes its mark away, and steps down.
     pub fn mark_and_step(&mut self) {
+        self.toggle_mark();
+        self.cursor.apply(Motion::Down, self.len());
+    }
+
+    /// Marks the entry under the cursor, or takes its mark away.
+    pub fn toggle_mark(&mut self) {
         let at = self.cursor.at();
         if let Some(Row::Entry(_, marked)) = self.row(at) {
             self.set_mark(at, !marked);
         }
-        self.cursor.apply(Motion::Down, self.len());
     }
 
     /// Begins a range at the cursor, or ends it.

@@ -42,6 +42,18 @@ impl Columns {
         }
     }
 
+    /// The key that the heading at a column sorts by.
+    pub(super) fn key_at(&self, x: u16) -> Option<SortKey> {
+        let within = |from: u16, cells: usize| (from..add(from, cells)).contains(&x);
+        if within(self.name.0, self.name.1) {
+            Some(SortKey::Name)
+        } else if within(self.size, SIZE_WIDTH) {
+            Some(SortKey::Size)
+        } else {
+            within(self.age, AGE_WIDTH).then_some(SortKey::Age)
+        }
+    }
+
     pub(super) fn heading(
         &self,
         y: u16,

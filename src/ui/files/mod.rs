@@ -23,7 +23,7 @@ use crate::{
         Pane, State, View,
         browser::{Browser, Load},
         here::Here,
-        listing::Row,
+        listing::{Row, SortKey},
         survey::Sum,
     },
     entry::Entry,
@@ -51,6 +51,19 @@ pub fn served_list(slot: Slot) -> Rect {
         height: inner.height - above,
         ..inner
     }
+}
+
+/// The key that the heading at a cell of the pane sorts by.
+pub fn heading(pane: Pane, slot: Slot, x: u16, y: u16) -> Option<SortKey> {
+    let (inner, served) = (slot.inner(), pane == Pane::Files);
+    let list = if served {
+        served_list(slot)
+    } else {
+        remote_list(slot)
+    };
+    let columns = Columns::new(list, served);
+    let drawn = inner.width >= 12 && list.y > inner.y;
+    (drawn && y == inner.y).then(|| columns.key_at(x)).flatten()
 }
 
 /// Draws the pane.

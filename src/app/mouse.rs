@@ -1,0 +1,134 @@
+//! The mouse: rows, hints, headings, scrollbars.
+
+use std::time::Duration;
+
+use super::{
+    Mouse, Pane, State, View,
+    event::Effect,
+    keymap::Action,
+    listing::{Listing, SortKey},
+};
+
+/// Two presses on a row within this time open it.
+const DOUBLE_CLICK: Duration = Duration::from_millis(400);
+
+impl State {
+    pub(super) fn mouse(&mut self, mouse: Mouse) -> Vec<Effect> {
+        if self.popup.is_some() {
+            if let (Mouse::Wheel { by, .. }, Some((cursor, len, _))) = (mouse, self.popup_cursor())
+            {
+                cursor.scroll(by, len);
+            }
+            return Vec::new();
+        }
+        match mouse {
+            Mouse::Hint(Action::Edit(edit)) => return self.edit(edit),
+            Mouse::Hint(action) => return self.act(action),
+            Mouse::Heading(pane, key) => return self.sort_by_heading(pane, key),
+            Mouse::Scrollbar { pane, at, of } => self.scroll_to(pane, at, of),
+            Mouse::Mark { pane, row } => {
+                self.focus_on(pane);
+                if let (Pane::Remote, View::Connect(view)) = (pane, &mut self.view) {
+                    let listing = &mut view.remote.listing;
+                    listing.end_range();
+                    press(listing, row);
+                    listing.toggle_mark();
+                }
+            }
+            Mouse::Wheel { pane, by } => match (pane, &mut self.view) {
+                (Pane::Log, _) => self.log.scroll(by),
+                (Pane::Remote, View::Connect(view)) => view.remote.listing.scroll(by),
+                (Pane::Transfers, View::Connect(view)) => view.scroll(by),
+                (Pane::Clients, View::Serve(view)) => view.scroll(by),
+                (Pane::Files, View::Serve(view)) => view.files.listing.scroll(by),
+                _ => {}
+            },
+            Mouse::Press { pane, row, at } => {
+                self.focus_on(pane);
+                let Some(row) = row else { return Vec::new() };
+                let row = match (pane, &mut self.view) {
+                    (Pane::Log, _) => {
+                        let row = self.log.cursor().window(self.log.counts().0).start + row;
+                        self.log.go(row);
+                        row
+                    }
+                    (Pane::Remote, View::Connect(view)) => press(&mut view.remote.listing, row),
+                    (Pane::Files, View::Serve(view)) => press(&mut view.files.listing, row),
+                    (Pane::Transfers, View::Connect(view)) => {
+                        let row = view.cursor().window(view.rows.len()).start + row;
+                        view.go(row);
+                        row
+                    }
+                    (Pane::Clients, View::Serve(view)) => {
+                        let row = view.cursor().window(view.rows.len()).start + row;
+                        view.go(row);
+                        row
+                    }
+                    _ => row,
+                };
+                let before = self.pressed.replace((pane, row, at));
+                let again = before.is_some_and(|(p, r, t)| {
+                    (p, r) == (pane, row) && at.saturating_duration_since(t) < DOUBLE_CLICK
+                });
+                if again {
+                    self.pressed = None;
+                    return match pane {
+                        Pane::Remote | Pane::Files => self.act(Action::Open),
+                        Pane::Clients => self.act(Action::Unfold),
+                        _ => Vec::new(),
+                    };
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// Sorts by a heading; by the same again the other way round.
+    fn sort_by_heading(&mut self, pane: Pane, key: SortKey) -> Vec<Effect> {
+        self.focus_on(pane);
+        let job = self.browser().listing.rearrange(|a| {
+            if a.key == key {
+                a.descending = !a.descending;
+            } else {
+                (a.key, a.descending) = (key, false);
+            }
+        });
+        job.map(Effect::Arrange).into_iter().collect()
+    }
+
+    /// Goes to the row that a place in a scrollbar stands for.
+    fn scroll_to(&mut self, pane: Pane, at: usize, of: usize) {
+        self.focus_on(pane);
+        let len = match (pane, &self.view) {
+            (Pane::Log, _) => self.log.counts().0,
+            (Pane::Remote, View::Connect(view)) => view.remote.listing.len(),
+            (Pane::Files, View::Serve(view)) => view.files.listing.len(),
+            (Pane::Transfers, View::Connect(view)) => view.rows.len(),
+            (Pane::Clients, View::Serve(view)) => view.rows.len(),
+            _ => 0,
+        };
+        let number = usize::from(self.number(pane)).checked_sub(1);
+        let shown = number.map_or(0, |at| self.layout.rows[at]);
+        let last = of.saturating_sub(1);
+        if len <= shown || last == 0 {
+            // All of it is in sight.
+            return;
+        }
+        let row = (len - 1) * at.min(last) / last;
+        match (pane, &mut self.view) {
+            (Pane::Log, _) => self.log.go(row),
+            (Pane::Remote, View::Connect(view)) => view.remote.listing.go(row),
+            (Pane::Files, View::Serve(view)) => view.files.listing.go(row),
+            (Pane::Transfers, View::Connect(view)) => view.go(row),
+            (Pane::Clients, View::Serve(view)) => view.go(row),
+            _ => {}
+        }
+    }
+}
+
+/// A press on the `row`th row of a listing's window.
+fn press(listing: &mut Listing, row: usize) -> usize {
+    let row = listing.cursor().window(listing.len()).start + row;
+    listing.go(row);
+    row
+}
