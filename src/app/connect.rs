@@ -16,7 +16,7 @@ use super::{
     figures::Book,
     here::Watch,
     throughput::Gauge,
-    undo::Undo,
+    undone::Undo,
 };
 use crate::{
     client::{ItemId, Snapshot, Want},

@@ -31,11 +31,16 @@ pub mod transfers;
 
 mod act;
 mod control;
+mod count;
+mod find;
 mod line;
 mod mouse;
 mod run;
 mod undo;
+mod undone;
 mod update;
+mod visits;
+mod watch;
 
 use std::{
     collections::VecDeque,

@@ -4,18 +4,14 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
     pattern::{CaseMatching, Normalization, Pattern},
 };
 
 use super::{
-    Popup, State, View,
-    cursor::{Cursor, Motion},
-    event::Effect,
-    popup::motion,
-    survey::{Chunk, Extent, News, Survey},
+    cursor::Cursor,
+    survey::{Chunk, Extent, News},
 };
 use crate::{entry::Entry, http1::path::RemotePath, units};
 
@@ -138,7 +134,7 @@ impl Found {
 }
 
 impl Search {
-    fn new(id: u64, root: RemotePath) -> Self {
+    pub(super) fn new(id: u64, root: RemotePath) -> Self {
         Self {
             root,
             cursor: Cursor::default(),
@@ -154,6 +150,16 @@ impl Search {
             generation: 0,
             working: false,
         }
+    }
+
+    /// Takes the last character away, or all of them.
+    pub(super) fn erase(&mut self, all: bool) -> Option<Job> {
+        if all {
+            self.query.clear();
+        } else {
+            self.query.pop();
+        }
+        self.search()
     }
 
     /// What was typed.
@@ -189,7 +195,7 @@ impl Search {
     }
 
     /// Takes what was typed.
-    fn search(&mut self) -> Option<Effect> {
+    pub(super) fn search(&mut self) -> Option<Job> {
         self.generation += 1;
         if self.names > INLINE {
             return self.job();
@@ -200,15 +206,15 @@ impl Search {
         None
     }
 
-    fn job(&mut self) -> Option<Effect> {
+    fn job(&mut self) -> Option<Job> {
         if std::mem::replace(&mut self.working, true) {
             return None;
         }
-        Some(Effect::Match(Job {
+        Some(Job {
             generation: self.generation,
             query: self.query.clone(),
             pool: self.pool.clone(),
-        }))
+        })
     }
 
     /// Matches what came since.
@@ -225,7 +231,7 @@ impl Search {
         self.cursor.go(self.cursor.at(), self.hits.len());
     }
 
-    fn found(&mut self, news: News) {
+    pub(super) fn found(&mut self, news: News) {
         match news {
             News::Found(chunk) => {
                 self.names += chunk.entries.len() as u64;
@@ -244,7 +250,7 @@ impl Search {
     }
 
     /// Takes what came of a job; the next one, where more was typed meanwhile.
-    fn matched(&mut self, matched: Matched) -> Option<Effect> {
+    pub(super) fn matched(&mut self, matched: Matched) -> Option<Job> {
         self.working = false;
         if matched.generation != self.generation {
             return self.job();
@@ -256,117 +262,11 @@ impl Search {
         None
     }
 
-    fn typed(&mut self, text: &str) -> Option<Effect> {
+    pub(super) fn typed(&mut self, text: &str) -> Option<Job> {
         let room = LENGTH_MAX.saturating_sub(self.query.chars().count());
         let text = text.chars().filter(|c| !c.is_control()).take(room);
         self.query.extend(text);
         self.search()
-    }
-}
-
-impl State {
-    /// Opens the search below the directory that is shown.
-    pub(super) fn show_search(&mut self) -> Vec<Effect> {
-        let id = self.next_survey();
-        let View::Connect(view) = &self.view else {
-            return Vec::new();
-        };
-        if view.remote.read.is_none() {
-            self.complain("there is nothing to search yet: no directory is listed");
-            return Vec::new();
-        }
-        let root = view.remote.path.clone();
-        let mut search = Search::new(id, root.clone());
-        search.cursor.set_page(self.layout.list, 0);
-        self.popup = Some(Popup::Search(Box::new(search)));
-        self.searching = Some(id);
-        vec![Effect::Survey(Survey {
-            id,
-            roots: vec![root],
-            names: true,
-        })]
-    }
-
-    /// Ends the walk of a search that is no longer open, whatever closed it.
-    pub(super) fn end_search(&mut self) -> Option<Effect> {
-        let open = match &self.popup {
-            Some(Popup::Search(search)) => Some(search.id),
-            _ => None,
-        };
-        let ended = self.searching.take_if(|id| Some(*id) != open)?;
-        Some(Effect::EndSurvey(ended))
-    }
-
-    pub(super) fn search_found(&mut self, id: u64, news: News) -> Vec<Effect> {
-        if let Some(Popup::Search(search)) = &mut self.popup
-            && search.id == id
-        {
-            search.found(news);
-        }
-        Vec::new()
-    }
-
-    pub(super) fn matched(&mut self, matched: Matched) -> Vec<Effect> {
-        match &mut self.popup {
-            Some(Popup::Search(search)) => search.matched(matched).into_iter().collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Text that was pasted into the search.
-    pub(super) fn search_for(&mut self, text: &str) -> Vec<Effect> {
-        match &mut self.popup {
-            Some(Popup::Search(search)) => search.typed(text).into_iter().collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// A key in the box.
-    pub(super) fn search_key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let (Some(Popup::Search(search)), View::Connect(view)) = (&mut self.popup, &mut self.view)
-        else {
-            return Vec::new();
-        };
-        let at = search.cursor.at();
-        match key.code {
-            KeyCode::Esc => return self.close(),
-            KeyCode::Char('c' | 'g' | 'f') if control => return self.close(),
-            KeyCode::Enter => {
-                let Some((dir, entry)) = search.hit(at) else {
-                    return Vec::new();
-                };
-                let (dir, name) = (dir.clone(), entry.name.clone());
-                self.popup = None;
-                return vec![view.remote.open_at(dir, &name)];
-            }
-            KeyCode::Char(' ') => {
-                if let Some((dir, entry)) = search.hit(at) {
-                    view.remote.toggle_mark(dir, entry);
-                    search.cursor.apply(Motion::Down, search.hits.len());
-                }
-            }
-            KeyCode::Backspace => {
-                search.query.pop();
-                return search.search().into_iter().collect();
-            }
-            KeyCode::Char('w' | 'u') if control => {
-                search.query.clear();
-                return search.search().into_iter().collect();
-            }
-            KeyCode::Char(c) if !control => {
-                return search
-                    .typed(c.encode_utf8(&mut [0; 4]))
-                    .into_iter()
-                    .collect();
-            }
-            _ => {
-                if let Some(motion) = motion(key) {
-                    search.cursor.apply(motion, search.hits.len());
-                }
-            }
-        }
-        Vec::new()
     }
 }
 
@@ -430,12 +330,12 @@ mod tests {
     fn many_names_are_matched_off_the_loop_and_late_ones_join() {
         let mut search = Search::new(1, RemotePath::root());
         search.found(chunk("/", (0..=INLINE).map(|n| format!("f{n}"))));
-        let Some(Effect::Match(job)) = search.typed("f777") else {
+        let Some(job) = search.typed("f777") else {
             panic!("too many to match here")
         };
         assert!(search.typed("7").is_none(), "one at a time");
         search.found(chunk("/late/", ["f7777".into()]));
-        let Some(Effect::Match(job)) = search.matched(job.run()) else {
+        let Some(job) = search.matched(job.run()) else {
             panic!("what was typed meanwhile is searched for")
         };
         assert!(search.matched(job.run()).is_none());

@@ -1,15 +1,13 @@
 //! Taking back what was done to the queue last: a cancel, or a clear.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{
     State, View,
     command::Target,
     connect::Connect,
     event::{Control, Effect},
+    undone::{Last, Undo},
 };
 use crate::{
     client::{ItemId, ItemState, Snapshot},
@@ -20,25 +18,6 @@ use crate::{
 const HIDDEN_MAX: usize = 10_000;
 /// For so long a cancel may still be under way when it is taken back.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What can be taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Last {
-    /// These were cancelled.
-    Cancelled(Vec<ItemId>),
-    /// These were cleared.
-    Cleared(Vec<ItemId>),
-}
-
-/// What was done last, and what came of it.
-#[derive(Debug, Default)]
-pub(super) struct Undo {
-    last: Option<Last>,
-    /// Cleared: not shown, and still known to the client.
-    hidden: HashSet<ItemId>,
-    /// To be tried again as soon as their cancel is through.
-    reviving: Vec<(ItemId, Option<Instant>)>,
-}
 
 impl Connect {
     /// Leaves out what was cleared.

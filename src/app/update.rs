@@ -317,7 +317,7 @@ impl State {
         self.typed()
     }
 
-    fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
+    pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
         if self.script.is_empty() {
             // From here on it is the user who acts.
             self.script_at = None;

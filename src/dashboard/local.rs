@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{here, history, places, run::Kept};
+use super::{here, history, kept::Kept, places};
 use crate::{
     app::{Effect, Event},
     escape::{display_name, display_path},

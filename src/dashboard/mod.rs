@@ -4,6 +4,7 @@ mod abilities;
 mod engine;
 mod here;
 mod history;
+mod kept;
 mod local;
 pub mod measure;
 mod places;
@@ -19,11 +20,11 @@ use jiff::tz::TimeZone;
 use self::{
     abilities::Abilities,
     engine::{Connecting, Serving},
-    run::{Kept, Run},
+    run::Run,
     session::STOP,
     terminal::Tty,
 };
-pub use self::{engine::Left, session::Session};
+pub use self::{engine::Left, kept::Kept, session::Session};
 pub use crate::app::Ending;
 use crate::{
     app::{Depth, Event, GlyphSet, Looks, State, connect, keymap::Keymap, serve as served, update},

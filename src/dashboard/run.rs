@@ -3,7 +3,6 @@
 
 use std::{
     io,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -13,7 +12,7 @@ use jiff::Timestamp;
 use ratatui::layout::Rect;
 use tokio::{signal::unix::SignalKind, sync::mpsc, time::sleep_until};
 
-use super::{local, terminal::Input};
+use super::{kept::Kept, local, terminal::Input};
 use crate::{
     app::{
         Effect, Ending, Event, Mouse, Sample, State, Tick,
@@ -72,15 +71,6 @@ pub trait Engine {
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>);
     /// Waits until the engine tells something; what it tells is in the log, and in the next sample.
     fn told(&mut self) -> impl Future<Output = ()>;
-}
-
-/// The files that outlive a dashboard; `None` keeps nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Kept {
-    /// Remembers typed lines.
-    pub history: Option<PathBuf>,
-    /// Servers and bookmarks.
-    pub places: Option<PathBuf>,
 }
 
 /// A dashboard, ready to run.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::{
-        State, View,
+        Popup, State, View,
         connect::Connect,
         cursor::Cursor,
         search::{Search, progress},
@@ -123,8 +123,18 @@ fn path<'a>(dir: &[u8], name: &[u8], is_dir: bool, cells: usize, theme: &Theme) 
     vec![(dir.into(), theme.dim), (name.into(), style)]
 }
 
+/// Draws the box that is open, if it is a list.
+pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    match &state.popup {
+        Some(Popup::Marks(cursor)) => marks(state, cursor, theme, area, buf),
+        Some(Popup::Search(found)) => search(state, found, theme, area, buf),
+        Some(Popup::Places(cursor)) => places(state, cursor, theme, area, buf),
+        _ => {}
+    }
+}
+
 /// What is marked, in all directories.
-pub fn marks(state: &State, cursor: &Cursor, theme: &Theme, area: Rect, buf: &mut Buffer) {
+fn marks(state: &State, cursor: &Cursor, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let View::Connect(view) = &state.view else {
         return;
     };
@@ -158,7 +168,7 @@ fn size(view: &Connect, dir: &RemotePath, entry: &Entry, theme: &Theme) -> Strin
 }
 
 /// What a search finds.
-pub fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &mut Buffer) {
+fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let View::Connect(view) = &state.view else {
         return;
     };
@@ -202,12 +212,22 @@ pub fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &m
 }
 
 /// Bookmarks, and servers that were used before.
-pub fn places(state: &State, cursor: &Cursor, theme: &Theme, area: Rect, buf: &mut Buffer) {
+fn places(state: &State, cursor: &Cursor, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let places = state.places();
+    let asked = state.prompt.is_some();
+    let above = if asked {
+        "where to go, or type an address"
+    } else {
+        "where to go"
+    };
     let listed = Listed {
         title: "Bookmarks and servers",
-        keys: "Enter goes there · x removes · Esc closes",
-        above: ("where to go".into(), theme.faint),
+        keys: if asked {
+            "Enter goes there · Del removes · Esc closes"
+        } else {
+            "Enter goes there · x removes · Esc closes"
+        },
+        above: (above.into(), theme.dim),
         below: ("b in Remote bookmarks its directory".into(), theme.dim),
         cursor,
         len: places.len(),

@@ -85,6 +85,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     // Over the hints where there is no row of its own.
     prompt::draw(state, theme, places.prompt, area, buf);
     popup::draw(state, theme, area, buf);
+    boxes::draw(state, theme, area, buf);
 }
 
 /// How many rows each list has at this size: what the state needs to know for paging.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    boxes, details,
+    details,
     frame::{Form, Frame, Slot},
     help, qr,
     text::{add, broken, fill, put, width},
@@ -16,9 +16,6 @@ use crate::app::{Popup, State, View, event::Fingerprint, popup::Ask};
 /// Draws the box that is open, if one is.
 pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     match &state.popup {
-        Some(Popup::Search(search)) => boxes::search(state, search, theme, area, buf),
-        Some(Popup::Places(cursor)) => boxes::places(state, cursor, theme, area, buf),
-        Some(Popup::Marks(cursor)) => boxes::marks(state, cursor, theme, area, buf),
         Some(Popup::Help(open)) => help::draw(open, theme, area, buf),
         Some(Popup::Quit(running)) => quit(state, running, theme).draw(theme, area, buf),
         Some(Popup::Ask(ask)) => client(ask, theme).draw(theme, area, buf),
@@ -27,7 +24,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         Some(Popup::Qr { urls, at }) => {
             qr::draw(urls, *at, state.looks.theme, theme, area, buf);
         }
-        None => {}
+        Some(Popup::Places(_) | Popup::Search(_) | Popup::Marks(_)) | None => {}
     }
 }
 

@@ -138,7 +138,7 @@ fn ready(gone: bool) -> (Run<Fake, Picture>, Seen) {
             gone,
         },
         ring: Ring::new(),
-        kept: haul::dashboard::run::Kept::default(),
+        kept: haul::dashboard::Kept::default(),
         asks_theme: true,
     };
     (run, seen)

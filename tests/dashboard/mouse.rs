@@ -24,7 +24,9 @@ fn listing(state: &State) -> &Listing {
 /// The cell where a text begins on the screen.
 fn find(state: &mut State, wanted: &str) -> (u16, u16) {
     let text = text(&draw(state, 120, 36));
-    let mut rows = text.lines().zip(0u16..);
+    // From below: hints and headings stand under what else has their words.
+    let rows: Vec<_> = text.lines().zip(0u16..).collect();
+    let mut rows = rows.into_iter().rev();
     let (at, y) = rows
         .find_map(|(row, y)| Some((row.find(wanted).map(|at| row[..at].chars().count())?, y)))
         .unwrap_or_else(|| panic!("no `{wanted}` in\n{text}"));

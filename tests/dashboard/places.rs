@@ -133,13 +133,17 @@ fn where_a_server_is_asked_for_the_list_is_shown() {
     let mut state = State::connect(Facts::default(), None, looks()).with_places(known());
     assert!(matches!(state.popup, Some(Popup::Places(_))));
     assert!(screen(&mut state, 80, 24).contains("http://a/"));
-    keys(&mut state, "j");
-    let effects = keys(&mut state, "x");
+    keys(&mut state, "Down");
+    let effects = keys(&mut state, "Del");
     let gone = place("http://a/", None);
     assert!(matches!(&effects[..], [Effect::Places(Change::Drop(place))] if *place == gone));
     keys(&mut state, "Esc");
+    assert!(state.popup.is_none() && state.prompt.is_some());
+    let mut state = State::connect(Facts::default(), None, looks()).with_places(known());
+    keys(&mut state, "n a s");
+    let typed = state.prompt.as_ref().unwrap().text();
     assert!(
-        state.popup.is_none() && state.prompt.is_some(),
+        state.popup.is_none() && typed == "nas",
         "an address can be typed"
     );
     let mut state = State::connect(Facts::default(), None, looks()).with_places(known());

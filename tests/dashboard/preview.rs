@@ -22,7 +22,7 @@ fn details_show_a_files_beginning_harmlessly() {
     let mut state = browsing();
     draw(&mut state, 120, 36);
     assert!(keys(&mut state, "i").is_empty(), "a directory has none");
-    keys(&mut state, "Esc / n o t e s Enter");
+    keys(&mut state, "Esc / . m d Enter");
     let effects = keys(&mut state, "i");
     assert!(matches!(&effects[..], [Effect::Preview(path)] if path.as_bytes() == b"notes.md"));
     assert!(screen(&mut state, 120, 36).contains("fetching its beginning"));

@@ -208,6 +208,8 @@ fn a_certificate_is_judged_once_and_what_was_queued_goes_on() {
     });
     pty.press("y");
     pty.expect("connect to ");
+    // The servers that were used before are offered.
+    pty.escape("Bookmarks and servers");
     pty.escape("connect to ");
     quit(pty);
 }
