@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use haul::{
     client::Settings as Fetching,
     credentials::Credentials,
@@ -279,6 +280,58 @@ fn who_is_banned_buys_no_checking_of_passwords() {
     }
     assert!(serving.server.unban("127.0.0.1"));
     assert_eq!(fetch(serving.address, get("/a.txt", ADA)).status, 200);
+}
+
+/// Logins whose check takes a while: as long as it takes, the places of those who wait for one can be filled.
+fn slowly_checked(dir: &Path) -> Access {
+    use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+    let params = Params::new(1024, 400, 1, None).unwrap();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash = argon2.hash_password(b"babbage").unwrap();
+    let path = dir.join("users");
+    fs::write(&path, format!("charles:{hash}\n")).unwrap();
+    let sources = Sources {
+        logins: &[Credentials::parse_login("ada:lovelace").unwrap()],
+        auth_file: Some(&path),
+        ..Sources::default()
+    };
+    Access::new(&sources).unwrap()
+}
+
+#[test]
+fn who_is_banned_or_misdirected_or_has_no_login_waits_for_no_check_and_takes_no_place() {
+    let (root, logins) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(root.path().join("a.txt"), "hello").unwrap();
+    let serving = serve_with(Settings {
+        access: slowly_checked(logins.path()),
+        ..settings(root.path())
+    });
+    let from = |host: u8, fields: &str| {
+        let mut raw = Raw::connect_from([127, 0, 0, host], serving.address);
+        raw.send(get("/a.txt", fields));
+        raw
+    };
+    assert_eq!(from(9, "").read().status, 401);
+    let banned = serving.server.snapshot().clients[0].id;
+    serving.server.ban(banned, "no more");
+    let guess = |n: usize| {
+        let login = STANDARD.encode(format!("charles:{n}"));
+        format!("Authorization: Basic {login}\r\n")
+    };
+    // More than 64 wait for a check, five of each address.
+    let waiting: Vec<Raw> = (0..90).map(|n| from(10 + n as u8 / 5, &guess(n))).collect();
+    assert_eq!(from(40, &guess(100)).read().status, 429);
+    // While there is no place, nobody who needs none is kept from an answer.
+    for n in 200..210 {
+        assert_eq!(from(9, &guess(n)).read().status, 403);
+        let mut misdirected = Raw::connect_from([127, 0, 0, 8], serving.address);
+        misdirected.send(get("/a.txt", &guess(n)).replace("Host: haul", "Host: evil.example"));
+        assert_eq!(misdirected.read().status, 421);
+        assert_eq!(from(7, "").read().status, 401);
+        assert_eq!(from(7, ADA).read().text(), "hello");
+    }
+    assert_eq!(from(41, &guess(300)).read().status, 429);
+    drop(waiting);
 }
 
 /// Believes every certificate.

@@ -11,7 +11,6 @@ mod digests;
 mod error;
 mod host;
 mod listen;
-mod own;
 mod people;
 mod respond;
 mod settings;
@@ -46,7 +45,6 @@ use work::{Work, budget::Budget};
 pub use error::Error;
 pub use host::Names;
 pub use listen::{bind, local_addresses, urls};
-pub use own::Own;
 pub use people::{
     access,
     snapshot::{
@@ -55,6 +53,7 @@ pub use people::{
 };
 pub use settings::{MinRate, Settings};
 pub use shared::Stop;
+pub use tree::own::Own;
 
 /// Bytes of the larger ones among the small files that wait in output buffers, over all connections.
 const BUFFERED: usize = 16 << 20;

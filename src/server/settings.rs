@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{host::Names, own::Own, people::access::Access};
+use super::{host::Names, people::access::Access, tree::own::Own};
 use crate::{tls::Identity, units::Rate};
 
 /// How long a kicked client is refused: long enough to be noticed and for a retrying program to give up, short enough

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 /// Bytes that are held at first.
 const LITTLE: u64 = 128 * 1024;
 /// A client's speed is looked at when it took so many bytes, or was waited for so long.
-const LOOK: (u64, Duration) = (512 * 1024, Duration::from_secs(2));
+const LOOK: (u64, Duration) = (256 * 1024, Duration::from_secs(2));
 /// A look raises what is held to so many times of what it was at most: a client may have a large buffer and read nothing.
 const RAISE: u64 = 4;
 /// Bytes a second from which on the system chooses.

@@ -1,17 +1,13 @@
 //! Answers to requests for files: conditions, ranges, small files from one buffer, chaining values.
 
-use std::{borrow::Cow, ops::Range, os::fd::AsFd as _, time::Instant};
+use std::{borrow::Cow, ops::Range, time::Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 
 use super::{
-    Answer, Body, Output, Parts, Request, asks_for, fail,
-    form::metalink,
-    kind,
-    link::{Link, Stop},
-    now,
-    refusal::BEING_CHANGED,
+    Answer, Body, Output, Parts, Request, asks_for, fail, form::metalink, kind, link::Stop, now,
+    refusal::BEING_CHANGED, small::append,
 };
 use crate::{
     http1::{
@@ -26,10 +22,9 @@ use crate::{
     },
     server::{
         people::taken::SmallFile,
-        tree::catalog::{Found, FoundFile, Since, blocking},
+        tree::catalog::{Found, FoundFile, Since},
         work,
     },
-    sys::send::read_cached,
 };
 
 /// Files up to this size are sent from the output buffer rather than by a call of their own, in bytes.
@@ -363,48 +358,4 @@ impl FileAnswer {
 pub(super) fn validators(head: &mut HeadWriter<'_>, etag: &str, modified: u64) {
     head.field("ETag", etag)
         .field_fmt("Last-Modified", format_args!("{}", date::format(modified)));
-}
-
-/// Reads a file to the end of `out`, and what became of it meanwhile: changed, where it was not all there.
-async fn append(
-    found: FoundFile,
-    out: &mut Vec<u8>,
-    link: Link<'_>,
-) -> Result<(FoundFile, Since), Stop> {
-    let (start, size) = (out.len(), found.stamp.size as usize);
-    if found.mount.is_none() {
-        out.resize(start + size, 0);
-        match read_cached(found.file.as_fd(), &mut out[start..], 0)? {
-            Some(read) if read == size => {
-                let since = found.since();
-                return Ok((found, since));
-            }
-            _ => out.truncate(start),
-        }
-    }
-    let turn = match &found.place {
-        Some(place) => Some(link.turn(place).await?),
-        None => None,
-    };
-    let mount = found.mount;
-    let read = blocking(move || {
-        let _turn = turn;
-        let mut bytes = vec![0; size];
-        let mut filled = 0;
-        while filled < size {
-            match rustix::io::pread(&found.file, &mut bytes[filled..], filled as u64)? {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        let since = if filled == size {
-            found.since()
-        } else {
-            Since::Changed
-        };
-        Ok((found, bytes, since))
-    });
-    let (found, bytes, since) = link.asked(mount, read).await?;
-    out.extend_from_slice(&bytes);
-    Ok((found, since))
 }

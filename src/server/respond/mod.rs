@@ -26,6 +26,7 @@ mod kind;
 pub mod link;
 mod refusal;
 mod request;
+mod small;
 
 use link::Stop;
 use refusal::{Failure, NOT_FOUND, fail};

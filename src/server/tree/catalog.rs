@@ -12,13 +12,11 @@ use rustix::{
     io::Errno,
 };
 
+use super::own::{Own, StateDir};
 pub use super::stamp::Stamp;
 use crate::{
     http1::path::RemotePath,
-    server::{
-        own::{Own, StateDir},
-        work::{Mount, Place},
-    },
+    server::work::{Mount, Place},
     sys::{
         dir_id::dir_id,
         mounts::Mounts,

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod entries;
+pub mod own;
 pub mod root;
 pub mod stamp;
 pub mod walk;

@@ -5,6 +5,7 @@
 //! right or wrong: so that many guesses at once are as slow as one after the other.
 
 mod presented;
+mod sources;
 mod throttle;
 
 use std::{
@@ -17,22 +18,24 @@ use std::{
 
 use argon2::{
     Argon2,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+    password_hash::{PasswordVerifier as _, phc::PasswordHash},
 };
 use tokio::time::Instant;
 
 use self::{
     presented::Presented,
+    sources::lines,
     throttle::{Throttle, Turn},
 };
 use super::peers::Who;
 use crate::{
     credentials::{self, Credentials, Secret},
-    exit::Exit,
     server::work::{self, Work},
     sync::lock,
     tls,
 };
+
+pub use sources::{Error, Sources, hashed_line};
 
 /// When who found too many passwords waiting to be checked may try again.
 const CROWDED: Duration = Duration::from_secs(5);
@@ -82,42 +85,6 @@ impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Guard { … }")
     }
-}
-
-/// Why logins and tokens cannot be used. No error repeats a secret.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file holds something else; the text names option, file and line.
-    #[error("{0}")]
-    Content(String),
-    /// A file cannot be read.
-    #[error(transparent)]
-    Read(#[from] credentials::Error),
-    /// There are no random bytes for the key under which they are remembered.
-    #[error(transparent)]
-    Key(#[from] tls::Error),
-}
-
-impl Error {
-    /// The status that the process exits with.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Content(_) => Exit::Usage,
-            Self::Read(error) => error.exit(),
-            Self::Key(error) => error.exit(),
-        }
-    }
-}
-
-/// Where logins come from.
-#[derive(Debug, Default)]
-pub struct Sources<'a> {
-    /// `--auth`
-    pub logins: &'a [Credentials],
-    /// `--auth-file`: a line `USER:HASH` each.
-    pub auth_file: Option<&'a Path>,
-    /// `--token-file`: a token a line.
-    pub token_file: Option<&'a Path>,
 }
 
 impl Access {
@@ -388,22 +355,6 @@ impl Guard {
             _ => Err(known.then(|| user.into())),
         })
     }
-}
-
-/// The lines of a file that say something, with their numbers: neither empty nor begun with `#`.
-fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let numbered = text.lines().enumerate();
-    let trimmed = numbered.map(|(index, line)| (index + 1, line.trim()));
-    trimmed.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-}
-
-/// The line of an `--auth-file` for a user: `USER:HASH`, with a salt of its own. Takes some 30 ms.
-pub fn hashed_line(user: &str, password: &Secret) -> Result<String, String> {
-    Credentials::login(user, password.expose())?;
-    let hash = Argon2::default()
-        .hash_password(password.expose().as_bytes())
-        .map_err(|error| format!("cannot hash the password: {error}"))?;
-    Ok(format!("{user}:{hash}"))
 }
 
 #[cfg(test)]

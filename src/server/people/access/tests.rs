@@ -3,6 +3,7 @@ use std::fs;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::*;
+use argon2::password_hash::PasswordHasher as _;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
-use super::tree::stamp::Stamp;
+use super::stamp::Stamp;
 use crate::{escape::display_path, sys::real_path};
 
 /// Files that were renamed over are looked for again after this time: a renewed key is another file of the same name.
