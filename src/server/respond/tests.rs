@@ -4,7 +4,7 @@ use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
 
 use super::{chunks::Chunk, link::Link, *};
 use crate::{
-    http1::request::RequestHead,
+    http1::{fields, request::RequestHead},
     server::{
         Server, Settings,
         people::{
@@ -19,6 +19,7 @@ struct Stage {
     server: Server,
     attached: Attached,
     logged_in: bool,
+    is_local: bool,
 }
 
 impl Stage {
@@ -35,6 +36,7 @@ impl Stage {
             server,
             attached,
             logged_in: false,
+            is_local: false,
         }
     }
 
@@ -53,7 +55,7 @@ impl Stage {
             head: &head,
             scheme: "http",
             port: 1,
-            is_local: false,
+            is_local: self.is_local,
             keep: true,
         };
         let mut output = Output::default();
@@ -81,6 +83,22 @@ async fn rest(answer: Answer) -> Result<Vec<u8>, Stop> {
             Chunk::Bytes(more) => bytes.extend(more),
             Chunk::File(_, found) => bytes.extend(vec![0; found.stamp.size as usize]),
             Chunk::End => return Ok(bytes),
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_clients_of_this_machine_are_told_which_directory_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("f"), "x").unwrap();
+    let mut stage = Stage::new(root.path());
+    for is_local in [false, true] {
+        stage.is_local = is_local;
+        for line in ["GET /", "GET /f", "HEAD /f"] {
+            let (_, text) = stage.ask(line, "Haul-Session: s\r\n").await;
+            let told = field(&text, fields::DIR).is_some();
+            let is_known = stage.server.0.catalog().id().is_some();
+            assert_eq!(told, is_local && is_known, "{line}: {text}");
         }
     }
 }
@@ -152,7 +170,6 @@ async fn who_gets_no_turn_is_told_to_come_back_before_anything_is_promised() {
         ..Stage::new(root.path())
     };
     let work = &stage.server.0.work;
-    let other = Who::Login("other".into());
     let mut turns = Vec::new();
     for (kind, count) in [
         (Kind::Listing, 8),
@@ -160,7 +177,8 @@ async fn who_gets_no_turn_is_told_to_come_back_before_anything_is_promised() {
         (Kind::Pieces, 2),
         (Kind::Sha256, 1),
     ] {
-        for _ in 0..count {
+        for n in 0..count {
+            let other = Who::Login(format!("other {n}").into());
             let place = work.enter(kind, None, &other).unwrap();
             turns.push((place.turn().await.unwrap(), place));
         }

@@ -48,20 +48,21 @@ pub enum Kind {
 impl Kind {
     /// The bounds of each, and why they are what they are.
     const fn bounds(self) -> Bounds {
-        let (at_once, most, each) = match self {
-            // Each turn occupies a thread of the blocking pool while it reads.
-            Self::Listing | Self::Tree => (8, 1024, 256),
+        let (at_once, at_once_each, most, each) = match self {
+            // Each turn occupies a thread of the blocking pool while it reads, the first one of a large directory for long.
+            Self::Listing | Self::Tree => (8, 2, 1024, 256),
             // More hashing would take the processor from those who send.
-            Self::Pieces | Self::Small => (2, 1024, 256),
+            Self::Pieces | Self::Small => (2, 2, 1024, 256),
             // Metalinks, which anybody asks for, never delay a haul client's download.
-            Self::Sha256 => (1, 32, 8),
+            Self::Sha256 => (1, 1, 32, 8),
             // Each takes 19 MiB and a core.
-            Self::Login => (2, 64, 16),
+            Self::Login => (2, 2, 64, 16),
             // Of the blocking pool's 512 threads.
-            Self::Remote => (32, 512, 128),
+            Self::Remote => (32, 32, 512, 128),
         };
         Bounds {
             at_once,
+            at_once_each,
             most,
             each,
         }
@@ -104,6 +105,7 @@ pub struct Place {
 pub struct Turn {
     work: Work,
     lane: (Kind, Mount),
+    who: Who,
 }
 
 impl Place {
@@ -138,10 +140,11 @@ impl Work {
             for ticket in its.late(Instant::now()) {
                 told.extend(waiting.remove(&ticket).map(|sender| (sender, Err(Late))));
             }
-            while let Some(ticket) = its.begin() {
+            while let Some((who, ticket)) = its.begin() {
                 let turn = Turn {
                     work: self.clone(),
                     lane,
+                    who,
                 };
                 match waiting.remove(&ticket) {
                     Some(sender) => told.push((sender, Ok(turn))),
@@ -219,7 +222,7 @@ impl Drop for Asked<'_> {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.work.change(self.lane, Lane::end);
+        self.work.change(self.lane, |lane| lane.end(&self.who));
     }
 }
 

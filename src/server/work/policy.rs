@@ -2,7 +2,8 @@
 //!
 //! A lane is one kind of work. Who wants some of it takes a place, within bounds in all and for each client. A place asks for
 //! one turn at a time. Turns go round the clients that wait, in the order in which they came, and within a client to the
-//! place that asked first: so a client with a hundred places gets no more turns than one with a single place.
+//! place that asked first: so a client with a hundred places gets no more turns than one with a single place. Where each has
+//! fewer at once than there are, another's long turns do not have to end first.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,6 +20,8 @@ pub const FIRST_TURN: Duration = Duration::from_secs(10);
 pub struct Bounds {
     /// Turns at the same time.
     pub at_once: usize,
+    /// Those of each client: the rest is free for whoever comes, however long a turn takes.
+    pub at_once_each: usize,
     /// Places in all.
     pub most: usize,
     /// Places of each client.
@@ -57,6 +60,7 @@ pub struct Lane {
     /// What waits of each of them, never nothing.
     waiting: HashMap<Who, VecDeque<Asked>>,
     running: usize,
+    running_of: HashMap<Who, usize>,
 }
 
 impl Lane {
@@ -69,6 +73,7 @@ impl Lane {
             round: VecDeque::new(),
             waiting: HashMap::new(),
             running: 0,
+            running_of: HashMap::new(),
         }
     }
 
@@ -124,25 +129,38 @@ impl Lane {
     }
 
     /// Who has its turn now, if one is free; [`Self::end`] is due after it.
-    pub fn begin(&mut self) -> Option<Ticket> {
+    pub fn begin(&mut self) -> Option<(Who, Ticket)> {
         if self.running >= self.bounds.at_once {
             return None;
         }
-        let who = self.round.pop_front()?;
+        let may = |who: &Who| {
+            let running = self.running_of.get(who).copied().unwrap_or_default();
+            running < self.bounds.at_once_each
+        };
+        let next = self.round.iter().position(may)?;
+        let who = self.round.remove(next)?;
         let waiting = self.waiting.get_mut(&who)?;
         let next = waiting.pop_front();
         if waiting.is_empty() {
             self.waiting.remove(&who);
         } else {
-            self.round.push_back(who);
+            self.round.push_back(who.clone());
         }
+        let next = next?;
         self.running += 1;
-        next.map(|asked| asked.ticket)
+        *self.running_of.entry(who.clone()).or_default() += 1;
+        Some((who, next.ticket))
     }
 
-    /// A turn has ended.
-    pub fn end(&mut self) {
-        self.running -= 1;
+    /// A client's turn has ended.
+    pub fn end(&mut self, who: &Who) {
+        if let Some(running) = self.running_of.get_mut(who) {
+            *running -= 1;
+            self.running -= 1;
+            if *running == 0 {
+                self.running_of.remove(who);
+            }
+        }
     }
 
     /// Who has waited too long for a first turn; it waits no longer.
@@ -175,7 +193,8 @@ mod tests {
     use std::collections::HashSet;
 
     const BOUNDS: Bounds = Bounds {
-        at_once: 2,
+        at_once: 3,
+        at_once_each: 2,
         most: 12,
         each: 5,
     };
@@ -207,11 +226,30 @@ mod tests {
             lane.ask(&client(who), ticket, true, now);
         }
         let mut order = Vec::new();
-        while let Some(ticket) = lane.begin() {
+        while let Some((who, ticket)) = lane.begin() {
             order.push(ticket);
-            lane.end();
+            lane.end(&who);
         }
         assert_eq!(order, [1, 4, 5, 2, 6, 3]);
+    }
+
+    #[test]
+    fn one_clients_long_turns_leave_some_for_others() {
+        let (mut lane, now) = (Lane::new(BOUNDS), Instant::now());
+        for ticket in 1..=5 {
+            lane.ask(&client(0), ticket, true, now);
+        }
+        assert_eq!(lane.begin(), Some((client(0), 1)));
+        assert_eq!(lane.begin(), Some((client(0), 2)));
+        assert_eq!(lane.begin(), None);
+        // Whoever comes now has its turn at once, again and again.
+        for ticket in 10..20 {
+            lane.ask(&client(1), ticket, ticket == 10, now);
+            assert_eq!(lane.begin(), Some((client(1), ticket)));
+            lane.end(&client(1));
+        }
+        lane.end(&client(0));
+        assert_eq!(lane.begin(), Some((client(0), 3)));
     }
 
     #[test]
@@ -226,7 +264,7 @@ mod tests {
         );
         assert_eq!(lane.late(now + FIRST_TURN), [1]);
         assert_eq!(lane.late(now + FIRST_TURN), [] as [Ticket; 0]);
-        assert_eq!(lane.begin(), Some(2));
+        assert_eq!(lane.begin(), Some((client(0), 2)));
         assert_eq!(lane.late(now + FIRST_TURN * 2), [3]);
         assert_eq!(lane.begin(), None);
     }
@@ -280,7 +318,7 @@ mod tests {
                 _ if !self.running.is_empty() => {
                     let at = self.random.usize(0..self.running.len());
                     let who = self.running.swap_remove(at);
-                    self.lane.end();
+                    self.lane.end(&client(who));
                     self.resting.push(who);
                 }
                 _ => {}
@@ -290,7 +328,7 @@ mod tests {
                 assert!(self.now - since >= FIRST_TURN);
                 self.lane.leave(&client(who));
             }
-            while let Some(ticket) = self.lane.begin() {
+            while let Some((_, ticket)) = self.lane.begin() {
                 let (who, asked_at, since) = self.waiting.remove(&ticket).expect("it waits");
                 assert!(self.now - since < FIRST_TURN);
                 // Every other client had its turn at most once for each place of this one that asked before.
@@ -310,8 +348,14 @@ mod tests {
                 self.running.push(who);
             }
             assert!(self.running.len() <= BOUNDS.at_once);
-            // Nobody waits while a turn is free.
-            assert!(self.running.len() == BOUNDS.at_once || self.waiting.is_empty());
+            // Nobody waits while a turn is free, but for who has as many as each may have.
+            let running_of = |who: usize| self.running.iter().filter(|of| **of == who).count();
+            assert!((0..4).all(|who| running_of(who) <= BOUNDS.at_once_each));
+            let mut waiting = self.waiting.values();
+            assert!(
+                self.running.len() == BOUNDS.at_once
+                    || waiting.all(|(who, ..)| running_of(*who) == BOUNDS.at_once_each)
+            );
         }
 
         fn all(&self) -> usize {
