@@ -6,19 +6,18 @@
 For each call, each error and each N the N-th such call of `haul connect` fails (`strace --inject`). Then:
 the exit status is one of the README's, one line says what failed, no file under a final name has a wrong byte,
 the same command without faults completes, and nothing else is left. `--side serve` tortures the server in the same way.
-Needs strace. Prints what it did and each thing that was not so; exits 1 if there was one.
+Left out: `write`, `getrandom`, `pread64` and `mmap`, which the loader and the runtime need for themselves. `strace` counts the N of each
+thread by itself, so that one run may meet several faults. Needs strace. Prints what it did and each thing that was not so; exits 1 if there was one.
 """
 import argparse, collections, hashlib, os, re, shutil, signal, subprocess, sys, tempfile, time
 
 CALLS = {
-    "openat": "EIO EMFILE EACCES ENOSPC", "openat2": "EIO EMFILE EACCES EINTR", "pwrite64": "EIO ENOSPC EDQUOT EINTR",
-    "write": "EIO ENOSPC EINTR", "fallocate": "EIO ENOSPC EOPNOTSUPP EINTR", "ftruncate": "EIO ENOSPC EINTR",
+    "openat": "EIO EMFILE EACCES ENOSPC", "openat2": "EIO EMFILE EACCES EINTR", "pwrite64": "EIO ENOSPC EDQUOT EINTR", "fallocate": "EIO ENOSPC EOPNOTSUPP EINTR", "ftruncate": "EIO ENOSPC EINTR",
     "fsync": "EIO ENOSPC", "fdatasync": "EIO ENOSPC EDQUOT", "syncfs": "EIO", "linkat": "EIO ENOSPC EPERM EXDEV",
     "renameat2": "EIO ENOSPC EINVAL", "renameat": "EIO ENOSPC", "unlinkat": "EIO EPERM", "statx": "EIO ENOSYS",
     "mkdirat": "EIO ENOSPC EACCES", "connect": "ECONNREFUSED ENETUNREACH EADDRNOTAVAIL ETIMEDOUT",
-    "recvfrom": "ECONNRESET EIO EINTR EAGAIN", "sendto": "ECONNRESET EPIPE EINTR EAGAIN", "getrandom": "EIO EINTR",
-    "flock": "EIO ENOLCK", "utimensat": "EIO EPERM", "pread64": "EIO EINTR", "socket": "EMFILE ENFILE EACCES",
-    "epoll_ctl": "ENOMEM ENOSPC", "mmap": "ENOMEM",
+    "recvfrom": "ECONNRESET EIO EINTR EAGAIN", "sendto": "ECONNRESET EPIPE EINTR EAGAIN",
+    "flock": "EIO ENOLCK", "utimensat": "EIO EPERM", "socket": "EMFILE ENFILE EACCES",
 }
 SERVER = {
     "sendfile": "EIO EINTR EAGAIN ECONNRESET", "accept4": "EMFILE ECONNABORTED EINTR EAGAIN", "openat2": "EIO EMFILE EINTR",
@@ -51,8 +50,8 @@ def environment(home):
 
 
 class Server:
-    def __init__(self, haul, root, home, inject=()):
-        line = [*inject, haul, "serve", root, "--headless", "-a", "127.0.0.1", "-p", "0"]
+    def __init__(self, haul, root, home, inject=(), port=0):
+        line = [*inject, haul, "serve", root, "--headless", "-a", "127.0.0.1", "-p", str(port)]
         self.child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                       env=environment(home), start_new_session=True)
         self.url = None
@@ -151,7 +150,9 @@ def main():
                     say(f"WRONG BYTES under a final name: {wrong}")
                 if status == 0 and not all(name in there for name in wanted):
                     say(f"status 0, and missing: {[name for name in wanted if name not in there]}")
-                again = Server(haul, root, f"{base}/server-home") if options.side == "serve" else server
+                # The same port: what is gone on with belongs to one server.
+                port = int(tortured.url.rsplit(":", 1)[1].strip("/")) if options.side == "serve" and tortured.url else 0
+                again = Server(haul, root, f"{base}/server-home", port=port) if options.side == "serve" else server
                 status, out, told = connect(haul, again.url, target, home)
                 if options.side == "serve":
                     again.end()

@@ -102,7 +102,14 @@ impl Engine {
             let name = part_name(task.local_name(), turn);
             match disk::new_file(dir.as_fd(), &name) {
                 Ok(file) => {
-                    let id = FileId::of(&file).map_err(|error| failed(&name, &error))?;
+                    let id = match FileId::of(&file) {
+                        Ok(id) => id,
+                        Err(error) => {
+                            // Nobody would know it for ours.
+                            let _ = disk::remove(dir.as_fd(), &name);
+                            return Err(failed(&name, &error));
+                        }
+                    };
                     let claim = self.journal.claim(id);
                     self.journal.began(id);
                     if let Err(error) = disk::allocate(&file, size) {

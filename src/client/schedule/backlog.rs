@@ -1,19 +1,17 @@
-//! What waits: items and what the user does to them, what listings find, and work that comes back.
+//! What waits: items, those who wait for a listing, and work that comes back.
 
 use std::time::Instant;
 
 use super::{
-    Browse, BrowseId, Effect, FileId, Flight, Keep, RestId, Schedule, SlotId, Sum, Transfer, Work,
+    Browse, BrowseId, Effect, FileId, Flight, Keep, Schedule, SlotId, Transfer, Work,
     item::{Item, Life, NewItem},
     source::Reach,
-    transfer::Phase,
 };
 use crate::{
     client::{
         Error, Event, ItemId,
         disk::journal::Ticket,
-        read::pattern::Filter,
-        task::{DirTask, FileTask, Task},
+        task::{FileTask, Task},
         want::Wanted,
     },
     http1::path::RemotePath,
@@ -75,167 +73,12 @@ impl Schedule {
         }
     }
 
-    /// Something is asked for: a server that was given up is tried again.
-    fn revive(&mut self) {
-        for source in self.sources.each_mut() {
-            if matches!(source.reach, Reach::Down(_)) {
-                source.reach = Reach::Unknown;
-            }
-        }
-    }
-
-    /// Stops an item where it is.
-    pub fn pause(&mut self, id: ItemId) {
-        let Some(item) = self.item_mut(id) else {
-            return;
-        };
-        if item.is_going() {
-            item.life = Life::Paused;
-            self.set_phase(id, Phase::Flowing, Phase::Halted);
-            self.interrupt_item(id);
-        }
-    }
-
-    /// Goes on with a paused item.
-    pub fn resume(&mut self, id: ItemId) {
-        let Some(item) = self.item_mut(id) else {
-            return;
-        };
-        if item.life == Life::Paused {
-            item.life = Life::Going;
-            self.set_phase(id, Phase::Halted, Phase::Flowing);
-            self.revive();
-            self.ring_all();
-        }
-    }
-
-    fn set_phase(&mut self, id: ItemId, from: Phase, to: Phase) {
-        let mut transfers = self.transfers.values_mut();
-        transfers
-            .by_ref()
-            .filter(|transfer| transfer.task.item == id && transfer.phase == from)
-            .for_each(|transfer| transfer.phase = to);
-    }
-
-    fn interrupt_item(&mut self, id: ItemId) {
-        let files: Vec<FileId> = self.files_of(id);
-        self.interrupt(|work| match work {
-            Work::Run(file, _) | Work::Values(file) => files.contains(file),
-            Work::Open(task) => task.item == id,
-            _ => false,
-        });
-    }
-
-    fn files_of(&self, id: ItemId) -> Vec<FileId> {
-        let its = self.transfers.values().filter(|it| it.task.item == id);
-        its.map(|transfer| transfer.id).collect()
-    }
-
-    /// Ends an item; what is here of it stays for a later try.
-    pub fn cancel(&mut self, id: ItemId) {
-        let Some(item) = self.item_mut(id) else {
-            return;
-        };
-        if item.has_ended() {
-            return;
-        }
-        item.life = Life::Cancelled;
-        item.shelve();
-        self.interrupt_item(id);
-        for file in self.files_of(id) {
-            self.shelve_transfer(file);
-        }
-        self.end_item(id);
-        self.ring_all();
-    }
-
-    /// A transfer that is not about to land anyway ends, and its file is kept for a retry. Whether it did.
-    fn shelve_transfer(&mut self, file: FileId) -> bool {
-        let landing = |transfer: &Transfer| transfer.phase == Phase::Landing;
-        if self.transfers.get(&file).is_none_or(landing) {
-            return false;
-        }
-        let noted = self.transfers.get(&file).and_then(Transfer::worth_noting);
-        let Some(transfer) = self.let_go(file, noted.map_or(Keep::AsIs, Keep::Pieces)) else {
-            return false;
-        };
-        let task = transfer.into_task();
-        if let Some(item) = self.item_mut(task.item) {
-            item.keep_failed(task.into());
-        }
-        true
-    }
-
     /// A transfer ends without its file.
     pub(super) fn let_go(&mut self, file: FileId, keep: Keep) -> Option<Transfer> {
         let transfer = self.transfers.remove(&file)?;
         self.outbox.push_back(Effect::LetGo(file, keep));
         self.interrupt(|work| matches!(work, Work::Run(of, _) | Work::Values(of) if *of == file));
         Some(transfer)
-    }
-
-    /// Tries a failed or cancelled item again.
-    pub fn retry(&mut self, id: ItemId) {
-        use crate::client::ItemState::{Cancelled, Failed};
-        let Some(item) = self.item_mut(id) else {
-            return;
-        };
-        if !matches!(item.life, Life::Ended(Failed(_) | Cancelled)) {
-            return;
-        }
-        let forgotten: Vec<RestId> = if item.forgetful {
-            let dirs = item.failed_dirs.iter();
-            dirs.filter_map(|task| task.rest).collect()
-        } else {
-            Vec::new()
-        };
-        item.retry();
-        let again = item.wanted.clone().filter(|_| item.ticket.is_none());
-        self.outbox
-            .extend(forgotten.into_iter().map(Effect::DropRest));
-        self.outbox
-            .extend(again.map(|wanted| Effect::Want(id, wanted)));
-        self.revive();
-        self.end_item(id);
-        self.ring_all();
-    }
-
-    /// Moves an item up (negative) or down.
-    pub fn reorder(&mut self, id: ItemId, by: isize) {
-        let Some(from) = self.items.iter().position(|item| item.id == id) else {
-            return;
-        };
-        let to = from.saturating_add_signed(by).min(self.items.len() - 1);
-        let item = self.items.remove(from);
-        self.items.insert(to, item);
-    }
-
-    /// Forgets items that have ended: those that are gone now.
-    pub fn clear_ended(&mut self) -> Vec<ItemId> {
-        let ended = |item: &Item| item.has_ended();
-        let gone: Vec<ItemId> = self
-            .items
-            .iter()
-            .filter(|item| ended(item))
-            .map(|item| item.id)
-            .collect();
-        for item in self.items.iter().filter(|item| ended(item)) {
-            let rests = item.failed_dirs.iter().filter_map(|task| task.rest);
-            self.outbox.extend(rests.map(Effect::DropRest));
-        }
-        self.items.retain(|item| !ended(item));
-        gone
-    }
-
-    /// Ends every pause before another try.
-    pub fn hurry(&mut self) {
-        self.sources
-            .each_mut()
-            .for_each(super::source::Source::release);
-        self.items.iter_mut().for_each(|item| item.release(None));
-        self.transfers.values_mut().for_each(Transfer::hurry);
-        self.revive();
-        self.ring_all();
     }
 
     /// What comes back after all was given up fails with the rest: nobody would ask for it any more.
@@ -339,104 +182,6 @@ impl Schedule {
             self.put_back(flight.work);
         }
         some
-    }
-
-    /// Whether what listings find must wait on disk, because enough is known.
-    pub fn is_full(&self, id: ItemId) -> bool {
-        let item = self.item(id);
-        item.is_some_and(|item| !item.has_ended() && item.is_full())
-    }
-
-    /// Files of an item that are known and not begun.
-    #[cfg(test)]
-    pub fn known(&self, id: ItemId) -> usize {
-        self.item(id).map_or(0, Item::known)
-    }
-
-    /// A tree's filter, for whoever lists it; `None` once the item is gone, cancelled or ended.
-    #[expect(
-        clippy::option_option,
-        reason = "a tree that is gone is no tree without a filter"
-    )]
-    pub fn tree(&self, id: ItemId) -> Option<Option<Filter>> {
-        let item = self.item(id)?;
-        (!item.has_ended()).then(|| item.filter.clone())
-    }
-
-    /// Something of a listing is left out: it can have no name here, or leads nowhere new.
-    pub fn refused(&mut self, task: &DirTask, error: Error) {
-        self.tell(Event::Failed {
-            item: task.item,
-            path: task.dir.clone(),
-            attempts: 1,
-            error: error.clone(),
-        });
-        if let Some(item) = self.item_mut(task.item) {
-            item.note_failure(error);
-        }
-    }
-
-    /// Files of a listing have come. False when they are not wanted now, because the item was cancelled.
-    pub fn found(&mut self, id: ItemId, files: Vec<FileTask>) -> bool {
-        let Some(item) = self.item_mut(id).filter(|item| !item.is_cancelled()) else {
-            return false;
-        };
-        item.count_found(Sum::of(&files));
-        for file in files {
-            item.push_back(file);
-        }
-        self.ring_all();
-        true
-    }
-
-    /// The directory of which the next entries are being read from the disk.
-    pub fn loading(&self, rest: RestId) -> Option<DirTask> {
-        self.loads.get(&rest).cloned()
-    }
-
-    /// Some of what waited on disk was read; it was counted when its listing was complete. `more` says that it was not
-    /// all.
-    pub fn loaded(&mut self, rest: RestId, dirs: Vec<DirTask>, files: Vec<FileTask>, more: bool) {
-        let Some(mut task) = self.loads.remove(&rest) else {
-            return;
-        };
-        let id = task.item;
-        if !more {
-            task.rest = None;
-            self.outbox.push_back(Effect::DropRest(rest));
-        }
-        if let Some(item) = self.item_mut(id) {
-            if item.is_cancelled() {
-                for file in files {
-                    item.keep_failed(file.into());
-                }
-            } else {
-                for file in files {
-                    item.push_back(file);
-                }
-            }
-            if more {
-                item.take_back_dir(task);
-            }
-            item.take_dirs(dirs);
-        }
-        self.end_item(id);
-        self.ring_all();
-    }
-
-    /// What waited on disk cannot be read any more: only beginning anew tells what else it held.
-    pub fn load_failed(&mut self, rest: RestId, error: Error) {
-        let Some(mut task) = self.loads.remove(&rest) else {
-            return;
-        };
-        self.outbox.push_back(Effect::DropRest(rest));
-        task.rest = None;
-        let attempts = task.failures + 1;
-        if let Some(item) = self.item_mut(task.item) {
-            item.forgetful = true;
-        }
-        self.task_ended_after(task.into(), attempts, error);
-        self.ring_all();
     }
 
     /// Ends an item for which nothing is left to be done.

@@ -1,10 +1,11 @@
 //! What follows from a failure: one table.
 
+mod standing;
+
 use std::time::{Duration, Instant};
 
 use super::{
-    Schedule, SlotId, SourceId, SourceSet,
-    led::LedStanding,
+    Schedule, SlotId,
     order::{Ask, Channel, Fault, Flight, Work},
     slot::Line,
     transfer::Phase,
@@ -303,106 +304,5 @@ impl Schedule {
             work: Work::Spent,
             ..flight
         }
-    }
-
-    /// A server that closes before it has answered what was sent ahead does not bear pipelining. A cable that is cut says
-    /// nothing about a server of our kind: those pipeline.
-    fn broke_ahead(&mut self, source: SourceId, error: &Error, answered: u32) {
-        let source = self.sources.get_mut(source);
-        if source.haul {
-            return;
-        }
-        match error {
-            Error::Broken(_) => source.depth.lower(answered as usize),
-            // It does not answer what was sent ahead, or answers nonsense.
-            _ => source.depth.lower(1),
-        }
-    }
-
-    fn standing(
-        &mut self,
-        id: SlotId,
-        fault: &Fault,
-        flight: Option<&Flight>,
-        pipelined: bool,
-    ) -> Standing {
-        let slot = &self.slots[id.0];
-        let (source, answered) = (slot.source, slot.answered);
-        let broken = matches!(fault, Fault::Broke(Error::Broken(_)));
-        let is_run = flight.is_some_and(|flight| matches!(flight.work, Work::Run(..)));
-        let refuses = broken && answered == 0 && flight.is_some() && {
-            let source = self.sources.get_mut(source);
-            source.closed += 1;
-            // Once is an accident.
-            source.closed > 1
-        };
-        let others = match flight.map(|flight| &flight.work) {
-            None => self.sources.has_others(source),
-            Some(work) => self.others_may_do(work, source, fault),
-        };
-        let led = flight.map_or_else(LedStanding::default, |flight| self.led_for(flight, source));
-        Standing {
-            others,
-            patient: self.limits.patient,
-            stale: answered > 0 && (pipelined || broken && !is_run),
-            refuses,
-            ahead: flight.is_some_and(|flight| flight.ahead),
-            pipelined,
-            progress: flight.is_some_and(|flight| self.goes_on_behind(flight)),
-            worn: if source.is_led() {
-                self.sources.is_worn(source)
-            } else {
-                self.sources.are_worn()
-            },
-            led: source.is_led(),
-            first: led.first,
-            flows: led.flows,
-            outdated: led.outdated,
-        }
-    }
-
-    /// Whether whole pieces came, and the rest can be asked for behind them.
-    fn goes_on_behind(&self, flight: &Flight) -> bool {
-        let Work::Run(file, _) = &flight.work else {
-            return false;
-        };
-        let transfer = self.transfers.get(file);
-        flight.progress && transfer.is_some_and(|transfer| transfer.facts.ranges)
-    }
-
-    /// Whether another server may do the work, now or once it has rested.
-    fn others_may_do(&self, work: &Work, source: SourceId, fault: &Fault) -> bool {
-        let mut without = match work {
-            Work::Browse(browse) => browse.tried.union(SourceSet::LED),
-            Work::List(task) => task.tried.union(SourceSet::LED),
-            Work::Open(task) => task.off(),
-            Work::Run(file, _) | Work::Values(file) => match self.transfers.get(file) {
-                Some(transfer) => transfer.off(),
-                None => SourceSet::LED,
-            },
-            Work::Spent => return false,
-        };
-        if let Fault::BadWhole(task) = fault {
-            without = without.union(task.off());
-        }
-        without.insert(source);
-        !self.sources.hopeful().without(without).is_empty()
-    }
-
-    /// The server said that it is asked too much, or failed inside.
-    fn refused_for_load(&mut self, source: SourceId, asked: Instant, fault: &Fault, now: Instant) {
-        let Fault::Busy { error, retry_after } = fault else {
-            return;
-        };
-        let open = self.open_lines(source);
-        let refusals = self.sources.get(source).load.refusals();
-        // One that counts requests is asked less, at first without a pause.
-        let rest = match retry_after {
-            Some(time) => Some((*time).min(ASKED_MAX)),
-            None if is_about_load(error) && refusals < 2 => None,
-            None => Some(self.backoff(refusals + 1)),
-        };
-        let load = &mut self.sources.get_mut(source).load;
-        load.refused(asked, now, open, rest);
     }
 }

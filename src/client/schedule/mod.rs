@@ -19,11 +19,13 @@ mod backlog;
 #[cfg(test)]
 mod check;
 mod depth;
+mod failed;
 mod fault;
 mod follow;
 mod item;
 mod landing;
 mod led;
+mod listed;
 mod load;
 mod order;
 mod outage;
@@ -40,6 +42,7 @@ mod source;
 mod sources;
 mod transfer;
 mod turn;
+mod user;
 mod verdict;
 mod view;
 

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{BrowseId, FileId, RestId, Run, SlotId, SourceId, SourceSet};
+use super::plan::Run;
 use crate::{
     client::{
         Error, Event, ItemId,
         disk::journal::Ticket,
         facts::Facts,
+        id::{BrowseId, FileId, RestId, SlotId, SourceId, SourceSet},
         proof::Proof,
         task::{DirTask, FileTask, Subject},
         want::Wanted,

@@ -6,11 +6,13 @@ use std::{
 };
 
 use super::{
-    FileId, SourceId,
     order::{Flight, Kind, Work},
     plan::{Patience, RUN_MAX},
 };
-use crate::client::ItemId;
+use crate::client::{
+    ItemId,
+    id::{FileId, SourceId},
+};
 
 /// A connection that made no progress for this long, and for twice our own time for a piece, may be helped.
 const HELP_AFTER: Duration = Duration::from_millis(300);

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SlotId, depth::Depth, load::Load};
-use crate::client::{Error, Link};
+use super::{depth::Depth, load::Load};
+use crate::client::{Error, Link, id::SlotId};
 
 /// The longest time that the first answers of a server are waited for before others help.
 const HEAD_PATIENCE_MAX: Duration = Duration::from_secs(30);
@@ -187,6 +187,11 @@ impl Source {
     /// Whether it rests after a failure.
     pub fn is_out(&self, now: Instant) -> bool {
         matches!(self.reach, Reach::Out(until) if until > now)
+    }
+
+    /// Whether it lets this client wait, or refuses it for a while.
+    pub fn is_held(&self, now: Instant) -> bool {
+        matches!(self.reach, Reach::Held(until, _) if until > now)
     }
 
     /// It fails for lack of this machine's own network, now or again: whether that is worth waiting for where nobody

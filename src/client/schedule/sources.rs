@@ -9,11 +9,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    SlotId, SourceId, SourceSet,
-    source::{Reach, Source},
+use super::source::{Reach, Source};
+use crate::client::{
+    Error,
+    id::{SlotId, SourceId, SourceSet},
 };
-use crate::client::Error;
 
 /// Bad pieces after which a mirror is dropped: one may be the network's fault.
 pub const BAD_PIECES_MAX: u32 = 2;
@@ -201,7 +201,14 @@ impl Sources {
         backoff: impl FnOnce(u32) -> Duration,
     ) -> Option<Duration> {
         let source = self.get_mut(id);
-        if source.is_out(now) || matches!(source.reach, Reach::Down(_) | Reach::Dropped(_)) {
+        // A connection that breaks says nothing about a pause or a question: those stand until they are over.
+        if source.is_out(now)
+            || source.is_held(now)
+            || matches!(
+                source.reach,
+                Reach::Down(_) | Reach::Dropped(_) | Reach::Asks(_)
+            )
+        {
             return None;
         }
         source.failures += 1;

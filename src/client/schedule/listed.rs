@@ -1,0 +1,108 @@
+//! What listings find, and what of it waits on disk.
+
+use super::{Effect, RestId, Schedule, Sum};
+use crate::client::{
+    Error, Event, ItemId,
+    read::pattern::Filter,
+    task::{DirTask, FileTask},
+};
+
+impl Schedule {
+    /// Whether what listings find must wait on disk, because enough is known.
+    pub fn is_full(&self, id: ItemId) -> bool {
+        let item = self.item(id);
+        item.is_some_and(|item| !item.has_ended() && item.is_full())
+    }
+
+    /// Files of an item that are known and not begun.
+    #[cfg(test)]
+    pub fn known(&self, id: ItemId) -> usize {
+        self.item(id).map_or(0, super::item::Item::known)
+    }
+
+    /// A tree's filter, for whoever lists it; `None` once the item is gone, cancelled or ended.
+    #[expect(
+        clippy::option_option,
+        reason = "a tree that is gone is no tree without a filter"
+    )]
+    pub fn tree(&self, id: ItemId) -> Option<Option<Filter>> {
+        let item = self.item(id)?;
+        (!item.has_ended()).then(|| item.filter.clone())
+    }
+
+    /// Something of a listing is left out: it can have no name here, or leads nowhere new.
+    pub fn refused(&mut self, task: &DirTask, error: Error) {
+        self.tell(Event::Failed {
+            item: task.item,
+            path: task.dir.clone(),
+            attempts: 1,
+            error: error.clone(),
+        });
+        if let Some(item) = self.item_mut(task.item) {
+            item.note_failure(error);
+        }
+    }
+
+    /// Files of a listing have come. False when they are not wanted now, because the item was cancelled.
+    pub fn found(&mut self, id: ItemId, files: Vec<FileTask>) -> bool {
+        let Some(item) = self.item_mut(id).filter(|item| !item.is_cancelled()) else {
+            return false;
+        };
+        item.count_found(Sum::of(&files));
+        for file in files {
+            item.push_back(file);
+        }
+        self.ring_all();
+        true
+    }
+
+    /// The directory of which the next entries are being read from the disk.
+    pub fn loading(&self, rest: RestId) -> Option<DirTask> {
+        self.loads.get(&rest).cloned()
+    }
+
+    /// Some of what waited on disk was read; it was counted when its listing was complete. `more` says that it was not
+    /// all.
+    pub fn loaded(&mut self, rest: RestId, dirs: Vec<DirTask>, files: Vec<FileTask>, more: bool) {
+        let Some(mut task) = self.loads.remove(&rest) else {
+            return;
+        };
+        let id = task.item;
+        if !more {
+            task.rest = None;
+            self.outbox.push_back(Effect::DropRest(rest));
+        }
+        if let Some(item) = self.item_mut(id) {
+            if item.is_cancelled() {
+                for file in files {
+                    item.keep_failed(file.into());
+                }
+            } else {
+                for file in files {
+                    item.push_back(file);
+                }
+            }
+            if more {
+                item.take_back_dir(task);
+            }
+            item.take_dirs(dirs);
+        }
+        self.end_item(id);
+        self.ring_all();
+    }
+
+    /// What waited on disk cannot be read any more: only beginning anew tells what else it held.
+    pub fn load_failed(&mut self, rest: RestId, error: Error) {
+        let Some(mut task) = self.loads.remove(&rest) else {
+            return;
+        };
+        self.outbox.push_back(Effect::DropRest(rest));
+        task.rest = None;
+        let attempts = task.failures + 1;
+        if let Some(item) = self.item_mut(task.item) {
+            item.forgetful = true;
+        }
+        self.task_ended_after(task.into(), attempts, error);
+        self.ring_all();
+    }
+}

@@ -1,0 +1,98 @@
+//! What must hold after every step, and at the end.
+
+use std::{cmp::Reverse, time::Duration};
+
+use super::{Trouble, World, brief, is_finished};
+use crate::client::{
+    id::{SlotId, SourceId},
+    schedule::Order,
+};
+
+impl World {
+    /// What holds after every step.
+    pub(super) fn check(&mut self) {
+        let open = self.slots.iter().filter(|slot| slot.open).count();
+        assert!(open <= self.workers, "{open} connections");
+        let now = self.instant();
+        for view in self.schedule.views(now) {
+            if let Some(total) = view.total {
+                assert!(view.done <= total, "{view:?} has more than there is");
+            }
+        }
+        self.schedule.check_conserved();
+        self.check_dropped();
+        // Who waits with nothing to wake it at this moment finds nothing when it asks again.
+        let rings = self
+            .agenda
+            .iter()
+            .filter(|Reverse((when, ..))| *when <= self.now)
+            .count();
+        if rings == 0 {
+            for at in 0..self.workers {
+                if self.schedule.is_parked(SlotId(at)) {
+                    // Whether others are slow it looks every now and then; that alone is no reason to ring.
+                    let free = self.schedule.has_free();
+                    let order = self.schedule.next(SlotId(at), now);
+                    let file = self.schedule.file_of(SlotId(at));
+                    let helps = !matches!(order, Order::Wait(_))
+                        && file.is_some_and(|file| !free.contains(&file));
+                    assert!(
+                        matches!(order, Order::Wait(_)) || helps,
+                        "slot {at} waits, and could {} for {:?}",
+                        brief(&order),
+                        self.schedule.slots[at].flight
+                    );
+                    if helps {
+                        self.obey(at, order);
+                    }
+                }
+            }
+        }
+        for (id, since) in &self.browses {
+            let waits = self.now - *since;
+            let healthy = self
+                .servers
+                .iter()
+                .all(|server| server.trouble(self.now).is_none());
+            let calm = self.now > self.calm_at + Duration::from_secs(400);
+            assert!(
+                !(healthy && calm) || waits < Duration::from_secs(700),
+                "{id:?} waits for {waits:?}"
+            );
+        }
+    }
+
+    /// A server is given up for what it sent or said of this client, never because it was out of reach.
+    pub(super) fn check_dropped(&self) {
+        let named = self.servers.len() - self.elsewhere.hosts;
+        for (place, server) in self.servers.iter().take(named).enumerate() {
+            let kicks = |trouble: &(u64, u64, Trouble)| matches!(trouble.2, Trouble::Kicks(_));
+            let has_reason = server.damaged.is_some() || server.troubles.iter().any(kicks);
+            let id = SourceId::at(place);
+            assert!(
+                has_reason || !self.schedule.is_given_up(id),
+                "server {place} is dropped for nothing"
+            );
+        }
+    }
+
+    pub(super) fn check_end(&self) {
+        assert!(
+            self.schedule.is_idle(),
+            "seed {}: it came to a halt: {:#?} {:#?}",
+            self.seed,
+            self.schedule.transfers,
+            self.schedule.views(self.instant())
+        );
+        for path in self.files.keys() {
+            let tree = self.schedule.views(self.instant()).into_iter();
+            let finished = tree
+                .filter(|view| view.files.is_some())
+                .all(|view| is_finished(&view.state));
+            assert!(
+                !finished || self.landed.contains(path),
+                "{path:?} is told to be complete and is not here"
+            );
+        }
+    }
+}
