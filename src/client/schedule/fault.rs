@@ -270,7 +270,10 @@ impl Schedule {
         };
         let pipelined = flight.as_ref().is_some_and(|flight| flight.ahead)
             || slot.flight.iter().any(|flight| flight.sent);
-        if !channel.open {
+        if channel.open {
+            // A refusal is an answer.
+            self.answers(source);
+        } else {
             slot.line = Line::Closed;
             self.sources.let_go(id);
             self.take_back(id);

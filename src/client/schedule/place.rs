@@ -94,6 +94,13 @@ impl Schedule {
         }
     }
 
+    /// A server answers, whoever tries whether it does: others may be made at once.
+    pub(super) fn answers(&mut self, source: SourceId) {
+        if self.sources.get_mut(source).trying.take().is_some() {
+            self.ring_all();
+        }
+    }
+
     pub(super) fn park(&mut self, id: SlotId, now: Instant) -> Order {
         self.stop_trying(id);
         self.slots[id.0].parked = true;

@@ -51,7 +51,7 @@ impl Schedule {
             let took = now.saturating_duration_since(since);
             self.sources.get_mut(source).head_took(took);
         }
-        self.stop_trying(id);
+        self.answers(source);
     }
 
     /// Whether what the connection reads is not wanted any more.
@@ -71,6 +71,7 @@ impl Schedule {
             slot.line = Line::Closed;
             self.unassign(id);
         }
+        self.answers(source);
         let state = self.sources.get_mut(source);
         state.haul |= channel.haul;
         // The server keeps connections open and answers in order: more may be sent ahead.
