@@ -65,6 +65,17 @@ impl Raw {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
+    /// The status of the answer that is there, if one is; it stays to be read.
+    pub fn peek_status(&self) -> Option<u16> {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let mut line = [0; 12];
+        let there = stream.peek(&mut line);
+        stream.set_nonblocking(false).unwrap();
+        let line = std::str::from_utf8(&line[..there.ok()?]).ok()?;
+        line.strip_prefix("HTTP/1.1 ")?.parse().ok()
+    }
+
     /// Reads one answer to a GET.
     pub fn read(&mut self) -> Answer {
         self.read_answer(true)
