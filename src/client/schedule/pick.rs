@@ -34,6 +34,12 @@ impl Schedule {
             return order;
         }
         self.recall(id);
+        // Before it takes what others could do as well: a mirror that is back has no connection, and would get none.
+        if self.slots[id.0].flight.is_empty()
+            && let Some(order) = self.go_elsewhere(id, now)
+        {
+            return order;
+        }
         let source = self.sources.get(self.slots[id.0].source);
         // What a server may not be asked for yet is left for others to take.
         if self.untold <= super::UNTOLD_MAX && source.load.wait(now).is_none() {

@@ -68,17 +68,24 @@ impl Schedule {
 
     /// Nothing to do here: another server may need a connection, or it waits.
     pub(super) fn idle_order(&mut self, id: SlotId, now: Instant) -> Order {
-        if let Some(needed) = self.needed_elsewhere(id, now) {
-            let slot = &mut self.slots[id.0];
-            slot.source = needed;
-            let was_open = slot.line == Line::Open;
-            self.ring_all();
-            if was_open {
-                return self.close(id);
-            }
-            return self.next(id, now);
+        match self.go_elsewhere(id, now) {
+            Some(order) => order,
+            None => self.park(id, now),
         }
-        self.park(id, now)
+    }
+
+    /// Another server needs the connection, which has nothing in flight, more than its own does.
+    pub(super) fn go_elsewhere(&mut self, id: SlotId, now: Instant) -> Option<Order> {
+        let needed = self.needed_elsewhere(id, now)?;
+        let slot = &mut self.slots[id.0];
+        slot.source = needed;
+        let was_open = slot.line == Line::Open;
+        self.ring_all();
+        Some(if was_open {
+            self.close(id)
+        } else {
+            self.next(id, now)
+        })
     }
 
     fn close(&mut self, id: SlotId) -> Order {
