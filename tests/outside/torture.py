@@ -71,11 +71,16 @@ class Server:
 
 def connect(haul, url, target, home, inject=()):
     line = [*inject, haul, "connect", url, "--all", "--headless", "-d", target, "-r", "1", "--timeout", "3s", "--netrc", "off"]
+    child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(home),
+                             start_new_session=True)
     try:
-        done = subprocess.run(line, capture_output=True, text=True, env=environment(home), timeout=60)
+        out, told = child.communicate(timeout=60)
     except subprocess.TimeoutExpired:
+        # What strace follows outlives it.
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
         return None, "", ""
-    return done.returncode, done.stdout, done.stderr
+    return child.returncode, out, told
 
 
 def judge(wanted, there):
