@@ -53,6 +53,11 @@ pub fn display_name<T: AsRef<[u8]> + ?Sized>(raw: &T) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// An error for people, in one line that does no harm.
+pub fn display_error(error: &impl std::fmt::Display) -> String {
+    display_name(&error.to_string()).into_owned()
+}
+
 /// The visible form of a local path.
 pub fn display_path(path: &std::path::Path) -> String {
     use std::os::unix::ffi::OsStrExt;

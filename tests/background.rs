@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
-    process::{Child, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,7 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{
-    program::Haul,
+    program::{Haul, ended},
     raw::{fetch, get},
     secure::Daemon,
     serving::PATIENCE,
@@ -21,18 +21,6 @@ use crate::common::{
 fn signal(id: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
-}
-
-/// How a child ended, once it has.
-fn end(child: &mut Child) -> Option<i32> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        assert!(start.elapsed() < PATIENCE, "it does not end");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -97,7 +85,7 @@ fn a_download_that_runs_under_nohup_outlives_its_terminal() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.find(|line| line.as_ref().unwrap().contains("\"started\""));
     signal(child.id(), Signal::HUP);
-    assert_eq!(end(&mut child), Some(0));
+    assert_eq!(ended(&mut child).code(), Some(0));
     assert_eq!(fs::read(target.path().join("f")).unwrap().len(), 300_000);
 }
 
@@ -304,7 +292,7 @@ fn a_full_disk_costs_whole_lines_of_the_log_and_they_are_counted() {
             "{lost} lost of {shown}: {text}\n{}",
             said()
         );
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::yield_now();
     }
 }
 
@@ -321,7 +309,6 @@ fn a_log_that_was_moved_away_goes_on_under_its_name() {
         while !fs::read_to_string(&log).is_ok_and(|text| text.contains(target)) {
             assert_eq!(fetch(daemon.address(), get(target, "")).status, 404);
             assert!(start.elapsed() < PATIENCE, "{target}");
-            std::thread::sleep(Duration::from_millis(20));
         }
     };
     ask_until("/before");

@@ -87,6 +87,16 @@ pub fn nginx(root: &Path, directives: &str) -> Option<Foreign> {
 
 /// The same, with directives for all servers, too.
 pub fn nginx_with(root: &Path, of_all: &str, directives: &str) -> Option<Foreign> {
+    nginx_listening(root, "", of_all, directives)
+}
+
+/// The same, with parameters of what it listens on, such as `ssl`.
+pub fn nginx_listening(
+    root: &Path,
+    listens: &str,
+    of_all: &str,
+    directives: &str,
+) -> Option<Foreign> {
     let program = need("nginx")?;
     Some(Foreign::start(|address, dir| {
         let text = format!(
@@ -96,7 +106,7 @@ pub fn nginx_with(root: &Path, of_all: &str, directives: &str) -> Option<Foreign
                 access_log off; sendfile on; default_type application/octet-stream;
                 client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; fastcgi_temp_path {dir}/3;
                 uwsgi_temp_path {dir}/4; scgi_temp_path {dir}/5; {of_all}
-                server {{ listen {address}; root {root}; index .none; autoindex on; {directives} }}
+                server {{ listen {address} {listens}; root {root}; index .none; autoindex on; {directives} }}
             }}",
             dir = dir.display(),
             root = root.display(),

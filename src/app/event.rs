@@ -20,7 +20,7 @@ use crate::{
     config::target::Target,
     credentials::Secret,
     entry::Entry,
-    escape::display_name,
+    escape::{display_error, display_name},
     http1::path::RemotePath,
     logging::Line,
     server::{self, ClientId},
@@ -162,9 +162,7 @@ pub fn question(error: &client::Error) -> Option<Event> {
             found,
             ..
         } => judge(server, found, Some(known.to_string())),
-        client::Error::Login { .. } => Some(Event::LoginWanted(
-            display_name(&error.to_string()).into_owned(),
-        )),
+        client::Error::Login { .. } => Some(Event::LoginWanted(display_error(error))),
         _ => None,
     }
 }
@@ -224,6 +222,24 @@ pub struct Layout {
     pub list: usize,
 }
 
+/// What a press on a cell means, beside the rows of lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    /// A hint.
+    Hint(Action),
+    /// A heading of a directory's list.
+    Heading(Pane, SortKey),
+    /// The border in which a list's scrollbar runs: `at` of `of` cells from its top.
+    Scrollbar {
+        /// The list's pane.
+        pane: Pane,
+        /// Cells from the top.
+        at: usize,
+        /// Cells in all.
+        of: usize,
+    },
+}
+
 /// The mouse on a pane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mouse {
@@ -243,19 +259,8 @@ pub enum Mouse {
         /// The row from the list's top.
         row: usize,
     },
-    /// A hint was pressed.
-    Hint(Action),
-    /// A heading was pressed.
-    Heading(Pane, SortKey),
-    /// A scrollbar was pressed, `at` of `of` cells from its top.
-    Scrollbar {
-        /// The list's pane.
-        pane: Pane,
-        /// Cells from the top.
-        at: usize,
-        /// Cells in all.
-        of: usize,
-    },
+    /// Pressed on what does something by itself.
+    On(Spot),
     /// The wheel turned by so many rows over a pane.
     Wheel {
         /// The pane.

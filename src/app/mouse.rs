@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Mouse, Pane, State, View,
-    event::Effect,
+    event::{Effect, Spot},
     keymap::Action,
     listing::{Listing, SortKey},
 };
@@ -22,10 +22,10 @@ impl State {
             return Vec::new();
         }
         match mouse {
-            Mouse::Hint(Action::Edit(edit)) => return self.edit(edit),
-            Mouse::Hint(action) => return self.act(action),
-            Mouse::Heading(pane, key) => return self.sort_by_heading(pane, key),
-            Mouse::Scrollbar { pane, at, of } => self.scroll_to(pane, at, of),
+            Mouse::On(Spot::Hint(Action::Edit(edit))) => return self.edit(edit),
+            Mouse::On(Spot::Hint(action)) => return self.act(action),
+            Mouse::On(Spot::Heading(pane, key)) => return self.sort_by_heading(pane, key),
+            Mouse::On(Spot::Scrollbar { pane, at, of }) => self.scroll_to(pane, at, of),
             Mouse::Mark { pane, row } => {
                 self.focus_on(pane);
                 if let (Pane::Remote, View::Connect(view)) = (pane, &mut self.view) {

@@ -11,7 +11,7 @@ use crate::{
     config::{self, target::Target},
     dashboard::{self, ConnectStart, Ending, Left, Session},
     error::Error,
-    escape::{display_name, display_path},
+    escape::{display_error, display_path},
     exit::{Exit, Local, reason},
     headless::{self, demo::Demo, plan::Plan},
     logging::Ring,
@@ -120,7 +120,7 @@ async fn connect_with(
     let open = move |target: Target| {
         turn_to(&settings, target, &access)
             .inspect(restore)
-            .map_err(|error| display_name(&error.to_string()).into_owned())
+            .map_err(|error| display_error(&error))
     };
     match dashboard::connect(start, open, ring, &screen).await {
         Ok((Ending::Quit, left)) => quit(left),

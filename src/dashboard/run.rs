@@ -22,7 +22,7 @@ use crate::{
     config::ThemeName,
     logging::Ring,
     sys::terminal::UnlessIgnored,
-    ui::{self, Spot},
+    ui,
 };
 
 /// The engine is looked at this often while bytes flow.
@@ -213,9 +213,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
         let wheel = |by| hit().map(|(pane, _)| Mouse::Wheel { pane, by });
         Ok(match mouse.kind {
             MouseEventKind::Down(MouseButton::Left) => match ui::spot(&self.state, area, x, y) {
-                Some(Spot::Hint(action)) => Some(Mouse::Hint(action)),
-                Some(Spot::Heading(pane, key)) => Some(Mouse::Heading(pane, key)),
-                Some(Spot::Scrollbar { pane, at, of }) => Some(Mouse::Scrollbar { pane, at, of }),
+                Some(spot) => Some(Mouse::On(spot)),
                 None => hit().map(|(pane, row)| {
                     let at = Instant::now();
                     Mouse::Press { pane, row, at }

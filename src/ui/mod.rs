@@ -37,7 +37,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use self::frame::{Form, Slot};
 pub use self::theme::Theme;
-use crate::app::{Layout, Pane, State, View, keymap::Action, listing::SortKey};
+use crate::app::{Layout, Pane, State, View, event::Spot};
 
 /// Below this many columns or rows nothing is drawn but one line.
 const LEAST: (u16, u16) = (40, 8);
@@ -105,24 +105,6 @@ pub fn measure(state: &State, area: Rect) -> Layout {
     layout.help = usize::from(help::list(area).height);
     layout.list = usize::from(boxes::list(area).height);
     layout
-}
-
-/// What a press on a cell means, beside the rows of lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spot {
-    /// A hint.
-    Hint(Action),
-    /// A heading of a directory's list.
-    Heading(Pane, SortKey),
-    /// The border in which a list's scrollbar runs: `at` of `of` cells from its top.
-    Scrollbar {
-        /// The list's pane.
-        pane: Pane,
-        /// Cells from the top.
-        at: usize,
-        /// Cells in all.
-        of: usize,
-    },
 }
 
 /// What lies at a cell that is no row of a list.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -107,4 +107,18 @@ impl Haul {
         assert!(stderr.starts_with("haul: "), "{stderr}");
         stderr.trim_end()["haul: ".len()..].to_owned()
     }
+}
+
+/// How a child ended; waits for that.
+pub fn ended(child: &mut Child) -> ExitStatus {
+    use rustix::{
+        event::{PollFd, PollFlags, Timespec, poll},
+        process::{Pid, PidfdFlags, pidfd_open},
+    };
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let end = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    let patience = Timespec::try_from(super::serving::PATIENCE).unwrap();
+    let ends = poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&patience));
+    assert_eq!(ends.unwrap(), 1, "it does not end");
+    child.wait().unwrap()
 }

@@ -110,23 +110,13 @@ impl Daemon {
                 start.elapsed() < super::serving::PATIENCE,
                 "no {text:?} in {said}"
             );
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::yield_now();
         }
     }
 
     /// Waits until it has ended by itself, and tells its status.
     pub fn wait(mut self) -> Option<i32> {
-        let start = std::time::Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(
-                start.elapsed() < super::serving::PATIENCE,
-                "it does not end"
-            );
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        super::program::ended(&mut self.child).code()
     }
 
     /// Kills it and leaves its state directory.

@@ -172,11 +172,7 @@ impl World {
     fn mouse(&self, x: u16, y: u16, by: isize) -> Option<Mouse> {
         let area = Rect::new(0, 0, self.size.0, self.size.1);
         let hit = ui::hit(&self.state, area, x, y);
-        let spot = ui::spot(&self.state, area, x, y).map(|spot| match spot {
-            ui::Spot::Hint(action) => Mouse::Hint(action),
-            ui::Spot::Heading(pane, key) => Mouse::Heading(pane, key),
-            ui::Spot::Scrollbar { pane, at, of } => Mouse::Scrollbar { pane, at, of },
-        });
+        let spot = ui::spot(&self.state, area, x, y).map(Mouse::On);
         let right = hit.and_then(|(pane, row)| Some(Mouse::Mark { pane, row: row? }));
         let mouse = hit.map(|(pane, row)| match by {
             0 => Mouse::Press {

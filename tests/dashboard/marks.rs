@@ -6,24 +6,12 @@ use std::{
 };
 
 use haul::{
-    app::{Effect, Event, GlyphSet, Popup, Sample, State, View, connect::Connect, here::Here},
+    app::{Effect, Event, GlyphSet, Popup, Sample, State, here::Here},
     client::{self, ItemState, Link, Verified},
     entry::Entry,
 };
 
 use super::states::*;
-
-fn view(state: &State) -> &Connect {
-    match &state.view {
-        View::Connect(view) => view,
-        View::Serve(_) => panic!("a client"),
-    }
-}
-
-fn screen(state: &mut State, columns: u16, rows: u16) -> String {
-    draw(state, columns, rows);
-    text(&draw(state, columns, rows))
-}
 
 /// Two things marked at the top, one in `photos`, which is shown.
 fn marked() -> State {
@@ -55,8 +43,8 @@ fn the_box_lists_the_marks_of_all_directories_and_their_sum() {
         assert!(screen.contains("/releases/"), "{screen}");
     }
     keys(&mut state, "x");
-    assert_eq!(view(&state).remote.marked_count(), 2);
-    assert_eq!(view(&state).remote.listing.marked_count(), 0);
+    assert_eq!(client(&state).remote.marked_count(), 2);
+    assert_eq!(client(&state).remote.listing.marked_count(), 0);
     let effects = keys(&mut state, "j Enter");
     let [Effect::List(path)] = &effects[..] else {
         panic!("{effects:?}")
@@ -64,11 +52,11 @@ fn the_box_lists_the_marks_of_all_directories_and_their_sum() {
     assert!(path.is_root() && state.popup.is_none());
     let (path, result) = (path.clone(), Ok(entries()));
     send(&mut state, Event::Listed { path, result });
-    let current = view(&state).remote.listing.current().unwrap();
+    let current = client(&state).remote.listing.current().unwrap();
     assert_eq!(current.name, b"backup-2026-11.tar.zst");
-    assert_eq!(view(&state).remote.listing.marked_count(), 2);
+    assert_eq!(client(&state).remote.listing.marked_count(), 2);
     keys(&mut state, "M X");
-    assert_eq!(view(&state).remote.marked_count(), 0);
+    assert_eq!(client(&state).remote.marked_count(), 0);
     assert!(state.popup.is_none(), "nothing is left to list");
     keys(&mut state, "M");
     assert!(state.popup.is_none() && state.notice.as_ref().unwrap().bad);
@@ -78,15 +66,15 @@ fn the_box_lists_the_marks_of_all_directories_and_their_sum() {
 fn marks_elsewhere_are_taken_away_one_by_one() {
     let mut state = marked();
     keys(&mut state, "M G x x x");
-    assert_eq!(view(&state).remote.marked_count(), 0);
+    assert_eq!(client(&state).remote.marked_count(), 0);
     let mut state = marked();
     keys(&mut state, "M C-a");
-    assert_eq!(view(&state).remote.marked_count(), 0);
+    assert_eq!(client(&state).remote.marked_count(), 0);
     let mut state = marked();
     keys(&mut state, "M Esc");
     assert!(state.popup.is_none());
     assert_eq!(
-        view(&state).remote.marked_count(),
+        client(&state).remote.marked_count(),
         3,
         "Esc closes only the box"
     );
@@ -182,7 +170,7 @@ fn the_disk_is_asked_again_when_a_transfer_ends() {
             },
         );
     };
-    let entries = view(&state).remote.listing.shared();
+    let entries = client(&state).remote.listing.shared();
     answer(&mut state, entries);
     let at = |seconds: u64| start + Duration::from_secs(seconds);
     let effects = tick(&mut state, at(1), wall(), sample(false));

@@ -3,10 +3,11 @@
 use haul::{
     app::{
         Effect, Event, Mouse, Pane, Popup, State, View,
+        event::Spot,
         keymap::Action,
         listing::{Listing, SortKey},
     },
-    ui::{Spot, hit, spot},
+    ui::{hit, spot},
 };
 use ratatui::layout::Rect;
 
@@ -35,12 +36,8 @@ fn find(state: &mut State, wanted: &str) -> (u16, u16) {
 
 fn press(state: &mut State, wanted: &str) -> Vec<Effect> {
     let (x, y) = find(state, wanted);
-    let mouse = match spot(state, AREA, x, y).unwrap_or_else(|| panic!("{wanted}")) {
-        Spot::Hint(action) => Mouse::Hint(action),
-        Spot::Heading(pane, key) => Mouse::Heading(pane, key),
-        Spot::Scrollbar { pane, at, of } => Mouse::Scrollbar { pane, at, of },
-    };
-    send(state, Event::Mouse(mouse))
+    let spot = spot(state, AREA, x, y).unwrap_or_else(|| panic!("{wanted}"));
+    send(state, Event::Mouse(Mouse::On(spot)))
 }
 
 #[test]
@@ -92,11 +89,11 @@ fn a_scrollbar_leads_to_its_place() {
         })
     ));
     let to = |at| {
-        Event::Mouse(Mouse::Scrollbar {
+        Event::Mouse(Mouse::On(Spot::Scrollbar {
             pane: Pane::Remote,
             at,
             of: 20,
-        })
+        }))
     };
     send(&mut state, to(10));
     assert_eq!(listing(&state).cursor().at(), 0, "all is in sight");

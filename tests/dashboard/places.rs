@@ -1,8 +1,8 @@
 //! The ways back: the last directory, bookmarks, and servers that were used before.
 
 use haul::app::{
-    Effect, Event, Popup, Server, State, View,
-    connect::{Connect, Facts},
+    Effect, Event, Popup, Server, State,
+    connect::Facts,
     places::{Change, Place},
 };
 
@@ -10,18 +10,6 @@ use super::{
     pty::{haul_in, served},
     states::*,
 };
-
-fn view(state: &State) -> &Connect {
-    match &state.view {
-        View::Connect(view) => view,
-        View::Serve(_) => panic!("a client"),
-    }
-}
-
-fn screen(state: &mut State, columns: u16, rows: u16) -> String {
-    draw(state, columns, rows);
-    text(&draw(state, columns, rows))
-}
 
 fn listed(state: &mut State, dir: &str) -> Vec<Effect> {
     let (path, result) = (path(dir), Ok(entries()));
@@ -89,7 +77,7 @@ fn a_bookmark_leads_to_its_directory_on_this_server_or_another() {
     assert_eq!(opens(&listed(&mut state, "/")).unwrap(), "/deep/er/");
     // One that was not reached is no way to anywhere on the next.
     assert!(
-        view(&state)
+        client(&state)
             .url
             .as_ref()
             .unwrap()

@@ -7,11 +7,6 @@ use haul::app::{Effect, Event, State};
 use super::{pty::haul, states::*};
 use crate::common::serving::serve;
 
-fn screen(state: &mut State, columns: u16, rows: u16) -> String {
-    draw(state, columns, rows);
-    text(&draw(state, columns, rows))
-}
-
 fn answer(state: &mut State, of: &str, result: Result<Vec<u8>, String>) {
     let path = path(of);
     let _ = send(state, Event::Previewed { path, result });

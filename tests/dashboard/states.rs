@@ -491,3 +491,17 @@ pub fn press_named(state: &mut State, name: &str) -> Vec<app::Effect> {
     }
     effects
 }
+
+/// What a client's dashboard holds.
+pub fn client(state: &State) -> &connect::Connect {
+    match &state.view {
+        app::View::Connect(view) => view,
+        app::View::Serve(_) => panic!("a client"),
+    }
+}
+
+/// The screen's text, once the state knows how much of it there is.
+pub fn screen(state: &mut State, columns: u16, rows: u16) -> String {
+    draw(state, columns, rows);
+    text(&draw(state, columns, rows))
+}

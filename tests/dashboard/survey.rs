@@ -4,8 +4,7 @@ use std::{fs, sync::Arc};
 
 use haul::{
     app::{
-        Effect, Event, Popup, State, View,
-        connect::Connect,
+        Effect, Event, Popup, State,
         survey::{Chunk, Extent, News, Sum, Survey},
     },
     entry::Entry,
@@ -13,18 +12,6 @@ use haul::{
 
 use super::{pty::haul, states::*};
 use crate::common::serving::serve;
-
-fn view(state: &State) -> &Connect {
-    match &state.view {
-        View::Connect(view) => view,
-        View::Serve(_) => panic!("a client"),
-    }
-}
-
-fn screen(state: &mut State, columns: u16, rows: u16) -> String {
-    draw(state, columns, rows);
-    text(&draw(state, columns, rows))
-}
 
 fn survey(effects: Vec<Effect>) -> Survey {
     let mut surveys = effects.into_iter().filter_map(|effect| match effect {
@@ -103,7 +90,7 @@ fn directories_are_counted_and_a_sum_that_lacks_something_is_a_lower_bound() {
     );
     // What is listed again is counted again.
     keys(&mut state, "Esc r");
-    assert!(view(&state).remote.sums.is_empty());
+    assert!(client(&state).remote.sums.is_empty());
 }
 
 fn found(state: &mut State, id: u64, dir: &str, entries: Vec<Entry>) {
@@ -137,7 +124,7 @@ fn a_search_shows_what_comes_goes_there_and_marks() {
         "{wide}"
     );
     keys(&mut state, "Space");
-    assert_eq!(view(&state).remote.marked_count(), 1);
+    assert_eq!(client(&state).remote.marked_count(), 1);
     assert!(screen(&mut state, 120, 36).contains("◆ /photos/"));
     let effects = keys(&mut state, "Enter");
     assert_eq!(ended(&effects), Some(id), "its walk ends");
@@ -152,7 +139,7 @@ fn a_search_shows_what_comes_goes_there_and_marks() {
     let dir = dir.clone();
     send(&mut state, Event::Listed { path: dir, result });
     assert!(
-        view(&state)
+        client(&state)
             .remote
             .listing
             .current()
@@ -160,7 +147,7 @@ fn a_search_shows_what_comes_goes_there_and_marks() {
             .name
             .ends_with(b"harbour.tif")
     );
-    assert_eq!(view(&state).remote.listing.marked_count(), 1);
+    assert_eq!(client(&state).remote.listing.marked_count(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Redirects through whatever else a download may be: TLS, Metalinks, stdout, files that are here already.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use haul::tls::Fingerprint;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
@@ -11,39 +11,19 @@ use crate::{
         program::Haul,
         scripted::{file, not_found, ok, scripted},
         secure::{Authority, Daemon, Signed},
-        tools::need,
         trees::{content, hex},
     },
-    foreign::{Foreign, MIB, temp},
+    foreign::{Foreign, MIB, nginx_listening, temp},
 };
 
 /// nginx that shows a certificate, with directives of the test's own.
 fn nginx(signed: &Signed, root: &Path, directives: &str) -> Option<Foreign> {
-    let program = need("nginx")?;
-    Some(Foreign::start(|address, dir| {
-        let text = format!(
-            "daemon off; master_process off; pid {dir}/pid; error_log {dir}/error.log;
-            events {{ worker_connections 64; }}
-            http {{
-                access_log off; default_type application/octet-stream;
-                client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; fastcgi_temp_path {dir}/3;
-                uwsgi_temp_path {dir}/4; scgi_temp_path {dir}/5;
-                server {{ listen {address} ssl; ssl_certificate {}; ssl_certificate_key {}; root {}; {directives} }}
-            }}",
-            signed.certificate.display(),
-            signed.key.display(),
-            root.display(),
-            dir = dir.display(),
-        );
-        fs::write(dir.join("nginx.conf"), text).unwrap();
-        let mut command = Command::new(program);
-        command
-            .arg("-p")
-            .arg(dir)
-            .arg("-c")
-            .arg(dir.join("nginx.conf"));
-        command
-    }))
+    let certificate = format!(
+        "ssl_certificate {}; ssl_certificate_key {}; {directives}",
+        signed.certificate.display(),
+        signed.key.display()
+    );
+    nginx_listening(root, "ssl", "", &certificate)
 }
 
 fn secure(url: &str) -> String {

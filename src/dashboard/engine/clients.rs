@@ -1,0 +1,101 @@
+//! The clients that a dashboard made, and what they leave.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{
+    client::{self, Client, ItemId, ItemState},
+    exit::Exit,
+};
+
+/// What is not as it was asked for when a dashboard ends.
+#[derive(Debug)]
+pub struct Left {
+    /// The status that all failures amount to; what was tried again, cancelled or cleared counts no more.
+    pub exit: Exit,
+    /// Transfers that failed.
+    pub failed: usize,
+    /// The only failure, if there was just one.
+    pub error: Option<client::Error>,
+    /// Transfers that were stopped on their way; what the user had paused is not among them.
+    pub unfinished: usize,
+}
+
+impl Left {
+    fn of(clients: &[Made]) -> Self {
+        let (mut failed, mut unfinished) = (0, 0);
+        let items = clients.iter().flat_map(|made| {
+            let items = made.client.snapshot().items.into_iter();
+            items.filter(|item| !made.cleared.contains(&item.id))
+        });
+        for item in items {
+            match item.state {
+                ItemState::Failed(_) => failed += 1,
+                ItemState::Finished(_) | ItemState::Cancelled | ItemState::Paused => {}
+                _ => unfinished += 1,
+            }
+        }
+        let outcomes = clients.iter().map(|made| made.client.outcome());
+        let (exits, errors): (Vec<_>, Vec<_>) = outcomes.unzip();
+        let mut errors = errors.into_iter().flatten();
+        let error = errors.next().filter(|_| failed == 1);
+        Self {
+            exit: if failed > 0 {
+                Exit::of_all(exits)
+            } else {
+                Exit::Done
+            },
+            failed,
+            error,
+            unfinished,
+        }
+    }
+}
+
+/// The clients that were made, so that all of them can be stopped: the current one is the last.
+#[derive(Debug, Clone, Default)]
+pub(in crate::dashboard) struct Clients(Arc<Mutex<Vec<Made>>>);
+
+/// A client, and which of its items were cleared.
+#[derive(Debug)]
+struct Made {
+    client: Client,
+    cleared: HashSet<ItemId>,
+}
+
+impl Clients {
+    pub(super) fn push(&self, client: Client) {
+        self.made().push(Made {
+            client,
+            cleared: HashSet::new(),
+        });
+    }
+
+    fn made(&self) -> MutexGuard<'_, Vec<Made>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes which items of the current client were cleared.
+    pub(super) fn cleared(&self, change: impl FnOnce(&mut HashSet<ItemId>)) {
+        if let Some(made) = self.made().last_mut() {
+            change(&mut made.cleared);
+        }
+    }
+
+    /// Stops them all at their next safe points; what they leave.
+    pub(in crate::dashboard) async fn stop(&self, deadline: Duration) -> Left {
+        let clients = std::mem::take(&mut *self.made());
+        let left = Left::of(&clients);
+        let mut stopping = JoinSet::new();
+        for Made { client, .. } in clients {
+            stopping.spawn(async move { client.stop().await });
+        }
+        let _ = timeout(deadline, stopping.join_all()).await;
+        left
+    }
+}
