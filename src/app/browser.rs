@@ -63,14 +63,17 @@ impl Browser {
     }
 
     /// Asks for a directory, to stand on the entry of that name in it, whatever was filtered before.
-    pub fn open_at(&mut self, dir: RemotePath, name: &[u8]) -> Effect {
-        let _ = self.listing.rearrange(|a| {
+    pub fn open_at(&mut self, dir: RemotePath, name: &[u8]) -> Vec<Effect> {
+        let job = self.listing.rearrange(|a| {
             a.filter.clear();
             a.hidden |= name.starts_with(b".");
         });
         let effect = self.open(dir);
         self.wanted = Some(name.to_vec());
-        effect
+        job.map(Effect::Arrange)
+            .into_iter()
+            .chain([effect])
+            .collect()
     }
 
     /// Reads the current directory again, or the one that could not be read.
@@ -213,13 +216,28 @@ impl Browser {
     }
 
     /// Bytes of what is marked, and whether some of it has no known size.
+    /// What lies in a directory that is marked as well counts once.
     pub fn marked_size(&self) -> (u64, bool) {
         let sizeless = |entry: &Entry, dir: &RemotePath| -> (u64, bool) {
             let path = dir.join(&entry.name).ok().filter(|_| entry.is_dir);
             let sum = path.and_then(|path| self.sums.of(&path.into_dir()));
             sum.map_or((0, true), |sum| (sum.bytes, sum.more))
         };
-        let (mut bytes, mut more) = self.listing.marked_size();
+        let dirs: Vec<RemotePath> = if self.elsewhere.is_empty() {
+            Vec::new()
+        } else {
+            let marked = self.marked().into_iter();
+            marked
+                .filter_map(|(path, _)| path.is_dir().then_some(path))
+                .collect()
+        };
+        let is_within = |dir: &RemotePath| dirs.iter().any(|marked| dir.below(marked).is_some());
+        let here = self.path.clone().into_dir();
+        let (mut bytes, mut more) = if is_within(&here) {
+            (0, false)
+        } else {
+            self.listing.marked_size()
+        };
         if more && !self.sums.is_empty() {
             more = false;
             for entry in self.listing.marked() {
@@ -231,6 +249,9 @@ impl Browser {
             }
         }
         for (dir, entries) in &self.elsewhere {
+            if is_within(&dir.clone().into_dir()) {
+                continue;
+            }
             for entry in entries {
                 let (least, lacks) = entry
                     .size

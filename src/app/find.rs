@@ -90,7 +90,7 @@ impl State {
                 };
                 let (dir, name) = (dir.clone(), entry.name.clone());
                 self.popup = None;
-                return vec![view.remote.open_at(dir, &name)];
+                return view.remote.open_at(dir, &name);
             }
             KeyCode::Char(' ') => {
                 if let Some((dir, entry)) = search.hit(at) {

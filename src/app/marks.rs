@@ -43,7 +43,7 @@ impl State {
             }
             (KeyCode::Enter, Some((dir, name))) => {
                 self.popup = None;
-                return vec![view.remote.open_at(dir, &name)];
+                return view.remote.open_at(dir, &name);
             }
             (KeyCode::Char('M'), _) => return self.close(),
             _ if leaves => return self.close(),

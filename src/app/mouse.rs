@@ -30,6 +30,9 @@ impl State {
                 self.focus_on(pane);
                 if let (Pane::Remote, View::Connect(view)) = (pane, &mut self.view) {
                     let listing = &mut view.remote.listing;
+                    if listing.cursor().window(listing.len()).start + row >= listing.len() {
+                        return Vec::new();
+                    }
                     listing.end_range();
                     press(listing, row);
                     listing.toggle_mark();

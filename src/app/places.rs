@@ -53,13 +53,35 @@ pub fn change(places: &mut Vec<Place>, change: &Change) {
     if matches!(change, Change::Keep(_)) {
         places.push(place.clone());
     }
-    let surplus = places.len().saturating_sub(PLACES_MAX);
-    places.drain(..surplus);
+    bound(places);
+}
+
+/// The oldest go where there are too many: servers that were used before bookmarks, which somebody set.
+pub fn bound(places: &mut Vec<Place>) {
+    while places.len() > PLACES_MAX {
+        let used = places.iter().position(|place| place.bookmark.is_none());
+        places.remove(used.unwrap_or(0));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_that_are_used_push_no_bookmark_out() {
+        let url = |n: usize| format!("http://host{n}/").parse().unwrap();
+        let bookmark = Place::new(url(0), Some(RemotePath::root())).unwrap();
+        let mut places = vec![bookmark.clone()];
+        for n in 0..2 * PLACES_MAX {
+            change(
+                &mut places,
+                &Change::Keep(Place::new(url(n), None).unwrap()),
+            );
+        }
+        assert_eq!(places.len(), PLACES_MAX);
+        assert_eq!(places[0], bookmark);
+    }
 
     #[test]
     fn a_list_is_bounded_and_holds_each_place_once_and_no_login() {

@@ -123,7 +123,8 @@ impl State {
     }
 
     pub(super) fn previewed(&mut self, path: &RemotePath, result: Result<Vec<u8>, String>) {
-        let Some(preview) = self.preview.as_mut().filter(|it| it.path == *path) else {
+        let waits = |it: &&mut Preview| it.path == *path && it.shown == Shown::Waiting;
+        let Some(preview) = self.preview.as_mut().filter(waits) else {
             return;
         };
         preview.shown = match result {

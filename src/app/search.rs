@@ -57,6 +57,8 @@ pub struct Search {
 /// Names to be matched off the loop.
 #[derive(Debug)]
 pub struct Job {
+    /// The search's.
+    id: u64,
     generation: u64,
     query: String,
     pool: Vec<Arc<Chunk>>,
@@ -65,6 +67,7 @@ pub struct Job {
 /// What came of a [`Job`].
 #[derive(Debug)]
 pub struct Matched {
+    id: u64,
     generation: u64,
     hits: Vec<Hit>,
     matching: u64,
@@ -79,6 +82,7 @@ impl Job {
             found.take(&self.query, at, chunk);
         }
         Matched {
+            id: self.id,
             generation: self.generation,
             hits: found.hits,
             matching: found.matching,
@@ -211,6 +215,7 @@ impl Search {
             return None;
         }
         Some(Job {
+            id: self.id,
             generation: self.generation,
             query: self.query.clone(),
             pool: self.pool.clone(),
@@ -235,7 +240,10 @@ impl Search {
         match news {
             News::Found(chunk) => {
                 self.names += chunk.entries.len() as u64;
-                self.dirs += 1;
+                // The chunks of one directory come one after another.
+                if self.pool.last().is_none_or(|last| last.dir != chunk.dir) {
+                    self.dirs += 1;
+                }
                 self.pool.push(chunk);
                 if !self.working {
                     self.catch_up();
@@ -251,6 +259,10 @@ impl Search {
 
     /// Takes what came of a job; the next one, where more was typed meanwhile.
     pub(super) fn matched(&mut self, matched: Matched) -> Option<Job> {
+        if matched.id != self.id {
+            // One that was closed meanwhile had asked.
+            return None;
+        }
         self.working = false;
         if matched.generation != self.generation {
             return self.job();

@@ -56,7 +56,9 @@ impl Connect {
             Effect::Control(id, Control::Cancel) => Some(*id),
             _ => None,
         });
-        self.undo.last = Some(Last::Cancelled(cancelled.collect()));
+        let cancelled: Vec<ItemId> = cancelled.collect();
+        self.undo.reviving.retain(|(id, _)| !cancelled.contains(id));
+        self.undo.last = Some(Last::Cancelled(cancelled));
         Ok(effects)
     }
 

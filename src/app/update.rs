@@ -57,7 +57,7 @@ impl State {
                 }
             }
             Event::Connected(server) => {
-                self.throughput.clear();
+                self.leave_server();
                 if let View::Connect(view) = &mut self.view {
                     return vec![view.turn_to(server)];
                 }
@@ -92,7 +92,7 @@ impl State {
                 }
             }
             Event::Disconnected => {
-                self.throughput.clear();
+                self.leave_server();
                 if let View::Connect(view) = &mut self.view {
                     view.leave();
                 }
@@ -141,6 +141,10 @@ impl State {
     }
 
     fn listed(&mut self, path: RemotePath, result: Result<Vec<Entry>, Unlisted>) -> Vec<Effect> {
+        if self.browser().load != Load::Loading(path.clone()) {
+            // Nobody waits for it any more.
+            return Vec::new();
+        }
         let wall = self.wall;
         let (failed, passing) = match &result {
             Ok(_) => (false, false),
@@ -168,6 +172,16 @@ impl State {
             effects.extend(self.note_server());
         }
         effects
+    }
+
+    /// What is shown of a server goes with it.
+    fn leave_server(&mut self) {
+        self.throughput.clear();
+        self.preview = None;
+        let of_it = |popup: &mut Popup| {
+            matches!(popup, Popup::Search(_) | Popup::Marks(_) | Popup::Info(_))
+        };
+        self.popup.take_if(of_it);
     }
 
     /// A server that nobody named and that does not answer is not what the user meant: ask.
@@ -308,6 +322,10 @@ impl State {
         }
         if matches!(self.popup, Some(Popup::Search(_))) {
             return self.search_for(text);
+        }
+        if self.prompt.is_some() && matches!(self.popup, Some(Popup::Places(_))) {
+            // As a letter does: what is typed is the address.
+            self.popup = None;
         }
         // Without a line to paste into, text would be taken for keys.
         let Some(prompt) = &mut self.prompt else {

@@ -7,7 +7,7 @@ use std::{
 
 use super::history::{private_dir, replace};
 use crate::{
-    app::places::{Change, PLACES_MAX, Place, change},
+    app::places::{Change, Place, bound, change},
     config,
     http1::path::RemotePath,
 };
@@ -19,11 +19,14 @@ pub(super) fn file() -> Option<PathBuf> {
 
 /// The newest places, oldest first; none where the file cannot be read. A line that cannot be read is left out.
 pub(super) fn load(file: &Path) -> Vec<Place> {
-    let text = fs::read(file).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let places: Vec<_> = text.lines().filter_map(parse).collect();
-    let surplus = places.len().saturating_sub(PLACES_MAX);
-    places.into_iter().skip(surplus).collect()
+    read(&fs::read(file).unwrap_or_default())
+}
+
+fn read(text: &[u8]) -> Vec<Place> {
+    let text = String::from_utf8_lossy(text);
+    let mut places = text.lines().filter_map(parse).collect();
+    bound(&mut places);
+    places
 }
 
 /// `server URL` or `bookmark URL PATH`, the path percent-encoded.
@@ -48,7 +51,14 @@ fn line(place: &Place) -> String {
 /// Changes the file. What another run wrote meanwhile stays.
 pub(super) fn keep(file: &Path, how: &Change) -> io::Result<()> {
     private_dir(file)?;
-    let mut places = load(file);
+    let dir = fs::File::open(file.parent().unwrap_or(Path::new(".")))?;
+    // One after another, in this run and in others; until it is closed.
+    rustix::fs::flock(&dir, rustix::fs::FlockOperation::LockExclusive)?;
+    let text = match fs::read(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        read => read.unwrap_or_default(),
+    };
+    let mut places = read(&text);
     change(&mut places, how);
     let text: String = places.iter().map(line).collect();
     replace(file, &text)

@@ -40,7 +40,8 @@ where
             while flight.len() < AT_ONCE
                 && let Some((dir, depth)) = left.pop()
             {
-                if extent.dirs + flight.len() as u64 >= DIRS_MAX {
+                let asked = extent.dirs + extent.failed + flight.len() as u64;
+                if asked >= DIRS_MAX || extent.entries >= ENTRIES_MAX {
                     (extent.cut, sum.more) = (true, true);
                     left.clear();
                     break;

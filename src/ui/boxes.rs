@@ -28,7 +28,7 @@ fn place(area: Rect) -> Slot {
     }
 }
 
-/// Cells of the list: a line above it, two below.
+/// Cells of the list: a line above it, one below.
 pub fn list(area: Rect) -> Rect {
     let inner = place(area).inner();
     Rect {

@@ -166,3 +166,34 @@ fn the_next_run_knows_what_this_one_used() {
     pty.press("q");
     assert_eq!(pty.end(), 0);
 }
+
+#[test]
+fn an_answer_that_nobody_waits_for_changes_nothing() {
+    let mut state = browsing();
+    let before = text(&draw(&mut state, 120, 36));
+    let (path, result) = (path("/"), Err("of a server that was left".into()));
+    let effects = send(&mut state, Event::Listed { path, result });
+    assert!(effects.is_empty(), "{effects:?}");
+    assert_eq!(text(&draw(&mut state, 120, 36)), before);
+}
+
+#[test]
+fn what_is_pasted_is_the_address_and_not_the_list_over_it() {
+    let mut state = State::connect(
+        Facts::default(),
+        Some(Server {
+            url: "http://x/".parse().unwrap(),
+            named: None,
+        }),
+        looks(),
+    )
+    .with_places(vec![place("http://other/", None)]);
+    send(&mut state, Event::Disconnected);
+    assert!(matches!(state.popup, Some(Popup::Places(_))));
+    send(&mut state, Event::Paste("http://pasted/".into()));
+    let effects = keys(&mut state, "Enter");
+    assert!(
+        matches!(&effects[..], [.., Effect::Connect(target)] | [Effect::Connect(target), ..] if target.url.as_str() == "http://pasted/"),
+        "{effects:?}"
+    );
+}

@@ -41,10 +41,15 @@ fn details_show_a_files_beginning_harmlessly() {
     }
     keys(&mut state, "j G");
     assert!(screen(&mut state, 80, 24).contains("line 99"));
+    // One that was asked for before, shorter than what is in the window.
+    answer(&mut state, "/notes.md", Err("late".into()));
+    assert!(screen(&mut state, 80, 24).contains("line 99"));
     keys(&mut state, "g");
     assert!(screen(&mut state, 80, 24).contains("first of"));
+    keys(&mut state, "Esc i");
     answer(&mut state, "/notes.md", Err("404 Not Found".into()));
     assert!(screen(&mut state, 80, 24).contains("no preview: 404 Not Found"));
+    keys(&mut state, "Esc i");
     answer(&mut state, "/notes.md", Ok(b"\0\x01\x1b]0;x\x07".to_vec()));
     let bytes = screen(&mut state, 80, 24);
     assert!(bytes.contains("000000  00 01 1b 5d 30 3b 78 07"), "{bytes}");

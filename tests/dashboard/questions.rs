@@ -223,6 +223,7 @@ fn a_certificate_that_is_not_believed_is_left() {
     pty.press("n");
     pty.expect("no server yet");
     assert_eq!(serving.server.snapshot().requests, 0, "nothing was sent");
+    pty.expect("connect to ");
     pty.escape("connect to ");
     quit(pty);
 }

@@ -34,6 +34,17 @@ use crate::{
 /// Turning points that are logged between two turns of the loop.
 const TOLD_AT_ONCE: usize = 512;
 
+/// What is asked of a server beside what is downloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// A directory.
+    List,
+    /// The beginning of a file.
+    Preview,
+    /// A walk of the tree, by its number.
+    Survey(u64),
+}
+
 /// The client behind `haul connect`'s dashboard, and the way to make another.
 pub(in crate::dashboard) struct Connecting<F> {
     open: F,
@@ -41,8 +52,8 @@ pub(in crate::dashboard) struct Connecting<F> {
     clients: Clients,
     /// Held while something is added to the queue.
     queue: Arc<Mutex<()>>,
-    /// Walks of the server's tree that go on.
-    surveys: Vec<(u64, AbortHandle)>,
+    /// What was asked of the server and is not answered yet.
+    asked: Vec<(Asked, AbortHandle)>,
 }
 
 impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
@@ -52,7 +63,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
             session: None,
             clients: Clients::default(),
             queue: Arc::default(),
-            surveys: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -63,7 +74,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Connecting<F> {
             url: Url::parse(&session.client.base_url()).ok()?,
             named: session.client.named(),
         };
-        self.end_surveys(|_| true);
+        self.end_asked(|_| true);
         if let Some(before) = self.session.replace(session) {
             Self::end(before);
         }
@@ -130,7 +141,7 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
                 Err(reason) => Event::Refused(reason),
             },
             Effect::Disconnect => {
-                self.end_surveys(|_| true);
+                self.end_asked(|_| true);
                 if let Some(before) = self.session.take() {
                     Self::end(before);
                 }
@@ -159,21 +170,27 @@ impl<F: FnMut(Target) -> Result<Session, String>> Engine for Connecting<F> {
 }
 
 impl<F> Connecting<F> {
-    /// Ends walks; what was asked for last may still be answered.
-    fn end_surveys(&mut self, which: impl Fn(u64) -> bool) {
-        self.surveys.retain(|(id, walk)| {
-            let ends = which(*id);
+    /// Ends what nobody waits for any more: an answer of one server must not be taken for another's.
+    fn end_asked(&mut self, which: impl Fn(Asked) -> bool) {
+        self.asked.retain(|(asked, task)| {
+            let ends = which(*asked);
             if ends {
-                walk.abort();
+                task.abort();
             }
-            !ends
+            !ends && !task.is_finished()
         });
+    }
+
+    fn ask(&mut self, what: Asked, answering: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(answering);
+        self.end_asked(|_| false);
+        self.asked.push((what, task.abort_handle()));
     }
 
     /// Hands an effect to the client, if there is one.
     fn apply_to_client(&mut self, effect: Effect, answers: mpsc::Sender<Event>) {
         if let Effect::EndSurvey(id) = effect {
-            self.end_surveys(|of| of == id);
+            self.end_asked(|asked| asked == Asked::Survey(id));
             return;
         }
         let Some(Session { client, .. }) = &self.session else {
@@ -182,32 +199,32 @@ impl<F> Connecting<F> {
         match effect {
             Effect::List(path) => {
                 let client = client.clone();
-                tokio::spawn(async move {
+                self.ask(Asked::List, async move {
                     let result = client.list(&path).await;
                     let question = result.as_ref().err().and_then(question);
                     let result = result.map_err(|error| Unlisted {
                         reason: display_error(&error),
                         passing: error.is_transient() || error.asks(),
                     });
-                    answers.send(Event::Listed { path, result }).await?;
-                    match question {
-                        Some(question) => answers.send(question).await,
-                        None => Ok(()),
+                    // Nobody listens once the dashboard has ended.
+                    let _ = answers.send(Event::Listed { path, result }).await;
+                    if let Some(question) = question {
+                        let _ = answers.send(question).await;
                     }
                 });
             }
             Effect::Preview(path) => {
                 let client = client.clone();
-                tokio::spawn(async move {
+                self.end_asked(|asked| asked == Asked::Preview);
+                self.ask(Asked::Preview, async move {
                     let result = client.peek(&path, preview::BYTES).await;
                     let result = result.map_err(|error| display_error(&error));
-                    // Nobody listens once the dashboard has ended.
                     let _ = answers.send(Event::Previewed { path, result }).await;
                 });
             }
             Effect::Survey(plan) => {
                 let (client, id) = (client.clone(), plan.id);
-                let walk = tokio::spawn(async move {
+                self.ask(Asked::Survey(id), async move {
                     let list = |dir| {
                         let client = client.clone();
                         async move { client.list(&dir).await }
@@ -216,11 +233,8 @@ impl<F> Connecting<F> {
                         let answers = answers.clone();
                         async move { answers.send(Event::Surveyed { id, news }).await }
                     };
-                    // Nobody listens once the dashboard has ended.
                     let _ = survey::walk(plan, list, tell).await;
                 });
-                self.surveys.retain(|(_, walk)| !walk.is_finished());
-                self.surveys.push((id, walk.abort_handle()));
             }
             Effect::Get { wants, to } => {
                 // It opens a directory, which may block, and may be many. One after the other: the queue is what the
