@@ -104,6 +104,8 @@ fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
     fs::write(behind.path().join("large"), vec![7; 8 << 20]).unwrap();
     fs::write(root.path().join("a.txt"), "hello").unwrap();
     fs::write(root.path().join("large"), vec![7; 3 << 20]).unwrap();
+    std::os::unix::fs::symlink("mnt/small", root.path().join("link")).unwrap();
+    std::os::unix::fs::symlink("mnt", root.path().join("dir-link")).unwrap();
     let at = root.path().join("mnt");
     fs::create_dir(&at).unwrap();
     let Some(mount) = Mount::new(behind.path(), &at) else {
@@ -148,10 +150,15 @@ fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
         "?tar",
         "?meta4",
     ];
-    let mut hung: Vec<Raw> = (0..100)
+    let mut hung: Vec<Raw> = (0..400)
         .map(|n| {
             let mut raw = Raw::connect_from([127, 0, 0, 9], address);
-            raw.send(get(&format!("/mnt/{}", targets[n % targets.len()]), ""));
+            let target = match n % 10 {
+                8 => "/link".to_owned(),
+                9 => "/dir-link/small".to_owned(),
+                _ => format!("/mnt/{}", targets[n % targets.len()]),
+            };
+            raw.send(get(&target, ""));
             raw
         })
         .collect();

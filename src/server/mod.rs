@@ -20,7 +20,7 @@ mod work;
 
 use std::{
     io,
-    sync::{Arc, RwLock},
+    sync::{Arc, Mutex, RwLock},
     time::Instant,
 };
 
@@ -69,6 +69,7 @@ impl Server {
         let work = Work::default();
         Ok(Self(Arc::new(Shared {
             catalog: RwLock::new(Arc::new(catalog)),
+            looking: Mutex::default(),
             gone: RwLock::default(),
             registry: Registry::new(settings.max_clients, settings.limit_client, settings.limit),
             drain: CancellationToken::new(),

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     /// The directory that is served now.
     pub(super) catalog: RwLock<Arc<Catalog>>,
+    /// Held while it is looked up again.
+    pub(super) looking: Mutex<()>,
     /// Why nothing is served now: its name leads nowhere.
     pub(super) gone: RwLock<Option<String>>,
     pub(super) registry: Registry,

@@ -61,7 +61,7 @@ impl Connection<'_> {
                 Ok(Chunk::Bytes(bytes)) => self.output.frame(&bytes, framing),
                 Ok(Chunk::File(path, found)) => self.send_member(&path, found, framing).await?,
                 Ok(Chunk::End) => break,
-                Err(Stop::Gone) => return Err(End::Closed),
+                Err(Stop::Gone) => return Err(End::Made(Stop::Gone)),
                 Err(stop) => {
                     tracing::warn!(client = self.who(), "an answer breaks off: {stop}");
                     return Err(End::Made(stop));

@@ -215,8 +215,8 @@ impl Request<'_> {
         let tree = blocking(move || {
             let _turn = turn;
             start(dir)
-        })
-        .await?;
+        });
+        let tree = self.link.asked(places.0.mount(), tree).await?;
         let mut link = HashedLink::new(self.shared, tree, Arc::clone(self.catalog), places);
         let Chunk::Bytes(first) = link.next(self.link, &mut Vec::new()).await? else {
             return Err(Stop::Incomplete("an empty Metalink"));

@@ -247,7 +247,10 @@ impl Request<'_> {
         let digest = values.digest(file.found, &file.etag, turn);
         let (found, digest) = match self.link.asked(mount, digest).await {
             Ok(done) => done,
-            Err(Stop::Io(_)) => return Ok(self.refuse(out, &BEING_CHANGED)),
+            // What the system did not say: it was found to be changed.
+            Err(Stop::Io(error)) if error.raw_os_error().is_none() => {
+                return Ok(self.refuse(out, &BEING_CHANGED));
+            }
             Err(stop) => return Err(stop),
         };
         file.found = found;

@@ -89,7 +89,8 @@ impl<'c> Link<'c> {
         work: impl Future<Output = io::Result<T>>,
     ) -> Result<T, Stop> {
         if mount.is_none() {
-            return Ok(work.await?);
+            // A tree may lead onto a mount all the same.
+            return Ok(self.unless_gone(work).await??);
         }
         let answered = self.waits(timeout(ANSWERS, work)).await?;
         Ok(answered.map_err(|_| Stop::Hangs)??)

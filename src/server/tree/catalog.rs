@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, fstat},
+    fs::{AtFlags, FileType, Mode, OFlags, fstat, readlinkat},
     io::Errno,
 };
 
@@ -32,6 +32,9 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY
 const PLACE: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 const PLACE: OFlags = READ;
+
+/// Links that are followed to learn where a path leads, as the kernel does.
+const LINKS_MAX: usize = 40;
 
 /// The served directory.
 #[derive(Debug)]
@@ -226,7 +229,7 @@ impl Catalog {
         let root = self.root.as_fd();
         let cached = |flags| open_cached(root, path.trimmed(), flags, self.links);
         let Some(place) = cached(PLACE) else {
-            return Ok(AtOnce::Blocks(self.mount_above(path)));
+            return Ok(AtOnce::Blocks(self.mount_above(path.trimmed())));
         };
         let place = place?;
         if let Some(seen) = self.mounts.see(&place) {
@@ -245,20 +248,45 @@ impl Catalog {
         }
     }
 
-    /// The mount that a path is looked for on: that of the last directory above it that the kernel has in memory. The place of
-    /// a mount always is.
-    fn mount_above(&self, path: &RemotePath) -> Mount {
-        let mut above = path.parent();
+    /// The mount that a path is looked for on: that of the last directory above it that the kernel has in memory, which the
+    /// place of a mount always is; of where a link leads, where one is on the way.
+    fn mount_above(&self, path: &[u8]) -> Mount {
+        let (mut at, mut links) = (path.to_vec(), 0);
         loop {
-            let opened = open_cached(self.root.as_fd(), above.trimmed(), PLACE, self.links);
-            if let Some(Ok(dir)) = opened {
+            if let Some(Ok(dir)) = open_cached(self.root.as_fd(), &at, PLACE, self.links) {
                 return self.mount_of(&dir);
             }
-            if above.is_root() {
-                return None;
+            match self.link_at(&at) {
+                Some(target) if links < LINKS_MAX => (at, links) = (target, links + 1),
+                _ if matches!(&at[..], b"" | b"/") => return None,
+                _ => at = above(&at).to_vec(),
             }
-            above = above.parent();
         }
+    }
+
+    /// Where a link leads that the kernel has in memory, from the root of what is served, or of all.
+    fn link_at(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let flags = PLACE | OFlags::NOFOLLOW;
+        let link = open_cached(self.root.as_fd(), path, flags, self.links)?.ok()?;
+        let target = readlinkat(&link, "", Vec::new()).ok()?.into_bytes();
+        if target.starts_with(b"/") {
+            // Where links out of the root are not followed, this one leads nowhere.
+            return (self.links == Links::Follow).then_some(target);
+        }
+        let mut at = above(path).to_vec();
+        for name in target.split(|byte| *byte == b'/') {
+            match name {
+                b"" | b"." => {}
+                b".." => at = above(&at).to_vec(),
+                name => {
+                    if !at.is_empty() && !at.ends_with(b"/") {
+                        at.push(b'/');
+                    }
+                    at.extend_from_slice(name);
+                }
+            }
+        }
+        Some(at)
     }
 
     /// [`Self::find_at_once`] for threads that may wait.
@@ -276,13 +304,15 @@ impl Catalog {
         self.found(opened, mount, path)
     }
 
-    /// What a path leads to, without opening it for reading where the system can do that.
+    /// What a path leads to, without opening it for reading where the system can do that. What a link leads to on a file
+    /// system that may hang is told only as far as the kernel has it in memory.
     pub fn stat(&self, path: &[u8]) -> io::Result<Stamp> {
-        #[cfg(target_os = "linux")]
-        let flags = OFlags::PATH;
-        #[cfg(not(target_os = "linux"))]
-        let flags = READ;
-        let opened = open_beneath(self.root.as_fd(), path, flags, Mode::empty(), self.links)?;
+        let root = self.root.as_fd();
+        let opened = match open_cached(root, path, PLACE, self.links) {
+            Some(opened) => opened?,
+            None if self.mount_above(path).is_some() => return Err(io::ErrorKind::TimedOut.into()),
+            None => open_beneath(root, path, PLACE, Mode::empty(), self.links)?,
+        };
         if self.state.holds(opened.as_fd(), path) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -306,6 +336,15 @@ impl Catalog {
             FileType::Directory => Ok(Found::Dir(opened)),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+}
+
+/// The directory above a path; that above the root is the root.
+fn above(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(0) if path.len() > 1 => b"/",
+        Some(at) => &path[..at],
+        None => b"",
     }
 }
 

@@ -1,8 +1,8 @@
 //! The served directory is looked up by its name again and again: it may have been replaced, moved away, or mounted over.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, os::unix::ffi::OsStrExt as _, sync::Arc, time::Duration};
 
-use rustix::fs::{CWD, FileType, stat};
+use rustix::fs::{AtFlags, CWD, FileType, stat};
 
 use super::{
     catalog::{Catalog, blocking},
@@ -39,17 +39,22 @@ pub async fn current(shared: &Arc<Shared>) -> Arc<Catalog> {
     }
     if catalog.is_local() {
         let looks = Arc::clone(shared);
-        let _ = blocking(move || {
+        let look = blocking(move || {
             look_again(&looks);
             Ok(())
-        })
-        .await;
+        });
+        // What hangs there now is found out by the one who watches.
+        let _ = tokio::time::timeout(EVERY, look).await;
     }
     shared.catalog()
 }
 
 /// What the name leads to now is served from now on; where it leads nowhere, nothing is. Blocking.
 fn look_again(shared: &Shared) {
+    // One at a time: where its file system hangs, no further thread hangs with it.
+    let Ok(_turn) = shared.looking.try_lock() else {
+        return;
+    };
     let catalog = shared.catalog();
     let place = catalog.place();
     let gone = match stat(place) {
@@ -84,7 +89,8 @@ fn look_again(shared: &Shared) {
 impl Catalog {
     /// Whether its name leads elsewhere, or nowhere.
     fn is_replaced(&self) -> bool {
-        rustix::fs::statat(CWD, self.place(), rustix::fs::AtFlags::empty())
-            .map_or(true, |found| !self.is_at(&Stamp::of(&found)))
+        // Whoever serves what was mounted there is not asked.
+        Stamp::at_once(CWD, self.place().as_os_str().as_bytes(), AtFlags::empty())
+            .map_or(true, |found| !self.is_at(&found))
     }
 }

@@ -89,10 +89,12 @@ impl Drop for Attached {
         if self.counts {
             self.peers.leave(&self.peer);
         }
+        // Both change under the one lock: who comes back at this moment is not taken for one that left.
+        let mut left = lock(&self.client.left);
         if self.client.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
             let now = Instant::now();
             self.client.taken().left(now);
-            *lock(&self.client.left) = Some(now);
+            *left = Some(now);
         }
     }
 }

@@ -142,8 +142,11 @@ impl Registry {
             clients.insert(key, Arc::clone(&client));
             client
         };
-        client.connections.fetch_add(1, Ordering::Relaxed);
-        *lock(&client.left) = None;
+        {
+            let mut left = lock(&client.left);
+            client.connections.fetch_add(1, Ordering::Relaxed);
+            *left = None;
+        }
         drop(clients);
         Attached {
             counts: false,

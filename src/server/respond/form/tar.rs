@@ -78,13 +78,13 @@ impl Sent {
         };
         let turn = link.turn(&self.place).await?;
         let mut files = std::mem::take(small);
-        let (tar, bytes, files, step) = blocking(move || {
+        let filled = blocking(move || {
             let _turn = turn;
             let mut bytes = Vec::new();
             let step = tar.fill(&mut bytes, &mut files, CHUNK)?;
             Ok((tar, bytes, files, step))
-        })
-        .await?;
+        });
+        let (tar, bytes, files, step) = link.asked(self.place.mount(), filled).await?;
         (self.tar, *small, self.due) = (Some(tar), files, Some(step));
         Ok(Chunk::Bytes(bytes))
     }

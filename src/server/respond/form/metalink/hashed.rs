@@ -96,12 +96,12 @@ impl HashedLink {
                 return Ok(out);
             };
             let turn = link.turn(&self.listing).await?;
-            let (reading, bytes, step) = blocking(move || {
+            let filled = blocking(move || {
                 let _turn = turn;
                 let step = reading.fill(&mut out, CHUNK)?;
                 Ok((reading, out, step))
-            })
-            .await?;
+            });
+            let (reading, bytes, step) = link.asked(self.listing.mount(), filled).await?;
             out = bytes;
             match step {
                 // As for the tree without digests, it breaks off behind this.
