@@ -207,10 +207,14 @@ impl Engine {
 
     /// Completes when what a connection reads is not wanted any more.
     pub async fn interrupted(&self, slot: SlotId) {
-        loop {
-            if self.look(|schedule| schedule.is_interrupted(slot)) {
-                return;
-            }
+        while !self.look(|schedule| schedule.is_interrupted(slot)) {
+            self.interrupts[slot.0].notified().await;
+        }
+    }
+
+    /// Completes when nobody wants the answer that a connection awaits any more.
+    pub async fn unwanted(&self, slot: SlotId) {
+        while !self.look(|schedule| schedule.is_unwanted(slot)) {
             self.interrupts[slot.0].notified().await;
         }
     }

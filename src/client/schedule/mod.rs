@@ -208,8 +208,8 @@ impl Schedule {
     fn interrupt(&mut self, unwanted: impl Fn(&Work) -> bool) {
         for (at, slot) in self.slots.iter_mut().enumerate() {
             let front = slot.flight.front();
-            if slot.may_interrupt() && front.is_some_and(|flight| unwanted(&flight.work)) {
-                slot.interrupted = true;
+            if front.is_some_and(|flight| unwanted(&flight.work)) {
+                slot.interrupted |= slot.may_interrupt();
                 self.outbox.push_back(Effect::Interrupt(SlotId(at)));
             }
         }

@@ -133,8 +133,8 @@ pub struct Flight {
     pub sent: bool,
     /// Whether it was sent before the one in front of it was answered.
     pub ahead: bool,
-    /// Bytes of a body of unknown size that count for its item so far.
-    pub streamed: u64,
+    /// Bytes that count for its item so far of a body of unknown size, once that is read.
+    pub streamed: Option<u64>,
     /// Whether a whole piece came in its answer.
     pub progress: bool,
 }

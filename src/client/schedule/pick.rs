@@ -114,7 +114,7 @@ impl Schedule {
                 at: now,
                 sent: false,
                 ahead: behind.is_some(),
-                streamed: 0,
+                streamed: None,
                 progress: false,
             });
         }

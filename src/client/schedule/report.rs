@@ -55,8 +55,46 @@ impl Schedule {
     }
 
     /// Whether what the connection reads is not wanted any more.
+    ///
+    /// The facts of this moment count beside an interrupt that was sent: the user may have stopped the item when it could
+    /// not be taken yet, before the body began or while other work was in front.
     pub fn is_interrupted(&self, id: SlotId) -> bool {
-        self.slots[id.0].interrupted || self.stopped
+        let slot = &self.slots[id.0];
+        self.stopped
+            || slot.interrupted
+            || slot.may_interrupt()
+                && slot
+                    .flight
+                    .front()
+                    .is_some_and(|flight| self.is_halted(&flight.work))
+    }
+
+    /// Whether nobody wants the first answer any more, however much of it is here: its item was cancelled, or its file has
+    /// ended.
+    pub fn is_unwanted(&self, id: SlotId) -> bool {
+        let is_wanted = |item| {
+            let item = self.item(item);
+            item.is_some_and(|item| !item.is_cancelled() && !item.has_ended())
+        };
+        let front = self.slots[id.0].flight.front();
+        front.is_some_and(|flight| match &flight.work {
+            Work::Open(task) => !is_wanted(task.item),
+            Work::List(task) => !is_wanted(task.item),
+            Work::Run(file, _) | Work::Values(file) => !self.transfers.contains_key(file),
+            Work::Browse(_) | Work::Spent => false,
+        })
+    }
+
+    /// Whether the user stopped what the work is for.
+    fn is_halted(&self, work: &Work) -> bool {
+        match work {
+            Work::Open(task) => !self.is_going(task.item),
+            Work::Run(file, _) | Work::Values(file) => {
+                let transfer = self.transfers.get(file);
+                transfer.is_none_or(|transfer| transfer.phase == Phase::Halted)
+            }
+            _ => false,
+        }
     }
 
     fn answered(&mut self, id: SlotId, answered: Answered, channel: Channel, now: Instant) {
@@ -160,10 +198,10 @@ impl Schedule {
         }
     }
 
-    /// So many bytes came of a body of unknown size.
+    /// So many bytes came of a body of unknown size; none when it begins.
     pub fn streamed(&mut self, id: SlotId, bytes: u64) {
         if let Some(front) = self.slots[id.0].flight.front_mut() {
-            front.streamed += bytes;
+            *front.streamed.get_or_insert(0) += bytes;
         }
     }
 

@@ -119,7 +119,7 @@ impl Slot {
         self.flight.front().is_some_and(|flight| {
             let reads = match &flight.work {
                 Work::Run(..) | Work::Values(_) => true,
-                Work::Open(_) => flight.streamed > 0,
+                Work::Open(_) => flight.streamed.is_some(),
                 _ => false,
             };
             flight.sent && reads

@@ -56,7 +56,8 @@ impl Schedule {
         self.interrupt(|work| match work {
             Work::Run(file, _) | Work::Values(file) => files.contains(file),
             Work::Open(task) => task.item == id,
-            _ => false,
+            Work::List(task) => task.item == id,
+            Work::Browse(_) | Work::Spent => false,
         });
     }
 

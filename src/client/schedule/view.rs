@@ -94,7 +94,7 @@ impl Schedule {
                 match &flight.work {
                     Work::Open(task) => {
                         let its = all.entry(task.item).or_default();
-                        its.bytes += flight.streamed;
+                        its.bytes += flight.streamed.unwrap_or(0);
                         its.judging |= task.kept > 0;
                     }
                     Work::List(task) => all.entry(task.item).or_default().listing = true,

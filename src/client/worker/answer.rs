@@ -46,11 +46,18 @@ impl Worker {
         };
         // The connection is put back only once the answer was read to its end.
         let head = connection.head(flight.ask == Ask::Head);
-        let head = match patience {
-            Some(patience) => tokio::time::timeout(patience, head)
-                .await
-                .unwrap_or(Err(Error::Timeout(patience))),
-            None => head.await,
+        let head = async {
+            match patience {
+                Some(patience) => tokio::time::timeout(patience, head)
+                    .await
+                    .unwrap_or(Err(Error::Timeout(patience))),
+                None => head.await,
+            }
+        };
+        let head = tokio::select! {
+            biased;
+            () = self.engine.unwanted(self.slot) => return (Err(Fault::Interrupted), false),
+            head = head => head,
         };
         let head = head.and_then(|mut head| {
             self.server().check(&head, &self.engine.settings.dir)?;

@@ -201,10 +201,14 @@ impl Worker {
     ) -> super::Answer {
         self.resize(&mut task, size);
         let mut content = Vec::with_capacity(size as usize);
-        let read = reading
+        let body = reading
             .connection
-            .read_body(&mut reading.body, &mut content, PIECE as usize)
-            .await;
+            .read_body(&mut reading.body, &mut content, PIECE as usize);
+        let read = tokio::select! {
+            biased;
+            () = self.engine.unwanted(self.slot) => return Err(Fault::Interrupted),
+            read = body => read,
+        };
         self.count_received(content.len());
         read.and_then(|()| self.check_end(reading))
             .map_err(|error| Fault::of(error, None))?;

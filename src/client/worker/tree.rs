@@ -193,7 +193,13 @@ impl Worker {
             return Err(Error::Protocol(text.into()));
         }
         let mut reader = listing::Reader::new(&reading.head.content_type, address)?;
-        while let Some((received, bytes)) = reading.next().await? {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.engine.unwanted(self.slot) => return Ok(false),
+                next = reading.next() => next?,
+            };
+            let Some((received, bytes)) = next else { break };
             self.count_received(received);
             reader.feed(&bytes, listed)?;
             let entries = &mut listed.entries;

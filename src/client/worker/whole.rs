@@ -25,6 +25,7 @@ impl Worker {
     ) -> super::Answer {
         let engine = Arc::clone(&self.engine);
         let mut content = Vec::new();
+        engine.with(|schedule| schedule.streamed(self.slot, 0));
         let read = tokio::select! {
             biased;
             () = engine.interrupted(self.slot) => Err(Fault::Interrupted),

@@ -362,7 +362,9 @@ impl World {
             self.slots[at].doing,
             Doing::Reading(..) | Doing::Values(..) | Doing::Head(_)
         );
-        if reads && self.schedule.is_interrupted(SlotId(at)) {
+        let id = SlotId(at);
+        let unwanted = self.schedule.is_unwanted(id);
+        if reads && (unwanted || self.schedule.is_interrupted(id)) {
             self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
         }
     }

@@ -263,6 +263,9 @@ impl World {
         if run.pieces.is_empty() || run.pieces.start != first {
             return self.run_over(at, 0, self.now, false);
         }
+        if self.schedule.is_interrupted(SlotId(at)) {
+            return self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
+        }
         let takes = self.servers[self.elsewhere.index(self.slots[at].source)].piece_time;
         let doing = Doing::Reading(file, run, first, 0, self.now);
         self.next_step(at, doing, takes);
