@@ -391,7 +391,8 @@ fn a_reader_that_is_too_slow_is_dropped_unless_it_is_held_back_here() {
         settings.min_rate = Some(min);
         settings.limit_client = Some(Rate(MIB));
     });
-    begin(serving.address, "held").take(MIB as usize);
+    let mut held = begin(serving.address, "held");
+    held.take(MIB as usize);
     let snapshot = serving.server.snapshot();
     let state = &view(&snapshot, "held").transfers[0].state;
     assert_eq!(*state, TransferState::Active);

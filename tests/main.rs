@@ -32,6 +32,7 @@ mod limits;
 mod logins;
 mod messages;
 mod mirrors;
+mod network;
 mod outages;
 mod overload;
 mod page;

@@ -211,16 +211,7 @@ impl Client {
             Some(dir) => Arc::new(Target::open(&dir, self.engine.settings.on_conflict)?),
             None => Arc::clone(&self.target),
         };
-        let new = NewItem {
-            path: RemotePath::root(),
-            filter: None,
-            rename: None,
-            checksum: None,
-            size: None,
-            named: Vec::new(),
-            kept_as: None,
-            paused: false,
-        };
+        let new = NewItem::new(RemotePath::root());
         let new = match want {
             Want::Path { path, size } => NewItem { path, size, ..new },
             Want::File {

@@ -15,7 +15,7 @@ use super::{Engine, found::blocking};
 use crate::{
     client::{
         Error,
-        disk::journal::{Content, FileId},
+        disk::journal::{Claim, Content, FileId},
         disk::part::{OpenPart, Part},
         disk::{
             names::{Local, part_name},
@@ -47,6 +47,9 @@ pub enum Keep {
     /// What the journal vouches for, of this content.
     Known(Content),
 }
+
+/// A part in hand: its claim, the file, how many bytes an earlier run left in it, and the pieces known to be right.
+type Held = (Option<Claim>, File, u64, Vec<Range<u32>>);
 
 impl Engine {
     /// Opens the part of a file that is about to be fetched. Off the runtime's threads, since disks may be slow.
@@ -100,78 +103,79 @@ impl Engine {
         }
         for turn in 0..PART_TURNS {
             let name = part_name(task.local_name(), turn);
-            match disk::new_file(dir.as_fd(), &name) {
-                Ok(file) => {
-                    let id = match FileId::of(&file) {
-                        Ok(id) => id,
-                        Err(error) => {
-                            // Nobody would know it for ours.
-                            let _ = disk::remove(dir.as_fd(), &name);
-                            return Err(failed(&name, &error));
-                        }
-                    };
-                    let claim = self.journal.claim(id);
-                    self.journal.began(id);
-                    if let Err(error) = disk::allocate(&file, size) {
-                        self.drop_named(&file, &dir, &name);
-                        return Err(failed(&name, &error));
-                    }
-                    return Ok(Part {
-                        claim,
-                        file,
-                        dir,
-                        name,
-                        left: 0,
-                        known: Vec::new(),
-                    });
+            let part = match disk::new_file(dir.as_fd(), &name) {
+                Ok(file) => self.new_part(file, &dir, &name, size).map(Some),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    self.own_part(task, &dir, &name, size, keep)
                 }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(&name, &error)),
-            }
-            let Ok(file) = disk::open_own(dir.as_fd(), &name, OFlags::RDWR) else {
-                continue;
+                Err(error) => Err(error),
             };
-            let id = FileId::of(&file).map_err(|error| failed(&name, &error))?;
-            if !self.journal.owns(id) {
-                continue;
+            if let Some((claim, file, left, known)) = part.map_err(|error| failed(&name, &error))? {
+                return Ok(Part {
+                    claim,
+                    file,
+                    dir,
+                    name,
+                    left,
+                    known,
+                });
             }
-            // One that was given up just now is let go of soon; one that nobody knew of is another download's.
-            let patience = match task.local {
-                Local::Nothing if task.kept == 0 => Duration::ZERO,
-                _ => LET_GO,
-            };
-            let claim = self.journal.claim_within(id, patience);
-            if claim.is_none() {
-                continue;
-            }
-            let there = file
-                .metadata()
-                .map_err(|error| failed(&name, &error))?
-                .len();
-            let (left, known) = match keep {
-                Keep::All => (there, Vec::new()),
-                Keep::Known(content) if there == size => {
-                    (there, self.journal.pieces_of(id, content))
-                }
-                Keep::Known(_) | Keep::Nothing => (0, Vec::new()),
-            };
-            let sized = file
-                .set_len(left.min(size))
-                .and_then(|()| disk::allocate(&file, size));
-            sized.map_err(|error| failed(&name, &error))?;
-            return Ok(Part {
-                claim,
-                file,
-                dir,
-                name,
-                left: left.min(size),
-                known,
-            });
         }
         Err(failed(
             task.local_name(),
             &io::ErrorKind::AlreadyExists.into(),
         ))
+    }
+
+    /// A new part of `size` bytes, which is known for ours from now on.
+    fn new_part(&self, file: File, dir: &OwnedFd, name: &[u8], size: u64) -> io::Result<Held> {
+        let id = FileId::of(&file).inspect_err(|_| {
+            // Nobody would know it for ours.
+            let _ = disk::remove(dir.as_fd(), name);
+        })?;
+        let claim = self.journal.claim(id);
+        self.journal.began(id);
+        if let Err(error) = disk::allocate(&file, size) {
+            self.drop_named(&file, dir, name);
+            return Err(error);
+        }
+        Ok((claim, file, 0, Vec::new()))
+    }
+
+    /// The part of that name, where it is ours and nobody else has it in hand.
+    fn own_part(
+        &self,
+        task: &FileTask,
+        dir: &OwnedFd,
+        name: &[u8],
+        size: u64,
+        keep: &Keep,
+    ) -> io::Result<Option<Held>> {
+        let Ok(file) = disk::open_own(dir.as_fd(), name, OFlags::RDWR) else {
+            return Ok(None);
+        };
+        let id = FileId::of(&file)?;
+        if !self.journal.owns(id) {
+            return Ok(None);
+        }
+        // One that was given up just now is let go of soon; one that nobody knew of is another download's.
+        let patience = match task.local {
+            Local::Nothing if task.kept == 0 => Duration::ZERO,
+            _ => LET_GO,
+        };
+        let claim = self.journal.claim_within(id, patience);
+        if claim.is_none() {
+            return Ok(None);
+        }
+        let there = file.metadata()?.len();
+        let (left, known) = match keep {
+            Keep::All => (there.min(size), Vec::new()),
+            Keep::Known(content) if there == size => (there, self.journal.pieces_of(id, content)),
+            Keep::Known(_) | Keep::Nothing => (0, Vec::new()),
+        };
+        file.set_len(left)?;
+        disk::allocate(&file, size)?;
+        Ok(Some((claim, file, left, known)))
     }
 
     /// Syncs a part and notes the pieces that it holds for certain then. Blocking.

@@ -77,6 +77,13 @@ impl Origin {
         if let Some(cookies) = cookies {
             field("Cookie", &cookies);
         }
+        self.ask_fields(ask, &mut field);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The fields that say what is asked for.
+    fn ask_fields(&self, ask: Ask<'_>, mut field: impl FnMut(&str, &str)) {
+        let says = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("accept");
         match ask {
             Ask::Range {
                 first,
@@ -91,12 +98,7 @@ impl Origin {
                     field("If-Range", validator);
                 }
             }
-            Ask::List
-                if !self
-                    .own
-                    .iter()
-                    .any(|(name, _)| name.eq_ignore_ascii_case("accept")) =>
-            {
+            Ask::List if !self.own.iter().any(says) => {
                 field("Accept", "application/json, text/html;q=0.9, */*;q=0.5");
             }
             Ask::Head | Ask::Whole | Ask::List => {}
@@ -106,7 +108,6 @@ impl Origin {
                 }
             }
         }
-        out.extend_from_slice(b"\r\n");
     }
 
     /// What proves to the server whose request this is.

@@ -31,23 +31,11 @@ impl Schedule {
                 self.put_back_alone(flight);
             }
             Follow::Get => self.get_after_all(flight),
-            Follow::Elsewhere => {
-                if !matches!(fault, Fault::Busy { .. }) {
-                    let pause = self.source_failed(source, &fault.error(), now);
-                    self.log_rest(source, &fault.error(), pause);
-                }
-                self.put_back_flight(flight);
-            }
+            Follow::Elsewhere => self.leave_to_others(source, fault, flight, now),
             Follow::LeaveOut => self.leave_out(source, fault, flight),
             Follow::First => self.ask_first(source, fault, flight, now),
             Follow::Later => self.ask_later(flight, now),
-            Follow::Slower => {
-                let wait = self.sources.get(source).load.wait(now);
-                let after = wait.map_or(Duration::ZERO, |at| at - now);
-                let tries = self.sources.get(source).load.refusals() + 1;
-                self.tell_retrying(flight.as_ref(), tries, after, &fault.error());
-                self.put_back_flight(flight);
-            }
+            Follow::Slower => self.go_slower(source, fault, flight, now),
             Follow::Hold => {
                 self.put_back_flight(flight);
                 self.hold(id, fault, now);
@@ -63,25 +51,45 @@ impl Schedule {
             }
             Follow::Fail => self.fail(flight, self.told_by(source, fault)),
             Follow::Restart => self.restart(flight, now),
-            // An empty file has no range: that is nothing to be told of.
-            Follow::Whole if matches!(fault.error(), Error::Status { status: 416, .. }) => {
-                self.ask_whole(flight, None, fault.error(), now);
-            }
             Follow::Whole => {
-                let why = Some("the server refuses ranges of it");
-                self.ask_whole(flight, why, fault.error(), now);
+                let error = fault.error();
+                // An empty file has no range: that is nothing to be told of.
+                let empty = matches!(error, Error::Status { status: 416, .. });
+                let why = (!empty).then_some("the server refuses ranges of it");
+                self.ask_whole(flight, why, error, now);
             }
             Follow::Drop => {
                 self.values_broke(flight.as_ref(), now);
                 self.put_back_flight(flight);
                 let error = fault.error();
-                if self.drop_source(source, &error) {
-                    return;
+                if !self.drop_source(source, &error) {
+                    self.give_up(source, &error, now);
                 }
-                self.give_up(source, &error, now);
             }
             Follow::Rest => self.rest(source, fault, now),
         }
+    }
+
+    fn leave_to_others(
+        &mut self,
+        source: SourceId,
+        fault: &Fault,
+        flight: Option<Flight>,
+        now: Instant,
+    ) {
+        if !matches!(fault, Fault::Busy { .. }) {
+            let pause = self.source_failed(source, &fault.error(), now);
+            self.log_rest(source, &fault.error(), pause);
+        }
+        self.put_back_flight(flight);
+    }
+
+    fn go_slower(&mut self, source: SourceId, fault: &Fault, flight: Option<Flight>, now: Instant) {
+        let load = &self.sources.get(source).load;
+        let after = load.wait(now).map_or(Duration::ZERO, |at| at - now);
+        let tries = load.refusals() + 1;
+        self.tell_retrying(flight.as_ref(), tries, after, &fault.error());
+        self.put_back_flight(flight);
     }
 
     /// What is told of a fault of a server: where a redirect led there, that it is not the one that was named.

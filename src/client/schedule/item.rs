@@ -55,6 +55,22 @@ pub struct NewItem {
     pub paused: bool,
 }
 
+impl NewItem {
+    /// All that is at a path.
+    pub fn new(path: RemotePath) -> Self {
+        Self {
+            path,
+            filter: None,
+            rename: None,
+            checksum: None,
+            size: None,
+            named: Vec::new(),
+            kept_as: None,
+            paused: false,
+        }
+    }
+}
+
 /// Where an item is in its life.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Life {

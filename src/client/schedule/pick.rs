@@ -62,25 +62,8 @@ impl Schedule {
             return;
         }
         loop {
-            let slot = &self.slots[id.0];
-            let source = self.sources.get(slot.source);
-            let pipelining = if self.limits.serial || source.load.is_paced() {
-                1
-            } else {
-                source.depth.now()
-            };
-            let behind = slot.behind();
-            let room = match behind {
-                None => true,
-                Some(Kind::Small) => {
-                    slot.flight.len() < pipelining.min(DEPTH_MAX) && added < REQUESTS_MAX
-                }
-                Some(Kind::Run) => pipelining > 1 && slot.flight.len() < RUNS_IN_FLIGHT,
-                Some(Kind::Alone) => false,
-            };
-            // A pipeline is refilled in strides, so that requests leave many to a packet.
-            let stride = source.depth.is_trial() || slot.flight.len() > pipelining / 2;
-            if !room || (behind == Some(Kind::Small) && stride && added == 0) {
+            let behind = self.slots[id.0].behind();
+            if !self.has_room(id, behind, added) {
                 return;
             }
             let Some(work) = self.pick(id, behind, now) else {
@@ -117,6 +100,29 @@ impl Schedule {
                 streamed: None,
                 progress: false,
             });
+        }
+    }
+
+    /// Whether more may be sent behind the last work of a connection, of which `added` requests leave with the next packet.
+    fn has_room(&self, id: SlotId, behind: Option<Kind>, added: usize) -> bool {
+        let slot = &self.slots[id.0];
+        let (source, in_flight) = (self.sources.get(slot.source), slot.flight.len());
+        let pipelining = if self.limits.serial || source.load.is_paced() {
+            1
+        } else {
+            source.depth.now()
+        };
+        match behind {
+            None => true,
+            Some(Kind::Small) => {
+                // A pipeline is refilled in strides, so that requests leave many to a packet.
+                let stride = source.depth.is_trial() || in_flight > pipelining / 2;
+                in_flight < pipelining.min(DEPTH_MAX)
+                    && added < REQUESTS_MAX
+                    && !(stride && added == 0)
+            }
+            Some(Kind::Run) => pipelining > 1 && in_flight < RUNS_IN_FLIGHT,
+            Some(Kind::Alone) => false,
         }
     }
 

@@ -45,26 +45,11 @@ impl Worker {
             return (Err(Fault::Broke(error)), false);
         };
         // The connection is put back only once the answer was read to its end.
-        let head = connection.head(flight.ask == Ask::Head);
-        let head = async {
-            match patience {
-                Some(patience) => tokio::time::timeout(patience, head)
-                    .await
-                    .unwrap_or(Err(Error::Timeout(patience))),
-                None => head.await,
-            }
-        };
         let head = tokio::select! {
             biased;
             () = self.engine.unwanted(self.slot) => return (Err(Fault::Interrupted), false),
-            head = head => head,
+            head = self.head(&mut connection, &flight, patience) => head,
         };
-        let head = head.and_then(|mut head| {
-            self.server().check(&head, &self.engine.settings.dir)?;
-            judge(&mut head)?;
-            let decoder = self.decoder(&flight.work, &mut head)?;
-            Ok((head, decoder))
-        });
         self.awaited = self.awaited.saturating_sub(1);
         let (head, decoder) = match head {
             Ok(head) => head,
@@ -86,24 +71,12 @@ impl Worker {
         let round = reading.connection.round;
         let asks_again =
             reading.head.status == 401 && origin.is_challenged(&reading.head.challenges, round);
-        let began = flight.at;
-        let done = match flight.work {
-            _ if asks_again => {
-                reading.drain().await;
-                // The same once more, with the proof that is asked for: nobody is to blame.
-                Err(Fault::Interrupted)
-            }
-            work @ (Work::Open(_) | Work::Run(..) | Work::Values(_))
-                if is_redirect(reading.head.status) =>
-            {
-                self.redirected(&mut reading, &work).await
-            }
-            Work::Browse(browse) => self.browsed(&mut reading, browse).await,
-            Work::List(task) => self.listed(&mut reading, task).await,
-            Work::Open(task) => self.opened(&mut reading, task, &flight.ask, began).await,
-            Work::Run(file, run) => self.run_answered(&mut reading, file, run).await,
-            Work::Values(file) => self.values_answered(&mut reading, file).await,
-            Work::Spent => Ok(Answered::Opened),
+        let done = if asks_again {
+            reading.drain().await;
+            // The same once more, with the proof that is asked for: nobody is to blame.
+            Err(Fault::Interrupted)
+        } else {
+            self.read(&mut reading, flight).await
         };
         let in_step = reading.body.is_done() && self.check_end(&reading).is_ok();
         let open = in_step && reading.head.keep_alive && !matches!(done, Err(Fault::Broke(_)));
@@ -111,6 +84,43 @@ impl Worker {
             self.connection = Some(reading.connection);
         }
         (done, open)
+    }
+
+    /// The head of the next answer, awaited for `patience` where that is given, and what undoes its content's coding.
+    async fn head(
+        &self,
+        connection: &mut Connection,
+        flight: &Flight,
+        patience: Option<Duration>,
+    ) -> Result<(ResponseHead, Option<Decoder>), Error> {
+        let head = connection.head(flight.ask == Ask::Head);
+        let mut head = match patience {
+            Some(patience) => tokio::time::timeout(patience, head)
+                .await
+                .unwrap_or(Err(Error::Timeout(patience))),
+            None => head.await,
+        }?;
+        self.server().check(&head, &self.engine.settings.dir)?;
+        judge(&mut head)?;
+        let decoder = self.decoder(&flight.work, &mut head)?;
+        Ok((head, decoder))
+    }
+
+    /// Reads an answer as what was asked for.
+    async fn read(&mut self, reading: &mut Reading, flight: Flight) -> super::Answer {
+        match flight.work {
+            work @ (Work::Open(_) | Work::Run(..) | Work::Values(_))
+                if is_redirect(reading.head.status) =>
+            {
+                self.redirected(reading, &work).await
+            }
+            Work::Browse(browse) => self.browsed(reading, browse).await,
+            Work::List(task) => self.listed(reading, task).await,
+            Work::Open(task) => self.opened(reading, task, &flight.ask, flight.at).await,
+            Work::Run(file, run) => self.run_answered(reading, file, run).await,
+            Work::Values(file) => self.values_answered(reading, file).await,
+            Work::Spent => Ok(Answered::Opened),
+        }
     }
 
     /// What undoes a content's coding; what the head tells of the coded content is forgotten then.

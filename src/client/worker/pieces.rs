@@ -164,8 +164,18 @@ impl Worker {
                 }
             }
         }
+        self.check_all_came((file, run), piece, got)
+    }
+
+    /// An answer ended in `piece`, of which `got` bytes came. Without this, one that names more than it holds would be
+    /// asked for for ever.
+    fn check_all_came(
+        &self,
+        (file, run): (FileId, &Run),
+        piece: u32,
+        got: u64,
+    ) -> Result<(), Error> {
         if piece < run.pieces.end && (got > 0 || self.wants(file, run, piece)) {
-            // Without this, an answer that names more than it holds would be asked for for ever.
             let text = "the answer ends before the range that it names";
             return Err(Error::Protocol(text.into()));
         }

@@ -8,7 +8,7 @@ use crate::{
         Error,
         disk::part::OpenPart,
         facts::Facts,
-        schedule::{Answered, Fault, Opened},
+        schedule::{Answered, Fault, Opened, Schedule},
         task::FileTask,
     },
     digest::Digest,
@@ -65,18 +65,23 @@ impl Worker {
             digest: head.digest.as_deref().and_then(Digest::from_field),
             ..Facts::default()
         };
+        self.complete_unsized(task, part);
+        Ok(Answered::Opened)
+    }
+
+    /// All of a file is in its part: it lands.
+    fn complete_unsized(&self, task: FileTask, part: OpenPart) {
         let opened = Opened {
             facts: part.facts.clone(),
             ..Opened::default()
         };
-        let file = engine.with(crate::client::schedule::Schedule::new_file);
-        engine.add_part(file, Arc::new(part));
-        engine.with(|schedule| {
+        let file = self.engine.with(Schedule::new_file);
+        self.engine.add_part(file, Arc::new(part));
+        self.engine.with(|schedule| {
             if !schedule.begin_complete(self.slot, file, task, opened, Instant::now()) {
                 schedule.never_begun(file);
             }
         });
-        Ok(Answered::Opened)
     }
 
     /// Reads into `content` until that is more than a piece; false where the body ended before.

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use super::{ASKED_MAX, Standing, is_about_load};
+use super::{
+    ASKED_MAX,
+    table::{Standing, is_about_load},
+};
 use crate::client::{
     Error,
     id::{SlotId, SourceId, SourceSet},

@@ -9,6 +9,8 @@
 mod answers;
 mod checks;
 mod led;
+mod orders;
+mod pieces;
 mod setup;
 
 use std::{
@@ -21,9 +23,8 @@ use super::server::{SimFile, SimServer, Trouble};
 use crate::{
     client::{
         Error, Event, ItemId, ItemState, Verified,
-        disk::names::Local,
         id::{BrowseId, FileId, SlotId, SourceId},
-        schedule::{Channel, Complete, Effect, Fault, Flight, Order, Report, Run, Schedule},
+        schedule::{Channel, Complete, Effect, Fault, Flight, Report, Run, Schedule},
     },
     http1::path::RemotePath,
 };
@@ -230,98 +231,6 @@ impl World {
         }
     }
 
-    /// Asks the schedule what a connection is to do.
-    fn ask(&mut self, at: usize) {
-        let now = self.instant();
-        let order = self.schedule.next(SlotId(at), now);
-        self.obey(at, order);
-    }
-
-    /// Does what the schedule says.
-    fn obey(&mut self, at: usize, order: Order) {
-        let now = self.instant();
-        self.say(|| {
-            let source = self.schedule.slots[at].source.place();
-            format!("slot {at} of {source}: {}", brief(&order))
-        });
-        self.slots[at].turn += 1;
-        let turn = self.slots[at].turn;
-        match order {
-            Order::Connect(source) => {
-                self.attempt(source);
-                let server = &self.servers[self.elsewhere.index(source)];
-                let takes = match server.trouble(self.now) {
-                    Some(Trouble::Hangs) if self.rng.bool() => SILENCE,
-                    _ => server.rtt,
-                };
-                self.slots[at].doing = Doing::Dialing(source);
-                self.at(self.now + takes, Happening::Step(at, turn));
-            }
-            Order::Look(mut task) => {
-                task.local = Local::Nothing;
-                self.schedule.looked(SlotId(at), *task, now);
-                self.ask(at);
-            }
-            Order::Exchange {
-                send,
-                read,
-                patience,
-            } => {
-                let source = self.slots[at].source;
-                assert!(self.slots[at].open, "an exchange on a closed connection");
-                if !send.is_empty() {
-                    self.attempt(source);
-                }
-                self.note_sent(at, send.into_iter().map(|request| request.subject));
-                let server = &self.servers[self.elsewhere.index(source)];
-                // The answer comes a round trip after its request, and behind those before it.
-                let arrives = self.instant_of(read.at) + server.rtt;
-                let takes = match server.trouble(self.now) {
-                    Some(Trouble::Hangs) => self.now + SILENCE,
-                    _ if server.forgets && read.ahead => self.now + patience.unwrap_or(SILENCE),
-                    _ => arrives.max(self.now),
-                };
-                self.slots[at].doing = Doing::Head(read);
-                self.at(takes, Happening::Step(at, turn));
-            }
-            Order::Close => {
-                self.slots[at].open = false;
-                self.forget_sent(at);
-                self.ask(at);
-            }
-            Order::Wait(until) => {
-                self.slots[at].doing = Doing::Nothing;
-                if let Some(until) = until {
-                    let until = self.instant_of(until);
-                    assert!(until > self.now, "a wait that is over already");
-                    self.at(until, Happening::Wake(at, turn));
-                }
-            }
-            Order::End => {}
-        }
-    }
-
-    /// A connect or request reaches a server: not too often, and not while it wants to be left alone.
-    fn attempt(&mut self, source: SourceId) {
-        let now = self.now;
-        let server = &mut self.servers[self.elsewhere.index(source)];
-        if let Some((asked, until)) = server.quiet {
-            // What was on its way when it said so does not count.
-            let told = asked + server.rtt;
-            assert!(
-                now <= told || now >= until,
-                "{source:?} is asked at {now:?}, and wants to be left alone until {until:?}"
-            );
-        }
-        server.attempts.push(now);
-        let second = now.saturating_sub(Duration::from_secs(1));
-        server.attempts.retain(|at| *at > second);
-        assert!(
-            server.attempts.len() <= ATTEMPTS_MAX,
-            "{source:?} is hammered"
-        );
-    }
-
     /// Does what the schedule wants done.
     fn carry_out(&mut self) {
         loop {
@@ -407,8 +316,4 @@ fn forbidden() -> Error {
 
 fn is_finished(state: &ItemState) -> bool {
     matches!(state, ItemState::Finished(_))
-}
-
-fn brief(order: &Order) -> String {
-    format!("{order:?}").chars().take(140).collect()
 }

@@ -11,7 +11,7 @@ use crate::{
         id::{FileId, SlotId, SourceId},
         schedule::{
             Answered, Ask, Channel, Fault, Fit, Flight, Opened, Report, Run, Sum, Work,
-            sim::server::{OddRanges, Trouble},
+            sim::server::{OddRanges, SimServer, Trouble},
         },
         task::FileTask,
     },
@@ -179,22 +179,9 @@ impl World {
             self.at(self.now + takes, Happening::Small(id));
             return self.report(at, Report::Answered(Answered::Opened, channel));
         }
-        let ranged = matches!(ask, Ask::Range { .. });
-        let begun = match (ask, server.odd) {
-            (_, Some(OddRanges::Refused)) if ranged => {
-                return self.report(at, Report::Fault(Fault::Refused(forbidden()), channel));
-            }
-            (_, Some(OddRanges::Short(0))) if ranged && server.ranges => {
-                return self.report(at, Report::Fault(Fault::NoRanges, channel));
-            }
-            (Ask::Range { last, .. }, odd) if server.ranges && last + 1 < file.size => {
-                let given = (last + 1) / PIECE;
-                match odd {
-                    Some(OddRanges::Short(most)) => given.min(most.into()),
-                    _ => given,
-                }
-            }
-            _ => pieces::count(file.size).into(),
+        let begun = match first_run(server, ask, file.size) {
+            Ok(begun) => begun,
+            Err(fault) => return self.report(at, Report::Fault(fault, channel)),
         };
         let mut facts = server.facts(source, &file);
         facts.ranges &= !task.whole;
@@ -256,134 +243,6 @@ impl World {
         }
     }
 
-    pub(super) fn begin_run(&mut self, at: usize, file: FileId, mut run: Run) {
-        let first = run.pieces.start;
-        let now = self.instant();
-        self.schedule.begin_run(file, &mut run, now);
-        if run.pieces.is_empty() || run.pieces.start != first {
-            return self.run_over(at, 0, self.now, false);
-        }
-        if self.schedule.is_interrupted(SlotId(at)) {
-            return self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
-        }
-        let takes = self.servers[self.elsewhere.index(self.slots[at].source)].piece_time;
-        let doing = Doing::Reading(file, run, first, 0, self.now);
-        self.next_step(at, doing, takes);
-    }
-
-    pub(super) fn run_over(&mut self, at: usize, pieces: u32, began: Duration, whole: bool) {
-        let channel = if whole {
-            self.channel(at)
-        } else {
-            Channel::CLOSED
-        };
-        let took = self.now - began;
-        let answered = Answered::Run { pieces, took };
-        self.report(at, Report::Answered(answered, channel));
-    }
-
-    /// A piece came whole, or the connection broke in it.
-    pub(super) fn read_piece(
-        &mut self,
-        at: usize,
-        file: FileId,
-        run: Run,
-        piece: u32,
-        received: u32,
-        began: Duration,
-    ) {
-        let source = self.slots[at].source;
-        let now = self.instant();
-        let server = &self.servers[self.elsewhere.index(source)];
-        let breaks = match server.trouble(self.now) {
-            Some(Trouble::Breaks(after)) => self.slots[at].pieces >= after,
-            Some(Trouble::Closes | Trouble::Refuses { .. }) => true,
-            _ => false,
-        };
-        let length = pieces::len(self.files[&self.paths[&file]].size, piece);
-        let skip = if piece == run.pieces.start {
-            run.skip
-        } else {
-            0
-        };
-        if breaks {
-            // Some of the piece came.
-            if self.schedule.wants(file, run.id, piece) && !run.racing {
-                let some = (length - skip) / 2;
-                let at = u64::from(piece) * PIECE + skip;
-                self.schedule.wrote(file, run.id, at, some);
-            }
-            return self.broke(at, Error::Broken("cut".into()));
-        }
-        if let Some(Trouble::Hangs) = server.trouble(self.now) {
-            return self.broke(at, Error::Timeout(SILENCE));
-        }
-        let (damaged, takes) = (server.damaged, server.piece_time);
-        let id = SlotId(at);
-        if !self.schedule.wants(file, run.id, piece) || self.schedule.is_dropped(id) {
-            return self.run_over(at, received, began, false);
-        }
-        let path = self.paths[&file].clone();
-        self.note_bytes(&path);
-        let it = self.files[&path].clone();
-        let checked = self
-            .schedule
-            .transfer(file)
-            .is_some_and(|transfer| transfer.facts.has_values());
-        // Nothing finds damage where nobody can be asked for values.
-        let damaged = damaged.filter(|_| checked);
-        let good = damaged.is_none_or(|often| !self.rng.u32(..).is_multiple_of(often));
-        let value = checked.then(|| it.value(piece, good));
-        self.disk.entry(file).or_default().insert(piece, good);
-        let start = u64::from(piece) * PIECE + skip;
-        self.schedule.wrote(file, run.id, start, length - skip);
-        let judged = self
-            .schedule
-            .piece_received(id, (file, run.id), piece, value, now);
-        self.slots[at].pieces += 1;
-        if let Err(error) = judged {
-            return self.report(at, Report::Fault(Fault::of(error, None), Channel::CLOSED));
-        }
-        let (next, received) = (piece + 1, received + 1);
-        let asked = u64::from(next) * PIECE;
-        if next >= run.pieces.end || asked >= it.size {
-            return self.run_over(at, received, began, true);
-        }
-        let doing = Doing::Reading(file, run, next, received, began);
-        self.next_step(at, doing, takes);
-    }
-
-    pub(super) fn read_value(&mut self, at: usize, file: FileId, came: u32) {
-        let Some(path) = self.paths.get(&file) else {
-            return;
-        };
-        let it = self.files[path].clone();
-        let trouble = self.servers[self.elsewhere.index(self.slots[at].source)].trouble(self.now);
-        if matches!(trouble, Some(Trouble::Breaks(_) | Trouble::Refuses { .. })) {
-            return self.broke(at, Error::Broken("cut".into()));
-        }
-        if self.schedule.transfer(file).is_none() {
-            return self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
-        }
-        let result = if came < pieces::count(it.size) {
-            let value = it.value(came, true);
-            self.schedule.value_told(file, value, came)
-        } else {
-            self.schedule.values_told(file, it.root())
-        };
-        match result {
-            Err(error) => self.report(at, Report::Fault(Fault::of(error, None), Channel::CLOSED)),
-            Ok(()) if came == pieces::count(it.size) => {
-                let channel = self.channel(at);
-                self.report(at, Report::Answered(Answered::Values, channel));
-            }
-            Ok(()) => {
-                let takes = Duration::from_millis(2);
-                self.next_step(at, Doing::Values(file, came + 1), takes);
-            }
-        }
-    }
-
     pub(super) fn landed(&mut self, file: FileId) {
         let Some(path) = self.paths.get(&file).cloned() else {
             return;
@@ -400,5 +259,22 @@ impl World {
         self.landed.insert(path);
         let now = self.instant();
         self.schedule.landed(file, Ok(complete(size)), now);
+    }
+}
+
+/// Pieces of a file of `size` bytes in a server's first answer.
+fn first_run(server: &SimServer, ask: &Ask, size: u64) -> Result<u64, Fault> {
+    let ranged = matches!(ask, Ask::Range { .. });
+    match (ask, server.odd) {
+        (_, Some(OddRanges::Refused)) if ranged => Err(Fault::Refused(forbidden())),
+        (_, Some(OddRanges::Short(0))) if ranged && server.ranges => Err(Fault::NoRanges),
+        (Ask::Range { last, .. }, odd) if server.ranges && last + 1 < size => {
+            let given = (last + 1) / PIECE;
+            Ok(match odd {
+                Some(OddRanges::Short(most)) => given.min(most.into()),
+                _ => given,
+            })
+        }
+        _ => Ok(pieces::count(size).into()),
     }
 }

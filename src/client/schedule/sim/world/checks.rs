@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, time::Duration};
 
-use super::{Trouble, World, brief, is_finished};
+use super::{Trouble, World, is_finished, orders::brief};
 use crate::client::{
     id::{SlotId, SourceId},
     schedule::Order,

@@ -120,26 +120,7 @@ impl World {
         let (source, channel) = (self.slots[at].source, self.channel(at));
         let path = self.path_of(&flight.work)?;
         if let Subject::Target(target) = &subject {
-            let (asked, until) = target.split_once("until=").expect("a target is signed");
-            let asked = asked.trim_end_matches(['?', ';']);
-            assert_eq!(asked, path.to_target(), "another file is asked for");
-            let until = Duration::from_millis(until.parse().expect("a time"));
-            if self.now < until {
-                return None;
-            }
-            let status = self.elsewhere.status;
-            let error = match status {
-                // The user would be asked for a login of a server that they named.
-                401 if source.is_led() => Error::Login {
-                    sent: false,
-                    said: None,
-                },
-                _ => Error::Status {
-                    status,
-                    retry_after: None,
-                    said: None,
-                },
-            };
+            let error = self.expired(source, &path, target)?;
             return Some(Report::Fault(Fault::of(error, None), channel));
         }
         assert!(
@@ -155,6 +136,52 @@ impl World {
             *idle <= REDIRECTS_MAX,
             "{path:?} is asked for at the first URL again and again"
         );
+        let (hop, host) = self.hop(source, &path);
+        let now = self.instant();
+        match self.schedule.led(SlotId(at), &hop, true, now) {
+            Ok(Placed::New(place)) => {
+                self.elsewhere.met.insert(place, host);
+            }
+            Ok(Placed::At(place)) => {
+                let known = self.elsewhere.met.get(&place);
+                assert!(
+                    hop.named.is_some() || known == Some(&host),
+                    "{place:?} is not {host}"
+                );
+            }
+            Ok(Placed::Full) => {}
+            Ok(Placed::Unmet) => panic!("it is known"),
+            Err(error) => return Some(Report::Fault(Fault::Refused(error), channel)),
+        }
+        Some(Report::Answered(Answered::Opened, channel))
+    }
+
+    /// What a server says of a signed target whose time is over; `None` before.
+    fn expired(&self, source: SourceId, path: &RemotePath, target: &str) -> Option<Error> {
+        let (asked, until) = target.split_once("until=").expect("a target is signed");
+        let asked = asked.trim_end_matches(['?', ';']);
+        assert_eq!(asked, path.to_target(), "another file is asked for");
+        let until = Duration::from_millis(until.parse().expect("a time"));
+        if self.now < until {
+            return None;
+        }
+        let status = self.elsewhere.status;
+        Some(match status {
+            // The user would be asked for a login of a server that they named.
+            401 if source.is_led() => Error::Login {
+                sent: false,
+                said: None,
+            },
+            _ => Error::Status {
+                status,
+                retry_after: None,
+                said: None,
+            },
+        })
+    }
+
+    /// Where a file's first URL leads this time, and to which host.
+    fn hop(&mut self, source: SourceId, path: &RemotePath) -> (Hop, usize) {
         let life = self.elsewhere.life.unwrap_or(Duration::from_secs(86_400));
         let until = (self.now + life).as_millis();
         let mark = if self.elsewhere.rng.u32(..3) == 0 {
@@ -174,22 +201,6 @@ impl World {
             origin,
             target,
         };
-        let now = self.instant();
-        match self.schedule.led(SlotId(at), &hop, true, now) {
-            Ok(Placed::New(place)) => {
-                self.elsewhere.met.insert(place, host);
-            }
-            Ok(Placed::At(place)) => {
-                let known = self.elsewhere.met.get(&place);
-                assert!(
-                    named.is_some() || known == Some(&host),
-                    "{place:?} is not {host}"
-                );
-            }
-            Ok(Placed::Full) => {}
-            Ok(Placed::Unmet) => panic!("it is known"),
-            Err(error) => return Some(Report::Fault(Fault::Refused(error), channel)),
-        }
-        Some(Report::Answered(Answered::Opened, channel))
+        (hop, host)
     }
 }

@@ -24,39 +24,8 @@ impl World {
         let workers = *rng.choice([1, 2, 4, 5, 16].iter()).unwrap_or(&4);
         let calm = rng.u64(5..120);
         let count = *rng.choice([1, 1, 2, 2, 3].iter()).unwrap_or(&1);
-        let haul = rng.bool();
-        let mut servers: Vec<SimServer> = (0..count)
-            .map(|place| Self::server(&mut rng, place, haul, calm))
-            .collect();
-        if seed >= ODD {
-            let mut rng = fastrand::Rng::with_seed(seed);
-            for server in servers.iter_mut().filter(|server| !server.haul) {
-                server.odd = [
-                    None,
-                    Some(OddRanges::Refused),
-                    Some(OddRanges::Short(rng.u32(..4))),
-                    Some(OddRanges::Flips(rng.u32(1..8))),
-                ][rng.usize(..4)];
-                server.forgets = rng.u8(..4) == 0;
-            }
-        }
-        let own = rng.u8(..8) == 0;
-        if own {
-            // The cable is cut: all are unreachable at once.
-            let (from, to) = (rng.u64(1..10), rng.u64(10..30));
-            for server in &mut servers {
-                server.troubles = vec![(from, to, Trouble::Refuses { own: true })];
-            }
-        }
-        let mut files = BTreeMap::new();
-        for n in 0..rng.u32(1..30) {
-            let pieces = *rng.choice([0u64, 0, 0, 1, 2, 7, 40].iter()).unwrap_or(&0);
-            let size = pieces * PIECE + rng.u64(1..PIECE);
-            let name = format!("f{n}");
-            let path = RemotePath::from_target(format!("/{name}").as_bytes());
-            let path = path.expect("a plain name is a path");
-            files.insert(path, SimFile { name, size });
-        }
+        let servers = Self::servers(seed, &mut rng, count, calm);
+        let files = Self::some_files(&mut rng);
         let limits = Limits {
             workers,
             retries: rng.u32(1..4),
@@ -99,6 +68,47 @@ impl World {
         };
         world.begin();
         world
+    }
+
+    fn servers(seed: u64, rng: &mut fastrand::Rng, count: usize, calm: u64) -> Vec<SimServer> {
+        let haul = rng.bool();
+        let mut servers: Vec<SimServer> = (0..count)
+            .map(|place| Self::server(rng, place, haul, calm))
+            .collect();
+        if seed >= ODD {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            for server in servers.iter_mut().filter(|server| !server.haul) {
+                server.odd = [
+                    None,
+                    Some(OddRanges::Refused),
+                    Some(OddRanges::Short(rng.u32(..4))),
+                    Some(OddRanges::Flips(rng.u32(1..8))),
+                ][rng.usize(..4)];
+                server.forgets = rng.u8(..4) == 0;
+            }
+        }
+        let own = rng.u8(..8) == 0;
+        if own {
+            // The cable is cut: all are unreachable at once.
+            let (from, to) = (rng.u64(1..10), rng.u64(10..30));
+            for server in &mut servers {
+                server.troubles = vec![(from, to, Trouble::Refuses { own: true })];
+            }
+        }
+        servers
+    }
+
+    fn some_files(rng: &mut fastrand::Rng) -> BTreeMap<RemotePath, SimFile> {
+        let mut files = BTreeMap::new();
+        for n in 0..rng.u32(1..30) {
+            let pieces = *rng.choice([0u64, 0, 0, 1, 2, 7, 40].iter()).unwrap_or(&0);
+            let size = pieces * PIECE + rng.u64(1..PIECE);
+            let name = format!("f{n}");
+            let path = RemotePath::from_target(format!("/{name}").as_bytes());
+            let path = path.expect("a plain name is a path");
+            files.insert(path, SimFile { name, size });
+        }
+        files
     }
 
     pub(super) fn server(
@@ -170,16 +180,7 @@ impl World {
     }
 
     pub(super) fn add(&mut self, path: RemotePath) {
-        let item = self.schedule.add(NewItem {
-            path,
-            filter: None,
-            rename: None,
-            checksum: None,
-            size: None,
-            named: Vec::new(),
-            kept_as: None,
-            paused: false,
-        });
+        let item = self.schedule.add(NewItem::new(path));
         self.items.push(item);
     }
 }
