@@ -35,6 +35,8 @@ pub enum Error {
         host: String,
         /// The resolver's reason.
         reason: String,
+        /// Whether nobody could be asked: this machine's own network is down, or its resolver.
+        own: bool,
     },
     /// No byte for the time that `--timeout` gives.
     #[error("no answer for {}: the server or the network is stuck; --timeout sets the limit", units::took(*.0))]
@@ -275,6 +277,14 @@ impl Error {
             Self::Led { error, .. } => error.is_transient(),
             _ => false,
         }
+    }
+
+    /// Whether it is this machine's own network that is down.
+    pub fn is_own_network(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { own: true, .. } | Self::Resolve { own: true, .. }
+        )
     }
 
     /// Whether the failure is the connection's rather than the file's.

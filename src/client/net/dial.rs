@@ -78,6 +78,14 @@ fn is_own_network(kind: std::io::ErrorKind) -> bool {
     )
 }
 
+/// Whether no server of names could be asked (`EAI_AGAIN`). The standard library gives the C library's text for it only, as
+/// glibc, musl and the BSDs have it, which is never translated: no locale is set.
+fn is_unasked(reason: &str) -> bool {
+    ["emporary failure", "ry again"]
+        .iter()
+        .any(|text| reason.contains(text))
+}
+
 /// Connects to the host of a URL: all its addresses, each a little after the one before, the first that answers wins (Happy
 /// Eyeballs, RFC 8305).
 async fn connect(url: &Url, deadline: Instant, limit: Duration) -> Result<TcpStream, Error> {
@@ -125,15 +133,20 @@ async fn connect(url: &Url, deadline: Instant, limit: Duration) -> Result<TcpStr
 
 /// The host's addresses, IPv6 and IPv4 in turn (RFC 8305 §4).
 async fn resolve(name: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Error> {
-    let failed = |reason: String| Error::Resolve {
+    let failed = |reason: String, own| Error::Resolve {
         host: name.to_owned(),
         reason,
+        own,
     };
     let found = match tokio::time::timeout_at(deadline, tokio::net::lookup_host((name, port))).await
     {
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => return Err(failed(reason(&error))),
-        Err(_) => return Err(failed("the resolver does not answer".into())),
+        Ok(Err(error)) => {
+            let reason = reason(&error);
+            let own = is_unasked(&reason);
+            return Err(failed(reason, own));
+        }
+        Err(_) => return Err(failed("the resolver does not answer".into(), true)),
     };
     let (v6, v4): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv6);
     let longest = v6.len().max(v4.len());

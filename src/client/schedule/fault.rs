@@ -38,7 +38,7 @@ impl Fault {
     /// What is told of it.
     pub(super) fn error(&self) -> Error {
         match self {
-            Self::Unreachable { error, .. }
+            Self::Unreachable(error)
             | Self::Broke(error)
             | Self::Busy { error, .. }
             | Self::Refused(error)

@@ -266,12 +266,7 @@ impl Sum {
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// No connection could be made.
-    Unreachable {
-        /// Why.
-        error: Error,
-        /// Whether it is this machine's own network that is down.
-        own: bool,
-    },
+    Unreachable(Error),
     /// The connection broke, or its peer speaks nonsense.
     Broke(Error),
     /// The server lets everybody wait, or failed inside: 408, 429, 5xx.

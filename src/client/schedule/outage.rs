@@ -14,6 +14,9 @@ const PAUSED_MAX: Duration = Duration::from_secs(30);
 /// The same for one that refuses it for a while.
 const KICKED: Duration = Duration::from_secs(60);
 const KICKED_MAX: Duration = Duration::from_secs(300);
+/// Where it is the own network that is down, the pause grows as after so many failures at most, to 5 s: asking costs nobody
+/// anything then.
+const OWN_FAILURES_MAX: u32 = 4;
 
 impl Schedule {
     /// A server failed: it rests.
@@ -25,8 +28,13 @@ impl Schedule {
     ) -> Option<Duration> {
         let mut pause = Duration::ZERO;
         let rng = &mut self.rng;
+        let most = if error.is_own_network() {
+            OWN_FAILURES_MAX
+        } else {
+            u32::MAX
+        };
         let rests = self.sources.failed(source, error, now, |failures| {
-            pause = super::retry::backoff(failures, rng);
+            pause = super::retry::backoff(failures.min(most), rng);
             pause
         });
         rests.is_some().then_some(pause)
@@ -46,7 +54,7 @@ impl Schedule {
             return self.rest_led(source, fault, now);
         }
         let error = fault.error();
-        let own = matches!(fault, Fault::Unreachable { own: true, .. });
+        let own = error.is_own_network();
         let worth_waiting = own && self.sources.get_mut(source).own_outage(now);
         let pause = self.source_failed(source, &error, now);
         let worn = self.sources.are_worn() && !worth_waiting;

@@ -90,7 +90,7 @@ impl Schedule {
     /// which may lead to another one.
     pub(super) fn rest_led(&mut self, source: SourceId, fault: &Fault, now: Instant) {
         let error = fault.error();
-        let own = matches!(fault, Fault::Unreachable { own: true, .. });
+        let own = error.is_own_network();
         let waits = own && self.sources.get_mut(source).own_outage(now);
         let pause = self.source_failed(source, &error, now);
         self.log_rest(source, &error, pause);

@@ -132,10 +132,7 @@ impl Worker {
                 self.connection = Some(connection);
                 Report::Connected(rtt)
             }
-            Err(error) => {
-                let own = matches!(&error, Error::Connect { own: true, .. });
-                Report::Fault(Fault::Unreachable { error, own }, Channel::CLOSED)
-            }
+            Err(error) => Report::Fault(Fault::Unreachable(error), Channel::CLOSED),
         };
         self.report(report);
     }

@@ -113,9 +113,9 @@ pub(super) fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
         (Fault::Paused(_) | Fault::Kicked { .. }, _) => Hold,
         (Fault::Banned(_), _) => Drop,
 
-        (Fault::Unreachable { error, .. }, Dial) if error.is_transient() => Rest,
-        (Fault::Unreachable { error, .. }, Dial) if at.patient && error.asks() && !at.led => Ask,
-        (Fault::Unreachable { .. }, _) => Drop,
+        (Fault::Unreachable(error), Dial) if error.is_transient() => Rest,
+        (Fault::Unreachable(error), Dial) if at.patient && error.asks() && !at.led => Ask,
+        (Fault::Unreachable(_), _) => Drop,
 
         (Fault::Broke(_), Run) if at.progress => Again,
         (Fault::Broke(_), _) if at.stale => Again,

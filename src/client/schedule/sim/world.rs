@@ -298,11 +298,11 @@ fn complete(bytes: u64) -> Complete {
     }
 }
 
-fn connect_error() -> Error {
+fn connect_error(own: bool) -> Error {
     Error::Connect {
         server: "s".into(),
         reason: "refused".into(),
-        own: false,
+        own,
     }
 }
 

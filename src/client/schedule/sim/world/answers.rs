@@ -36,12 +36,12 @@ impl World {
     pub(super) fn dialed(&mut self, at: usize, source: SourceId) {
         let server = &self.servers[self.elsewhere.index(source)];
         let refused = match server.trouble(self.now) {
-            Some(Trouble::Refuses { own }) => Some((connect_error(), own)),
-            Some(Trouble::Hangs) => Some((Error::Timeout(SILENCE), false)),
+            Some(Trouble::Refuses { own }) => Some(connect_error(own)),
+            Some(Trouble::Hangs) => Some(Error::Timeout(SILENCE)),
             _ => None,
         };
         let report = match refused {
-            Some((error, own)) => Report::Fault(Fault::Unreachable { error, own }, Channel::CLOSED),
+            Some(error) => Report::Fault(Fault::Unreachable(error), Channel::CLOSED),
             None => {
                 let rtt = server.rtt;
                 let slot = &mut self.slots[at];
@@ -181,7 +181,7 @@ impl World {
         }
         let begun = match first_run(server, ask, file.size) {
             Ok(begun) => begun,
-            Err(fault) => return self.report(at, Report::Fault(fault, channel)),
+            Err(fault) => return self.report(at, Report::Fault(*fault, channel)),
         };
         let mut facts = server.facts(source, &file);
         facts.ranges &= !task.whole;
@@ -263,11 +263,11 @@ impl World {
 }
 
 /// Pieces of a file of `size` bytes in a server's first answer.
-fn first_run(server: &SimServer, ask: &Ask, size: u64) -> Result<u64, Fault> {
+fn first_run(server: &SimServer, ask: &Ask, size: u64) -> Result<u64, Box<Fault>> {
     let ranged = matches!(ask, Ask::Range { .. });
     match (ask, server.odd) {
-        (_, Some(OddRanges::Refused)) if ranged => Err(Fault::Refused(forbidden())),
-        (_, Some(OddRanges::Short(0))) if ranged && server.ranges => Err(Fault::NoRanges),
+        (_, Some(OddRanges::Refused)) if ranged => Err(Fault::Refused(forbidden()).into()),
+        (_, Some(OddRanges::Short(0))) if ranged && server.ranges => Err(Fault::NoRanges.into()),
         (Ask::Range { last, .. }, odd) if server.ranges && last + 1 < size => {
             let given = (last + 1) / PIECE;
             Ok(match odd {
