@@ -1,5 +1,7 @@
 //! The lines above and below the panes: header, status, hints.
 
+use std::time::Duration;
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
@@ -282,12 +284,8 @@ fn uptime(state: &State, since: Option<std::time::Instant>) -> String {
     let (Some(now), Some(since)) = (state.now, since) else {
         return String::new();
     };
-    let minutes = now.saturating_duration_since(since).as_secs() / 60;
-    let (days, hours) = (minutes / 1440, minutes / 60 % 24);
-    match days {
-        0 => format!("up {hours}:{:02}", minutes % 60),
-        _ => format!("up {days}d {hours:02}:{:02}", minutes % 60),
-    }
+    let whole = now.saturating_duration_since(since).as_secs();
+    format!("up {}", units::eta(Some(Duration::from_secs(whole))))
 }
 
 /// The local time.
