@@ -1,6 +1,7 @@
 """Puts faults back, one at a time, and shows that what is there to find them does.
 
     mutants.py [--debug] [NAME…]    of a copy of the tree, in a build of its own
+    mutants.py --check              only that each still has its place
 
 Those of the landing take away what keeps wrong bytes out: each must make tests fail, and in none may a download through the
 damaging proxy (tests/damaged.rs) put a wrong byte under a final name or on stdout, or hang, because the proof of the landing
@@ -43,8 +44,8 @@ SIMULATED = {
     # A connection that could not reach a server counts as trying it for ever, and the others wait for that.
     "dead": (
         f"{SCHEDULE}/sources.rs",
-        "    pub fn let_go(&mut self, slot: SlotId) {\n",
-        "if IS { return; }",
+        "    pub fn let_go(&mut self, slot: SlotId) -> bool {\n",
+        "if IS { return false; }",
     ),
     # A server that cannot be reached is tried again at once.
     "spin": (
@@ -72,6 +73,11 @@ SIMULATION = "client::schedule::sim::whatever_goes_wrong_nothing_is_lost_and_all
 SEEDS = 2000
 
 
+def check(top):
+    for name, (path, line, _) in MUTANTS.items():
+        assert (top / path).read_text().count(line) == 1, f"{path} has changed: mend the mutant '{name}'"
+
+
 def copy(to, profile):
     files = subprocess.run(["git", "ls-files", "-z"], cwd=TOP, capture_output=True, check=True).stdout.split(b"\0")
     for name in filter(None, files):
@@ -79,9 +85,9 @@ def copy(to, profile):
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+    check(to)
     for name, (path, line, does) in MUTANTS.items():
         text = (to / path).read_text()
-        assert text.count(line) == 1, f"{path} has changed: mend the mutant '{name}'"
         asks = f'std::env::var_os("MUTANT").is_some_and(|mutant| mutant == "{name}")'
         (to / path).write_text(text.replace(line, f"{line}        {does.replace('IS', asks)}\n"))
     # Dependencies that are built already: theirs is most of the time.
@@ -125,6 +131,8 @@ def simulates(work, options, mutant):
 
 def main():
     arguments = sys.argv[1:]
+    if arguments == ["--check"]:
+        return check(TOP)
     is_debug = "--debug" in arguments
     names = [name for name in arguments if name != "--debug"] or [None, *MUTANTS]
     if unknown := set(names) - {None, *MUTANTS}:
