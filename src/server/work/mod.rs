@@ -48,21 +48,22 @@ pub enum Kind {
 impl Kind {
     /// The bounds of each, and why they are what they are.
     const fn bounds(self) -> Bounds {
-        let (at_once, at_once_each, most, each) = match self {
+        let (at_once, [at_once_each, at_once_shared], most, each) = match self {
             // Each turn occupies a thread of the blocking pool while it reads, the first one of a large directory for long.
-            Self::Listing | Self::Tree => (8, 2, 1024, 256),
+            Self::Listing | Self::Tree => (8, [2, 1], 1024, 256),
             // More hashing would take the processor from those who send.
-            Self::Pieces | Self::Small => (2, 2, 1024, 256),
+            Self::Pieces | Self::Small => (2, [2, 2], 1024, 256),
             // Metalinks, which anybody asks for, never delay a haul client's download.
-            Self::Sha256 => (1, 1, 32, 8),
+            Self::Sha256 => (1, [1, 1], 32, 8),
             // Each takes 19 MiB and a core.
-            Self::Login => (2, 2, 64, 16),
+            Self::Login => (2, [2, 2], 64, 16),
             // Of the blocking pool's 512 threads.
-            Self::Remote => (32, 32, 512, 128),
+            Self::Remote => (32, [32, 32], 512, 128),
         };
         Bounds {
             at_once,
             at_once_each,
+            at_once_shared,
             most,
             each,
         }

@@ -22,6 +22,8 @@ pub struct Bounds {
     pub at_once: usize,
     /// Those of each client: the rest is free for whoever comes, however long a turn takes.
     pub at_once_each: usize,
+    /// The same while others have places, so that one client's turns do not take all processors from another's.
+    pub at_once_shared: usize,
     /// Places in all.
     pub most: usize,
     /// Places of each client.
@@ -133,10 +135,8 @@ impl Lane {
         if self.running >= self.bounds.at_once {
             return None;
         }
-        let may = |who: &Who| {
-            let running = self.running_of.get(who).copied().unwrap_or_default();
-            running < self.bounds.at_once_each
-        };
+        let most = self.at_once_each();
+        let may = |who: &Who| self.running_of.get(who).copied().unwrap_or_default() < most;
         let next = self.round.iter().position(may)?;
         let who = self.round.remove(next)?;
         let waiting = self.waiting.get_mut(&who)?;
@@ -150,6 +150,15 @@ impl Lane {
         self.running += 1;
         *self.running_of.entry(who.clone()).or_default() += 1;
         Some((who, next.ticket))
+    }
+
+    /// Turns that a client may have at the same time as things are.
+    fn at_once_each(&self) -> usize {
+        if self.held.len() > 1 {
+            self.bounds.at_once_shared
+        } else {
+            self.bounds.at_once_each
+        }
     }
 
     /// A client's turn has ended.
@@ -195,6 +204,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         at_once: 3,
         at_once_each: 2,
+        at_once_shared: 1,
         most: 12,
         each: 5,
     };
@@ -237,11 +247,13 @@ mod tests {
     fn one_clients_long_turns_leave_some_for_others() {
         let (mut lane, now) = (Lane::new(BOUNDS), Instant::now());
         for ticket in 1..=5 {
+            lane.enter(&client(0)).unwrap();
             lane.ask(&client(0), ticket, true, now);
         }
         assert_eq!(lane.begin(), Some((client(0), 1)));
         assert_eq!(lane.begin(), Some((client(0), 2)));
         assert_eq!(lane.begin(), None);
+        lane.enter(&client(1)).unwrap();
         // Whoever comes now has its turn at once, again and again.
         for ticket in 10..20 {
             lane.ask(&client(1), ticket, ticket == 10, now);
@@ -249,7 +261,13 @@ mod tests {
             lane.end(&client(1));
         }
         lane.end(&client(0));
+        // One at a time while the other has its place.
+        assert_eq!(lane.begin(), None);
+        lane.end(&client(0));
         assert_eq!(lane.begin(), Some((client(0), 3)));
+        assert_eq!(lane.begin(), None);
+        lane.leave(&client(1));
+        assert_eq!(lane.begin(), Some((client(0), 4)));
     }
 
     #[test]
@@ -351,10 +369,16 @@ mod tests {
             // Nobody waits while a turn is free, but for who has as many as each may have.
             let running_of = |who: usize| self.running.iter().filter(|of| **of == who).count();
             assert!((0..4).all(|who| running_of(who) <= BOUNDS.at_once_each));
+            let is_shared = (0..4).filter(|who| self.count(*who) > 0).count() > 1;
+            let each = if is_shared {
+                BOUNDS.at_once_shared
+            } else {
+                BOUNDS.at_once_each
+            };
             let mut waiting = self.waiting.values();
             assert!(
                 self.running.len() == BOUNDS.at_once
-                    || waiting.all(|(who, ..)| running_of(*who) == BOUNDS.at_once_each)
+                    || waiting.all(|(who, ..)| running_of(*who) >= each)
             );
         }
 
