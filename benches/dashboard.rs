@@ -68,6 +68,7 @@ fn snapshot(count: u64, round: u64) -> Snapshot {
         connections: 1,
         state: ItemState::Active,
         led: None,
+        under_way: Vec::new(),
     };
     Snapshot {
         items: (0..count).map(item).collect(),

@@ -17,7 +17,7 @@ use crate::common::{
     trees::{content, quick_temp},
 };
 use haul::{
-    client::{ItemState, Link, Settings, Want},
+    client::{FileView, ItemState, Link, Settings, Want},
     config::OnConflict,
     http1::path::RemotePath,
 };
@@ -303,6 +303,47 @@ fn a_server_that_falls_silent_holds_no_cancel_up() {
             snapshot.items[0].state == ItemState::Cancelled && snapshot.connections == 0
         });
     }
+}
+
+/// A tree's files that are on their way are told one by one, each with how far it is.
+#[test]
+fn the_files_of_a_tree_that_are_on_their_way_are_told() {
+    let server = scripted(|request| match request.target.as_str() {
+        "/" => page(2),
+        "/1" if request
+            .range(9 * MIB as usize)
+            .is_some_and(|(first, _)| first == 0) =>
+        {
+            let head = format!(
+                "206 Partial Content\nETag: \"a\"\nContent-Length: {MIB}\n\
+                 Content-Range: bytes 0-{}/{}",
+                MIB - 1,
+                9 * MIB
+            );
+            reply(&head, &content(1, MIB as usize)).then(Then::Hang)
+        }
+        _ => Reply {
+            bytes: Vec::new(),
+            then: Then::Hang,
+        },
+    });
+    let to = quick_temp();
+    let mut fetching = fetch_with(settings(&server.url("/"), to.path()));
+    fetching.get(get_file("/"));
+    fetching.wait_for("both", |snapshot| {
+        let large = FileView {
+            path: RemotePath::from_target(b"/1").unwrap(),
+            done: MIB,
+            total: Some(9 * MIB),
+            connections: 0,
+        };
+        matches!(
+            snapshot.items[0].under_way.as_slice(),
+            [first, second]
+                if (FileView { connections: 0, ..first.clone() }) == large
+                    && (second.path.as_bytes(), second.done) == (b"0", 0)
+        )
+    });
 }
 
 /// A body without a size, small or large, whose server falls silent in the middle of it or before its first byte.

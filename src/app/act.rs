@@ -58,8 +58,10 @@ impl State {
             Action::LessLog => self.log.step_level(false),
             Action::MoreLog => self.log.step_level(true),
             Action::Unfold | Action::Fold => {
-                if let View::Serve(view) = &mut self.view {
-                    view.unfold(action == Action::Fold);
+                let only_fold = action == Action::Fold;
+                match &mut self.view {
+                    View::Serve(view) => view.unfold(only_fold),
+                    View::Connect(view) => view.unfold(only_fold),
                 }
             }
             Action::Move(motion) => match (self.focus, &mut self.view) {

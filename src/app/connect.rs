@@ -1,7 +1,7 @@
 //! The state of `haul connect`'s dashboard: the remote directory and the queue of transfers.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -43,6 +43,23 @@ pub struct Facts {
     pub named: bool,
 }
 
+/// A row of the transfers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Row {
+    /// The snapshot's item at that place.
+    Item(usize),
+    /// One of the files of that item that are on their way.
+    File(usize, usize),
+}
+
+impl Row {
+    pub(super) fn item(self) -> usize {
+        match self {
+            Self::Item(item) | Self::File(item, _) => item,
+        }
+    }
+}
+
 /// The state of the dashboard.
 #[derive(Debug)]
 pub struct Connect {
@@ -66,8 +83,10 @@ pub struct Connect {
     pub remote: Browser,
     /// The text that shown transfers hold.
     pub filter: String,
-    /// Indices into the snapshot's items that the filter lets through.
-    pub rows: Vec<usize>,
+    /// What the filter lets through, and the files of trees that are unfolded.
+    pub rows: Vec<Row>,
+    /// Trees whose files on their way have rows.
+    pub(super) unfolded: HashSet<ItemId>,
     /// Whether a sample was taken of this server's client.
     pub(super) sampled: bool,
     /// The patterns of items that are no single path; raw.
@@ -76,6 +95,8 @@ pub struct Connect {
     pub(super) book: Book,
     pub(super) cursor: Cursor,
     pub(super) current: Option<ItemId>,
+    /// Where the cursor is on one of its files, which.
+    pub(super) current_file: Option<RemotePath>,
     /// Whether somebody chose it.
     pub(super) chosen: bool,
     /// Of the local disk.
@@ -104,12 +125,14 @@ impl Connect {
             remote: Browser::default(),
             filter: String::new(),
             rows: Vec::new(),
+            unfolded: HashSet::new(),
             sampled: false,
             labels: HashMap::new(),
             gauges: HashMap::new(),
             book: Book::default(),
             cursor: Cursor::default(),
             current: None,
+            current_file: None,
             chosen: false,
             watch: Watch::default(),
             undo: Undo::default(),
@@ -132,6 +155,7 @@ impl Connect {
         self.book = Book::default();
         self.labels.clear();
         self.rows.clear();
+        self.unfolded.clear();
         self.remote = Browser::default();
         self.remote.open(RemotePath::root())
     }

@@ -36,7 +36,9 @@ impl State {
         match (self.filtered(), &self.view) {
             (Pane::Log, _) => self.log_lines(),
             (Pane::Transfers, View::Connect(view)) => {
-                let rows = (0..view.rows.len()).filter_map(|row| view.row(row));
+                let rows = 0..view.rows.len();
+                let rows = rows.filter(|row| view.file(*row).is_none());
+                let rows = rows.filter_map(|row| view.row(row));
                 let rows = rows.map(|item| transfer(view.name(item), item));
                 lines(&["state", "done", "total", "name"], rows)
             }

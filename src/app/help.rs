@@ -129,9 +129,13 @@ impl Help {
 }
 
 fn scopes(connect: bool) -> &'static [Scope] {
-    use Scope::{Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote, Serve};
+    use Scope::{
+        Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote, Serve, Transfers,
+    };
     if connect {
-        &[Remote, Directory, Connect, List, Everywhere, Log, Prompt]
+        &[
+            Remote, Directory, Connect, Transfers, List, Everywhere, Log, Prompt,
+        ]
     } else {
         &[Clients, Serve, Directory, List, Everywhere, Log, Prompt]
     }

@@ -330,13 +330,15 @@ impl State {
 
     /// Where keys are looked up, the narrowest scope first.
     pub fn scopes(&self) -> &'static [Scope] {
-        use Scope::{Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote, Serve};
+        use Scope::{
+            Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote, Serve, Transfers,
+        };
         if self.prompt.is_some() {
             return &[Prompt];
         }
         match (self.focus, &self.view) {
             (Pane::Remote, _) => &[Remote, Directory, List, Connect, Everywhere],
-            (Pane::Transfers, _) => &[List, Connect, Everywhere],
+            (Pane::Transfers, _) => &[Transfers, List, Connect, Everywhere],
             (Pane::Clients, _) => &[Clients, List, Serve, Everywhere],
             (Pane::Files, _) => &[Directory, List, Serve, Everywhere],
             (Pane::Throughput, View::Serve(_)) => &[Serve, Everywhere],

@@ -77,7 +77,7 @@ impl State {
                     self.pressed = None;
                     return match pane {
                         Pane::Remote | Pane::Files => self.act(Action::Open),
-                        Pane::Clients => self.act(Action::Unfold),
+                        Pane::Clients | Pane::Transfers => self.act(Action::Unfold),
                         _ => Vec::new(),
                     };
                 }

@@ -7,14 +7,14 @@ use std::{
 
 use super::{
     command::Target,
-    connect::Connect,
+    connect::{Connect, Row},
     cursor::{Cursor, Motion},
     event::{Control, Effect},
     figures::{Figures, Whole},
     listing::holds,
 };
 use crate::{
-    client::{ItemState, ItemView, Link, Snapshot},
+    client::{FileView, ItemState, ItemView, Link, Snapshot},
     http1::path::RemotePath,
 };
 
@@ -67,6 +67,7 @@ impl Connect {
         if self.gauges.len() > snapshot.items.len() {
             let known: HashSet<_> = snapshot.items.iter().map(|item| item.id).collect();
             self.gauges.retain(|id, _| known.contains(id));
+            self.unfolded.retain(|id| known.contains(id));
         }
         self.book.sample(&snapshot.items, &self.gauges, refresh);
         self.snapshot = snapshot;
@@ -75,31 +76,81 @@ impl Connect {
 
     pub(super) fn choose_rows(&mut self) {
         let exact = self.filter.chars().any(char::is_uppercase);
-        let items = self.snapshot.items.iter().enumerate();
         self.rows.clear();
-        self.rows.extend(
-            items
-                .filter(|(_, item)| holds(item.path.as_bytes(), &self.filter, exact))
-                .map(|(i, _)| i),
-        );
+        for (i, item) in self.snapshot.items.iter().enumerate() {
+            if !holds(item.path.as_bytes(), &self.filter, exact) {
+                continue;
+            }
+            self.rows.push(Row::Item(i));
+            if self.unfolded.contains(&item.id) {
+                let files = 0..item.under_way.len();
+                self.rows.extend(files.map(|file| Row::File(i, file)));
+            }
+        }
+        let at = self.place_of_current();
+        self.cursor
+            .go(at.unwrap_or(self.cursor.at()), self.rows.len());
+        self.remember_current();
+    }
+
+    /// The row that the cursor belongs on.
+    fn place_of_current(&self) -> Option<usize> {
         let stands = |want: &dyn Fn(&ItemView) -> bool| {
-            let mut rows = self.rows.iter();
-            rows.position(|&i| want(&self.snapshot.items[i]))
+            let is_it = |row: &Row| matches!(row, Row::Item(i) if want(&self.snapshot.items[*i]));
+            self.rows.iter().position(is_it)
         };
         let same = stands(&|item| Some(item.id) == self.current);
         // Until somebody moves it, the cursor goes with what is being fetched.
-        let at = match same {
-            Some(at) if self.chosen => Some(at),
-            same => stands(&|item| !item.state.is_ended()).or(same),
-        };
-        self.cursor
-            .go(at.unwrap_or(self.cursor.at()), self.rows.len());
-        self.current = self.item().map(|item| item.id);
+        if !self.chosen {
+            return stands(&|item| !item.state.is_ended()).or(same);
+        }
+        let on_file = self.current_file.as_ref().and_then(|path| {
+            let is_it = |row| {
+                let of = self
+                    .row(row)
+                    .is_some_and(|item| Some(item.id) == self.current);
+                of && self.file(row).is_some_and(|file| file.path == *path)
+            };
+            (0..self.rows.len()).find(|row| is_it(*row))
+        });
+        on_file.or(same)
     }
 
-    /// The `row`th shown item.
+    fn remember_current(&mut self) {
+        self.current = self.item().map(|item| item.id);
+        let file = self.file(self.cursor.at());
+        self.current_file = file.map(|file| file.path.clone());
+    }
+
+    /// The item of a row; of a file's, the tree.
     pub fn row(&self, row: usize) -> Option<&ItemView> {
-        self.snapshot.items.get(*self.rows.get(row)?)
+        self.snapshot.items.get(self.rows.get(row)?.item())
+    }
+
+    /// The file of a row that is one's.
+    pub fn file(&self, row: usize) -> Option<&FileView> {
+        match *self.rows.get(row)? {
+            Row::Item(_) => None,
+            Row::File(item, file) => self.snapshot.items.get(item)?.under_way.get(file),
+        }
+    }
+
+    /// Gives the current tree's files rows of their own, or takes them away.
+    pub fn unfold(&mut self, only_fold: bool) {
+        let Some(item) = self.item().filter(|item| item.files.is_some()) else {
+            return;
+        };
+        let id = item.id;
+        if !self.unfolded.remove(&id) && !only_fold {
+            self.unfolded.insert(id);
+        }
+        self.chosen = true;
+        self.choose_rows();
+    }
+
+    /// Whether a tree's files have rows.
+    pub fn is_unfolded(&self, item: &ItemView) -> bool {
+        self.unfolded.contains(&item.id)
     }
 
     /// The item under the cursor.
@@ -147,7 +198,7 @@ impl Connect {
 
     /// Keeps the cursor on its item from now on.
     fn choose(&mut self) {
-        self.current = self.item().map(|item| item.id);
+        self.remember_current();
         self.chosen = true;
     }
 

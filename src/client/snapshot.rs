@@ -126,6 +126,8 @@ pub struct ItemView {
     pub state: ItemState,
     /// Where the last redirect of it, or of one of its files, led: an address without what may be secret.
     pub led: Option<String>,
+    /// Of a tree: the files that are on their way now, at most [`UNDER_WAY_MAX`](super::UNDER_WAY_MAX), large ones first.
+    pub under_way: Vec<FileView>,
 }
 
 impl ItemView {
@@ -139,6 +141,22 @@ impl ItemView {
     pub fn is_kept(&self) -> bool {
         matches!(self.state, ItemState::Failed(_) | ItemState::Cancelled) && self.done > 0
     }
+}
+
+/// Files of a tree that are shown on their way at once.
+pub const UNDER_WAY_MAX: usize = 32;
+
+/// One of a tree's files, on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileView {
+    /// Below the base URL.
+    pub path: RemotePath,
+    /// Bytes here, see [`ItemView::done`].
+    pub done: u64,
+    /// Bytes in all, where that is known.
+    pub total: Option<u64>,
+    /// Connections that work on it now.
+    pub connections: usize,
 }
 
 /// A tree's files.

@@ -333,6 +333,7 @@ mod tests {
                 connections: 1,
                 state: ItemState::Active,
                 led: None,
+                under_way: Vec::new(),
             }],
             ..Snapshot::default()
         };

@@ -259,6 +259,60 @@ fn the_cursor_stays_on_its_transfer_when_the_queue_changes() {
 }
 
 #[test]
+fn a_tree_unfolds_into_the_files_that_are_on_their_way() {
+    let mut state = downloading();
+    draw(&mut state, 120, 36);
+    keys(&mut state, "2 j Enter");
+    assert_eq!(view(&state).rows.len(), 6, "a file has nothing to unfold");
+    keys(&mut state, "j Enter");
+    assert_eq!(view(&state).rows.len(), 8);
+    let shown = screen(&mut state, 120, 36);
+    assert!(
+        shown.contains("IMG_0042.raw") && shown.contains("12.0/48.0 MiB"),
+        "{shown}"
+    );
+    // What is done to one of its files is done to the tree.
+    keys(&mut state, "j j");
+    let effects = keys(&mut state, "p");
+    assert!(
+        matches!(effects[..], [Effect::Control(ItemId(3), Control::Resume)]),
+        "{effects:?}"
+    );
+    // The cursor stays on its file while others come and go, and goes to the tree when that is over.
+    let on = |state: &State| {
+        let view = view(state);
+        view.file(view.cursor().at()).map(|file| file.path.clone())
+    };
+    let sample = |state: &mut State, change: &dyn Fn(&mut client::ItemView)| {
+        let mut items = items();
+        change(&mut items[2]);
+        let snapshot = client::Snapshot {
+            items,
+            link: Link::Up,
+            ..client::Snapshot::default()
+        };
+        tick(state, Instant::now(), wall(), Sample::Client(snapshot));
+    };
+    sample(&mut state, &|photos| {
+        photos.under_way.remove(0);
+    });
+    assert_eq!(on(&state), Some(path("/photos/2026/IMG_0043.raw")));
+    sample(&mut state, &|photos| photos.under_way.clear());
+    assert_eq!(
+        (on(&state), view(&state).item().unwrap().id),
+        (None, ItemId(3))
+    );
+    sample(&mut state, &|_| ());
+    assert_eq!(view(&state).rows.len(), 8, "it stays unfolded");
+    keys(&mut state, "j h");
+    assert_eq!(
+        view(&state).rows.len(),
+        6,
+        "folds from one of its files too"
+    );
+}
+
+#[test]
 fn the_cursor_goes_with_what_is_fetched_until_it_is_moved() {
     let mut state = downloading();
     draw(&mut state, 120, 36);

@@ -84,6 +84,7 @@ fn typed(state: State, line: &str) -> State {
 fn connect_panes() {
     taken("connect-browsing", after(browsing(), "j j Space j Space"));
     taken("connect-transfers", after(downloading(), "2 j"));
+    taken("connect-unfolded", after(downloading(), "2 j j Enter"));
     taken("connect-throughput", after(downloading(), "3"));
     taken("connect-log", after(downloading(), "4 w k"));
     taken("connect-zoomed", after(downloading(), "2 z"));

@@ -93,7 +93,7 @@ fn connect_on_top_of_each_other() {
     );
     has(
         &rows,
-        "│ ‖ photos/2026/ (41/312)     ━━━────────  28% 1.15/4.02 GiB            paused │",
+        "│ ‖ photos/2026/ ▸ (41/312)   ━━━────────  28% 1.15/4.02 GiB            paused │",
     );
     assert!(rows[18].starts_with("╰─ 3 ↓ "), "{}", rows[18]);
     assert!(rows[19].starts_with("── 4 Log ─"));

@@ -8,7 +8,7 @@ use std::{
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use haul::{
     app::{self, Event, Looks, Sample, State, Tick, connect, serve, update},
-    client::{self, FilesView, ItemId, ItemState, ItemView, Link, Verified},
+    client::{self, FileView, FilesView, ItemId, ItemState, ItemView, Link, Verified},
     config::ThemeName,
     entry::Entry,
     http1::path::RemotePath,
@@ -92,6 +92,7 @@ pub fn item(id: u64, target: &str, done: u64, total: u64, state: ItemState) -> I
         connections,
         state,
         led: None,
+        under_way: Vec::new(),
     }
 }
 
@@ -110,6 +111,13 @@ pub fn items() -> Vec<ItemView> {
         found: 312,
         listed: true,
     });
+    let file = |name: &str, done, total| FileView {
+        path: path(&format!("/photos/2026/{name}")),
+        done: done * MIB,
+        total: Some(total * MIB),
+        connections: 0,
+    };
+    photos.under_way = vec![file("IMG_0042.raw", 12, 48), file("IMG_0043.raw", 0, 31)];
     vec![
         item(
             1,

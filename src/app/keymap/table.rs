@@ -17,6 +17,8 @@ pub enum Scope {
     Remote,
     /// In `haul serve`, whatever the pane.
     Serve,
+    /// In the transfers of `haul connect`.
+    Transfers,
     /// In the clients of `haul serve`.
     Clients,
     /// In the log.
@@ -27,12 +29,13 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order of docs/KEYS.md.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Everywhere,
         Self::List,
         Self::Directory,
         Self::Remote,
         Self::Connect,
+        Self::Transfers,
         Self::Clients,
         Self::Serve,
         Self::Log,
@@ -46,6 +49,7 @@ impl Scope {
             Self::List => "lists",
             Self::Directory => "directories",
             Self::Connect => "transfers",
+            Self::Transfers => "trees",
             Self::Remote => "marks",
             Self::Serve => "server",
             Self::Clients => "clients",
@@ -61,6 +65,7 @@ impl Scope {
             Self::List => "In every pane that is a list.",
             Self::Directory => "In a pane that shows a directory.",
             Self::Connect => "In every pane of `haul connect`.",
+            Self::Transfers => "In the transfers of `haul connect`.",
             Self::Remote => "In the list of the server's files in `haul connect`.",
             Self::Serve => "In every pane of `haul serve`.",
             Self::Clients => "In the clients of `haul serve`.",
@@ -213,7 +218,7 @@ impl Binding {
 }
 
 use Action::{Edit as E, Move};
-use Scope::{Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote, Serve};
+use Scope::{Clients, Connect, Directory, Everywhere, List, Log, Prompt, Remote, Serve, Transfers};
 
 /// Every key of both dashboards.
 #[rustfmt::skip] // a table reads as one
@@ -271,6 +276,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(Connect, "limit", &["L"], Action::Limit, "limit the rate of all downloads"),
     bind(Connect, "places", &["'"], Action::Places, "bookmarks, and servers used before"),
     bind(Connect, "refresh", &["r"], Action::Refresh, "list again; reconnect at once"),
+    bind(Transfers, "unfold-tree", &["Enter", "l", "Right"], Action::Unfold, "unfold a tree into the files on their way, and fold"),
+    bind(Transfers, "fold-tree", &["h", "Left"], Action::Fold, "fold"),
     bind(Clients, "unfold", &["Enter", "l", "Right"], Action::Unfold, "unfold into a row a file, and fold")
         .hint("unfold", 11, 40),
     bind(Clients, "fold", &["h", "Left"], Action::Fold, "fold"),

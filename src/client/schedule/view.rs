@@ -3,13 +3,15 @@
 use std::{collections::HashMap, time::Instant};
 
 use super::{
-    Schedule, SourceId, Work,
+    FileId, Schedule, SourceId, Work,
     item::{Item, Life},
     source::Reach,
     transfer::Phase,
 };
 use crate::{
-    client::{Error, FilesView, ItemId, ItemState, ItemView, Link, task::Task},
+    client::{
+        Error, FileView, FilesView, ItemId, ItemState, ItemView, Link, UNDER_WAY_MAX, task::Task,
+    },
     exit::Exit,
 };
 
@@ -70,6 +72,9 @@ impl Schedule {
         let waits = waits.or_else(|| busy.then(|| "the server is busy".to_owned()));
         let each = self.items.iter().map(|item| {
             let mut view = Self::view(item, &under_way.remove(&item.id).unwrap_or_default());
+            if item.tree {
+                view.under_way = self.files_under_way(item.id);
+            }
             if let Some(what) = &waits
                 && matches!(
                     view.state,
@@ -81,6 +86,44 @@ impl Schedule {
             view
         });
         each.collect()
+    }
+
+    /// Files of a tree that are on their way: large ones in the order in which they began, then small ones by name.
+    fn files_under_way(&self, id: ItemId) -> Vec<FileView> {
+        let works_on = |file: FileId| {
+            let slots = self.slots.iter();
+            let front = slots.filter_map(|slot| slot.flight.front());
+            front.filter(|it| it.work.file() == Some(file)).count()
+        };
+        let large = self.transfers.values();
+        let large = large.filter(|it| it.task.item == id && it.phase != Phase::Landing);
+        let large = large.map(|transfer| FileView {
+            path: transfer.task.path.clone(),
+            done: transfer.counted().min(transfer.facts.size),
+            total: Some(transfer.facts.size),
+            connections: works_on(transfer.id),
+        });
+        let mut files: Vec<_> = large.take(UNDER_WAY_MAX).collect();
+        let flights = self
+            .slots
+            .iter()
+            .flat_map(|slot| slot.flight.iter().enumerate());
+        let mut small: Vec<_> = flights
+            .filter_map(|(place, flight)| match &flight.work {
+                Work::Open(task) if task.item == id => Some((task, place, flight.streamed)),
+                _ => None,
+            })
+            .collect();
+        small.sort_unstable_by_key(|(task, ..)| task.path.as_bytes());
+        let small = small.into_iter().take(UNDER_WAY_MAX - files.len());
+        files.extend(small.map(|(task, place, streamed)| FileView {
+            path: task.path.clone(),
+            done: streamed.unwrap_or(0),
+            total: task.size,
+            // What was sent ahead waits for those in front of it.
+            connections: usize::from(place == 0),
+        }));
+        files
     }
 
     fn under_way(&self) -> HashMap<ItemId, UnderWay> {
@@ -171,6 +214,7 @@ impl Schedule {
             connections: its.connections,
             state,
             led: item.led.clone(),
+            under_way: Vec::new(),
         }
     }
 

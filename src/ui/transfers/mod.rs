@@ -16,7 +16,11 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{Pane, State, View, connect::Connect, transfers::Counts},
+    app::{
+        Pane, State, View,
+        connect::{Connect, Row},
+        transfers::Counts,
+    },
     client::Link,
     units,
 };
@@ -66,8 +70,16 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
         if row.bottom() > inner.bottom() {
             break;
         }
-        let held = held(state, view);
-        let row_of = Transfer::new(view.name(item), item, &view.figures(item), held, theme);
+        let row_of = if let Some(file) = view.file(index) {
+            let next = view.rows.get(index + 1);
+            let is_last = !matches!(next, Some(Row::File(..)));
+            Transfer::file(file, item, is_last, theme)
+        } else {
+            let held = held(state, view);
+            let fold = item.files.map(|_| view.is_unfolded(item));
+            let name = view.name(item);
+            Transfer::new(name, item, &view.figures(item), held, theme).foldable(fold, theme)
+        };
         if lines == 2 {
             row_of.on_two(row, theme, buf);
         } else {

@@ -8,7 +8,8 @@ use super::super::{
 };
 use crate::{
     app::figures::Figures,
-    client::{ItemState, ItemView, Verified},
+    client::{FileView, ItemState, ItemView, Verified},
+    progress,
     units::{self, RATE_WIDTH, SIZE_WIDTH},
 };
 
@@ -99,11 +100,7 @@ impl Transfer {
             percent_text: figures
                 .percent
                 .map_or_else(String::new, |p| format!("{p}%")),
-            connections: match item.connections {
-                0 => String::new(),
-                1 => "1 conn".to_owned(),
-                n => format!("{n} conns"),
-            },
+            connections: connections(item.connections),
             rate,
             rate_style,
             left,
@@ -113,6 +110,54 @@ impl Transfer {
                 }
                 _ => None,
             },
+        }
+    }
+
+    /// A tree, which shows whether its files have rows.
+    pub(super) fn foldable(mut self, unfolded: Option<bool>, theme: &Theme) -> Self {
+        if let Some(unfolded) = unfolded {
+            let glyphs = theme.glyphs;
+            let mark = if unfolded {
+                glyphs.unfolded
+            } else {
+                glyphs.folded
+            };
+            self.files = format!(" {mark}{}", self.files);
+        }
+        self
+    }
+
+    /// A file of a tree that is on its way.
+    pub(super) fn file(file: &FileView, tree: &ItemView, is_last: bool, theme: &Theme) -> Self {
+        let glyphs = theme.glyphs;
+        let below = file.path.as_bytes().strip_prefix(tree.path.as_bytes());
+        let figures = Figures {
+            done: file.done,
+            total: file.total,
+            ..Figures::default()
+        };
+        // What is not landed is not whole.
+        let percent = progress::percent(file.done, file.total).map(|said| said.min(99));
+        Self {
+            glyph: if is_last {
+                glyphs.last_branch
+            } else {
+                glyphs.branch
+            },
+            style: theme.good,
+            name: shown(below.unwrap_or(file.path.as_bytes())).into_owned(),
+            files: String::new(),
+            name_style: theme.soft,
+            soft: theme.soft,
+            part: part(&figures),
+            total: file.total.map_or_else(String::new, units::size),
+            percent: percent.unwrap_or(0),
+            percent_text: percent.map_or_else(String::new, |p| format!("{p}%")),
+            connections: connections(file.connections),
+            rate: String::new(),
+            rate_style: theme.soft,
+            left: String::new(),
+            reason: None,
         }
     }
 
@@ -228,6 +273,14 @@ impl Transfer {
             at = add(at, RATE_WIDTH + 1);
             put_right(buf, (at, y), LEFT_WIDTH, &self.left, self.soft, theme);
         }
+    }
+}
+
+fn connections(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "1 conn".to_owned(),
+        n => format!("{n} conns"),
     }
 }
 
