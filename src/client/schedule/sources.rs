@@ -129,13 +129,18 @@ impl Sources {
         kept.map(|(id, _)| id).collect()
     }
 
-    /// Those that were not dropped, and have not failed too often in a row; where all have, all that were not dropped. Of
-    /// those that redirects led to, all: a file is not led there any more once one fails.
+    /// Those that were neither dropped nor given up, and have not failed too often in a row; where all have, those that were
+    /// not given up, and where all were, all that were not dropped. Of those that redirects led to, all: a file is not led there any more once one fails.
     pub fn hopeful(&self) -> SourceSet {
         let kept = self.kept();
+        let up: SourceSet = kept
+            .iter()
+            .filter(|id| self.get(*id).down_for().is_none())
+            .collect();
+        let left = if up.is_empty() { kept } else { up };
         let fails = |id: &SourceId| self.get(*id).failures > self.retries;
-        let hopeful: SourceSet = kept.iter().filter(|id| !fails(id)).collect();
-        let hopeful = if hopeful.is_empty() { kept } else { hopeful };
+        let hopeful: SourceSet = left.iter().filter(|id| !fails(id)).collect();
+        let hopeful = if hopeful.is_empty() { left } else { hopeful };
         let led = (0..self.led.len()).map(SourceId::led);
         hopeful.union(led.collect())
     }
