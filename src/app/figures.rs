@@ -134,8 +134,11 @@ impl Book {
     /// An item's percentage.
     pub(super) fn percent(&self, item: &ItemView) -> Option<u8> {
         let said = self.percents.get(&item.id)?.get()?;
-        let landed = matches!(item.state, ItemState::Finished(_));
-        Some(if landed { said } else { said.min(99) })
+        if matches!(item.state, ItemState::Finished(_)) {
+            return Some(said);
+        }
+        // Of nothing, nothing can be here.
+        (item.final_total() != Some(0)).then_some(said.min(99))
     }
 }
 
