@@ -13,7 +13,7 @@
 //! - [`tls`] is what both sides do about certificates; [`credentials`] are logins and tokens, which no log shows.
 //! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`digest`], [`exit`] and [`samples`] serve all of them.
 //!
-//! Three paths to read first: a byte (`server::respond` to `client::job`), a key (`dashboard::run` to `app::update`), a
+//! Three paths to read first: a byte (`server::respond` to `client::worker`), a key (`dashboard::run` to `app::update`), a
 //! setting (`config::ini` to the typed structs of [`config`]). ARCHITECTURE.md follows them step by step.
 
 pub mod app;

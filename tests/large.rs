@@ -20,6 +20,7 @@ use haul::{
     client::{FileView, ItemState, Link, Settings, Want},
     config::OnConflict,
     http1::path::RemotePath,
+    units::Rate,
 };
 
 const MIB: u64 = 1 << 20;
@@ -303,6 +304,27 @@ fn a_server_that_falls_silent_holds_no_cancel_up() {
             snapshot.items[0].state == ItemState::Cancelled && snapshot.connections == 0
         });
     }
+}
+
+/// A server that is asked for a listing by somebody who waits is not asked for the rest of a file first.
+#[test]
+fn a_listing_does_not_wait_for_the_download_that_runs() {
+    let root = quick_temp();
+    fs::write(root.path().join("f"), content(2, 48 << 20)).unwrap();
+    let serving = serve(root.path());
+    let to = quick_temp();
+    let mut fetching = fetch_with(Settings {
+        workers: 1,
+        limit: Some(Rate(8 * MIB)),
+        ..settings(&serving.url("/"), to.path())
+    });
+    fetching.get(get_file("/f"));
+    fetching.wait_for("some of it", |snapshot| snapshot.received > 2 * MIB);
+    let root = RemotePath::root();
+    let listed = fetching.runtime.block_on(fetching.client.list(&root));
+    assert_eq!(listed.unwrap().len(), 1);
+    let item = &fetching.client.snapshot().items[0];
+    assert!(item.done < 24 * MIB, "it came after {} bytes", item.done);
 }
 
 /// A tree's files that are on their way are told one by one, each with how far it is.

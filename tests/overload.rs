@@ -129,6 +129,25 @@ fn a_log_that_nobody_reads_stops_nobody_and_is_bounded() {
     let log = all_text(server.state.path());
     let longest = log.lines().map(str::len).max().unwrap();
     assert!(longest < 1000, "{longest}");
+    // Nor does who calls itself something else each time get more of them.
+    let warnings = || {
+        let log = all_text(server.state.path());
+        log.lines()
+            .filter(|line| line.contains("WARN") && line.contains("404"))
+            .count()
+    };
+    let (before, begun) = (warnings(), Instant::now());
+    for n in 0..300 {
+        let other = format!("Haul-Session: {n}\r\n");
+        assert_eq!(fetch(server.address, get("/none", &other)).status, 404);
+    }
+    let most = 10 * (begun.elapsed().as_secs() as usize + 2);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(
+        warnings() - before <= most,
+        "{} warnings",
+        warnings() - before
+    );
     // It is read again: all that waited comes.
     let mut chunk = [0; 4096];
     assert!(server.stderr.read(&mut chunk).unwrap() > 0);
@@ -341,7 +360,17 @@ fn who_is_banned_or_misdirected_or_has_no_login_waits_for_no_check_and_takes_no_
         assert_eq!(from(7, ADA).read().text(), "hello");
     }
     assert_eq!(from(41, &guess(300)).read().status, 429);
+    // Who leaves is checked no more, and others are at once: a check takes a second, and there were 64 to come.
     drop(waiting);
+    let begun = Instant::now();
+    while from(42, &guess(400)).read().status == 429 {
+        assert!(begun.elapsed() < PATIENCE, "the places are not free");
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// Believes every certificate.

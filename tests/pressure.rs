@@ -207,6 +207,20 @@ fn a_tree_is_hashed_for_who_is_logged_in() {
     }
     raw.send(get("/?meta4=hash", ADA).replace("GET", "HEAD"));
     assert_eq!(raw.read_head().status, 200);
+    // Nor for the page of another site that its visitor's browser asks for.
+    for (site, status) in [
+        ("cross-site", 403),
+        ("same-site", 403),
+        ("same-origin", 200),
+        ("none", 200),
+    ] {
+        let asked = format!("{ADA}Sec-Fetch-Site: {site}\r\n");
+        assert_eq!(
+            fetch(serving.address, get("/?meta4=hash", &asked)).status,
+            status,
+            "{site}"
+        );
+    }
     // Without a login there is none to be had, and where none is asked for it is refused.
     assert_eq!(fetch(serving.address, get("/?meta4=hash", "")).status, 401);
     let open = serve(root.path());

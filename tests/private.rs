@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use haul::server::{Names, Own, Settings};
+use haul::{
+    server::{Names, Own, Settings},
+    tls::Identity,
+};
 
 use crate::common::{
     program::Haul,
@@ -75,6 +78,20 @@ fn a_given_name_and_those_of_the_certificate_are_answered() {
     assert_eq!(with_host(&serving, &node, "/f", "").status, 200, "{node}");
     let identity = own_identity();
     assert!(identity.is_for("localhost") && !identity.is_for("evil.example"));
+    let dir = tempfile::tempdir().unwrap();
+    let certified = Identity::own(dir.path(), &["www.example.net".into()], &[]).unwrap();
+    let settings = Settings {
+        tls: Some(certified),
+        ..Settings::new(root.path().into())
+    };
+    for (host, is_meant) in [("www.example.net", true), ("example.net", false)] {
+        let tls = settings.tls.as_ref();
+        assert_eq!(
+            settings.names.are_asked_for(Some(host.as_bytes()), tls),
+            is_meant,
+            "{host}"
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Request heads as a server reads them (RFC 9112 §2–§6): strict wherever two readers could differ.
+//! Request heads as a server reads them (RFC 9112 §2–§6): strict wherever two readers could differ,
+//! but for line feeds alone throughout, which some tools send.
 
 use http::StatusCode;
 
@@ -44,6 +45,8 @@ pub struct RequestHead<'a> {
     pub authorization: Option<&'a [u8]>,
     /// `User-Agent`
     pub user_agent: Option<&'a [u8]>,
+    /// `Sec-Fetch-Site`
+    pub fetch_site: Option<&'a [u8]>,
     /// `Range`; empty where it stands twice.
     pub range: Option<&'a [u8]>,
     /// Preconditions.
@@ -185,6 +188,7 @@ impl<'a> RequestHead<'a> {
             accept: Vec::new(),
             authorization: None,
             user_agent: None,
+            fetch_site: None,
             range: None,
             conditions: Conditions::default(),
             haul_session: None,
@@ -211,6 +215,12 @@ impl<'a> RequestHead<'a> {
         Ok(this)
     }
 
+    /// Whether a browser asks for the page of another site (Fetch Metadata §2.3); other clients do not say.
+    pub fn is_from_another_site(&self) -> bool {
+        let site = self.fetch_site;
+        site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
+    }
+
     /// Takes in one field. Names are compared without case; those that are not known are skipped.
     fn take(&mut self, name: &str, value: &'a [u8], framing: &mut Framing) -> Result<(), Refusal> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
@@ -224,6 +234,8 @@ impl<'a> RequestHead<'a> {
             self.authority = Some(value);
         } else if is("user-agent") {
             self.user_agent.get_or_insert(value);
+        } else if is("sec-fetch-site") {
+            self.fetch_site.get_or_insert(value);
         } else if is("authorization") {
             if self.authorization.replace(value).is_some() {
                 return Err(bad("two Authorization fields"));

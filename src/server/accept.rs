@@ -198,6 +198,21 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn who_vanished_without_a_word_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        keep_alive(&listener);
+        let address = listener.local_addr().unwrap();
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(
+            socket.tcp_keepalive_time().unwrap(),
+            Duration::from_secs(60)
+        );
+    }
+
     #[test]
     fn places_follow_from_the_files_that_may_be_open() {
         for (asked, files, served, turned_away) in [

@@ -190,6 +190,10 @@ fn land_group(group: Vec<SmallFile>, dirs: &mut Dirs, report: &dyn Fn(SmallFile,
             Some(Err(error)) => Err(error),
             _ => name(&small, &done),
         };
+        if let (Err(_), Some(part)) = (&outcome, &done.part) {
+            // The failure that is reported is the first one.
+            let _ = disk::remove(done.dir.as_fd(), part);
+        }
         report(small, outcome);
     }
 }

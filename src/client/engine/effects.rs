@@ -1,6 +1,7 @@
 //! Carrying out what the schedule wants done: nothing here waits, but hands on to who may.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 use super::{Engine, lock};
 use crate::client::{
     Error, Event,
-    disk::lander::SmallFile,
+    disk::{lander::SmallFile, part::OpenPart},
     id::FileId,
     proof::Proof,
     schedule::{Complete, Effect, Keep, Unlanded},
@@ -103,7 +104,8 @@ impl Engine {
         });
         let mut buffer = Vec::new();
         for piece in 0..pieces {
-            let value = match part.hash_piece(piece, &mut buffer) {
+            let hashed = whatever_happens(&part, || part.hash_piece(piece, &mut buffer));
+            let value = match hashed {
                 Ok(value) => value,
                 Err(error) => {
                     let now = Instant::now();
@@ -120,7 +122,7 @@ impl Engine {
     /// Lands a complete file. Blocking.
     fn land(self: &Arc<Self>, file: FileId, proof: Proof) {
         let Some(part) = self.part(file) else { return };
-        let outcome = match part.land(proof) {
+        let outcome = match whatever_happens(&part, || part.land(proof)) {
             Ok((name, proof)) => {
                 if !part.compares {
                     self.part_ended(&part.part.file);
@@ -181,4 +183,19 @@ impl Engine {
             self.lander.room_for(bytes).await;
         }
     }
+}
+
+/// What work on a part comes to, also where it panics: the schedule waits for it.
+fn whatever_happens<T>(
+    part: &OpenPart,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        tracing::error!("a task on the disk failed: a fault of haul, please report it");
+        let error = std::io::Error::other("a fault of haul, which the log tells of");
+        Err(Error::disk(
+            part.task.shown().as_ref() as &std::path::Path,
+            &error,
+        ))
+    })
 }

@@ -101,17 +101,21 @@ impl Engine {
         if full && !(last && found.rest.is_none()) {
             return self.put_aside(&target, wanted, found).await.map(|()| true);
         }
-        if !last {
-            let files = wanted.iter().filter(|entry| !entry.is_dir);
-            found.taken.extend(files.map(|entry| key(&entry.name)));
-        }
+        let files = wanted.iter().filter(|entry| !entry.is_dir && !last);
+        let taken: Vec<_> = files.map(|entry| key(&entry.name)).collect();
         let names = found.names.take();
         let (item, dir) = (task.item, task.dir.clone());
         let (names, mut dirs, files) = tasks(item, dir, wanted, names).await?;
         found.names = names;
         found.dirs.append(&mut dirs);
-        found.any |= !files.is_empty();
-        Ok(self.with(|schedule| schedule.found(item, files)))
+        let any = !files.is_empty();
+        let is_wanted = self.with(|schedule| schedule.found(item, files));
+        if is_wanted {
+            // Only what the queue has: a retry must find the rest.
+            found.taken.extend(taken);
+            found.any |= any;
+        }
+        Ok(is_wanted)
     }
 
     /// Entries that are too many to be remembered wait on disk.

@@ -18,7 +18,7 @@ use crate::{
     },
     config::proxy::Proxy,
     credentials::{Credentials, Secret},
-    http1::path::RemotePath,
+    http1::{fields, path::RemotePath},
     tls::Connector,
 };
 
@@ -125,12 +125,14 @@ impl Origin {
         }
         let _ = write!(
             fields,
-            "Accept-Encoding: identity\r\nHaul-Session: {session}\r\n"
+            "Accept-Encoding: identity\r\n{}: {session}\r\n",
+            fields::SESSION
         );
         if let Some(user) = user.filter(|user| !user.is_empty()) {
             let _ = write!(
                 fields,
-                "Haul-Name: {}\r\n",
+                "{}: {}\r\n",
+                fields::NAME,
                 crate::http1::path::encode_name(user.as_bytes())
             );
         }

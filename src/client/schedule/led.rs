@@ -94,15 +94,20 @@ impl Schedule {
         Ok(placed)
     }
 
-    /// Takes back what was not sent yet, and is asked for elsewhere now or has ended.
+    /// Takes back what was not sent yet, and is asked for elsewhere now, was stopped or has ended.
     pub(super) fn recall(&mut self, id: SlotId) {
         let source = self.slots[id.0].source;
         let is_off = |schedule: &Self, flight: &Flight| {
-            let Some(file) = flight.work.file().filter(|_| !flight.sent) else {
-                return false;
+            let is_off = match &flight.work {
+                Work::Open(task) => !schedule.is_going(task.item),
+                Work::List(task) => !schedule.is_going(task.item),
+                Work::Run(file, _) | Work::Values(file) => {
+                    let transfer = schedule.transfers.get(file);
+                    transfer.is_none_or(|transfer| transfer.off().contains(source))
+                }
+                Work::Browse(_) | Work::Spent => false,
             };
-            let transfer = schedule.transfers.get(&file);
-            transfer.is_none_or(|transfer| transfer.off().contains(source))
+            is_off && !flight.sent
         };
         let mut at = 0;
         while let Some(flight) = self.slots[id.0].flight.get(at) {

@@ -27,7 +27,7 @@ impl Schedule {
     )]
     pub fn tree(&self, id: ItemId) -> Option<Option<Filter>> {
         let item = self.item(id)?;
-        (!item.has_ended()).then(|| item.filter.clone())
+        (!item.has_ended() && !item.is_cancelled()).then(|| item.filter.clone())
     }
 
     /// Something of a listing is left out: it can have no name here, or leads nowhere new.

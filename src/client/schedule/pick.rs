@@ -57,8 +57,9 @@ impl Schedule {
     /// Fills the pipeline.
     fn fill(&mut self, id: SlotId, now: Instant) {
         let mut added = 0;
-        // Its pipeline runs dry, so that it can go where it is needed more.
-        if !self.slots[id.0].flight.is_empty() && self.needed_elsewhere(id, now).is_some() {
+        // Its pipeline runs dry, so that it can go where it is needed more, or list what somebody waits for.
+        let runs_dry = self.needed_elsewhere(id, now).is_some() || self.browses_here(id, now);
+        if !self.slots[id.0].flight.is_empty() && runs_dry {
             return;
         }
         loop {
@@ -101,6 +102,13 @@ impl Schedule {
                 progress: false,
             });
         }
+    }
+
+    /// Whether somebody waits for a listing that this connection's server is to be asked for: nothing goes ahead of that.
+    fn browses_here(&self, id: SlotId, now: Instant) -> bool {
+        let outlook = self.sources.outlook(self.slots[id.0].source, now);
+        let browse = self.browses.front();
+        browse.is_some_and(|browse| outlook.leads_dirs(browse.tried))
     }
 
     /// Whether more may be sent behind the last work of a connection, of which `added` requests leave with the next packet.

@@ -76,22 +76,29 @@ impl Schedule {
             let item = self.item(item);
             item.is_some_and(|item| !item.is_cancelled() && !item.has_ended())
         };
-        let front = self.slots[id.0].flight.front();
-        front.is_some_and(|flight| match &flight.work {
-            Work::Open(task) => !is_wanted(task.item),
-            Work::List(task) => !is_wanted(task.item),
-            Work::Run(file, _) | Work::Values(file) => !self.transfers.contains_key(file),
-            Work::Browse(_) | Work::Spent => false,
-        })
+        let slot = &self.slots[id.0];
+        slot.flight
+            .front()
+            .is_some_and(|flight| match &flight.work {
+                Work::Open(task) => !is_wanted(task.item),
+                Work::List(task) => !is_wanted(task.item),
+                // A connection that is being made serves the next file as well.
+                Work::Run(file, _) | Work::Values(file) => {
+                    let transfer = self.transfers.get(file);
+                    slot.line == Line::Open
+                        && transfer.is_none_or(|transfer| transfer.phase == Phase::Landing)
+                }
+                Work::Browse(_) | Work::Spent => false,
+            })
     }
 
-    /// Whether the user stopped what the work is for.
+    /// Whether the user stopped what the work is for, or all of it is here.
     fn is_halted(&self, work: &Work) -> bool {
         match work {
             Work::Open(task) => !self.is_going(task.item),
             Work::Run(file, _) | Work::Values(file) => {
                 let transfer = self.transfers.get(file);
-                transfer.is_none_or(|transfer| transfer.phase == Phase::Halted)
+                transfer.is_none_or(|transfer| transfer.phase != Phase::Flowing)
             }
             _ => false,
         }

@@ -17,7 +17,6 @@ use std::{
 };
 
 use super::{
-    Error,
     disk::lander::SmallFile,
     engine::{Engine, Server},
     id::{SlotId, SourceId},
@@ -122,8 +121,11 @@ impl Worker {
         let server = engine.server(source);
         (self.source, self.server) = (source, Arc::clone(&server));
         let opened = tokio::select! {
-            opened = Connection::open(&server.origin, engine.settings.timeout, &engine.pace) => opened,
-            () = engine.stop.cancelled() => Err(Error::Broken("the client was stopped".into())),
+            opened = Connection::open(&server.origin, engine.settings.timeout, &engine.pace) => {
+                opened.map_err(Fault::Unreachable)
+            }
+            () = engine.stop.cancelled() => Err(Fault::Interrupted),
+            () = engine.unwanted(self.slot) => Err(Fault::Interrupted),
         };
         let report = match opened {
             Ok(connection) => {
@@ -132,7 +134,7 @@ impl Worker {
                 self.connection = Some(connection);
                 Report::Connected(rtt)
             }
-            Err(error) => Report::Fault(Fault::Unreachable(error), Channel::CLOSED),
+            Err(fault) => Report::Fault(fault, Channel::CLOSED),
         };
         self.report(report);
     }
@@ -202,5 +204,12 @@ impl Worker {
             let files = std::mem::take(&mut self.complete);
             self.engine.land_small(files);
         }
+    }
+}
+
+/// What is complete lands, also where a panic ends the task.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.land_complete();
     }
 }

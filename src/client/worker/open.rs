@@ -206,11 +206,12 @@ impl Worker {
             .read_body(&mut reading.body, &mut content, PIECE as usize);
         let read = tokio::select! {
             biased;
-            () = self.engine.unwanted(self.slot) => return Err(Fault::Interrupted),
-            read = body => read,
+            () = self.engine.unwanted(self.slot) => Err(Fault::Interrupted),
+            read = body => read.map_err(|error| Fault::of(error, None)),
         };
         self.count_received(content.len());
-        read.and_then(|()| self.check_end(reading))
+        read?;
+        self.check_end(reading)
             .map_err(|error| Fault::of(error, None))?;
         if content.len() as u64 != size {
             // Less than the file, from a server that gives ranges of a size of its own, or a size that lied.

@@ -13,6 +13,7 @@ use crate::{
             send::Sender,
             stream::{NoHandshake, Stream},
         },
+        people::warnings,
         respond,
         shared::Shared,
     },
@@ -60,7 +61,8 @@ async fn refuse_plain(tcp: TcpStream) {
 
 /// Tells a client that there are too many, and closes.
 pub async fn turn_away(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
-    tracing::warn!(client = %peer.ip(), "503 too many connections");
+    let (who, warns) = (peer.ip().to_string(), shared.registry.warns(peer.ip()));
+    warnings::tell(&who, warns, format_args!("503 too many connections"));
     let Some(mut stream) = open(stream, peer, shared.settings.tls.as_ref()).await else {
         return;
     };

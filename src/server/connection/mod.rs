@@ -25,6 +25,7 @@ use crate::server::{
     people::clients::Attached,
     people::standing::Denied,
     people::taken::Flow,
+    people::warnings,
     respond::{self, Answer, Body, Output, link::Link},
     shared::Shared,
     tree::{catalog::FoundFile, root},
@@ -126,12 +127,9 @@ impl Connection<'_> {
                 Err(End::Refused(refusal)) => {
                     let to_head = is_head(self.input.pending());
                     respond::refuse(&mut self.output.bytes, &refusal, to_head);
-                    tracing::warn!(
-                        client = self.who(),
-                        "{} {}",
-                        refusal.status.as_u16(),
-                        refusal.why
-                    );
+                    let warns = self.shared.registry.warns(self.peer.ip());
+                    let (code, why) = (refusal.status.as_u16(), refusal.why);
+                    warnings::tell(&self.who(), warns, format_args!("{code} {why}"));
                     return self.close(End::Refused(refusal)).await;
                 }
                 Err(end) => {
@@ -252,7 +250,9 @@ impl Connection<'_> {
             Ok(None)
         } else {
             let checked = (settings.access).check(head.authorization, self.peer.ip(), work);
-            checked.await
+            // Who leaves is not checked, and its place is free.
+            let link = Link::new(&self.stream, self.opened);
+            link.may_wait(checked).await.map_err(End::Made)?
         };
         let attached = attach(
             &mut self.attached,

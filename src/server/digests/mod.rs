@@ -142,7 +142,9 @@ impl Values {
         }
         let (job, stream) = Job::begin(len);
         job.publish(&kept);
-        lock(&self.running).insert(key, Arc::downgrade(&job));
+        let mut running = lock(&self.running);
+        running.retain(|_, job| job.strong_count() > 0);
+        running.insert(key, Arc::downgrade(&job));
         Some(stream)
     }
 

@@ -9,3 +9,4 @@ pub mod rows;
 pub mod snapshot;
 pub mod standing;
 pub mod taken;
+pub mod warnings;

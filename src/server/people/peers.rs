@@ -9,10 +9,11 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
-use crate::sync::lock;
-use crate::{pace::Pace, units::Rate};
+use super::warnings::Warnings;
+use crate::{pace::Pace, sync::lock, units::Rate};
 
 /// A login, an IPv4 address, or an IPv6 network of 64 bits: one subscriber has all addresses of such a one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,8 +60,18 @@ pub struct Peer {
     pub pace: Pace,
     /// Whether that limit was set for it alone.
     singled_out: AtomicBool,
+    /// What the log told of its refused requests.
+    warnings: Mutex<Warnings>,
     /// Its connections that count; changes only while the number of those present is locked.
     connections: Mutex<usize>,
+}
+
+impl Peer {
+    /// Whether it is worth a warning that a request was refused, and how many were not since the last one: some a second
+    /// are.
+    pub fn warns(&self) -> Option<u64> {
+        lock(&self.warnings).warns(Instant::now())
+    }
 }
 
 /// All of them.
@@ -101,6 +112,7 @@ impl Peers {
             who: who.clone(),
             pace: Pace::new(self.usual),
             singled_out: AtomicBool::new(false),
+            warnings: Mutex::default(),
             connections: Mutex::new(0),
         });
         peers.insert(who, Arc::clone(&peer));

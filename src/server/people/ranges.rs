@@ -23,6 +23,14 @@ impl Spans {
         self.0.splice(first..last, [span]);
     }
 
+    /// Whether a range overlaps or touches one that is there: adding it makes none more.
+    pub fn touches(&self, span: &Range<u64>) -> bool {
+        let first = self.0.partition_point(|other| other.end < span.start);
+        self.0
+            .get(first)
+            .is_some_and(|other| other.start <= span.end)
+    }
+
     /// Bytes in all.
     pub fn len(&self) -> u64 {
         self.0.iter().map(|span| span.end - span.start).sum()
@@ -51,7 +59,9 @@ mod tests {
             for _ in 0..12 {
                 let start = next(64);
                 let end = start + next(65 - start);
+                let (count, touches) = (spans.count(), spans.touches(&(start..end)));
                 spans.insert(start..end);
+                assert_eq!(touches || start == end, spans.count() <= count);
                 bits[start as usize..end as usize].fill(true);
                 assert_eq!(spans.len(), bits.iter().filter(|bit| **bit).count() as u64);
                 assert!(spans.0.windows(2).all(|two| two[0].end < two[1].start));

@@ -122,8 +122,9 @@ impl Transfer {
     pub(super) fn end(&self, running: &Arc<Running>, early: Option<String>, now: Instant) -> bool {
         let mut progress = lock(&self.progress);
         progress.flows.retain(|flow| !Arc::ptr_eq(flow, running));
-        if progress.sent.count() < MAX_SPANS {
-            progress.sent.insert(running.span());
+        let span = running.span();
+        if progress.sent.count() < MAX_SPANS || progress.sent.touches(&span) {
+            progress.sent.insert(span);
         }
         progress.idle_since = now;
         if early.is_some() {

@@ -55,6 +55,12 @@ const NO_LOGIN: Failure = fail(
     "only who is logged in may have a tree hashed: ask for ?meta4 without =hash, or for one file",
 );
 
+/// A page cannot read what it asks another site for, but it could have a visitor's browser ask for it, login and all.
+const OTHER_SITE: Failure = fail(
+    StatusCode::FORBIDDEN,
+    "the page of another site may not have a tree hashed",
+);
+
 /// Asks for the digests of a tree.
 const HASH: &[u8] = b"hash";
 
@@ -204,6 +210,9 @@ impl Request<'_> {
     ) -> Result<Answer, Stop> {
         if !self.logged_in {
             return Ok(self.refuse(out, &NO_LOGIN));
+        }
+        if self.head.is_from_another_site() {
+            return Ok(self.refuse(out, &OTHER_SITE));
         }
         if self.is_head() {
             let mut head = HeadWriter::new(out, StatusCode::OK, now());

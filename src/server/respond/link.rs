@@ -1,6 +1,6 @@
 //! What an answer needs of the connection while it waits: to notice that its client left, and to say that it waits.
 
-use std::{io, time::Duration};
+use std::{future::poll_fn, io, pin::pin, task::Poll, time::Duration};
 
 use tokio::time::timeout;
 
@@ -79,6 +79,21 @@ impl<'c> Link<'c> {
             opened.handle().busy();
         }
         done
+    }
+
+    /// The same for what mostly has not to wait.
+    pub async fn may_wait<T>(self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let mut work = pin!(work);
+        let at_once = poll_fn(|context| {
+            Poll::Ready(match work.as_mut().poll(context) {
+                Poll::Ready(done) => Some(done),
+                Poll::Pending => None,
+            })
+        });
+        match at_once.await {
+            Some(done) => Ok(done),
+            None => self.waits(work).await,
+        }
     }
 
     /// Waits for what a thread asks of a file system: no longer than some seconds, and no longer than the client does, where

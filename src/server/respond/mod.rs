@@ -29,7 +29,7 @@ mod request;
 mod small;
 
 use link::Stop;
-use refusal::{Failure, NOT_FOUND, fail};
+use refusal::{Failure, NOT_FOUND, fail, is_short_of_files};
 
 pub use refusal::{gone, misdirected, refuse, too_many};
 use request::{ALLOW, now};
@@ -45,6 +45,12 @@ impl Request<'_> {
                 output.bytes.truncate(bytes);
                 output.files.truncate(files);
                 output.held.truncate(held);
+                if let Stop::Io(error) = &stop
+                    && is_short_of_files(error)
+                {
+                    // The next one should find room.
+                    self.shared.registry.open().relieve(1);
+                }
                 self.refuse(&mut output.bytes, &Failure::from(&stop))
             }
         }

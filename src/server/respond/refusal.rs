@@ -16,7 +16,11 @@ use crate::{
     http1::{fields, request::Refusal, response::HeadWriter},
     server::{
         host,
-        people::{access::Unproved, standing::Denied},
+        people::{
+            access::{CROWDED, Unproved},
+            standing::Denied,
+            warnings,
+        },
         tree::catalog::is_not_found,
         work::Busy,
     },
@@ -123,8 +127,8 @@ impl From<&io::Error> for Failure {
             return Self::from(&Stop::Late);
         }
         tracing::error!("cannot open or read: {}", crate::exit::reason(error));
-        let is_short = Errno::from_io_error(error)
-            .is_some_and(|errno| matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM));
+        let is_short = is_short_of_files(error)
+            || Errno::from_io_error(error).is_some_and(|errno| errno == Errno::NOMEM);
         if !is_short {
             return fail(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be read");
         }
@@ -136,6 +140,12 @@ impl From<&io::Error> for Failure {
             )
         }
     }
+}
+
+/// Whether this process, or the system, has as many files open as it may.
+pub(super) fn is_short_of_files(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| matches!(errno, Errno::MFILE | Errno::NFILE))
 }
 
 impl From<&Stop> for Failure {
@@ -212,10 +222,15 @@ impl From<&Unproved> for Failure {
             Unproved::Missing { .. } => (StatusCode::UNAUTHORIZED, "a login is needed"),
             Unproved::Wrong { .. } => (StatusCode::UNAUTHORIZED, "the login is wrong"),
             Unproved::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many wrong logins"),
+            Unproved::Crowded => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many logins are waiting to be checked",
+            ),
         };
         let (login, retry_after) = match unproved {
             Unproved::Missing { tokens } | Unproved::Wrong { tokens } => (Some(*tokens), None),
             Unproved::TooMany { retry_after } => (None, Some(retry_after.as_secs() + 1)),
+            Unproved::Crowded => (None, Some(CROWDED.as_secs())),
         };
         Self {
             login,
@@ -348,14 +363,11 @@ impl Request<'_> {
         }
         let (method, _) = shortened(self.head.method.as_str().as_bytes());
         let subject = format_args!("{} {}{rest}", display_name(method), display_name(shown));
-        match client.warns() {
-            None => tracing::debug!(client = client.who(), "{code} {why}: {subject}"),
-            Some(0) => tracing::warn!(client = client.who(), "{code} {why}: {subject}"),
-            Some(more) => tracing::warn!(
-                client = client.who(),
-                "{code} {why}: {subject}, and {more} more were refused since the last such line"
-            ),
-        }
+        warnings::tell(
+            client.who(),
+            client.warns(),
+            format_args!("{code} {why}: {subject}"),
+        );
         let shown = String::from_utf8_lossy(shown);
         client.refuse(format!("{code} {why}: {shown}{rest}"));
     }

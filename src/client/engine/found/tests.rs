@@ -1,5 +1,6 @@
 use std::{collections::BTreeSet, time::Instant};
 
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -42,18 +43,7 @@ fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
     // Nobody listens.
     let (tell, _) = mpsc::unbounded_channel();
     let engine = Arc::new(Engine::new(settings, vec![origin], &target, tell));
-    let item = engine.with(|schedule| {
-        schedule.add(NewItem {
-            path: RemotePath::root(),
-            filter: None,
-            rename: None,
-            checksum: None,
-            size: None,
-            named: Vec::new(),
-            paused: false,
-            kept_as: None,
-        })
-    });
+    let item = engine.with(|schedule| schedule.add(NewItem::new(RemotePath::root())));
     engine.set_target(item, target);
     (engine, item)
 }
@@ -168,6 +158,31 @@ async fn a_huge_directory_comes_whole_and_once_though_little_of_it_is_known_at_o
     assert!(view(&engine).state.is_ended());
     // The file that held the rest had no name.
     assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
+}
+
+/// The cancel comes while the disk is asked what is here.
+#[tokio::test]
+async fn what_a_cancel_keeps_from_the_queue_is_found_by_a_retry() {
+    let temp = tempfile::tempdir().unwrap();
+    let (engine, item) = engine(temp.path());
+    let task = next_dir(&engine).await;
+    let mut found = Found::default();
+    let all = entries((0..10).map(|n| format!("file {n}")), false);
+    let mut handing = Box::pin(engine.found(&task, all.clone(), &mut found, false));
+    assert!(handing.as_mut().now_or_never().is_none());
+    engine.with(|schedule| schedule.cancel(item));
+    assert!(!handing.await.unwrap());
+    let task = DirTask {
+        taken: found.into_taken(),
+        ..task
+    };
+    assert!(task.taken.is_empty());
+    done(&engine, Answered::Unlisted(task));
+    engine.with(|schedule| schedule.retry(item));
+    let again = next_dir(&engine).await;
+    let mut found = Found::new(again.taken.clone());
+    assert!(engine.found(&again, all, &mut found, true).await.unwrap());
+    assert_eq!(known(&engine, item), 10);
 }
 
 #[tokio::test]

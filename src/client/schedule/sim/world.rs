@@ -273,6 +273,9 @@ impl World {
         );
         let id = SlotId(at);
         let unwanted = self.schedule.is_unwanted(id);
+        if unwanted && matches!(self.slots[at].doing, Doing::Dialing(_)) {
+            return self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
+        }
         if reads && (unwanted || self.schedule.is_interrupted(id)) {
             self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
         }

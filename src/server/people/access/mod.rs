@@ -38,7 +38,7 @@ use crate::{
 pub use sources::{Error, Sources, hashed_line};
 
 /// When who found too many passwords waiting to be checked may try again.
-const CROWDED: Duration = Duration::from_secs(5);
+pub const CROWDED: Duration = Duration::from_secs(5);
 /// Verified logins that are remembered, each for one address; more are checked again.
 const REMEMBERED: usize = 4096;
 /// Longest `Authorization` that is looked at, in bytes.
@@ -66,6 +66,8 @@ pub enum Unproved {
         /// When another try makes sense.
         retry_after: Duration,
     },
+    /// Too many are waiting to be checked.
+    Crowded,
 }
 
 /// The logins, and what is known of those who try.
@@ -253,9 +255,7 @@ impl Guard {
             mark,
         };
         let verified = Self::verify(guard, presented, &asked, work).await;
-        match verified.map_err(|Crowded| Unproved::TooMany {
-            retry_after: CROWDED,
-        })? {
+        match verified.map_err(|Crowded| Unproved::Crowded)? {
             Ok(login) => {
                 if counts {
                     guard.throttle.give_back(network, Instant::now());

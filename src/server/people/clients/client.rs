@@ -11,7 +11,7 @@ use std::{
 
 use percent_encoding::percent_decode;
 
-use super::{Identity, KEEP_CLIENT, MAX_LABEL, refused::Refused};
+use super::{Identity, KEEP_CLIENT, MAX_LABEL};
 use crate::{
     escape::display_name,
     server::people::{
@@ -34,7 +34,8 @@ pub struct Client {
     pub(super) since: Instant,
     pub(super) connections: AtomicUsize,
     pub(super) left: Mutex<Option<Instant>>,
-    pub(super) refused: Mutex<Refused>,
+    /// What was refused last, and when.
+    pub(super) refused: Mutex<Option<(String, Instant)>>,
     /// Whom its first connection belongs to; others may come from elsewhere.
     pub(in crate::server) peer: Arc<Peer>,
     taken: Arc<Taken>,
@@ -95,13 +96,13 @@ impl Client {
 
     /// Notes that a request was refused, such as `404 not found: /secrets` (raw).
     pub fn refuse(&self, text: String) {
-        lock(&self.refused).last = Some((text, Instant::now()));
+        *lock(&self.refused) = Some((text, Instant::now()));
     }
 
     /// Whether it is worth a warning that a request was refused, and how many were not since the last one: some a second
     /// are.
     pub fn warns(&self) -> Option<u64> {
-        lock(&self.refused).warns(Instant::now())
+        self.peer.warns()
     }
 
     pub(super) fn is_stale(&self, now: Instant) -> bool {
@@ -122,7 +123,7 @@ impl Client {
             sent: self.taken.sent(),
             transfers: self.taken.views(now),
             files: self.taken.files(),
-            refused: lock(&self.refused).last.clone(),
+            refused: lock(&self.refused).clone(),
             paused: self.standing().is_paused(),
             limit: self.peer.pace.rate(),
         }

@@ -21,7 +21,6 @@ use crate::{http1::path::RemotePath, pace::Pace, units::Rate};
 
 mod attached;
 mod client;
-mod refused;
 pub use attached::Attached;
 pub use client::Client;
 
@@ -154,6 +153,11 @@ impl Registry {
             peer,
             peers: Arc::clone(&self.peers),
         }
+    }
+
+    /// Whether it is worth a warning that a connection from an address was refused, see [`Client::warns`].
+    pub fn warns(&self, address: IpAddr) -> Option<u64> {
+        self.peers.peer(Who::of(None, address)).warns()
     }
 
     /// Why an address is banned, for all who come from there.

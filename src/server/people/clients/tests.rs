@@ -1,5 +1,5 @@
 use super::client::product;
-use super::{refused::Refused, *};
+use super::*;
 use crate::server::people::snapshot::TransferState;
 use crate::server::people::taken::SmallFile;
 
@@ -191,13 +191,4 @@ fn a_client_that_left_holds_little() {
     assert!(spans() <= 100 * 128, "{}", spans());
     drop(attached);
     assert!(spans() <= 20 * 128, "{}", spans());
-}
-
-#[test]
-fn some_refusals_a_second_are_worth_a_warning_and_the_rest_is_counted() {
-    let (mut refused, start) = (Refused::default(), Instant::now());
-    let told: Vec<Option<u64>> = (0..100).map(|_| refused.warns(start)).collect();
-    assert_eq!(told.iter().flatten().count(), 10);
-    assert_eq!(refused.warns(start + Duration::from_secs(1)), Some(90));
-    assert_eq!(refused.warns(start + Duration::from_secs(1)), Some(0));
 }

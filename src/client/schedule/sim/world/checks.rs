@@ -84,6 +84,11 @@ impl World {
             self.schedule.transfers,
             self.schedule.views(self.instant())
         );
+        assert!(
+            self.browses.is_empty(),
+            "seed {}: a listing is waited for",
+            self.seed
+        );
         for path in self.files.keys() {
             let tree = self.schedule.views(self.instant()).into_iter();
             let finished = tree
