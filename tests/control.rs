@@ -254,6 +254,7 @@ fn a_failure_while_an_item_is_paused_is_no_failure() {
     let to = temp();
     let mut fetching = fetch_with(Settings {
         retries: 0,
+        workers: 1,
         ..settings(&server.url("/"), to.path())
     });
     let item = fetching
