@@ -56,19 +56,28 @@ impl Schedule {
 
     /// Fills the pipeline.
     fn fill(&mut self, id: SlotId, now: Instant) {
+        let added = self.take_work(id, now);
+        if added > 0 && !self.led.is_empty() {
+            // Of a first URL one connection is enough: others may be of more use where redirects led.
+            self.ring_all();
+        }
+    }
+
+    /// Takes what may be sent to a connection's server now; how much that is.
+    fn take_work(&mut self, id: SlotId, now: Instant) -> usize {
         let mut added = 0;
         // Its pipeline runs dry, so that it can go where it is needed more, or list what somebody waits for.
         let runs_dry = self.needed_elsewhere(id, now).is_some() || self.browses_here(id, now);
         if !self.slots[id.0].flight.is_empty() && runs_dry {
-            return;
+            return added;
         }
         loop {
             let behind = self.slots[id.0].behind();
             if !self.has_room(id, behind, added) {
-                return;
+                return added;
             }
             let Some(work) = self.pick(id, behind, now) else {
-                return;
+                return added;
             };
             let source = self.slots[id.0].source;
             let work = match work {
@@ -106,9 +115,8 @@ impl Schedule {
 
     /// Whether somebody waits for a listing that this connection's server is to be asked for: nothing goes ahead of that.
     fn browses_here(&self, id: SlotId, now: Instant) -> bool {
-        let outlook = self.sources.outlook(self.slots[id.0].source, now);
-        let browse = self.browses.front();
-        browse.is_some_and(|browse| outlook.leads_dirs(browse.tried))
+        let source = self.slots[id.0].source;
+        self.browsed(&self.sources.outlook(source, now)) == Some(source)
     }
 
     /// Whether more may be sent behind the last work of a connection, of which `added` requests leave with the next packet.

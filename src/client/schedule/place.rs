@@ -116,8 +116,7 @@ impl Schedule {
             .values()
             .any(|transfer| transfer.phase == Phase::Flowing && transfer.plan.held() > 0);
         let help = helps.then(|| now + LOOK_AGAIN);
-        let load = self.sources.get(self.slots[id.0].source).load.wait(now);
-        let waits = [self.wake_at(now), help, load];
+        let waits = [self.wake_at(now), help];
         Order::Wait(waits.into_iter().flatten().filter(|at| *at > now).min())
     }
 
@@ -126,8 +125,16 @@ impl Schedule {
     pub(super) fn needed_elsewhere(&self, id: SlotId, now: Instant) -> Option<SourceId> {
         let own = self.slots[id.0].source;
         let outlook = self.sources.outlook(own, now);
-        let needed = self.needed(&outlook, now);
         let held = self.held();
+        if let Some(lead) = self.browsed(&outlook)
+            && lead != own
+            && held[lead.place()] == 0
+            && !self.waits_for_another(id, lead, now)
+        {
+            // Somebody waits for a listing, and nobody else would come to ask for it.
+            return Some(lead);
+        }
+        let needed = self.needed(&outlook, now);
         let crowd = held[own.place()];
         let idle = !needed.contains(own);
         let of_use = |other: &SourceId| {
@@ -141,11 +148,15 @@ impl Schedule {
         needed.iter().find(of_use)
     }
 
+    /// The source that is to be asked for a listing that somebody waits for.
+    pub(super) fn browsed(&self, outlook: &Outlook) -> Option<SourceId> {
+        let browse = self.browses.front()?;
+        outlook.lead(browse.tried.union(SourceSet::LED))
+    }
+
     /// Sources that something which waits may be asked of.
     fn needed(&self, outlook: &Outlook, now: Instant) -> SourceSet {
-        let browse = self.browses.front();
-        let browse = browse.and_then(|browse| outlook.lead(browse.tried.union(SourceSet::LED)));
-        let mut needed: SourceSet = browse.into_iter().collect();
+        let mut needed: SourceSet = self.browsed(outlook).into_iter().collect();
         for item in self.items.iter().filter(|item| item.is_going()) {
             needed = needed.union(item.needed(outlook));
         }

@@ -181,7 +181,10 @@ impl Sources {
         let all = || self.each_of_all().map(|(_, source)| source);
         let rests = all().filter_map(|source| source.may_ask(now).err().flatten());
         let tries = all().filter_map(Source::tries_until);
-        rests.chain(tries).filter(|at| *at > now).min()
+        // What one may be asked next decides where the others are of use.
+        let paced = all().filter_map(|source| source.load.wait(now));
+        let waits = rests.chain(tries).chain(paced);
+        waits.filter(|at| *at > now).min()
     }
 
     /// Where a connection belongs, given how many belong to each: the one that leads if it has none, else the one with the
