@@ -126,7 +126,7 @@ pub struct ItemView {
     pub state: ItemState,
     /// Where the last redirect of it, or of one of its files, led: an address without what may be secret.
     pub led: Option<String>,
-    /// Of a tree: the files that are on their way now, at most [`UNDER_WAY_MAX`](super::UNDER_WAY_MAX), large ones first.
+    /// Of a tree: the files that are on their way now, at most [`UNDER_WAY_MAX`], large ones first.
     pub under_way: Vec<FileView>,
 }
 
