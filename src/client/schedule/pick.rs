@@ -67,8 +67,9 @@ impl Schedule {
     fn take_work(&mut self, id: SlotId, now: Instant) -> usize {
         let mut added = 0;
         // Its pipeline runs dry, so that it can go where it is needed more, or list what somebody waits for.
-        let runs_dry = self.needed_elsewhere(id, now).is_some() || self.browses_here(id, now);
-        if !self.slots[id.0].flight.is_empty() && runs_dry {
+        if !self.slots[id.0].flight.is_empty()
+            && (self.needed_elsewhere(id, now).is_some() || self.browses_here(id, now))
+        {
             return added;
         }
         loop {
