@@ -36,7 +36,7 @@ pub struct Outlook {
     pub source: SourceId,
     /// Those that may be asked now.
     pub usable: SourceSet,
-    /// Those that something may be waited for: see [`Sources::hopeful`].
+    /// Those that something may be waited for: see [`Sources::hopeful_now`].
     pub kept: SourceSet,
 }
 
@@ -138,11 +138,27 @@ impl Sources {
             .filter(|id| self.get(*id).down_for().is_none())
             .collect();
         let left = if up.is_empty() { kept } else { up };
-        let fails = |id: &SourceId| self.get(*id).failures > self.retries;
-        let hopeful: SourceSet = left.iter().filter(|id| !fails(id)).collect();
+        let hopeful: SourceSet = left.iter().filter(|id| !self.fails(*id)).collect();
         let hopeful = if hopeful.is_empty() { left } else { hopeful };
         let led = (0..self.led.len()).map(SourceId::led);
         hopeful.union(led.collect())
+    }
+
+    /// Whether it failed more often in a row than is allowed.
+    fn fails(&self, id: SourceId) -> bool {
+        self.get(id).failures > self.retries
+    }
+
+    /// The same as [`Self::hopeful`], but where all fail, one that has rested is not kept waiting for those that rest: it
+    /// may work by now, and only who asks it finds that out.
+    fn hopeful_now(&self, usable: SourceSet) -> SourceSet {
+        let hopeful = self.hopeful();
+        let named = hopeful.without(SourceSet::LED);
+        let rested = named.both(usable);
+        if rested.is_empty() || !named.iter().all(|id| self.fails(id)) {
+            return hopeful;
+        }
+        hopeful.without(named).union(rested)
     }
 
     /// What a connection of `source` sees.
@@ -160,7 +176,7 @@ impl Sources {
         Outlook {
             source,
             usable: if prompt.is_empty() { usable } else { prompt },
-            kept: self.hopeful(),
+            kept: self.hopeful_now(usable),
         }
     }
 
