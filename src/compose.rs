@@ -156,6 +156,6 @@ fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error>
 fn stderr() -> Sink {
     Box::new(|line| {
         // Without stderr the log file has the line.
-        let _ = writeln!(io::stderr(), "{line}");
+        let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
     })
 }

@@ -34,7 +34,7 @@ impl Style {
         };
         Box::new(move |line| {
             // Without stderr the log file has the line.
-            let write = || drop(writeln!(io::stderr(), "{line}"));
+            let write = || drop(io::stderr().write_all(format!("{line}\n").as_bytes()));
             match &bar {
                 Some(bar) => bar.suspend(write),
                 None => write(),

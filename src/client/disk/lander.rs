@@ -10,7 +10,7 @@ use std::{
     io::Write,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::sync::Semaphore;
@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use crate::{
     client::{
         Error,
-        disk::{landed::Landed, names::part_name, target::Target},
+        disk::{caught::caught, landed::Landed, names::part_name, target::Target},
         id::FileId,
         proof::Proof,
         task::FileTask,
@@ -35,6 +35,10 @@ const GROUP_MAX: usize = 2048;
 const GROUP_MIN: usize = 64;
 /// Threads that land at the same time.
 const THREADS: usize = 2;
+/// Outcomes are told together: each time somebody is woken, and a file takes less time than that.
+const TOLD_AT_ONCE: usize = 64;
+/// One that came first waits no longer than this for others.
+const TOLD_AFTER: Duration = Duration::from_millis(10);
 
 /// A complete small file that is not on disk yet.
 #[derive(Debug)]
@@ -57,6 +61,9 @@ pub struct SmallFile {
 
 /// What became of a small file.
 pub type Outcome = Result<Landed, Error>;
+
+/// Takes what became of some files.
+pub type Report<'a> = dyn Fn(Vec<(SmallFile, Outcome)>) + 'a;
 
 /// The queue in front of the disk.
 #[derive(Debug)]
@@ -111,7 +118,7 @@ impl Lander {
     }
 
     /// Lands groups until nothing waits. Blocking.
-    pub fn work(&self, report: &dyn Fn(SmallFile, Outcome)) {
+    pub fn work(&self, report: &Report<'_>) {
         let mut dirs = Dirs::default();
         loop {
             let group = {
@@ -169,14 +176,17 @@ struct Written {
     part: Option<Vec<u8>>,
 }
 
-fn land_group(group: Vec<SmallFile>, dirs: &mut Dirs, report: &dyn Fn(SmallFile, Outcome)) {
+fn land_group(group: Vec<SmallFile>, dirs: &mut Dirs, report: &Report<'_>) {
+    let mut told = Told::new(report);
     let mut written = Vec::with_capacity(group.len());
     for small in group {
-        match write(&small, dirs) {
+        match caught(&small.task, || write(&small, dirs)) {
             Ok(done) => written.push((small, done)),
-            Err(error) => report(small, Err(error)),
+            Err(error) => told.add(small, Err(error)),
         }
     }
+    // A sync may take long.
+    told.flush();
     // Files of one group nearly always share a target; a sync covers its whole file system.
     let mut synced: Option<Result<(), Error>> = None;
     let mut synced_target = std::ptr::null();
@@ -188,13 +198,52 @@ fn land_group(group: Vec<SmallFile>, dirs: &mut Dirs, report: &dyn Fn(SmallFile,
         }
         let outcome = match synced.clone() {
             Some(Err(error)) => Err(error),
-            _ => name(&small, &done),
+            _ => caught(&small.task, || name(&small, &done)),
         };
         if let (Err(_), Some(part)) = (&outcome, &done.part) {
             // The failure that is reported is the first one.
             let _ = disk::remove(done.dir.as_fd(), part);
         }
-        report(small, outcome);
+        told.add(small, outcome);
+    }
+}
+
+/// Outcomes that are told together.
+struct Told<'a> {
+    outcomes: Vec<(SmallFile, Outcome)>,
+    since: Instant,
+    report: &'a Report<'a>,
+}
+
+impl<'a> Told<'a> {
+    fn new(report: &'a Report<'a>) -> Self {
+        Self {
+            outcomes: Vec::with_capacity(TOLD_AT_ONCE),
+            since: Instant::now(),
+            report,
+        }
+    }
+
+    fn add(&mut self, small: SmallFile, outcome: Outcome) {
+        if self.outcomes.is_empty() {
+            self.since = Instant::now();
+        }
+        self.outcomes.push((small, outcome));
+        if self.outcomes.len() >= TOLD_AT_ONCE || self.since.elapsed() >= TOLD_AFTER {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.outcomes.is_empty() {
+            (self.report)(std::mem::take(&mut self.outcomes));
+        }
+    }
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

@@ -1,7 +1,6 @@
 //! Carrying out what the schedule wants done: nothing here waits, but hands on to who may.
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +10,11 @@ use tokio::sync::mpsc;
 use super::{Engine, lock};
 use crate::client::{
     Error, Event,
-    disk::{lander::SmallFile, part::OpenPart},
+    disk::{
+        caught::caught,
+        landed::Landed,
+        lander::{Outcome, SmallFile},
+    },
     id::FileId,
     proof::Proof,
     schedule::{Complete, Effect, Keep, Unlanded},
@@ -47,7 +50,10 @@ impl Engine {
                 self.tasks
                     .spawn_on(async move { engine.load(rest).await }, &self.runtime);
             }
-            Effect::DropRest(rest) => drop(self.take_rest(rest)),
+            Effect::DropRest(rest) => {
+                let rest = self.take_rest(rest);
+                self.blocking(move |_| drop(rest));
+            }
             Effect::Settle(ticket) => self.blocking(move |engine| engine.journal.settle(ticket)),
             Effect::Want(item, wanted) => self.blocking(move |engine| {
                 let ticket = engine.journal.want(wanted);
@@ -104,7 +110,7 @@ impl Engine {
         });
         let mut buffer = Vec::new();
         for piece in 0..pieces {
-            let hashed = whatever_happens(&part, || part.hash_piece(piece, &mut buffer));
+            let hashed = caught(&part.task, || part.hash_piece(piece, &mut buffer));
             let value = match hashed {
                 Ok(value) => value,
                 Err(error) => {
@@ -122,7 +128,7 @@ impl Engine {
     /// Lands a complete file. Blocking.
     fn land(self: &Arc<Self>, file: FileId, proof: Proof) {
         let Some(part) = self.part(file) else { return };
-        let outcome = match whatever_happens(&part, || part.land(proof)) {
+        let outcome = match caught(&part.task, || part.land(proof)) {
             Ok((name, proof)) => {
                 if !part.compares {
                     self.part_ended(&part.part.file);
@@ -148,7 +154,8 @@ impl Engine {
             return;
         };
         match keep {
-            Keep::AsIs => {}
+            // Closing a file is a system call, too.
+            Keep::AsIs => self.blocking(move |_| drop(part)),
             Keep::Pieces(pieces) => self.blocking(move |engine| engine.sync_part(&part, pieces)),
             Keep::Nothing => self.blocking(move |engine| engine.drop_part(&part.part)),
         }
@@ -161,17 +168,13 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         self.tasks.spawn_blocking(move || {
-            engine.lander.work(&|small, outcome| {
-                let outcome = outcome.map(|landed| {
-                    let proof = small.proof.of_landed(&landed);
-                    Complete {
-                        local: small.target.local(&small.task.path.parent(), &landed.name),
-                        bytes: small.content.len() as u64,
-                        verified: proof.verified(),
-                        took: small.began.elapsed(),
+            engine.lander.work(&|outcomes| {
+                let outcomes: Vec<_> = outcomes.into_iter().map(told).collect();
+                engine.with(|schedule| {
+                    for (file, outcome) in outcomes {
+                        schedule.small_landed(file, outcome);
                     }
                 });
-                engine.with(|schedule| schedule.small_landed(small.file, outcome));
             });
         });
     }
@@ -185,17 +188,13 @@ impl Engine {
     }
 }
 
-/// What work on a part comes to, also where it panics: the schedule waits for it.
-fn whatever_happens<T>(
-    part: &OpenPart,
-    work: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
-    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        tracing::error!("a task on the disk failed: a fault of haul, please report it");
-        let error = std::io::Error::other("a fault of haul, which the log tells of");
-        Err(Error::disk(
-            part.task.shown().as_ref() as &std::path::Path,
-            &error,
-        ))
-    })
+/// What became of a small file, as the schedule is told of it.
+fn told((small, outcome): (SmallFile, Outcome)) -> (FileId, Result<Complete, Error>) {
+    let complete = |landed: Landed| Complete {
+        verified: small.proof.of_landed(&landed).verified(),
+        local: small.target.local(&small.task.path.parent(), &landed.name),
+        bytes: small.content.len() as u64,
+        took: small.began.elapsed(),
+    };
+    (small.file, outcome.map(complete))
 }

@@ -175,7 +175,6 @@ impl Schedule {
 
     /// Takes back what is in flight on a connection, the last first. False where that is nothing.
     pub(super) fn take_back(&mut self, id: SlotId) -> bool {
-        self.slots[id.0].interrupted = false;
         let flights = std::mem::take(&mut self.slots[id.0].flight);
         let some = !flights.is_empty();
         for flight in flights.into_iter().rev() {

@@ -206,10 +206,9 @@ impl Schedule {
 
     /// Connections whose first work is not wanted any more let go of it.
     fn interrupt(&mut self, unwanted: impl Fn(&Work) -> bool) {
-        for (at, slot) in self.slots.iter_mut().enumerate() {
+        for (at, slot) in self.slots.iter().enumerate() {
             let front = slot.flight.front();
             if front.is_some_and(|flight| unwanted(&flight.work)) {
-                slot.interrupted |= slot.may_interrupt();
                 self.outbox.push_back(Effect::Interrupt(SlotId(at)));
             }
         }

@@ -56,12 +56,11 @@ impl Schedule {
 
     /// Whether what the connection reads is not wanted any more.
     ///
-    /// The facts of this moment count beside an interrupt that was sent: the user may have stopped the item when it could
-    /// not be taken yet, before the body began or while other work was in front.
+    /// It follows from the facts of this moment, whoever was told what before: the user may have stopped the item when that
+    /// could not be taken yet, before the body began or while other work was in front, and may have let it go on since.
     pub fn is_interrupted(&self, id: SlotId) -> bool {
         let slot = &self.slots[id.0];
         self.stopped
-            || slot.interrupted
             || slot.may_interrupt()
                 && slot
                     .flight

@@ -47,8 +47,6 @@ pub struct Slot {
     pub answered: u32,
     /// Whether it waits for the bell.
     pub parked: bool,
-    /// Whether what it reads is not wanted any more.
-    pub interrupted: bool,
     /// Time for one piece, smoothed; `None` before the first run.
     piece_time: Option<Duration>,
 }
@@ -63,7 +61,6 @@ impl Slot {
             front_since: None,
             answered: 0,
             parked: false,
-            interrupted: false,
             piece_time: None,
         }
     }
@@ -109,7 +106,6 @@ impl Slot {
 
     /// The first work is done.
     pub fn pop(&mut self, now: Instant) -> Option<Flight> {
-        self.interrupted = false;
         self.front_since = Some(now);
         self.flight.pop_front()
     }

@@ -1,0 +1,15 @@
+//! Work on the disk that panics: the schedule waits for what comes of it.
+
+use std::{panic::AssertUnwindSafe, path::Path};
+
+use crate::client::{Error, task::FileTask};
+
+/// What work on the disk for a file comes to, also where it panics: a fault of this program, which is logged as one and fails
+/// that file, and nothing else.
+pub fn caught<T>(task: &FileTask, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        tracing::error!("a task on the disk failed: a fault of haul, please report it");
+        let error = std::io::Error::other("a fault of haul, which the log tells of");
+        Err(Error::disk(Path::new(&task.shown()), &error))
+    })
+}
