@@ -18,7 +18,8 @@ use std::{borrow::Cow, fmt::Write as _};
 pub fn display_name<T: AsRef<[u8]> + ?Sized>(raw: &T) -> Cow<'_, str> {
     let raw = raw.as_ref();
     if let Ok(text) = std::str::from_utf8(raw)
-        && !text.chars().any(|c| c == '\\' || is_hidden(c))
+        && (is_printable(raw) && !raw.contains(&b'\\')
+            || !text.chars().any(|c| c == '\\' || is_hidden(c)))
     {
         return Cow::Borrowed(text);
     }
@@ -62,6 +63,11 @@ pub fn display_error(error: &impl std::fmt::Display) -> String {
 pub fn display_path(path: &std::path::Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     display_name(path.as_os_str().as_bytes()).into_owned()
+}
+
+/// Whether all of it is printable ASCII, as nearly every name and line is: nothing of it is hidden.
+pub fn is_printable(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Writing to a `String` cannot fail.

@@ -2,6 +2,7 @@
 //! but for line feeds alone throughout, which some tools send.
 
 use http::StatusCode;
+use memchr::memchr;
 
 use super::{conditional::Conditions, fields};
 
@@ -81,7 +82,7 @@ pub fn find_head(input: &[u8], scanned: &mut usize) -> Result<Option<Extent>, Re
     }
     let new = scanned.saturating_sub(start);
     let mut at = new;
-    while let Some(line_end) = head[at..].iter().position(|b| *b == b'\n').map(|n| at + n) {
+    while let Some(line_end) = memchr(b'\n', &head[at..]).map(|n| at + n) {
         if line_end >= MAX_HEAD {
             break;
         }

@@ -278,7 +278,11 @@ impl<S: Subscriber> Layer<S> for Output {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = *event.metadata().level();
-        let record = Record::new(event, Timestamp::now());
+        let all = self
+            .file
+            .as_ref()
+            .is_some_and(|(_, format)| *format == LogFormat::Json);
+        let record = Record::new(event, Timestamp::now(), all);
         if let Some((file, format)) = &self.file
             && level <= self.file_level
         {

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    cell::OnceCell,
     fmt::{self, Write as _},
 };
 
@@ -13,7 +14,10 @@ use tracing::{
 };
 
 use super::Line;
-use crate::{config::LogFormat, escape::display_name};
+use crate::{
+    config::LogFormat,
+    escape::{display_name, is_printable},
+};
 
 /// The fields that say whom an event is about, the most telling first.
 const SUBJECTS: [&str; 3] = ["who", "client", "path"];
@@ -28,11 +32,17 @@ pub(super) struct Record {
     who: String,
     message: String,
     fields: Vec<(&'static str, Value)>,
+    /// See [`Self::text`]; both a file and a screen have it.
+    text: OnceCell<String>,
 }
 
 impl Record {
-    pub(super) fn new(event: &Event<'_>, time: Timestamp) -> Self {
-        let mut seen = Fields::default();
+    /// `all` its fields, or without those that only programs read.
+    pub(super) fn new(event: &Event<'_>, time: Timestamp, all: bool) -> Self {
+        let mut seen = Fields {
+            all,
+            ..Fields::default()
+        };
         event.record(&mut seen);
         cut(&mut seen.message);
         let who = SUBJECTS
@@ -46,6 +56,7 @@ impl Record {
             who,
             message: seen.message,
             fields: seen.others,
+            text: OnceCell::new(),
         }
     }
 
@@ -57,6 +68,7 @@ impl Record {
             who: String::new(),
             message,
             fields: Vec::new(),
+            text: OnceCell::new(),
         }
     }
 
@@ -68,11 +80,15 @@ impl Record {
         }
     }
 
-    /// The message and the fields behind it: `sent bytes=12 agent="curl 8"`. A field with a dot in its name, such as
-    /// `file.bytes`, repeats for programs what the message says for people: only JSON has it.
-    fn text(&self) -> String {
+    /// The message and the fields behind it: `sent bytes=12 agent="curl 8"`.
+    fn text(&self) -> &str {
+        self.text.get_or_init(|| self.make_text())
+    }
+
+    fn make_text(&self) -> String {
         let mut text = one_line(&self.message);
-        for (name, value) in self.fields.iter().filter(|(name, _)| !name.contains('.')) {
+        let fields = self.fields.iter();
+        for (name, value) in fields.filter(|(name, _)| !is_for_programs(name)) {
             let value = one_line(&plain(value));
             if !text.is_empty() {
                 text.push(' ');
@@ -127,7 +143,7 @@ impl Record {
             time: self.time,
             level: self.level,
             who: one_line(&self.who),
-            text: self.text(),
+            text: self.text().to_owned(),
         }
     }
 }
@@ -151,6 +167,9 @@ fn plain(value: &Value) -> Cow<'_, str> {
 /// Makes visible what would act on a terminal or break a line. Backslashes stay as they are: the engine may have
 /// escaped a name already, and a line need not be read back.
 pub fn one_line(text: &str) -> String {
+    if is_printable(text.as_bytes()) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         shown.push_str(&display_name(c.encode_utf8(&mut [0; 4])));
@@ -161,6 +180,9 @@ pub fn one_line(text: &str) -> String {
 /// Writes what would act on a terminal as JSON's own `\u` escapes, so that a reader gets the text unchanged.
 /// Such characters stand in strings only; `serde_json` has escaped the ASCII controls but DEL.
 pub fn json_escaped(object: &str) -> String {
+    if is_printable(object.as_bytes()) {
+        return object.to_owned();
+    }
     let mut shown = String::with_capacity(object.len());
     for c in object.chars() {
         if c != '\\'
@@ -178,17 +200,32 @@ pub fn json_escaped(object: &str) -> String {
     shown
 }
 
+/// Whether a field repeats for programs what the message says for people, as those with a dot in their names do: only JSON
+/// has it.
+fn is_for_programs(field: &str) -> bool {
+    field.contains('.')
+}
+
 /// Collects an event's fields with their types.
 #[derive(Default)]
 struct Fields {
+    /// Also those that only programs read.
+    all: bool,
     message: String,
     others: Vec<(&'static str, Value)>,
 }
 
 impl Fields {
-    fn add(&mut self, field: &Field, value: Value) {
+    fn add(&mut self, field: &Field, value: impl FnOnce() -> Value) {
+        if !self.all && is_for_programs(field.name()) {
+            return;
+        }
+        let value = value();
         if field.name() == "message" {
-            self.message = plain(&value).into_owned();
+            self.message = match value {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
         } else {
             self.others.push((field.name(), value));
         }
@@ -197,26 +234,26 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format!("{value:?}").into());
+        self.add(field, || format!("{value:?}").into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value.into());
+        self.add(field, || value.into());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, value.into());
+        self.add(field, || value.into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, value.into());
+        self.add(field, || value.into());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, value.into());
+        self.add(field, || value.into());
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, value.into());
+        self.add(field, || value.into());
     }
 }

@@ -13,3 +13,17 @@ pub fn caught<T>(task: &FileTask, work: impl FnOnce() -> Result<T, Error>) -> Re
         Err(Error::disk(Path::new(&task.shown()), &error))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{client::ItemId, http1::path::RemotePath};
+
+    #[test]
+    fn a_panic_fails_its_file_and_names_it() {
+        let path = RemotePath::from_target(b"/a%20b").unwrap();
+        let task = FileTask::new(ItemId::default(), path);
+        let failed = caught::<()>(&task, || panic!("on purpose")).unwrap_err();
+        assert!(failed.to_string().contains("a b"), "{failed}");
+    }
+}

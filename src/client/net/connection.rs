@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
+use memchr::memchr;
 use tokio::time::Instant;
 
 use crate::{
@@ -103,8 +104,10 @@ impl Connection {
         loop {
             let input = &self.input[self.start..self.end];
             // A long head that comes bit by bit is parsed once its end is here.
-            let worth =
-                input.len() <= SHORT_HEAD || input.len() >= HEAD_MAX || ends(&input[scanned..]);
+            let worth = scanned == 0
+                || input.len() <= SHORT_HEAD
+                || input.len() >= HEAD_MAX
+                || ends(&input[scanned..]);
             let head = if worth {
                 ResponseHead::parse(input, to_head)?
             } else {
@@ -216,7 +219,7 @@ impl Connection {
 
 /// Whether an empty line is in `input`. It is looked for from the front, where a head ends: much may be behind that.
 fn ends(mut input: &[u8]) -> bool {
-    while let Some(at) = input.iter().position(|b| *b == b'\n') {
+    while let Some(at) = memchr(b'\n', input) {
         input = &input[at + 1..];
         if matches!(input, [b'\n', ..] | [b'\r', b'\n', ..]) {
             return true;

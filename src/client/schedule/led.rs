@@ -97,19 +97,21 @@ impl Schedule {
     /// Takes back what was not sent yet, and is asked for elsewhere now, was stopped or has ended.
     pub(super) fn recall(&mut self, id: SlotId) {
         let source = self.slots[id.0].source;
-        let is_off = |schedule: &Self, flight: &Flight| {
-            let is_off = match &flight.work {
-                Work::Open(task) => !schedule.is_going(task.item),
-                Work::List(task) => !schedule.is_going(task.item),
-                Work::Run(file, _) | Work::Values(file) => {
-                    let transfer = schedule.transfers.get(file);
-                    transfer.is_none_or(|transfer| transfer.off().contains(source))
-                }
-                Work::Browse(_) | Work::Spent => false,
-            };
-            is_off && !flight.sent
+        let is_off = |schedule: &Self, flight: &Flight| match &flight.work {
+            Work::Open(task) => !schedule.is_going(task.item),
+            Work::List(task) => !schedule.is_going(task.item),
+            Work::Run(file, _) | Work::Values(file) => {
+                let transfer = schedule.transfers.get(file);
+                transfer.is_none_or(|transfer| transfer.off().contains(source))
+            }
+            Work::Browse(_) | Work::Spent => false,
         };
-        let mut at = 0;
+        // What is unsent stands behind all that is sent.
+        let flights = &self.slots[id.0].flight;
+        let mut at = flights
+            .iter()
+            .rposition(|it| it.sent)
+            .map_or(0, |sent| sent + 1);
         while let Some(flight) = self.slots[id.0].flight.get(at) {
             if is_off(self, flight) {
                 let flight = self.slots[id.0].flight.remove(at);

@@ -262,3 +262,40 @@ async fn a_retry_of_more_failures_than_are_remembered_begins_anew() {
     assert_eq!((files.found, files.failed, files.done), (0, 0, 0));
     assert!(matches!(next(&engine).await, Some(Work::List(_))));
 }
+
+#[tokio::test]
+async fn a_retry_of_as_many_files_of_a_metalink_asks_for_those_and_lists_nothing() {
+    const COUNT: usize = 12_000;
+    let temp = tempfile::tempdir().unwrap();
+    let (engine, all) = engine(temp.path());
+    engine.with(|schedule| schedule.cancel(all));
+    let file = |n: usize| {
+        let path = RemotePath::from_target(format!("/{n}").as_bytes()).unwrap();
+        FileTask::new(ItemId::default(), path)
+    };
+    let item = engine.with(|schedule| {
+        schedule.add(NewItem {
+            named: (0..COUNT).map(file).collect(),
+            ..NewItem::new(RemotePath::root())
+        })
+    });
+    let target = Arc::new(Target::open(temp.path(), OnConflict::Verify).unwrap());
+    engine.set_target(item, target);
+    for _ in 0..2 {
+        let mut asked = BTreeSet::new();
+        while let Some(work) = next(&engine).await {
+            let Work::Open(task) = work else {
+                panic!("{work:?}");
+            };
+            asked.insert(task.path.clone());
+            let channel = Channel {
+                open: true,
+                haul: false,
+            };
+            let report = Report::Fault(Fault::Other(Error::NoMatch), channel);
+            engine.with(|schedule| schedule.report(SLOT, report, Instant::now()));
+        }
+        assert_eq!(asked.len(), COUNT);
+        engine.with(|schedule| schedule.retry(item));
+    }
+}

@@ -137,9 +137,14 @@ impl SimServer {
                 Some(status(503, seconds))
             }
             Trouble::Fails => Some(status(500, None)),
-            Trouble::Pauses => Some(Fault::Paused(Some(Duration::from_secs(2)))),
+            Trouble::Pauses => {
+                let time = Duration::from_secs(2);
+                self.quiet = Some((at, at + time));
+                Some(Fault::Paused(Some(time)))
+            }
             Trouble::Kicks(seconds) => {
                 let time = Some(Duration::from_secs(seconds));
+                self.quiet = Some((at, at + Duration::from_secs(seconds)));
                 let reason = String::new();
                 Some(Fault::Kicked { reason, time })
             }

@@ -37,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const ATTEMPTS_MAX: usize = 80;
 /// Seeds from here on are of servers that may be odd about ranges, and about what is sent ahead.
 pub const ODD: u64 = 1 << 32;
+/// A connection whose task panicked begins anew after so long.
+const PANIC_PAUSE: Duration = Duration::from_millis(100);
 /// Steps of one run at most.
 const STEPS_MAX: u32 = 400_000;
 
@@ -52,6 +54,8 @@ enum Happening {
     Small(FileId),
     /// The user does something.
     User,
+    /// The task of a connection panics.
+    Panic(usize),
     /// Trouble is over.
     Calm,
 }
@@ -176,6 +180,7 @@ impl World {
             }
             Happening::User if self.now >= self.calm_at => {}
             Happening::User => self.user(),
+            Happening::Panic(slot) => self.panic(slot),
             Happening::Calm => self.calm(),
         }
     }
@@ -229,6 +234,18 @@ impl World {
                 self.browses.insert(id, self.now);
             }
         }
+    }
+
+    /// A connection's task ends by a fault of this program, and begins anew a little later.
+    fn panic(&mut self, at: usize) {
+        self.say(|| format!("slot {at} panics"));
+        self.slots[at].open = false;
+        self.forget_sent(at);
+        self.schedule.gone(SlotId(at), self.instant());
+        self.slots[at].turn += 1;
+        self.slots[at].doing = Doing::Nothing;
+        let turn = self.slots[at].turn;
+        self.at(self.now + PANIC_PAUSE, Happening::Wake(at, turn));
     }
 
     /// Does what the schedule wants done.

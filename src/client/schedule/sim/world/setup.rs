@@ -175,6 +175,13 @@ impl World {
             let when = Duration::from_millis(self.rng.u64(..60_000));
             self.at(when, Happening::User);
         }
+        if self.seed >= ODD {
+            let mut rng = fastrand::Rng::with_seed(!self.seed);
+            for _ in 0..rng.u32(..4) {
+                let when = Duration::from_millis(rng.u64(..60_000));
+                self.at(when, Happening::Panic(rng.usize(..self.workers)));
+            }
+        }
         self.at(self.calm_at, Happening::Calm);
         self.carry_out();
     }
