@@ -261,6 +261,11 @@ fn an_item_that_waits_for_another_try_is_cancelled_at_once() {
     }
 }
 
+/// The first page of a bucket's listing.
+const PAGE: &[u8] =
+    b"<?xml version=\"1.0\"?><ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated>\
+    <Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>";
+
 /// Answers that never come, or fall silent in the middle, of every kind: whoever cancels waits for none of them.
 #[test]
 fn a_server_that_falls_silent_holds_no_cancel_up() {
@@ -271,6 +276,17 @@ fn a_server_that_falls_silent_holds_no_cancel_up() {
                 b"<a href=\"1\">1</a>",
             ),
             "/small" => reply("200 OK\nContent-Length: 9999", b"some"),
+            "/refused" => reply(
+                "403 Forbidden\nContent-Type: text/plain\nContent-Length: 9999",
+                b"no",
+            ),
+            "/led" => reply("302 Found\nLocation: /head\nContent-Length: 9999", b"there"),
+            "/refused/" => reply("404 Not Found\nContent-Length: 9999", b"no"),
+            "/led/" => reply(
+                "302 Found\nLocation: /led/?a\nContent-Length: 9999",
+                b"there",
+            ),
+            "/" => return ok("text/xml", PAGE),
             "/large" if request.nth == 0 => {
                 let head = format!(
                     "206 Partial Content\nETag: \"a\"\nContent-Length: {MIB}\n\
@@ -287,17 +303,30 @@ fn a_server_that_falls_silent_holds_no_cancel_up() {
         }
         .then(Then::Hang)
     });
-    for target in ["/head", "/page/", "/dir/", "/small", "/large"] {
+    for (path, target) in [
+        ("/head", "/head"),
+        ("/page/", "/page/"),
+        ("/dir/", "/dir/"),
+        ("/small", "/small"),
+        ("/large", "/large"),
+        ("/refused", "/refused"),
+        ("/led", "/led"),
+        ("/refused/", "/refused/"),
+        ("/led/", "/led/"),
+        ("/", "/?"),
+    ] {
         let to = quick_temp();
         let mut fetching = fetch_with(Settings {
             workers: 1,
             timeout: Duration::from_secs(3600),
             ..settings(&server.url("/"), to.path())
         });
-        let item = fetching.client.get(get_file(target), None).unwrap();
+        let item = fetching.client.get(get_file(path), None).unwrap();
         fetching.wait_for("the request", |_| {
             let asked = server.requests();
-            asked.iter().any(|request| request.target == target)
+            asked
+                .iter()
+                .any(|request| request.target.starts_with(target))
         });
         fetching.client.cancel(item);
         fetching.wait_for(target, |snapshot| {

@@ -219,6 +219,16 @@ impl Engine {
         }
     }
 
+    /// What comes of `work`, which can be let go of wherever it waits; `None` once nobody wants the answer that a connection
+    /// awaits.
+    pub async fn wanted<T>(&self, slot: SlotId, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.unwanted(slot) => None,
+            done = work => Some(done),
+        }
+    }
+
     /// What a later run goes on with.
     pub fn journal(&self) -> &Journal {
         &self.journal

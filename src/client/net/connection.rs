@@ -79,6 +79,11 @@ impl Connection {
         self.stream.certificate()
     }
 
+    /// Ends it now, whatever is in flight: nothing more is read.
+    pub fn close(&mut self) {
+        self.stream.close();
+    }
+
     /// Puts a request behind those that wait to be sent.
     pub fn queue(&mut self, origin: &Origin, target: &str, ask: Ask<'_>) {
         self.has_credentials = origin.has_credentials();

@@ -52,6 +52,16 @@ impl Stream {
         Some(Fingerprint::of(shown))
     }
 
+    /// Ends it for both sides, without a word.
+    pub fn close(&self) {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0.get_ref(),
+        };
+        // One that is closed already stays so.
+        let _ = rustix::net::shutdown(tcp, rustix::net::Shutdown::Both);
+    }
+
     /// Sends all of `bytes`.
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     ops::Range,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -71,12 +72,18 @@ impl Worker {
         let round = reading.connection.round;
         let asks_again =
             reading.head.status == 401 && origin.is_challenged(&reading.head.challenges, round);
+        let engine = Arc::clone(&self.engine);
+        let is_listing = matches!(flight.work, Work::List(_) | Work::Browse(_));
         let done = if asks_again {
-            reading.drain().await;
+            engine.wanted(self.slot, reading.drain()).await;
             // The same once more, with the proof that is asked for: nobody is to blame.
             Err(Fault::Interrupted)
-        } else {
+        } else if matches!(reading.head.status, 200 | 206) || is_listing {
             self.read(&mut reading, flight).await
+        } else {
+            // Of what refuses or redirects nothing is kept before all of it is read.
+            let read = engine.wanted(self.slot, self.read(&mut reading, flight));
+            read.await.unwrap_or(Err(Fault::Interrupted))
         };
         let in_step = reading.body.is_done() && self.check_end(&reading).is_ok();
         let open = in_step && reading.head.keep_alive && !matches!(done, Err(Fault::Broke(_)));

@@ -26,6 +26,8 @@ pub(super) enum Place {
     Here(Url),
     /// To a directory below it.
     Below(Entry),
+    /// Nowhere any more: it was cancelled meanwhile.
+    Unwanted,
 }
 
 impl Worker {
@@ -107,12 +109,20 @@ impl Worker {
         let mut address = asked.clone();
         for _ in 0..=REDIRECTS_MAX {
             if !is_redirect(reading.head.status) {
-                return match reading.refused().await {
-                    Some(error) => Err(error),
-                    None => Ok(Place::Here(address)),
+                return match self.engine.wanted(self.slot, reading.refused()).await {
+                    Some(Some(error)) => Err(error),
+                    Some(None) => Ok(Place::Here(address)),
+                    None => Ok(Place::Unwanted),
                 };
             }
-            reading.drain().await;
+            if self
+                .engine
+                .wanted(self.slot, reading.drain())
+                .await
+                .is_none()
+            {
+                return Ok(Place::Unwanted);
+            }
             let there = follow(&address, reading.head.location.as_deref())?;
             match below(&asked, &there) {
                 Some(None) => {}
@@ -129,7 +139,9 @@ impl Worker {
                 None => return Err(Error::Redirect(shown(there.as_str()))),
             }
             address = there;
-            self.ask_on(reading, &address).await?;
+            if !self.ask_on(reading, &address).await? {
+                return Ok(Place::Unwanted);
+            }
             if is_redirect(reading.head.status) {
                 self.server.origin.keep_cookies(&reading.head.cookies);
             }

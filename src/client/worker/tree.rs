@@ -29,6 +29,9 @@ impl Worker {
             Ok(place) => place,
             Err(error) => return Err(Fault::of(error, reading.head.retry_after)),
         };
+        if matches!(place, Place::Unwanted) {
+            return Err(Fault::Interrupted);
+        }
         let read = self.read_listing(reading, place, &mut listed, None).await;
         let entries = read
             .and_then(|_| one_level(listed.entries))
@@ -46,6 +49,9 @@ impl Worker {
             Ok(place) => place,
             Err(error) => return Err(Fault::of(error, reading.head.retry_after)),
         };
+        if matches!(place, Place::Unwanted) {
+            return Err(Fault::Interrupted);
+        }
         let mut listed = Listed::default();
         let mut found = Found::new(std::mem::take(&mut task.taken));
         let into = Some((&task, &mut found));
@@ -144,6 +150,7 @@ impl Worker {
                 listed.entries.push(entry);
                 return Ok(true);
             }
+            Place::Unwanted => return Ok(false),
         };
         loop {
             if !self.read_page(reading, &address, listed, &mut into).await? {
@@ -157,21 +164,38 @@ impl Worker {
                 return Err(Error::Listing(text.into()));
             }
             address.set_query(Some(&query));
-            self.ask_on(reading, &address).await?;
-            if let Some(error) = reading.refused().await {
-                return Err(error);
+            if !self.ask_on(reading, &address).await? {
+                return Ok(false);
+            }
+            match self.engine.wanted(self.slot, reading.refused()).await {
+                Some(None) => {}
+                Some(Some(error)) => return Err(error),
+                None => return Ok(false),
             }
         }
     }
 
-    /// Asks for more of a listing, which nothing is in flight behind, and reads the head of its reading.
-    pub(super) async fn ask_on(&self, reading: &mut Reading, address: &Url) -> Result<(), Error> {
+    /// Asks for more of a listing, which nothing is in flight behind, and reads the head of its reading. False once the
+    /// listing is not wanted any more.
+    pub(super) async fn ask_on(&self, reading: &mut Reading, address: &Url) -> Result<bool, Error> {
+        let asked = self.ask_for_more(reading, address);
+        match self.engine.wanted(self.slot, asked).await {
+            Some(asked) => asked.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn ask_for_more(&self, reading: &mut Reading, address: &Url) -> Result<(), Error> {
         let (origin, settings) = (&self.server().origin, &self.engine.settings);
         if !reading.head.keep_alive || !reading.body.is_done() {
+            // One at a time: the user said how many there may be.
+            reading.connection.close();
             reading.connection =
                 Connection::open(origin, settings.timeout, &self.engine.pace).await?;
         }
         let target = &address[url::Position::BeforePath..url::Position::AfterQuery];
+        // Whoever lets go from here on leaves an answer behind.
+        reading.body = BodyReader::new(Framing::Close);
         reading.connection.queue(origin, target, Ask::List);
         reading.connection.flush().await?;
         reading.head = reading.connection.head(false).await?;
