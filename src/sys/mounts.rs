@@ -20,6 +20,8 @@ pub struct Mounts {
 pub struct Seen {
     /// Where it lies.
     pub mount: Mount,
+    /// Whether its file system is memory altogether: nothing of it is on a disk.
+    pub in_memory: bool,
     /// Its type and permission bits, as they were known last.
     pub mode: u32,
 }
@@ -58,21 +60,33 @@ mod linux {
     const BELIEVED: Duration = Duration::from_secs(10);
 
     /// File systems that need nobody but the kernel and its disks.
-    const OF_THIS_MACHINE: [&str; 26] = [
+    const OF_THIS_MACHINE: [&str; 24] = [
         "bcachefs", "btrfs", "cramfs", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4",
-        "f2fs", "hfsplus", "iso9660", "jfs", "nilfs2", "ntfs3", "overlay", "proc", "ramfs",
-        "reiserfs", "rootfs", "squashfs", "tmpfs", "ubifs", "udf", "vfat", "xfs",
+        "f2fs", "hfsplus", "iso9660", "jfs", "nilfs2", "ntfs3", "overlay", "proc", "reiserfs",
+        "rootfs", "squashfs", "ubifs", "udf", "vfat", "xfs",
     ];
+    /// Those that need the kernel alone.
+    const IN_MEMORY: [&str; 2] = ["ramfs", "tmpfs"];
+
+    /// What the file system of a mount needs.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Kind {
+        /// Nothing.
+        Memory,
+        /// A disk of this machine.
+        Disk,
+        /// Whoever serves it: it may hang.
+        Other,
+    }
 
     #[derive(Debug, Default)]
     pub(super) struct Table {
-        /// Whether each mount may hang.
-        mounts: HashMap<u64, bool>,
+        mounts: HashMap<u64, Kind>,
         read: Option<Instant>,
     }
 
     impl Table {
-        fn may_hang(&mut self, id: u64) -> bool {
+        fn kind(&mut self, id: u64) -> Kind {
             let is_old = self.read.is_none_or(|read| read.elapsed() > BELIEVED);
             if is_old || !self.mounts.contains_key(&id) {
                 let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -80,17 +94,23 @@ mod linux {
                 self.read = Some(Instant::now());
             }
             // What is in no table is not known to be harmless.
-            self.mounts.get(&id).copied().unwrap_or(true)
+            self.mounts.get(&id).copied().unwrap_or(Kind::Other)
         }
     }
 
-    /// A line of proc(5) mountinfo: the mount's number, and whether its file system may hang.
-    pub(super) fn parse(line: &str) -> Option<(u64, bool)> {
+    /// A line of proc(5) mountinfo: the mount's number and kind.
+    pub(super) fn parse(line: &str) -> Option<(u64, Kind)> {
         let (fields, kind) = line.split_once(" - ")?;
         let id = fields.split(' ').next()?.parse().ok()?;
         let kind = kind.split(' ').next()?;
-        let ours = OF_THIS_MACHINE.contains(&kind) || kind == "zfs";
-        Some((id, !ours))
+        let kind = if IN_MEMORY.contains(&kind) {
+            Kind::Memory
+        } else if OF_THIS_MACHINE.contains(&kind) || kind == "zfs" {
+            Kind::Disk
+        } else {
+            Kind::Other
+        };
+        Some((id, kind))
     }
 
     pub(super) fn see(file: BorrowedFd<'_>, table: &Mutex<Table>) -> Option<Seen> {
@@ -102,8 +122,10 @@ mod linux {
             return None;
         }
         let id = stat.stx_mnt_id;
+        let kind = lock(table).kind(id);
         Some(Seen {
-            mount: lock(table).may_hang(id).then_some(id),
+            mount: (kind == Kind::Other).then_some(id),
+            in_memory: kind == Kind::Memory,
             mode: u32::from(stat.stx_mode),
         })
     }
@@ -111,7 +133,7 @@ mod linux {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::*;
+    use super::{linux::Kind, *};
     use std::fs::File;
 
     #[test]
@@ -119,19 +141,29 @@ mod tests {
         for (line, expected) in [
             (
                 "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext4 /dev/root rw",
-                Some((36, false)),
+                Some((36, Kind::Disk)),
             ),
-            ("7 1 0:5 / /dev rw - devtmpfs udev rw", Some((7, false))),
+            (
+                "7 1 0:5 / /dev rw - devtmpfs udev rw",
+                Some((7, Kind::Disk)),
+            ),
             (
                 "41 36 0:33 / /media/x rw - fuse.sshfs ada@host:/ rw",
-                Some((41, true)),
+                Some((41, Kind::Other)),
             ),
-            ("42 36 0:34 / /net rw - nfs4 host:/ rw", Some((42, true))),
-            ("43 36 0:35 / /s rw - cifs //host/s rw", Some((43, true))),
+            (
+                "42 36 0:34 / /net rw - nfs4 host:/ rw",
+                Some((42, Kind::Other)),
+            ),
+            (
+                "43 36 0:35 / /s rw - cifs //host/s rw",
+                Some((43, Kind::Other)),
+            ),
             (
                 "44 36 0:36 / /a\\040b rw shared:1 master:2 - fuse x rw",
-                Some((44, true)),
+                Some((44, Kind::Other)),
             ),
+            ("45 36 0:37 / /s rw - tmpfs t rw", Some((45, Kind::Memory))),
             ("nonsense", None),
         ] {
             assert_eq!(linux::parse(line), expected, "{line}");

@@ -27,6 +27,8 @@ impl Schedule {
             item.life = Life::Paused;
             self.set_phase(id, Phase::Flowing, Phase::Halted);
             self.interrupt_item(id);
+            // What it needed nobody needs now: others may be of use where they were not.
+            self.ring_all();
         }
     }
 

@@ -152,7 +152,7 @@ impl Sender {
             return self.send_remote(stream, found, range, flow, attached).await;
         }
         let mut at = range.start;
-        let mut warm_until = if is_memory(found.file.as_fd()) {
+        let mut warm_until = if found.in_memory || is_memory(found.file.as_fd()) {
             range.end
         } else {
             at

@@ -151,6 +151,7 @@ mod tests {
                 file: Opened::new(file, None),
                 stamp,
                 mount: None,
+                in_memory: false,
                 place: None,
             };
             let said = of(&found, name.as_bytes(), Link::default()).await.unwrap();

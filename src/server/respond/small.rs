@@ -17,7 +17,13 @@ pub(super) async fn append(
     let (start, size) = (out.len(), found.stamp.size as usize);
     if found.mount.is_none() {
         out.resize(start + size, 0);
-        match read_cached(found.file.as_fd(), &mut out[start..], 0)? {
+        let (file, bytes) = (found.file.as_fd(), &mut out[start..]);
+        let read = if found.in_memory {
+            Some(rustix::io::pread(file, bytes, 0).map_err(std::io::Error::from)?)
+        } else {
+            read_cached(file, bytes, 0)?
+        };
+        match read {
             Some(read) if read == size => {
                 let since = found.since();
                 return Ok((found, since));

@@ -19,7 +19,7 @@ use crate::{
     server::work::{Mount, Place},
     sys::{
         dir_id::dir_id,
-        mounts::Mounts,
+        mounts::{Mounts, Seen},
         open::{Links, open_beneath, open_cached},
     },
 };
@@ -81,6 +81,8 @@ pub struct FoundFile {
     pub stamp: Stamp,
     /// Where it lies.
     pub mount: Mount,
+    /// On a file system that is memory altogether.
+    pub in_memory: bool,
     /// Among those who wait for that mount, where it may hang.
     pub place: Option<Arc<Place>>,
 }
@@ -232,7 +234,8 @@ impl Catalog {
             return Ok(AtOnce::Blocks(self.mount_above(path.trimmed())));
         };
         let place = place?;
-        if let Some(seen) = self.mounts.see(&place) {
+        let seen = self.mounts.see(&place);
+        if let Some(seen) = seen {
             may_be_opened(seen.mode)?;
             if seen.mount.is_some() {
                 return Ok(AtOnce::Blocks(seen.mount));
@@ -243,7 +246,7 @@ impl Catalog {
             return Ok(AtOnce::Blocks(None));
         }
         match cached(READ) {
-            Some(opened) => self.found(opened?, None, path).map(AtOnce::Found),
+            Some(opened) => self.found(opened?, seen, path).map(AtOnce::Found),
             None => Ok(AtOnce::Blocks(None)),
         }
     }
@@ -300,8 +303,8 @@ impl Catalog {
         };
         may_be_opened(fstat(open(PLACE)?)?.st_mode)?;
         let opened = open(READ)?;
-        let mount = self.mount_of(&opened);
-        self.found(opened, mount, path)
+        let seen = self.mounts.see(&opened);
+        self.found(opened, seen, path)
     }
 
     /// What a path leads to, without opening it for reading where the system can do that. What a link leads to on a file
@@ -320,7 +323,8 @@ impl Catalog {
     }
 
     /// What was opened at `path`, unless it is the server's own.
-    fn found(&self, opened: OwnedFd, mount: Mount, path: &RemotePath) -> io::Result<Found> {
+    fn found(&self, opened: OwnedFd, seen: Option<Seen>, path: &RemotePath) -> io::Result<Found> {
+        let mount = seen.and_then(|seen| seen.mount);
         let stat = fstat(&opened)?;
         let stamp = Stamp::of(&stat);
         if self.hides(&stamp, path.name()) || self.state.holds(opened.as_fd(), path.trimmed()) {
@@ -331,6 +335,7 @@ impl Catalog {
                 file: Opened::new(opened, mount),
                 stamp,
                 mount,
+                in_memory: seen.is_some_and(|seen| seen.in_memory),
                 place: None,
             })),
             FileType::Directory => Ok(Found::Dir(opened)),
@@ -401,6 +406,7 @@ mod tests {
             file: Opened::new(file.into(), None),
             stamp,
             mount: None,
+            in_memory: false,
             place: None,
         };
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
