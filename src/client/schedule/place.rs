@@ -165,7 +165,7 @@ impl Schedule {
             let asked = task.redirecting.iter().filter(|source| {
                 task.led_to(*source).is_none() && self.asks_first(transfer.id, *source)
             });
-            let its = transfer.needed(outlook, now);
+            let its = transfer.needed(outlook, self.limits.workers, now);
             needed = needed.union(its.without(asked.collect()));
         }
         needed

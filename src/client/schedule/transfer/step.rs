@@ -35,21 +35,25 @@ pub struct Asker {
 impl Transfer {
     /// Whether its values come next: nothing is pipelined with them.
     pub fn wants_values(&self, asker: &Asker) -> bool {
-        // One connection alone fetches values last: its first byte must not wait for the server's hashing.
-        let first = asker.workers > 1 || self.left > 0 || self.plan.is_complete();
         let mute = self.off().union(self.task.mute());
-        let rests = self.values_not_before.is_some_and(|at| at > asker.now);
-        self.verdict.values == Values::Unasked && first && !rests && asker.outlook.leads(mute)
+        self.may_ask_values(asker.workers, asker.now) && asker.outlook.leads(mute)
     }
 
-    /// Sources that may give something of it that is free now, or tell its values.
-    pub fn needed(&self, outlook: &Outlook, now: Instant) -> SourceSet {
+    /// Whether its values are to be asked for now, of whomever. One connection alone fetches them last: its first byte must
+    /// not wait for the server's hashing.
+    fn may_ask_values(&self, workers: usize, now: Instant) -> bool {
+        let next = workers > 1 || self.left > 0 || self.plan.is_complete();
+        let rests = self.values_not_before.is_some_and(|at| at > now);
+        self.verdict.values == Values::Unasked && next && !rests
+    }
+
+    /// Sources that may give something of it that is free now, or tell its values, to one of so many `workers`.
+    pub fn needed(&self, outlook: &Outlook, workers: usize, now: Instant) -> SourceSet {
         if self.phase != Phase::Flowing || self.not_before.is_some_and(|at| at > now) {
             return SourceSet::default();
         }
         let mut needed = SourceSet::default();
-        if self.verdict.values == Values::Unasked
-            && self.values_not_before.is_none_or(|at| at <= now)
+        if self.may_ask_values(workers, now)
             && let Some(lead) = outlook.lead(self.off().union(self.task.mute()))
         {
             needed.insert(lead);
