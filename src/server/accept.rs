@@ -159,8 +159,9 @@ impl Accept {
     /// Makes room while there is some left, and once there is none: of whoever holds most, those that wait for their client
     /// are closed, the longest waiting first.
     fn relieve(&self) {
-        let max = self.places.served;
-        if self.slots.available_permits() <= max / 4 {
+        let (max, free) = (self.places.served, self.slots.available_permits());
+        let may_wait = free > 0 && !self.shared.registry.open().may_sweep();
+        if free <= max / 4 && !may_wait {
             self.make_room((max / SWEEP).max(1));
         }
     }

@@ -10,8 +10,9 @@ use tokio::net::TcpListener;
 
 use crate::server::error::Error;
 
-/// Connections that the system keeps while they wait to be accepted.
-const BACKLOG: i32 = 1024;
+/// Connections that the system keeps while they wait to be accepted, where its own limit allows as many. One that finds no
+/// room there comes again a second later.
+const BACKLOG: i32 = 4096;
 
 /// Binds `port` on each address, or on all interfaces when there is none: IPv6 and IPv4 on one socket, or IPv4 alone
 /// where the machine has no IPv6. Port 0 takes a free one, the same for all addresses.

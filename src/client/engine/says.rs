@@ -21,10 +21,13 @@ impl Says {
         let date = entry
             .modified
             .and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let about = format!("{:?} {} {date:?}", entry.size, entry.is_dir);
-        self.print = self
-            .print
-            .wrapping_add(key(&[&entry.name, about.as_bytes()].concat()));
+        // Each part has its length: what two entries say is the same only where all of it is.
+        let mut said = Vec::with_capacity(entry.name.len() + 48);
+        said.extend_from_slice(&entry.size.map_or(-1, i128::from).to_le_bytes());
+        said.extend_from_slice(&date.map_or(u128::MAX, |date| date.as_nanos()).to_le_bytes());
+        said.push(u8::from(entry.is_dir));
+        said.extend_from_slice(&entry.name);
+        self.print = self.print.wrapping_add(key(&said));
         let count = if entry.is_dir {
             &mut self.dirs
         } else {

@@ -26,6 +26,8 @@ pub struct Open {
     count: AtomicUsize,
     next: AtomicU64,
     since: Instant,
+    /// When room was made last, in milliseconds since the start.
+    swept: AtomicU64,
 }
 
 impl Default for Open {
@@ -35,6 +37,7 @@ impl Default for Open {
             count: AtomicUsize::new(0),
             next: AtomicU64::new(0),
             since: Instant::now(),
+            swept: AtomicU64::new(0),
         }
     }
 }
@@ -50,6 +53,9 @@ pub struct Handle {
     cut: Notify,
 }
 
+/// Milliseconds after which room is made again while there is some: to look at thousands of connections for each newcomer
+/// would keep the others waiting.
+const SWEEP_AGAIN: u64 = 10;
 /// Nobody is waited for.
 const BUSY: u64 = u64::MAX;
 /// Milliseconds that the first request may take to come: no connection is closed before its client could say anything.
@@ -141,11 +147,17 @@ impl Open {
         }
     }
 
+    /// Whether it is worth looking again for connections that can be spared.
+    pub fn may_sweep(&self) -> bool {
+        self.now() >= self.swept.load(Ordering::Relaxed) + SWEEP_AGAIN
+    }
+
     /// Ends up to `most` connections that wait for their clients, be it for a request or for an answer to be read: each
     /// time the one that has waited longest, of those of the address that holds most. Who they were; none where nobody of
     /// that address waits for too long.
     pub fn relieve(&self, most: usize) -> Vec<Who> {
         let (connections, now) = (lock(&self.connections), self.now());
+        self.swept.store(now, Ordering::Relaxed);
         let mut held: HashMap<&Who, Held> = HashMap::new();
         for handle in connections.values() {
             let held = held.entry(&handle.from).or_default();
