@@ -37,8 +37,8 @@ use digests::Values;
 use people::clients::Registry;
 use shared::Shared;
 use tree::{
-    catalog::Found,
     entries::{self, Entries, SORTED_BYTES},
+    found::Found,
 };
 use work::{Work, budget::Budget};
 

@@ -11,7 +11,7 @@ use crate::{
             chunks::{Chunk, Chunks},
             link::{Link, Stop},
         },
-        tree::catalog::FoundFile,
+        tree::found::FoundFile,
     },
 };
 

@@ -28,7 +28,7 @@ use crate::server::{
     people::warnings,
     respond::{self, Answer, Body, Output, link::Link},
     shared::Shared,
-    tree::{catalog::FoundFile, root},
+    tree::{found::FoundFile, root},
 };
 
 mod closing;

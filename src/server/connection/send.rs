@@ -17,7 +17,10 @@ use crate::server::{
     people::clients::Attached,
     people::taken::Flow,
     settings::MinRate,
-    tree::catalog::{FoundFile, Opened as OpenFile, Since, blocking},
+    tree::{
+        catalog::blocking,
+        found::{FoundFile, Opened as OpenFile, Since},
+    },
 };
 use crate::sys::send::{is_cached, is_memory, read_ahead, send_file, send_more};
 

@@ -53,9 +53,9 @@ pub struct Handle {
     cut: Notify,
 }
 
-/// Milliseconds after which room is made again while there is some: to look at thousands of connections for each newcomer
-/// would keep the others waiting.
-const SWEEP_AGAIN: u64 = 10;
+/// While there is room, more of it is made once a millisecond for so many connections: to look at thousands of them for each
+/// newcomer would keep the others waiting.
+const SWEPT_IN_A_MILLISECOND: u64 = 256;
 /// Nobody is waited for.
 const BUSY: u64 = u64::MAX;
 /// Milliseconds that the first request may take to come: no connection is closed before its client could say anything.
@@ -149,7 +149,8 @@ impl Open {
 
     /// Whether it is worth looking again for connections that can be spared.
     pub fn may_sweep(&self) -> bool {
-        self.now() >= self.swept.load(Ordering::Relaxed) + SWEEP_AGAIN
+        let pause = self.count() as u64 / SWEPT_IN_A_MILLISECOND;
+        self.now() >= self.swept.load(Ordering::Relaxed) + pause
     }
 
     /// Ends up to `most` connections that wait for their clients, be it for a request or for an answer to be read: each

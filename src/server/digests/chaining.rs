@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     pieces::{self, PREAMBLE_LEN, PieceHasher, Preamble, Value},
-    server::tree::catalog::FoundFile,
+    server::tree::found::FoundFile,
     sys::send::{is_cached, read_ahead},
 };
 

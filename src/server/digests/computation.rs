@@ -8,7 +8,7 @@ use super::{
 use crate::{
     pieces::PIECE,
     server::{
-        tree::catalog::{FoundFile, blocking},
+        tree::{catalog::blocking, found::FoundFile},
         work::{Late, Place},
     },
 };

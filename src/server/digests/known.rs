@@ -10,7 +10,7 @@ use super::{
     store::{Stores, key},
 };
 use crate::sync::lock;
-use crate::{pieces::PIECE, server::tree::catalog::Stamp};
+use crate::{pieces::PIECE, server::tree::stamp::Stamp};
 
 /// Files that are remembered, at about 150 bytes each.
 const MAX_FILES: usize = 1 << 15;

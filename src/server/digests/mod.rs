@@ -15,7 +15,7 @@ use super::work::{Turn, Work};
 use crate::pieces::{self, PIECE};
 use crate::server::{
     people::peers::Who,
-    tree::catalog::{FoundFile, blocking},
+    tree::{catalog::blocking, found::FoundFile},
 };
 use crate::sync::lock;
 

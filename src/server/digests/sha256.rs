@@ -8,7 +8,7 @@ use super::{
     job::Job,
     quantum::{BLOCK, Quantum},
 };
-use crate::{pieces::PIECE, server::tree::catalog::FoundFile, sys::send::read_ahead};
+use crate::{pieces::PIECE, server::tree::found::FoundFile, sys::send::read_ahead};
 
 /// Bytes of a digest.
 pub const DIGEST_LEN: usize = 32;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::http1::path::RemotePath;
-use crate::server::tree::catalog::{Catalog, Found};
+use crate::server::tree::{catalog::Catalog, found::Found};
 use std::{fs, path::PathBuf, time::Duration};
 
 fn content(size: usize) -> Vec<u8> {

@@ -9,7 +9,7 @@ use crate::{
         digests::Stream,
         people::taken::SmallFile,
         respond::form::listing::Source,
-        tree::catalog::{FoundFile, blocking},
+        tree::{catalog::blocking, found::FoundFile},
         work::Place,
     },
 };

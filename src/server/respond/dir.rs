@@ -31,11 +31,7 @@ use crate::{
         response::HeadWriter,
     },
     server::{
-        tree::{
-            catalog::{Stamp, blocking},
-            entries::Entries,
-            walk::Walk,
-        },
+        tree::{catalog::blocking, entries::Entries, stamp::Stamp, walk::Walk},
         work::{self, Busy, Place},
     },
 };

@@ -22,7 +22,7 @@ use crate::{
     },
     server::{
         people::taken::SmallFile,
-        tree::catalog::{Found, FoundFile, Since},
+        tree::found::{Found, FoundFile, Since},
         work,
     },
 };

@@ -4,7 +4,7 @@ use std::{borrow::Cow, os::fd::AsFd as _};
 
 use super::link::{Link, Stop};
 use crate::{
-    server::tree::catalog::{FoundFile, blocking},
+    server::tree::{catalog::blocking, found::FoundFile},
     sys::send::read_cached,
 };
 
@@ -117,7 +117,7 @@ fn tells_charset(begin: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::tree::catalog::{Opened, Stamp};
+    use crate::server::tree::{found::Opened, stamp::Stamp};
 
     #[tokio::test]
     async fn text_says_its_charset_where_it_shows() {

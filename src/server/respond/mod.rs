@@ -12,7 +12,10 @@ use crate::{
     },
     server::{
         people::standing::Denied,
-        tree::catalog::{AtOnce, Found, blocking},
+        tree::{
+            catalog::blocking,
+            found::{AtOnce, Found},
+        },
         work::Kind,
     },
 };

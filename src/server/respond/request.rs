@@ -18,7 +18,7 @@ use crate::{
             taken::{Flow, SmallFile},
         },
         shared::Shared,
-        tree::catalog::{Catalog, FoundFile},
+        tree::{catalog::Catalog, found::FoundFile},
         work::budget::Held,
     },
 };

@@ -4,7 +4,10 @@ use std::os::fd::AsFd as _;
 
 use super::link::{Link, Stop};
 use crate::{
-    server::tree::catalog::{FoundFile, Since, blocking},
+    server::tree::{
+        catalog::blocking,
+        found::{FoundFile, Since},
+    },
     sys::send::read_cached,
 };
 

@@ -9,7 +9,10 @@ use crate::{
     exit::reason,
     http1::path::RemotePath,
     server::{
-        tree::catalog::{Catalog, Stamp, is_not_found},
+        tree::{
+            catalog::{Catalog, is_not_found},
+            stamp::Stamp,
+        },
         work::budget::{Budget, Held},
     },
 };
@@ -277,7 +280,7 @@ pub fn sort(entries: &mut [Listed]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::tree::catalog::Found;
+    use crate::server::tree::found::Found;
     use std::{fs, path::Path};
 
     fn read(root: &Path, permits: usize) -> (Vec<Vec<u8>>, bool) {

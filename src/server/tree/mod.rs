@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod entries;
+pub mod found;
 pub mod own;
 pub mod root;
 pub mod stamp;

@@ -6,8 +6,12 @@ use rustix::fs::fstat;
 
 use crate::server::work::budget::Budget;
 use crate::server::{
-    tree::catalog::{Catalog, Found, Stamp, is_not_found},
     tree::entries::{Entries, Listed},
+    tree::{
+        catalog::{Catalog, is_not_found},
+        found::Found,
+        stamp::Stamp,
+    },
 };
 use crate::{escape::display_name, exit::reason, http1::path::RemotePath};
 

@@ -13,8 +13,12 @@ use crate::server::{
         chunks::{CHUNK, Chunk, Chunks, Next},
         link::{Link, Stop},
     },
-    tree::catalog::{Catalog, Found, FoundFile, Since, Stamp, blocking, is_not_found},
     tree::walk::Walk,
+    tree::{
+        catalog::{Catalog, blocking, is_not_found},
+        found::{Found, FoundFile, Since},
+        stamp::Stamp,
+    },
     work::Place,
 };
 use crate::{escape::display_name, exit::reason, http1::path::RemotePath};

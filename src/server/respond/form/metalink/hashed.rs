@@ -17,7 +17,10 @@ use crate::{
             link::{Link, Stop},
         },
         shared::Shared,
-        tree::catalog::{Catalog, Found, FoundFile, blocking, is_not_found},
+        tree::{
+            catalog::{Catalog, blocking, is_not_found},
+            found::{Found, FoundFile},
+        },
     },
 };
 

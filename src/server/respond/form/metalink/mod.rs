@@ -16,7 +16,7 @@ use crate::server::{
     respond::form::listing::Source,
     respond::form::page::escape,
     respond::link::Link,
-    tree::catalog::Stamp,
+    tree::stamp::Stamp,
     tree::walk::Walk,
 };
 

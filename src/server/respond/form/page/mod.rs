@@ -270,7 +270,7 @@ pub fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{entry::Entry, server::tree::catalog::Stamp};
+    use crate::{entry::Entry, server::tree::stamp::Stamp};
 
     fn listed(name: &[u8], size: Option<u64>) -> Listed {
         let temp = tempfile::tempfile().unwrap();
