@@ -124,6 +124,31 @@ fn threads(id: u32) -> Vec<Thread> {
     told.collect()
 }
 
+/// A server that is a process of its own, so that it may hang and be ended.
+fn serve(root: &Path, with: impl FnOnce(Haul) -> Haul) -> (Child, SocketAddr) {
+    let line = [
+        "serve",
+        root.to_str().unwrap(),
+        "--headless",
+        "-a",
+        "127.0.0.1",
+        "-p",
+        "0",
+    ];
+    let mut haul = with(Haul::new(&line));
+    let mut server = haul
+        .command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut stdout = std::io::BufReader::new(server.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut first).unwrap();
+    let address = first.trim().rsplit('/').next().unwrap().parse().unwrap();
+    (server, address)
+}
+
 #[test]
 fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
     let (root, behind) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -138,26 +163,7 @@ fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
     let Some(mount) = Mount::new(behind.path(), &at) else {
         return;
     };
-    let line = [
-        "serve",
-        root.path().to_str().unwrap(),
-        "--headless",
-        "-a",
-        "127.0.0.1",
-        "-p",
-        "0",
-    ];
-    let mut haul = Haul::new(&line);
-    let mut server = haul
-        .command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut first = String::new();
-    let mut stdout = std::io::BufReader::new(server.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut stdout, &mut first).unwrap();
-    let address: SocketAddr = first.trim().rsplit('/').next().unwrap().parse().unwrap();
+    let (mut server, address) = serve(root.path(), |haul| haul);
     let ask = |target: &str| fetch(address, get(target, ""));
     // While it answers, it is as good as any other.
     assert_eq!(ask("/mnt/small").text(), "small");
@@ -229,4 +235,35 @@ fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
         );
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn a_cache_directory_that_hangs_keeps_nobody_waiting() {
+    let (root, at, behind) = (
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    fs::create_dir(behind.path().join("cache")).unwrap();
+    fs::write(root.path().join("large"), vec![7; 3 << 20]).unwrap();
+    let Some(mount) = Mount::new(behind.path(), at.path()) else {
+        return;
+    };
+    let cache = at.path().join("cache");
+    let (mut server, address) = serve(root.path(), |haul| {
+        haul.env("XDG_CACHE_HOME", cache.to_str().unwrap())
+    });
+    mount.stop(&server);
+    let begun = Instant::now();
+    for (target, fields) in [
+        ("/", "Accept: application/json\r\n"),
+        ("/large", ""),
+        ("/large?pieces", ""),
+        ("/large?meta4", ""),
+    ] {
+        assert_eq!(fetch(address, get(target, fields)).status, 200, "{target}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

@@ -3,7 +3,7 @@
 //! A read of a disk of this machine ends; one of FUSE, NFS or SMB ends when somebody else says so, perhaps never, and no
 //! flag or signal changes that. Nothing here asks such a file system anything: the kernel's own tables say what lies where.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, path::Path};
 
 /// Where something lies: `None` on a file system of this machine, else on a mount that may hang, by its number.
 pub type Mount = Option<u64>;
@@ -38,6 +38,23 @@ impl Mounts {
     #[cfg(not(target_os = "linux"))]
     pub fn see(&self, _file: impl AsFd) -> Option<Seen> {
         None
+    }
+}
+
+/// Whether a path, or what will be its directory, lies where it may hang; `false` where the system cannot tell.
+pub fn may_hang(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{Mode, OFlags, open};
+        let place = |path: &Path| open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
+        let there = path.ancestors().find_map(place);
+        let seen = there.and_then(|there| Mounts::default().see(there));
+        seen.is_some_and(|seen| seen.mount.is_some())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        false
     }
 }
 

@@ -12,12 +12,14 @@ use std::{
 };
 
 use super::work::{Turn, Work};
+use crate::escape::display_path;
 use crate::pieces::{self, PIECE};
 use crate::server::{
     people::peers::Who,
     tree::{catalog::blocking, found::FoundFile},
 };
 use crate::sync::lock;
+use crate::sys::mounts::may_hang;
 
 mod chaining;
 mod computation;
@@ -49,9 +51,15 @@ pub struct Values {
 }
 
 impl Values {
-    /// Keeps values below the cache directory, where there is one.
+    /// Keeps values below the cache directory, where there is one that does not hang: everybody would wait for it.
     pub fn new(cache: Option<&Path>, work: Work) -> Self {
+        let hangs = cache.filter(|cache| may_hang(cache));
+        if let Some(cache) = hangs {
+            let cache = display_path(cache);
+            tracing::info!("digests are not kept: {cache} is on a file system that may hang");
+        }
         let stores = cache
+            .filter(|_| hangs.is_none())
             .map(|cache| Arc::new(Stores::new(|kind| Store::new(cache.join(kind.dir()), kind))));
         Self {
             known: Arc::new(Known::new(stores.clone())),
