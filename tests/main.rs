@@ -47,5 +47,6 @@ mod replaced;
 mod resume;
 mod serve;
 mod servers;
+mod sums;
 mod tls;
 mod wire;

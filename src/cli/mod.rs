@@ -67,6 +67,17 @@ pub enum Command {
     Eval(Box<EvalArgs>),
     /// Draw what was measured, to SVG and PNG or in the terminal
     Plot(PlotArgs),
+    /// Print the BLAKE3 digests of files and trees, as b3sum does
+    ///
+    /// A line a file, in the order of their paths, read by all cores: `haul sum pub > B3SUMS`. Names are as b3sum and
+    /// coreutils write them. In a directory, symbolic links and what is no file are left out, and so is the file that the
+    /// lines go to.
+    Sum(SumArgs),
+    /// Check files against a list of digests: B3SUMS, SHA256SUMS, …
+    ///
+    /// Reads what haul sum, b3sum, sha256sum, sha512sum and md5sum print, and BSD's form of it. Names count from the
+    /// current directory. The exit status is 6 where a file does not match, 7 where one cannot be read.
+    Check(CheckArgs),
     /// See a server and a client of it at work on this machine
     ///
     /// Serves sample files on a free port of the loopback interface and opens the connect dashboard on them. Without a
@@ -454,6 +465,28 @@ pub struct DemoArgs {
     /// The screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
+}
+
+/// Options of `haul sum`.
+#[derive(Debug, Args)]
+pub struct SumArgs {
+    /// What to read; - for stdin [default: .]
+    #[arg(value_name = "DIR|FILE")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Options of `haul check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Lists to check; - for stdin
+    ///
+    /// A list's name tells its digests where their lines do not: NAME.b3, SHA256SUMS. Where neither does, 64 digits are
+    /// BLAKE3 or SHA-256.
+    #[arg(value_name = "LIST", required = true)]
+    pub lists: Vec<PathBuf>,
+    /// Print a line for what fails only
+    #[arg(short, long, env = "HAUL_QUIET")]
+    pub quiet: bool,
 }
 
 /// How a command runs.

@@ -9,3 +9,4 @@ pub mod serve;
 mod stdout;
 pub mod style;
 mod summary;
+pub mod sums;

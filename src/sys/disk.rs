@@ -196,6 +196,17 @@ pub fn is_hole(file: &File, start: u64, end: u64) -> bool {
     }
 }
 
+/// Tells the system that these bytes of a file are about to be read. Advice: nothing depends on it.
+pub fn will_need(file: &File, at: u64, bytes: u64) {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    {
+        let advice = rustix::fs::Advice::WillNeed;
+        let _ = rustix::fs::fadvise(file, at, std::num::NonZeroU64::new(bytes), advice);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let _ = (file, at, bytes);
+}
+
 /// Lets this process open as many files as the system allows it to, rather than the few that are usual; their number.
 pub fn raise_open_files() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
