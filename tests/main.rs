@@ -40,6 +40,7 @@ mod pages;
 mod pressure;
 mod private;
 mod proxies;
+mod published;
 mod queue;
 mod ranges;
 mod redirects;

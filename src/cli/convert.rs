@@ -115,6 +115,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         exclude: args.exclude,
         output: args.output,
         checksum: args.checksum,
+        checksums: args.checksums,
         serial: args.serial,
         max_depth: args.max_depth,
         fail_empty: args.fail_empty,

@@ -286,6 +286,13 @@ pub struct ConnectArgs {
         hide_short_help = true
     )]
     pub checksum: Option<Digest>,
+    /// A list of digests that files must have: SHA256SUMS, B3SUMS, …
+    ///
+    /// Names in it count from where it lies on the server, else from the URL's directory. What it tells is held against,
+    /// whatever the server says. Without it, lists that lie beside files or above them are found by themselves where
+    /// nothing else proves a file.
+    #[arg(long, env = "HAUL_CHECKSUMS", value_name = "URL|FILE", value_parser = values::checksums, hide_short_help = true)]
+    pub checksums: Option<config::Checksums>,
     /// One file at a time
     #[arg(long, env = "HAUL_SERIAL")]
     pub serial: bool,

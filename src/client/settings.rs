@@ -1,11 +1,11 @@
 //! What a client runs with.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use url::Url;
 
 use super::net::access::Access;
-use crate::{config::OnConflict, units::Rate};
+use crate::{config::OnConflict, sums::Given, units::Rate};
 
 /// What a client runs with.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ pub struct Settings {
     pub on_conflict: OnConflict,
     /// Go on with parts that an earlier run left.
     pub resume: bool,
+    /// What files must hash to by a list that the user gave, whatever servers say.
+    pub checksums: Option<Arc<Given>>,
     /// Never give up on a server that cannot be reached: somebody watches, and can end it.
     pub patient: bool,
 }

@@ -207,6 +207,8 @@ pub enum Verified {
     Blake3,
     /// A whole-file digest of another kind (`Repr-Digest`, `Digest`).
     Digest,
+    /// What a published list tells of it, by that list's name: `SHA256SUMS`, `.sha256`, `MD5SUMS, weak`.
+    Listed(&'static str),
     /// An equal file was here already.
     Present,
     /// Nothing: the server offers no digest.
@@ -214,11 +216,12 @@ pub enum Verified {
 }
 
 impl Verified {
-    /// The word for logs and JSON: `blake3`, `digest`, `present`, `unverified`.
+    /// The word for logs and JSON: `blake3`, `digest`, `present`, `unverified`, or the published list's name.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Blake3 => "blake3",
             Self::Digest => "digest",
+            Self::Listed(list) => list,
             Self::Present => "present",
             Self::Unverified => "unverified",
         }
@@ -305,10 +308,10 @@ impl Event {
                 took,
                 ..
             } => {
-                let checked = if *verified == Verified::Blake3 {
-                    "blake3 verified"
-                } else {
-                    verified.word()
+                let checked = match verified {
+                    Verified::Blake3 => "blake3 verified".into(),
+                    Verified::Listed(list) => format!("verified ({list})"),
+                    _ => verified.word().to_owned(),
                 };
                 tracing::info!(
                     path = %shown(path),

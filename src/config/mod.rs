@@ -150,6 +150,8 @@ pub struct Connect {
     pub output: Option<PathBuf>,
     /// What the one file must hash to.
     pub checksum: Option<Digest>,
+    /// A list of digests that files must have.
+    pub checksums: Option<Checksums>,
     /// One file at a time.
     pub serial: bool,
     /// Directories that are gone into, one inside the other, at most.
@@ -241,6 +243,15 @@ impl Connect {
     pub fn names_metalink(&self) -> bool {
         self.metalink.is_some() || target::is_metalink(&self.url)
     }
+}
+
+/// Where a list of digests is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checksums {
+    /// On a server.
+    Url(Url),
+    /// On this machine.
+    File(PathBuf),
 }
 
 /// What happens where a local file is in the way of a download.

@@ -122,6 +122,7 @@ fn settings(
         exclude: Vec::new(),
         output: None,
         checksum: None,
+        checksums: None,
         serial: false,
         max_depth: 64,
         fail_empty: false,

@@ -257,6 +257,7 @@ pub(crate) fn engine_settings(
         fail_empty: settings.fail_empty,
         on_conflict: settings.on_conflict,
         resume: settings.resume,
+        checksums: None,
         patient: false,
     }
 }

@@ -105,7 +105,7 @@ impl Report {
                 match verified {
                     Verified::Present => self.tally.present += 1,
                     Verified::Unverified => self.tally.unverified += 1,
-                    Verified::Blake3 | Verified::Digest => {}
+                    Verified::Blake3 | Verified::Digest | Verified::Listed(_) => {}
                 }
                 if *verified != Verified::Present {
                     self.tally.bytes += bytes;

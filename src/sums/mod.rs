@@ -1,13 +1,15 @@
 //! Lists of digests as `sha256sum`, `b3sum`, `md5sum` and BSD's tools write and read them, and hashing files for them.
 //!
-//! `list` and `names` are pure and bounded by their input; `hashing` reads files, on all cores.
+//! `list`, `names` and `table` are pure and bounded by their input; `hashing` reads files, on all cores.
 
 pub mod hashing;
 mod list;
 mod names;
+mod table;
 
 pub use list::{LIST_MAX, Line, Lines, NoLine, beside, line, lines, shown, write_line};
 pub use names::{Covers, Published, SIGNATURES, algorithm_of, published};
+pub use table::{Given, Table};
 
 /// How a digest of a list is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

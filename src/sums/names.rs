@@ -40,21 +40,21 @@ const LISTS: [(&str, &str, Algorithm); 16] = [
     ("checksum", "CHECKSUM", Algorithm::Sha256),
     ("checksums", "CHECKSUMS", Algorithm::Sha256),
     ("checksum.sha256", "SHA256", Algorithm::Sha256),
-    ("md5sums", "MD5SUMS", Algorithm::Md5),
-    ("md5sum", "md5sum", Algorithm::Md5),
-    ("md5", "MD5", Algorithm::Md5),
+    ("md5sums", "MD5SUMS, weak", Algorithm::Md5),
+    ("md5sum", "md5sum, weak", Algorithm::Md5),
+    ("md5", "MD5, weak", Algorithm::Md5),
 ];
 
-/// Ends of the names of lists of one file.
-const SUFFIXES: [(&str, Algorithm); 8] = [
-    (".b3", Algorithm::Blake3),
-    (".blake3", Algorithm::Blake3),
-    (".sha512", Algorithm::Sha512),
-    (".sha512sum", Algorithm::Sha512),
-    (".sha256", Algorithm::Sha256),
-    (".sha256sum", Algorithm::Sha256),
-    (".md5", Algorithm::Md5),
-    (".md5sum", Algorithm::Md5),
+/// Ends of the names of lists of one file, and what those are called.
+const SUFFIXES: [(&str, &str, Algorithm); 8] = [
+    (".b3", ".b3", Algorithm::Blake3),
+    (".blake3", ".blake3", Algorithm::Blake3),
+    (".sha512", ".sha512", Algorithm::Sha512),
+    (".sha512sum", ".sha512sum", Algorithm::Sha512),
+    (".sha256", ".sha256", Algorithm::Sha256),
+    (".sha256sum", ".sha256sum", Algorithm::Sha256),
+    (".md5", ".md5, weak", Algorithm::Md5),
+    (".md5sum", ".md5sum, weak", Algorithm::Md5),
 ];
 
 /// The list of digests that a name stands for: `SHA256SUMS`, `sha256sum.txt`, `NAME.sha256`, …
@@ -69,11 +69,11 @@ pub fn published(name: &[u8]) -> Option<Published> {
             covers: Covers::Many,
         });
     }
-    let (suffix, algorithm) = SUFFIXES
+    let (suffix, word, algorithm) = SUFFIXES
         .iter()
-        .find(|(suffix, _)| lower.len() > suffix.len() && lower.ends_with(suffix))?;
+        .find(|(suffix, ..)| lower.len() > suffix.len() && lower.ends_with(suffix))?;
     Some(Published {
-        word: suffix,
+        word,
         algorithm: *algorithm,
         covers: Covers::Prefix(lower.len() - suffix.len()),
     })

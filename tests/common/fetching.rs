@@ -37,6 +37,7 @@ pub fn settings(url: &str, dir: &Path) -> Settings {
         fail_empty: false,
         on_conflict: OnConflict::Verify,
         resume: true,
+        checksums: None,
         patient: false,
     }
 }

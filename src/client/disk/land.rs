@@ -5,6 +5,7 @@ use std::os::{fd::AsFd as _, unix::fs::FileExt as _};
 use super::part::OpenPart;
 use crate::{
     client::{Error, Verified, proof::Proof},
+    digest::Digest,
     pieces::{self, PieceHasher, Value},
     sys::disk,
 };
@@ -12,10 +13,27 @@ use crate::{
 /// Bytes that are read from a part at once.
 const STEP: usize = 256 * 1024;
 
+/// What a published list tells of a file.
+#[derive(Debug)]
+pub struct Listed {
+    /// What its content must hash to.
+    pub digest: Digest,
+    /// What it is told to be verified by.
+    pub word: &'static str,
+    /// The failure where it differs.
+    pub differs: Error,
+}
+
 impl OpenPart {
     /// Syncs the complete part, names it by the conflict rule, and syncs its directory; the whole is held against every
     /// digest that is known of it before that. Blocking.
-    pub fn land(&self, mut proof: Proof) -> Result<(Vec<u8>, Proof), Error> {
+    ///
+    /// `listed` tells what a published list has of it; it is asked once nothing else proved the file.
+    pub fn land(
+        &self,
+        mut proof: Proof,
+        listed: impl FnOnce(bool) -> Option<Listed>,
+    ) -> Result<(Vec<u8>, Proof), Error> {
         if self.compares {
             return Ok((self.part.name.clone(), Proof::of_local(Verified::Present)));
         }
@@ -32,6 +50,12 @@ impl OpenPart {
             proof = held
                 .map_err(|error| failed(&error))?
                 .ok_or(Error::Integrity { piece: None })?;
+        }
+        if let Some(listed) = listed(proof.verified() != Verified::Unverified) {
+            let held = proof.with_listed(file, &listed.digest, listed.word);
+            proof = held
+                .map_err(|error| failed(&error))?
+                .ok_or(listed.differs)?;
         }
         let length = file.metadata().map_err(|error| failed(&error))?.len();
         if length != self.facts.size {

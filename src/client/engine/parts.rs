@@ -207,6 +207,13 @@ impl Engine {
         }
     }
 
+    /// Forgets what of a part was known to be right. Blocking.
+    pub fn distrust(&self, file: &File) {
+        if let Ok(id) = FileId::of(file) {
+            self.journal.began(id);
+        }
+    }
+
     /// Forgets a part that has become a file. Blocking.
     pub fn part_ended(&self, file: &File) {
         if let Ok(id) = FileId::of(file) {

@@ -303,6 +303,8 @@ pub enum Fault {
     BadValues,
     /// The whole does not match its digest or its size.
     BadWhole(Box<FileTask>),
+    /// The whole does not match what a published list tells of it.
+    Unlisted(Box<FileTask>, Error),
     /// The connection let go of its work because it was told to.
     Interrupted,
     /// A file is known to be on none of the servers that are left.

@@ -12,7 +12,7 @@ use std::{
 use super::{Worker, answer::Reading};
 use crate::{
     client::{
-        Error,
+        Error, Verified,
         disk::lander::SmallFile,
         disk::part::{OpenPart, Part},
         disk::{
@@ -238,6 +238,14 @@ impl Worker {
         let Some(proof) = Proof::of_content(&content, task.size, known) else {
             return Err(Fault::BadWhole(Box::new(task)));
         };
+        let known = proof.verified() != Verified::Unverified;
+        let listed = match self.engine.told(&task, known).await {
+            None => Ok(proof),
+            Some(told) => proof
+                .of_listed(&content, &told.digest, told.word)
+                .ok_or(told.differs),
+        };
+        let proof = listed.map_err(|error| Fault::Unlisted(Box::new(task.clone()), error))?;
         let Some(target) = self.engine.target(task.item) else {
             return Ok(Answered::Opened);
         };

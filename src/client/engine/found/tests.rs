@@ -34,6 +34,7 @@ fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
         serial: false,
         on_conflict: OnConflict::Verify,
         resume: true,
+        checksums: None,
         patient: false,
         limit: None,
         access: Access::default(),
