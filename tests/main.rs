@@ -50,4 +50,5 @@ mod serve;
 mod servers;
 mod sums;
 mod tls;
+mod update;
 mod wire;

@@ -316,7 +316,9 @@ pub struct ConnectArgs {
     /// Rule for a local file in the way
     ///
     /// verify: the same content counts as done, another content makes `name (1).ext`. rename: always makes
-    /// `name (1).ext`. skip: the local file stays. overwrite: it is replaced once the new one is complete.
+    /// `name (1).ext`. skip: the local file stays. overwrite: it is replaced once the new one is complete. update: the
+    /// same, but only what differs is fetched, where the server tells values of its pieces, as haul serve does; without
+    /// them, a file of the same size and date counts as done, and another one is fetched whole.
     #[arg(
         long,
         env = "HAUL_ON_CONFLICT",
@@ -325,6 +327,9 @@ pub struct ConnectArgs {
         hide_possible_values = true
     )]
     pub on_conflict: OnConflict,
+    /// Keep files that overwrite and update replace, as `name~`
+    #[arg(long, env = "HAUL_BACKUP", hide_short_help = true)]
+    pub backup: bool,
     /// Start afresh; else what an earlier run left is gone on with
     #[arg(long, env = "HAUL_NO_RESUME", hide_short_help = true)]
     pub no_resume: bool,
@@ -429,7 +434,7 @@ pub struct ConnectArgs {
     pub fingerprint: Option<Fingerprint>,
     /// Headless: print one JSON object a line on stdout
     ///
-    /// Its keys: event, path, bytes, total, rate, eta, verified, error, attempt. Its events: started, progress,
+    /// Its keys: event, path, bytes, total, kept, rate, eta, verified, error, attempt. Its events: started, progress,
     /// finished, failed, summary.
     #[arg(long, env = "HAUL_JSON", help_heading = "Running")]
     pub json: bool,

@@ -50,7 +50,8 @@ impl Client {
                 origins.len()
             )));
         }
-        let target = Arc::new(Target::open(&settings.dir, settings.on_conflict)?);
+        let target = Target::open(&settings.dir, settings.on_conflict)?;
+        let target = Arc::new(target.keeping(settings.backup));
         let workers = if settings.serial {
             1
         } else {
@@ -208,7 +209,11 @@ impl Client {
 
     fn new_item(&self, want: Want, to: Option<PathBuf>) -> Result<(NewItem, Arc<Target>), Error> {
         let target = match to {
-            Some(dir) => Arc::new(Target::open(&dir, self.engine.settings.on_conflict)?),
+            Some(dir) => {
+                let settings = &self.engine.settings;
+                let target = Target::open(&dir, settings.on_conflict)?;
+                Arc::new(target.keeping(settings.backup))
+            }
             None => Arc::clone(&self.target),
         };
         let new = NewItem::new(RemotePath::root());

@@ -42,6 +42,8 @@ pub struct Settings {
     pub fail_empty: bool,
     /// What happens where a local file is in the way.
     pub on_conflict: OnConflict,
+    /// What is replaced is kept as `name~`.
+    pub backup: bool,
     /// Go on with parts that an earlier run left.
     pub resume: bool,
     /// What files must hash to by a list that the user gave, whatever servers say.

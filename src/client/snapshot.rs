@@ -250,6 +250,8 @@ pub enum Event {
         local: PathBuf,
         /// Its size.
         bytes: u64,
+        /// Bytes of it that the file gave that it replaced.
+        kept: u64,
         /// How its bytes were checked.
         verified: Verified,
         /// From its first request to its final name.
@@ -304,6 +306,7 @@ impl Event {
             Self::Finished {
                 path,
                 bytes,
+                kept,
                 verified,
                 took,
                 ..
@@ -313,12 +316,16 @@ impl Event {
                     Verified::Listed(list) => format!("verified ({list})"),
                     _ => verified.word().to_owned(),
                 };
+                let parts = match kept {
+                    0 => String::new(),
+                    kept => kept_and_fetched(*kept, *bytes),
+                };
                 tracing::info!(
                     path = %shown(path),
                     file.bytes = bytes,
                     file.seconds = took.as_secs_f64(),
                     file.verified = verified.word(),
-                    "{} in {}, {checked}",
+                    "{} in {}, {checked}{parts}",
                     units::size(*bytes),
                     units::took(*took)
                 );
@@ -343,4 +350,14 @@ impl Event {
             Self::Ended { .. } => {}
         }
     }
+}
+
+/// `, 1.98 GiB kept, 20.0 MiB fetched`.
+pub fn kept_and_fetched(kept: u64, bytes: u64) -> String {
+    let fetched = bytes.saturating_sub(kept);
+    format!(
+        ", {} kept, {} fetched",
+        units::size(kept),
+        units::size(fetched)
+    )
 }

@@ -160,6 +160,8 @@ pub struct Connect {
     pub fail_empty: bool,
     /// What to do where a local file is in the way.
     pub on_conflict: OnConflict,
+    /// A file that is replaced is kept as `name~`.
+    pub backup: bool,
     /// Go on with what an earlier run left.
     pub resume: bool,
     /// A file of `:` commands to run at the start.
@@ -266,6 +268,8 @@ pub enum OnConflict {
     Skip,
     /// Replaces the local file once the new one is complete.
     Overwrite,
+    /// The same, but what is equal of the local file is kept; one that is equal as a whole counts as done.
+    Update,
 }
 
 /// Where and how the log is written.

@@ -127,6 +127,7 @@ fn settings(
         max_depth: 64,
         fail_empty: false,
         on_conflict: OnConflict::Verify,
+        backup: false,
         resume: false,
         run: None,
         headless: false,

@@ -72,12 +72,25 @@ impl OpenPart {
         Ok((landed.name, proof))
     }
 
+    /// Whether something of a piece is in the part. What was never written is copied from the old file first, where there is
+    /// one and it goes so far.
+    fn holds(&self, at: u64, end: u64) -> Result<bool, Error> {
+        let part = &self.part.file;
+        let old = self.part.old.as_ref();
+        if !old.is_some_and(|old| old.fresh) && !disk::is_hole(part, at, end) {
+            return Ok(true);
+        }
+        let Some(old) = old else { return Ok(false) };
+        let copied = disk::copy_range(&old.file, part, at, end - at);
+        copied.map_err(|error| Error::disk(self.path(), &error))
+    }
+
     /// The value of a piece as it lies in the part; `None` for a hole, which was reserved but never received. Blocking.
     pub fn hash_piece(&self, index: u32, buffer: &mut Vec<u8>) -> Result<Option<Value>, Error> {
         buffer.resize(STEP, 0);
         let mut at = u64::from(index) * pieces::PIECE;
         let end = at + pieces::len(self.facts.size, index);
-        if !self.compares && disk::is_hole(&self.part.file, at, end) {
+        if !self.compares && !self.holds(at, end)? {
             return Ok(None);
         }
         let mut hasher = PieceHasher::new(index);

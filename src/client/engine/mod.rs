@@ -115,7 +115,10 @@ impl Engine {
             serial: settings.serial,
             patient: settings.patient,
             resume: settings.resume,
-            spares: matches!(settings.on_conflict, OnConflict::Verify | OnConflict::Skip),
+            spares: matches!(
+                settings.on_conflict,
+                OnConflict::Verify | OnConflict::Skip | OnConflict::Update
+            ),
             fail_empty: settings.fail_empty,
         };
         let names = servers.iter().map(|server| server.origin.authority());

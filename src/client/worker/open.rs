@@ -173,6 +173,7 @@ impl Worker {
     fn compare(&self, task: FileTask, facts: Facts, there: Part, target: Arc<Target>) {
         let opened = Opened {
             left: there.left,
+            from_old: false,
             known: Vec::new(),
             compares: true,
             facts: facts.clone(),
@@ -314,6 +315,7 @@ impl Worker {
         let opened = Opened {
             facts,
             left: part.part.left,
+            from_old: part.part.old.is_some(),
             known: part.part.known.clone(),
             compares: false,
         };

@@ -33,6 +33,7 @@ fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
         fail_empty: false,
         serial: false,
         on_conflict: OnConflict::Verify,
+        backup: false,
         resume: true,
         checksums: None,
         patient: false,
