@@ -25,6 +25,7 @@ use crate::{
         trees::content,
     },
     foreign::temp,
+    resume::SmallDisk,
 };
 
 const MIB: usize = 1 << 20;
@@ -144,6 +145,45 @@ fn what_is_equal_counts_as_done_and_what_was_there_can_be_kept() {
 }
 
 #[test]
+fn one_item_is_updated_whatever_the_rule_is_and_its_queue_keeps_that() {
+    let old = content(1, 8 * MIB);
+    let mut new = old.clone();
+    new[3 * MIB] ^= 1;
+    let (source, target, state) = (holding(&new), holding(&old), temp());
+    let serving = serve(source.path());
+    let started = |url: &str| {
+        fetch_with(Settings {
+            state_dir: Some(state.path().to_owned()),
+            ..settings(url, target.path())
+        })
+    };
+    // Nobody is there: it stays in the queue of the next run.
+    let proxy = proxy(serving.address);
+    proxy.lines(|_| Line {
+        stall_after: Some(0),
+        ..Line::default()
+    });
+    let first = started(&proxy.url("/"));
+    let want = || haul::client::Want::Path {
+        path: haul::http1::path::RemotePath::from_target(b"/x").unwrap(),
+        size: None,
+    };
+    first.client.update(want(), None).unwrap();
+    drop(first);
+    proxy.lines(|_| Line::default());
+    let second = started(&proxy.url("/"));
+    assert_eq!(second.client.restore(false), 1);
+    let fetched = second.finish();
+    assert_eq!(fetched.finished, [("x".into(), Verified::Blake3)]);
+    assert!(
+        fetched.received < (MIB + 4096) as u64,
+        "{} bytes",
+        fetched.received
+    );
+    assert_holds(target.path(), &new, &["x"]);
+}
+
+#[test]
 fn a_copy_beside_another_version_takes_what_is_equal_from_it() {
     let old = content(1, 10 * MIB);
     let mut new = old.clone();
@@ -164,10 +204,10 @@ fn a_copy_beside_another_version_takes_what_is_equal_from_it() {
 #[test]
 fn without_values_a_file_is_fetched_whole_and_then_replaced() {
     let (old, new) = (content(1, 5 * MIB), content(2, 5 * MIB + 9));
-    let served = new.clone();
+    let body = new.clone();
     let server = scripted(move |request| match &*request.target {
         "/" => ok("text/html", b"<a href=\"x\">x</a>"),
-        "/x" => file(request, &served, ""),
+        "/x" => file(request, &body, ""),
         _ => not_found(),
     });
     let target = holding(&old);
@@ -230,6 +270,65 @@ fn reports_say_what_was_kept_and_what_was_fetched() {
     let backup = ["connect", "h", "--all", "--headless", "--backup"];
     let told = Haul::new(&backup).fails(2);
     assert!(told.contains("--backup keeps what is replaced"), "{told}");
+}
+
+#[test]
+fn on_a_full_disk_the_old_one_stays_and_the_same_command_goes_on() {
+    let Some(disk) = SmallDisk::new(40) else {
+        return;
+    };
+    let old = content(1, 16 * MIB);
+    let mut new = old.clone();
+    new[3 * MIB] ^= 1;
+    let source = holding(&new);
+    let serving = serve(source.path());
+    let target = disk.0.path().join("in");
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("x"), &old).unwrap();
+    let ballast = disk.0.path().join("ballast");
+    fs::write(&ballast, vec![1; 16 * MIB]).unwrap();
+    let to = target.to_str().unwrap();
+    let url = serving.url("/");
+    let line = [
+        "connect",
+        &url,
+        "--all",
+        "-d",
+        to,
+        "--on-conflict",
+        "update",
+    ];
+    let (code, _, stderr) = Haul::new(&line).run();
+    assert_eq!(code, 7, "{stderr}");
+    assert!(stderr.contains("no space left"), "{stderr}");
+    assert!(fs::read(target.join("x")).unwrap() == old);
+    fs::remove_file(ballast).unwrap();
+    let (code, stdout, stderr) = Haul::new(&line).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("15.0 MiB kept, 1.00 MiB fetched"),
+        "{stdout}"
+    );
+    assert_holds(&target, &new, &["x"]);
+}
+
+#[test]
+fn several_names_of_the_old_one_are_no_obstacle_and_keep_its_content() {
+    let old = content(1, 5 * MIB);
+    let mut new = old.clone();
+    new[3 * MIB] ^= 1;
+    let (source, target) = (holding(&new), holding(&old));
+    let other = target.path().join("y");
+    fs::hard_link(target.path().join("x"), &other).unwrap();
+    let serving = serve(source.path());
+    let fetched = fetch(updating(&serving.url("/"), target.path()));
+    assert!(
+        fetched.received < (MIB + 4096) as u64,
+        "{} bytes",
+        fetched.received
+    );
+    assert_holds(target.path(), &new, &["x", "y"]);
+    assert!(fs::read(other).unwrap() == old);
 }
 
 /// A run that is killed with signal 9, whatever becomes of the test.

@@ -86,6 +86,18 @@ pub fn removed_file(dir: BorrowedFd<'_>) -> io::Result<File> {
 
 /// Opens a regular file of `dir` that has no other name, following no link.
 pub fn open_own(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<File> {
+    let file = open_file(dir, name, flags)?;
+    if rustix::fs::fstat(&file)?.st_nlink != 1 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it has several names",
+        ));
+    }
+    Ok(file)
+}
+
+/// Opens a regular file of `dir`, following no link.
+pub fn open_file(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(dir, name, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&file)?;
@@ -93,12 +105,6 @@ pub fn open_own(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<F
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "it is no regular file",
-        ));
-    }
-    if stat.st_nlink != 1 {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it has several names",
         ));
     }
     Ok(file.into())

@@ -93,8 +93,9 @@ impl Target {
     pub fn old(&self, dir: BorrowedFd<'_>, name: &[u8]) -> Option<File> {
         let keeps = matches!(self.on_conflict, OnConflict::Verify | OnConflict::Update);
         let keeps = keeps && !name.ends_with(PART);
+        // It is only read: other names of it are no harm.
         keeps
-            .then(|| disk::open_own(dir, name, OFlags::RDONLY).ok())
+            .then(|| disk::open_file(dir, name, OFlags::RDONLY).ok())
             .flatten()
     }
 

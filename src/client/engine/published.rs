@@ -8,6 +8,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::sync::{Notify, OnceCell};
@@ -30,6 +31,8 @@ use crate::{
 /// Bytes of lists that are remembered, and how many lists; the oldest are fetched again where they are needed.
 const KEPT_MAX: usize = 64 << 20;
 const LISTS_MAX: usize = 64;
+/// How long a list may take, however it drips in: the files that need it wait.
+const TIME_MAX: Duration = Duration::from_secs(60);
 /// How often a list is asked for.
 const TRIES: u32 = 2;
 
@@ -172,7 +175,9 @@ impl Engine {
         let mut tries = 0;
         let text = loop {
             tries += 1;
-            match asking.whole(&candidate.list, LIST_MAX).await {
+            let read = tokio::time::timeout(TIME_MAX, asking.whole(&candidate.list, LIST_MAX));
+            let read = read.await.unwrap_or(Err(Error::Timeout(TIME_MAX)));
+            match read {
                 Ok(text) => break text,
                 Err(error) if error.is_transient() && tries < TRIES => {}
                 Err(error) => {
