@@ -286,6 +286,30 @@ fn a_list_is_fetched_once_and_one_that_cannot_be_had_fails_nothing() {
 }
 
 #[test]
+fn a_listing_that_was_browsed_tells_of_a_single_file_as_well() {
+    let (source, target) = (temp(), temp());
+    let files = mirror(source.path());
+    fs::write(source.path().join("SHA256SUMS"), list(&files)).unwrap();
+    let Some(nginx) = nginx(source.path(), "") else {
+        return;
+    };
+    let name = "pool/main/a/apt/apt_2.9_amd64.deb";
+    for (browsed, expected) in [(false, Verified::Unverified), (true, SHA256SUMS)] {
+        let mut fetching = fetch_with(Settings {
+            on_conflict: haul::config::OnConflict::Overwrite,
+            ..settings(&nginx.url("/"), target.path())
+        });
+        if browsed {
+            let root = haul::http1::path::RemotePath::root();
+            let listed = fetching.runtime.block_on(fetching.client.list(&root));
+            assert_eq!(listed.unwrap().len(), 3);
+        }
+        fetching.get_path(&format!("/{name}"));
+        assert_eq!(fetching.finish().finished, [(name.into(), expected)]);
+    }
+}
+
+#[test]
 fn what_the_server_proves_itself_needs_no_list() {
     let (source, target) = (temp(), temp());
     for (name, size) in [("small", 100), ("large", 3 * MIB)] {

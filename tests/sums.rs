@@ -2,11 +2,13 @@
 
 use std::{
     fs::{self, File},
-    io::Write as _,
+    io::{Read as _, Write as _},
     os::unix::ffi::OsStrExt as _,
     path::Path,
     process::{Command, Output, Stdio},
 };
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 use crate::common::{
     program::Haul,
@@ -225,4 +227,45 @@ fn the_lists_of_others_are_checked() {
         (code, stderr.as_str()),
         (7, "haul: none: no such file or directory\n")
     );
+}
+
+/// What a program in a directory writes to a terminal.
+fn on_a_terminal(arguments: &[&str], dir: &Path) -> String {
+    let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_haul"));
+    command.args(arguments);
+    command.cwd(dir);
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let mut written = Vec::new();
+    // A terminal that nobody has open any more ends with an error.
+    let _ = reader.read_to_end(&mut written);
+    assert!(child.wait().unwrap().success());
+    text(&written)
+}
+
+#[test]
+fn a_terminal_gets_no_name_that_acts() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("red\x1b[31m\n"), "x").unwrap();
+    let (_, list, _) = haul(&["sum"], dir.path(), b"");
+    assert!(
+        text(&list).contains("red\x1b[31m\\n"),
+        "programs get it as it is"
+    );
+    let lists = tempfile::tempdir().unwrap();
+    let path = lists.path().join("B3SUMS");
+    fs::write(&path, list).unwrap();
+    let check = ["check", path.to_str().unwrap()];
+    for (arguments, expected) in [
+        (&["sum"][..], "red\\x1b[31m\\n"),
+        (&check, "red\\x1b[31m\\n: OK"),
+    ] {
+        let seen = on_a_terminal(arguments, dir.path());
+        assert!(
+            seen.contains(expected) && !seen.contains("\x1b[31m"),
+            "{seen:?}"
+        );
+    }
 }

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
     error::Error,
-    escape::display_path,
+    escape::{display_name, display_path},
     exit::{Exit, reason},
     headless::report::unwritable,
     logging::one_line,
@@ -92,7 +92,7 @@ impl Progress {
 pub struct Lines<'a, W: Write> {
     out: RefCell<BufWriter<&'a mut W>>,
     progress: &'a Progress,
-    /// Lines and progress share a terminal, or somebody reads along.
+    /// They go to a terminal: somebody reads along, and progress may share it.
     at_once: bool,
 }
 
@@ -110,8 +110,15 @@ impl<'a, W: Write> Lines<'a, W> {
     pub fn write(&self, line: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Ended> {
         let mut out = self.out.borrow_mut();
         let write = || {
-            line(&mut *out)?;
-            if self.at_once { out.flush() } else { Ok(()) }
+            if !self.at_once {
+                return line(&mut *out);
+            }
+            // Programs get names as they are, terminals none that acts.
+            let mut raw = Vec::new();
+            line(&mut raw)?;
+            let raw = raw.strip_suffix(b"\n").unwrap_or(&raw);
+            writeln!(out, "{}", display_name(raw))?;
+            out.flush()
         };
         match &self.progress.bar {
             Some(bar) => {
