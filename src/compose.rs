@@ -10,7 +10,7 @@ use std::{
 use tracing::Level;
 
 use crate::{
-    cli::{self, ConnectArgs, DemoArgs, EvalArgs, Notes, PlotArgs, ServeArgs},
+    cli::{self, CheckArgs, ConnectArgs, DemoArgs, EvalArgs, Notes, PlotArgs, ServeArgs, SumArgs},
     config, credentials, dashboard,
     error::Error,
     eval,
@@ -95,6 +95,16 @@ pub fn plot(args: PlotArgs) -> Result<Exit, Error> {
         .unwrap_or(PLOT_WIDTH);
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     Ok(plot::plot(&settings, &mut out, width, colours)?)
+}
+
+/// Runs `haul sum`.
+pub fn sum(args: &SumArgs) -> Result<Exit, Error> {
+    headless::sums::sum(&args.paths, &mut io::stdout().lock())
+}
+
+/// Runs `haul check`.
+pub fn check(args: &CheckArgs) -> Result<Exit, Error> {
+    headless::sums::check(&args.lists, args.quiet, &mut io::stdout().lock())
 }
 
 /// Runs `haul demo`; the dashboard needs a terminal to read keys from as well.

@@ -3,6 +3,7 @@
 use std::{fmt, fs::File, io, str::FromStr};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use md5::Md5;
 use sha2::{Digest as _, Sha256, Sha512};
 
 /// What the whole of a file must hash to.
@@ -14,6 +15,8 @@ pub enum Digest {
     Sha256([u8; 32]),
     /// SHA-512.
     Sha512([u8; 64]),
+    /// MD5, which published lists still have: it tells accidents, not malice. No field and no option gives one.
+    Md5([u8; 16]),
 }
 
 impl Digest {
@@ -27,7 +30,8 @@ impl Digest {
                 .ok()?;
             Self::from_bytes(algorithm.trim(), &bytes)
         });
-        each.max_by_key(Self::strength)
+        each.filter(|digest| !digest.is_weak())
+            .max_by_key(Self::strength)
     }
 
     /// From the digits of all its bytes; `None` where the algorithm is not known or the digits are not right.
@@ -45,10 +49,16 @@ impl Digest {
     /// Orders digests of one content by what they prove.
     pub fn strength(&self) -> u8 {
         match self {
-            Self::Sha256(_) => 0,
-            Self::Sha512(_) => 1,
-            Self::Blake3(_) => 2,
+            Self::Md5(_) => 0,
+            Self::Sha256(_) => 1,
+            Self::Sha512(_) => 2,
+            Self::Blake3(_) => 3,
         }
+    }
+
+    /// Whether another content with the same digest can be made.
+    pub fn is_weak(&self) -> bool {
+        matches!(self, Self::Md5(_))
     }
 
     fn from_bytes(algorithm: &str, bytes: &[u8]) -> Option<Self> {
@@ -58,6 +68,7 @@ impl Digest {
             ))),
             "sha-256" | "sha256" => Some(Self::Sha256(bytes.try_into().ok()?)),
             "sha-512" | "sha512" => Some(Self::Sha512(bytes.try_into().ok()?)),
+            "md5" => Some(Self::Md5(bytes.try_into().ok()?)),
             _ => None,
         }
     }
@@ -68,29 +79,37 @@ impl Digest {
             Self::Blake3(hash) => blake3::hash(content) == *hash,
             Self::Sha256(hash) => Sha256::digest(content)[..] == hash[..],
             Self::Sha512(hash) => Sha512::digest(content)[..] == hash[..],
+            Self::Md5(hash) => Md5::digest(content)[..] == hash[..],
         }
     }
 
     /// Whether a file has this digest, read from its first byte. Blocking.
     pub fn matches_file(&self, file: &File) -> io::Result<bool> {
+        use std::os::unix::fs::FileExt;
+        let mut at = 0;
+        self.matches_stream(|buffer| {
+            let n = file.read_at(buffer, at)?;
+            at += n as u64;
+            Ok(n)
+        })
+    }
+
+    /// Whether what `read` gives has this digest, up to where it gives nothing. Blocking.
+    pub fn matches_stream(
+        &self,
+        read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<bool> {
         Ok(match self {
             Self::Blake3(hash) => {
                 let mut hasher = blake3::Hasher::new();
-                feed(file, |bytes| {
+                feed(read, |bytes| {
                     hasher.update(bytes);
                 })?;
                 hasher.finalize() == *hash
             }
-            Self::Sha256(hash) => {
-                let mut hasher = Sha256::new();
-                feed(file, |bytes| hasher.update(bytes))?;
-                hasher.finalize()[..] == hash[..]
-            }
-            Self::Sha512(hash) => {
-                let mut hasher = Sha512::new();
-                feed(file, |bytes| hasher.update(bytes))?;
-                hasher.finalize()[..] == hash[..]
-            }
+            Self::Sha256(hash) => hashed::<Sha256>(read)?[..] == hash[..],
+            Self::Sha512(hash) => hashed::<Sha512>(read)?[..] == hash[..],
+            Self::Md5(hash) => hashed::<Md5>(read)?[..] == hash[..],
         })
     }
 }
@@ -102,6 +121,7 @@ impl fmt::Display for Digest {
             Self::Blake3(hash) => ("blake3", &hash.as_bytes()[..]),
             Self::Sha256(hash) => ("sha-256", &hash[..]),
             Self::Sha512(hash) => ("sha-512", &hash[..]),
+            Self::Md5(hash) => ("md5", &hash[..]),
         };
         write!(f, "{algorithm}=")?;
         bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -119,22 +139,33 @@ impl FromStr for Digest {
             )
         };
         let (algorithm, hex) = text.split_once('=').ok_or_else(wrong)?;
-        Self::from_hex(algorithm.trim(), hex.trim()).ok_or_else(wrong)
+        Self::from_hex(algorithm.trim(), hex.trim())
+            .filter(|digest| !digest.is_weak())
+            .ok_or_else(wrong)
     }
 }
 
-/// Reads a file from its first byte, whatever its position is.
-fn feed(file: &File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-    use std::os::unix::fs::FileExt;
+fn hashed<D: sha2::Digest>(
+    read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<Vec<u8>> {
+    let mut hasher = D::new();
+    feed(read, |bytes| hasher.update(bytes))?;
+    Ok(hasher.finalize().to_vec())
+}
+
+/// Reads to the end.
+fn feed(
+    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<()> {
     let mut buffer = vec![0; 256 * 1024];
-    let mut at = 0;
     loop {
-        let n = file.read_at(&mut buffer, at)?;
-        if n == 0 {
-            return Ok(());
+        match read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => take(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        take(&buffer[..n]);
-        at += n as u64;
     }
 }
 
@@ -160,7 +191,13 @@ mod tests {
                 "{field}"
             );
         }
-        for field in ["", "sha-256", "sha-256=:AAAA:", "md5=:abcd:", "sha-256=:!:"] {
+        for field in [
+            "",
+            "sha-256",
+            "sha-256=:AAAA:",
+            "md5=:1B2M2Y8AsgTpgAmY7PhCfg==:",
+            "sha-256=:!:",
+        ] {
             assert_eq!(Digest::from_field(field), None, "{field}");
         }
     }
@@ -192,6 +229,7 @@ mod tests {
             "sha-256",
             "sha-256=12",
             "md5=00",
+            "md5=d41d8cd98f00b204e9800998ecf8427e",
             "sha-256=zz",
             "blake3=0",
         ] {

@@ -11,7 +11,7 @@
 //! - [`server`] and [`client`] are the engines. They know nothing of any screen.
 //! - [`pieces`] and [`http1`] hold what goes over the wire; both are pure. [`sys`] is what the platform adds to std.
 //! - [`tls`] is what both sides do about certificates; [`credentials`] are logins and tokens, which no log shows.
-//! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`digest`], [`exit`] and [`samples`] serve all of them.
+//! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`digest`], [`sums`], [`exit`] and [`samples`] serve all of them.
 //!
 //! Three paths to read first: a byte (`server::respond` to `client::worker`), a key (`dashboard::run` to `app::update`), a
 //! setting (`config::ini` to the typed structs of [`config`]). ARCHITECTURE.md follows them step by step.
@@ -38,6 +38,7 @@ pub mod plot;
 pub mod progress;
 pub mod samples;
 pub mod server;
+pub mod sums;
 mod sync;
 pub mod sys;
 pub mod tls;

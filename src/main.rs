@@ -60,6 +60,8 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
         Command::Connect(args) => compose::connect(*args, &parsed.notes),
         Command::Eval(args) => compose::eval(*args, &parsed.notes),
         Command::Plot(args) => compose::plot(args),
+        Command::Sum(args) => compose::sum(&args),
+        Command::Check(args) => compose::check(&args),
         Command::Demo(args) => compose::demo(&args),
         Command::Passwd { user } => cli::print_login(&user, &mut io::stdout()),
         Command::Completions { shell } => cli::print_completions(shell, &mut io::stdout()),

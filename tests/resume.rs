@@ -321,11 +321,11 @@ fn long_many_kills_of_client_server_and_both() {
 }
 
 /// A tmpfs of its own, for a disk that can be full.
-struct SmallDisk(TempDir);
+pub struct SmallDisk(pub TempDir);
 
 impl SmallDisk {
     /// `None`, with a message, for who may not mount.
-    fn new(mib: u64) -> Option<Self> {
+    pub fn new(mib: u64) -> Option<Self> {
         let dir = temp();
         let mounted = rustix::process::geteuid().is_root()
             && Command::new("mount")

@@ -285,7 +285,7 @@ impl State {
             return Vec::new();
         };
         let result = match action {
-            Action::Download => match view.download() {
+            Action::Download | Action::Update => match view.download(action == Action::Update) {
                 Ok(effects) => Ok(effects),
                 Err(reason) => {
                     self.complain(reason);

@@ -203,12 +203,13 @@ impl Connect {
                 size: entry.and_then(|entry| entry.size),
             }],
             to: None,
+            update: false,
         })
     }
 
     /// Downloads what is marked, or else the current entry. A whole directory is one transfer, where its entries are too
-    /// many for one each.
-    pub fn download(&mut self) -> Result<Vec<Effect>, String> {
+    /// many for one each. With `update`, what is here in another version is brought up to date.
+    pub fn download(&mut self, update: bool) -> Result<Vec<Effect>, String> {
         let listing = &self.remote.listing;
         let marked = self.remote.marked_count();
         if marked > QUEUED_AT_ONCE {
@@ -225,6 +226,7 @@ impl Connect {
             return Ok(vec![Effect::Get {
                 wants: vec![Want::Path { path, size: None }],
                 to: self.lcd.clone(),
+                update,
             }]);
         }
         let paths = if marked > 0 {
@@ -244,7 +246,7 @@ impl Connect {
             return Err("nothing to download here: `Space` marks, `d` downloads".to_owned());
         }
         let to = self.lcd.clone();
-        Ok(vec![Effect::Get { wants, to }])
+        Ok(vec![Effect::Get { wants, to, update }])
     }
 
     /// What `:get` asks for: names of the listing as they are, all else as patterns from here.
@@ -274,7 +276,11 @@ impl Connect {
                 exclude: Vec::new(),
             });
         }
-        vec![Effect::Get { wants, to }]
+        vec![Effect::Get {
+            wants,
+            to,
+            update: false,
+        }]
     }
 
     /// Holds a file that is here against the digest that the listing tells.

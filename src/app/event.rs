@@ -301,6 +301,8 @@ pub enum Effect {
         wants: Vec<Want>,
         /// Where to, if not to the target directory.
         to: Option<PathBuf>,
+        /// Whether what is here in another version is brought up to date, whatever the rule is.
+        update: bool,
     },
     /// Do something to an item of the queue.
     Control(ItemId, Control),

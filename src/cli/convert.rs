@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{ConnectArgs, LogArgs, ScreenArgs, ServeArgs};
 use crate::{
     config::{
-        self,
+        self, OnConflict,
         target::{Goal, Target, is_metalink},
         values,
     },
@@ -115,10 +115,12 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         exclude: args.exclude,
         output: args.output,
         checksum: args.checksum,
+        checksums: args.checksums,
         serial: args.serial,
         max_depth: args.max_depth,
         fail_empty: args.fail_empty,
         on_conflict: args.on_conflict,
+        backup: args.backup,
         resume: !args.no_resume,
         run: args.commands,
         headless: args.run.headless || !terminal,
@@ -127,6 +129,14 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         log: log(args.log),
         screen: screen(&args.screen),
     };
+    if settings.backup
+        && !matches!(
+            settings.on_conflict,
+            OnConflict::Overwrite | OnConflict::Update
+        )
+    {
+        return usage("--backup keeps what is replaced: add --on-conflict update or overwrite");
+    }
     selection(&settings)?;
     headless(&settings, args.run.headless)?;
     one_file(&settings)?;

@@ -199,8 +199,19 @@ fn side(command: &str, built_in: &str) -> Result<Vec<Setting>, Error> {
 }
 
 /// Keys that the measurement sets for each process.
-const ITS_OWN: [&str; 12] = [
-    "dir", "port", "log", "user", "json", "hold", "get", "exclude", "output", "checksum", "run",
+const ITS_OWN: [&str; 13] = [
+    "dir",
+    "port",
+    "log",
+    "user",
+    "json",
+    "hold",
+    "get",
+    "exclude",
+    "output",
+    "checksum",
+    "checksums",
+    "run",
     "config",
 ];
 /// Keys that may say only what the measurement says.

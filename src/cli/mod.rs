@@ -67,6 +67,17 @@ pub enum Command {
     Eval(Box<EvalArgs>),
     /// Draw what was measured, to SVG and PNG or in the terminal
     Plot(PlotArgs),
+    /// Print the BLAKE3 digests of files and trees, as b3sum does
+    ///
+    /// A line a file, in the order of their paths, read by all cores: `haul sum pub > B3SUMS`. Names are as b3sum and
+    /// coreutils write them. In a directory, symbolic links and what is no file are left out, and so is the file that the
+    /// lines go to.
+    Sum(SumArgs),
+    /// Check files against a list of digests: B3SUMS, SHA256SUMS, …
+    ///
+    /// Reads what haul sum, b3sum, sha256sum, sha512sum and md5sum print, and BSD's form of it. Names count from the
+    /// current directory. The exit status is 6 where a file does not match, 7 where one cannot be read.
+    Check(CheckArgs),
     /// See a server and a client of it at work on this machine
     ///
     /// Serves sample files on a free port of the loopback interface and opens the connect dashboard on them. Without a
@@ -275,6 +286,13 @@ pub struct ConnectArgs {
         hide_short_help = true
     )]
     pub checksum: Option<Digest>,
+    /// A list of digests that files must have: SHA256SUMS, B3SUMS, …
+    ///
+    /// Names in it count from where it lies on the server, else from the URL's directory. What it tells is held against,
+    /// whatever the server says. Without it, lists that lie beside files or above them are found by themselves where
+    /// nothing else proves a file.
+    #[arg(long, env = "HAUL_CHECKSUMS", value_name = "URL|FILE", value_parser = values::checksums, hide_short_help = true)]
+    pub checksums: Option<config::Checksums>,
     /// One file at a time
     #[arg(long, env = "HAUL_SERIAL")]
     pub serial: bool,
@@ -298,7 +316,9 @@ pub struct ConnectArgs {
     /// Rule for a local file in the way
     ///
     /// verify: the same content counts as done, another content makes `name (1).ext`. rename: always makes
-    /// `name (1).ext`. skip: the local file stays. overwrite: it is replaced once the new one is complete.
+    /// `name (1).ext`. skip: the local file stays. overwrite: it is replaced once the new one is complete. update: the
+    /// same, but only what differs is fetched, where the server tells values of its pieces, as haul serve does; without
+    /// them, a file of the same size and date counts as done, and another one is fetched whole.
     #[arg(
         long,
         env = "HAUL_ON_CONFLICT",
@@ -307,6 +327,9 @@ pub struct ConnectArgs {
         hide_possible_values = true
     )]
     pub on_conflict: OnConflict,
+    /// Keep files that overwrite and update replace, as `name~`
+    #[arg(long, env = "HAUL_BACKUP", hide_short_help = true)]
+    pub backup: bool,
     /// Start afresh; else what an earlier run left is gone on with
     #[arg(long, env = "HAUL_NO_RESUME", hide_short_help = true)]
     pub no_resume: bool,
@@ -411,7 +434,7 @@ pub struct ConnectArgs {
     pub fingerprint: Option<Fingerprint>,
     /// Headless: print one JSON object a line on stdout
     ///
-    /// Its keys: event, path, bytes, total, rate, eta, verified, error, attempt. Its events: started, progress,
+    /// Its keys: event, path, bytes, total, kept, rate, eta, verified, error, attempt. Its events: started, progress,
     /// finished, failed, summary.
     #[arg(long, env = "HAUL_JSON", help_heading = "Running")]
     pub json: bool,
@@ -454,6 +477,28 @@ pub struct DemoArgs {
     /// The screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
+}
+
+/// Options of `haul sum`.
+#[derive(Debug, Args)]
+pub struct SumArgs {
+    /// What to read; - for stdin [default: .]
+    #[arg(value_name = "DIR|FILE")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Options of `haul check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Lists to check; - for stdin
+    ///
+    /// A list's name tells its digests where their lines do not: NAME.b3, SHA256SUMS. Where neither does, 64 digits are
+    /// BLAKE3 or SHA-256.
+    #[arg(value_name = "LIST", required = true)]
+    pub lists: Vec<PathBuf>,
+    /// Print a line for what fails only
+    #[arg(short, long, env = "HAUL_QUIET")]
+    pub quiet: bool,
 }
 
 /// How a command runs.

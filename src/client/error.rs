@@ -152,6 +152,12 @@ pub enum Error {
         /// The piece, where there are several.
         piece: Option<u32>,
     },
+    /// Bytes do not match what a published list tells of them.
+    #[error("it is not what {list} tells of it: one of the two is damaged, or of another day")]
+    Listed {
+        /// The list: its path below the base URL, or what the user called it.
+        list: String,
+    },
     /// The local disk.
     #[error("cannot write {path}: {reason}{}", remedy(*.kind))]
     Disk {
@@ -246,7 +252,7 @@ impl Error {
             | Self::Empty => Exit::Remote,
             Self::Led { error, .. } => error.exit(),
             Self::Changed => Exit::Other,
-            Self::Integrity { .. } => Exit::Integrity,
+            Self::Integrity { .. } | Self::Listed { .. } => Exit::Integrity,
             Self::Disk { .. } | Self::Target { .. } | Self::Pin(_) => Exit::Disk,
             Self::Usage(_) => Exit::Usage,
         }
@@ -264,7 +270,8 @@ impl Error {
             | Self::Changed
             | Self::Paused
             | Self::Kicked(_)
-            | Self::Integrity { .. } => true,
+            | Self::Integrity { .. }
+            | Self::Listed { .. } => true,
             // A refusal that names its own end.
             Self::Status {
                 status: 403,

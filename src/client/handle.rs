@@ -19,6 +19,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
+    config::OnConflict,
     credentials::Credentials,
     entry::Entry,
     escape::display_name,
@@ -50,7 +51,8 @@ impl Client {
                 origins.len()
             )));
         }
-        let target = Arc::new(Target::open(&settings.dir, settings.on_conflict)?);
+        let target = Target::open(&settings.dir, settings.on_conflict)?;
+        let target = Arc::new(target.keeping(settings.backup));
         let workers = if settings.serial {
             1
         } else {
@@ -155,8 +157,17 @@ impl Client {
 
     /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
     pub fn get(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
-        let wanted = Wanted::new(&want, to.as_ref());
-        let (new, target) = self.new_item(want, to)?;
+        self.want(want, to, false)
+    }
+
+    /// The same; files that are here in another version are brought up to date, whatever the settings say of them.
+    pub fn update(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
+        self.want(want, to, true)
+    }
+
+    fn want(&self, want: Want, to: Option<PathBuf>, update: bool) -> Result<ItemId, Error> {
+        let wanted = Wanted::new(&want, to.as_ref(), update);
+        let (new, target) = self.new_item(want, to, update)?;
         let journal = self.engine.journal();
         let kept_as = wanted.map(|wanted| (journal.want(wanted.clone()), wanted));
         Ok(self.add(NewItem { kept_as, ..new }, target))
@@ -178,7 +189,7 @@ impl Client {
             let again = (self.engine.settings.resume && !known.contains(&wanted))
                 .then(|| wanted.want())
                 .flatten()
-                .and_then(|(want, to)| self.new_item(want, to).ok());
+                .and_then(|(want, to)| self.new_item(want, to, wanted.updates()).ok());
             let Some((new, target)) = again else {
                 journal.settle(ticket);
                 continue;
@@ -206,10 +217,24 @@ impl Client {
         })
     }
 
-    fn new_item(&self, want: Want, to: Option<PathBuf>) -> Result<(NewItem, Arc<Target>), Error> {
+    fn new_item(
+        &self,
+        want: Want,
+        to: Option<PathBuf>,
+        update: bool,
+    ) -> Result<(NewItem, Arc<Target>), Error> {
+        let settings = &self.engine.settings;
+        let rule = if update {
+            OnConflict::Update
+        } else {
+            settings.on_conflict
+        };
         let target = match to {
-            Some(dir) => Arc::new(Target::open(&dir, self.engine.settings.on_conflict)?),
-            None => Arc::clone(&self.target),
+            None if !update => Arc::clone(&self.target),
+            to => {
+                let dir = to.as_deref().unwrap_or(self.target.path());
+                Arc::new(Target::open(dir, rule)?.keeping(settings.backup))
+            }
         };
         let new = NewItem::new(RemotePath::root());
         let new = match want {
@@ -337,6 +362,11 @@ impl Client {
     pub fn checked_prefix(&self, item: ItemId) -> Option<(std::fs::File, u64)> {
         let (file, checked) = self.engine.look(|schedule| schedule.checked_prefix(item))?;
         let part = self.engine.part(file)?;
+        // Until all of it is here, nobody knows whether it is what the user's list tells.
+        let checked = match self.engine.settings.checksums {
+            Some(_) => 0,
+            None => checked,
+        };
         Some((part.part.file.try_clone().ok()?, checked))
     }
 

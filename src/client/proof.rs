@@ -119,6 +119,22 @@ impl Proof {
         Ok(matches.then(|| self.and(digest)))
     }
 
+    /// The same for the digest that a published list tells, which is called by that list's `word`.
+    pub fn with_listed(
+        self,
+        file: &File,
+        digest: &Digest,
+        word: &'static str,
+    ) -> std::io::Result<Option<Self>> {
+        let matches = digest.matches_file(file)?;
+        Ok(matches.then(|| self.and_listed(word)))
+    }
+
+    /// The same for a whole file in memory.
+    pub fn of_listed(self, content: &[u8], digest: &Digest, word: &'static str) -> Option<Self> {
+        digest.matches(content).then(|| self.and_listed(word))
+    }
+
     /// A file that was here before: `how` the conflict rule found that it will do.
     pub fn of_local(how: Verified) -> Self {
         Self(how)
@@ -136,6 +152,10 @@ impl Proof {
     /// How it is known.
     pub fn verified(self) -> Verified {
         self.0
+    }
+
+    fn and_listed(self, word: &'static str) -> Self {
+        Self(self.0.min(Verified::Listed(word)))
     }
 
     fn and(self, digest: &Digest) -> Self {

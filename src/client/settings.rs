@@ -1,11 +1,11 @@
 //! What a client runs with.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use url::Url;
 
 use super::net::access::Access;
-use crate::{config::OnConflict, units::Rate};
+use crate::{config::OnConflict, sums::Given, units::Rate};
 
 /// What a client runs with.
 #[derive(Debug, Clone)]
@@ -42,8 +42,12 @@ pub struct Settings {
     pub fail_empty: bool,
     /// What happens where a local file is in the way.
     pub on_conflict: OnConflict,
+    /// What is replaced is kept as `name~`.
+    pub backup: bool,
     /// Go on with parts that an earlier run left.
     pub resume: bool,
+    /// What files must hash to by a list that the user gave, whatever servers say.
+    pub checksums: Option<Arc<Given>>,
     /// Never give up on a server that cannot be reached: somebody watches, and can end it.
     pub patient: bool,
 }

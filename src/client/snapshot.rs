@@ -207,6 +207,8 @@ pub enum Verified {
     Blake3,
     /// A whole-file digest of another kind (`Repr-Digest`, `Digest`).
     Digest,
+    /// What a published list tells of it, by that list's name: `SHA256SUMS`, `.sha256`, `MD5SUMS, weak`.
+    Listed(&'static str),
     /// An equal file was here already.
     Present,
     /// Nothing: the server offers no digest.
@@ -214,11 +216,12 @@ pub enum Verified {
 }
 
 impl Verified {
-    /// The word for logs and JSON: `blake3`, `digest`, `present`, `unverified`.
+    /// The word for logs and JSON: `blake3`, `digest`, `present`, `unverified`, or the published list's name.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Blake3 => "blake3",
             Self::Digest => "digest",
+            Self::Listed(list) => list,
             Self::Present => "present",
             Self::Unverified => "unverified",
         }
@@ -247,6 +250,8 @@ pub enum Event {
         local: PathBuf,
         /// Its size.
         bytes: u64,
+        /// Bytes of it that the file gave that it replaced.
+        kept: u64,
         /// How its bytes were checked.
         verified: Verified,
         /// From its first request to its final name.
@@ -301,21 +306,26 @@ impl Event {
             Self::Finished {
                 path,
                 bytes,
+                kept,
                 verified,
                 took,
                 ..
             } => {
-                let checked = if *verified == Verified::Blake3 {
-                    "blake3 verified"
-                } else {
-                    verified.word()
+                let checked = match verified {
+                    Verified::Blake3 => "blake3 verified".into(),
+                    Verified::Listed(list) => format!("verified ({list})"),
+                    _ => verified.word().to_owned(),
+                };
+                let parts = match kept {
+                    0 => String::new(),
+                    kept => kept_and_fetched(*kept, *bytes),
                 };
                 tracing::info!(
                     path = %shown(path),
                     file.bytes = bytes,
                     file.seconds = took.as_secs_f64(),
                     file.verified = verified.word(),
-                    "{} in {}, {checked}",
+                    "{} in {}, {checked}{parts}",
                     units::size(*bytes),
                     units::took(*took)
                 );
@@ -340,4 +350,14 @@ impl Event {
             Self::Ended { .. } => {}
         }
     }
+}
+
+/// `, 1.98 GiB kept, 20.0 MiB fetched`.
+pub fn kept_and_fetched(kept: u64, bytes: u64) -> String {
+    let fetched = bytes.saturating_sub(kept);
+    format!(
+        ", {} kept, {} fetched",
+        units::size(kept),
+        units::size(fetched)
+    )
 }

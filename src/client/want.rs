@@ -44,6 +44,9 @@ pub struct Wanted {
     /// Another directory than the target, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<PathBuf>,
+    /// What is here in another version is brought up to date.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    update: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +66,7 @@ enum Kept {
 
 impl Wanted {
     /// How `want` is kept. `None` for a Metalink's files: the same Metalink names them again.
-    pub fn new(want: &Want, to: Option<&PathBuf>) -> Option<Self> {
+    pub fn new(want: &Want, to: Option<&PathBuf>, update: bool) -> Option<Self> {
         let want = match want {
             Want::Path { path, .. } => Kept::Path(path.encoded()),
             Want::File {
@@ -86,7 +89,13 @@ impl Wanted {
         Some(Self {
             want,
             to: to.and_then(|dir| std::path::absolute(dir).ok()),
+            update,
         })
+    }
+
+    /// Whether files that are here in another version are brought up to date.
+    pub fn updates(&self) -> bool {
+        self.update
     }
 
     /// What was asked for, and where it goes if not to the target; `None` where nobody could have asked for it.
@@ -133,7 +142,7 @@ mod tests {
     fn what_is_kept_is_what_was_asked_for() {
         let path = |text: &[u8]| RemotePath::from_target(text).unwrap();
         let checksum = format!("blake3={}", blake3::hash(b"x").to_hex());
-        for want in [
+        for (want, update) in [
             Want::Path {
                 path: path(b"/a%2520b/%ff%0a/"),
                 size: None,
@@ -147,14 +156,18 @@ mod tests {
                 get: vec!["*.iso".into()],
                 exclude: Vec::new(),
             },
-        ] {
+        ]
+        .into_iter()
+        .zip([false, true, false])
+        {
             let to = Some(PathBuf::from("/elsewhere"));
-            let wanted = Wanted::new(&want, to.as_ref()).unwrap();
+            let wanted = Wanted::new(&want, to.as_ref(), update).unwrap();
+            assert_eq!(wanted.updates(), update);
             let text = serde_json::to_string(&wanted).unwrap();
             let read: Wanted = serde_json::from_str(&text).unwrap();
             assert_eq!(read, wanted);
             let (again, there) = read.want().unwrap();
-            assert_eq!(Wanted::new(&again, there.as_ref()), Some(wanted));
+            assert_eq!(Wanted::new(&again, there.as_ref(), update), Some(wanted));
             assert_eq!(format!("{again:?}"), format!("{want:?}"));
         }
     }

@@ -1,6 +1,6 @@
 //! The engines with their dashboards.
 
-use std::{io::Write as _, path::Path, time::Duration};
+use std::{io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use tokio::{signal::unix::SignalKind, sync::mpsc};
 use url::Url;
@@ -13,9 +13,10 @@ use crate::{
     error::Error,
     escape::{display_error, display_path},
     exit::{Exit, Local, reason},
-    headless::{self, demo::Demo, plan::Plan},
+    headless::{self, checksums, demo::Demo, plan::Plan},
     logging::Ring,
     server::{self, Server, Stop, TransferState},
+    sums::Given,
     sys::terminal::UnlessIgnored,
     units::Rate,
 };
@@ -157,7 +158,8 @@ async fn first(
         && settings.checksum.is_none()
     {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
-        let session = session(settings, url, mirrors, &settings.dir, access)?;
+        let checksums = checksums::given(settings, &url, access).await?;
+        let session = session(settings, url, mirrors, &settings.dir, access, checksums)?;
         restore(&session);
         return Ok((session, Vec::new()));
     }
@@ -166,7 +168,9 @@ async fn first(
         let line = "--output names a device or a pipe, which needs --headless";
         return Err(Error::Usage(line.into()));
     }
-    let session = session(settings, plan.url, plan.mirrors, &plan.dir, access)?;
+    let checksums = checksums::given(settings, &plan.url, access).await?;
+    let (url, mirrors) = (plan.url, plan.mirrors);
+    let session = session(settings, url, mirrors, &plan.dir, access, checksums)?;
     let label = match &plan.want {
         Want::Patterns { get, .. } if get.is_empty() => Some("everything".to_owned()),
         Want::Patterns { get, .. } => Some(get.join(" ")),
@@ -193,7 +197,8 @@ fn turn_to(
     if let Some(credentials) = target.credentials {
         access.present(&url, credentials);
     }
-    session(settings, url, Vec::new(), &settings.dir, access)
+    // A list that was given is of the server that was named first.
+    session(settings, url, Vec::new(), &settings.dir, access, None)
 }
 
 /// What earlier runs left undone waits, paused, until the user lets it go on.
@@ -212,10 +217,12 @@ fn session(
     mirrors: Vec<Url>,
     dir: &Path,
     access: &Access,
+    checksums: Option<Arc<Given>>,
 ) -> Result<Session, client::Error> {
     let (sender, events) = mpsc::channel(EVENTS);
     let engine = client::Settings {
         patient: true,
+        checksums,
         ..headless::plan::engine_settings(settings, url, mirrors, dir, access)
     };
     let client = Client::start(engine, sender)?;

@@ -150,6 +150,8 @@ pub struct Connect {
     pub output: Option<PathBuf>,
     /// What the one file must hash to.
     pub checksum: Option<Digest>,
+    /// A list of digests that files must have.
+    pub checksums: Option<Checksums>,
     /// One file at a time.
     pub serial: bool,
     /// Directories that are gone into, one inside the other, at most.
@@ -158,6 +160,8 @@ pub struct Connect {
     pub fail_empty: bool,
     /// What to do where a local file is in the way.
     pub on_conflict: OnConflict,
+    /// A file that is replaced is kept as `name~`.
+    pub backup: bool,
     /// Go on with what an earlier run left.
     pub resume: bool,
     /// A file of `:` commands to run at the start.
@@ -243,6 +247,15 @@ impl Connect {
     }
 }
 
+/// Where a list of digests is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checksums {
+    /// On a server.
+    Url(Url),
+    /// On this machine.
+    File(PathBuf),
+}
+
 /// What happens where a local file is in the way of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum OnConflict {
@@ -255,6 +268,8 @@ pub enum OnConflict {
     Skip,
     /// Replaces the local file once the new one is complete.
     Overwrite,
+    /// The same, but what is equal of the local file is kept; one that is equal as a whole counts as done.
+    Update,
 }
 
 /// Where and how the log is written.

@@ -14,6 +14,7 @@ use tokio::{
 use url::Url;
 
 use super::{
+    checksums,
     hold::hold,
     plan::{Plan, engine_settings},
     report::Report,
@@ -61,6 +62,7 @@ pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Er
         &plan.dir,
         &access,
     );
+    engine.checksums = checksums::given(&settings, &plan.url, &access).await?;
     let to_stdout = plan.stdout();
     if to_stdout.is_some() {
         // Nothing of it is there to be gone on with.

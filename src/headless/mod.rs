@@ -1,5 +1,6 @@
 //! Serving and downloading without a screen, for scripts and services.
 
+pub(crate) mod checksums;
 pub mod connect;
 pub mod demo;
 mod hold;
@@ -9,3 +10,4 @@ pub mod serve;
 mod stdout;
 pub mod style;
 mod summary;
+pub mod sums;

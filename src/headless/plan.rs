@@ -256,7 +256,9 @@ pub(crate) fn engine_settings(
         max_depth: settings.max_depth,
         fail_empty: settings.fail_empty,
         on_conflict: settings.on_conflict,
+        backup: settings.backup,
         resume: settings.resume,
+        checksums: None,
         patient: false,
     }
 }

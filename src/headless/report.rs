@@ -34,6 +34,8 @@ struct Object<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     eta: Option<f64>,
@@ -98,14 +100,16 @@ impl Report {
             Event::Finished {
                 path,
                 bytes,
+                kept,
                 verified,
                 ..
             } => {
                 self.tally.files += 1;
+                self.tally.kept += kept;
                 match verified {
                     Verified::Present => self.tally.present += 1,
                     Verified::Unverified => self.tally.unverified += 1,
-                    Verified::Blake3 | Verified::Digest => {}
+                    Verified::Blake3 | Verified::Digest | Verified::Listed(_) => {}
                 }
                 if *verified != Verified::Present {
                     self.tally.bytes += bytes;
@@ -115,6 +119,7 @@ impl Report {
                     path: Some(&name(path)),
                     bytes: Some(*bytes),
                     total: Some(*bytes),
+                    kept: (*kept > 0).then_some(*kept),
                     verified: Some(verified.word()),
                     ..Object::default()
                 })
@@ -193,18 +198,21 @@ impl Report {
     /// Prints the summary; `failed` files or directories did not arrive.
     pub fn end(mut self, at: Instant, failed: u64, interrupted: bool) -> Result<(), Error> {
         let took = at.saturating_duration_since(self.began);
-        let rate = (self.tally.bytes as f64 / took.as_secs_f64().max(0.001)).round() as u64;
+        let fetched = self.tally.bytes.saturating_sub(self.tally.kept);
+        let rate = (fetched as f64 / took.as_secs_f64().max(0.001)).round() as u64;
         match &self.style {
             Style::Json => {
                 let Tally {
                     files,
                     bytes,
+                    kept,
                     unverified,
                     ..
                 } = self.tally;
                 self.json(&Object {
                     event: "summary",
                     bytes: Some(bytes),
+                    kept: (kept > 0).then_some(kept),
                     rate: Some(rate),
                     files: Some(files),
                     failed: Some(failed),
@@ -307,6 +315,7 @@ mod tests {
             path: path(target),
             local: "x".into(),
             bytes,
+            kept: 0,
             verified,
             took: Duration::from_millis(2),
         }

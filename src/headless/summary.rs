@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::units;
+use crate::{client::snapshot::kept_and_fetched, units};
 
 /// What became of the files so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -11,6 +11,8 @@ pub(super) struct Tally {
     pub files: u64,
     /// Bytes of those that were fetched.
     pub bytes: u64,
+    /// Bytes of those that came from files here which they replaced.
+    pub kept: u64,
     /// Those that were here already.
     pub present: u64,
     /// Those that nothing vouches for.
@@ -41,6 +43,10 @@ pub(super) fn summary(
     };
     if tally.bytes > 0 {
         add(units::rate(rate));
+    }
+    if tally.kept > 0 {
+        let parts = kept_and_fetched(tally.kept, tally.bytes);
+        add(parts.trim_start_matches(", ").to_owned());
     }
     if tally.present > 0 {
         add(format!("{} here already", units::count(tally.present)));

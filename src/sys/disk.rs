@@ -86,6 +86,18 @@ pub fn removed_file(dir: BorrowedFd<'_>) -> io::Result<File> {
 
 /// Opens a regular file of `dir` that has no other name, following no link.
 pub fn open_own(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<File> {
+    let file = open_file(dir, name, flags)?;
+    if rustix::fs::fstat(&file)?.st_nlink != 1 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it has several names",
+        ));
+    }
+    Ok(file)
+}
+
+/// Opens a regular file of `dir`, following no link.
+pub fn open_file(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(dir, name, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&file)?;
@@ -93,12 +105,6 @@ pub fn open_own(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<F
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "it is no regular file",
-        ));
-    }
-    if stat.st_nlink != 1 {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it has several names",
         ));
     }
     Ok(file.into())
@@ -127,6 +133,65 @@ pub fn rename_new(dir: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> io::Result<()>
 /// Renames within `dir`, replacing a file `to`.
 pub fn rename_over(dir: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> io::Result<()> {
     Ok(rustix::fs::renameat(dir, from, dir, to)?)
+}
+
+/// Gives a file of `dir` a second name, in place of whatever file had that. Where the file system knows no second names, it
+/// has the new one only.
+pub fn name_also(dir: BorrowedFd<'_>, name: &[u8], also: &[u8]) -> io::Result<()> {
+    let link = || rustix::fs::linkat(dir, name, dir, also, AtFlags::empty());
+    match link() {
+        Err(Errno::EXIST) => {
+            rustix::fs::unlinkat(dir, also, AtFlags::empty())?;
+            Ok(link()?)
+        }
+        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
+            Ok(rustix::fs::renameat(dir, name, dir, also)?)
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Gives `file` the permissions of the file `name` of `dir`, where there is one.
+pub fn take_mode(dir: BorrowedFd<'_>, name: &[u8], file: &File) -> io::Result<()> {
+    let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        stat => stat?,
+    };
+    // Never more than permissions: no set-user-ID bit goes over to another content.
+    let mode = Mode::from_raw_mode(stat.st_mode & 0o777);
+    Ok(rustix::fs::fchmod(file, mode)?)
+}
+
+/// Copies bytes from one file to the same place of another, within the file system where that can. False where the first
+/// does not have them all, or cannot be read.
+pub fn copy_range(from: &File, to: &File, at: u64, bytes: u64) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt as _;
+    const STEP: u64 = 256 * 1024;
+    let mut done = 0;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    while done < bytes {
+        let (mut read, mut written) = (at + done, at + done);
+        let most = usize::try_from(bytes - done).unwrap_or(usize::MAX);
+        let copied =
+            rustix::fs::copy_file_range(from, Some(&mut read), to, Some(&mut written), most);
+        match copied {
+            Ok(0) => return Ok(false),
+            Ok(copied) => done += copied as u64,
+            Err(Errno::INTR) => {}
+            // Whatever it is, reading and writing tells it better.
+            Err(_) => break,
+        }
+    }
+    let mut buffer = vec![0; if done < bytes { STEP as usize } else { 0 }];
+    while done < bytes {
+        let step = (bytes - done).min(STEP) as usize;
+        if from.read_exact_at(&mut buffer[..step], at + done).is_err() {
+            return Ok(false);
+        }
+        to.write_all_at(&buffer[..step], at + done)?;
+        done += step as u64;
+    }
+    Ok(true)
 }
 
 /// Removes a file of `dir`.
@@ -194,6 +259,17 @@ pub fn is_hole(file: &File, start: u64, end: u64) -> bool {
         let _ = (file, start, end);
         false
     }
+}
+
+/// Tells the system that these bytes of a file are about to be read. Advice: nothing depends on it.
+pub fn will_need(file: &File, at: u64, bytes: u64) {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    {
+        let advice = rustix::fs::Advice::WillNeed;
+        let _ = rustix::fs::fadvise(file, at, std::num::NonZeroU64::new(bytes), advice);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let _ = (file, at, bytes);
 }
 
 /// Lets this process open as many files as the system allows it to, rather than the few that are usual; their number.

@@ -36,7 +36,9 @@ pub fn settings(url: &str, dir: &Path) -> Settings {
         max_depth: 64,
         fail_empty: false,
         on_conflict: OnConflict::Verify,
+        backup: false,
         resume: true,
+        checksums: None,
         patient: false,
     }
 }

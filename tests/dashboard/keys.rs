@@ -811,6 +811,18 @@ fn marks_last_across_directories_and_refreshes() {
 }
 
 #[test]
+fn an_update_is_asked_for_by_a_key_of_its_own() {
+    for (key, expected) in [("d", false), ("U", true)] {
+        let mut state = browsing();
+        let effects = keys(&mut state, key);
+        let [Effect::Get { wants, update, .. }] = &effects[..] else {
+            panic!("{effects:?}")
+        };
+        assert_eq!((wants.len(), *update), (1, expected), "{key}");
+    }
+}
+
+#[test]
 fn what_is_said_is_what_came_of_it() {
     let mut state = browsing();
     let effects = keys(&mut state, ": g e t Space x Enter");

@@ -66,6 +66,9 @@ impl Target {
             &mut |name| disk::name_file(file, dir, name),
             &same,
             &|name| {
+                if self.updates() {
+                    disk::take_mode(dir, name, file)?;
+                }
                 // A nameless file cannot take another's place: it gets a name of its own first.
                 let mut turn = 0;
                 let between = loop {
@@ -86,6 +89,21 @@ impl Target {
         )
     }
 
+    /// The file that stands where `name` of `dir` is to land, where what is equal in it is kept.
+    pub fn old(&self, dir: BorrowedFd<'_>, name: &[u8]) -> Option<File> {
+        let keeps = matches!(self.on_conflict, OnConflict::Verify | OnConflict::Update);
+        let keeps = keeps && !name.ends_with(PART);
+        // It is only read: other names of it are no harm.
+        keeps
+            .then(|| disk::open_file(dir, name, OFlags::RDONLY).ok())
+            .flatten()
+    }
+
+    /// Whether a local file that differs is brought up to date.
+    pub fn updates(&self) -> bool {
+        self.on_conflict == OnConflict::Update
+    }
+
     /// Renames the complete part `from` of `dir` by the conflict rule; it is gone when an equal file was there.
     pub fn land_part(
         &self,
@@ -97,6 +115,10 @@ impl Target {
         let same = |there: &File| same_content(there, part);
         let rename = &mut |name: &[u8]| disk::rename_new(dir, from, name);
         let landed = self.land(dir, name, rename, &same, &|name| {
+            if self.updates() {
+                // It is the same file to whoever may read it.
+                disk::take_mode(dir, name, part)?;
+            }
             disk::rename_over(dir, from, name)
         })?;
         if landed.holds != Holds::New {
@@ -135,9 +157,12 @@ impl Target {
                     });
                 }
                 // What ends like a part may be one, and on its way.
-                OnConflict::Overwrite
+                OnConflict::Overwrite | OnConflict::Update
                     if copy == 0 && !candidate.ends_with(PART) && is_file(dir, &candidate) =>
                 {
+                    if self.backup {
+                        disk::name_also(dir, &candidate, &[&candidate, &b"~"[..]].concat())?;
+                    }
                     replace(&candidate)?;
                     return Ok(Landed {
                         name: candidate,
@@ -155,7 +180,7 @@ impl Target {
                         });
                     }
                 }
-                OnConflict::Overwrite | OnConflict::Rename => {}
+                OnConflict::Overwrite | OnConflict::Update | OnConflict::Rename => {}
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
@@ -163,7 +188,10 @@ impl Target {
 
     /// Whether a file in the way may spare fetching.
     pub fn spares(&self) -> bool {
-        matches!(self.on_conflict, OnConflict::Verify | OnConflict::Skip)
+        matches!(
+            self.on_conflict,
+            OnConflict::Verify | OnConflict::Skip | OnConflict::Update
+        )
     }
 
     /// What the conflict rule makes of a local file before anything is fetched. Reads the file where a digest is
@@ -204,6 +232,7 @@ impl Target {
                     file,
                     dir: handle,
                     name: name.to_vec(),
+                    old: None,
                     left: remote.size,
                     known: Vec::new(),
                 }));

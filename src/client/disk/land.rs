@@ -5,6 +5,7 @@ use std::os::{fd::AsFd as _, unix::fs::FileExt as _};
 use super::part::OpenPart;
 use crate::{
     client::{Error, Verified, proof::Proof},
+    digest::Digest,
     pieces::{self, PieceHasher, Value},
     sys::disk,
 };
@@ -12,10 +13,27 @@ use crate::{
 /// Bytes that are read from a part at once.
 const STEP: usize = 256 * 1024;
 
+/// What a published list tells of a file.
+#[derive(Debug)]
+pub struct Listed {
+    /// What its content must hash to.
+    pub digest: Digest,
+    /// What it is told to be verified by.
+    pub word: &'static str,
+    /// The failure where it differs.
+    pub differs: Error,
+}
+
 impl OpenPart {
     /// Syncs the complete part, names it by the conflict rule, and syncs its directory; the whole is held against every
     /// digest that is known of it before that. Blocking.
-    pub fn land(&self, mut proof: Proof) -> Result<(Vec<u8>, Proof), Error> {
+    ///
+    /// `listed` tells what a published list has of it; it is asked once nothing else proved the file.
+    pub fn land(
+        &self,
+        mut proof: Proof,
+        listed: impl FnOnce(bool) -> Option<Listed>,
+    ) -> Result<(Vec<u8>, Proof), Error> {
         if self.compares {
             return Ok((self.part.name.clone(), Proof::of_local(Verified::Present)));
         }
@@ -33,6 +51,12 @@ impl OpenPart {
                 .map_err(|error| failed(&error))?
                 .ok_or(Error::Integrity { piece: None })?;
         }
+        if let Some(listed) = listed(proof.verified() != Verified::Unverified) {
+            let held = proof.with_listed(file, &listed.digest, listed.word);
+            proof = held
+                .map_err(|error| failed(&error))?
+                .ok_or(listed.differs)?;
+        }
         let length = file.metadata().map_err(|error| failed(&error))?.len();
         if length != self.facts.size {
             let error = std::io::Error::other("another program changed its size");
@@ -48,12 +72,25 @@ impl OpenPart {
         Ok((landed.name, proof))
     }
 
+    /// Whether something of a piece is in the part. What was never written is copied from the old file first, where there is
+    /// one and it goes so far.
+    fn holds(&self, at: u64, end: u64) -> Result<bool, Error> {
+        let part = &self.part.file;
+        let old = self.part.old.as_ref();
+        if !old.is_some_and(|old| old.fresh) && !disk::is_hole(part, at, end) {
+            return Ok(true);
+        }
+        let Some(old) = old else { return Ok(false) };
+        let copied = disk::copy_range(&old.file, part, at, end - at);
+        copied.map_err(|error| Error::disk(self.path(), &error))
+    }
+
     /// The value of a piece as it lies in the part; `None` for a hole, which was reserved but never received. Blocking.
     pub fn hash_piece(&self, index: u32, buffer: &mut Vec<u8>) -> Result<Option<Value>, Error> {
         buffer.resize(STEP, 0);
         let mut at = u64::from(index) * pieces::PIECE;
         let end = at + pieces::len(self.facts.size, index);
-        if !self.compares && disk::is_hole(&self.part.file, at, end) {
+        if !self.compares && !self.holds(at, end)? {
             return Ok(None);
         }
         let mut hasher = PieceHasher::new(index);

@@ -23,10 +23,21 @@ pub struct Part {
     pub dir: OwnedFd,
     /// Its name there.
     pub name: Vec<u8>,
-    /// Bytes that an earlier run left in it; 0 for a new one.
+    /// The file that has its final name now: what is equal in it is copied rather than fetched.
+    pub old: Option<Old>,
+    /// Bytes that an earlier run left in it, or that the old file may give; 0 for none.
     pub left: u64,
     /// Pieces in it that the journal vouches for, where the server cannot.
     pub known: Vec<Range<u32>>,
+}
+
+/// A file that a part takes equal pieces from.
+#[derive(Debug)]
+pub struct Old {
+    /// Its handle, for reading.
+    pub file: File,
+    /// Whether nothing was written to the part before.
+    pub fresh: bool,
 }
 
 /// A part that is open, and what landing it needs.
@@ -120,6 +131,7 @@ mod tests {
             file,
             dir: target.handle().try_clone_to_owned().unwrap(),
             name: b"x.part".to_vec(),
+            old: None,
             left: 0,
             known: Vec::new(),
         };

@@ -35,6 +35,7 @@ pub struct Target {
     path: PathBuf,
     dir: OwnedFd,
     pub(super) on_conflict: OnConflict,
+    pub(super) backup: bool,
 }
 
 impl Target {
@@ -57,7 +58,14 @@ impl Target {
             path: path.to_owned(),
             dir,
             on_conflict,
+            backup: false,
         })
+    }
+
+    /// The same, which keeps what it replaces as `name~` if so asked.
+    #[must_use]
+    pub fn keeping(self, backup: bool) -> Self {
+        Self { backup, ..self }
     }
 
     /// The path it was opened by.

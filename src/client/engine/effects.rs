@@ -128,7 +128,11 @@ impl Engine {
     /// Lands a complete file. Blocking.
     fn land(self: &Arc<Self>, file: FileId, proof: Proof) {
         let Some(part) = self.part(file) else { return };
-        let outcome = match caught(&part.task, || part.land(proof)) {
+        let listed = |known| {
+            // On a thread that may block, as all of this.
+            self.runtime.block_on(self.told(&part.task, known))
+        };
+        let outcome = match caught(&part.task, || part.land(proof, listed)) {
             Ok((name, proof)) => {
                 if !part.compares {
                     self.part_ended(&part.part.file);
@@ -141,6 +145,11 @@ impl Engine {
                 })
             }
             Err(Error::Integrity { .. }) => Err(Unlanded::Wrong),
+            Err(error @ Error::Listed { .. }) => {
+                // What is in it stays to be looked at, but nothing vouches for it: a later run fetches it anew.
+                self.distrust(&part.part.file);
+                Err(Unlanded::Disk(error))
+            }
             Err(error) => Err(Unlanded::Disk(error)),
         };
         // Its claim ends with it: whoever fetches the file again may take the part up.

@@ -77,6 +77,7 @@ impl Engine {
         for entry in &entries {
             found.says.add(entry);
         }
+        self.lists.note(&task.dir, &entries);
         let is_new =
             |entry: &Entry| found.taken.is_empty() || !found.taken.contains(&key(&entry.name));
         let wanted: Vec<_> = entries

@@ -4,6 +4,7 @@
 mod effects;
 mod found;
 mod parts;
+mod published;
 mod says;
 mod server;
 
@@ -76,6 +77,8 @@ pub struct Engine {
     pub runtime: tokio::runtime::Handle,
     /// Small files on their way to the disk.
     pub lander: Lander,
+    /// Published lists of digests.
+    pub lists: published::Lists,
     journal: Journal,
     /// Where each item's files land.
     targets: Mutex<HashMap<ItemId, Arc<Target>>>,
@@ -112,7 +115,10 @@ impl Engine {
             serial: settings.serial,
             patient: settings.patient,
             resume: settings.resume,
-            spares: matches!(settings.on_conflict, OnConflict::Verify | OnConflict::Skip),
+            spares: matches!(
+                settings.on_conflict,
+                OnConflict::Verify | OnConflict::Skip | OnConflict::Update
+            ),
             fail_empty: settings.fail_empty,
         };
         let names = servers.iter().map(|server| server.origin.authority());
@@ -133,6 +139,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
             lander: Lander::default(),
+            lists: published::Lists::default(),
             journal,
             targets: Mutex::default(),
             parts: Mutex::default(),

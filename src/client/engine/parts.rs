@@ -16,7 +16,7 @@ use crate::{
     client::{
         Error,
         disk::journal::{Claim, Content, FileId},
-        disk::part::{OpenPart, Part},
+        disk::part::{Old, OpenPart, Part},
         disk::{
             names::{Local, part_name},
             target::Target,
@@ -48,6 +48,26 @@ pub enum Keep {
     Known(Content),
 }
 
+/// The file that stands where a part is to land gives what is equal in it, where the server tells values to hold it against.
+fn take_from_old(part: &mut Part, target: &Target, task: &FileTask, facts: &Facts) {
+    let Some(file) = target.old(part.dir.as_fd(), task.local_name()) else {
+        return;
+    };
+    if !facts.has_values() {
+        if target.updates() {
+            tracing::info!(path = %task.shown(), "the server tells no values of its pieces: all of it is fetched");
+        }
+        return;
+    }
+    let fresh = part.left == 0;
+    if fresh {
+        part.left = file
+            .metadata()
+            .map_or(0, |there| there.len().min(facts.size));
+    }
+    part.old = (part.left > 0).then_some(Old { file, fresh });
+}
+
 /// A part in hand: its claim, the file, how many bytes an earlier run left in it, and the pieces known to be right.
 type Held = (Option<Claim>, File, u64, Vec<Range<u32>>);
 
@@ -68,7 +88,8 @@ impl Engine {
             } else {
                 facts.content().map_or(Keep::Nothing, Keep::Known)
             };
-            let part = engine.open_part(&target, &task, facts.size, &keep)?;
+            let mut part = engine.open_part(&target, &task, facts.size, &keep)?;
+            take_from_old(&mut part, &target, &task, &facts);
             Ok(OpenPart::new(part, target, task, facts))
         })
         .await
@@ -116,6 +137,7 @@ impl Engine {
                     file,
                     dir,
                     name,
+                    old: None,
                     left,
                     known,
                 });
@@ -204,6 +226,13 @@ impl Engine {
             && let Ok(id) = FileId::of(file)
         {
             self.journal.ended(id);
+        }
+    }
+
+    /// Forgets what of a part was known to be right. Blocking.
+    pub fn distrust(&self, file: &File) {
+        if let Ok(id) = FileId::of(file) {
+            self.journal.began(id);
         }
     }
 

@@ -53,27 +53,7 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
         silence: settings.timeout,
         pace: &pace,
     };
-    let mut at = settings.url.clone();
-    let (mut connection, head) = asking.open(&mut at, Ask::Whole).await?;
-    if head.is_part {
-        return Err(Error::Protocol(
-            "the answer is a part of what was asked for".into(),
-        ));
-    }
-    let mut decoder = decoder(at.path().as_bytes(), &head)?;
-    let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
-    let mut content = Vec::new();
-    while let Some((_, bytes)) = next(&mut connection, &mut body, decoder.as_mut()).await? {
-        if content.len() + bytes.len() > max {
-            return Err(Error::Usage(format!(
-                "{} is no such document: it has more than {}",
-                shown(at.as_str()),
-                crate::units::size(max as u64)
-            )));
-        }
-        content.extend_from_slice(&bytes);
-    }
-    Ok(content)
+    asking.read(settings.url.clone(), max).await
 }
 
 /// Who is asked, and how.
@@ -90,6 +70,39 @@ pub struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// The whole of a small file at `path`, at most `max` bytes. It is asked for once, over a connection of its own.
+    pub async fn whole(self, path: &RemotePath, max: usize) -> Result<Vec<u8>, Error> {
+        self.read(self.url_of(path), max).await
+    }
+
+    fn url_of(self, path: &RemotePath) -> Url {
+        let here = self.first.url();
+        (here.join(&self.first.target(path))).unwrap_or_else(|_| here.clone())
+    }
+
+    async fn read(self, mut at: Url, max: usize) -> Result<Vec<u8>, Error> {
+        let (mut connection, head) = self.open(&mut at, Ask::Whole).await?;
+        if head.is_part {
+            return Err(Error::Protocol(
+                "the answer is a part of what was asked for".into(),
+            ));
+        }
+        let mut decoder = decoder(at.path().as_bytes(), &head)?;
+        let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
+        let mut content = Vec::new();
+        while let Some((_, bytes)) = next(&mut connection, &mut body, decoder.as_mut()).await? {
+            if content.len() + bytes.len() > max {
+                return Err(Error::Usage(format!(
+                    "{} is no such document: it has more than {}",
+                    shown(at.as_str()),
+                    crate::units::size(max as u64)
+                )));
+            }
+            content.extend_from_slice(&bytes);
+        }
+        Ok(content)
+    }
+
     /// The first bytes of the file at `path`, at most `max` and at least one; asked for by a range, and read no further
     /// where the server sends all. It is asked once, over a connection of its own.
     pub async fn peek(self, path: &RemotePath, max: usize) -> Result<Vec<u8>, Error> {
@@ -99,8 +112,7 @@ impl Asking<'_> {
             if_match: None,
             if_range: None,
         };
-        let here = self.first.url();
-        let mut at = (here.join(&self.first.target(path))).unwrap_or_else(|_| here.clone());
+        let mut at = self.url_of(path);
         let (mut connection, head) = self.open(&mut at, ask).await?;
         let first = head.range.as_ref().and_then(|range| range.bytes);
         let elsewhere = first.is_some_and(|(first, _)| first != 0);

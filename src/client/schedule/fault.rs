@@ -46,6 +46,7 @@ impl Fault {
             | Self::Login(error)
             | Self::BadPiece(error)
             | Self::Local(error)
+            | Self::Unlisted(_, error)
             | Self::Other(error) => error.clone(),
             Self::Paused(_) | Self::Interrupted => Error::Paused,
             Self::Kicked { reason, .. } => Error::Kicked(reason.clone()),

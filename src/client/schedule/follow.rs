@@ -130,7 +130,7 @@ impl Schedule {
             }
             Work::Open(task) => {
                 let mut task = match fault {
-                    Fault::BadWhole(task) => FileTask::clone(task),
+                    Fault::BadWhole(task) | Fault::Unlisted(task, _) => FileTask::clone(task),
                     _ => task,
                 };
                 task.tried.insert(source);
@@ -170,7 +170,7 @@ impl Schedule {
             Work::List(task) => self.task_failed(task.into(), error, retry_after, now),
             Work::Open(task) => {
                 let task = match fault {
-                    Fault::BadWhole(task) => FileTask::clone(task),
+                    Fault::BadWhole(task) | Fault::Unlisted(task, _) => FileTask::clone(task),
                     _ => task,
                 };
                 self.task_failed(task.into(), error, retry_after, now);

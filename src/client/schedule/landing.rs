@@ -76,7 +76,10 @@ impl Schedule {
         self.outbox.push_back(Effect::LetGo(file, keep.clone()));
         let teller = transfer.verdict.teller;
         match outcome {
-            Ok(complete) => self.complete(transfer.task, complete),
+            Ok(complete) => {
+                let kept = transfer.kept();
+                self.complete(transfer.task, complete, kept);
+            }
             Err(Unlanded::Wrong) if keep == Keep::AsIs => {
                 let mut task = transfer.task;
                 task.tried.insert(teller);
@@ -112,7 +115,7 @@ impl Schedule {
             return;
         };
         match outcome {
-            Ok(complete) => self.complete(task, complete),
+            Ok(complete) => self.complete(task, complete, 0),
             Err(error) => {
                 let attempts = task.failures + 1;
                 self.task_ended_after(task.into(), attempts, error);
@@ -120,7 +123,7 @@ impl Schedule {
         }
     }
 
-    pub(super) fn complete(&mut self, task: FileTask, complete: Complete) {
+    pub(super) fn complete(&mut self, task: FileTask, complete: Complete, kept: u64) {
         let Complete {
             local,
             bytes,
@@ -133,6 +136,7 @@ impl Schedule {
             path: task.path,
             local,
             bytes,
+            kept,
             verified,
             took,
         });

@@ -303,6 +303,8 @@ pub enum Fault {
     BadValues,
     /// The whole does not match its digest or its size.
     BadWhole(Box<FileTask>),
+    /// The whole does not match what a published list tells of it.
+    Unlisted(Box<FileTask>, Error),
     /// The connection let go of its work because it was told to.
     Interrupted,
     /// A file is known to be on none of the servers that are left.
@@ -362,6 +364,8 @@ pub struct Opened {
     pub facts: Facts,
     /// Bytes that an earlier run left in the part, to be held against values.
     pub left: u64,
+    /// Some of it may come from the file that the new one replaces.
+    pub from_old: bool,
     /// Pieces in it that the journal vouches for, where the server cannot.
     pub known: Vec<Range<u32>>,
     /// The part is a whole file under its final name: it is compared, and nothing is fetched.

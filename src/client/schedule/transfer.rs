@@ -63,6 +63,8 @@ pub struct Transfer {
     left: u64,
     /// What lay on disk was hashed.
     left_hashed: bool,
+    /// Bytes of it that are the server's, where the file that is replaced gives them.
+    kept: Option<u64>,
     /// Sources that have no such file.
     pub excluded: SourceSet,
     /// What mirrors' answers said of the file.
@@ -96,6 +98,7 @@ impl Transfer {
         let Opened {
             facts,
             left,
+            from_old,
             known,
             compares,
         } = opened;
@@ -121,6 +124,7 @@ impl Transfer {
             compares,
             left,
             left_hashed: false,
+            kept: from_old.then_some(0),
             mirrors: Vec::new(),
             failures: 0,
             not_before: None,
@@ -185,7 +189,15 @@ impl Transfer {
         Ok(self.take_left(piece, left))
     }
 
+    /// Bytes that were kept of the file that it replaces.
+    pub fn kept(&self) -> u64 {
+        self.kept.unwrap_or(0)
+    }
+
     fn take_left(&mut self, piece: u32, left: Left) -> bool {
+        if let (Left::Equal, Some(kept)) = (left, &mut self.kept) {
+            *kept += pieces::len(self.facts.size, piece);
+        }
         if left == Left::Differs && !self.compares {
             self.plan.add_free(piece..piece + 1);
         }

@@ -78,12 +78,14 @@ impl Worker {
             engine.wanted(self.slot, reading.drain()).await;
             // The same once more, with the proof that is asked for: nobody is to blame.
             Err(Fault::Interrupted)
-        } else if matches!(reading.head.status, 200 | 206) || is_listing {
-            self.read(&mut reading, flight).await
         } else {
             // Of what refuses or redirects nothing is kept before all of it is read.
-            let read = engine.wanted(self.slot, self.read(&mut reading, flight));
-            read.await.unwrap_or(Err(Fault::Interrupted))
+            let keeps_nothing = !matches!(reading.head.status, 200 | 206) && !is_listing;
+            tokio::select! {
+                biased;
+                () = engine.unwanted(self.slot), if keeps_nothing => Err(Fault::Interrupted),
+                done = self.read(&mut reading, flight) => done,
+            }
         };
         let in_step = reading.body.is_done() && self.check_end(&reading).is_ok();
         let open = in_step && reading.head.keep_alive && !matches!(done, Err(Fault::Broke(_)));

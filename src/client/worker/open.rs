@@ -12,7 +12,7 @@ use std::{
 use super::{Worker, answer::Reading};
 use crate::{
     client::{
-        Error,
+        Error, Verified,
         disk::lander::SmallFile,
         disk::part::{OpenPart, Part},
         disk::{
@@ -173,6 +173,7 @@ impl Worker {
     fn compare(&self, task: FileTask, facts: Facts, there: Part, target: Arc<Target>) {
         let opened = Opened {
             left: there.left,
+            from_old: false,
             known: Vec::new(),
             compares: true,
             facts: facts.clone(),
@@ -238,6 +239,14 @@ impl Worker {
         let Some(proof) = Proof::of_content(&content, task.size, known) else {
             return Err(Fault::BadWhole(Box::new(task)));
         };
+        let known = proof.verified() != Verified::Unverified;
+        let listed = match self.engine.told(&task, known).await {
+            None => Ok(proof),
+            Some(told) => proof
+                .of_listed(&content, &told.digest, told.word)
+                .ok_or(told.differs),
+        };
+        let proof = listed.map_err(|error| Fault::Unlisted(Box::new(task.clone()), error))?;
         let Some(target) = self.engine.target(task.item) else {
             return Ok(Answered::Opened);
         };
@@ -306,6 +315,7 @@ impl Worker {
         let opened = Opened {
             facts,
             left: part.part.left,
+            from_old: part.part.old.is_some(),
             known: part.part.known.clone(),
             compares: false,
         };

@@ -1,5 +1,7 @@
 //! Listings: for someone who browses, and for a tree that is fetched.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::{Worker, answer::Reading, redirect::Place};
@@ -36,6 +38,7 @@ impl Worker {
         let entries = read
             .and_then(|_| one_level(listed.entries))
             .map_err(|error| Fault::of(error, None))?;
+        self.engine.lists.note(&browse.dir, &entries);
         self.engine.answer(browse.id, Ok(entries));
         Ok(Answered::Browsed)
     }
@@ -52,6 +55,8 @@ impl Worker {
         if matches!(place, Place::Unwanted) {
             return Err(Fault::Interrupted);
         }
+        let engine = Arc::clone(&self.engine);
+        let _reading = engine.lists.reading(&task.dir);
         let mut listed = Listed::default();
         let mut found = Found::new(std::mem::take(&mut task.taken));
         let into = Some((&task, &mut found));

@@ -236,7 +236,7 @@ impl<F> Connecting<F> {
                     let _ = survey::walk(plan, list, tell).await;
                 });
             }
-            Effect::Get { wants, to } => {
+            Effect::Get { wants, to, update } => {
                 // It opens a directory, which may block, and may be many. One after the other: the queue is what the
                 // user sees.
                 let (client, queue) = (client.clone(), Arc::clone(&self.queue));
@@ -244,7 +244,7 @@ impl<F> Connecting<F> {
                     let _turn = queue.lock().unwrap_or_else(PoisonError::into_inner);
                     let mut added = 0;
                     for want in wants {
-                        let answer = get(&client, want, to.clone());
+                        let answer = get(&client, want, to.clone(), update);
                         if let Some(refused @ Event::Refused(_)) = answer {
                             let _ = answers.blocking_send(refused);
                             return;
@@ -289,12 +289,17 @@ fn steer(client: &Client, item: ItemId, control: Control) {
 }
 
 /// Adds to the queue; what the dashboard has to know of it.
-fn get(client: &Client, want: Want, to: Option<PathBuf>) -> Option<Event> {
+fn get(client: &Client, want: Want, to: Option<PathBuf>, update: bool) -> Option<Event> {
     let patterns = match &want {
         Want::Patterns { get, .. } => Some(get.join(" ")),
         _ => None,
     };
-    match client.get(want, to) {
+    let added = if update {
+        client.update(want, to)
+    } else {
+        client.get(want, to)
+    };
+    match added {
         Ok(item) => patterns.map(|patterns| Event::Queued(item, patterns)),
         Err(error) => Some(Event::Refused(display_error(&error))),
     }

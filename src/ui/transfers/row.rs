@@ -304,7 +304,9 @@ pub fn word(state: &ItemState, theme: &Theme) -> String {
         ItemState::Paused => "paused".into(),
         ItemState::Waiting(_) => "waiting".into(),
         ItemState::Landing => "checking".into(),
-        ItemState::Finished(Verified::Blake3 | Verified::Digest) => format!("verified {done}"),
+        ItemState::Finished(Verified::Blake3 | Verified::Digest | Verified::Listed(_)) => {
+            format!("verified {done}")
+        }
         ItemState::Finished(Verified::Present) => format!("present {done}"),
         ItemState::Finished(Verified::Unverified) => "unverified".into(),
         ItemState::Failed(_) => "failed".into(),

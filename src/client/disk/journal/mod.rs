@@ -200,7 +200,7 @@ mod tests {
         let wanted = |name: &str| {
             let get = vec![name.to_owned()];
             let exclude = Vec::new();
-            Wanted::new(&crate::client::Want::Patterns { get, exclude }, None).unwrap()
+            Wanted::new(&crate::client::Want::Patterns { get, exclude }, None, false).unwrap()
         };
         let journal = open();
         let first = journal.want(wanted("one"));

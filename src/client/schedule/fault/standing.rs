@@ -94,7 +94,7 @@ impl Schedule {
             },
             Work::Spent => return false,
         };
-        if let Fault::BadWhole(task) = fault {
+        if let Fault::BadWhole(task) | Fault::Unlisted(task, _) = fault {
             without = without.union(task.off());
         }
         without.insert(source);

@@ -157,8 +157,8 @@ pub(super) fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
         (Fault::BadValues, _) if at.others && at.led => LeaveOut,
         (Fault::BadValues, _) if at.others => Drop,
         (Fault::BadValues, _) => Retry,
-        (Fault::BadWhole(_), _) if at.others => LeaveOut,
-        (Fault::BadWhole(_), _) => Retry,
+        (Fault::BadWhole(_) | Fault::Unlisted(..), _) if at.others => LeaveOut,
+        (Fault::BadWhole(_) | Fault::Unlisted(..), _) => Retry,
 
         (Fault::NoMirror | Fault::Local(_), _) => Fail,
         (Fault::Other(error), _) if error.is_transient() => Retry,

@@ -1,0 +1,197 @@
+//! What published lists tell of files: `SHA256SUMS` and its like, fetched once a directory, when a file is here that nothing
+//! else proves.
+//!
+//! What counts, the first before the second: a digest or a list that the user gave; a Metalink's; the server's own values
+//! and digests; published lists. A list is asked for only where none of the others is known. One that cannot be had fails
+//! no file, and one that lies about a file harms that file only.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, OnceCell};
+
+use super::{Engine, lock};
+use crate::{
+    client::{
+        Error,
+        disk::land::Listed,
+        net::document::Asking,
+        read::beside::{Beside, Candidate},
+        task::FileTask,
+    },
+    entry::Entry,
+    escape::display_name,
+    http1::path::RemotePath,
+    sums::{Covers, LIST_MAX, Table},
+};
+
+/// Bytes of lists that are remembered, and how many lists; the oldest are fetched again where they are needed.
+const KEPT_MAX: usize = 64 << 20;
+const LISTS_MAX: usize = 64;
+/// How long a list may take, however it drips in: the files that need it wait.
+const TIME_MAX: Duration = Duration::from_secs(60);
+/// How often a list is asked for.
+const TRIES: u32 = 2;
+
+/// What is known of published lists.
+#[derive(Debug, Default)]
+pub struct Lists {
+    beside: Mutex<Beside>,
+    /// A listing was read.
+    read: Notify,
+    kept: Mutex<VecDeque<(RemotePath, Fetched)>>,
+}
+
+/// A list once it was asked for, and the bytes of it.
+type Fetched = Arc<OnceCell<(Arc<Table>, usize)>>;
+
+/// A listing that is being read: what lies there is known once this is dropped.
+#[derive(Debug)]
+pub struct ListingRead<'a> {
+    lists: &'a Lists,
+    dir: RemotePath,
+}
+
+impl Drop for ListingRead<'_> {
+    fn drop(&mut self) {
+        lock(&self.lists.beside).end(&self.dir);
+        self.lists.read.notify_waiters();
+    }
+}
+
+impl Lists {
+    /// A listing is about to be read.
+    pub fn reading(&self, dir: &RemotePath) -> ListingRead<'_> {
+        lock(&self.beside).begin(dir.clone());
+        ListingRead {
+            lists: self,
+            dir: dir.clone(),
+        }
+    }
+
+    /// A listing names these.
+    pub fn note(&self, dir: &RemotePath, entries: &[Entry]) {
+        let mut beside = lock(&self.beside);
+        for entry in entries.iter().filter(|entry| !entry.is_dir) {
+            beside.note(dir, &entry.name);
+        }
+    }
+
+    /// The place of a list that is fetched once.
+    fn place(&self, list: &RemotePath) -> Fetched {
+        let mut kept = lock(&self.kept);
+        if let Some((_, known)) = kept.iter().find(|(path, _)| path == list) {
+            return Arc::clone(known);
+        }
+        let bytes = |kept: &VecDeque<(_, Fetched)>| {
+            let each = kept.iter().filter_map(|(_, list)| list.get());
+            each.map(|(_, bytes)| bytes).sum::<usize>()
+        };
+        while kept.len() >= LISTS_MAX || bytes(&kept) > KEPT_MAX {
+            kept.pop_front();
+        }
+        let fetched = Fetched::default();
+        kept.push_back((list.clone(), Arc::clone(&fetched)));
+        fetched
+    }
+}
+
+impl Engine {
+    /// What a file must hash to by the list that the user gave; where nothing else is `known` of it, by a published one.
+    pub async fn told(&self, task: &FileTask, known: bool) -> Option<Listed> {
+        if let Some(given) = &self.settings.checksums
+            && let Some(digest) = given.of(task.path.as_bytes())
+        {
+            return Some(Listed {
+                digest: digest.clone(),
+                word: given.word,
+                differs: Error::Listed {
+                    list: given.shown.clone(),
+                },
+            });
+        }
+        if known {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            told = self.published(&task.path) => told,
+        }
+    }
+
+    async fn published(&self, path: &RemotePath) -> Option<Listed> {
+        let dir = path.parent();
+        loop {
+            let read = self.lists.read.notified();
+            tokio::pin!(read);
+            read.as_mut().enable();
+            if !lock(&self.lists.beside).is_reading(&dir) {
+                break;
+            }
+            read.await;
+        }
+        let candidates = lock(&self.lists.beside).candidates(path);
+        for candidate in candidates {
+            let one = candidate.published.covers != Covers::Many;
+            let table = if one {
+                self.fetch(&candidate).await.0
+            } else {
+                let place = self.lists.place(&candidate.list);
+                let fetched = place.get_or_init(|| self.fetch(&candidate)).await;
+                Arc::clone(&fetched.0)
+            };
+            let digest = if one {
+                table.of_one(&candidate.name)
+            } else {
+                table.of(&candidate.name)
+            };
+            if let Some(digest) = digest {
+                return Some(Listed {
+                    digest: digest.clone(),
+                    word: candidate.published.word,
+                    differs: Error::Listed {
+                        list: display_name(candidate.list.as_bytes()).into_owned(),
+                    },
+                });
+            }
+        }
+        None
+    }
+
+    /// Fetches a list over a connection of its own. What cannot be had tells nothing.
+    async fn fetch(&self, candidate: &Candidate) -> (Arc<Table>, usize) {
+        let lead = self.lead();
+        let asking = Asking {
+            first: &lead.origin,
+            access: &self.settings.access,
+            silence: self.settings.timeout,
+            pace: &self.pace,
+        };
+        let shown = display_name(candidate.list.as_bytes());
+        let mut tries = 0;
+        let text = loop {
+            tries += 1;
+            let read = tokio::time::timeout(TIME_MAX, asking.whole(&candidate.list, LIST_MAX));
+            let read = read.await.unwrap_or(Err(Error::Timeout(TIME_MAX)));
+            match read {
+                Ok(text) => break text,
+                Err(error) if error.is_transient() && tries < TRIES => {}
+                Err(error) => {
+                    tracing::warn!(path = %shown, "what it lists is not held against it: {error}");
+                    return (Arc::default(), 0);
+                }
+            }
+        };
+        let table = Table::read(&text, candidate.published.algorithm);
+        let signed = candidate.signed.map_or_else(String::new, |end| {
+            format!("; it is signed: gpg --verify {shown}{end}")
+        });
+        let (files, refused) = (table.len(), table.refused);
+        tracing::info!(path = %shown, "tells the digests of {files} files, {refused} lines left out{signed}");
+        (Arc::new(table), text.len())
+    }
+}

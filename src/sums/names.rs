@@ -1,0 +1,136 @@
+//! Which names lists of digests have, and what they tell.
+
+use super::Algorithm;
+
+/// What a list tells digests of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covers {
+    /// Whatever it names.
+    Many,
+    /// The file whose name is as much of the list's own, in bytes.
+    Prefix(usize),
+}
+
+/// A list of digests among the names of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// What it is called where a file is told to be verified.
+    pub word: &'static str,
+    /// How its digests are computed.
+    pub algorithm: Algorithm,
+    /// What it tells digests of.
+    pub covers: Covers,
+}
+
+/// What stands behind a list's name in that of its signature.
+pub const SIGNATURES: [&str; 3] = [".asc", ".sig", ".gpg"];
+
+/// Lists of many files by their whole names, in lower case, without `.txt`.
+const LISTS: [(&str, &str, Algorithm); 16] = [
+    ("b3sums", "B3SUMS", Algorithm::Blake3),
+    ("b3sum", "b3sum", Algorithm::Blake3),
+    ("blake3sums", "BLAKE3SUMS", Algorithm::Blake3),
+    ("sha512sums", "SHA512SUMS", Algorithm::Sha512),
+    ("sha512sum", "sha512sum", Algorithm::Sha512),
+    ("sha512", "SHA512", Algorithm::Sha512),
+    ("sha256sums", "SHA256SUMS", Algorithm::Sha256),
+    ("sha256sum", "sha256sum", Algorithm::Sha256),
+    ("sha256", "SHA256", Algorithm::Sha256),
+    ("sha256-checksums", "SHA256", Algorithm::Sha256),
+    ("checksum", "CHECKSUM", Algorithm::Sha256),
+    ("checksums", "CHECKSUMS", Algorithm::Sha256),
+    ("checksum.sha256", "SHA256", Algorithm::Sha256),
+    ("md5sums", "MD5SUMS, weak", Algorithm::Md5),
+    ("md5sum", "md5sum, weak", Algorithm::Md5),
+    ("md5", "MD5, weak", Algorithm::Md5),
+];
+
+/// Ends of the names of lists of one file, and what those are called.
+const SUFFIXES: [(&str, &str, Algorithm); 8] = [
+    (".b3", ".b3", Algorithm::Blake3),
+    (".blake3", ".blake3", Algorithm::Blake3),
+    (".sha512", ".sha512", Algorithm::Sha512),
+    (".sha512sum", ".sha512sum", Algorithm::Sha512),
+    (".sha256", ".sha256", Algorithm::Sha256),
+    (".sha256sum", ".sha256sum", Algorithm::Sha256),
+    (".md5", ".md5, weak", Algorithm::Md5),
+    (".md5sum", ".md5sum, weak", Algorithm::Md5),
+];
+
+/// The list of digests that a name stands for: `SHA256SUMS`, `sha256sum.txt`, `NAME.sha256`, …
+pub fn published(name: &[u8]) -> Option<Published> {
+    let lower = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
+    let whole = lower.strip_suffix(".txt").unwrap_or(&lower);
+    let list = LISTS.iter().find(|(known, ..)| *known == whole);
+    if let Some((_, word, algorithm)) = list {
+        return Some(Published {
+            word,
+            algorithm: *algorithm,
+            covers: Covers::Many,
+        });
+    }
+    let (suffix, word, algorithm) = SUFFIXES
+        .iter()
+        .find(|(suffix, ..)| lower.len() > suffix.len() && lower.ends_with(suffix))?;
+    Some(Published {
+        word,
+        algorithm: *algorithm,
+        covers: Covers::Prefix(lower.len() - suffix.len()),
+    })
+}
+
+/// How the digests of a list are computed, as far as its name tells, wherever in it.
+pub fn algorithm_of(name: &[u8]) -> Option<Algorithm> {
+    let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if says(&["b3sum", "blake3"]) || lower.rsplit('.').next() == Some("b3") {
+        Some(Algorithm::Blake3)
+    } else if says(&["sha512", "sha-512"]) {
+        Some(Algorithm::Sha512)
+    } else if says(&["sha256", "sha-256"]) {
+        Some(Algorithm::Sha256)
+    } else if says(&["md5"]) {
+        Some(Algorithm::Md5)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_known_by_their_names() {
+        for (name, algorithm, covers) in [
+            ("SHA256SUMS", Algorithm::Sha256, Covers::Many),
+            ("sha256sum.txt", Algorithm::Sha256, Covers::Many),
+            ("SHA512SUMS.txt", Algorithm::Sha512, Covers::Many),
+            ("B3SUMS", Algorithm::Blake3, Covers::Many),
+            ("MD5SUMS", Algorithm::Md5, Covers::Many),
+            ("a.iso.sha256", Algorithm::Sha256, Covers::Prefix(5)),
+            ("a.iso.SHA512", Algorithm::Sha512, Covers::Prefix(5)),
+            ("a.b3", Algorithm::Blake3, Covers::Prefix(1)),
+            ("a.md5", Algorithm::Md5, Covers::Prefix(1)),
+        ] {
+            let found = published(name.as_bytes()).unwrap();
+            assert_eq!(
+                (found.algorithm, found.covers),
+                (algorithm, covers),
+                "{name}"
+            );
+            assert_eq!(algorithm_of(name.as_bytes()), Some(algorithm), "{name}");
+        }
+        for name in [
+            &b"SHA256SUMS.asc"[..],
+            b"a.iso",
+            b".sha256",
+            b"sums",
+            b"\xff.md5",
+            b"B2SUMS",
+        ] {
+            assert_eq!(published(name), None);
+        }
+        assert_eq!(algorithm_of(b"sums.txt"), None);
+    }
+}
