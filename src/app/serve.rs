@@ -13,7 +13,10 @@ use super::{
     listing::holds,
     throughput::Gauge,
 };
+use serde::{Deserialize, Serialize};
+
 use crate::{
+    forms,
     http1::path::RemotePath,
     server::{ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView},
     tls::Fingerprint,
@@ -27,7 +30,7 @@ const BETWEEN_FILES: Duration = Duration::from_secs(2);
 const FOR_THAT: Duration = Duration::from_secs(2);
 
 /// What does not change while the server runs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// URLs under which others reach it, the best one first.
     pub urls: Vec<String>,
@@ -38,6 +41,7 @@ pub struct Facts {
     /// The certificate's, where it serves TLS.
     pub fingerprint: Option<Fingerprint>,
     /// The user's home, for `~`.
+    #[serde(with = "forms::some_path")]
     pub home: Option<PathBuf>,
 }
 
