@@ -62,7 +62,6 @@ pub mod some_path {
     struct Read(#[serde(with = "super::path")] PathBuf);
 
     /// Writes one.
-    #[expect(clippy::ref_option, reason = "serde hands it over so")]
     pub fn serialize<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
         path.as_deref().map(Written).serialize(to)
     }
@@ -111,7 +110,6 @@ pub mod some_age {
     struct At(#[serde(with = "super::age")] Instant);
 
     /// Writes one.
-    #[expect(clippy::ref_option, reason = "serde hands it over so")]
     pub fn serialize<S: Serializer>(at: &Option<Instant>, to: S) -> Result<S::Ok, S::Error> {
         at.map(At).serialize(to)
     }
@@ -135,7 +133,6 @@ pub mod some_words {
     struct Read(String, #[serde(with = "super::age")] Instant);
 
     /// Writes them.
-    #[expect(clippy::ref_option, reason = "serde hands it over so")]
     pub fn serialize<S: Serializer>(
         said: &Option<(String, Instant)>,
         to: S,

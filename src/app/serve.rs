@@ -40,6 +40,9 @@ pub struct Facts {
     pub open: bool,
     /// The certificate's, where it serves TLS.
     pub fingerprint: Option<Fingerprint>,
+    /// When it began; without it, the first sample counts.
+    #[serde(with = "forms::some_age")]
+    pub since: Option<Instant>,
     /// The user's home, for `~`.
     #[serde(with = "forms::some_path")]
     pub home: Option<PathBuf>,
@@ -97,7 +100,7 @@ impl Serve {
 
     /// Takes a sample. With `refresh` the shown figures and the order are renewed.
     pub fn sample(&mut self, now: Instant, snapshot: Snapshot, refresh: bool) {
-        self.since.get_or_insert(now);
+        self.since.get_or_insert(self.facts.since.unwrap_or(now));
         self.now = Some(now);
         for client in &snapshot.clients {
             let left: u64 = running(client).map(|t| t.total - t.done.min(t.total)).sum();

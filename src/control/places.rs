@@ -101,10 +101,11 @@ pub(super) fn path_for(name: &str, pid: u32) -> Result<PathBuf, String> {
 /// Whether a directory is this user's, and nobody else can enter it: another's could hold sockets of anybody.
 fn owned(dir: &Path) -> io::Result<()> {
     let meta = fs::symlink_metadata(dir)?;
-    if meta.is_dir() && meta.uid() == geteuid().as_raw() && meta.mode() & 0o077 == 0 {
-        return Ok(());
+    let is_open = meta.mode() & 0o077 != 0;
+    if !meta.is_dir() || meta.uid() != geteuid().as_raw() || is_open {
+        return Err(io::Error::other("it is another's, or open to others"));
     }
-    Err(io::Error::other("it is another's, or open to others"))
+    Ok(())
 }
 
 fn look_in(dir: &Path) -> Vec<Found> {

@@ -1,8 +1,8 @@
 //! One watcher of this process.
 //!
 //! Nothing is kept for it: a sample is taken when there is room to write it, the log is read where the ring has it, and
-//! answers wait in a channel of few places, where whoever has them waits as well. So one that stops reading costs what one
-//! line takes, and holds up nobody.
+//! answers wait in a channel of few places, where whoever has them waits as well. So one that stops reading costs what a
+//! few answers take, and holds up nobody.
 
 use std::{io, time::Duration};
 
@@ -36,11 +36,11 @@ const LINES: usize = 256;
 /// Answers that wait to be written.
 const ANSWERS: usize = 4;
 /// Effects of one watcher under way; it is not read meanwhile.
-const EFFECTS: usize = 64;
+const EFFECTS: usize = 8;
 
 /// What waits to be written.
 enum Answer {
-    Event(u64, Event),
+    Event(u64, Box<Event>),
     Done(u64),
 }
 
@@ -144,7 +144,11 @@ impl<E: Engine> Watcher<E> {
                 tokio::spawn(async move {
                     while let Some(event) = answered.recv().await {
                         // With the watcher gone, whoever answers is told so.
-                        if sender.send(Answer::Event(id, event)).await.is_err() {
+                        if sender
+                            .send(Answer::Event(id, Box::new(event)))
+                            .await
+                            .is_err()
+                        {
                             return;
                         }
                     }
@@ -156,7 +160,10 @@ impl<E: Engine> Watcher<E> {
 
     async fn answer(&mut self, answer: Answer) -> io::Result<()> {
         match answer {
-            Answer::Event(id, event) => self.tell(&Tell::Answer { id, event }).await,
+            Answer::Event(id, event) => {
+                let event = *event;
+                self.tell(&Tell::Answer { id, event }).await
+            }
             Answer::Done(id) => {
                 self.under_way -= 1;
                 self.tell(&Tell::Done { id }).await

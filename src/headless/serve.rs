@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
     pin::pin,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{net::TcpListener, time::timeout};
@@ -39,6 +39,12 @@ pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> R
     let server = Server::new(engine_settings(&settings)?)?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     let facts = facts(&server, &listeners, &settings.dir);
+    let quit = CancellationToken::new();
+    let subject = Subject::Serve {
+        server: server.clone(),
+        facts: facts.clone(),
+    };
+    let _control = control::listen(&settings.control, "serve", subject, ring, quit.clone())?;
     for url in &facts.urls {
         tracing::info!("listening on {url}");
         // A server goes on without a reader of its first lines.
@@ -50,12 +56,6 @@ pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> R
     }
     let _ = out.flush();
 
-    let quit = CancellationToken::new();
-    let subject = Subject::Serve {
-        server: server.clone(),
-        facts,
-    };
-    let _control = control::listen(&settings.control, "serve", subject, ring, quit.clone())?;
     let stop = Stop::default();
     let mut running = pin!(server.run(listeners, stop.clone()));
     let exit = tokio::select! {
@@ -82,6 +82,7 @@ pub(crate) fn facts(server: &Server, listeners: &[TcpListener], root: &Path) -> 
         root: display_path(&std::path::absolute(root).unwrap_or_else(|_| root.to_owned())),
         open: server.settings().access.is_open(),
         fingerprint: server.fingerprint(),
+        since: Some(Instant::now()),
         home: std::env::home_dir(),
     }
 }
