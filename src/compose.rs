@@ -37,7 +37,12 @@ pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
         return block_on(dashboards::serve(settings, ring));
     }
     let (show, ring) = (Show::Stderr(settings.log.level), Ring::new());
-    let _log = Logging::start(&settings.log, "serve", show, Some(ring.clone()))?;
+    let _log = Logging::start(
+        &settings.log,
+        "serve",
+        show,
+        watched(&settings.control, &ring),
+    )?;
     note(notes);
     block_on(headless::serve::run(settings, ring, &mut io::stdout()))
 }
@@ -65,9 +70,19 @@ pub fn connect(args: ConnectArgs, notes: &Notes) -> Result<Exit, Error> {
         Style::Bar(_) | Style::Json | Style::Silent => Level::WARN,
     };
     let (show, ring) = (Show::Lines(level, style.stderr()), Ring::new());
-    let _log = Logging::start(&settings.log, "connect", show, Some(ring.clone()))?;
+    let _log = Logging::start(
+        &settings.log,
+        "connect",
+        show,
+        watched(&settings.control, &ring),
+    )?;
     note(notes);
     block_on(headless::connect::run(settings, style, ring))
+}
+
+/// The ring for those who watch, where anybody can.
+fn watched(control: &config::Control, ring: &Ring) -> Option<Ring> {
+    (control.socket != config::Socket::Off).then(|| ring.clone())
 }
 
 /// Starts `haul connect --detach` once more, in a session of its own. What has to be asked is asked before, while there is a

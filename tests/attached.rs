@@ -68,11 +68,14 @@ impl Watcher {
     }
 
     fn until(&mut self, is_so: impl Fn(&Value) -> bool) -> Value {
-        let start = Instant::now();
+        let mut start = Instant::now();
         loop {
             let told = self.next();
             if is_so(&told) {
                 return told;
+            }
+            if told.get("answer").is_some() {
+                start = Instant::now();
             }
             assert!(start.elapsed() < PATIENCE, "{told}");
         }
@@ -277,7 +280,7 @@ fn a_watcher_that_stops_reading_costs_little_and_holds_up_nobody() {
     /// Each listing of so many entries is near 1 MiB of JSON, and as much in memory.
     const ENTRIES: usize = 4000;
     /// All of them together would be.
-    const ASKED: usize = 100;
+    const ASKED: usize = 60;
     let root = tempfile::tempdir().unwrap();
     for number in 0..ENTRIES {
         let name = format!("{number:04}-{}", "x".repeat(120));

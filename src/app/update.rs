@@ -261,7 +261,7 @@ impl State {
                 }
                 let first = !std::mem::replace(&mut view.sampled, true);
                 let paused = view.counts().paused;
-                if first && paused > 0 {
+                if first && paused > 0 && self.attached.is_none() {
                     // Before anybody could pause anything.
                     let what = if paused == 1 {
                         "transfer waits"

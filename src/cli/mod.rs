@@ -309,7 +309,7 @@ pub struct ConnectArgs {
     )]
     pub checksum: Option<Digest>,
     /// One file at a time
-    #[arg(long, env = "HAUL_SERIAL")]
+    #[arg(long, env = "HAUL_SERIAL", hide_short_help = true)]
     pub serial: bool,
     /// Directories to go into, one inside the other, 1 to 1000
     ///
@@ -458,7 +458,7 @@ pub struct ConnectArgs {
         help_heading = "Running"
     )]
     pub hold: bool,
-    /// Download in the background, whatever becomes of the terminal
+    /// Download in the background
     ///
     /// Prints the run's name and process once it is under way, and returns. What it would print is in the log. `haul
     /// attach` shows it, `haul status` tells how far it is, and `haul ctl NAME quit!` ends it.
