@@ -10,15 +10,19 @@ use std::{
 use tracing::Level;
 
 use crate::{
-    cli::{self, CheckArgs, ConnectArgs, DemoArgs, EvalArgs, Notes, PlotArgs, ServeArgs, SumArgs},
-    config, credentials, dashboard,
+    app::command::quoted,
+    cli::{
+        self, AttachArgs, CheckArgs, ConnectArgs, DemoArgs, EvalArgs, Notes, PlotArgs, ServeArgs,
+        SumArgs,
+    },
+    config, control, credentials, dashboard,
     error::Error,
     eval,
     exit::{Exit, Local},
     headless::{self, style::Style},
     logging::{Logging, Ring, Show, Sink},
     plot,
-    sys::terminal::is_in_foreground,
+    sys::{detach, terminal::is_in_foreground},
 };
 
 /// Columns of a chart where no terminal tells how many there are.
@@ -31,22 +35,34 @@ pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
     let settings = cli::serve(args, is_in_foreground(&io::stdout()));
     if !settings.headless {
         let ring = Ring::new();
-        let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()))?;
+        let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()), None)?;
         note(notes);
         return block_on(dashboards::serve(settings, ring));
     }
-    let show = Show::Stderr(settings.log.level);
-    let _log = Logging::start(&settings.log, "serve", show)?;
+    let (show, ring) = (Show::Stderr(settings.log.level), Ring::new());
+    let _log = Logging::start(
+        &settings.log,
+        "serve",
+        show,
+        watched(&settings.control, &ring),
+    )?;
     note(notes);
-    block_on(headless::serve::run(settings, &mut io::stdout()))
+    block_on(headless::serve::run(settings, ring, &mut io::stdout()))
 }
 
 /// Runs `haul connect`; `notes` says what decided over what.
 pub fn connect(args: ConnectArgs, notes: &Notes) -> Result<Exit, Error> {
     let settings = cli::connect(args, is_in_foreground(&io::stdout()))?;
+    if settings.detach {
+        return if detach::is_detached() {
+            detached(settings, notes)
+        } else {
+            begin_detached(settings)
+        };
+    }
     if !settings.headless {
         let ring = Ring::new();
-        let _log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()))?;
+        let _log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()), None)?;
         note(notes);
         return block_on(dashboards::connect(settings, ring));
     }
@@ -54,12 +70,58 @@ pub fn connect(args: ConnectArgs, notes: &Notes) -> Result<Exit, Error> {
     // With a bar or JSON, what goes well is shown there.
     let level = match style {
         Style::Lines => settings.log.level,
-        Style::Bar(_) | Style::Json => Level::WARN,
+        Style::Bar(_) | Style::Json | Style::Silent => Level::WARN,
     };
-    let show = Show::Lines(level, style.stderr());
-    let _log = Logging::start(&settings.log, "connect", show)?;
+    let (show, ring) = (Show::Lines(level, style.stderr()), Ring::new());
+    let _log = Logging::start(
+        &settings.log,
+        "connect",
+        show,
+        watched(&settings.control, &ring),
+    )?;
     note(notes);
-    block_on(headless::connect::run(settings, style))
+    block_on(headless::connect::run(settings, style, ring))
+}
+
+/// The ring for those who watch, where anybody can.
+fn watched(control: &config::Control, ring: &Ring) -> Option<Ring> {
+    (control.socket != config::Socket::Off).then(|| ring.clone())
+}
+
+/// Starts `haul connect --detach` once more, in a session of its own. What has to be asked is asked before, while there is a
+/// terminal.
+fn begin_detached(settings: config::Connect) -> Result<Exit, Error> {
+    block_on(headless::connect::ask_first(settings))?;
+    let started = detach::start().map_err(|source| {
+        Error::Local(Local {
+            what: "cannot start in the background".into(),
+            source,
+            remedy: "run it without --detach",
+            exit: Exit::Other,
+        })
+    })?;
+    match started {
+        detach::Started::Runs(name) => {
+            // Without a reader of it, it runs all the same.
+            let _ = writeln!(io::stdout(), "{name}");
+            Ok(Exit::Done)
+        }
+        detach::Started::Ended(status) => std::process::exit(status),
+    }
+}
+
+/// Runs `haul connect --detach` in the session of its own: everything it has to say goes to the log.
+fn detached(settings: config::Connect, notes: &Notes) -> Result<Exit, Error> {
+    // It fails for who leads a session already, which is as good.
+    let _ = detach::leave_session();
+    let ring = Ring::new();
+    let _log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()), None)?;
+    note(notes);
+    let ended = block_on(headless::connect::run(settings, Style::Silent, ring));
+    if let Err(error) = &ended {
+        tracing::error!("{error}");
+    }
+    ended
 }
 
 /// Runs `haul eval`; `notes` says what decided over what.
@@ -117,7 +179,7 @@ pub fn demo(args: &DemoArgs) -> Result<Exit, Error> {
     let terminal = is_in_foreground(&io::stdin()) && is_in_foreground(&io::stdout());
     if terminal && !args.headless {
         let ring = Ring::new();
-        let _log = Logging::start(&log, "demo", Show::Ring(ring.clone()))?;
+        let _log = Logging::start(&log, "demo", Show::Ring(ring.clone()), None)?;
         return block_on(dashboards::demo(
             log.clone(),
             cli::screen(&args.screen),
@@ -126,8 +188,46 @@ pub fn demo(args: &DemoArgs) -> Result<Exit, Error> {
     }
     let style = Style::choose(false, is_in_foreground(&io::stderr()));
     let show = Show::Lines(Level::WARN, style.stderr());
-    let _log = Logging::start(&log, "demo", show)?;
-    block_on(headless::demo::run(log.clone(), style, &mut io::stdout()))
+    let _log = Logging::start(&log, "demo", show, None)?;
+    block_on(headless::demo::run(
+        log.clone(),
+        style,
+        Ring::new(),
+        &mut io::stdout(),
+    ))
+}
+
+/// Runs `haul status`.
+pub fn status(json: bool) -> Result<Exit, Error> {
+    block_on(headless::status::run(json, &mut io::stdout()))
+}
+
+/// Runs `haul ctl`. Words are the words of a `:` line, as the shell has parted them.
+pub fn ctl(name: &str, command: &[String]) -> Result<Exit, Error> {
+    let line = match command {
+        // One word may be a whole line.
+        [line] => line.clone(),
+        words => {
+            let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+            words.join(" ")
+        }
+    };
+    let found = control::named(Some(name))?;
+    block_on(dashboard::ctl::ctl(&found, &line, &mut io::stdout()))
+}
+
+/// Runs `haul attach`.
+pub fn attach(args: &AttachArgs) -> Result<Exit, Error> {
+    let terminal = is_in_foreground(&io::stdin()) && is_in_foreground(&io::stdout());
+    if !terminal {
+        return Err(Error::Usage(
+            "attach draws on a terminal, and stdin or stdout is none: `haul status` needs none"
+                .into(),
+        ));
+    }
+    let screen = cli::screen(&args.screen);
+    let name = args.name.as_deref();
+    block_on(dashboards::attach(name, &screen))
 }
 
 /// Logs what decided over what, and which secrets others can read.

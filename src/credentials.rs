@@ -6,6 +6,7 @@ use std::{fmt, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -69,18 +70,37 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The form of a secret for the user's own programs, over a socket that nobody else can open.
+pub mod exposed {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Secret;
+
+    /// Writes it, readable.
+    pub fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret.expose())
+    }
+
+    /// Reads it.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        String::deserialize(from).map(Secret::new)
+    }
+}
+
 /// What proves who a client is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Credentials {
     /// A name and its password (RFC 7617).
     Login {
         /// The name; no colon is in it.
         user: String,
         /// Its password.
+        #[serde(with = "exposed")]
         password: Secret,
     },
     /// A bearer token (RFC 6750).
-    Token(Secret),
+    Token(#[serde(with = "exposed")] Secret),
 }
 
 impl Credentials {

@@ -12,13 +12,15 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
+use crate::forms;
 use crate::http1::path::{PathError, check_name, decode, encode_name};
 
 /// A file or directory in a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The decoded name; never empty, `.` or `..`, without a slash but for listings of whole trees, where slashes part the
     /// names on the way. It need not be UTF-8, and may hold anything: pass it through `display_name` before a person sees it.
+    #[serde(with = "forms::bytes")]
     pub name: Vec<u8>,
     /// Whether it can be listed rather than fetched.
     pub is_dir: bool,
@@ -27,7 +29,29 @@ pub struct Entry {
     /// When its content changed last, where the server tells.
     pub modified: Option<SystemTime>,
     /// The BLAKE3 digest of a file's content, where the server knows it.
+    #[serde(with = "hex")]
     pub blake3: Option<blake3::Hash>,
+}
+
+/// A digest that may be missing, in hexadecimal.
+mod hex {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error};
+
+    #[expect(clippy::ref_option, reason = "serde hands it over so")]
+    pub(super) fn serialize<S: Serializer>(
+        hash: &Option<blake3::Hash>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        hash.map(|hash| hash.to_hex().to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<blake3::Hash>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(D::Error::custom))
+            .transpose()
+    }
 }
 
 /// Go's bit for a directory in caddy's `mode`.

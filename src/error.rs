@@ -32,6 +32,9 @@ pub enum Error {
     /// Nothing could be drawn.
     #[error(transparent)]
     Plot(#[from] crate::plot::Error),
+    /// What runs elsewhere cannot be seen or told anything.
+    #[error(transparent)]
+    Control(#[from] crate::control::Error),
     /// Several downloads failed; each was reported when it did.
     #[error("{failed} of {total} failed: run the same command again to go on with what is missing")]
     Incomplete {
@@ -62,6 +65,7 @@ impl Error {
             Self::Access(error) => error.exit(),
             Self::Eval(error) => error.exit(),
             Self::Plot(error) => error.exit(),
+            Self::Control(error) => error.exit(),
             Self::Local(Local { exit, .. })
             | Self::Incomplete { exit, .. }
             | Self::Signal(exit) => *exit,

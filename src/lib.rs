@@ -7,11 +7,12 @@
 //! - [`cli`] reads the command line, and merges it with what [`config`] reads from INI files.
 //! - [`eval`] measures, with processes of the program itself; [`plot`] draws what it measured.
 //! - [`headless`] runs the engines for scripts; [`dashboard`] runs them for people.
+//! - [`control`] is the socket on which other processes see and steer what runs, and the seam of screens and engines.
 //! - [`ui`] draws the state that [`app`] keeps; both are pure.
 //! - [`server`] and [`client`] are the engines. They know nothing of any screen.
 //! - [`pieces`] and [`http1`] hold what goes over the wire; both are pure. [`sys`] is what the platform adds to std.
 //! - [`tls`] is what both sides do about certificates; [`credentials`] are logins and tokens, which no log shows.
-//! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`digest`], [`sums`], [`exit`] and [`samples`] serve all of them.
+//! - [`logging`], [`pace`], [`progress`], [`units`], [`escape`], [`entry`], [`digest`], [`sums`], [`exit`], [`forms`] and [`samples`] serve all of them.
 //!
 //! Three paths to read first: a byte (`server::respond` to `client::worker`), a key (`dashboard::run` to `app::update`), a
 //! setting (`config::ini` to the typed structs of [`config`]). ARCHITECTURE.md follows them step by step.
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod client;
 pub mod compose;
 pub mod config;
+pub mod control;
 pub mod credentials;
 pub mod dashboard;
 pub mod digest;
@@ -29,6 +31,7 @@ pub mod error;
 pub mod escape;
 pub mod eval;
 pub mod exit;
+pub mod forms;
 pub mod headless;
 pub mod http1;
 pub mod logging;

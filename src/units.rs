@@ -22,7 +22,9 @@ const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 pub struct ByteSize(pub u64);
 
 /// Bytes per second given as an option, such as `20M` or `1.5MiB/s`; never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Rate(pub u64);
 
 /// A duration given as an option: `250ms`, `10s`, `5m`, `2h`, or plain seconds; never zero.

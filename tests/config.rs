@@ -64,7 +64,7 @@ fn every_key_of_serve_is_read() {
          verbosity = 10\nlog-format = json\nmax-connections = 7\nmax-clients = 3\nlimit = 20M\nlimit-client = 1.5MiB/s\n\
          min-rate = 500\ntimeout = 250ms\nhidden = true\n\
          follow-symlinks = true\ntls = true\ntls-cert = c.pem\ntls-key = k.pem\nauth = ada:x\nauth = b:y;z\n\
-         auth-file = users\ntoken-file = tokens\nname = a.example\nname = b.example\nweb = true\nheadless = true\ntheme = mono\nascii = true\nno-mouse = true\n",
+         auth-file = users\ntoken-file = tokens\nname = a.example\nname = b.example\nweb = true\nheadless = true\ninstance = pub\ncontrol = /tmp/x.sock\ntheme = mono\nascii = true\nno-mouse = true\n",
     );
     let (got, overrides) = serve(&["serve", "-c", &path]);
     let expected = config::Serve {
@@ -92,6 +92,10 @@ fn every_key_of_serve_is_read() {
         web: true,
         config: Some(path.clone().into()),
         headless: true,
+        control: config::Control {
+            socket: config::Socket::At("/tmp/x.sock".into()),
+            instance: Some("pub".into()),
+        },
         log: config::Log {
             file: Some("/tmp/x.log".into()),
             level: Level::DEBUG,

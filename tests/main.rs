@@ -10,6 +10,7 @@
 
 mod access;
 mod answers;
+mod attached;
 mod background;
 mod browser;
 mod cli;

@@ -52,6 +52,7 @@ impl State {
             Action::Suspend => return vec![Effect::Suspend],
             Action::Back => return self.back(),
             Action::Quit => return self.quit(false),
+            Action::Interrupt if self.attached.is_some() => return self.leave(),
             Action::Interrupt => self.popup = Some(Popup::Quit(self.running())),
             Action::Follow => self.log.toggle_follow(),
             Action::Wrap => self.log.wrap = !self.log.wrap,
@@ -175,11 +176,27 @@ impl State {
 
     pub(super) fn quit(&mut self, force: bool) -> Vec<Effect> {
         let running = self.running();
-        if force || running.is_empty() {
+        // What runs elsewhere goes on without this screen, and ends where that was meant.
+        let leaves = match self.attached {
+            Some(_) => !force,
+            None => force || running.is_empty(),
+        };
+        if leaves {
             return self.leave();
         }
         self.popup = Some(Popup::Quit(running));
         Vec::new()
+    }
+
+    /// The answer to the question before quitting is yes.
+    pub(super) fn quit_now(&mut self) -> Vec<Effect> {
+        let Some(name) = &self.attached else {
+            return self.leave();
+        };
+        let text = format!("{name} was told to end");
+        self.popup = None;
+        self.say(text);
+        vec![Effect::Stop]
     }
 
     /// Quits; whoever wrote a script learns that it did not run to its end.

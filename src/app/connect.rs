@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     client::{ItemId, Snapshot, Want},
     escape::display_name,
+    forms,
     http1::path::RemotePath,
     units,
 };
@@ -31,13 +33,15 @@ const QUEUED_AT_ONCE: usize = 10_000;
 const FREE_EVERY: Duration = Duration::from_secs(5);
 
 /// What the dashboard is told at the start.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// How this client is called on the server's screen.
     pub user: Option<String>,
     /// Where downloads go, absolute.
+    #[serde(with = "forms::path")]
     pub dir: PathBuf,
     /// The user's home, for `~`.
+    #[serde(with = "forms::some_path")]
     pub home: Option<PathBuf>,
     /// Whether the server was named by the user; one that was not is asked for when it cannot be reached.
     pub named: bool,
@@ -89,8 +93,6 @@ pub struct Connect {
     pub(super) unfolded: HashSet<ItemId>,
     /// Whether a sample was taken of this server's client.
     pub(super) sampled: bool,
-    /// The patterns of items that are no single path; raw.
-    pub labels: HashMap<ItemId, String>,
     pub(super) gauges: HashMap<ItemId, Gauge>,
     pub(super) book: Book,
     pub(super) cursor: Cursor,
@@ -127,7 +129,6 @@ impl Connect {
             rows: Vec::new(),
             unfolded: HashSet::new(),
             sampled: false,
-            labels: HashMap::new(),
             gauges: HashMap::new(),
             book: Book::default(),
             cursor: Cursor::default(),
@@ -153,7 +154,6 @@ impl Connect {
         self.chosen = false;
         self.gauges.clear();
         self.book = Book::default();
-        self.labels.clear();
         self.rows.clear();
         self.unfolded.clear();
         self.remote = Browser::default();

@@ -1,6 +1,6 @@
 //! Details, limits, and what the serve dashboard does to its server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     Pane, Popup, State, View,
@@ -12,7 +12,8 @@ use super::{
     serve::Serve,
 };
 use crate::{
-    escape::display_name,
+    escape::{display_name, display_path},
+    http1::path::RemotePath,
     server::{ClientId, ClientView},
     units::Rate,
 };
@@ -243,6 +244,21 @@ fn entry(browser: &super::browser::Browser) -> Option<Subject> {
 }
 
 impl Serve {
+    /// Another screen may have turned the server to another directory.
+    pub(super) fn follow_root(&mut self, root: &Path) -> Option<Effect> {
+        let before = &self.snapshot.root;
+        if before.as_os_str().is_empty() || before == root {
+            return None;
+        }
+        let shown = display_path(root);
+        if shown == self.facts.root {
+            return None;
+        }
+        self.facts.root = shown;
+        self.downloads.clear();
+        Some(self.files.open(RemotePath::root()))
+    }
+
     /// What a client is called in commands: its name where no other has it, else its address, else its number.
     pub(super) fn handle(&self, client: &ClientView) -> String {
         let clients = &self.snapshot.clients;

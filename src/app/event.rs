@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
@@ -15,33 +16,39 @@ use super::{
     survey::{News, Survey},
 };
 use crate::{
-    client::{self, ItemId, Want},
+    client::{self, ItemId, Question, Want},
     config::ThemeName,
     config::target::Target,
-    credentials::Secret,
+    credentials::{self, Secret},
     entry::Entry,
-    escape::{display_error, display_name},
+    forms,
     http1::path::RemotePath,
     logging::Line,
     server::{self, ClientId},
-    tls,
     units::Rate,
 };
 
 /// Something that happened.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A key was pressed.
+    #[serde(skip)]
     Key(KeyEvent),
     /// Text was pasted.
+    #[serde(skip)]
     Paste(String),
     /// The mouse was used on a pane.
+    #[serde(skip)]
     Mouse(Mouse),
     /// The terminal has a new size, or panes show another number of rows.
+    #[serde(skip)]
     Layout(Layout),
     /// About a tenth of a second went by.
+    #[serde(skip)]
     Tick(Tick),
     /// New lines of the log.
+    #[serde(skip)]
     Log(Vec<Line>),
     /// A directory was listed, or could not be.
     Listed {
@@ -51,18 +58,18 @@ pub enum Event {
         result: Result<Vec<Entry>, Unlisted>,
     },
     /// A large listing was filtered and sorted.
+    #[serde(skip)]
     Arranged(listing::Arranged),
     /// How often files were taken, in answer to [`Effect::CountDownloads`].
     Downloads(Vec<(RemotePath, u64)>),
     /// A client for another server is ready.
     Connected(Server),
-    /// Patterns were added to the queue: the item, and the patterns to call it by.
-    Queued(ItemId, String),
     /// An effect could not be carried out; the reason is for people and escaped.
     Refused(String),
     /// So many things were added to the queue, in answer to [`Effect::Get`].
     Added(usize),
     /// Downloads can go to this directory, in answer to [`Effect::Lcd`].
+    #[serde(skip)]
     Lcd(PathBuf),
     /// Something was done, in words for people.
     Told(String),
@@ -71,6 +78,7 @@ pub enum Event {
     /// There is no server any more, in answer to [`Effect::Disconnect`].
     Disconnected,
     /// A local directory's names, in answer to [`Effect::ListLocal`]; empty where it cannot be read.
+    #[serde(skip)]
     LocalListed {
         /// The directory.
         dir: PathBuf,
@@ -92,8 +100,10 @@ pub enum Event {
         result: Result<Vec<u8>, String>,
     },
     /// Names of a search were matched, in answer to [`Effect::Match`].
+    #[serde(skip)]
     Matched(search::Matched),
     /// What the disk holds of a listing, in answer to [`Effect::LookLocal`].
+    #[serde(skip)]
     LookedLocal {
         /// Where downloads go.
         target: PathBuf,
@@ -103,6 +113,7 @@ pub enum Event {
         here: Vec<Here>,
     },
     /// Bytes that are free in a local directory, in answer to [`Effect::LookForSpace`]; `None` where that is not told.
+    #[serde(skip)]
     Space(Option<u64>),
     /// The server asks for a login, or refused the one it was given; the reason is for people and escaped.
     LoginWanted(String),
@@ -111,6 +122,7 @@ pub enum Event {
     /// What a server asked is answered, in answer to [`Effect::Login`] and [`Effect::Trust`].
     Answered,
     /// A line of a script, to be run as if it were typed after `:`.
+    #[serde(skip)]
     Script {
         /// The line.
         line: String,
@@ -118,13 +130,15 @@ pub enum Event {
         place: String,
     },
     /// The theme that suits the terminal's background, which the terminal has told.
+    #[serde(skip)]
     Background(ThemeName),
     /// The process was told to end.
+    #[serde(skip)]
     Ending(Ending),
 }
 
 /// Why a directory could not be listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unlisted {
     /// For people, escaped.
     pub reason: String,
@@ -141,29 +155,14 @@ impl<T: Into<String>> From<T> for Unlisted {
     }
 }
 
-/// What a person has to answer before `error` can pass.
-pub fn question(error: &client::Error) -> Option<Event> {
-    let judge = |host: &str, seen: &tls::Fingerprint, known: Option<String>| {
-        Some(Event::Fingerprint(Fingerprint {
-            host: display_name(host).into_owned(),
-            seen: seen.to_string(),
-            known,
-        }))
-    };
-    match error {
-        client::Error::UntrustedCertificate {
-            server,
-            fingerprint,
-            ..
-        } => judge(server, fingerprint, None),
-        client::Error::CertificateChanged {
-            server,
-            known,
-            found,
-            ..
-        } => judge(server, found, Some(known.to_string())),
-        client::Error::Login { .. } => Some(Event::LoginWanted(display_error(error))),
-        _ => None,
+impl From<Question> for Event {
+    fn from(question: Question) -> Self {
+        match question {
+            Question::Login(reason) => Self::LoginWanted(reason),
+            Question::Certificate { host, seen, known } => {
+                Self::Fingerprint(Fingerprint { host, seen, known })
+            }
+        }
     }
 }
 
@@ -179,7 +178,8 @@ pub struct Tick {
 }
 
 /// The engine at one moment.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Sample {
     /// The server.
     Server(server::Snapshot),
@@ -190,7 +190,7 @@ pub enum Sample {
 }
 
 /// A server that a client was made for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// The URL of the directory that paths are relative to.
     pub url: Url,
@@ -199,7 +199,7 @@ pub struct Server {
 }
 
 /// A certificate that a person has to judge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Who showed it: `host:port`, escaped.
     pub host: String,
@@ -271,19 +271,25 @@ pub enum Mouse {
 }
 
 /// Something to be done outside the state.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Leave the dashboard.
+    #[serde(skip)]
     Quit(Ending),
     /// Draw every cell again.
+    #[serde(skip)]
     Redraw,
     /// Give the terminal back and stop, until the shell goes on.
+    #[serde(skip)]
     Suspend,
     /// Put text on the clipboard.
+    #[serde(skip)]
     Copy(String),
     /// List a directory; answered by [`Event::Listed`].
     List(RemotePath),
     /// Filter and sort; answered by [`Event::Arranged`].
+    #[serde(skip)]
     Arrange(listing::Job),
     /// Walk trees on the server, until that is over or ended; answered by [`Event::Surveyed`], many times.
     Survey(Survey),
@@ -292,6 +298,7 @@ pub enum Effect {
     /// Fetch the first bytes of a file; answered by [`Event::Previewed`].
     Preview(RemotePath),
     /// Match the names of a search; answered by [`Event::Matched`].
+    #[serde(skip)]
     Match(search::Job),
     /// Count downloads; answered by [`Event::Downloads`].
     CountDownloads(Vec<RemotePath>),
@@ -300,6 +307,7 @@ pub enum Effect {
         /// What.
         wants: Vec<Want>,
         /// Where to, if not to the target directory.
+        #[serde(with = "forms::some_path")]
         to: Option<PathBuf>,
         /// Whether what is here in another version is brought up to date, whatever the rule is.
         update: bool,
@@ -321,6 +329,7 @@ pub enum Effect {
     /// Limit all downloads together.
     Limit(Option<Rate>),
     /// Hold a file that is here against a digest; answered by [`Event::Told`] or [`Event::Refused`].
+    #[serde(skip)]
     Verify {
         /// The file here.
         local: PathBuf,
@@ -334,13 +343,17 @@ pub enum Effect {
         /// Who.
         user: String,
         /// The password.
+        #[serde(with = "credentials::exposed")]
         password: Secret,
     },
     /// Take the certificate for the server's own from now on, and go on; answered by [`Event::Answered`].
     Trust(Fingerprint),
     /// Do something to the running server.
     Serve(Order),
+    /// End what runs in another process; nothing answers but its end.
+    Stop,
     /// Write a new file; answered by [`Event::Told`] or [`Event::Refused`].
+    #[serde(skip)]
     Export {
         /// The file, which must not be there yet.
         path: PathBuf,
@@ -348,18 +361,24 @@ pub enum Effect {
         text: String,
     },
     /// Keep or forget a bookmark or a server for later runs.
+    #[serde(skip)]
     Places(places::Change),
     /// Keep a line of history for later runs.
+    #[serde(skip)]
     Remember(String),
     /// Find out how much is free in a local directory; answered by [`Event::Space`].
+    #[serde(skip)]
     LookForSpace(PathBuf),
     /// Find out whether downloads can go to a local directory, and make it where it is missing; answered by
     /// [`Event::Lcd`] or [`Event::Refused`].
+    #[serde(skip)]
     Lcd(PathBuf),
     /// List a local directory; answered by [`Event::LocalListed`].
+    #[serde(skip)]
     ListLocal(PathBuf),
     /// Find out what the disk holds where the entries of a directory would land; answered by
     /// [`Event::LookedLocal`].
+    #[serde(skip)]
     LookLocal {
         /// Where downloads go.
         target: PathBuf,
@@ -371,7 +390,8 @@ pub enum Effect {
 }
 
 /// What the dashboard tells the running server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// Stop a client's bytes for now.
     Pause(ClientId),
@@ -390,11 +410,12 @@ pub enum Order {
     /// Finish what runs and take no one new.
     Drain,
     /// Serve another directory; answered by [`Event::Told`] or [`Event::Refused`].
-    Share(PathBuf),
+    Share(#[serde(with = "forms::path")] PathBuf),
 }
 
 /// What can be done to an item of the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Control {
     /// Stop it for now.
     Pause,
@@ -421,4 +442,6 @@ pub enum Ending {
     Terminated,
     /// The terminal is gone: nothing can be shown any more.
     HungUp,
+    /// What was watched in another process has ended.
+    Over,
 }

@@ -205,6 +205,8 @@ pub struct State {
     pub log: LogView,
     /// The rate over time.
     pub throughput: Throughput,
+    /// What is watched in another process, by its name: leaving the screen ends nothing.
+    pub attached: Option<String>,
     /// Whether a frame is due.
     pub dirty: bool,
     history: History,
@@ -270,6 +272,7 @@ impl State {
             notice: None,
             log: LogView::default(),
             throughput: Throughput::default(),
+            attached: None,
             dirty: true,
             history: History::default(),
             keymap: Keymap::default(),
@@ -300,6 +303,13 @@ impl State {
     #[must_use]
     pub fn with_history(mut self, lines: Vec<String>) -> Self {
         self.history = History::new(lines);
+        self
+    }
+
+    /// The same as a view of another process, which is called so.
+    #[must_use]
+    pub fn attached(mut self, name: String) -> Self {
+        self.attached = Some(name);
         self
     }
 

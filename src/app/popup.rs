@@ -196,8 +196,9 @@ impl State {
 
     fn quit_key(&mut self, key: KeyEvent, control: bool) -> Vec<Effect> {
         match key.code {
+            KeyCode::Char('c') if control && self.attached.is_some() => self.leave(),
             KeyCode::Char('c') if control => vec![Effect::Quit(Ending::Interrupted)],
-            KeyCode::Char('y' | 'Y') | KeyCode::Enter => self.leave(),
+            KeyCode::Char('y' | 'Y') | KeyCode::Enter => self.quit_now(),
             KeyCode::Char('n' | 'N') | KeyCode::Esc => self.close(),
             _ => Vec::new(),
         }

@@ -13,7 +13,10 @@ use super::{
     listing::holds,
     throughput::Gauge,
 };
+use serde::{Deserialize, Serialize};
+
 use crate::{
+    forms,
     http1::path::RemotePath,
     server::{ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView},
     tls::Fingerprint,
@@ -27,7 +30,7 @@ const BETWEEN_FILES: Duration = Duration::from_secs(2);
 const FOR_THAT: Duration = Duration::from_secs(2);
 
 /// What does not change while the server runs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// URLs under which others reach it, the best one first.
     pub urls: Vec<String>,
@@ -37,7 +40,11 @@ pub struct Facts {
     pub open: bool,
     /// The certificate's, where it serves TLS.
     pub fingerprint: Option<Fingerprint>,
+    /// When it began; without it, the first sample counts.
+    #[serde(with = "forms::some_age")]
+    pub since: Option<Instant>,
     /// The user's home, for `~`.
+    #[serde(with = "forms::some_path")]
     pub home: Option<PathBuf>,
 }
 
@@ -93,7 +100,7 @@ impl Serve {
 
     /// Takes a sample. With `refresh` the shown figures and the order are renewed.
     pub fn sample(&mut self, now: Instant, snapshot: Snapshot, refresh: bool) {
-        self.since.get_or_insert(now);
+        self.since.get_or_insert(self.facts.since.unwrap_or(now));
         self.now = Some(now);
         for client in &snapshot.clients {
             let left: u64 = running(client).map(|t| t.total - t.done.min(t.total)).sum();

@@ -3,10 +3,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{entry::Entry, http1::path::RemotePath, units};
 
 /// What is walked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
     /// Tells it from others; the answers bear it.
     pub id: u64,
@@ -17,7 +19,8 @@ pub struct Survey {
 }
 
 /// What a walk tells.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum News {
     /// What is below a root, as far as it has been walked.
     Counted {
@@ -35,7 +38,7 @@ pub enum News {
 }
 
 /// Entries of one directory.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Chunk {
     /// The directory.
     pub dir: RemotePath,
@@ -44,7 +47,7 @@ pub struct Chunk {
 }
 
 /// What is below a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sum {
     /// Bytes of the files whose size is told.
     pub bytes: u64,
@@ -55,7 +58,7 @@ pub struct Sum {
 }
 
 /// How far a walk came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Extent {
     /// Directories that were listed.
     pub dirs: u64,

@@ -160,7 +160,7 @@ impl Connect {
 
     /// What an item is called: its path, or the patterns that it was asked for by; raw.
     pub fn name<'a>(&'a self, item: &'a ItemView) -> &'a [u8] {
-        match self.labels.get(&item.id) {
+        match &item.label {
             Some(patterns) => patterns.as_bytes(),
             None if item.path.is_root() => b"/",
             None => item.path.as_bytes(),

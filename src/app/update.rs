@@ -5,7 +5,7 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 use super::{
     Event, Layout, Pane, Popup, Sample, State, Tick, View,
     browser::Load,
-    event::{Effect, Ending, Unlisted, question},
+    event::{Effect, Ending, Unlisted},
     keymap::{Action, Chord, Found},
 };
 use crate::{client::Link, entry::Entry, escape::display_path, http1::path::RemotePath};
@@ -60,11 +60,6 @@ impl State {
                 self.leave_server();
                 if let View::Connect(view) = &mut self.view {
                     return vec![view.turn_to(server)];
-                }
-            }
-            Event::Queued(item, patterns) => {
-                if let View::Connect(view) = &mut self.view {
-                    view.labels.insert(item, patterns);
                 }
             }
             Event::Refused(reason) => {
@@ -223,9 +218,10 @@ impl State {
                     || snapshot.requests != view.snapshot.requests
                     || snapshot.connections != view.snapshot.connections;
                 let draining = snapshot.draining;
+                effects.extend(view.follow_root(&snapshot.root));
                 self.throughput.sample(tick.now, snapshot.sent);
                 view.sample(tick.now, snapshot, refresh);
-                if draining && view.busy().0 == 0 {
+                if draining && view.busy().0 == 0 && self.attached.is_none() {
                     return vec![Effect::Quit(Ending::Quit)];
                 }
                 if refresh && self.layout.rows[2] > 0 {
@@ -251,7 +247,9 @@ impl State {
                 let back = snapshot.link == Link::Up && before.link != Link::Up;
                 // It asks in the middle of a transfer, where nobody waits for a listing.
                 let asks = match &snapshot.link {
-                    Link::Asks(error) if snapshot.link != before.link => question(error),
+                    Link::Asks(question) if snapshot.link != before.link => {
+                        Some(question.clone().into())
+                    }
                     _ => None,
                 };
                 self.throughput.sample(tick.now, snapshot.received);
@@ -263,7 +261,7 @@ impl State {
                 }
                 let first = !std::mem::replace(&mut view.sampled, true);
                 let paused = view.counts().paused;
-                if first && paused > 0 {
+                if first && paused > 0 && self.attached.is_none() {
                     // Before anybody could pause anything.
                     let what = if paused == 1 {
                         "transfer waits"

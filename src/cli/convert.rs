@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ConnectArgs, LogArgs, ScreenArgs, ServeArgs};
+use super::{ConnectArgs, ControlArgs, LogArgs, ScreenArgs, ServeArgs};
 use crate::{
     config::{
-        self, OnConflict,
+        self, OnConflict, Socket,
         target::{Goal, Target, is_metalink},
         values,
     },
@@ -40,8 +40,20 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
         web: args.web,
         config: args.run.config,
         headless: args.run.headless || !terminal,
+        control: control(args.control),
         log: log(args.log),
         screen: screen(&args.screen),
+    }
+}
+
+fn control(args: ControlArgs) -> config::Control {
+    config::Control {
+        socket: match args.control {
+            None => Socket::Usual,
+            Some(path) if path.as_os_str() == "off" => Socket::Off,
+            Some(path) => Socket::At(path),
+        },
+        instance: args.instance,
     }
 }
 
@@ -123,9 +135,11 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         backup: args.backup,
         resume: !args.no_resume,
         run: args.commands,
-        headless: args.run.headless || !terminal,
+        headless: args.run.headless || args.detach || !terminal,
         json: args.json,
         hold: args.hold,
+        detach: args.detach,
+        control: control(args.control),
         log: log(args.log),
         screen: screen(&args.screen),
     };
@@ -138,7 +152,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         return usage("--backup keeps what is replaced: add --on-conflict update or overwrite");
     }
     selection(&settings)?;
-    headless(&settings, args.run.headless)?;
+    headless(&settings, args.run.headless, args.detach)?;
     one_file(&settings)?;
     output(&settings)?;
     Ok(settings)
@@ -209,7 +223,11 @@ fn selection(settings: &config::Connect) -> Result<(), Error> {
 }
 
 /// What a run without a dashboard needs, and what needs a run without one.
-fn headless(settings: &config::Connect, asked: bool) -> Result<(), Error> {
+fn headless(settings: &config::Connect, asked: bool, detach: bool) -> Result<(), Error> {
+    let to_stdout = settings.output.as_deref() == Some(Path::new("-"));
+    if detach && (settings.json || settings.hold || to_stdout) {
+        return usage("--detach leaves stdin and stdout: leave --json, --hold and --output - out");
+    }
     if !settings.headless {
         if settings.json {
             return usage("--json needs --headless: the dashboard has stdout");
@@ -223,7 +241,9 @@ fn headless(settings: &config::Connect, asked: bool) -> Result<(), Error> {
         return usage("--run needs the dashboard: name what to download with --get instead");
     }
     if !asks_for_something(settings) {
-        let why = if asked {
+        let why = if detach {
+            "--detach has nothing to get"
+        } else if asked {
             "--headless has nothing to get"
         } else {
             "stdout is no terminal to draw on here, so there is no dashboard, and there is nothing to get"

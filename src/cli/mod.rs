@@ -58,6 +58,36 @@ pub enum Command {
     /// Browse a server and download from it
     #[command(after_long_help = AFTER, help_template = TEMPLATE, disable_help_flag = true)]
     Connect(Box<ConnectArgs>),
+    /// What runs on this machine: its clients or transfers, rates, time left
+    ///
+    /// A line for each `haul serve` and `haul connect` of this user. The status is 0 where something runs, 3 where nothing
+    /// does.
+    Status {
+        /// Print one JSON object a line
+        ///
+        /// Its keys: name, pid, command, rate, limit, connections; of a server urls, root, clients, transfers, files, sent,
+        /// draining; of a client url, dir, items, finished, failed, paused, done, total, received, eta, link. Sizes are
+        /// bytes, rates bytes a second, times seconds.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the dashboard of what runs on this machine
+    ///
+    /// `q` leaves it running, `:quit!` ends it. Several can show the same at once.
+    Attach(AttachArgs),
+    /// Give what runs on this machine a command of its dashboard
+    ///
+    /// To cap a server: haul ctl serve limit 20M. To end it: haul ctl serve quit, or quit! while transfers run. The status
+    /// is 2 for a command that is none, 3 where nothing of that name runs, 1 for one that was refused. docs/KEYS.md lists
+    /// the commands; those about a screen alone are not taken. A command without the name of a client or transfer means
+    /// the first one.
+    Ctl {
+        /// A name, process or socket, as `haul status` shows it
+        name: String,
+        /// The command and what follows it
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
     /// Measure every combination of client counts and file sizes
     ///
     /// For each combination it starts one server and as many clients, lets them begin at the same moment, downloads every
@@ -233,6 +263,9 @@ pub struct ServeArgs {
     /// The run.
     #[command(flatten)]
     pub run: RunArgs,
+    /// Seen from elsewhere.
+    #[command(flatten)]
+    pub control: ControlArgs,
     /// The screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
@@ -294,7 +327,7 @@ pub struct ConnectArgs {
     #[arg(long, env = "HAUL_CHECKSUMS", value_name = "URL|FILE", value_parser = values::checksums, hide_short_help = true)]
     pub checksums: Option<config::Checksums>,
     /// One file at a time
-    #[arg(long, env = "HAUL_SERIAL")]
+    #[arg(long, env = "HAUL_SERIAL", hide_short_help = true)]
     pub serial: bool,
     /// Directories to go into, one inside the other, 1 to 1000
     ///
@@ -448,6 +481,12 @@ pub struct ConnectArgs {
         help_heading = "Running"
     )]
     pub hold: bool,
+    /// Download in the background
+    ///
+    /// Prints the run's name and process once it is under way, and returns. What it would print is in the log. `haul
+    /// attach` shows it, `haul status` tells how far it is, and `haul ctl NAME quit!` ends it.
+    #[arg(long, env = "HAUL_DETACH", help_heading = "Running")]
+    pub detach: bool,
     /// Run the `:` commands in FILE at the start
     #[arg(
         long = "run",
@@ -463,6 +502,19 @@ pub struct ConnectArgs {
     /// The run.
     #[command(flatten)]
     pub run: RunArgs,
+    /// Seen from elsewhere.
+    #[command(flatten)]
+    pub control: ControlArgs,
+    /// The screen.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// Options of `haul attach`.
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// A name, process or socket, as `haul status` shows it; not needed where one alone runs
+    pub name: Option<String>,
     /// The screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
@@ -516,6 +568,28 @@ pub struct RunArgs {
     /// This summary; --help explains every option
     #[arg(short, long, action = ArgAction::Help)]
     pub help: Option<bool>,
+}
+
+/// How a run is seen from elsewhere.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Running")]
+pub struct ControlArgs {
+    /// What this run is called in `haul status`, `attach` and `ctl` [default: the command]
+    ///
+    /// Letters, digits, `-` and `_`, at most 32 of them. Not --name, which is a name of the server's machine.
+    #[arg(long, env = "HAUL_INSTANCE", value_name = "NAME", value_parser = values::instance, hide_short_help = true)]
+    pub instance: Option<String>,
+    /// The socket for `haul attach`, `status` and `ctl`: a PATH, or off
+    ///
+    /// It is this user's alone. The default is in `$XDG_RUNTIME_DIR/haul`; for root without that in `/run/haul`; else in
+    /// `run` of the state dir.
+    #[arg(
+        long,
+        env = "HAUL_CONTROL",
+        value_name = "PATH|off",
+        hide_short_help = true
+    )]
+    pub control: Option<PathBuf>,
 }
 
 /// Where and how a command logs.

@@ -308,18 +308,12 @@ impl Error {
 
     /// Whether it is a question to the user: once they have answered, it is tried again.
     pub fn asks(&self) -> bool {
-        self.question().is_some()
-    }
-
-    /// What it asks the user for, in few words.
-    pub fn question(&self) -> Option<&'static str> {
-        match self {
-            Self::Login { .. } => Some("the server wants a login"),
-            Self::UntrustedCertificate { .. } | Self::CertificateChanged { .. } => {
-                Some("the server's certificate is not trusted")
-            }
-            _ => None,
-        }
+        matches!(
+            self,
+            Self::Login { .. }
+                | Self::UntrustedCertificate { .. }
+                | Self::CertificateChanged { .. }
+        )
     }
 
     /// A connection that broke. There is no `From`: a `?` on an error of the disk would blame the server for it.

@@ -370,6 +370,11 @@ impl Client {
         Some((part.part.file.try_clone().ok()?, checked))
     }
 
+    /// Whether every item has ended.
+    pub fn has_ended(&self) -> bool {
+        self.engine.look(Schedule::has_ended)
+    }
+
     /// Completes once every item has ended.
     pub async fn idle(&self) {
         self.wait_until(|schedule| schedule.is_idle() && schedule.is_told())

@@ -32,7 +32,7 @@ pub use net::{access::Access, document::read_document, stream::try_connection};
 pub use read::metalink;
 pub use settings::Settings;
 pub use snapshot::{
-    Event, FileView, FilesView, ItemId, ItemState, ItemView, Link, Snapshot, SourceView,
+    Event, FileView, FilesView, ItemId, ItemState, ItemView, Link, Question, Snapshot, SourceView,
     UNDER_WAY_MAX, Verified,
 };
 pub use want::Want;

@@ -5,18 +5,28 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::Error;
 use crate::{
-    escape::display_name, exit::REPORTED, http1::path::RemotePath, tls::Fingerprint, units,
+    escape::{display_error, display_name},
+    exit::REPORTED,
+    forms,
+    http1::path::RemotePath,
+    sums,
+    tls::Fingerprint,
+    units,
     units::Rate,
 };
 
 /// Names an item of the queue for as long as the client runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct ItemId(pub u64);
 
 /// The client at one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The queue in its order, ended items included until they are cleared.
     pub items: Vec<ItemView>,
@@ -39,7 +49,7 @@ pub struct Snapshot {
 }
 
 /// One of the servers that hold the tree.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SourceView {
     /// The directory on it that paths are relative to.
     pub url: String,
@@ -50,7 +60,8 @@ pub struct SourceView {
 }
 
 /// Whether the server can be reached.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Link {
     /// No connection was tried yet, or the first is under way.
     #[default]
@@ -73,14 +84,68 @@ pub enum Link {
         /// Why, in the words of whoever did it, escaped; may be empty.
         reason: String,
         /// When it is asked again.
+        #[serde(with = "forms::age")]
         until: Instant,
     },
     /// The server refuses this client until somebody there lifts that; the reason is for people.
     Banned(String),
     /// Nothing is asked of the server before the user has given a login, or judged its certificate.
-    Asks(Error),
+    Asks(Question),
     /// All attempts failed.
     Down(String),
+}
+
+/// What a person has to answer before anything goes on. Its texts are for people, and escaped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// A login is wanted, or the one that was given is refused; why.
+    Login(String),
+    /// A certificate that nothing vouches for, or another than the one that is known.
+    Certificate {
+        /// Who showed it: `host:port`.
+        host: String,
+        /// Its SHA-256, as people compare it.
+        seen: String,
+        /// The one that was trusted before, where it was another.
+        known: Option<String>,
+    },
+}
+
+impl Question {
+    /// What a person has to answer before `error` can pass.
+    pub fn of(error: &Error) -> Option<Self> {
+        let certificate = |host: &str, seen: &Fingerprint, known: Option<String>| {
+            Some(Self::Certificate {
+                host: display_name(host).into_owned(),
+                seen: seen.to_string(),
+                known,
+            })
+        };
+        match error {
+            Error::UntrustedCertificate {
+                server,
+                fingerprint,
+                ..
+            } => certificate(server, fingerprint, None),
+            Error::CertificateChanged {
+                server,
+                known,
+                found,
+                ..
+            } => certificate(server, found, Some(known.to_string())),
+            Error::Login { .. } => Some(Self::Login(display_error(error))),
+            _ => None,
+        }
+    }
+
+    /// The same in few words.
+    pub fn brief(&self) -> &'static str {
+        match self {
+            Self::Login(_) => "the server wants a login",
+            Self::Certificate { .. } => "the server's certificate is not trusted",
+        }
+    }
 }
 
 impl Link {
@@ -93,7 +158,7 @@ impl Link {
                 let because = if reason.is_empty() { "" } else { ": " };
                 Some(format!("kicked, back in {left} s{because}{reason}"))
             }
-            Self::Asks(error) => error.question().map(Into::into),
+            Self::Asks(question) => Some(question.brief().into()),
             _ => None,
         }
     }
@@ -108,12 +173,14 @@ impl Link {
 }
 
 /// One thing that was asked for: a file, or a tree of them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ItemView {
     /// Stable while the client runs.
     pub id: ItemId,
     /// The file or directory, below the base URL.
     pub path: RemotePath,
+    /// What it is called where that is not its path: the patterns that it was asked for by, raw.
+    pub label: Option<String>,
     /// For a tree: how many of its files are complete and how many were found; `None` for one file.
     pub files: Option<FilesView>,
     /// Bytes here that count as received (verified ones, where the server offers pieces); never above `total`.
@@ -147,7 +214,7 @@ impl ItemView {
 pub const UNDER_WAY_MAX: usize = 32;
 
 /// One of a tree's files, on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileView {
     /// Below the base URL.
     pub path: RemotePath,
@@ -160,7 +227,7 @@ pub struct FileView {
 }
 
 /// A tree's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilesView {
     /// Complete under their final names (or equal and already there).
     pub done: u64,
@@ -173,7 +240,8 @@ pub struct FilesView {
 }
 
 /// How an item stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ItemState {
     /// Waits for its turn.
     Queued,
@@ -201,18 +269,24 @@ impl ItemState {
 }
 
 /// What a finished file's bytes were held against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verified {
     /// BLAKE3, whole or by pieces.
     Blake3,
     /// A whole-file digest of another kind (`Repr-Digest`, `Digest`).
     Digest,
     /// What a published list tells of it, by that list's name: `SHA256SUMS`, `.sha256`, `MD5SUMS, weak`.
-    Listed(&'static str),
+    Listed(#[serde(deserialize_with = "list")] sums::Word),
     /// An equal file was here already.
     Present,
     /// Nothing: the server offers no digest.
     Unverified,
+}
+
+/// The name of a list, as another process tells it.
+fn list<'de, D: serde::Deserializer<'de>>(from: D) -> Result<sums::Word, D::Error> {
+    String::deserialize(from).map(|text| sums::word(&text))
 }
 
 impl Verified {

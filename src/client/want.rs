@@ -8,7 +8,8 @@ use super::read::metalink::NamedFile;
 use crate::{digest::Digest, http1::path::RemotePath};
 
 /// What to download.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Want {
     /// A file, or a directory's tree.
     Path {
@@ -18,6 +19,7 @@ pub enum Want {
         size: Option<u64>,
     },
     /// One file: under another name in the target directory, or with a digest that it must have.
+    #[serde(skip)]
     File {
         /// The file.
         path: RemotePath,
@@ -34,6 +36,7 @@ pub enum Want {
         exclude: Vec<String>,
     },
     /// What a Metalink names, from its servers: those that the client was started with.
+    #[serde(skip)]
     Named(Vec<NamedFile>),
 }
 

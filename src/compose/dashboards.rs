@@ -3,13 +3,15 @@
 use std::{io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use tokio::{signal::unix::SignalKind, sync::mpsc};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
     app,
-    client::{self, Access, Client, ItemId, Want},
+    client::{self, Access, Client},
     config::{self, target::Target},
-    dashboard::{self, ConnectStart, Ending, Left, Session},
+    control::{self, Found, Hub, Left, Session, Subject, Watched},
+    dashboard::{self, ConnectStart, Ending},
     error::Error,
     escape::{display_error, display_path},
     exit::{Exit, Local, reason},
@@ -35,28 +37,34 @@ const TERMINATED: Duration = Duration::from_millis(500);
 
 /// Serves, and shows it, until the user or a signal ends it.
 pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
-    let root = settings.dir.clone();
     let server = Server::new(headless::serve::engine_settings(&settings)?)?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
-    let facts = app::serve::Facts {
-        urls: server::urls(&listeners, server.settings().scheme()),
-        root: display_path(&std::path::absolute(&root).unwrap_or(root)),
-        open: server.settings().access.is_open(),
-        fingerprint: server.fingerprint(),
-        home: std::env::home_dir(),
-    };
+    let facts = headless::serve::facts(&server, &listeners, &settings.dir);
     for url in &facts.urls {
         tracing::info!("listening on {url}");
     }
     if let Some(fingerprint) = server.fingerprint() {
         tracing::info!("fingerprint SHA256:{fingerprint}");
     }
+    let quit = CancellationToken::new();
+    let subject = Subject::Serve {
+        server: server.clone(),
+        facts: facts.clone(),
+    };
+    let control = control::listen(
+        &settings.control,
+        "serve",
+        subject,
+        ring.clone(),
+        quit.clone(),
+    )?;
     let stop = Stop::default();
     let running = {
         let (server, stop) = (server.clone(), stop.clone());
         tokio::spawn(async move { server.run(listeners, stop).await })
     };
-    let ended = dashboard::serve(server.clone(), facts, ring, &settings.screen).await;
+    let ended = dashboard::serve(server.clone(), facts, ring, &settings.screen, quit).await;
+    drop(control);
     // Running answers get their time, which the server keeps itself; a second signal ends the process.
     stop.drain.cancel();
     let clients = server.snapshot().clients;
@@ -107,23 +115,30 @@ async fn connect_with(
         None => Vec::new(),
     };
     // A target directory that cannot be used is told before the screen is taken.
-    let (first, queued) = first(&settings, &access).await?;
-    let start = ConnectStart {
-        session: Some(first),
-        named: settings.named,
-        user: settings.user.clone(),
-        dir: settings.dir.clone(),
-        script,
-        queued,
-        greeting,
-    };
-    let screen = settings.screen.clone();
+    let first = first(&settings, &access).await?;
+    let facts = headless::connect::facts(&settings);
+    let (screen, seen) = (settings.screen.clone(), settings.control.clone());
     let open = move |target: Target| {
         turn_to(&settings, target, &access)
             .inspect(restore)
             .map_err(|error| display_error(&error))
     };
-    match dashboard::connect(start, open, ring, &screen).await {
+    let hub = Hub::new(open);
+    let start = ConnectStart {
+        facts: facts.clone(),
+        server: hub.turn_to(first),
+        script,
+        greeting,
+    };
+    let subject = Subject::Connect {
+        hub: hub.clone(),
+        facts,
+    };
+    let quits = CancellationToken::new();
+    let control = control::listen(&seen, "connect", subject, ring.clone(), quits.clone())?;
+    let ended = dashboard::connect(start, hub, ring, &screen, quits).await;
+    drop(control);
+    match ended {
         Ok((Ending::Quit, left)) => quit(left),
         Ok((ending, _)) => exit(Ok(ending)),
         Err(error) => exit(Err(error)),
@@ -146,11 +161,50 @@ pub(super) async fn demo(
     ended
 }
 
-/// A client of the server that the settings name, which downloads what they ask for, and what patterns are called.
-async fn first(
-    settings: &config::Connect,
-    access: &Access,
-) -> Result<(Session, Vec<(ItemId, String)>), Error> {
+/// Shows what runs elsewhere until the user leaves it; asks which where several are meant.
+pub(super) async fn attach(name: Option<&str>, screen: &config::Screen) -> Result<Exit, Error> {
+    let found = match control::named(name) {
+        Err(control::Error::Several(_)) => match choose(control::meant(name)).await {
+            Some(found) => found,
+            None => return Ok(Exit::Done),
+        },
+        found => found?,
+    };
+    let name = found.label();
+    let watched = Watched::open(&found, true).await?;
+    let ended = dashboard::attach::attach(watched, name.clone(), screen).await;
+    if matches!(ended, Ok(Ending::Over)) {
+        // Without stderr nobody reads it.
+        let _ = writeln!(std::io::stderr(), "haul: {name} has ended");
+    }
+    exit(ended)
+}
+
+/// Lets the user choose by a number; `None` where he chooses nothing.
+async fn choose(mut found: Vec<Found>) -> Option<Found> {
+    let lines = headless::status::lines(&found).await;
+    let mut out = std::io::stderr();
+    for (number, line) in (1..).zip(&lines) {
+        writeln!(out, "{number:2}  {line}").ok()?;
+    }
+    loop {
+        write!(out, "Attach to [1-{}]: ", found.len()).ok()?;
+        let mut answer = String::new();
+        if std::io::stdin().read_line(&mut answer).ok()? == 0 || answer.trim().is_empty() {
+            return None;
+        }
+        let chosen = answer.trim().parse::<usize>().ok();
+        if let Some(at) = chosen
+            .and_then(|n| n.checked_sub(1))
+            .filter(|at| *at < found.len())
+        {
+            return Some(found.swap_remove(at));
+        }
+    }
+}
+
+/// A client of the server that the settings name, which downloads what they ask for.
+async fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
     if !settings.all
         && !settings.names_metalink()
         && settings.get.is_empty()
@@ -161,7 +215,7 @@ async fn first(
         let checksums = checksums::given(settings, &url, access).await?;
         let session = session(settings, url, mirrors, &settings.dir, access, checksums)?;
         restore(&session);
-        return Ok((session, Vec::new()));
+        return Ok(session);
     }
     let plan = Plan::prepare(settings, access).await?;
     if plan.for_stdout.is_some() {
@@ -171,16 +225,9 @@ async fn first(
     let checksums = checksums::given(settings, &plan.url, access).await?;
     let (url, mirrors) = (plan.url, plan.mirrors);
     let session = session(settings, url, mirrors, &plan.dir, access, checksums)?;
-    let label = match &plan.want {
-        Want::Patterns { get, .. } if get.is_empty() => Some("everything".to_owned()),
-        Want::Patterns { get, .. } => Some(get.join(" ")),
-        Want::Named(files) => (files.len() > 1).then(|| "Metalink".to_owned()),
-        Want::Path { .. } | Want::File { .. } => None,
-    };
-    let item = session.client.get(plan.want, None)?;
+    session.client.get(plan.want, None)?;
     restore(&session);
-    let queued = label.map(|label| (item, label)).into_iter().collect();
-    Ok((session, queued))
+    Ok(session)
 }
 
 /// A client of another server that the user names, with the login that its URL may hold.
@@ -288,7 +335,7 @@ fn transfers(count: usize) -> String {
 /// The status that a dashboard's end amounts to.
 fn exit(ended: std::io::Result<Ending>) -> Result<Exit, Error> {
     match ended {
-        Ok(Ending::Quit) => Ok(Exit::Done),
+        Ok(Ending::Quit | Ending::Over) => Ok(Exit::Done),
         Ok(Ending::ScriptFailed) => Ok(Exit::Other),
         Ok(Ending::Interrupted) => Ok(Exit::Interrupted),
         Ok(Ending::Terminated | Ending::HungUp) => Ok(Exit::Terminated),

@@ -89,6 +89,8 @@ pub struct Serve {
     pub config: Option<PathBuf>,
     /// Run without a dashboard.
     pub headless: bool,
+    /// Seen and steered from elsewhere.
+    pub control: Control,
     /// Logging.
     pub log: Log,
     /// The screen's looks.
@@ -172,6 +174,10 @@ pub struct Connect {
     pub json: bool,
     /// Headless: connect once standard input ends.
     pub hold: bool,
+    /// Headless, in a session of its own.
+    pub detach: bool,
+    /// Seen and steered from elsewhere.
+    pub control: Control,
     /// Logging.
     pub log: Log,
     /// The screen's looks.
@@ -291,6 +297,27 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// How a run can be seen and steered by other processes of its user.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Control {
+    /// Its socket.
+    pub socket: Socket,
+    /// What this run is called; without it `serve` or `connect`.
+    pub instance: Option<String>,
+}
+
+/// Where a run's control socket is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Socket {
+    /// Where `haul status` looks.
+    #[default]
+    Usual,
+    /// Nowhere.
+    Off,
+    /// At this path.
+    At(PathBuf),
 }
 
 /// The screen's looks.

@@ -7,6 +7,7 @@ use std::{
     str::FromStr,
 };
 
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::credentials::Credentials;
@@ -62,7 +63,7 @@ pub fn is_metalink(url: &Url) -> bool {
 const METALINK_QUERY: &str = "meta4";
 
 /// A target as the user gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The URL it means, always with a path.
     pub url: Url,

@@ -140,6 +140,23 @@ pub fn label(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
+/// The longest name of a run: sockets' paths are short.
+const INSTANCE_MAX: usize = 32;
+
+/// The name of a run, which is part of a file's name.
+pub fn instance(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if text.is_empty() || text.len() > INSTANCE_MAX || !text.chars().all(plain) {
+        return Err(format!(
+            "letters, digits, `-` and `_`, at most {INSTANCE_MAX}, such as nightly"
+        ));
+    }
+    if text.chars().all(|c| c.is_ascii_digit()) {
+        return Err("digits alone mean a process: add a letter".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// The names of two measurements, with a comma between them.
 pub fn labels(text: &str) -> Result<(String, String), String> {
     match text.split_once(',') {

@@ -1,7 +1,8 @@
 //! The dashboards: what puts state, drawing, terminal and engine together.
 
 mod abilities;
-mod engine;
+pub mod attach;
+pub mod ctl;
 mod here;
 mod history;
 mod kept;
@@ -9,55 +10,47 @@ mod local;
 pub mod measure;
 mod places;
 pub mod run;
-mod session;
-mod survey;
 pub mod terminal;
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use jiff::tz::TimeZone;
 
-use self::{
-    abilities::Abilities,
-    engine::{Connecting, Serving},
-    run::Run,
-    session::STOP,
-    terminal::Tty,
-};
-pub use self::{engine::Left, kept::Kept, session::Session};
+use tokio_util::sync::CancellationToken;
+
+pub use self::kept::Kept;
+use self::{abilities::Abilities, run::Run, terminal::Tty};
 pub use crate::app::Ending;
 use crate::{
-    app::{Depth, Event, GlyphSet, Looks, State, connect, keymap::Keymap, serve as served, update},
-    client::ItemId,
-    config::{Screen, ThemeName, target::Target},
+    app::{
+        self, Depth, Event, GlyphSet, Looks, State, connect, keymap::Keymap, serve as served,
+        update,
+    },
+    config::{Screen, ThemeName},
+    control::{Hub, Left, STOP, Serving},
     logging::Ring,
     server::Server,
 };
 
 /// What `haul connect`'s dashboard begins with.
 pub struct ConnectStart {
-    /// The server to begin with; `None` asks for one.
-    pub session: Option<Session>,
-    /// Whether the user named it; one that was not is asked for when it cannot be reached.
-    pub named: bool,
-    /// How this client is called on the server's screen.
-    pub user: Option<String>,
-    /// Where downloads go.
-    pub dir: PathBuf,
+    /// What it is told.
+    pub facts: connect::Facts,
+    /// The server that the hub is turned to; `None` asks for one.
+    pub server: Option<app::Server>,
     /// `:` commands to run once the first directory is listed, and where each stands.
     pub script: Vec<(String, String)>,
-    /// What was added to the queue before, by the patterns that it is to be called by.
-    pub queued: Vec<(ItemId, String)>,
     /// A line that is shown until something else is told.
     pub greeting: Option<&'static str>,
 }
 
-/// Shows a running server until the user or a signal ends it. Stopping the server is left to the caller.
+/// Shows a running server until the user, a signal or `stop` ends it. Stopping the server is left to the caller.
 pub async fn serve(
     server: Server,
     facts: served::Facts,
     ring: Ring,
     screen: &Screen,
+    stop: CancellationToken,
 ) -> io::Result<Ending> {
     let state = own(State::serve(facts, looks(screen)), screen)?;
     let history = history::file("serve");
@@ -74,29 +67,22 @@ pub async fn serve(
             places: None,
         },
         asks_theme: asks_theme(screen),
+        stop,
     };
     run.until_end(input, Vec::new()).await
 }
 
-/// Browses and downloads until the user or a signal ends it; then parts are brought to the disk. Tells how it ended and
-/// what is not as it was asked for.
-///
-/// `open` makes a client of each server that the user turns to; its error is for people, and escaped.
+/// Browses and downloads until the user, a signal or `stop` ends it; then parts are brought to the disk. Tells how it ended
+/// and what is not as it was asked for.
 pub async fn connect(
     start: ConnectStart,
-    open: impl FnMut(Target) -> Result<Session, String>,
+    hub: Hub,
     ring: Ring,
     screen: &Screen,
+    stop: CancellationToken,
 ) -> io::Result<(Ending, Left)> {
-    let facts = connect::Facts {
-        user: start.user,
-        dir: std::path::absolute(&start.dir).unwrap_or(start.dir),
-        home: std::env::home_dir(),
-        named: start.named,
-    };
-    let mut engine = Connecting::new(open);
-    let server = start.session.and_then(|session| engine.turn_to(session));
-    let state = own(State::connect(facts, server, looks(screen)), screen)?;
+    let state = State::connect(start.facts, start.server, looks(screen));
+    let state = own(state, screen)?;
     let history = history::file("connect");
     let places = places::file();
     let mut state = state
@@ -105,26 +91,22 @@ pub async fn connect(
     if let Some(greeting) = start.greeting {
         let _ = update(&mut state, Event::Told(greeting.to_owned()));
     }
-    for (item, patterns) in start.queued {
-        // What an item is called asks for nothing.
-        let _ = update(&mut state, Event::Queued(item, patterns));
-    }
     let tty = Tty::enter(!screen.no_mouse)?;
     let input = tty.input();
-    let clients = engine.clients();
     let run = Run {
         state,
-        engine,
+        engine: hub.engine(),
         screen: tty,
         ring,
         kept: Kept { history, places },
         asks_theme: asks_theme(screen),
+        stop,
     };
     let script = start.script.into_iter();
     let script = script.map(|(line, place)| Event::Script { line, place });
     let ending = run.until_end(input, script.collect()).await;
     // The terminal is the user's again; what was received is on disk before the program ends.
-    let left = clients.stop(STOP).await;
+    let left = hub.stop(STOP).await;
     Ok((ending?, left))
 }
 

@@ -11,15 +11,17 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use jiff::Timestamp;
 use ratatui::layout::Rect;
 use tokio::{signal::unix::SignalKind, sync::mpsc, time::sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::{kept::Kept, local, terminal::Input};
 use crate::{
     app::{
-        Effect, Ending, Event, Mouse, Sample, State, Tick,
+        Effect, Ending, Event, Mouse, State, Tick,
         title::{percent, title},
         update,
     },
     config::ThemeName,
+    control::Engine,
     logging::Ring,
     sys::terminal::UnlessIgnored,
     ui,
@@ -63,16 +65,6 @@ pub trait Screen {
     fn title(&mut self, title: &str, percent: Option<u8>) -> io::Result<()>;
 }
 
-/// What the loop shows and hands effects to.
-pub trait Engine {
-    /// The engine at this moment.
-    fn sample(&mut self) -> Sample;
-    /// Carries an effect out without waiting; what comes of it is sent to `answers`.
-    fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>);
-    /// Waits until the engine tells something; what it tells is in the log, and in the next sample.
-    fn told(&mut self) -> impl Future<Output = ()>;
-}
-
 /// A dashboard, ready to run.
 pub struct Run<E, S> {
     /// What is shown.
@@ -87,6 +79,8 @@ pub struct Run<E, S> {
     pub kept: Kept,
     /// Whether the terminal is to be asked which theme suits it.
     pub asks_theme: bool,
+    /// Ends it as the user would.
+    pub stop: CancellationToken,
 }
 
 impl<E: Engine, S: Screen> Run<E, S> {
@@ -116,6 +110,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
         let mut sampled = tokio::time::Instant::now();
         let mut drawn = tokio::time::Instant::now();
         let mut log = 0;
+        let stop = self.stop.clone();
 
         let effects = self.state.begin();
         self.apply(effects, &answers)?;
@@ -143,6 +138,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
                 () = interrupt.recv() => Some(Ending::Interrupted),
                 () = terminate.recv() => Some(Ending::Terminated),
                 () = hangup.recv() => Some(Ending::Terminated),
+                () = stop.cancelled() => Some(Ending::Quit),
                 key = input.next() => self.keys(key, &mut input, &answers)?,
                 Some(event) = answered.recv() => self.answers(event, &mut answered, &answers)?,
                 // Before what may be ready for ever: a flood of turning points must not hold up frames.
@@ -161,7 +157,10 @@ impl<E: Engine, S: Screen> Run<E, S> {
                     sampled = tokio::time::Instant::now();
                     self.tick(&answers, &mut log)?
                 }
-                () = self.engine.told() => self.log(&mut log, &answers)?,
+                told = self.engine.told() => match told {
+                    Some(event) => self.take(event, &answers)?,
+                    None => self.log(&mut log, &answers)?,
+                },
             };
             if let Some(ending) = ending {
                 return Ok(ending);

@@ -32,8 +32,9 @@ use crate::{
 };
 
 /// Options that each process is given by the run, so that the sides' files do not set them.
-const BY_THE_RUN: [&str; 7] = [
+const BY_THE_RUN: [&str; 8] = [
     "headless",
+    "control",
     "log-format",
     "all",
     "workers",

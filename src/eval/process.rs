@@ -89,7 +89,12 @@ impl Server {
     ) -> Result<Self, Error> {
         let mut child = program
             .command("serve", scratch)
-            .args(["--headless", "--port=0", "--log-format=json"])
+            .args([
+                "--headless",
+                "--port=0",
+                "--log-format=json",
+                "--control=off",
+            ])
             .arg(option("--dir=", dir))
             .arg(option("--log=", log))
             .args(cell.limit.map(|limit| format!("--limit={limit}")))
@@ -197,6 +202,7 @@ impl Client {
             .command("connect", start.scratch)
             .args([
                 "--headless",
+                "--control=off",
                 "--hold",
                 "--json",
                 "--all",

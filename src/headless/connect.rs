@@ -11,6 +11,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
@@ -21,12 +22,15 @@ use super::{
     style::Style,
 };
 use crate::{
+    app::connect::Facts,
     client::{self, Access, Client, Event, Link},
     config::{self, proxy::Proxies},
+    control::{self, Hub, Subject},
     credentials::{self, Credentials, netrc},
     error::Error,
-    exit::Exit,
-    sys::{signals::Signals, terminal::is_in_foreground},
+    exit::{Exit, Local},
+    logging::{self, Ring},
+    sys::{detach, signals::Signals, terminal::is_in_foreground},
 };
 
 /// Events that may wait for this loop before workers have to.
@@ -35,7 +39,7 @@ const EVENTS: usize = 1024;
 const STOP: Duration = Duration::from_secs(10);
 
 /// Downloads what the settings ask for, and reports it in the given style.
-pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Error> {
+pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Result<Exit, Error> {
     let access = access(&mut settings)?;
     if is_in_foreground(&io::stdin()) && is_in_foreground(&io::stderr()) {
         vouch(&settings, &access).await?;
@@ -74,7 +78,15 @@ pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Er
     if restored > 0 {
         tracing::info!("left from an earlier run, gone on with: {restored} to download");
     }
-    let mut open = 1 + restored;
+    let quit = CancellationToken::new();
+    let subject = Subject::Connect {
+        hub: Hub::of(client.clone()),
+        facts: facts(&settings),
+    };
+    let control = control::listen(&settings.control, "connect", subject, ring, quit.clone())?;
+    if settings.detach {
+        runs(&settings)?;
+    }
 
     let mut tick = interval(report.interval());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -89,10 +101,11 @@ pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Er
         tokio::select! {
             biased;
             exit = signals.next() => break Some(exit),
+            () = quit.cancelled() => break Some(Exit::Interrupted),
             event = events.recv() => match event {
+                // Watchers add to the queue, and try again what failed.
                 Some(Event::Ended { .. }) => {
-                    open -= 1;
-                    if open == 0 {
+                    if events.is_empty() && client.has_ended() {
                         break None;
                     }
                 }
@@ -120,6 +133,7 @@ pub async fn run(mut settings: config::Connect, style: Style) -> Result<Exit, Er
     {
         to_stdout.finish().await?;
     }
+    drop(control);
     let (_, failed) = client.tally();
     report.end(Instant::now(), failed, signal.is_some())?;
     Ok(signal.unwrap_or(exit))
@@ -145,6 +159,41 @@ async fn stop(
         report.event(&event)?;
     }
     Ok(())
+}
+
+/// Tells whoever started this run that it is under way.
+fn runs(settings: &config::Connect) -> Result<(), Error> {
+    let name = settings.control.instance.as_deref().unwrap_or("connect");
+    let said = format!("{name}.{}", std::process::id());
+    let log = logging::path(&settings.log, "connect");
+    detach::runs(&said, log.as_deref()).map_err(|source| {
+        Error::Local(Local {
+            what: "cannot leave the terminal".into(),
+            source,
+            remedy: "run it without --detach",
+            exit: Exit::Other,
+        })
+    })
+}
+
+/// Asks what a person has to be asked, while there is a terminal.
+pub async fn ask_first(mut settings: config::Connect) -> Result<(), Error> {
+    let access = access(&mut settings)?;
+    if is_in_foreground(&io::stdin()) && is_in_foreground(&io::stderr()) {
+        vouch(&settings, &access).await?;
+    }
+    Ok(())
+}
+
+/// What screens of a client are told.
+pub(crate) fn facts(settings: &config::Connect) -> Facts {
+    let dir = settings.dir.clone();
+    Facts {
+        user: settings.user.clone(),
+        dir: std::path::absolute(&dir).unwrap_or(dir),
+        home: std::env::home_dir(),
+        named: settings.named,
+    }
 }
 
 /// What is presented to servers and believed of them. A URL without a scheme becomes https where its server's

@@ -11,9 +11,10 @@ use tokio::task::JoinHandle;
 
 use super::{connect, style::Style};
 use crate::{
-    config::{self, OnConflict, target::Target, values},
+    config::{self, OnConflict, Socket, target::Target, values},
     error::Error,
     exit::Exit,
+    logging::Ring,
     samples,
     server::{self, Server, Stop},
     sys::scratch::Scratch,
@@ -75,7 +76,12 @@ impl Demo {
 }
 
 /// Downloads all samples without a screen, and tells how that went.
-pub async fn run(log: config::Log, style: Style, out: &mut impl Write) -> Result<Exit, Error> {
+pub async fn run(
+    log: config::Log,
+    style: Style,
+    ring: Ring,
+    out: &mut impl Write,
+) -> Result<Exit, Error> {
     let demo = Demo::start(log, config::Screen::default()).await?;
     // Nobody may read this; the summary on the same stream tells if it cannot be written.
     let _ = writeln!(
@@ -89,7 +95,7 @@ pub async fn run(log: config::Log, style: Style, out: &mut impl Write) -> Result
         headless: true,
         ..demo.settings.clone()
     };
-    let result = connect::run(settings, style).await;
+    let result = connect::run(settings, style, ring).await;
     demo.end().await;
     result
 }
@@ -133,6 +139,11 @@ fn settings(
         headless: false,
         json: false,
         hold: false,
+        detach: false,
+        control: config::Control {
+            socket: Socket::Off,
+            ..config::Control::default()
+        },
         log,
         screen,
     }

@@ -7,6 +7,7 @@ mod hold;
 pub(crate) mod plan;
 pub mod report;
 pub mod serve;
+pub mod status;
 mod stdout;
 pub mod style;
 mod summary;

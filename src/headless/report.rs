@@ -83,7 +83,7 @@ impl Report {
         match self.style {
             Style::Bar(_) => Duration::from_millis(100),
             Style::Json => Duration::from_millis(500),
-            Style::Lines => Duration::from_secs(5),
+            Style::Lines | Style::Silent => Duration::from_secs(5),
         }
     }
 
@@ -163,7 +163,7 @@ impl Report {
                 ));
                 Ok(())
             }
-            Style::Lines if now.received > 0 => {
+            Style::Lines | Style::Silent if now.received > 0 => {
                 tracing::info!(
                     "{}, {}, {} left",
                     amount(done, total),
@@ -180,7 +180,7 @@ impl Report {
                 eta: eta.map(|eta| eta.as_secs_f64()),
                 ..Object::default()
             }),
-            Style::Lines | Style::Json => Ok(()),
+            Style::Lines | Style::Json | Style::Silent => Ok(()),
         }
     }
 
@@ -220,6 +220,10 @@ impl Report {
                     seconds: Some(took.as_secs_f64()),
                     ..Object::default()
                 })?;
+            }
+            Style::Silent => {
+                let line = summary(self.tally, failed, took, rate, interrupted);
+                tracing::info!("{line}");
             }
             Style::Bar(_) | Style::Lines => {
                 if let Style::Bar(bar) = &self.style {
@@ -336,6 +340,7 @@ mod tests {
             items: vec![ItemView {
                 id: ItemId(1),
                 path: path("/"),
+                label: None,
                 files: None,
                 done: 512,
                 total: Some(2048),

@@ -3,16 +3,22 @@
 use std::{
     io::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
     pin::pin,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tokio::time::timeout;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    app::serve::Facts,
     config,
+    control::{self, Subject},
     error::Error,
+    escape::display_path,
     exit::Exit,
+    logging::Ring,
     server::{
         self, MinRate, Names, Own, Server, Stop,
         access::{Access, Sources},
@@ -27,12 +33,19 @@ const MIN_RATE_OVER: Duration = Duration::from_secs(60);
 const ABORT: Duration = Duration::from_secs(1);
 
 /// Serves until a signal; `out` is told the URLs, a line each.
-pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, Error> {
+pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
     end_whatever_hangs();
     let server = Server::new(engine_settings(&settings)?)?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
-    for url in server::urls(&listeners, server.settings().scheme()) {
+    let facts = facts(&server, &listeners, &settings.dir);
+    let quit = CancellationToken::new();
+    let subject = Subject::Serve {
+        server: server.clone(),
+        facts: facts.clone(),
+    };
+    let _control = control::listen(&settings.control, "serve", subject, ring, quit.clone())?;
+    for url in &facts.urls {
         tracing::info!("listening on {url}");
         // A server goes on without a reader of its first lines.
         let _ = writeln!(out, "listening on {url}");
@@ -48,6 +61,7 @@ pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, 
     let exit = tokio::select! {
         () = &mut running => return Ok(Exit::Done),
         exit = signals.next() => exit,
+        () = quit.cancelled() => Exit::Done,
     };
     tracing::info!("stopping: running transfers get 10 s, a second signal ends at once");
     // The server itself bounds how long it drains.
@@ -59,6 +73,18 @@ pub async fn run(settings: config::Serve, out: &mut impl Write) -> Result<Exit, 
     stop.abort.cancel();
     let _ = timeout(ABORT, running).await;
     Ok(exit)
+}
+
+/// What screens of a server are told.
+pub(crate) fn facts(server: &Server, listeners: &[TcpListener], root: &Path) -> Facts {
+    Facts {
+        urls: server::urls(listeners, server.settings().scheme()),
+        root: display_path(&std::path::absolute(root).unwrap_or_else(|_| root.to_owned())),
+        open: server.settings().access.is_open(),
+        fingerprint: server.fingerprint(),
+        since: Some(Instant::now()),
+        home: std::env::home_dir(),
+    }
 }
 
 /// What the server's engine runs with, with or without a screen. Reads certificates and logins.

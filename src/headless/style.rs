@@ -14,6 +14,8 @@ pub enum Style {
     Lines,
     /// One JSON object a line on stdout.
     Json,
+    /// Nothing: the log has it all.
+    Silent,
 }
 
 impl Style {
@@ -30,8 +32,11 @@ impl Style {
     pub fn stderr(&self) -> Sink {
         let bar = match self {
             Self::Bar(bar) => Some(bar.clone()),
-            Self::Lines | Self::Json => None,
+            Self::Lines | Self::Json | Self::Silent => None,
         };
+        if matches!(self, Self::Silent) {
+            return Box::new(|_| {});
+        }
         Box::new(move |line| {
             // Without stderr the log file has the line.
             let write = || drop(io::stderr().write_all(format!("{line}\n").as_bytes()));

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// What stays as it is in a path segment: the unreserved characters of RFC 3986 §2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -17,6 +18,20 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 /// none holds NUL, so that a path can be joined to a directory handle as it is. Names need not be UTF-8.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RemotePath(Vec<u8>);
+
+/// As in a request: percent-encoded, with a slash at its beginning.
+impl Serialize for RemotePath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.to_target())
+    }
+}
+
+impl<'de> Deserialize<'de> for RemotePath {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let target = String::deserialize(from)?;
+        Self::from_target(target.as_bytes()).map_err(D::Error::custom)
+    }
+}
 
 /// Why bytes are no [`RemotePath`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -104,10 +104,16 @@ fn rank(level: Level) -> u8 {
 
 impl Logging {
     /// Starts the log of this process; `command` names the default file, `serve.log` or `connect.log`.
+    /// A `ring` beside what is shown is for those who watch from elsewhere.
     ///
     /// A file that was asked for and cannot be opened is an error. Where the default one cannot, the log goes on
     /// without it and says so: a service without a home directory still runs.
-    pub fn start(settings: &config::Log, command: &str, show: Show) -> Result<Self, Local> {
+    pub fn start(
+        settings: &config::Log,
+        command: &str,
+        show: Show,
+        ring: Option<Ring>,
+    ) -> Result<Self, Local> {
         let (file, complaint) = match &settings.file {
             Some(path) => {
                 let file = open(path).map_err(|e| unwritable(path, e))?;
@@ -118,7 +124,8 @@ impl Logging {
                 Err(complaint) => (None, Some(complaint)),
             },
         };
-        let (layer, pending) = Output::new(settings, file, show);
+        let (mut layer, pending) = Output::new(settings, file, show);
+        layer.ring = ring;
         let logging = Self {
             shown: layer.shown.clone(),
             _pending: pending,
@@ -152,6 +159,12 @@ fn unwritable(path: &Path, source: io::Error) -> Local {
     }
 }
 
+/// The file that [`Logging::start`] writes, where it can.
+pub fn path(settings: &config::Log, command: &str) -> Option<PathBuf> {
+    let usual = || config::state_dir().map(|dir| dir.join(format!("{command}.log")));
+    settings.file.clone().or_else(usual)
+}
+
 /// Opens the state directory's log, or says in words why it cannot.
 fn open_default(command: &str) -> Result<(PathBuf, File), String> {
     let dir = config::state_dir().ok_or("no home directory is known")?;
@@ -167,6 +180,8 @@ struct Output {
     file: Option<(Queue, LogFormat)>,
     file_level: Level,
     show: Arc<Shows>,
+    /// For those who watch from elsewhere.
+    ring: Option<Ring>,
     shown: Shown,
     /// How many lines that were not shown were told to the file, and when.
     told: Mutex<(u64, Option<Instant>)>,
@@ -196,7 +211,7 @@ fn tell(path: PathBuf, format: LogFormat, show: Arc<Shows>) -> Tell {
     Tell {
         form: Box::new(move |news| form(news).form(format)),
         show: Box::new(move |news| match &*show {
-            Shows::Ring(ring) => ring.push(record(news).into_line()),
+            Shows::Ring(ring) => ring.push(record(news).line()),
             Shows::Lines(sink) => sink(&record(news).plain_line()),
             Shows::Stderr(queue) => queue.push(record(news).plain_line() + "\n"),
         }),
@@ -238,6 +253,7 @@ impl Output {
             file: file.map(|file| (file, format)),
             file_level: settings.level,
             show,
+            ring: None,
             shown: Shown::new(shown),
             told: Mutex::default(),
         };
@@ -288,12 +304,17 @@ impl<S: Subscriber> Layer<S> for Output {
         {
             file.push(record.form(*format));
         }
+        if let Some(ring) = &self.ring
+            && level <= self.file_level
+        {
+            ring.push(record.line());
+        }
         if level > self.shown.get() {
             return;
         }
         let reported = event.metadata().target() == REPORTED;
         match &*self.show {
-            Shows::Ring(ring) => ring.push(record.into_line()),
+            Shows::Ring(ring) => ring.push(record.line()),
             Shows::Lines(sink) if !reported => sink(&record.plain_line()),
             Shows::Stderr(queue) if !reported => {
                 queue.push(record.plain_line() + "\n");
@@ -465,7 +486,7 @@ mod tests {
             level: Level::INFO,
             format: LogFormat::Text,
         };
-        let Err(error) = Logging::start(&settings, "serve", Show::Ring(Ring::new())) else {
+        let Err(error) = Logging::start(&settings, "serve", Show::Ring(Ring::new()), None) else {
             panic!("a directory is no log file");
         };
         assert_eq!(error.exit, Exit::Disk);

@@ -137,7 +137,7 @@ impl Record {
     }
 
     /// The form for the ring.
-    pub(super) fn into_line(self) -> Line {
+    pub(super) fn line(&self) -> Line {
         Line {
             seq: 0,
             time: self.time,

@@ -9,7 +9,10 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tracing::Level;
+
+use crate::forms;
 
 /// Lines that are kept; older ones are dropped. The file keeps them all.
 pub const LINES: usize = 10_000;
@@ -17,13 +20,14 @@ pub const LINES: usize = 10_000;
 const TEXT_MAX: usize = 1024;
 
 /// A log line as a screen shows it. Its texts are escaped: they hold no control characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// Its number since the start, from 1.
     pub seq: u64,
     /// When it was logged.
     pub time: Timestamp,
     /// How severe it is.
+    #[serde(with = "forms::text")]
     pub level: Level,
     /// The client or path that it speaks of; empty where it speaks of haul itself.
     pub who: String,
@@ -57,6 +61,13 @@ impl Ring {
         let lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let first = lines.partition_point(|line| line.seq <= seq);
         lines.range(first..).cloned().collect()
+    }
+
+    /// The same, the first `most` of them.
+    pub fn some_since(&self, seq: u64, most: usize) -> Vec<Line> {
+        let lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = lines.partition_point(|line| line.seq <= seq);
+        lines.range(first..).take(most).cloned().collect()
     }
 
     /// Adds a line; its `seq` is given here.

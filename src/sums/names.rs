@@ -2,6 +2,9 @@
 
 use super::Algorithm;
 
+/// What a list is called where a file is told to be verified, one of few.
+pub type Word = &'static str;
+
 /// What a list tells digests of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Covers {
@@ -14,8 +17,8 @@ pub enum Covers {
 /// A list of digests among the names of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
-    /// What it is called where a file is told to be verified.
-    pub word: &'static str,
+    /// What it is called.
+    pub word: Word,
     /// How its digests are computed.
     pub algorithm: Algorithm,
     /// What it tells digests of.
@@ -44,6 +47,9 @@ const LISTS: [(&str, &str, Algorithm); 16] = [
     ("md5sum", "md5sum, weak", Algorithm::Md5),
     ("md5", "MD5, weak", Algorithm::Md5),
 ];
+
+/// What a list that the user names is called, where its name tells nothing.
+pub const GIVEN: &str = "--checksums";
 
 /// Ends of the names of lists of one file, and what those are called.
 const SUFFIXES: [(&str, &str, Algorithm); 8] = [
@@ -77,6 +83,13 @@ pub fn published(name: &[u8]) -> Option<Published> {
         algorithm: *algorithm,
         covers: Covers::Prefix(lower.len() - suffix.len()),
     })
+}
+
+/// The word that reads like this one, of those that [`Published::word`] may be; another program's version may know others.
+pub fn word(text: &str) -> Word {
+    let words = LISTS.iter().chain(&SUFFIXES).map(|(_, word, _)| *word);
+    let mut words = words.chain([GIVEN]);
+    words.find(|word| *word == text).unwrap_or("a list")
 }
 
 /// How the digests of a list are computed, as far as its name tells, wherever in it.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Algorithm, beside, lines, published};
+use super::{Algorithm, beside, lines, names::GIVEN, published};
 use crate::digest::Digest;
 
 /// A list's digests by the paths that they are told of, from the list's directory on.
@@ -91,7 +91,7 @@ impl Given {
         let said = super::algorithm_of(name).unwrap_or(Algorithm::Sha256);
         Self {
             table: Table::read(text, said),
-            word: published(name).map_or("--checksums", |published| published.word),
+            word: published(name).map_or(GIVEN, |published| published.word),
             shown,
             above: Vec::new(),
             below: Vec::new(),

@@ -1,5 +1,6 @@
 //! What the platform offers beyond std: one function each, with a portable twin, all through rustix.
 
+pub mod detach;
 pub mod dir_id;
 pub mod disk;
 pub mod mounts;

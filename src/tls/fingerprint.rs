@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+
+use crate::forms;
 
 /// The SHA-256 of a certificate's DER form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +21,18 @@ impl Fingerprint {
     pub fn short(&self) -> String {
         let [first, second, .., last] = self.0;
         format!("{first:02X}:{second:02X}…{last:02X}")
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        forms::text::serialize(self, to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        forms::text::deserialize(from)
     }
 }
 

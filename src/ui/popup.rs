@@ -38,6 +38,16 @@ struct Question<'a> {
 /// Whether to quit, and what that would stop.
 fn quit<'a>(state: &State, running: &'a [String], theme: &Theme) -> Question<'a> {
     let serve = matches!(state.view, View::Serve(_));
+    let after = |text| if running.is_empty() { "" } else { text };
+    if state.attached.is_some() {
+        let (question, after) = if serve {
+            ("End the server?", after("They get ten seconds to finish."))
+        } else {
+            ("End these downloads?", after("What is here is kept."))
+        };
+        return Question::new("End", question, running, after, theme)
+            .answered(vec![("y", "end it"), ("n", "stay")]);
+    }
     let (question, after) = match (running.is_empty(), serve) {
         (true, _) => ("Quit?", ""),
         (false, true) => (

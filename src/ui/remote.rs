@@ -139,12 +139,8 @@ pub fn link(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &mut
             };
             (format!("{begin}{reason}{end}"), theme.warn)
         }
-        Link::Asks(error) => (
-            format!(
-                "{} {} · r asks again",
-                glyphs.waiting,
-                error.question().unwrap_or_default()
-            ),
+        Link::Asks(question) => (
+            format!("{} {} · r asks again", glyphs.waiting, question.brief()),
             theme.warn,
         ),
         Link::Down(reason) | Link::Banned(reason) if view.remote.read.is_some() => (

@@ -76,6 +76,7 @@ impl Haul {
             .args(arguments)
             .env("HOME", state.path())
             .env("XDG_STATE_HOME", state.path())
+            .env("XDG_RUNTIME_DIR", state.path())
             .env("XDG_CACHE_HOME", state.path())
             .stdin(Stdio::null());
         Self { state, command }

@@ -145,6 +145,9 @@ pub fn all_text(dir: &Path) -> String {
                 open.push(path);
                 continue;
             }
+            if !path.is_file() {
+                continue;
+            }
             let mut bytes = Vec::new();
             fs::File::open(&path)
                 .unwrap()

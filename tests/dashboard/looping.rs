@@ -10,8 +10,9 @@ use futures_util::{StreamExt as _, stream};
 use haul::{
     app::{self, Effect, Ending, Event, Sample, State},
     client::{self, Link},
+    control::Engine,
     dashboard::{
-        run::{Engine, Run, Screen},
+        run::{Run, Screen},
         terminal::Input,
     },
     logging::Ring,
@@ -65,8 +66,8 @@ impl Engine for Fake {
         }
     }
 
-    async fn told(&mut self) {
-        std::future::pending::<()>().await;
+    async fn told(&mut self) -> Option<Event> {
+        std::future::pending().await
     }
 }
 
@@ -140,6 +141,7 @@ fn ready(gone: bool) -> (Run<Fake, Picture>, Seen) {
         ring: Ring::new(),
         kept: haul::dashboard::Kept::default(),
         asks_theme: true,
+        stop: tokio_util::sync::CancellationToken::new(),
     };
     (run, seen)
 }

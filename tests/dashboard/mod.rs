@@ -1,6 +1,7 @@
 //! The dashboards: what keys do, what the screen shows, how the loop ends.
 
 mod anything;
+mod attached;
 mod control;
 mod demo;
 mod figures;

@@ -67,6 +67,7 @@ fn start_in(home: Arc<TempDir>, program: &str, arguments: &[&str]) -> Pty {
         ("PS1", "$ "),
         ("TZ", "UTC"),
         ("HOME", home.path().to_str().unwrap()),
+        ("XDG_RUNTIME_DIR", home.path().to_str().unwrap()),
     ] {
         command.env(name, value);
     }

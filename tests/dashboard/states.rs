@@ -86,6 +86,7 @@ pub fn item(id: u64, target: &str, done: u64, total: u64, state: ItemState) -> I
     ItemView {
         id: ItemId(id),
         path: path(target),
+        label: None,
         files: None,
         done,
         total: Some(total),

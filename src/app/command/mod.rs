@@ -168,6 +168,29 @@ pub enum Command {
     Qr,
 }
 
+impl Command {
+    /// Whether it changes nothing but the screen on which it is typed.
+    pub const fn is_of_the_screen(&self) -> bool {
+        matches!(
+            self,
+            Self::Help
+                | Self::Theme(_)
+                | Self::Sort { .. }
+                | Self::Filter(_)
+                | Self::Log(_)
+                | Self::Set(_)
+                | Self::Copy
+                | Self::Export(_)
+                | Self::Info
+                | Self::Cd(_)
+                | Self::Ls
+                | Self::Lcd(_)
+                | Self::Clients
+                | Self::Qr
+        )
+    }
+}
+
 /// The commands of one dashboard.
 pub fn commands(connect: bool) -> impl Iterator<Item = &'static Spec> {
     COMMANDS.iter().filter(move |spec| spec.side.works(connect))

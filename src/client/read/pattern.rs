@@ -11,6 +11,8 @@ use crate::{client::Error, http1::path::RemotePath};
 pub struct Filter {
     get: Vec<Pattern>,
     exclude: Vec<Pattern>,
+    /// The patterns of `get` as they were given.
+    label: String,
 }
 
 /// One pattern: `*` and `?` stay within a segment, `**` crosses segments, a trailing `/` takes the whole tree. A
@@ -45,7 +47,17 @@ impl Filter {
         Ok(Self {
             get: parse(get)?,
             exclude: parse(exclude)?,
+            label: get.join(" "),
         })
+    }
+
+    /// What is wanted, by the patterns as they were given; raw.
+    pub fn label(&self) -> String {
+        if self.label.is_empty() {
+            "everything".to_owned()
+        } else {
+            self.label.clone()
+        }
     }
 
     /// Whether the file at `path` is wanted.

@@ -127,6 +127,15 @@ pub struct Item {
 }
 
 impl Item {
+    /// What it is called where its path is not what was asked for.
+    pub fn label(&self) -> Option<String> {
+        match &self.filter {
+            Some(filter) => Some(filter.label()),
+            None if self.named.len() > 1 => Some("Metalink".to_owned()),
+            None => self.path.is_root().then(|| "everything".to_owned()),
+        }
+    }
+
     pub fn new(id: ItemId, new: NewItem) -> Self {
         let (ticket, wanted) = new.kept_as.unzip();
         let tree = new.path.is_dir();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{depth::Depth, load::Load};
-use crate::client::{Error, Link, id::SlotId};
+use crate::client::{Error, Link, Question, id::SlotId};
 
 /// The longest time that the first answers of a server are waited for before others help.
 const HEAD_PATIENCE_MAX: Duration = Duration::from_secs(30);
@@ -269,7 +269,10 @@ impl Source {
                 reason: reason.clone(),
                 until: *until,
             },
-            Reach::Asks(error) => Link::Asks(error.clone()),
+            Reach::Asks(error) => match Question::of(error) {
+                Some(question) => Link::Asks(question),
+                None => Link::Down(error.to_string()),
+            },
             Reach::Down(error @ Error::Banned(_)) => Link::Banned(error.to_string()),
             Reach::Down(error) => Link::Down(error.to_string()),
             Reach::Dropped(reason) => Link::Down(reason.clone()),

@@ -203,6 +203,7 @@ impl Schedule {
         ItemView {
             id: item.id,
             path: item.path.clone(),
+            label: item.label(),
             files: item.tree.then_some(FilesView {
                 done: item.finished,
                 failed: item.failed,
@@ -216,6 +217,11 @@ impl Schedule {
             led: item.led.clone(),
             under_way: Vec::new(),
         }
+    }
+
+    /// Whether every item has ended; landings may be on their way to be told.
+    pub fn has_ended(&self) -> bool {
+        self.items.iter().all(Item::has_ended)
     }
 
     /// Whether every item has ended, and all of it was told.

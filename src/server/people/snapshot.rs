@@ -2,18 +2,20 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Instant};
 
-use crate::{http1::path::RemotePath, units::Rate};
+use serde::{Deserialize, Serialize};
+
+use crate::{forms, http1::path::RemotePath, units::Rate};
 
 /// Names a row of the clients table for as long as the server runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClientId(pub u64);
 
 /// Names a transfer for as long as the server runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TransferId(pub u64);
 
 /// The server at one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Clients in the order in which they came; those that left stay for a while.
     pub clients: Vec<ClientView>,
@@ -30,6 +32,7 @@ pub struct Snapshot {
     /// Whether it finishes what runs and takes no one new.
     pub draining: bool,
     /// The directory that is served, as it was named.
+    #[serde(with = "forms::path")]
     pub root: PathBuf,
     /// Why nothing of it is served now, where its name leads nowhere.
     pub gone: Option<String>,
@@ -38,7 +41,7 @@ pub struct Snapshot {
 }
 
 /// A ban; it lasts as long as the server runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ban {
     /// A login (raw), an IPv4 address, or an IPv6 network such as `2001:db8:1:2::/64`.
     pub who: String,
@@ -47,7 +50,7 @@ pub struct Ban {
 }
 
 /// A person or machine: everything that one session, or else one address and agent, fetches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ClientView {
     /// Stable while the server runs.
     pub id: ClientId,
@@ -64,8 +67,10 @@ pub struct ClientView {
     /// Open connections; 0 once it left.
     pub connections: usize,
     /// When its last connection ended, if none is open.
+    #[serde(with = "forms::some_age")]
     pub left: Option<Instant>,
     /// Its first request.
+    #[serde(with = "forms::age")]
     pub since: Instant,
     /// Body bytes sent to it.
     pub sent: u64,
@@ -74,6 +79,7 @@ pub struct ClientView {
     /// Files it took whole, also those no longer among `transfers`.
     pub files: u64,
     /// Its last refusal, such as `404 not found: /secrets` (raw), and when.
+    #[serde(with = "forms::some_words")]
     pub refused: Option<(String, Instant)>,
     /// Whether its transfers are held.
     pub paused: bool,
@@ -82,7 +88,7 @@ pub struct ClientView {
 }
 
 /// One file on its way to one client, over however many connections.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TransferView {
     /// Stable while the server runs.
     pub id: TransferId,
@@ -95,18 +101,20 @@ pub struct TransferView {
     /// Connections that carry it now.
     pub connections: usize,
     /// When its first request came.
+    #[serde(with = "forms::age")]
     pub started: Instant,
     /// How it stands.
     pub state: TransferState,
 }
 
 /// How a transfer stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TransferState {
     /// Bytes flow, or the next range is awaited.
     Active,
     /// Every byte of the file was sent.
-    Done(Instant),
+    Done(#[serde(with = "forms::age")] Instant),
     /// It ended early: the client went away or the file changed.
-    Aborted(Instant, String),
+    Aborted(#[serde(with = "forms::age")] Instant, String),
 }

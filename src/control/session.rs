@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::client::{self, Client};
 
 /// How long parts may take to reach the disk once the dashboard has ended.
-pub(super) const STOP: Duration = Duration::from_secs(10);
+pub const STOP: Duration = Duration::from_secs(10);
 
 /// A client, and the events that it tells.
 pub struct Session {

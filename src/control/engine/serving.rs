@@ -4,19 +4,20 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
     app::{Effect, Event, Sample, event::Order},
-    dashboard::run::Engine,
+    control::seam::Engine,
     escape::{display_error, display_name, display_path},
     http1::path::RemotePath,
     server::Server,
 };
 
-/// The server behind `haul serve`'s dashboard.
-pub(in crate::dashboard) struct Serving {
+/// A running server; each screen has one of these.
+pub struct Serving {
     server: Server,
 }
 
 impl Serving {
-    pub(in crate::dashboard) fn new(server: Server) -> Self {
+    /// For one screen.
+    pub fn new(server: Server) -> Self {
         Self { server }
     }
 
@@ -110,8 +111,8 @@ impl Engine for Serving {
         }
     }
 
-    async fn told(&mut self) {
+    async fn told(&mut self) -> Option<Event> {
         // The server tells nothing by itself: its samples and the log say it all.
-        std::future::pending::<()>().await;
+        std::future::pending().await
     }
 }

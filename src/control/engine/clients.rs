@@ -59,7 +59,7 @@ impl Left {
 
 /// The clients that were made, so that all of them can be stopped: the current one is the last.
 #[derive(Debug, Clone, Default)]
-pub(in crate::dashboard) struct Clients(Arc<Mutex<Vec<Made>>>);
+pub(super) struct Clients(Arc<Mutex<Vec<Made>>>);
 
 /// A client, and which of its items were cleared.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Clients {
     }
 
     /// Stops them all at their next safe points; what they leave.
-    pub(in crate::dashboard) async fn stop(&self, deadline: Duration) -> Left {
+    pub(super) async fn stop(&self, deadline: Duration) -> Left {
         let clients = std::mem::take(&mut *self.made());
         let left = Left::of(&clients);
         let mut stopping = JoinSet::new();

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 2;
 const CHUNK: usize = 4096;
 
 /// Walks; `list` lists a directory, `tell` is told what is found, and ends the walk by an error.
-pub(super) async fn walk<E, G, L, T>(
+pub async fn walk<E, G, L, T>(
     survey: Survey,
     list: impl Fn(RemotePath) -> L,
     mut tell: impl FnMut(News) -> T,

@@ -1,0 +1,5 @@
+//! The engines of this process as screens see them.
+
+pub mod clients;
+pub mod connecting;
+pub mod serving;

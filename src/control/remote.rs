@@ -1,0 +1,335 @@
+//! What runs in another process, as a screen here sees it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{Notify, mpsc},
+    task::AbortHandle,
+    time::timeout,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    error::Error,
+    places::Found,
+    protocol::{Ask, Hello, Tell, VERSION},
+    seam::Engine,
+};
+use crate::{
+    app::{Effect, Ending, Event, Sample, event::Order},
+    client::Link,
+    exit::reason,
+    logging::Ring,
+    server::TransferState,
+};
+
+/// A program that runs answers sooner, however busy the machine is; one that was stopped does not.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Milliseconds between samples while bytes flow, while nothing happens, and where there is much to tell of.
+const BUSY: u64 = 100;
+const IDLE: u64 = 250;
+const MANY: u64 = 500;
+/// Clients or transfers from which on there is much to tell of.
+const MANY_ROWS: usize = 300;
+/// Effects that wait to be sent.
+const EFFECTS: usize = 256;
+
+/// What was reached.
+pub struct Watched {
+    /// Who it is.
+    pub hello: Hello,
+    /// The way to see it and to tell it something.
+    pub remote: Remote,
+    /// Its log, as far as it was told.
+    pub ring: Ring,
+}
+
+/// An engine in another process.
+pub struct Remote {
+    asks: mpsc::Sender<Ask>,
+    shared: Arc<Shared>,
+    pace: u64,
+    effects: u64,
+    tasks: [AbortHandle; 2],
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    told: Notify,
+    log: Ring,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last one, and when it was taken, since the hello.
+    sample: Option<(Duration, Sample)>,
+    answers: HashMap<u64, mpsc::Sender<Event>>,
+    news: VecDeque<Event>,
+    wrong: Option<String>,
+    gone: bool,
+}
+
+impl State {
+    /// What the other side told that a screen has to know.
+    fn event(&mut self) -> Option<Event> {
+        let wrong = |state: &mut Self| state.wrong.take().map(Event::Refused);
+        let news = self.news.pop_front().or_else(|| wrong(self));
+        news.or_else(|| self.gone.then_some(Event::Ending(Ending::Over)))
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Watched {
+    /// Reaches what was found, and waits for its first sample. With `log`, its log is told as well.
+    pub async fn open(found: &Found, log: bool) -> Result<Self, Error> {
+        let silent = |reason: String| Error::Silent {
+            name: found.label(),
+            reason,
+        };
+        let late = || silent("it may have been stopped".to_owned());
+        let stream = UnixStream::connect(&found.path).await;
+        let stream = stream.map_err(|error| silent(reason(&error)))?;
+        let (input, output) = stream.into_split();
+        let mut input = BufReader::new(input);
+        let first = timeout(PATIENCE, next(&mut input)).await;
+        let hello = match first.map_err(|_| late())? {
+            Ok(Some(Tell::Hello(hello))) if hello.version == VERSION => hello,
+            Ok(Some(Tell::Hello(hello))) => {
+                return Err(Error::Version {
+                    name: found.label(),
+                    program: hello.program,
+                });
+            }
+            Ok(Some(_)) => return Err(silent("it says something else than hello".to_owned())),
+            Ok(None) => return Err(silent("it turned this user away, or has ended".to_owned())),
+            Err(why) => return Err(silent(why)),
+        };
+        let shared = Arc::<Shared>::default();
+        let (asks, asked) = mpsc::channel(EFFECTS);
+        let reading = tokio::spawn(read(input, Arc::clone(&shared)));
+        let writing = tokio::spawn(write(output, asked));
+        let remote = Remote {
+            asks,
+            shared: Arc::clone(&shared),
+            pace: IDLE,
+            effects: 0,
+            tasks: [reading.abort_handle(), writing.abort_handle()],
+        };
+        let watch = Ask::Watch {
+            every: IDLE,
+            log: log.then_some(0),
+        };
+        let _ = remote.asks.send(watch).await;
+        timeout(PATIENCE, remote.first())
+            .await
+            .map_err(|_| late())?;
+        if remote.is_gone() {
+            return Err(silent("it has ended".to_owned()));
+        }
+        let ring = shared.log.clone();
+        Ok(Self {
+            hello,
+            remote,
+            ring,
+        })
+    }
+}
+
+impl Remote {
+    /// The last sample, and when it was taken, since some moment of its own.
+    pub fn latest(&self) -> (Duration, Sample) {
+        let sample = self.shared.state().sample.clone();
+        sample.unwrap_or((Duration::ZERO, Sample::Nothing))
+    }
+
+    /// Why the other side could not read what it was told, if that is so; once.
+    pub fn wrong(&self) -> Option<String> {
+        self.shared.state().wrong.take()
+    }
+
+    /// Waits for the first sample, or the end.
+    async fn first(&self) {
+        loop {
+            let told = self.shared.told.notified();
+            {
+                let state = self.shared.state();
+                if state.sample.is_some() || state.gone {
+                    return;
+                }
+            }
+            told.await;
+        }
+    }
+
+    /// Whether the other side has ended.
+    pub fn is_gone(&self) -> bool {
+        self.shared.state().gone
+    }
+
+    /// Waits until the other side has ended.
+    pub async fn gone(&self) {
+        while !self.is_gone() {
+            let told = self.shared.told.notified();
+            if self.is_gone() {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// Asks for samples at another pace where the last one shows that this suits better.
+    fn keep_pace(&mut self, sample: &Sample) {
+        let pace = pace(sample);
+        let watch = Ask::Watch {
+            every: pace,
+            log: None,
+        };
+        if pace != self.pace && self.asks.try_send(watch).is_ok() {
+            self.pace = pace;
+        }
+    }
+}
+
+impl Engine for Remote {
+    fn sample(&mut self) -> Sample {
+        let (_, sample) = self.latest();
+        self.keep_pace(&sample);
+        sample
+    }
+
+    fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
+        self.effects += 1;
+        let id = self.effects;
+        self.shared.state().answers.insert(id, answers.clone());
+        let ask = Ask::Do {
+            id,
+            effect: absolute(effect),
+        };
+        if self.asks.try_send(ask).is_err() {
+            self.shared.state().answers.remove(&id);
+            let _ = answers.try_send(Event::Refused("it does not take orders now".to_owned()));
+        }
+    }
+
+    async fn told(&mut self) -> Option<Event> {
+        let told = self.shared.told.notified();
+        if let Some(event) = self.shared.state().event() {
+            return Some(event);
+        }
+        told.await;
+        self.shared.state().event()
+    }
+}
+
+/// Local paths mean the same in another process.
+fn absolute(effect: Effect) -> Effect {
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    match effect {
+        Effect::Serve(Order::Share(dir)) => Effect::Serve(Order::Share(absolute(dir))),
+        Effect::Get { wants, to, update } => Effect::Get {
+            wants,
+            update,
+            to: to.map(absolute),
+        },
+        other => other,
+    }
+}
+
+fn pace(sample: &Sample) -> u64 {
+    let (rows, busy) = match sample {
+        Sample::Server(snapshot) => {
+            let mut transfers = snapshot.clients.iter().flat_map(|client| &client.transfers);
+            let busy = transfers.any(|transfer| transfer.state == TransferState::Active);
+            (snapshot.clients.len(), busy)
+        }
+        Sample::Client(snapshot) => {
+            let busy = snapshot.connections > 0 || snapshot.link != Link::Up;
+            (snapshot.items.len(), busy)
+        }
+        Sample::Nothing => (0, false),
+    };
+    match (rows, busy) {
+        (MANY_ROWS.., _) => MANY,
+        (_, true) => BUSY,
+        (_, false) => IDLE,
+    }
+}
+
+/// The next thing that is told; `None` at the end. The error is for people.
+async fn next(input: &mut BufReader<OwnedReadHalf>) -> Result<Option<Tell>, String> {
+    let mut line = Vec::new();
+    match input.read_until(b'\n', &mut line).await {
+        Ok(0) => Ok(None),
+        Ok(_) => match serde_json::from_slice(&line) {
+            Ok(tell) => Ok(Some(tell)),
+            Err(error) => Err(format!("what it says cannot be read: {error}")),
+        },
+        Err(error) => Err(reason(&error)),
+    }
+}
+
+async fn read(mut input: BufReader<OwnedReadHalf>, shared: Arc<Shared>) {
+    while let Ok(Some(tell)) = next(&mut input).await {
+        match tell {
+            Tell::Sample { at, sample } => {
+                shared.state().sample = Some((Duration::from_millis(at), sample));
+            }
+            Tell::Log(lines) => lines.into_iter().for_each(|line| shared.log.push(line)),
+            Tell::News(event) => shared.state().news.push_back(event),
+            Tell::Answer { id, event } => {
+                let answers = shared.state().answers.get(&id).cloned();
+                if let Some(answers) = answers {
+                    let _ = answers.send(event).await;
+                }
+                continue;
+            }
+            Tell::Done { id } => {
+                shared.state().answers.remove(&id);
+                continue;
+            }
+            Tell::Wrong(why) => shared.state().wrong = Some(why),
+            Tell::Hello(_) => {}
+        }
+        shared.told.notify_waiters();
+    }
+    let mut state = shared.state();
+    state.gone = true;
+    state.answers.clear();
+    drop(state);
+    shared.told.notify_waiters();
+}
+
+async fn write(mut output: OwnedWriteHalf, mut asked: mpsc::Receiver<Ask>) {
+    while let Some(ask) = asked.recv().await {
+        // A login may be in it. What cannot be written is a fault of this program: the effects of screens all can.
+        let Ok(mut line) = serde_json::to_vec(&ask).map(Zeroizing::new) else {
+            continue;
+        };
+        line.push(b'\n');
+        if output.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+}
