@@ -6,14 +6,14 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::{
-    Error, Settings, Want,
+    Error, Event, Settings, Want,
     disk::target::Target,
     engine::{Engine, Server},
     id::{SOURCES_MAX, SlotId, SourceSet},
     net::{document, origin::Origin},
     read::{metalink::NamedFile, pattern::Filter},
     schedule::{NewItem, Schedule, Tally},
-    snapshot::{Event, ItemId, Snapshot, SourceView},
+    snapshot::{ItemId, Snapshot, SourceView},
     task::FileTask,
     want::Wanted,
     worker::Worker,

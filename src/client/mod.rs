@@ -12,6 +12,7 @@
 mod disk;
 mod engine;
 mod error;
+mod event;
 mod facts;
 mod handle;
 mod id;
@@ -27,12 +28,13 @@ mod worker;
 
 pub use disk::names::part_name;
 pub use error::Error;
+pub use event::{Event, kept_and_fetched};
 pub use handle::Client;
 pub use net::{access::Access, document::read_document, stream::try_connection};
 pub use read::metalink;
 pub use settings::Settings;
 pub use snapshot::{
-    Event, FileView, FilesView, ItemId, ItemState, ItemView, Link, Question, Snapshot, SourceView,
+    FileView, FilesView, ItemId, ItemState, ItemView, Link, Question, Snapshot, SourceView,
     UNDER_WAY_MAX, Verified,
 };
 pub use want::Want;

@@ -1,16 +1,12 @@
-//! What others see of the client: plain values that a screen samples, and the events of a file's life.
+//! What others see of the client: plain values that a screen samples.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::{
     escape::{display_error, display_name},
-    exit::REPORTED,
     forms,
     http1::path::RemotePath,
     sums,
@@ -300,138 +296,4 @@ impl Verified {
             Self::Unverified => "unverified",
         }
     }
-}
-
-/// Turning points of single files, for logs, headless lines and tests. Progress is sampled, never sent.
-#[derive(Debug)]
-pub enum Event {
-    /// The first byte of a file is about to come.
-    Started {
-        /// The item it belongs to.
-        item: ItemId,
-        /// The file, below the base URL.
-        path: RemotePath,
-        /// Its size, if known.
-        total: Option<u64>,
-    },
-    /// A file is complete under its final name.
-    Finished {
-        /// The item it belongs to.
-        item: ItemId,
-        /// The file, below the base URL.
-        path: RemotePath,
-        /// Where it is, below the target directory.
-        local: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// Bytes of it that the file gave that it replaced.
-        kept: u64,
-        /// How its bytes were checked.
-        verified: Verified,
-        /// From its first request to its final name.
-        took: Duration,
-    },
-    /// An attempt failed, and another will follow.
-    Retrying {
-        /// The item it belongs to.
-        item: ItemId,
-        /// The file or directory, below the base URL.
-        path: RemotePath,
-        /// The number of the next attempt, from 2.
-        attempt: u32,
-        /// Pause before it.
-        after: Duration,
-        /// Why.
-        error: Error,
-    },
-    /// A file or directory failed for good.
-    Failed {
-        /// The item it belongs to.
-        item: ItemId,
-        /// The file or directory, below the base URL.
-        path: RemotePath,
-        /// Attempts made.
-        attempts: u32,
-        /// Why.
-        error: Error,
-    },
-    /// An item ended: all that could be done for it was done.
-    Ended {
-        /// Which.
-        item: ItemId,
-    },
-}
-
-impl Event {
-    /// Puts the turning point in the log; for whoever takes events, once each.
-    pub fn log(&self) {
-        let shown = |path: &RemotePath| {
-            if path.is_root() {
-                "/".to_owned()
-            } else {
-                display_name(path.as_bytes()).into_owned()
-            }
-        };
-        match self {
-            Self::Started { path, total, .. } => {
-                let size = total.map_or_else(|| "size unknown".to_owned(), units::size);
-                tracing::info!(path = %shown(path), "started, {size}");
-            }
-            Self::Finished {
-                path,
-                bytes,
-                kept,
-                verified,
-                took,
-                ..
-            } => {
-                let checked = match verified {
-                    Verified::Blake3 => "blake3 verified".into(),
-                    Verified::Listed(list) => format!("verified ({list})"),
-                    _ => verified.word().to_owned(),
-                };
-                let parts = match kept {
-                    0 => String::new(),
-                    kept => kept_and_fetched(*kept, *bytes),
-                };
-                tracing::info!(
-                    path = %shown(path),
-                    file.bytes = bytes,
-                    file.seconds = took.as_secs_f64(),
-                    file.verified = verified.word(),
-                    "{} in {}, {checked}{parts}",
-                    units::size(*bytes),
-                    units::took(*took)
-                );
-            }
-            Self::Retrying {
-                path,
-                attempt,
-                after,
-                error,
-                ..
-            } => {
-                tracing::warn!(path = %shown(path), "{error}: try {attempt} in {}", units::took(*after));
-            }
-            Self::Failed {
-                path,
-                attempts,
-                error,
-                ..
-            } => {
-                tracing::error!(target: REPORTED, path = %shown(path), attempts, "{error}");
-            }
-            Self::Ended { .. } => {}
-        }
-    }
-}
-
-/// `, 1.98 GiB kept, 20.0 MiB fetched`.
-pub fn kept_and_fetched(kept: u64, bytes: u64) -> String {
-    let fetched = bytes.saturating_sub(kept);
-    format!(
-        ", {} kept, {} fetched",
-        units::size(kept),
-        units::size(fetched)
-    )
 }

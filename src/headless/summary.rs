@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{client::snapshot::kept_and_fetched, units};
+use crate::{client::kept_and_fetched, units};
 
 /// What became of the files so far.
 #[derive(Debug, Clone, Copy, Default)]
