@@ -291,6 +291,7 @@ impl Connect {
                 Target::All => matches!(item.state, ItemState::Failed(_)),
             },
             Control::Reorder(_) => true,
+            Control::First(_) | Control::Limit(_) => !item.state.is_ended(),
         };
         let chosen: Vec<&ItemView> = match target {
             Target::Current => self.item().into_iter().collect(),
@@ -311,6 +312,8 @@ impl Connect {
                 Control::Cancel => "nothing to cancel: it has ended",
                 Control::Retry => "nothing to retry: no chosen transfer failed",
                 Control::Reorder(_) => "nothing to move",
+                Control::First(_) => "nothing to put first: it has ended",
+                Control::Limit(_) => "nothing to limit: it has ended",
             });
         }
         Ok(effects)

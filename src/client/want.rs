@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::read::metalink::NamedFile;
-use crate::{digest::Digest, http1::path::RemotePath};
+use crate::{digest::Digest, http1::path::RemotePath, units::Rate};
 
 /// What to download.
 #[derive(Debug, Clone)]
@@ -44,6 +44,12 @@ pub struct Wanted {
     /// Another directory than the target, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<PathBuf>,
+    /// What its connections together may take, in bytes a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    /// It comes before all others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +92,24 @@ impl Wanted {
         Some(Self {
             want,
             to: to.and_then(|dir| std::path::absolute(dir).ok()),
+            limit: None,
+            first: false,
         })
+    }
+
+    /// Whether both ask for the same, however fast and in whatever turn.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        (&self.want, &self.to) == (&other.want, &other.to)
+    }
+
+    /// What its connections together may take.
+    pub fn limit(&self) -> Option<Rate> {
+        self.limit.map(Rate)
+    }
+
+    /// Another limit, or none.
+    pub fn set_limit(&mut self, limit: Option<Rate>) {
+        self.limit = limit.map(|rate| rate.0);
     }
 
     /// What was asked for, and where it goes if not to the target; `None` where nobody could have asked for it.
@@ -149,12 +172,18 @@ mod tests {
             },
         ] {
             let to = Some(PathBuf::from("/elsewhere"));
-            let wanted = Wanted::new(&want, to.as_ref()).unwrap();
+            let mut wanted = Wanted::new(&want, to.as_ref()).unwrap();
+            let text = serde_json::to_string(&wanted).unwrap();
+            assert!(!text.contains("limit") && !text.contains("first"), "{text}");
+            let plain = wanted.clone();
+            wanted.set_limit(Some(Rate(5)));
+            wanted.first = true;
+            assert!(wanted.asks_the_same(&plain) && wanted != plain);
             let text = serde_json::to_string(&wanted).unwrap();
             let read: Wanted = serde_json::from_str(&text).unwrap();
             assert_eq!(read, wanted);
             let (again, there) = read.want().unwrap();
-            assert_eq!(Wanted::new(&again, there.as_ref()), Some(wanted));
+            assert_eq!(Wanted::new(&again, there.as_ref()), Some(plain));
             assert_eq!(format!("{again:?}"), format!("{want:?}"));
         }
     }

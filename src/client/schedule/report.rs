@@ -23,6 +23,7 @@ impl Schedule {
             Report::Fault(fault, channel) => self.fault(id, &fault, channel, now),
         }
         self.begin_without_values(now);
+        self.ring_for_limited();
     }
 
     fn connected(&mut self, id: SlotId, rtt: Duration, now: Instant) {

@@ -168,8 +168,10 @@ impl Worker {
     pub(super) async fn ask_on(&self, reading: &mut Reading, address: &Url) -> Result<(), Error> {
         let (origin, settings) = (&self.server().origin, &self.engine.settings);
         if !reading.head.keep_alive || !reading.body.is_done() {
+            let own_pace = reading.connection.own_pace.take();
             reading.connection =
                 Connection::open(origin, settings.timeout, &self.engine.pace).await?;
+            reading.connection.own_pace = own_pace;
         }
         let target = &address[url::Position::BeforePath..url::Position::AfterQuery];
         reading.connection.queue(origin, target, Ask::List);

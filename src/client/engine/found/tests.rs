@@ -44,7 +44,7 @@ fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
     let (tell, _) = mpsc::unbounded_channel();
     let engine = Arc::new(Engine::new(settings, vec![origin], &target, tell));
     let item = engine.with(|schedule| schedule.add(NewItem::new(RemotePath::root())));
-    engine.set_target(item, target);
+    engine.set_target(item, target, None);
     (engine, item)
 }
 

@@ -27,6 +27,7 @@ use crate::{
         schedule::{Channel, Complete, Effect, Fault, Flight, Report, Run, Schedule},
     },
     http1::path::RemotePath,
+    units::Rate,
 };
 
 /// A connection that hears nothing for so long gives up.
@@ -37,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const ATTEMPTS_MAX: usize = 80;
 /// Seeds from here on are of servers that may be odd about ranges, and about what is sent ahead.
 pub const ODD: u64 = 1 << 32;
+/// From here on, half of them plain, the user also limits single items and puts them first.
+pub const WISHES: u64 = 1 << 33;
 /// Steps of one run at most.
 const STEPS_MAX: u32 = 400_000;
 
@@ -200,6 +203,15 @@ impl World {
             .choice(self.items.iter())
             .expect("there is an item");
         let now = self.instant();
+        if self.seed >= WISHES && self.rng.u32(..2) == 0 {
+            return match self.rng.u32(..5) {
+                0 => self.schedule.set_first(item, true),
+                1 => self.schedule.set_first(item, false),
+                2 => self.schedule.limit_item(item, None),
+                3 => self.schedule.limit_item(item, Some(Rate(3 << 20))),
+                _ => self.schedule.limit_item(item, Some(Rate(1000))),
+            };
+        }
         match self.rng.u32(..8) {
             0 => self.schedule.pause(item),
             1 => self.schedule.resume(item),
