@@ -283,7 +283,7 @@ impl Connect {
         let fits = |item: &&ItemView| match control {
             Control::Pause => !item.state.is_ended() && item.state != ItemState::Paused,
             Control::Resume => item.state == ItemState::Paused,
-            Control::Cancel => !item.state.is_ended(),
+            Control::Cancel | Control::First(_) | Control::Limit(_) => !item.state.is_ended(),
             Control::Retry => match target {
                 Target::Current => {
                     matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled)
@@ -291,7 +291,6 @@ impl Connect {
                 Target::All => matches!(item.state, ItemState::Failed(_)),
             },
             Control::Reorder(_) => true,
-            Control::First(_) | Control::Limit(_) => !item.state.is_ended(),
         };
         let chosen: Vec<&ItemView> = match target {
             Target::Current => self.item().into_iter().collect(),

@@ -90,6 +90,7 @@ pub enum Life {
 
 /// An item and everything that waits for it. What is under way is in the slots, the transfers and the landings.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Item {
     pub id: ItemId,
     pub path: RemotePath,
