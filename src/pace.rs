@@ -138,12 +138,6 @@ impl Pace {
         self.wait(most, true).await
     }
 
-    /// [`Self::take`] for what may turn out to be less: what is not used goes back.
-    pub async fn grant(&self, most: u64) -> Grant<'_> {
-        let bytes = self.take(most).await;
-        Grant { pace: self, bytes }
-    }
-
     /// Puts bytes back that were taken and not used.
     pub fn put_back(&self, bytes: u64) {
         if bytes > 0
@@ -190,21 +184,16 @@ impl Pace {
     }
 }
 
-/// Bytes that were taken and not used yet.
+/// Bytes that were taken of a limit and not used yet.
 #[derive(Debug)]
-pub struct Grant<'p> {
+struct Grant<'p> {
     pace: &'p Pace,
     bytes: u64,
 }
 
 impl Grant<'_> {
-    /// How many there are.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// So many of them were used.
-    pub fn used(mut self, bytes: u64) {
+    fn used(mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
@@ -227,6 +216,41 @@ pub async fn share(own: &Pace, all: &Pace, most: u64) -> u64 {
     let bytes = all.take(granted).await;
     own.put_back(granted - bytes);
     bytes
+}
+
+/// [`share`] for what may turn out to be less: what is not used goes back. `own` may be none.
+pub async fn share_grant<'p>(own: Option<&'p Pace>, all: &'p Pace, most: u64) -> Shared<'p> {
+    let own = own.filter(|own| own.is_on());
+    let bytes = match own {
+        Some(own) => share(own, all, most).await,
+        None => all.take(most).await,
+    };
+    Shared {
+        own: own.map(|pace| Grant { pace, bytes }),
+        all: Grant { pace: all, bytes },
+    }
+}
+
+/// Bytes that were taken from both limits and not used yet.
+#[derive(Debug)]
+pub struct Shared<'p> {
+    own: Option<Grant<'p>>,
+    all: Grant<'p>,
+}
+
+impl Shared<'_> {
+    /// How many there are.
+    pub fn bytes(&self) -> u64 {
+        self.all.bytes
+    }
+
+    /// So many of them were used.
+    pub fn used(self, bytes: u64) {
+        if let Some(own) = self.own {
+            own.used(bytes);
+        }
+        self.all.used(bytes);
+    }
 }
 
 /// Counts one that waits.

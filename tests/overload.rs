@@ -452,3 +452,37 @@ fn a_record_that_drips_in_is_idle() {
     }
     panic!("it is never closed");
 }
+
+#[test]
+fn a_connection_that_a_client_gives_up_for_another_is_no_warning() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("big"), vec![7; 64 << 20]).unwrap();
+    let server = piped(root.path(), "debug");
+    let ours = "Haul-Session: s\r\nUser-Agent: haul/0.1\r\n";
+    let asking = || {
+        let mut raw = Raw::connect(server.address);
+        raw.send(get("/big", ours));
+        assert_eq!(raw.read_head().status, 200);
+        raw
+    };
+    let (kept, given_up) = (asking(), asking());
+    let told = |what: &str| {
+        let begun = Instant::now();
+        let lines = || all_text(server.state.path());
+        while !lines()
+            .lines()
+            .any(|line| line.contains("GET big") && line.contains(what))
+        {
+            assert!(begun.elapsed() < PATIENCE, "{what}: {}", lines());
+            std::thread::yield_now();
+        }
+        lines()
+    };
+    drop(given_up);
+    let log = told("other connections go on");
+    assert!(!log.contains("WARN"), "{log}");
+    // One that breaks off has none left.
+    drop(kept);
+    let log = told("WARN");
+    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+}

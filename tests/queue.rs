@@ -1,8 +1,12 @@
 //! What was asked for outlives the program that was asked.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Instant};
 
-use haul::client::{ItemState, Settings, Want};
+use haul::{
+    client::{ItemId, ItemState, Settings, Snapshot, Want},
+    http1::path::RemotePath,
+    units::Rate,
+};
 use tempfile::TempDir;
 
 use crate::common::{
@@ -114,7 +118,7 @@ fn a_killed_run_is_gone_on_with_by_the_next_unless_told_otherwise() {
     let (url, target) = (proxy.url("/"), dir.path().to_str().unwrap());
     let mut first = Haul::new(&["connect", &url, "-g", "one", "-d", target, "--headless"]);
     let mut child = first.command.spawn().unwrap();
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while proxy.file_bytes() == 0 {
         assert!(start.elapsed() < crate::common::serving::PATIENCE);
         std::thread::yield_now();
@@ -205,4 +209,91 @@ fn a_retry_is_kept_for_a_later_run() {
     let again = fetch_with(kept(&url, state.path(), dir.path()));
     assert_eq!(again.client.restore(true), 1);
     assert_eq!(again.client.snapshot().items[0].path.as_bytes(), b"two");
+}
+
+fn done(snapshot: &Snapshot, item: ItemId) -> u64 {
+    let mut items = snapshot.items.iter();
+    items.find(|it| it.id == item).unwrap().done
+}
+
+#[test]
+fn the_limit_of_one_transfer_holds_over_all_its_connections_and_holds_up_no_other() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), content(1, 40 * MIB)).unwrap();
+    fs::create_dir(root.path().join("tree")).unwrap();
+    for n in 0..160 {
+        let name = format!("tree/{n}");
+        fs::write(root.path().join(name), content(n, MIB / 4)).unwrap();
+    }
+    fs::write(root.path().join("free"), content(2, 40 * MIB)).unwrap();
+    let server = serve(root.path());
+    for slow in ["/file", "/tree/"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fetching = fetch_with(Settings {
+            workers: 4,
+            ..settings(&server.url("/"), dir.path())
+        });
+        let get = |target: &str| {
+            let path = RemotePath::from_target(target.as_bytes()).unwrap();
+            fetching.client.get(Want::Path { path, size: None }, None)
+        };
+        let (slow, free) = (get(slow).unwrap(), get("/free").unwrap());
+        fetching.client.limit_item(slow, Some(Rate(2 * MIB as u64)));
+        let (began, before) = (Instant::now(), fetching.client.snapshot());
+        let ended = |it: &haul::client::ItemView| it.id == free && it.state.is_ended();
+        let now = fetching.wait_for("the other", |it| it.items.iter().any(ended));
+        assert!(done(&now, slow) < 40 * MIB as u64 / 2, "{now:?}");
+        let more = done(&before, slow) + 6 * MIB as u64;
+        let now = fetching.wait_for("some", |it| done(it, slow) > more);
+        let may = began.elapsed().as_secs_f64() * 2.0 + 2.0;
+        let took = (done(&now, slow) - done(&before, slow)) as f64 / MIB as f64;
+        assert!(took <= may, "{took} MiB of {may}");
+        fetching.client.limit_item(slow, None);
+        let fetched = fetching.finish();
+        assert_eq!(fetched.failed.len(), 0, "{:?}", fetched.failed);
+    }
+}
+
+#[test]
+fn order_first_and_limits_outlive_the_program() {
+    let (_root, _server, proxy) = stalling();
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = proxy.url("/");
+    let limit = Some(Rate(123_456));
+    {
+        let mut before = fetch_with(kept(&url, state.path(), dir.path()));
+        before.get_path("/one");
+        before.get_path("/two");
+        before.get(pattern("t*"));
+        let items: Vec<_> = before
+            .client
+            .snapshot()
+            .items
+            .iter()
+            .map(|it| it.id)
+            .collect();
+        before.client.reorder(items[2], -2);
+        before.client.set_first(items[1], true);
+        before.client.limit_item(items[1], limit);
+        before.wait_for("the journal", |_| {
+            let mut journals = fs::read_dir(state.path().join("journals")).unwrap();
+            let text = fs::read_to_string(journals.next().unwrap().unwrap().path()).unwrap();
+            text.contains("123456") && text.contains("\"order\":[1,2,0]")
+        });
+    }
+    let again = fetch_with(kept(&url, state.path(), dir.path()));
+    assert_eq!(again.client.restore(true), 3);
+    let items = again.client.snapshot().items;
+    let seen: Vec<_> = items
+        .iter()
+        .map(|it| (it.path.to_target(), it.first, it.limit))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("/two".into(), true, limit),
+            ("/".into(), false, None),
+            ("/one".into(), false, None)
+        ]
+    );
 }

@@ -84,6 +84,7 @@ impl State {
             Action::Search => return self.show_search(),
             Action::Info => return self.show_info(),
             Action::Limit => return self.ask_limit(),
+            Action::LimitOne => return self.ask_limit_one(),
             Action::Qr => self.show_qr(),
             Action::PauseClient => return self.pause_client(),
             Action::Kick | Action::Ban => self.ask_to_remove(action == Action::Ban),
@@ -326,6 +327,10 @@ impl State {
             Action::Cancel => view.cancel(Target::Current),
             Action::MoveUp => view.control(Target::Current, Control::Reorder(-1)),
             Action::MoveDown => view.control(Target::Current, Control::Reorder(1)),
+            Action::First => {
+                let first = view.item().is_some_and(|item| item.first);
+                view.control(Target::Current, Control::First(!first))
+            }
             Action::Retry => view.control(Target::Current, Control::Retry),
             Action::RetryAll => view.control(Target::All, Control::Retry),
             Action::Clear => view.clear(),

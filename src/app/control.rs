@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::{
     Pane, Popup, State, View,
     clients::{address, label, running},
-    command::{Command, quoted},
-    event::{Effect, Order},
+    command::{Command, Target, quoted},
+    event::{Control, Effect, Order},
     popup::{Ask, Subject},
     prompt::Kind,
     serve::Serve,
@@ -57,6 +57,31 @@ impl State {
             View::Connect(_) => "limit ".to_owned(),
         };
         self.open_prompt(Kind::Command, &line)
+    }
+
+    /// Begins the command that limits the current transfer, where that can be.
+    pub(super) fn ask_limit_one(&mut self) -> Vec<Effect> {
+        let View::Connect(view) = &self.view else {
+            return Vec::new();
+        };
+        if let Err(reason) = view.control(Target::Current, Control::Limit(None)) {
+            self.complain(reason);
+            return Vec::new();
+        }
+        self.open_prompt(Kind::Command, "limit this ")
+    }
+
+    /// Limits the current transfer alone.
+    pub(super) fn limit_current(&mut self, rate: Option<Rate>) -> Result<Vec<Effect>, String> {
+        let View::Connect(view) = &self.view else {
+            return Ok(Vec::new());
+        };
+        let effects = view.control(Target::Current, Control::Limit(rate))?;
+        let name = view
+            .item()
+            .map(|item| display_name(view.name(item)).into_owned());
+        self.say(limited(&name.unwrap_or_default(), rate));
+        Ok(effects)
     }
 
     /// Limits everything together.

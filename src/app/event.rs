@@ -427,6 +427,10 @@ pub enum Control {
     Retry,
     /// Move it in the queue; negative is towards the front.
     Reorder(isize),
+    /// Put it before all others, or end that.
+    First(bool),
+    /// What its connections together may take.
+    Limit(Option<Rate>),
 }
 
 /// Why a dashboard ended.

@@ -3,7 +3,7 @@
 use super::{
     GlyphSet, State, View,
     act::theme_word,
-    command::{Command, Setting, SortBy, parse},
+    command::{Command, Place, Setting, SortBy, Target, parse},
     connect::Connect,
     event::{Control, Effect},
     keymap::Action,
@@ -48,6 +48,7 @@ impl State {
             Command::Info => return Ok(self.show_info()),
             Command::Export(file) => return self.export(&file),
             Command::Limit { who: None, rate } => return Ok(self.limit_all(rate)),
+            Command::LimitCurrent(rate) => return self.limit_current(rate),
             command => {
                 let View::Connect(view) = &mut self.view else {
                     return self.run_serve(command);
@@ -137,6 +138,14 @@ fn run_connect(view: &mut Connect, command: Command) -> Result<Vec<Effect>, Stri
             )),
         },
         Command::Lcd(dir) => Ok(vec![Effect::Lcd(view.local(&dir))]),
+        Command::Move(place) => {
+            let control = match place {
+                Place::Up => Control::Reorder(-1),
+                Place::Down => Control::Reorder(1),
+                Place::First => Control::First(true),
+            };
+            view.control(Target::Current, control).map_err(none)
+        }
         Command::Cancel(target) => view.cancel(target).map_err(none),
         Command::Pause(target) => view.control(target, Control::Pause).map_err(none),
         Command::Resume(target) => view.control(target, Control::Resume).map_err(none),

@@ -283,7 +283,7 @@ impl Connect {
         let fits = |item: &&ItemView| match control {
             Control::Pause => !item.state.is_ended() && item.state != ItemState::Paused,
             Control::Resume => item.state == ItemState::Paused,
-            Control::Cancel => !item.state.is_ended(),
+            Control::Cancel | Control::First(_) | Control::Limit(_) => !item.state.is_ended(),
             Control::Retry => match target {
                 Target::Current => {
                     matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled)
@@ -311,6 +311,8 @@ impl Connect {
                 Control::Cancel => "nothing to cancel: it has ended",
                 Control::Retry => "nothing to retry: no chosen transfer failed",
                 Control::Reorder(_) => "nothing to move",
+                Control::First(_) => "nothing to put first: it has ended",
+                Control::Limit(_) => "nothing to limit: it has ended",
             });
         }
         Ok(effects)

@@ -186,7 +186,8 @@ impl Client {
             if present.contains(&ticket) {
                 continue;
             }
-            let again = (self.engine.settings.resume && !known.contains(&wanted))
+            let is_known = known.iter().any(|other| other.asks_the_same(&wanted));
+            let again = (self.engine.settings.resume && !is_known)
                 .then(|| wanted.want())
                 .flatten()
                 .and_then(|(want, to)| self.new_item(want, to, wanted.updates()).ok());
@@ -211,8 +212,9 @@ impl Client {
 
     fn add(&self, new: NewItem, target: Arc<Target>) -> ItemId {
         self.engine.with(|schedule| {
+            let limit = new.kept_as.as_ref().and_then(|(_, wanted)| wanted.limit());
             let id = schedule.add(new);
-            self.engine.set_target(id, target);
+            self.engine.set_target(id, target, limit);
             id
         })
     }
@@ -306,6 +308,24 @@ impl Client {
     /// Moves an item up (negative) or down in the queue.
     pub fn reorder(&self, item: ItemId, by: isize) {
         self.engine.with(|schedule| schedule.reorder(item, by));
+    }
+
+    /// Moves an item to the front of the queue, where it gets every connection that it has work for before others do; or
+    /// ends that, and leaves it where it is. One item at a time is the first.
+    pub fn set_first(&self, item: ItemId, first: bool) {
+        self.engine.with(|schedule| schedule.set_first(item, first));
+    }
+
+    /// Limits what all connections of one item together may take; `None` lifts the limit. What runs obeys at once, within
+    /// the limit of all; other items are not held up by it.
+    pub fn limit_item(&self, item: ItemId, rate: Option<Rate>) {
+        let engine = &self.engine;
+        engine.with(|schedule| {
+            if let Some(pace) = engine.pace_of(item) {
+                pace.limit(rate);
+                schedule.limit_item(item, rate);
+            }
+        });
     }
 
     /// Forgets items that have ended.

@@ -187,6 +187,10 @@ pub struct ItemView {
     pub connections: usize,
     /// How it stands.
     pub state: ItemState,
+    /// What its connections together may take.
+    pub limit: Option<Rate>,
+    /// Whether it gets connections before all others.
+    pub first: bool,
     /// Where the last redirect of it, or of one of its files, led: an address without what may be secret.
     pub led: Option<String>,
     /// Of a tree: the files that are on their way now, at most [`UNDER_WAY_MAX`], large ones first.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::read::metalink::NamedFile;
-use crate::{digest::Digest, http1::path::RemotePath};
+use crate::{digest::Digest, http1::path::RemotePath, units::Rate};
 
 /// What to download.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,6 +50,12 @@ pub struct Wanted {
     /// What is here in another version is brought up to date.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     update: bool,
+    /// What its connections together may take, in bytes a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    /// It comes before all others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +99,24 @@ impl Wanted {
             want,
             to: to.and_then(|dir| std::path::absolute(dir).ok()),
             update,
+            limit: None,
+            first: false,
         })
+    }
+
+    /// Whether both ask for the same, however fast and in whatever turn.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        (&self.want, &self.to, self.update) == (&other.want, &other.to, other.update)
+    }
+
+    /// What its connections together may take.
+    pub fn limit(&self) -> Option<Rate> {
+        self.limit.map(Rate)
+    }
+
+    /// Another limit, or none.
+    pub fn set_limit(&mut self, limit: Option<Rate>) {
+        self.limit = limit.map(|rate| rate.0);
     }
 
     /// Whether files that are here in another version are brought up to date.
@@ -164,13 +187,19 @@ mod tests {
         .zip([false, true, false])
         {
             let to = Some(PathBuf::from("/elsewhere"));
-            let wanted = Wanted::new(&want, to.as_ref(), update).unwrap();
+            let mut wanted = Wanted::new(&want, to.as_ref(), update).unwrap();
             assert_eq!(wanted.updates(), update);
+            let text = serde_json::to_string(&wanted).unwrap();
+            assert!(!text.contains("limit") && !text.contains("first"), "{text}");
+            let plain = wanted.clone();
+            wanted.set_limit(Some(Rate(5)));
+            wanted.first = true;
+            assert!(wanted.asks_the_same(&plain) && wanted != plain);
             let text = serde_json::to_string(&wanted).unwrap();
             let read: Wanted = serde_json::from_str(&text).unwrap();
             assert_eq!(read, wanted);
             let (again, there) = read.want().unwrap();
-            assert_eq!(Wanted::new(&again, there.as_ref(), update), Some(wanted));
+            assert_eq!(Wanted::new(&again, there.as_ref(), update), Some(plain));
             assert_eq!(format!("{again:?}"), format!("{want:?}"));
         }
     }

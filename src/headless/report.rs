@@ -346,6 +346,8 @@ mod tests {
                 total: Some(2048),
                 connections: 1,
                 state: ItemState::Active,
+                limit: None,
+                first: false,
                 led: None,
                 under_way: Vec::new(),
             }],

@@ -258,6 +258,12 @@ fn item(state: &State, id: ItemId, theme: &Theme) -> Vec<Fact> {
         facts.push(("rate", units::rate(figures.rate)));
         facts.push(("left", super::text::left(figures.left)));
     }
+    if item.first && !item.state.is_ended() {
+        facts.push(("queue", "first: before all others".into()));
+    }
+    if let Some(limit) = item.limit.filter(|_| !item.state.is_ended()) {
+        facts.push(("limit", units::rate(limit.0)));
+    }
     if item.connections > 0 {
         facts.push(("connections", item.connections.to_string()));
     }

@@ -64,6 +64,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     buf.set_style(area, theme.ground);
     if area.width < LEAST.0 || area.height < LEAST.1 {
         bars::too_small(state, theme, area, LEAST, buf);
+        text::spell_out(theme, area, buf);
         return;
     }
     let places = arrange(state, area);
@@ -86,6 +87,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     prompt::draw(state, theme, places.prompt, area, buf);
     popup::draw(state, theme, area, buf);
     boxes::draw(state, theme, area, buf);
+    text::spell_out(theme, area, buf);
 }
 
 /// How many rows each list has at this size: what the state needs to know for paging.

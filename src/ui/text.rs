@@ -239,6 +239,23 @@ pub fn left(left: Option<Duration>) -> String {
 /// Cells that [`left`] takes at most.
 pub const LEFT_WIDTH: usize = 6;
 
+/// Where only ASCII can be drawn, the signs within sentences are spelled in it: a cell for a cell.
+pub fn spell_out(theme: &Theme, area: Rect, buf: &mut Buffer) {
+    if !theme.glyphs.at_least.is_ascii() {
+        return;
+    }
+    for at in area.positions() {
+        let cell = &mut buf[at];
+        let plain = match cell.symbol() {
+            "·" => "-",
+            "×" => "x",
+            "…" => "~",
+            _ => continue,
+        };
+        cell.set_symbol(plain);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

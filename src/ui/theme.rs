@@ -92,6 +92,8 @@ pub struct Glyphs {
     pub ellipsis: &'static str,
     pub sum: &'static str,
     pub at_least: &'static str,
+    /// Before what is a limit.
+    pub at_most: &'static str,
     pub bullet: &'static str,
     pub spinner: &'static [&'static str],
     /// The upper half of a cell in the foreground, the lower in the background.
@@ -136,6 +138,7 @@ const UNICODE: Glyphs = Glyphs {
     ellipsis: "…",
     sum: "Σ",
     at_least: "≥",
+    at_most: "≤",
     bullet: "•",
     spinner: &["◐", "◓", "◑", "◒"],
     upper: "▀",
@@ -177,6 +180,7 @@ const ASCII: Glyphs = Glyphs {
     ellipsis: "~",
     sum: "=",
     at_least: ">",
+    at_most: "<",
     bullet: "*",
     spinner: &["|", "/", "-", "~"],
     upper: "▀",

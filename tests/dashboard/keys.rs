@@ -232,6 +232,12 @@ fn transfers_are_controlled_from_any_pane() {
     assert_eq!(control(keys(&mut state, "p")), [(1, Control::Pause)]);
     assert_eq!(control(keys(&mut state, "2 j j p")), [(3, Control::Resume)]);
     assert_eq!(control(keys(&mut state, "K")), [(3, Control::Reorder(-1))]);
+    assert_eq!(control(keys(&mut state, "F")), [(3, Control::First(true))]);
+    let rate = Some(haul::units::Rate(1 << 20));
+    let limited = control(keys(&mut state, "R 1 M Enter"));
+    assert_eq!(limited, [(3, Control::Limit(rate))]);
+    let moved = control(keys(&mut state, ": m o v e Space u p Enter"));
+    assert_eq!(moved, [(3, Control::Reorder(-1))]);
     assert_eq!(control(keys(&mut state, "x")), [(3, Control::Cancel)]);
     assert_eq!(control(keys(&mut state, "E")), [(6, Control::Retry)]);
     assert_eq!(control(keys(&mut state, "P")).len(), 3, "all that run");

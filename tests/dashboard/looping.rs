@@ -204,10 +204,21 @@ async fn another_server_is_shown_in_the_rows_that_there_are() {
         place: "x:1".into(),
     };
     // The size is told before it, and does not change after it.
+    let shown = seen.clone();
+    let shown = async move {
+        let is_shown = |frame: &String| {
+            frame.starts_with("frame") && frame.contains("other.lan") && frame.contains("photos/")
+        };
+        while !shown.all().iter().any(is_shown) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        input("q").remove(0)
+    };
     let keys = stream::iter(input("j"))
         .chain(stream::once(async {
-            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
-            input("q").remove(0)
+            let patience = std::time::Duration::from_secs(20);
+            let quit = tokio::time::timeout(patience, shown).await;
+            quit.unwrap_or_else(|_| panic!("it is not shown"))
         }))
         .boxed();
     let script = ["ls", "connect other.lan"].map(line).into();

@@ -88,6 +88,52 @@ fn connect_panes() {
     taken("connect-throughput", after(downloading(), "3"));
     taken("connect-log", after(downloading(), "4 w k"));
     taken("connect-zoomed", after(downloading(), "2 z"));
+    taken("connect-limited", limited());
+    taken("connect-limited-transfer", after(limited(), "i"));
+}
+
+/// A transfer that is the first, one that is limited, and a limited tree.
+fn limited() -> State {
+    let mut state = downloading();
+    let haul::app::View::Connect(view) = &state.view else {
+        panic!("a client")
+    };
+    let mut snapshot = view.snapshot.clone();
+    snapshot.items[0].first = true;
+    snapshot.items[1].limit = Some(haul::units::Rate(100 << 20));
+    snapshot.items[2].limit = Some(haul::units::Rate(500 << 10));
+    let now = state.now.unwrap() + Duration::from_millis(100);
+    tick(&mut state, now, wall(), Sample::Client(snapshot));
+    after(state, "2 j")
+}
+
+/// Both dashboards as the Linux console, a vt100, and a locale without UTF-8 show them: what `Abilities` makes of these.
+#[test]
+fn consoles() {
+    use haul::app::{Depth, GlyphSet};
+    for (name, depth, glyphs, theme) in [
+        ("linux", Depth::Sixteen, GlyphSet::Console, ThemeName::Ansi),
+        ("vt100", Depth::Mono, GlyphSet::Ascii, ThemeName::Mono),
+        ("latin", Depth::Indexed, GlyphSet::Ascii, ThemeName::Dark),
+    ] {
+        let mut both = String::new();
+        let client = after(limited(), "1 Space 2");
+        for mut state in [client, after(serving(), "Enter j")] {
+            (state.looks.depth, state.looks.glyphs) = (depth, glyphs);
+            state.looks.theme = theme;
+            draw(&mut state, 80, 24);
+            let screen = draw(&mut state, 80, 24);
+            let drawn = text(&screen);
+            let ours = |c: &char| !c.is_ascii() && !c.is_alphabetic();
+            let odd: String = drawn.chars().filter(ours).collect();
+            assert!(
+                glyphs != GlyphSet::Ascii || odd.is_empty(),
+                "{odd}\n{drawn}"
+            );
+            let _ = writeln!(both, "{}", picture(&screen));
+        }
+        insta::assert_snapshot!(format!("console-{name}"), both);
+    }
 }
 
 #[test]

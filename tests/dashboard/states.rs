@@ -92,6 +92,8 @@ pub fn item(id: u64, target: &str, done: u64, total: u64, state: ItemState) -> I
         total: Some(total),
         connections,
         state,
+        limit: None,
+        first: false,
         led: None,
         under_way: Vec::new(),
     }

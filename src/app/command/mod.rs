@@ -18,6 +18,17 @@ use crate::{
     units::Rate,
 };
 
+/// Where in the queue a transfer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// One up.
+    Up,
+    /// One down.
+    Down,
+    /// Before all others.
+    First,
+}
+
 /// Which dashboard a command belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -133,6 +144,10 @@ pub enum Command {
         who: Option<String>,
         rate: Option<Rate>,
     },
+    /// The current transfer alone.
+    LimitCurrent(Option<Rate>),
+    /// The current transfer's place in the queue.
+    Move(Place),
     Copy,
     Export(String),
     Info,
@@ -261,6 +276,17 @@ mod tests {
             ("theme mono", Command::Theme(Some(ThemeName::Mono))),
             ("set theme mono", Command::Theme(Some(ThemeName::Mono))),
             ("set wrap on", Command::Set(Setting::Wrap(true))),
+            ("limit this off", Command::LimitCurrent(None)),
+            ("limit this 2k", Command::LimitCurrent(Some(Rate(2048)))),
+            ("move first", Command::Move(Place::First)),
+            ("move up", Command::Move(Place::Up)),
+            (
+                "limit all 1M",
+                Command::Limit {
+                    who: None,
+                    rate: Some(Rate(1 << 20)),
+                },
+            ),
             (
                 "limit 1M",
                 Command::Limit {
@@ -316,6 +342,8 @@ mod tests {
             ("connect ftp://x", "http"),
             ("set colour red", "the key is theme"),
             ("set wrap yes", "on or off"),
+            ("limit this", "a rate is missing"),
+            ("move sideways", "up, down or first"),
         ] {
             let error = parse(line, true).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

@@ -1,6 +1,6 @@
 //! How each command reads its arguments. An error says what is allowed; the usage is added to it.
 
-use super::{Command, Setting, SortBy, SortKey, Target};
+use super::{Command, Place, Setting, SortBy, SortKey, Target};
 use crate::{config, units::Rate};
 
 /// A server's address as people type it: `host`, `host:port`, or a whole URL.
@@ -61,6 +61,25 @@ fn rate(word: &str) -> Result<Option<Rate>, String> {
 pub(super) fn limit(arguments: &[String]) -> Result<Command, String> {
     let rate = rate(&one(arguments)?)?;
     Ok(Command::Limit { who: None, rate })
+}
+
+pub(super) fn limit_transfers(arguments: &[String]) -> Result<Command, String> {
+    match arguments {
+        [this, to] if this == "this" => rate(to).map(Command::LimitCurrent),
+        [this] if this == "this" => Err("a rate is missing".into()),
+        [all, to] if all == "all" => limit(std::slice::from_ref(to)),
+        _ => limit(arguments),
+    }
+}
+
+pub(super) fn move_to(arguments: &[String]) -> Result<Command, String> {
+    let place = match one(arguments)?.as_str() {
+        "up" => Place::Up,
+        "down" => Place::Down,
+        "first" => Place::First,
+        _ => return Err("up, down or first".into()),
+    };
+    Ok(Command::Move(place))
 }
 
 pub(super) fn limit_clients(arguments: &[String]) -> Result<Command, String> {

@@ -3,8 +3,8 @@
 use super::{
     Command, Side, Source, Spec,
     parse::{
-        address, at_most, export, first, get, limit, limit_clients, log, none, of_client, one,
-        optional, set, sort, target, text, theme,
+        address, at_most, export, first, get, limit_clients, limit_transfers, log, move_to, none,
+        of_client, one, optional, set, sort, target, text, theme,
     },
 };
 
@@ -47,7 +47,10 @@ pub const COMMANDS: &[Spec] = &[
     spec("resume", "[all]", "go on with it, or with all", Connect, ALL, |a| target(a).map(Command::Resume)),
     spec("cancel", "[all]", "cancel it, or all", Connect, ALL, |a| target(a).map(Command::Cancel)),
     spec("retry", "[all]", "try it again, or all that failed", Connect, ALL, |a| target(a).map(Command::Retry)),
-    spec("limit", "<rate|off>", "cap all downloads together: 20M", Connect, Words(&["off"]), limit),
+    spec("limit", "[this|all] <rate|off>", "cap the current transfer, or all downloads together: 20M", Connect, Words(&["this", "all", "off"]),
+        limit_transfers),
+    spec("move", "<up|down|first>", "move it in the queue; the first is before all others", Connect, Words(&["up", "down", "first"]),
+        move_to),
     spec("clear", "", "clear what is done or cancelled", Connect, Nothing, |a| none(a, Command::Clear)),
     spec("verify", "<file>", "hold a file that is here against the server's digest", Connect, Entries,
         |a| one(a).map(Command::Verify)),

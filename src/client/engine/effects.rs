@@ -17,7 +17,7 @@ use crate::client::{
     },
     id::FileId,
     proof::Proof,
-    schedule::{Complete, Effect, Keep, Unlanded},
+    schedule::{Complete, Effect, Keep, Schedule, Unlanded},
 };
 
 /// After a stop, an event waits this long for somebody to take it.
@@ -55,11 +55,20 @@ impl Engine {
                 self.blocking(move |_| drop(rest));
             }
             Effect::Settle(ticket) => self.blocking(move |engine| engine.journal.settle(ticket)),
+            Effect::KeepQueue => self.blocking(|engine| engine.keep_queue()),
             Effect::Want(item, wanted) => self.blocking(move |engine| {
                 let ticket = engine.journal.want(wanted);
                 engine.with(|schedule| schedule.wanted_again(item, ticket));
             }),
         }
+    }
+
+    /// Notes the queue as it is now. Blocking.
+    fn keep_queue(&self) {
+        // One at a time, so that what was looked up first is not written last.
+        let _turn = lock(&self.keeps);
+        let queue = self.look(Schedule::queue);
+        self.journal.keep_queue(queue);
     }
 
     /// Runs what waits for the disk where it may.

@@ -29,10 +29,11 @@ use super::{
     disk::{names::Names, spill::Spill, target::Target},
     id::{BrowseId, FileId, RestId, SlotId, SourceId},
     net::origin::Origin,
-    schedule::{Hop, Limits, Placed, Schedule},
+    schedule::{Hop, Limits, Placed, Schedule, Work},
 };
 use crate::{
     config::OnConflict, entry::Entry, http1::path::RemotePath, pace::Pace, progress::Counter,
+    units::Rate,
 };
 
 /// Entries of a directory that wait on disk until there is room for them.
@@ -80,8 +81,12 @@ pub struct Engine {
     /// Published lists of digests.
     pub lists: published::Lists,
     journal: Journal,
+    /// Whose turn it is to note the queue.
+    keeps: Mutex<()>,
     /// Where each item's files land.
     targets: Mutex<HashMap<ItemId, Arc<Target>>>,
+    /// The limit of each item's connections together.
+    paces: Mutex<HashMap<ItemId, Arc<Pace>>>,
     parts: Mutex<HashMap<FileId, Arc<OpenPart>>>,
     rests: Mutex<HashMap<RestId, Rest>>,
     replies: Mutex<HashMap<BrowseId, oneshot::Sender<Listing>>>,
@@ -141,7 +146,9 @@ impl Engine {
             lander: Lander::default(),
             lists: published::Lists::default(),
             journal,
+            keeps: Mutex::default(),
             targets: Mutex::default(),
+            paces: Mutex::default(),
             parts: Mutex::default(),
             rests: Mutex::default(),
             replies: Mutex::default(),
@@ -241,9 +248,15 @@ impl Engine {
         &self.journal
     }
 
-    /// Remembers where an item's files land.
-    pub fn set_target(&self, item: ItemId, target: Arc<Target>) {
+    /// Remembers where an item's files land, and what its connections together may take.
+    pub fn set_target(&self, item: ItemId, target: Arc<Target>, limit: Option<Rate>) {
         lock(&self.targets).insert(item, target);
+        lock(&self.paces).insert(item, Arc::new(Pace::new(limit)));
+    }
+
+    /// The limit of an item's connections together.
+    pub fn pace_of(&self, item: ItemId) -> Option<Arc<Pace>> {
+        lock(&self.paces).get(&item).cloned()
     }
 
     /// Where an item's files land.
@@ -251,9 +264,15 @@ impl Engine {
         lock(&self.targets).get(&item).cloned()
     }
 
+    /// The limit of the item that work is for.
+    pub fn pace_for(&self, work: &Work) -> Option<Arc<Pace>> {
+        self.pace_of(self.look(|schedule| schedule.item_of(work))?)
+    }
+
     /// Items are gone.
     pub fn forget_targets(&self, items: &[ItemId]) {
         lock(&self.targets).retain(|item, _| !items.contains(item));
+        lock(&self.paces).retain(|item, _| !items.contains(item));
     }
 
     /// The open part of a transfer.

@@ -15,7 +15,7 @@ use crate::{
         body_reader::{BodyReader, Step},
         response_head::{HEAD_MAX, ResponseHead},
     },
-    pace::Pace,
+    pace::{Pace, share_grant},
     tls::Fingerprint,
 };
 
@@ -45,6 +45,8 @@ pub struct Connection {
     pub round: u32,
     silence: Duration,
     pace: Arc<Pace>,
+    /// A limit within that one, of what is read now.
+    pub own_pace: Option<Arc<Pace>>,
     /// How long the connection took to make: about one round trip, three with TLS.
     pub rtt: Duration,
 }
@@ -65,6 +67,7 @@ impl Connection {
             round: 0,
             silence,
             pace: Arc::clone(pace),
+            own_pace: None,
             rtt: began.elapsed(),
         })
     }
@@ -210,7 +213,7 @@ impl Connection {
         }
         // What is not read waits in the sockets' buffers, and then the server does.
         let room = self.input.len() - self.end;
-        let grant = self.pace.grant(room as u64).await;
+        let grant = share_grant(self.own_pace.as_deref(), &self.pace, room as u64).await;
         let place = &mut self.input[self.end..][..grant.bytes() as usize];
         let read = tokio::time::timeout(self.silence, self.stream.read(place)).await;
         let n = read

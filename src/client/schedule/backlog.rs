@@ -21,7 +21,9 @@ impl Schedule {
     /// Adds an item at the end.
     pub fn add(&mut self, new: NewItem) -> ItemId {
         let id = ItemId(self.new_id());
-        self.items.push(Item::new(id, new));
+        let mut item = Item::new(id, new);
+        item.first &= self.items.iter().all(|other| !other.first);
+        self.items.push(item);
         self.revive();
         self.ring_all();
         id
@@ -34,10 +36,21 @@ impl Schedule {
         (tickets.collect(), wanted.collect())
     }
 
+    /// What the journal keeps, in the queue's order.
+    pub fn queue(&self) -> Vec<(Ticket, Wanted)> {
+        let items = self.items.iter();
+        items
+            .filter_map(|item| Some((item.ticket?, item.wanted.clone()?)))
+            .collect()
+    }
+
     /// An item is in the journal again.
     pub fn wanted_again(&mut self, id: ItemId, ticket: Ticket) {
         match self.item_mut(id) {
-            Some(item) if !item.has_ended() => item.ticket = Some(ticket),
+            Some(item) if !item.has_ended() => {
+                item.ticket = Some(ticket);
+                self.outbox.push_back(Effect::KeepQueue);
+            }
             _ => self.outbox.push_back(Effect::Settle(ticket)),
         }
     }

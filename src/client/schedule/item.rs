@@ -22,6 +22,7 @@ use crate::{
     digest::Digest,
     exit::Exit,
     http1::path::RemotePath,
+    units::Rate,
 };
 
 /// What listings name goes to disk while more files than this are known and not begun, or more directories: memory
@@ -33,6 +34,9 @@ const FAILED_MAX: usize = 10_000;
 /// Files at the front of a queue that are looked at for one that a source leads: those that others refused are
 /// put back there.
 const LOOK_MAX: usize = 64;
+/// A limited item gets a connection for each so many bytes a second: more would wait for their turns only, and would not be
+/// there for others.
+const CONNECTION_RATE: u64 = 1 << 20;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -86,6 +90,7 @@ pub enum Life {
 
 /// An item and everything that waits for it. What is under way is in the slots, the transfers and the landings.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Item {
     pub id: ItemId,
     pub path: RemotePath,
@@ -100,6 +105,10 @@ pub struct Item {
     /// What the journal keeps of it, to be kept again if it is tried again.
     pub wanted: Option<Wanted>,
     pub life: Life,
+    /// What its connections together may take.
+    pub limit: Option<Rate>,
+    /// It gets every connection that it has work for before others do; one item at most.
+    pub first: bool,
     pub dirs: Vec<DirTask>,
     /// Files up to 1 MiB or of unknown size, and larger ones.
     pub small: VecDeque<FileTask>,
@@ -139,6 +148,8 @@ impl Item {
     pub fn new(id: ItemId, new: NewItem) -> Self {
         let (ticket, wanted) = new.kept_as.unzip();
         let tree = new.path.is_dir();
+        let limit = wanted.as_ref().and_then(Wanted::limit);
+        let first = wanted.as_ref().is_some_and(|wanted| wanted.first);
         let mut item = Self {
             id,
             tree,
@@ -152,6 +163,8 @@ impl Item {
             named: new.named,
             ticket,
             wanted,
+            limit,
+            first,
             life: if new.paused {
                 Life::Paused
             } else {
@@ -180,6 +193,22 @@ impl Item {
 
     pub fn is_going(&self) -> bool {
         self.life == Life::Going
+    }
+
+    /// Whether it comes before all others.
+    pub fn set_first(&mut self, first: bool) {
+        self.first = first;
+        if let Some(wanted) = &mut self.wanted {
+            wanted.first = first;
+        }
+    }
+
+    /// Connections that are of use to it at once.
+    pub fn connections_max(&self) -> usize {
+        let rate = self.limit.map(|limit| limit.0 / CONNECTION_RATE);
+        rate.map_or(usize::MAX, |rate| {
+            usize::try_from(rate).unwrap_or(usize::MAX).max(1)
+        })
     }
 
     pub fn is_cancelled(&self) -> bool {

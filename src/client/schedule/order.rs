@@ -342,6 +342,8 @@ pub enum Effect {
     Settle(Ticket),
     /// A later run is to go on with an item that is tried again.
     Want(ItemId, Wanted),
+    /// The user changed the queue's order or how something in it is fetched: a later run goes on so.
+    KeepQueue,
     /// Nothing can be listed for someone who waits.
     Answer(BrowseId, Error),
 }

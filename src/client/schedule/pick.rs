@@ -214,12 +214,18 @@ impl Schedule {
         let mut order: Vec<ItemId> = self
             .items
             .iter()
-            .filter(|item| item.is_going() && self.has_work(item))
+            .filter(|item| {
+                item.is_going() && self.has_work(item) && !self.has_enough(item, Some(id))
+            })
             .map(|item| item.id)
             .collect();
         let front = abreast.min(order.len());
         if front > 1 {
             order[..front].sort_by_cached_key(|item| self.connections_of(*item));
+        }
+        let is_first = |id: &ItemId| self.item(*id).is_some_and(|item| item.first);
+        if let Some(at) = order.iter().position(is_first) {
+            order[..=at].rotate_right(1);
         }
         // Work that nobody does comes before work that somebody is slow at, whichever item it belongs to.
         for &item in &order {
@@ -249,6 +255,33 @@ impl Schedule {
     fn has_work(&self, item: &Item) -> bool {
         !(item.dirs.is_empty() && item.small.is_empty() && item.large.is_empty())
             || self.transfers.values().any(|it| it.task.item == item.id)
+    }
+
+    /// Whether an item has all the connections that its limit has use for, others than `but`.
+    pub(super) fn has_enough(&self, item: &Item, but: Option<SlotId>) -> bool {
+        let most = item.connections_max();
+        if most == usize::MAX {
+            return false;
+        }
+        let of = |file| self.transfers.get(&file).map(|it| it.task.item);
+        let slots = self.slots.iter().enumerate();
+        let others = slots.filter(|(at, _)| but.is_none_or(|but| but.0 != *at));
+        others
+            .filter(|(_, slot)| slot.item(of) == Some(item.id))
+            .count()
+            >= most
+    }
+
+    /// Whether those before it are all the connections that the limit of its item has use for.
+    pub(super) fn is_surplus(&self, id: SlotId) -> bool {
+        let of = |file| self.transfers.get(&file).map(|it| it.task.item);
+        let item = self.slots[id.0].item(of).and_then(|item| self.item(item));
+        let Some(item) = item.filter(|item| item.limit.is_some()) else {
+            return false;
+        };
+        let before = self.slots[..id.0].iter();
+        let its = before.filter(|slot| slot.item(of) == Some(item.id));
+        its.count() >= item.connections_max()
     }
 
     /// Connections that work on an item now.

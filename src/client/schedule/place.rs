@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Order, Schedule, SlotId, SourceId, SourceSet, slot::Line, source::Reach, sources::Outlook,
-    transfer::Phase,
+    Order, Schedule, SlotId, SourceId, SourceSet, item::Item, slot::Line, source::Reach,
+    sources::Outlook, transfer::Phase,
 };
 
 /// How often a connection without work looks whether another one is slow.
@@ -157,10 +157,17 @@ impl Schedule {
     /// Sources that something which waits may be asked of.
     fn needed(&self, outlook: &Outlook, now: Instant) -> SourceSet {
         let mut needed: SourceSet = self.browsed(outlook).into_iter().collect();
-        for item in self.items.iter().filter(|item| item.is_going()) {
+        let more = |item: &&Item| item.is_going() && !self.has_enough(item, None);
+        for item in self.items.iter().filter(more) {
             needed = needed.union(item.needed(outlook));
         }
         for transfer in self.transfers.values() {
+            if self
+                .item(transfer.task.item)
+                .is_none_or(|item| !more(&item))
+            {
+                continue;
+            }
             let task = &transfer.task;
             let asked = task.redirecting.iter().filter(|source| {
                 task.led_to(*source).is_none() && self.asks_first(transfer.id, *source)

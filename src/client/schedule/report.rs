@@ -23,6 +23,7 @@ impl Schedule {
             Report::Fault(fault, channel) => self.fault(id, &fault, channel, now),
         }
         self.begin_without_values(now);
+        self.ring_for_limited();
     }
 
     fn connected(&mut self, id: SlotId, rtt: Duration, now: Instant) {
@@ -62,10 +63,11 @@ impl Schedule {
         let slot = &self.slots[id.0];
         self.stopped
             || slot.may_interrupt()
-                && slot
-                    .flight
-                    .front()
-                    .is_some_and(|flight| self.is_halted(&flight.work))
+                && (self.is_surplus(id)
+                    || slot
+                        .flight
+                        .front()
+                        .is_some_and(|flight| self.is_halted(&flight.work)))
     }
 
     /// Whether nobody wants the first answer any more, however much of it is here: its item was cancelled, or its file has

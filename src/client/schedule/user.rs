@@ -6,7 +6,7 @@ use super::{
     source::Reach,
     transfer::Phase,
 };
-use crate::client::ItemId;
+use crate::{client::ItemId, units::Rate};
 
 impl Schedule {
     /// Something is asked for: a server that was given up is tried again.
@@ -135,8 +135,58 @@ impl Schedule {
             return;
         };
         let to = from.saturating_add_signed(by).min(self.items.len() - 1);
-        let item = self.items.remove(from);
+        let mut item = self.items.remove(from);
+        // Whoever lets others pass wants it no more before them.
+        item.set_first(item.first && to <= from);
         self.items.insert(to, item);
+        self.queue_changed();
+    }
+
+    /// Moves an item to the front, where it comes before all others; or ends that.
+    pub fn set_first(&mut self, id: ItemId, first: bool) {
+        let Some(from) = self.items.iter().position(|item| item.id == id) else {
+            return;
+        };
+        if first {
+            let item = self.items.remove(from);
+            self.items.insert(0, item);
+        }
+        for item in &mut self.items {
+            item.set_first(if item.id == id {
+                first
+            } else {
+                item.first && !first
+            });
+        }
+        self.queue_changed();
+    }
+
+    /// Limits what an item's connections together take. Those that are too many for that now are there for others.
+    pub fn limit_item(&mut self, id: ItemId, limit: Option<Rate>) {
+        let Some(item) = self.item_mut(id) else {
+            return;
+        };
+        item.limit = limit;
+        if let Some(wanted) = &mut item.wanted {
+            wanted.set_limit(limit);
+        }
+        self.interrupt_item(id);
+        self.queue_changed();
+    }
+
+    /// Others may be next now, in this run and in a later one.
+    fn queue_changed(&mut self) {
+        self.outbox.push_back(Effect::KeepQueue);
+        self.outbox.push_back(Effect::Changed);
+        self.ring_all();
+    }
+
+    /// A connection ended its work: where items get so many connections and no more, one that waits may have some now.
+    pub(super) fn ring_for_limited(&mut self) {
+        let limited = |item: &Item| item.limit.is_some() && item.is_going();
+        if self.items.iter().any(limited) {
+            self.ring_all();
+        }
     }
 
     /// Forgets items that have ended: those that are gone now.
@@ -165,5 +215,106 @@ impl Schedule {
         self.transfers.values_mut().for_each(Transfer::hurry);
         self.revive();
         self.ring_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::{
+        client::{
+            id::SlotId,
+            schedule::{Limits, NewItem, Order, Report},
+            task::FileTask,
+        },
+        http1::path::RemotePath,
+    };
+
+    const MIB: u64 = 1 << 20;
+
+    /// Four connections and one server.
+    fn schedule() -> Schedule {
+        let limits = Limits {
+            workers: 4,
+            retries: 1,
+            serial: false,
+            patient: false,
+            resume: true,
+            spares: false,
+            fail_empty: false,
+        };
+        Schedule::new(limits, vec!["s".into()], 1)
+    }
+
+    /// An item of files that keep every connection busy.
+    fn add(schedule: &mut Schedule, name: &str) -> ItemId {
+        let path = |n: u32| RemotePath::from_target(format!("/{name}{n}").as_bytes()).unwrap();
+        let file = |n| {
+            let mut task = FileTask::new(ItemId(0), path(n));
+            task.size = Some(9 * MIB);
+            task
+        };
+        let named = (0..20).map(file).collect();
+        schedule.add(NewItem {
+            named,
+            ..NewItem::new(RemotePath::root())
+        })
+    }
+
+    /// Every connection asks for work; how many each item has then.
+    fn all_ask(schedule: &mut Schedule, items: &[ItemId]) -> Vec<usize> {
+        let now = Instant::now();
+        for slot in (0..4).map(SlotId) {
+            schedule.unassign(slot);
+            if let Order::Connect(_) = schedule.next(slot, now) {
+                schedule.report(slot, Report::Connected(Duration::ZERO), now);
+            }
+        }
+        let of = |item: &ItemId| schedule.connections_of(*item);
+        items.iter().map(of).collect()
+    }
+
+    #[test]
+    fn a_limited_item_leaves_connections_to_others() {
+        let mut schedule = schedule();
+        let items = ["a", "b"].map(|name| add(&mut schedule, name));
+        assert_eq!(all_ask(&mut schedule, &items), [2, 2]);
+        schedule.limit_item(items[0], Some(Rate(MIB)));
+        assert_eq!(all_ask(&mut schedule, &items), [1, 3]);
+        // Nor does it get more where it is alone, so that whatever comes next finds one.
+        schedule.pause(items[1]);
+        assert_eq!(all_ask(&mut schedule, &items), [1, 0]);
+        schedule.limit_item(items[0], Some(Rate(3 * MIB)));
+        assert_eq!(all_ask(&mut schedule, &items), [3, 0]);
+        schedule.limit_item(items[0], None);
+        assert_eq!(all_ask(&mut schedule, &items), [4, 0]);
+        assert_eq!(schedule.views(Instant::now())[0].limit, None);
+    }
+
+    #[test]
+    fn the_first_gets_every_connection_until_it_lets_others_pass() {
+        let mut schedule = schedule();
+        let items = ["a", "b", "c"].map(|name| add(&mut schedule, name));
+        schedule.set_first(items[2], true);
+        let order = |schedule: &Schedule| -> Vec<_> {
+            let views = schedule.views(Instant::now()).into_iter();
+            views.map(|view| (view.id, view.first)).collect()
+        };
+        let [a, b, c] = items;
+        assert_eq!(order(&schedule), [(c, true), (a, false), (b, false)]);
+        assert_eq!(all_ask(&mut schedule, &items), [0, 0, 4]);
+        schedule.limit_item(c, Some(Rate(2 * MIB)));
+        assert_eq!(all_ask(&mut schedule, &items), [1, 1, 2]);
+        schedule.set_first(a, true);
+        assert_eq!(order(&schedule), [(a, true), (c, false), (b, false)]);
+        assert_eq!(all_ask(&mut schedule, &items), [4, 0, 0]);
+        schedule.reorder(a, 1);
+        assert_eq!(order(&schedule), [(c, false), (a, false), (b, false)]);
+        schedule.limit_item(c, None);
+        assert_eq!(all_ask(&mut schedule, &items), [2, 0, 2]);
+        let kept = schedule.take_effects();
+        assert!(kept.iter().any(|it| matches!(it, Effect::KeepQueue)));
     }
 }

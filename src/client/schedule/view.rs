@@ -214,6 +214,8 @@ impl Schedule {
             total,
             connections: its.connections,
             state,
+            limit: item.limit,
+            first: item.first,
             led: item.led.clone(),
             under_way: Vec::new(),
         }
@@ -232,6 +234,11 @@ impl Schedule {
     /// Whether all that happened was told.
     pub fn is_told(&self) -> bool {
         self.untold == 0
+    }
+
+    /// The item that work is for.
+    pub fn item_of(&self, work: &Work) -> Option<ItemId> {
+        work.item(|file| self.transfers.get(&file).map(|it| it.task.item))
     }
 
     /// Open connections.

@@ -45,6 +45,7 @@ impl Worker {
             let error = Error::Broken("not connected".into());
             return (Err(Fault::Broke(error)), false);
         };
+        connection.own_pace = self.engine.pace_for(&flight.work);
         // The connection is put back only once the answer was read to its end.
         let head = tokio::select! {
             biased;

@@ -195,8 +195,10 @@ impl Worker {
         if !reading.head.keep_alive || !reading.body.is_done() {
             // One at a time: the user said how many there may be.
             reading.connection.close();
+            let own_pace = reading.connection.own_pace.take();
             reading.connection =
                 Connection::open(origin, settings.timeout, &self.engine.pace).await?;
+            reading.connection.own_pace = own_pace;
         }
         let target = &address[url::Position::BeforePath..url::Position::AfterQuery];
         // Whoever lets go from here on leaves an answer behind.

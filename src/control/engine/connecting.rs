@@ -396,5 +396,7 @@ fn steer(client: &Client, item: ItemId, control: Control) {
         Control::Cancel => client.cancel(item),
         Control::Retry => client.retry(item),
         Control::Reorder(by) => client.reorder(item, by),
+        Control::First(first) => client.set_first(item, first),
+        Control::Limit(rate) => client.limit_item(item, rate),
     }
 }

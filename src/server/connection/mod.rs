@@ -362,7 +362,15 @@ impl Connection<'_> {
             (result, _) => result,
         };
         if let Err(error) = result {
-            flow.abort(error.to_string());
+            // A client that has others closes one to use it elsewhere, as ours do. One that breaks off loses all of them,
+            // and is told of with the last.
+            let attached = self.attached.as_ref();
+            let others = attached.is_some_and(|(_, attached)| attached.has_others());
+            if others && error.is_reset() {
+                flow.leave(error.to_string());
+            } else {
+                flow.abort(error.to_string());
+            }
             return Err(error.into());
         }
         Ok(())

@@ -56,6 +56,14 @@ pub enum Broken {
     Changed,
 }
 
+impl Broken {
+    /// Whether the client closed the connection.
+    pub fn is_reset(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        matches!(self, Self::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset))
+    }
+}
+
 /// How one connection's bytes go out.
 #[derive(Debug)]
 pub struct Sender {

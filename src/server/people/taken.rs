@@ -244,6 +244,13 @@ impl Flow {
         self.reason = Some(reason);
     }
 
+    /// Ends the flow early where the client has other connections that go on: no news to anybody.
+    pub fn leave(mut self, reason: String) {
+        let (who, subject) = (self.taken.who(), self.subject());
+        tracing::debug!(client = who, "{subject}: {reason}, other connections go on");
+        self.reason = Some(reason);
+    }
+
     /// Why it ends before its last byte.
     fn broken_by(&mut self, now: Instant) -> String {
         let kicked = || {

@@ -25,6 +25,8 @@ pub(super) struct Transfer {
     style: Style,
     name: String,
     files: String,
+    /// What the user wishes of it: `first`, its limit.
+    wishes: String,
     name_style: Style,
     soft: Style,
     part: String,
@@ -92,6 +94,7 @@ impl Transfer {
                     units::count(files.found)
                 )
             }),
+            wishes: wishes(item, theme),
             name_style: if done { theme.faint } else { theme.text },
             soft: if done { theme.faint } else { theme.soft },
             part: part(figures),
@@ -147,6 +150,7 @@ impl Transfer {
             style: theme.good,
             name: shown(below.unwrap_or(file.path.as_bytes())).into_owned(),
             files: String::new(),
+            wishes: String::new(),
             name_style: theme.soft,
             soft: theme.soft,
             part: part(&figures),
@@ -163,13 +167,13 @@ impl Transfer {
 
     /// The name with the count of its files, which is never cut off.
     fn name(&self, cells: usize, theme: &Theme) -> String {
-        let files = if width(&self.files) + 8 > cells {
-            ""
-        } else {
-            &self.files
-        };
-        let name = shorten(&self.name, cells.saturating_sub(width(files)), theme);
-        format!("{name}{files}")
+        let fits = |behind: &str| width(behind) + 8 <= cells;
+        let both = format!("{}{}", self.files, self.wishes);
+        let behind = [&both, &self.wishes, &self.files].into_iter();
+        let behind = behind.filter(|behind| !behind.is_empty() && fits(behind));
+        let behind = behind.map(String::as_str).next().unwrap_or_default();
+        let name = shorten(&self.name, cells.saturating_sub(width(behind)), theme);
+        format!("{name}{behind}")
     }
 
     /// ```text
@@ -274,6 +278,18 @@ impl Transfer {
             put_right(buf, (at, y), LEFT_WIDTH, &self.left, self.soft, theme);
         }
     }
+}
+
+/// ` first ≤1.0 MiB/s`, of what has not ended.
+fn wishes(item: &ItemView, theme: &Theme) -> String {
+    if item.state.is_ended() {
+        return String::new();
+    }
+    let first = if item.first { " first" } else { "" };
+    let limit = item.limit.map_or_else(String::new, |limit| {
+        format!(" {}{}", theme.glyphs.at_most, units::rate(limit.0))
+    });
+    format!("{first}{limit}")
 }
 
 fn connections(count: usize) -> String {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::claims::FileId;
 use crate::{client::want::Wanted, exit::reason};
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// How long whoever held a journal may take to let go of it. Short: the caller may have a screen to draw.
 const LET_GO: Duration = Duration::from_millis(100);
 
@@ -34,6 +34,7 @@ pub(super) enum Line {
     Ended(FileId),
     Wanted(Ticket, Wanted),
     Settled(Ticket),
+    Order(Vec<Ticket>),
 }
 
 /// Numbers what is kept of the queue.
@@ -56,6 +57,8 @@ pub type Synced = (Content, Vec<Range<u32>>);
 pub(super) struct Inner {
     pub(super) parts: HashMap<FileId, Option<Synced>>,
     pub(super) wanted: BTreeMap<Ticket, Wanted>,
+    /// The queue's order, where the user changed it; what was asked for later comes behind.
+    pub(super) order: Vec<Ticket>,
     /// `None`: parts are remembered for this run only.
     log: Option<File>,
 }
@@ -84,7 +87,16 @@ impl Inner {
             Line::Settled(ticket) => {
                 self.wanted.remove(&ticket);
             }
+            Line::Order(order) => self.order = order,
         }
+    }
+
+    /// What is wanted, in the queue's order.
+    pub(super) fn queue(&self) -> Vec<Ticket> {
+        let mut queue: Vec<Ticket> = self.wanted.keys().copied().collect();
+        let place = |ticket: &Ticket| self.order.iter().position(|it| it == ticket);
+        queue.sort_by_cached_key(|ticket| (place(ticket).unwrap_or(usize::MAX), *ticket));
+        queue
     }
 
     /// The fewest lines that say the same.
@@ -100,6 +112,10 @@ impl Inner {
         }
         let wanted = self.wanted.iter();
         lines.extend(wanted.map(|(ticket, wanted)| Line::Wanted(*ticket, wanted.clone())));
+        let queue = self.queue();
+        if !queue.is_sorted() {
+            lines.push(Line::Order(queue));
+        }
         lines
     }
 

@@ -9,9 +9,9 @@
 //!
 //! It keeps the queue, too: what was asked for and has not ended, so that a later run can go on with that.
 //!
-//! Format, version 2: JSON objects, a line each. The first names format and version; `began`, `synced` and `ended` (parts)
-//! and `wanted` and `settled` (the queue) follow in the order in which they happened; a later `synced` of a part replaces
-//! the earlier. Version 1 had no queue, and is read as well. A journal that cannot be read is set aside as `NAME.bad`,
+//! Format, version 3: JSON objects, a line each. The first names format and version; `began`, `synced` and `ended` (parts)
+//! and `wanted`, `settled` and `order` (the queue) follow in the order in which they happened; a later `synced` of a part
+//! or `wanted` of a number replaces the earlier. Version 1 had no queue and version 2 no order of it: they are read as well. A journal that cannot be read is set aside as `NAME.bad`,
 //! never trusted.
 
 mod claims;
@@ -104,12 +104,34 @@ impl Journal {
         inner.append(&Line::Began(file), true);
     }
 
-    /// What was asked for and has not ended, also by earlier runs, the oldest first.
+    /// What was asked for and has not ended, also by earlier runs, in the queue's order.
     pub fn wanted(&self) -> Vec<(Ticket, Wanted)> {
         let inner = self.inner();
-        let each = inner.wanted.iter();
-        each.map(|(ticket, wanted)| (*ticket, wanted.clone()))
+        let queue = inner.queue().into_iter();
+        queue
+            .filter_map(|ticket| Some((ticket, inner.wanted.get(&ticket)?.clone())))
             .collect()
+    }
+
+    /// The user changed the queue: its order, or how something in it is fetched. What is not in it any more stays away.
+    pub fn keep_queue(&self, queue: Vec<(Ticket, Wanted)>) {
+        let mut inner = self.inner();
+        let mut order = Vec::new();
+        for (ticket, wanted) in queue {
+            let Some(known) = inner.wanted.get_mut(&ticket) else {
+                continue;
+            };
+            order.push(ticket);
+            if *known != wanted {
+                *known = wanted.clone();
+                inner.append(&Line::Wanted(ticket, wanted), false);
+            }
+        }
+        let before = inner.queue();
+        inner.order.clone_from(&order);
+        if before != inner.queue() {
+            inner.append(&Line::Order(order), false);
+        }
     }
 
     /// Something was asked for. It is on disk with the next part that is: a crash of the machine may forget it.
@@ -217,6 +239,39 @@ mod tests {
         journal.settle(third);
         drop(journal);
         assert_eq!(open().wanted(), []);
+    }
+
+    #[test]
+    fn the_queue_keeps_its_order_and_its_limits() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let wanted = |name: &str| {
+            let (get, exclude) = (vec![name.to_owned()], Vec::new());
+            Wanted::new(&crate::client::Want::Patterns { get, exclude }, None, false).unwrap()
+        };
+        let journal = open();
+        let [a, b, c] = ["a", "b", "c"].map(|name| journal.want(wanted(name)));
+        let mut slow = wanted("c");
+        slow.set_limit(Some(crate::units::Rate(7)));
+        slow.first = true;
+        let gone = Ticket(99);
+        journal.keep_queue(vec![
+            (c, slow.clone()),
+            (gone, wanted("gone")),
+            (a, wanted("a")),
+            (b, wanted("b")),
+        ]);
+        let after = [(c, slow.clone()), (a, wanted("a")), (b, wanted("b"))];
+        assert_eq!(journal.wanted(), after);
+        drop(journal);
+        assert_eq!(open().wanted(), after, "from its lines");
+        assert_eq!(open().wanted(), after, "and from the compacted ones");
+        let journal = open();
+        let d = journal.want(wanted("d"));
+        journal.settle(a);
+        drop(journal);
+        let after = [(c, slow), (b, wanted("b")), (d, wanted("d"))];
+        assert_eq!(open().wanted(), after);
     }
 
     #[test]

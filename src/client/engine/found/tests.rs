@@ -46,7 +46,7 @@ fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
     let (tell, _) = mpsc::unbounded_channel();
     let engine = Arc::new(Engine::new(settings, vec![origin], &target, tell));
     let item = engine.with(|schedule| schedule.add(NewItem::new(RemotePath::root())));
-    engine.set_target(item, target);
+    engine.set_target(item, target, None);
     (engine, item)
 }
 
@@ -282,7 +282,7 @@ async fn a_retry_of_as_many_files_of_a_metalink_asks_for_those_and_lists_nothing
         })
     });
     let target = Arc::new(Target::open(temp.path(), OnConflict::Verify).unwrap());
-    engine.set_target(item, target);
+    engine.set_target(item, target, None);
     for _ in 0..2 {
         let mut asked = BTreeSet::new();
         while let Some(work) = next(&engine).await {

@@ -7,7 +7,7 @@
 mod server;
 mod world;
 
-use world::{ODD, World};
+use world::{ODD, WISHES, World};
 
 /// Seeds that the ordinary test runs.
 const SEEDS: u64 = 2_000;
@@ -107,14 +107,16 @@ fn whatever_goes_wrong_nothing_is_lost_and_all_ends() {
     };
     let (seeds, kinds) = seeds(count);
     let odd = (seeds.end - seeds.start) / 4;
-    let odd = (seeds.start..seeds.start + odd).map(|seed| seed + ODD);
+    let some = seeds.start..seeds.start + odd;
+    let odd = some.clone().map(|seed| seed + ODD);
+    let odd = odd.chain(some.map(|seed| seed + WISHES));
     for &redirecting in kinds {
         run(seeds.clone(), redirecting);
         run(odd.clone(), redirecting);
     }
 }
 
-/// Those whose servers are odd begin at 4294967296.
+/// Those whose servers are odd begin at 4294967296, those whose user limits items at 8589934592.
 /// `HAUL_SEED=N`, or `Nr` where servers redirect, and `cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture`
 #[test]
 #[ignore = "replays one seed"]

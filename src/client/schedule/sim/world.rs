@@ -27,6 +27,7 @@ use crate::{
         schedule::{Channel, Complete, Effect, Fault, Flight, Report, Run, Schedule},
     },
     http1::path::RemotePath,
+    units::Rate,
 };
 
 /// A connection that hears nothing for so long gives up.
@@ -39,6 +40,8 @@ const ATTEMPTS_MAX: usize = 80;
 pub const ODD: u64 = 1 << 32;
 /// A connection whose task panicked begins anew after so long.
 const PANIC_PAUSE: Duration = Duration::from_millis(100);
+/// From here on, half of them plain, the user also limits single items and puts them first.
+pub const WISHES: u64 = 1 << 33;
 /// Steps of one run at most.
 const STEPS_MAX: u32 = 400_000;
 
@@ -205,6 +208,15 @@ impl World {
             .choice(self.items.iter())
             .expect("there is an item");
         let now = self.instant();
+        if self.seed >= WISHES && self.rng.u32(..2) == 0 {
+            return match self.rng.u32(..5) {
+                0 => self.schedule.set_first(item, true),
+                1 => self.schedule.set_first(item, false),
+                2 => self.schedule.limit_item(item, None),
+                3 => self.schedule.limit_item(item, Some(Rate(3 << 20))),
+                _ => self.schedule.limit_item(item, Some(Rate(1000))),
+            };
+        }
         match self.rng.u32(..8) {
             0 => self.schedule.pause(item),
             1 => self.schedule.resume(item),

@@ -32,6 +32,11 @@ impl Attached {
         &self.client
     }
 
+    /// Whether its client is one of ours and has other connections at this moment.
+    pub fn has_others(&self) -> bool {
+        self.client.is_haul() && self.client.connections.load(Ordering::Relaxed) > 1
+    }
+
     /// Whom the connection belongs to.
     pub fn peer(&self) -> &Arc<Peer> {
         &self.peer

@@ -105,6 +105,12 @@ impl Client {
         self.peer.warns()
     }
 
+    /// Whether it is one of ours, as it says itself.
+    pub(super) fn is_haul(&self) -> bool {
+        let agent = self.agent.as_deref().unwrap_or_default();
+        agent.starts_with("haul/")
+    }
+
     pub(super) fn is_stale(&self, now: Instant) -> bool {
         lock(&self.left).is_some_and(|left| now.saturating_duration_since(left) > KEEP_CLIENT)
     }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Doing, Happening, ODD, Slot, World};
+use super::{Doing, Happening, ODD, Slot, WISHES, World};
 use crate::{
     client::{
         id::SourceId,
@@ -75,7 +75,7 @@ impl World {
         let mut servers: Vec<SimServer> = (0..count)
             .map(|place| Self::server(rng, place, haul, calm))
             .collect();
-        if seed >= ODD {
+        if seed >= ODD && (seed < WISHES || seed % 2 == 1) {
             let mut rng = fastrand::Rng::with_seed(seed);
             for server in servers.iter_mut().filter(|server| !server.haul) {
                 server.odd = [
