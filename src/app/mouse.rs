@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crossterm::event::KeyCode;
+
 use super::{
-    Mouse, Pane, State, View,
+    Mouse, Pane, Popup, State, View,
     event::{Effect, Spot},
     keymap::Action,
     listing::{Listing, SortKey},
@@ -15,11 +17,7 @@ const DOUBLE_CLICK: Duration = Duration::from_millis(400);
 impl State {
     pub(super) fn mouse(&mut self, mouse: Mouse) -> Vec<Effect> {
         if self.popup.is_some() {
-            if let (Mouse::Wheel { by, .. }, Some((cursor, len, _))) = (mouse, self.popup_cursor())
-            {
-                cursor.scroll(by, len);
-            }
-            return Vec::new();
+            return self.mouse_in_popup(mouse);
         }
         match mouse {
             Mouse::On(Spot::Hint(Action::Edit(edit))) => return self.edit(edit),
@@ -84,6 +82,22 @@ impl State {
             }
         }
         Vec::new()
+    }
+
+    /// The wheel scrolls a box, and a press leaves it, as Esc does: what the mouse opened, it closes. A certificate is
+    /// judged by a key alone, and what was typed to search for stays.
+    fn mouse_in_popup(&mut self, mouse: Mouse) -> Vec<Effect> {
+        match (mouse, &self.popup) {
+            (Mouse::Wheel { by, .. }, _) => {
+                if let Some((cursor, len, _)) = self.popup_cursor() {
+                    cursor.scroll(by, len);
+                }
+                Vec::new()
+            }
+            (Mouse::Mark { .. }, _) | (_, Some(Popup::Trust(_) | Popup::Search(_))) => Vec::new(),
+            (_, Some(Popup::Help(_))) => self.close(),
+            _ => self.popup_key(KeyCode::Esc.into()),
+        }
     }
 
     /// Sorts by a heading; by the same again the other way round.

@@ -58,6 +58,45 @@ fn hints_do_what_they_say() {
 }
 
 #[test]
+fn a_press_leaves_a_box_as_esc_does() {
+    let at = std::time::Instant::now();
+    let anywhere = Mouse::Press {
+        pane: Pane::Remote,
+        row: Some(1),
+        at,
+    };
+    for (opened, side) in [
+        ("?", 0),
+        ("q", 0),
+        ("2 i", 0),
+        ("Space M", 0),
+        ("x", 1),
+        ("Q", 1),
+    ] {
+        let mut state = if side == 0 { downloading() } else { serving() };
+        keys(&mut state, opened);
+        assert!(state.popup.is_some(), "{opened}");
+        let row = state.focus;
+        let effects = send(&mut state, Event::Mouse(anywhere));
+        assert!(effects.is_empty(), "{opened}: {effects:?}");
+        assert!(state.popup.is_none(), "{opened}");
+        assert_eq!(state.focus, row, "the press is not for what is below");
+    }
+    // What a stray press would refuse stays.
+    let mut state = browsing();
+    send(
+        &mut state,
+        Event::Fingerprint(haul::app::event::Fingerprint {
+            host: "nas.lan:8888".into(),
+            seen: "9F:3A".into(),
+            known: None,
+        }),
+    );
+    send(&mut state, Event::Mouse(anywhere));
+    assert!(matches!(state.popup, Some(Popup::Trust(_))));
+}
+
+#[test]
 fn headings_sort_and_turn_round() {
     for mut state in [browsing(), serving()] {
         press(&mut state, "SIZE");

@@ -266,7 +266,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Remote, "search-tree", &["Ctrl-f"], Action::Search, "search the names of the whole tree below").hint("find", 32, 29),
     bind(Remote, "download", &["d"], Action::Download, "download what is marked, or the current entry")
         .hint("download", 20, 70),
-    bind(Remote, "update", &["U"], Action::Update, "bring what is here up to date: keep what is equal, fetch the rest"),
+    bind(Remote, "update", &["U"], Action::Update, "fetch only what changed of what is here"),
     bind(Connect, "pause", &["p"], Action::Pause, "pause the current transfer, or resume it").hint("pause", 40, 55),
     bind(Connect, "pause-all", &["P"], Action::PauseAll, "pause all, or resume all"),
     bind(Connect, "cancel", &["x"], Action::Cancel, "cancel the current transfer").hint("cancel", 41, 54),

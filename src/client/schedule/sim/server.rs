@@ -144,7 +144,10 @@ impl SimServer {
             }
             Trouble::Kicks(seconds) => {
                 let time = Some(Duration::from_secs(seconds));
-                self.quiet = Some((at, at + Duration::from_secs(seconds)));
+                // It is one kick, of which all connections are told.
+                if self.quiet.is_none_or(|(_, until)| until <= at) {
+                    self.quiet = Some((at, at + Duration::from_secs(seconds)));
+                }
                 let reason = String::new();
                 Some(Fault::Kicked { reason, time })
             }
