@@ -69,6 +69,9 @@ fn snapshot(count: u64, round: u64) -> Snapshot {
         state: ItemState::Active,
         led: None,
         under_way: Vec::new(),
+        label: None,
+        limit: None,
+        first: false,
     };
     Snapshot {
         items: (0..count).map(item).collect(),
