@@ -89,6 +89,8 @@ pub struct SimServer {
     pub troubles: Vec<(u64, u64, Trouble)>,
     /// When it last asked to be left alone, and until when.
     pub quiet: Option<(Duration, Duration)>,
+    /// The same where it let this client wait, or refused it; who asks for something anew asks it all the same.
+    pub denied: Option<(Duration, Duration)>,
     /// Moments of connects and requests since the last success.
     pub attempts: Vec<Duration>,
 }
@@ -139,14 +141,14 @@ impl SimServer {
             Trouble::Fails => Some(status(500, None)),
             Trouble::Pauses => {
                 let time = Duration::from_secs(2);
-                self.quiet = Some((at, at + time));
+                self.denied = Some((at, at + time));
                 Some(Fault::Paused(Some(time)))
             }
             Trouble::Kicks(seconds) => {
                 let time = Some(Duration::from_secs(seconds));
                 // It is one kick, of which all connections are told.
-                if self.quiet.is_none_or(|(_, until)| until <= at) {
-                    self.quiet = Some((at, at + Duration::from_secs(seconds)));
+                if self.denied.is_none_or(|(_, until)| until <= at) {
+                    self.denied = Some((at, at + Duration::from_secs(seconds)));
                 }
                 let reason = String::new();
                 Some(Fault::Kicked { reason, time })

@@ -191,6 +191,7 @@ impl World {
     /// What remains asks for is done: the end of a run must be reached without the user.
     fn calm(&mut self) {
         self.say(|| "all trouble is over".into());
+        self.asks_anew();
         for item in self.items.clone() {
             self.schedule.resume(item);
             let views = self.schedule.views(self.instant());
@@ -202,7 +203,15 @@ impl World {
         }
     }
 
+    /// What a server said of this client is tried again where the user asks for something.
+    fn asks_anew(&mut self) {
+        for server in &mut self.servers {
+            server.denied = None;
+        }
+    }
+
     fn user(&mut self) {
+        self.asks_anew();
         let item = *self
             .rng
             .choice(self.items.iter())

@@ -94,7 +94,7 @@ impl World {
     pub(super) fn attempt(&mut self, source: SourceId) {
         let now = self.now;
         let server = &mut self.servers[self.elsewhere.index(source)];
-        if let Some((asked, until)) = server.quiet {
+        for (asked, until) in [server.quiet, server.denied].into_iter().flatten() {
             // What was on its way when it said so does not count.
             let told = asked + server.rtt;
             assert!(

@@ -156,6 +156,7 @@ impl World {
             strict: !haul && rng.u32(..5) == 0,
             troubles,
             quiet: None,
+            denied: None,
             attempts: Vec::new(),
         }
     }
