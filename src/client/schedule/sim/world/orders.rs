@@ -94,7 +94,9 @@ impl World {
     pub(super) fn attempt(&mut self, source: SourceId) {
         let now = self.now;
         let server = &mut self.servers[self.elsewhere.index(source)];
-        for (asked, until) in [server.quiet, server.denied].into_iter().flatten() {
+        // A place among those that redirects led to knows nothing of what was there before.
+        let denied = server.denied.filter(|_| !source.is_led());
+        for (asked, until) in [server.quiet, denied].into_iter().flatten() {
             // What was on its way when it said so does not count.
             let told = asked + server.rtt;
             assert!(
