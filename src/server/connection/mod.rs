@@ -1,7 +1,6 @@
 //! One client connection: requests in, answers out, in order.
 //!
-//! Answers gather in one buffer as long as further requests are there already, so that a pipelined batch of small
-//! files leaves in one write. The buffers exist only while there is something in them: an idle connection is cheap.
+//! Answers gather in one buffer while further requests are there already; an idle connection has no buffer.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -362,8 +361,7 @@ impl Connection<'_> {
             (result, _) => result,
         };
         if let Err(error) = result {
-            // A client that has others closes one to use it elsewhere, as ours do. One that breaks off loses all of them,
-            // and is told of with the last.
+            // A client that has others closes one to use it elsewhere, as ours do: the last one tells.
             let attached = self.attached.as_ref();
             let others = attached.is_some_and(|(_, attached)| attached.has_others());
             if others && error.is_reset() {
