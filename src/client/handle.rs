@@ -1,39 +1,30 @@
 //! The handle with which the rest of the program runs a client.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use tokio::sync::mpsc;
 use url::Url;
 
 use super::{
-    Error, Event, Settings, Want,
+    Error, Event, Settings,
     disk::target::Target,
     engine::{Engine, Server},
-    id::{SOURCES_MAX, SlotId, SourceSet},
+    id::{SOURCES_MAX, SlotId},
     net::{document, origin::Origin},
-    read::{metalink::NamedFile, pattern::Filter},
-    schedule::{NewItem, Schedule, Tally},
+    schedule::{Schedule, Tally},
     snapshot::{ItemId, Snapshot, SourceView},
-    task::FileTask,
-    want::Wanted,
     worker::Worker,
 };
 use crate::{
-    config::OnConflict,
-    credentials::Credentials,
-    entry::Entry,
-    escape::display_name,
-    exit::Exit,
-    http1::path::{RemotePath, check_name},
-    tls::Fingerprint,
+    credentials::Credentials, entry::Entry, exit::Exit, http1::path::RemotePath, tls::Fingerprint,
     units::Rate,
 };
 
 /// A handle to a running download engine; clones are the same engine.
 #[derive(Debug, Clone)]
 pub struct Client {
-    engine: Arc<Engine>,
-    target: Arc<Target>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) target: Arc<Target>,
 }
 
 impl Client {
@@ -153,136 +144,6 @@ impl Client {
             pace,
         };
         asking.peek(path, max.max(1)).await
-    }
-
-    /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
-    pub fn get(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
-        self.want(want, to, false)
-    }
-
-    /// The same; files that are here in another version are brought up to date, whatever the settings say of them.
-    pub fn update(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
-        self.want(want, to, true)
-    }
-
-    fn want(&self, want: Want, to: Option<PathBuf>, update: bool) -> Result<ItemId, Error> {
-        let wanted = Wanted::new(&want, to.as_ref(), update);
-        let (new, target) = self.new_item(want, to, update)?;
-        let journal = self.engine.journal();
-        let kept_as = wanted.map(|wanted| (journal.want(wanted.clone()), wanted));
-        Ok(self.add(NewItem { kept_as, ..new }, target))
-    }
-
-    /// Goes on with what earlier runs on the same target and server were asked for and did not end, in their order:
-    /// how many items were added. What is in the queue already is not added again. Without resuming, all that is
-    /// forgotten.
-    pub fn restore(&self, paused: bool) -> usize {
-        let journal = self.engine.journal();
-        let mut restored = 0;
-        let kept = journal.wanted();
-        // What was asked for just now may have ended already, and still be in the journal for a moment.
-        let (present, mut known) = self.engine.look(Schedule::kept);
-        for (ticket, wanted) in kept {
-            if present.contains(&ticket) {
-                continue;
-            }
-            let is_known = known.iter().any(|other| other.asks_the_same(&wanted));
-            let again = (self.engine.settings.resume && !is_known)
-                .then(|| wanted.want())
-                .flatten()
-                .and_then(|(want, to)| self.new_item(want, to, wanted.updates()).ok());
-            let Some((new, target)) = again else {
-                journal.settle(ticket);
-                continue;
-            };
-            let kept_as = Some((ticket, wanted.clone()));
-            self.add(
-                NewItem {
-                    kept_as,
-                    paused,
-                    ..new
-                },
-                target,
-            );
-            known.push(wanted);
-            restored += 1;
-        }
-        restored
-    }
-
-    fn add(&self, new: NewItem, target: Arc<Target>) -> ItemId {
-        self.engine.with(|schedule| {
-            let limit = new.kept_as.as_ref().and_then(|(_, wanted)| wanted.limit());
-            let id = schedule.add(new);
-            self.engine.set_target(id, target, limit);
-            id
-        })
-    }
-
-    fn new_item(
-        &self,
-        want: Want,
-        to: Option<PathBuf>,
-        update: bool,
-    ) -> Result<(NewItem, Arc<Target>), Error> {
-        let settings = &self.engine.settings;
-        let rule = if update {
-            OnConflict::Update
-        } else {
-            settings.on_conflict
-        };
-        let target = match to {
-            None if !update => Arc::clone(&self.target),
-            to => {
-                let dir = to.as_deref().unwrap_or(self.target.path());
-                Arc::new(Target::open(dir, rule)?.keeping(settings.backup))
-            }
-        };
-        let new = NewItem::new(RemotePath::root());
-        let new = match want {
-            Want::Path { path, size } => NewItem { path, size, ..new },
-            Want::File {
-                path,
-                name,
-                checksum,
-            } => {
-                if let Some(name) = &name {
-                    check_name(name).map_err(|error| {
-                        Error::Usage(format!(
-                            "`{}` is no file name: it is {error}",
-                            display_name(name)
-                        ))
-                    })?;
-                }
-                NewItem {
-                    path,
-                    rename: name,
-                    checksum: checksum.map(Box::new),
-                    ..new
-                }
-            }
-            Want::Named(files) => {
-                let servers = SourceSet::all(self.engine.servers.len());
-                let task = |file: &NamedFile| FileTask::named(file, servers);
-                NewItem {
-                    path: match files.as_slice() {
-                        [file] => file.path.clone(),
-                        _ => RemotePath::root(),
-                    },
-                    named: files.iter().map(task).collect(),
-                    ..new
-                }
-            }
-            Want::Patterns { get, exclude } => {
-                let filter =
-                    (!get.is_empty() || !exclude.is_empty()).then(|| Filter::new(&get, &exclude));
-                NewItem {
-                    filter: filter.transpose()?,
-                    ..new
-                }
-            }
-        };
-        Ok((new, target))
     }
 
     /// Stops an item where it is; what is here stays.

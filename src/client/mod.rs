@@ -9,6 +9,7 @@
 //!            engine (lock, events, disk)                 found      lander        part
 //! ```
 
+mod adding;
 mod disk;
 mod engine;
 mod error;

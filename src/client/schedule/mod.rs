@@ -18,6 +18,7 @@ mod ask;
 mod backlog;
 #[cfg(test)]
 mod check;
+mod counts;
 mod depth;
 mod failed;
 mod fault;
