@@ -65,6 +65,20 @@ fn fetch(settings: Settings) -> Fetched {
     fetching.finish()
 }
 
+/// All of so many files came, and each was verified in that way.
+fn assert_verified(fetched: &Fetched, count: usize, expected: Verified) {
+    assert_eq!(
+        (&fetched.failed, fetched.exit),
+        (&Vec::new(), Some(Exit::Done))
+    );
+    let verified = verified(fetched);
+    assert_eq!(verified.len(), count);
+    assert!(
+        verified.values().all(|how| *how == expected),
+        "{verified:?}"
+    );
+}
+
 /// How each file was verified, but for the lists themselves.
 fn verified(fetched: &Fetched) -> BTreeMap<&str, Verified> {
     let each = fetched
@@ -87,16 +101,7 @@ fn every_file_of_a_mirror_is_verified_by_the_list_above_it() {
             return;
         };
         let fetched = fetch(settings(&nginx.url("/"), target.path()));
-        assert_eq!(
-            (&fetched.failed, fetched.exit),
-            (&Vec::new(), Some(Exit::Done))
-        );
-        let verified = verified(&fetched);
-        assert_eq!(verified.len(), files.len());
-        assert!(
-            verified.values().all(|how| *how == SHA256SUMS),
-            "{verified:?}"
-        );
+        assert_verified(&fetched, files.len(), SHA256SUMS);
         assert_same(source.path(), target.path());
     }
 }
@@ -271,16 +276,7 @@ fn a_list_is_fetched_once_and_one_that_cannot_be_had_fails_nothing() {
         });
         let target = temp();
         let fetched = fetch(settings(&server.url("/"), target.path()));
-        assert_eq!(
-            (&fetched.failed, fetched.exit),
-            (&Vec::new(), Some(Exit::Done))
-        );
-        let verified = verified(&fetched);
-        assert_eq!(verified.len(), files.len());
-        assert!(
-            verified.values().all(|how| *how == expected),
-            "{verified:?}"
-        );
+        assert_verified(&fetched, files.len(), expected);
         assert_eq!(asked.load(Ordering::Relaxed), 1, "once a directory");
     }
 }

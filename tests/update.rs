@@ -28,6 +28,11 @@ use crate::{
     resume::SmallDisk,
 };
 
+/// The command line that brings all of a directory up to date.
+fn update_line<'a>(url: &'a str, to: &'a str) -> [&'a str; 7] {
+    ["connect", url, "--all", "-d", to, "--on-conflict", "update"]
+}
+
 const MIB: usize = 1 << 20;
 
 /// A directory that holds `x` with this content.
@@ -245,15 +250,7 @@ fn reports_say_what_was_kept_and_what_was_fetched() {
         let target = holding(&old);
         let to = target.path().to_str().unwrap();
         let url = serving.url("/");
-        let line = [
-            "connect",
-            &url,
-            "--all",
-            "-d",
-            to,
-            "--on-conflict",
-            "update",
-        ];
+        let line = update_line(&url, to);
         let ran = Haul::new(&[&line[..], json].concat()).run();
         assert_holds(target.path(), &new, &["x"]);
         ran
@@ -289,15 +286,7 @@ fn on_a_full_disk_the_old_one_stays_and_the_same_command_goes_on() {
     fs::write(&ballast, vec![1; 16 * MIB]).unwrap();
     let to = target.to_str().unwrap();
     let url = serving.url("/");
-    let line = [
-        "connect",
-        &url,
-        "--all",
-        "-d",
-        to,
-        "--on-conflict",
-        "update",
-    ];
+    let line = update_line(&url, to);
     let (code, _, stderr) = Haul::new(&line).run();
     assert_eq!(code, 7, "{stderr}");
     assert!(stderr.contains("no space left"), "{stderr}");
@@ -359,18 +348,7 @@ fn a_kill_in_the_middle_loses_neither_the_old_nor_the_new() {
     });
     let to = target.path().to_str().unwrap();
     let url = proxy.url("/");
-    let line = [
-        "connect",
-        &url,
-        "--all",
-        "-d",
-        to,
-        "--on-conflict",
-        "update",
-        "--headless",
-        "-w",
-        "3",
-    ];
+    let line = [&update_line(&url, to)[..], &["--headless", "-w", "3"]].concat();
     let Haul { mut command, state } = Haul::new(&line);
     let mut random = fastrand::Rng::with_seed(18);
     let mut moments: Vec<u64> = (0..6).map(|_| random.u64(..14 * MIB as u64)).collect();
