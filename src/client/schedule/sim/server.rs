@@ -91,6 +91,8 @@ pub struct SimServer {
     pub quiet: Option<(Duration, Duration)>,
     /// The same where it let this client wait, or refused it; who asks for something anew asks it all the same.
     pub denied: Option<(Duration, Duration)>,
+    /// Until when this client is kicked.
+    pub kicked: Option<Duration>,
     /// Moments of connects and requests since the last success.
     pub attempts: Vec<Duration>,
 }
@@ -147,8 +149,9 @@ impl SimServer {
             Trouble::Kicks(seconds) => {
                 let time = Some(Duration::from_secs(seconds));
                 // It is one kick, of which all connections are told.
-                if self.denied.is_none_or(|(_, until)| until <= at) {
-                    self.denied = Some((at, at + Duration::from_secs(seconds)));
+                if self.kicked.is_none_or(|until| until <= at) {
+                    let until = at + Duration::from_secs(seconds);
+                    (self.kicked, self.denied) = (Some(until), Some((at, until)));
                 }
                 let reason = String::new();
                 Some(Fault::Kicked { reason, time })

@@ -157,6 +157,7 @@ impl World {
             troubles,
             quiet: None,
             denied: None,
+            kicked: None,
             attempts: Vec::new(),
         }
     }
