@@ -402,11 +402,16 @@ fn placed(state: &State, area: Rect) -> Vec<Placed<'_>> {
     let cells = usize::from(area.width).saturating_sub(2);
     let hints = state.keymap().hints(state.scopes()).into_iter();
     let mut hints: Vec<_> = hints
-        .map(|(key, hint, action)| Placed {
-            x: 0,
-            key,
-            hint,
-            action,
+        .map(|(key, mut hint, action)| {
+            if action == Action::Quit && state.attached.is_some() {
+                hint.label = "detach";
+            }
+            Placed {
+                x: 0,
+                key,
+                hint,
+                action,
+            }
         })
         .collect();
     if state

@@ -24,6 +24,20 @@ use crate::common::{
     trees::content,
 };
 
+#[test]
+fn the_hint_of_a_key_says_what_it_does_here() {
+    for state in [downloading(), serving()] {
+        let mut state = state;
+        assert!(screen(&mut state, 120, 36).contains("q quit"));
+        let mut state = state.attached("x.1".into());
+        let shown = screen(&mut state, 120, 36);
+        assert!(
+            shown.contains("q detach") && !shown.contains("q quit"),
+            "{shown}"
+        );
+    }
+}
+
 /// The same after it went over a socket.
 fn sent(sample: &Sample) -> Sample {
     serde_json::from_slice(&serde_json::to_vec(sample).unwrap()).unwrap()
