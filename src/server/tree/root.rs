@@ -20,6 +20,12 @@ const EVERY: Duration = Duration::from_secs(1);
 pub async fn watch(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(EVERY).await;
+        let catalog = shared.catalog();
+        // Mostly nothing has changed, which the kernel's caches tell: a thread that is woken each second stays for ever, and so
+        // do the others of its pool, which are woken in turn.
+        if shared.gone().is_none() && catalog.is_local() && !catalog.is_replaced() {
+            continue;
+        }
         let looks = Arc::clone(&shared);
         // Where its file system hangs, so does this look, and no other is begun.
         let _ = blocking(move || {
