@@ -13,7 +13,7 @@ use crate::common::{
     program::Haul,
     raw::{Raw, get},
     scripted::{Reply, Then, file, ok, reply, scripted},
-    serving::{PATIENCE, serve},
+    serving::{PATIENCE, serve, serve_with},
     trees::{content, quick_temp},
 };
 use haul::{
@@ -354,6 +354,32 @@ fn a_listing_does_not_wait_for_the_download_that_runs() {
     assert_eq!(listed.unwrap().len(), 1);
     let item = &fetching.client.snapshot().items[0];
     assert!(item.done < 24 * MIB, "it came after {} bytes", item.done);
+}
+
+/// What is asked for while another file has all connections begins beside it, and not behind it.
+#[test]
+fn a_second_file_does_not_wait_for_the_end_of_the_first() {
+    let root = quick_temp();
+    fs::write(root.path().join("first"), content(3, 192 << 20)).unwrap();
+    fs::write(root.path().join("second"), content(4, 4 << 20)).unwrap();
+    let serving = serve_with(haul::server::Settings {
+        limit: Some(Rate(24 * MIB)),
+        ..crate::common::serving::settings(root.path())
+    });
+    let to = quick_temp();
+    let mut fetching = fetch_with(Settings {
+        workers: 5,
+        ..settings(&serving.url("/"), to.path())
+    });
+    fetching.get(get_file("/first"));
+    fetching.wait_for("runs are in flight", |now| now.received > 40 * MIB);
+    fetching.get(get_file("/second"));
+    let now = fetching.wait_for("the second", |now| now.items[1].state.is_ended());
+    let first = &now.items[0];
+    assert!(
+        !first.state.is_ended() && first.done < 120 * MIB,
+        "{first:?}"
+    );
 }
 
 /// A tree's files that are on their way are told one by one, each with how far it is.

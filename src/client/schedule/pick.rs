@@ -66,9 +66,12 @@ impl Schedule {
     /// Takes what may be sent to a connection's server now; how much that is.
     fn take_work(&mut self, id: SlotId, now: Instant) -> usize {
         let mut added = 0;
-        // Its pipeline runs dry, so that it can go where it is needed more, or list what somebody waits for.
+        // Its pipeline runs dry, so that it can go where it is needed more, list what somebody waits for, or begin what
+        // nobody is at.
         if !self.slots[id.0].flight.is_empty()
-            && (self.needed_elsewhere(id, now).is_some() || self.browses_here(id, now))
+            && (self.needed_elsewhere(id, now).is_some()
+                || self.browses_here(id, now)
+                || self.keeps_another_waiting(id, now))
         {
             return added;
         }
@@ -118,6 +121,28 @@ impl Schedule {
     fn browses_here(&self, id: SlotId, now: Instant) -> bool {
         let source = self.slots[id.0].source;
         self.browsed(&self.sources.outlook(source, now)) == Some(source)
+    }
+
+    /// Whether an item at the front has no connection, and this one's has several: what begins an item is sent behind nothing,
+    /// and would never come while there is more to be sent behind what is in flight.
+    fn keeps_another_waiting(&self, id: SlotId, now: Instant) -> bool {
+        let slot = &self.slots[id.0];
+        let of = |file| self.transfers.get(&file).map(|it| it.task.item);
+        let Some(own) = slot.item(of).filter(|own| self.connections_of(*own) > 1) else {
+            return false;
+        };
+        let outlook = self.sources.outlook(slot.source, now);
+        let may =
+            |item: &&Item| item.is_going() && self.has_work(item) && !self.has_enough(item, None);
+        let front = self.items.iter().filter(may).take(self.abreast());
+        front.filter(|item| item.id != own).any(|item| {
+            self.connections_of(item.id) == 0 && item.needed(&outlook).contains(slot.source)
+        })
+    }
+
+    /// Items that advance side by side: about two connections for each, so that several do, and none crawls.
+    fn abreast(&self) -> usize {
+        self.limits.workers.div_ceil(2)
     }
 
     /// Whether more may be sent behind the last work of a connection, of which `added` requests leave with the next packet.
@@ -202,8 +227,7 @@ impl Schedule {
             return Some(Work::Browse(browse));
         }
         let patience = slot.patience(self.sources.get(source).head_patience());
-        // About two connections for each item at the front: several advance at once, and none crawls.
-        let abreast = self.limits.workers.div_ceil(2);
+        let abreast = self.abreast();
         let asker = Asker {
             run_max,
             workers: self.limits.workers,
