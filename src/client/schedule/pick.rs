@@ -131,6 +131,10 @@ impl Schedule {
         let Some(own) = slot.item(of).filter(|own| self.connections_of(*own) > 1) else {
             return false;
         };
+        // Before all others is what the user wishes it to be.
+        if self.item(own).is_some_and(|item| item.first) {
+            return false;
+        }
         let outlook = self.sources.outlook(slot.source, now);
         let may =
             |item: &&Item| item.is_going() && self.has_work(item) && !self.has_enough(item, None);
