@@ -34,6 +34,8 @@ impl Schedule {
             return order;
         }
         self.recall(id);
+        // What was just taken back may have been the last that could tell a file's values.
+        self.begin_without_values(now);
         // Before it takes what others could do as well: a mirror that is back has no connection, and would get none.
         if self.slots[id.0].flight.is_empty()
             && let Some(order) = self.go_elsewhere(id, now)

@@ -42,9 +42,26 @@ const ONCE: [u64; 25] = [
 ];
 
 /// The same, where servers redirect.
-const ONCE_REDIRECTING: [u64; 18] = [
-    1, 12, 16, 174, 290, 339, 476, 624, 699, 1839, 6381, 6795, 7112, 40795, 43405, 49005, 69814,
+const ONCE_REDIRECTING: [u64; 19] = [
+    1,
+    12,
+    16,
+    174,
+    290,
+    339,
+    476,
+    624,
+    699,
+    1839,
+    6381,
+    6795,
+    7112,
+    40795,
+    43405,
+    49005,
+    69814,
     87391,
+    4_294_998_448,
 ];
 
 /// What went wrong in a seed's world; or in the same with servers that redirect.
