@@ -299,6 +299,7 @@ impl State {
 
     /// What is done to transfers, and to the link.
     fn transfer(&mut self, action: Action) -> Vec<Effect> {
+        self.choose_transfer(action);
         let View::Connect(view) = &mut self.view else {
             return Vec::new();
         };
@@ -339,7 +340,12 @@ impl State {
             _ => Ok(Vec::new()),
         };
         match result {
-            Ok(effects) => effects,
+            Ok(effects) => {
+                if let Some(told) = view.told(&effects, true) {
+                    self.say(told);
+                }
+                effects
+            }
             Err(reason) => {
                 self.complain(reason);
                 Vec::new()

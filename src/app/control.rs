@@ -7,6 +7,7 @@ use super::{
     clients::{address, label, running},
     command::{Command, Target, quoted},
     event::{Control, Effect, Order},
+    keymap::Action,
     popup::{Ask, Subject},
     prompt::Kind,
     serve::Serve,
@@ -61,6 +62,7 @@ impl State {
 
     /// Begins the command that limits the current transfer, where that can be.
     pub(super) fn ask_limit_one(&mut self) -> Vec<Effect> {
+        self.choose_transfer(Action::LimitOne);
         let View::Connect(view) = &self.view else {
             return Vec::new();
         };

@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    Pane,
     here::Here,
-    keymap::Action,
-    listing::{self, SortKey},
-    places, search,
+    listing, places,
+    pointer::Mouse,
+    search,
     survey::{News, Survey},
 };
 use crate::{
@@ -220,54 +219,6 @@ pub struct Layout {
     pub help: usize,
     /// Rows of the lists in other boxes.
     pub list: usize,
-}
-
-/// What a press on a cell means, beside the rows of lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spot {
-    /// A hint.
-    Hint(Action),
-    /// A heading of a directory's list.
-    Heading(Pane, SortKey),
-    /// The border in which a list's scrollbar runs: `at` of `of` cells from its top.
-    Scrollbar {
-        /// The list's pane.
-        pane: Pane,
-        /// Cells from the top.
-        at: usize,
-        /// Cells in all.
-        of: usize,
-    },
-}
-
-/// The mouse on a pane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mouse {
-    /// Pressed in `pane`, on the `row`th row that its list shows.
-    Press {
-        /// The pane.
-        pane: Pane,
-        /// The row from the list's top; `None` beside the list.
-        row: Option<usize>,
-        /// When, to tell a double click.
-        at: Instant,
-    },
-    /// Pressed by the right button on the `row`th row that the list of `pane` shows.
-    Mark {
-        /// The pane.
-        pane: Pane,
-        /// The row from the list's top.
-        row: usize,
-    },
-    /// Pressed on what does something by itself.
-    On(Spot),
-    /// The wheel turned by so many rows over a pane.
-    Wheel {
-        /// The pane.
-        pane: Pane,
-        /// Rows; negative is up.
-        by: isize,
-    },
 }
 
 /// Something to be done outside the state.

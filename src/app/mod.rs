@@ -18,7 +18,9 @@ pub mod keymap;
 pub mod listing;
 pub mod log;
 pub mod marks;
+mod pane;
 pub mod places;
+mod pointer;
 pub mod popup;
 pub mod preview;
 pub mod prompt;
@@ -27,6 +29,7 @@ pub mod serve;
 pub mod survey;
 pub mod throughput;
 pub mod title;
+mod told;
 pub mod transfers;
 
 mod act;
@@ -48,8 +51,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use event::{Effect, Ending, Event, Layout, Mouse, Sample, Server, Tick};
+pub use event::{Effect, Ending, Event, Layout, Sample, Server, Tick};
 use jiff::{Timestamp, tz::TimeZone};
+pub use pane::Pane;
+pub use pointer::{InBox, Mouse, Spot};
 pub use popup::Popup;
 pub use update::update;
 
@@ -71,23 +76,6 @@ use crate::{
 
 /// How long a notice is shown.
 const NOTICE: Duration = Duration::from_secs(6);
-
-/// A pane of one of the dashboards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pane {
-    /// connect: the remote directory.
-    Remote,
-    /// connect: the queue.
-    Transfers,
-    /// serve: who takes what.
-    Clients,
-    /// serve: the served directory.
-    Files,
-    /// The rate over time.
-    Throughput,
-    /// The log.
-    Log,
-}
 
 /// What the dashboard is of.
 #[derive(Debug)]
@@ -213,6 +201,8 @@ pub struct State {
     keymap: Keymap,
     refreshed: Option<Instant>,
     pressed: Option<(Pane, usize, Instant)>,
+    /// The row of a box's list that was pressed last, and when.
+    pressed_in_box: Option<(usize, Instant)>,
     /// Commands that wait for a directory to be listed, and where they stand.
     script: VecDeque<(String, String)>,
     /// Where the script's last line stands that was run.
@@ -278,6 +268,7 @@ impl State {
             keymap: Keymap::default(),
             refreshed: None,
             pressed: None,
+            pressed_in_box: None,
             script: VecDeque::new(),
             script_at: None,
             script_failed: false,

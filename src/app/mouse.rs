@@ -1,14 +1,15 @@
 //! The mouse: rows, hints, headings, scrollbars.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossterm::event::KeyCode;
 
 use super::{
     Mouse, Pane, Popup, State, View,
-    event::{Effect, Spot},
+    event::Effect,
     keymap::Action,
     listing::{Listing, SortKey},
+    pointer::{InBox, Spot},
 };
 
 /// Two presses on a row within this time open it.
@@ -24,6 +25,8 @@ impl State {
             Mouse::On(Spot::Hint(action)) => return self.act(action),
             Mouse::On(Spot::Heading(pane, key)) => return self.sort_by_heading(pane, key),
             Mouse::On(Spot::Scrollbar { pane, at, of }) => self.scroll_to(pane, at, of),
+            // The box has gone since.
+            Mouse::InBox { .. } => {}
             Mouse::Mark { pane, row } => {
                 self.focus_on(pane);
                 if let (Pane::Remote, View::Connect(view)) = (pane, &mut self.view) {
@@ -84,20 +87,49 @@ impl State {
         Vec::new()
     }
 
-    /// The wheel scrolls a box, and a press leaves it, as Esc does: what the mouse opened, it closes. A certificate is
-    /// judged by a key alone, and what was typed to search for stays.
+    /// The wheel scrolls a box, a row is chosen and by a double click taken, a key that is named there does what the key
+    /// does, and a press beside the box leaves it, as Esc does. A question about a certificate wants an answer, and what
+    /// was typed to search for stays.
     fn mouse_in_popup(&mut self, mouse: Mouse) -> Vec<Effect> {
-        match (mouse, &self.popup) {
-            (Mouse::Wheel { by, .. }, _) => {
+        let (on, at) = match mouse {
+            Mouse::InBox { on, at } => (on, at),
+            Mouse::Wheel { by, .. } => {
                 if let Some((cursor, len, _)) = self.popup_cursor() {
                     cursor.scroll(by, len);
                 }
-                Vec::new()
+                return Vec::new();
             }
-            (Mouse::Mark { .. }, _) | (_, Some(Popup::Trust(_) | Popup::Search(_))) => Vec::new(),
-            (_, Some(Popup::Help(_))) => self.close(),
-            _ => self.popup_key(KeyCode::Esc.into()),
+            _ => return Vec::new(),
+        };
+        match on {
+            InBox::Key(key) => self.popup_key(key.into()),
+            InBox::Row(row) => self.press_in_popup(row, at),
+            InBox::Beside => Vec::new(),
+            InBox::Outside => match self.popup {
+                Some(Popup::Trust(_) | Popup::Search(_)) => Vec::new(),
+                Some(Popup::Help(_)) => self.close(),
+                _ => self.popup_key(KeyCode::Esc.into()),
+            },
         }
+    }
+
+    /// A press on a row of a box's list.
+    fn press_in_popup(&mut self, row: usize, at: Instant) -> Vec<Effect> {
+        let Some((cursor, len, _)) = self.popup_cursor() else {
+            return Vec::new();
+        };
+        let row = cursor.window(len).start + row;
+        if row >= len {
+            return Vec::new();
+        }
+        cursor.go(row, len);
+        let before = self.pressed_in_box.replace((row, at));
+        if !before.is_some_and(|(r, t)| r == row && at.saturating_duration_since(t) < DOUBLE_CLICK)
+        {
+            return Vec::new();
+        }
+        self.pressed_in_box = None;
+        self.popup_key(KeyCode::Enter.into())
     }
 
     /// Sorts by a heading; by the same again the other way round.

@@ -53,7 +53,11 @@ impl State {
                 let View::Connect(view) = &mut self.view else {
                     return self.run_serve(command);
                 };
-                return run_connect(view, command);
+                let effects = run_connect(view, command)?;
+                if let Some(told) = view.told(&effects, false) {
+                    self.say(told);
+                }
+                return Ok(effects);
             }
         }
         Ok(Vec::new())

@@ -211,6 +211,11 @@ impl<E: Engine, S: Screen> Run<E, S> {
         let hit = || ui::hit(&self.state, area, x, y);
         let wheel = |by| hit().map(|(pane, _)| Mouse::Wheel { pane, by });
         Ok(match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) if self.state.popup.is_some() => {
+                let on = ui::in_box(&self.state, area, x, y);
+                let at = Instant::now();
+                Some(Mouse::InBox { on, at })
+            }
             MouseEventKind::Down(MouseButton::Left) => match ui::spot(&self.state, area, x, y) {
                 Some(spot) => Some(Mouse::On(spot)),
                 None => hit().map(|(pane, row)| {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The whole box.
-fn place(area: Rect) -> Slot {
+pub fn place(area: Rect) -> Slot {
     Slot {
         area: middle(area, 78, area.height.saturating_sub(4).clamp(7, 30)),
         form: Form::Boxed,
@@ -35,6 +35,19 @@ pub fn list(area: Rect) -> Rect {
         y: inner.y + 1,
         height: inner.height.saturating_sub(2),
         ..inner
+    }
+}
+
+/// What keys do in the box that is open, in the lower border; nothing where it is no list.
+pub fn hints(state: &State) -> &'static str {
+    match &state.popup {
+        Some(Popup::Marks(_)) => "Enter goes there · x unmarks · X all · Esc closes",
+        Some(Popup::Search(_)) => "Enter goes there · Space marks · Esc closes",
+        Some(Popup::Places(_)) if state.prompt.is_some() => {
+            "Enter goes there · Del removes · Esc closes"
+        }
+        Some(Popup::Places(_)) => "Enter goes there · x removes · Esc closes",
+        _ => "",
     }
 }
 
@@ -142,7 +155,7 @@ fn marks(state: &State, cursor: &Cursor, theme: &Theme, area: Rect, buf: &mut Bu
     let above = super::bars::marked(&view.remote, theme);
     let listed = Listed {
         title: "Marks",
-        keys: "Enter goes there · x unmarks · X all · Esc closes",
+        keys: hints(state),
         above: (above.into(), theme.strong),
         below: ("".into(), theme.dim),
         cursor,
@@ -187,7 +200,7 @@ fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &mut B
     };
     let listed = Listed {
         title: &title,
-        keys: "Enter goes there · Space marks · Esc closes",
+        keys: hints(state),
         above,
         below: (below.0.into(), below.1),
         cursor: &search.cursor,
@@ -222,11 +235,7 @@ fn places(state: &State, cursor: &Cursor, theme: &Theme, area: Rect, buf: &mut B
     };
     let listed = Listed {
         title: "Bookmarks and servers",
-        keys: if asked {
-            "Enter goes there · Del removes · Esc closes"
-        } else {
-            "Enter goes there · x removes · Esc closes"
-        },
+        keys: hints(state),
         above: (above.into(), theme.dim),
         below: ("b in Remote bookmarks its directory".into(), theme.dim),
         cursor,

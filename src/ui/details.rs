@@ -32,67 +32,91 @@ const LABEL: usize = 13;
 /// A label and what belongs to it.
 type Fact = (&'static str, String);
 
-/// Draws the box.
-pub fn draw(state: &State, subject: &Subject, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let (title, facts) = match subject {
-        Subject::Entry(path) => ("Entry", entry(state, path, theme)),
-        Subject::Item(id) => ("Transfer", item(state, *id, theme)),
-        Subject::Client(id) => ("Client", client(state, *id, theme)),
-        Subject::Line(seq) => ("Log line", line(state, *seq)),
-    };
-    let widest = facts.iter().map(|(_, text)| width(text)).max().unwrap_or(0);
-    let cells = (widest + LABEL + 6)
-        .clamp(40, 90)
-        .min(usize::from(area.width));
-    let room = cells.saturating_sub(LABEL + 6).max(1);
-    let rows: Vec<(&str, &str)> = facts
-        .iter()
-        .flat_map(|(label, text)| {
-            let mut label = *label;
-            broken(text, room)
-                .into_iter()
-                .map(move |part| (std::mem::take(&mut label), part))
-        })
-        .collect();
-    let preview = state
-        .preview
-        .as_ref()
-        .filter(|preview| matches!(subject, Subject::Entry(path) if *path == preview.path));
-    // A rule, and as many lines as there are and have room.
-    let lines = preview.map_or(0, |preview| preview.shown.lines().len().max(1) + 1);
-    let cells = if lines > 0 {
-        90.min(usize::from(area.width))
-    } else {
-        cells
-    };
-    // A long file leaves something of what is behind in sight.
-    let facts = rows.len() as u16 + 2;
-    let height = add(facts, lines).min(facts.max(area.height.saturating_sub(4)));
-    let slot = Slot {
-        area: middle(area, cells as u16, height),
-        form: Form::Boxed,
-    };
-    clear(buf, slot.area, theme);
-    let keys = if lines > 2 {
-        "j k scroll · Esc closes"
-    } else {
-        "Esc closes"
-    };
-    let frame = Frame {
-        title,
-        bottom_right: vec![(keys.into(), theme.dim)],
-        focused: true,
-        ..Frame::default()
-    };
-    let inner = frame.draw(slot, theme, buf);
-    for (row, (label, text)) in rows.iter().take(usize::from(inner.height)).enumerate() {
-        let (x, y) = (add(inner.x, 2), add(inner.y, row));
-        put(buf, x, y, LABEL - 1, label, theme.dim);
-        put(buf, add(x, LABEL), y, room, text, theme.text);
+/// The box, and what stands in it.
+pub struct Sheet<'a> {
+    /// Where it is.
+    pub slot: Slot,
+    /// What keys do here, in the lower border.
+    pub hints: &'static str,
+    title: &'static str,
+    rows: Vec<Fact>,
+    preview: Option<&'a Preview>,
+}
+
+impl<'a> Sheet<'a> {
+    /// The box for `subject`, in the middle of `area`.
+    pub fn new(state: &'a State, subject: &Subject, theme: &Theme, area: Rect) -> Self {
+        let (title, facts) = match subject {
+            Subject::Entry(path) => ("Entry", entry(state, path, theme)),
+            Subject::Item(id) => ("Transfer", item(state, *id, theme)),
+            Subject::Client(id) => ("Client", client(state, *id, theme)),
+            Subject::Line(seq) => ("Log line", line(state, *seq)),
+        };
+        let widest = facts.iter().map(|(_, text)| width(text)).max().unwrap_or(0);
+        let cells = (widest + LABEL + 6)
+            .clamp(40, 90)
+            .min(usize::from(area.width));
+        let room = cells.saturating_sub(LABEL + 6).max(1);
+        let rows: Vec<Fact> = facts
+            .iter()
+            .flat_map(|(label, text)| {
+                let mut label = *label;
+                broken(text, room)
+                    .into_iter()
+                    .map(move |part| (std::mem::take(&mut label), part.to_owned()))
+            })
+            .collect();
+        let preview = state
+            .preview
+            .as_ref()
+            .filter(|preview| matches!(subject, Subject::Entry(path) if *path == preview.path));
+        // A rule, and as many lines as there are and have room.
+        let lines = preview.map_or(0, |preview| preview.shown.lines().len().max(1) + 1);
+        let cells = if lines > 0 {
+            90.min(usize::from(area.width))
+        } else {
+            cells
+        };
+        // A long file leaves something of what is behind in sight.
+        let facts = rows.len() as u16 + 2;
+        let height = add(facts, lines).min(facts.max(area.height.saturating_sub(4)));
+        Self {
+            slot: Slot {
+                area: middle(area, cells as u16, height),
+                form: Form::Boxed,
+            },
+            hints: if lines > 2 {
+                "j k scroll · Esc closes"
+            } else {
+                "Esc closes"
+            },
+            title,
+            rows,
+            preview,
+        }
     }
-    if let Some(preview) = preview {
-        let (_, below) = super::cut(inner, rows.len() as u16);
-        draw_preview(preview, theme, below, buf);
+
+    /// Draws it.
+    pub fn draw(&self, theme: &Theme, buf: &mut Buffer) {
+        clear(buf, self.slot.area, theme);
+        let frame = Frame {
+            title: self.title,
+            bottom_right: vec![(self.hints.into(), theme.dim)],
+            focused: true,
+            ..Frame::default()
+        };
+        let inner = frame.draw(self.slot, theme, buf);
+        let room = usize::from(inner.width).saturating_sub(LABEL + 2);
+        let rows = self.rows.iter().take(usize::from(inner.height));
+        for (row, (label, text)) in rows.enumerate() {
+            let (x, y) = (add(inner.x, 2), add(inner.y, row));
+            put(buf, x, y, LABEL - 1, label, theme.dim);
+            put(buf, add(x, LABEL), y, room, text, theme.text);
+        }
+        if let Some(preview) = self.preview {
+            let (_, below) = super::cut(inner, self.rows.len() as u16);
+            draw_preview(preview, theme, below, buf);
+        }
     }
 }
 

@@ -175,14 +175,18 @@ fn inset(buf: &mut Buffer, area: Rect, y: u16, parts: &[Part<'_>]) -> usize {
     cells + 2
 }
 
+/// The column at which text of `cells` begins at the right of a border, where `used` cells of it leave room for that.
+pub fn right_at(area: Rect, cells: usize, used: usize) -> Option<u16> {
+    let width = usize::from(area.width);
+    (cells > 0 && used + cells + 7 <= width).then(|| add(area.x, width - cells - 3))
+}
+
 /// Puts text into a border from the right, where `used` cells of it leave room.
 fn inset_right(buf: &mut Buffer, area: Rect, y: u16, parts: &[Part<'_>], used: usize) {
     let cells = parts_width(parts);
-    if cells == 0 || used + cells + 7 > usize::from(area.width) {
-        return;
+    if let Some(x) = right_at(area, cells, used) {
+        inset_at(buf, x - 1, y, cells, parts);
     }
-    let x = add(area.x, usize::from(area.width) - cells - 4);
-    inset_at(buf, x, y, cells, parts);
 }
 
 fn inset_at(buf: &mut Buffer, x: u16, y: u16, cells: usize, parts: &[Part<'_>]) {

@@ -14,18 +14,20 @@ use crate::app::help::{Help, Item};
 /// Cells for the keys; a command with its arguments may take more.
 const LEFT: usize = 18;
 
+/// What keys do here, in the upper border.
+pub const HINTS: &str = "Enter runs · Esc closes";
+
 /// The whole box.
-fn place(area: Rect) -> Rect {
-    middle(area, 78, area.height.saturating_sub(4).clamp(7, 40))
+pub fn place(area: Rect) -> Slot {
+    Slot {
+        area: middle(area, 78, area.height.saturating_sub(4).clamp(7, 40)),
+        form: Form::Boxed,
+    }
 }
 
 /// Cells of the list.
 pub fn list(area: Rect) -> Rect {
-    let slot = Slot {
-        area: place(area),
-        form: Form::Boxed,
-    };
-    let inner = slot.inner();
+    let inner = place(area).inner();
     Rect {
         y: inner.y + 1,
         height: inner.height.saturating_sub(1),
@@ -35,14 +37,11 @@ pub fn list(area: Rect) -> Rect {
 
 /// Draws the box.
 pub fn draw(help: &Help, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let slot = Slot {
-        area: place(area),
-        form: Form::Boxed,
-    };
+    let slot = place(area);
     clear(buf, slot.area, theme);
     let frame = Frame {
         title: "Help",
-        right: vec![("Enter runs · Esc closes".into(), theme.dim)],
+        right: vec![(HINTS.into(), theme.dim)],
         focused: true,
         ..Frame::default()
     };

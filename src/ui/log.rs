@@ -7,7 +7,7 @@ use super::{
     bars::{at, centred},
     files::select,
     frame::{Form, Frame, Slot, scrollbar},
-    text::{Part, add, broken, fit, put, shorten, shown},
+    text::{Part, add, broken, fit, put, shorten, shown, width},
     theme::Theme,
 };
 use crate::{
@@ -150,6 +150,15 @@ impl Columns {
         format!("{who}{}", line.text)
     }
 
+    /// Where a line's message stands: one about nobody in particular that is too long takes the names' column as well.
+    fn place(&self, line: &Line, message: &str) -> (u16, usize) {
+        let (x, cells) = self.text;
+        if self.who.1 > 0 && line.who.is_empty() && width(message) > cells {
+            return (self.who.0, cells + usize::from(x - self.who.0));
+        }
+        self.text
+    }
+
     /// Draws a line from row `y` on, at most to `bottom`; returns the row behind it.
     fn line(
         &self,
@@ -181,8 +190,8 @@ impl Columns {
         } else {
             theme.text
         };
-        let (x, cells) = self.text;
         let message = self.message(line);
+        let (x, cells) = self.place(line, &message);
         if !wrap {
             put(buf, x, y, cells, &fit(&message, cells, theme), style);
             return y + 1;
@@ -210,7 +219,8 @@ impl Columns {
             let Some(line) = state.log.line(index) else {
                 return index;
             };
-            let rows = broken(&self.message(line), self.text.1).len();
+            let message = self.message(line);
+            let rows = broken(&message, self.place(line, &message).1).len();
             if rows > free {
                 // Of a line that is longer than the pane the beginning is shown.
                 return (index + 1).min(window.end - 1);

@@ -23,8 +23,10 @@ pub mod eval;
 mod files;
 pub mod frame;
 mod help;
+mod hints;
 mod log;
 mod popup;
+mod press;
 mod prompt;
 mod qr;
 mod remote;
@@ -36,8 +38,8 @@ mod transfers;
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use self::frame::{Form, Slot};
-pub use self::theme::Theme;
-use crate::app::{Layout, Pane, State, View, event::Spot};
+pub use self::{press::in_box, theme::Theme};
+use crate::app::{Layout, Pane, Spot, State, View};
 
 /// Below this many columns or rows nothing is drawn but one line.
 const LEAST: (u16, u16) = (40, 8);
@@ -82,7 +84,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         }
     }
     bars::status(state, theme, places.status, buf);
-    bars::hints(state, theme, places.hints, buf);
+    hints::draw(state, theme, places.hints, buf);
     // Over the hints where there is no row of its own.
     prompt::draw(state, theme, places.prompt, area, buf);
     popup::draw(state, theme, area, buf);
@@ -117,7 +119,7 @@ pub fn spot(state: &State, area: Rect, x: u16, y: u16) -> Option<Spot> {
     let places = arrange(state, area);
     if places.hints.contains((x, y).into()) {
         let covered = places.prompt.y == places.hints.y && state.prompt.is_some();
-        return bars::hint_at(state, places.hints, x)
+        return hints::hint_at(state, places.hints, x)
             .filter(|_| !covered)
             .map(Spot::Hint);
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    details,
+    details::Sheet,
     frame::{Form, Frame, Slot},
     help, qr,
     text::{add, broken, fill, put, width},
@@ -17,22 +17,22 @@ use crate::app::{Popup, State, View, event::Fingerprint, popup::Ask};
 pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     match &state.popup {
         Some(Popup::Help(open)) => help::draw(open, theme, area, buf),
-        Some(Popup::Quit(running)) => quit(state, running, theme).draw(theme, area, buf),
-        Some(Popup::Ask(ask)) => client(ask, theme).draw(theme, area, buf),
-        Some(Popup::Trust(seen)) => trust(seen, theme).draw(theme, area, buf),
-        Some(Popup::Info(subject)) => details::draw(state, subject, theme, area, buf),
+        Some(Popup::Info(subject)) => Sheet::new(state, subject, theme, area).draw(theme, buf),
         Some(Popup::Qr { urls, at }) => {
             qr::draw(urls, *at, state.looks.theme, theme, area, buf);
         }
-        Some(Popup::Places(_) | Popup::Search(_) | Popup::Marks(_)) | None => {}
+        _ => {}
+    }
+    if let Some(question) = Question::open(state, theme) {
+        question.draw(theme, area, buf);
     }
 }
 
 /// A question: what is asked, what it is about, and the keys that answer it.
-struct Question<'a> {
+pub struct Question<'a> {
     title: &'a str,
     lines: Vec<(Cow<'a, str>, Style)>,
-    answers: Vec<(&'a str, &'a str)>,
+    answers: Vec<(&'static str, &'a str)>,
 }
 
 /// Whether to quit, and what that would stop.
@@ -129,6 +129,16 @@ fn halves(fingerprint: &str) -> [&str; 2] {
 }
 
 impl<'a> Question<'a> {
+    /// The one that is asked, if one is.
+    pub fn open(state: &'a State, theme: &Theme) -> Option<Self> {
+        Some(match state.popup.as_ref()? {
+            Popup::Quit(running) => quit(state, running, theme),
+            Popup::Ask(ask) => client(ask, theme),
+            Popup::Trust(seen) => trust(seen, theme),
+            _ => return None,
+        })
+    }
+
     fn new(
         title: &'a str,
         question: &'a str,
@@ -155,24 +165,51 @@ impl<'a> Question<'a> {
         }
     }
 
-    fn answered(self, answers: Vec<(&'a str, &'a str)>) -> Self {
+    fn answered(self, answers: Vec<(&'static str, &'a str)>) -> Self {
         Self { answers, ..self }
     }
 
-    fn draw(&self, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    /// Cells that a line may take.
+    fn room(&self, area: Rect) -> usize {
         let texts = self.lines.iter().map(|(text, _)| width(text) + 6);
         let cells = texts.chain([34]).max().unwrap_or(34).min(76);
-        let cells = cells.min(usize::from(area.width));
-        let room = cells.saturating_sub(6).max(1);
-        let lines: Vec<(&str, Style)> = self
-            .lines
-            .iter()
+        cells.min(usize::from(area.width)).saturating_sub(6).max(1)
+    }
+
+    /// Its lines, none wider than there is room for.
+    fn broken(&self, area: Rect) -> Vec<(&str, Style)> {
+        let room = self.room(area);
+        let lines = self.lines.iter();
+        lines
             .flat_map(|(text, style)| broken(text, room).into_iter().map(|part| (part, *style)))
-            .collect();
-        let slot = Slot {
-            area: middle(area, cells as u16, (lines.len() + 4) as u16),
+            .collect()
+    }
+
+    /// The whole box.
+    pub fn place(&self, area: Rect) -> Slot {
+        let (cells, rows) = (self.room(area) + 6, self.broken(area).len() + 4);
+        Slot {
+            area: middle(area, cells as u16, rows as u16),
             form: Form::Boxed,
-        };
+        }
+    }
+
+    /// Where each answer begins, with its key and word: in the last row, which is in sight however little room there is.
+    pub fn answers(&self, area: Rect) -> Vec<(u16, u16, &'static str, &str)> {
+        let inner = self.place(area).inner();
+        let (mut x, y) = (add(inner.x, 2), inner.bottom().saturating_sub(1));
+        let answers = self.answers.iter();
+        answers
+            .map(|(key, word)| {
+                let at = x;
+                x = add(x, width(key) + width(word) + 4);
+                (at, y, *key, *word)
+            })
+            .collect()
+    }
+
+    fn draw(&self, theme: &Theme, area: Rect, buf: &mut Buffer) {
+        let (slot, room) = (self.place(area), self.room(area));
         clear(buf, slot.area, theme);
         let frame = Frame {
             title: self.title,
@@ -180,25 +217,21 @@ impl<'a> Question<'a> {
             ..Frame::default()
         };
         let inner = frame.draw(slot, theme, buf);
-        for (row, (text, style)) in lines.iter().enumerate() {
+        for (row, (text, style)) in self.broken(area).iter().enumerate() {
             let y = add(inner.y, row);
             if y < inner.bottom() {
                 put(buf, add(inner.x, 2), y, room, text, *style);
             }
         }
-        // The answer is in sight however little room there is.
-        let y = inner.bottom().saturating_sub(1);
         let row = Rect {
-            y,
+            y: inner.bottom().saturating_sub(1),
             height: 1,
             ..inner
         };
         fill(buf, row, " ", theme.ground);
-        let mut x = add(inner.x, 2);
-        for (key, word) in &self.answers {
-            x = put(buf, x, y, room, key, theme.accent);
-            x = put(buf, add(x, 1), y, room, word, theme.soft);
-            x = add(x, 3);
+        for (x, y, key, word) in self.answers(area) {
+            let x = put(buf, x, y, room, key, theme.accent);
+            put(buf, add(x, 1), y, room, word, theme.soft);
         }
     }
 }

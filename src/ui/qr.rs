@@ -18,6 +18,25 @@ use crate::config::ThemeName;
 /// Light modules around a code (ISO/IEC 18004, 6.3.8).
 const QUIET: usize = 4;
 
+/// What keys do here, in the lower border.
+pub fn hints(urls: &[String]) -> &'static str {
+    if urls.len() > 1 {
+        "Tab next · y copies · Esc closes"
+    } else {
+        "y copies · Esc closes"
+    }
+}
+
+/// The whole box.
+pub fn place(url: &str, area: Rect) -> Slot {
+    let (columns, rows) = Modules::new(url).map_or((30, 3), |modules| modules.cells());
+    let cells = (columns.max(width(&super::text::shown(url))) + 4).max(44);
+    Slot {
+        area: middle(area, cells as u16, (rows + 4) as u16),
+        form: Form::Boxed,
+    }
+}
+
 /// Draws one of the URLs in a box.
 pub fn draw(
     urls: &[String],
@@ -31,13 +50,8 @@ pub fn draw(
     let modules = Modules::new(url);
     let (columns, rows) = modules.as_ref().map_or((30, 3), Modules::cells);
     let shown = super::text::shown(url);
-    let cells = (columns.max(width(&shown)) + 4).max(44);
-    let slot = Slot {
-        area: middle(area, cells as u16, (rows + 4) as u16),
-        form: Form::Boxed,
-    };
+    let slot = place(url, area);
     clear(buf, slot.area, theme);
-    let more = if urls.len() > 1 { "Tab next · " } else { "" };
     let count = format!("{} of {}", at + 1, urls.len());
     let frame = Frame {
         title: "QR code",
@@ -46,7 +60,7 @@ pub fn draw(
         } else {
             Vec::new()
         },
-        bottom_right: vec![(format!("{more}y copies · Esc closes").into(), theme.dim)],
+        bottom_right: vec![(hints(urls).into(), theme.dim)],
         focused: true,
         ..Frame::default()
     };

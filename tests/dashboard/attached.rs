@@ -120,8 +120,10 @@ fn two_screens_show_one_server_and_leave_it_running() {
         "1k",
     ];
     let mut server = headless(&home, &arguments);
+    // Others may run on this machine, as a system's service too.
+    let name = format!("serve.{}", server.0.id());
     let attach = || -> Pty {
-        let pty = haul_in(&home, &["attach", "serve", "--theme", "dark"]);
+        let pty = haul_in(&home, &["attach", &name, "--theme", "dark"]);
         pty.expect("q leaves it running");
         pty.expect("tester");
         pty
@@ -141,7 +143,7 @@ fn two_screens_show_one_server_and_leave_it_running() {
     let _ = one.end();
     other.press(":resume tester\r");
     other.expect("tester goes on");
-    let (code, stdout, _) = run(&home, &["ctl", "serve", "pause", "tester"]);
+    let (code, stdout, _) = run(&home, &["ctl", &name, "pause", "tester"]);
     assert_eq!(code, 0, "{stdout}");
     let third = attach();
     third.expect("paused");
@@ -149,7 +151,8 @@ fn two_screens_show_one_server_and_leave_it_running() {
     other.press("q");
     assert_eq!(other.end(), 0);
     other.is_restored();
-    assert_eq!(run(&home, &["status"]).0, 0, "it runs on");
+    let (_, running, _) = run(&home, &["status"]);
+    assert!(running.contains(&name), "it runs on: {running}");
 
     let mut last = attach();
     last.press(":quit!\r");
@@ -198,14 +201,14 @@ fn a_detached_download_outlives_its_terminal() {
         "{stdout}"
     );
 
-    let mut again = haul_in(&home, &["attach", "--theme", "dark"]);
+    let mut again = haul_in(&home, &["attach", "nightly", "--theme", "dark"]);
     again.expect("q leaves it running");
     again.expect("everything");
     again.press("q");
     assert_eq!(again.end(), 0);
     serving.server.limit(None);
     let start = Instant::now();
-    while run(&home, &["status"]).0 == 0 {
+    while run(&home, &["status"]).1.contains("nightly.") {
         assert!(start.elapsed() < PATIENCE, "it does not end");
     }
     for (seed, name) in [(5, "large"), (6, "more")] {

@@ -1,13 +1,15 @@
-//! The mouse on hints, headings and scrollbars, and its right button.
+//! The mouse on hints, headings, scrollbars and boxes, and its right button.
+
+use std::time::Instant;
 
 use haul::{
     app::{
-        Effect, Event, Mouse, Pane, Popup, State, View,
-        event::Spot,
+        Effect, Event, InBox, Mouse, Pane, Popup, Spot, State, View,
+        event::Control,
         keymap::Action,
         listing::{Listing, SortKey},
     },
-    ui::{hit, spot},
+    ui::{hit, in_box, spot},
 };
 use ratatui::layout::Rect;
 
@@ -57,19 +59,20 @@ fn hints_do_what_they_say() {
     assert_eq!(spot(&state, AREA, 0, y), None);
 }
 
+/// A press on a cell while a box is open.
+fn press_box(state: &mut State, (x, y): (u16, u16)) -> Vec<Effect> {
+    let (on, at) = (in_box(state, AREA, x, y), Instant::now());
+    send(state, Event::Mouse(Mouse::InBox { on, at }))
+}
+
 #[test]
-fn a_press_leaves_a_box_as_esc_does() {
-    let at = std::time::Instant::now();
-    let anywhere = Mouse::Press {
-        pane: Pane::Remote,
-        row: Some(1),
-        at,
-    };
+fn a_press_beside_a_box_leaves_it_as_esc_does() {
     for (opened, side) in [
         ("?", 0),
         ("q", 0),
         ("2 i", 0),
         ("Space M", 0),
+        ("'", 0),
         ("x", 1),
         ("Q", 1),
     ] {
@@ -77,23 +80,112 @@ fn a_press_leaves_a_box_as_esc_does() {
         keys(&mut state, opened);
         assert!(state.popup.is_some(), "{opened}");
         let row = state.focus;
-        let effects = send(&mut state, Event::Mouse(anywhere));
+        let effects = press_box(&mut state, (1, 34));
         assert!(effects.is_empty(), "{opened}: {effects:?}");
         assert!(state.popup.is_none(), "{opened}");
         assert_eq!(state.focus, row, "the press is not for what is below");
     }
-    // What a stray press would refuse stays.
-    let mut state = browsing();
-    send(
-        &mut state,
-        Event::Fingerprint(haul::app::event::Fingerprint {
-            host: "nas.lan:8888".into(),
-            seen: "9F:3A".into(),
-            known: None,
-        }),
-    );
-    send(&mut state, Event::Mouse(anywhere));
+    // A certificate wants an answer.
+    let mut state = unknown_server();
+    press_box(&mut state, (1, 34));
     assert!(matches!(state.popup, Some(Popup::Trust(_))));
+}
+
+fn unknown_server() -> State {
+    let mut state = browsing();
+    let seen = haul::app::event::Fingerprint {
+        host: "nas.lan:8888".into(),
+        seen: "9F:3A".into(),
+        known: None,
+    };
+    send(&mut state, Event::Fingerprint(seen));
+    state
+}
+
+#[test]
+fn questions_are_answered_by_the_mouse() {
+    for (answer, leaves) in [("y trust it from now on", false), ("n leave", true)] {
+        let mut state = unknown_server();
+        let cell = find(&mut state, answer);
+        let effects = press_box(&mut state, cell);
+        assert!(state.popup.is_none(), "{answer}");
+        let left = matches!(effects[..], [Effect::Disconnect]);
+        assert_eq!(left, leaves, "{effects:?}");
+    }
+    let mut state = downloading();
+    keys(&mut state, "q");
+    let (x, y) = find(&mut state, "y quit");
+    assert_eq!(in_box(&state, AREA, x - 1, y), InBox::Beside);
+    // The word is as good as the letter, its last cell too.
+    let effects = press_box(&mut state, (x + 5, y));
+    assert!(matches!(effects[..], [Effect::Quit(_)]), "{effects:?}");
+}
+
+#[test]
+fn a_row_of_a_box_is_chosen_and_by_a_double_click_taken() {
+    let mut state = downloading();
+    keys(&mut state, "?");
+    let cell = find(&mut state, "show or hide names that begin with a dot");
+    press_box(&mut state, cell);
+    let Some(Popup::Help(help)) = &state.popup else {
+        panic!("one press runs nothing");
+    };
+    assert!(
+        matches!(help.current(), Some(item) if item.right() == "show or hide names that begin with a dot")
+    );
+    press_box(&mut state, cell);
+    assert!(state.popup.is_none());
+    assert!(listing(&state).arrangement().hidden);
+    // Two presses on two rows are no double click.
+    keys(&mut state, "?");
+    let cell = find(&mut state, "show or hide names that begin with a dot");
+    press_box(&mut state, cell);
+    press_box(&mut state, (cell.0, cell.1 - 1));
+    assert!(matches!(state.popup, Some(Popup::Help(_))));
+}
+
+#[test]
+fn what_a_border_names_is_pressed_there() {
+    for opened in ["?", "2 i", "Space M", "'", "Ctrl-f"] {
+        let mut state = downloading();
+        keys(&mut state, opened);
+        let cell = find(&mut state, "Esc closes");
+        press_box(&mut state, cell);
+        assert!(state.popup.is_none(), "{opened}");
+    }
+    let mut state = downloading();
+    keys(&mut state, "Space Space M");
+    let cell = find(&mut state, "X all");
+    press_box(&mut state, cell);
+    assert_eq!(listing(&state).marked().len(), 0);
+}
+
+#[test]
+fn in_remote_a_key_for_a_transfer_is_for_the_one_of_the_entry_there() {
+    let mut state = downloading();
+    let View::Connect(view) = &state.view else {
+        unreachable!();
+    };
+    let current = view.item().unwrap().id;
+    let of_entries = view.remote.listing.entries().iter();
+    let mut of_entries = of_entries.filter_map(|entry| {
+        let item = view.item_for(&view.remote.path.join(&entry.name).ok()?)?;
+        (!item.state.is_ended() && item.id != current).then(|| (entry.name.to_vec(), item.id))
+    });
+    let (name, id) = of_entries
+        .next()
+        .expect("an entry whose transfer is not the current one");
+    while listing(&state).current().unwrap().name[..] != name[..] {
+        keys(&mut state, "j");
+    }
+    let effects = keys(&mut state, "p");
+    assert!(
+        matches!(effects[..], [Effect::Control(told, Control::Pause | Control::Resume)] if told == id),
+        "{effects:?}"
+    );
+    let name = String::from_utf8(name).unwrap();
+    let said = state.notice.unwrap().text;
+    assert!(said.contains(&name), "{said}");
 }
 
 #[test]

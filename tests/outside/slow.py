@@ -23,8 +23,8 @@ CONNECTIONS = 3500
 TIMEOUT = 10
 # Seconds of each attack. Connections come up in two seconds, and slow readers are dropped after TIMEOUT.
 ATTACK = 15
-# The first fills what the server keeps of the past (log lines, clients); from then on memory stays as it is.
-ATTACKS = 3
+# The first three fill what the server keeps of the past (clients, and 10,000 log lines); from then on memory stays as it is.
+ATTACKS = 4
 
 MODES = {
     # Heads that go on for ever, a field now and then.
