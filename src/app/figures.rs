@@ -82,6 +82,10 @@ impl Book {
                 self.before.remove(&item.id);
             }
             let percent = self.percents.entry(item.id).or_default();
+            if matches!(item.state, ItemState::Cancelled | ItemState::Failed(_)) {
+                // Its job is over: what is told is what is kept, and pieces that were under way are not.
+                *percent = Percent::default();
+            }
             percent.note(item.done, item.final_total());
         }
         if self.percents.len() > items.len() {
