@@ -172,9 +172,9 @@ impl World {
     fn mouse(&self, x: u16, y: u16, by: isize) -> Option<Mouse> {
         let area = Rect::new(0, 0, self.size.0, self.size.1);
         let hit = ui::hit(&self.state, area, x, y);
-        if self.state.popup.is_some() && by >= 0 {
-            let (on, at) = (ui::in_box(&self.state, area, x, y), Instant::now());
-            return Some(Mouse::InBox { on, at });
+        if self.state.popup.is_some() && by == 0 {
+            let on = ui::in_box(&self.state, area, x, y);
+            return Some(Mouse::InBox { on, at: self.now });
         }
         let spot = ui::spot(&self.state, area, x, y).map(Mouse::On);
         let right = hit.and_then(|(pane, row)| Some(Mouse::Mark { pane, row: row? }));
