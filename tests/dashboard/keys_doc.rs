@@ -24,6 +24,10 @@ separated by blanks, sequences written together, nothing for no key at all.
     top = gg Home
     kick =
 
+Everything can be done by the mouse as well: a row is pressed to choose it and twice to open it, the right button marks, the wheel
+scrolls; hints, column heads, scrollbars, answers and the keys in a box's border are pressed; a press beside a box leaves it. In
+`?` a line that is pressed twice does what its key does. Shift with the mouse selects text, in most terminals.
+
 ";
 
 /// A table's cell: a bar would end it.
