@@ -6,6 +6,7 @@ pub mod journal;
 pub mod land;
 pub mod landed;
 pub mod lander;
+pub mod moved;
 pub mod names;
 pub mod part;
 pub mod spill;

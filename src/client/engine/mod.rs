@@ -3,6 +3,7 @@
 
 mod effects;
 mod found;
+mod moved;
 mod parts;
 mod published;
 mod says;
