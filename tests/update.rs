@@ -92,7 +92,7 @@ fn versions(old: &[u8]) -> Vec<(&'static str, Vec<u8>, usize)> {
         (
             "turned round",
             [&old[12 * MIB..], &old[..12 * MIB]].concat(),
-            0,
+            1,
         ),
     ]
 }

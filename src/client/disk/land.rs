@@ -39,7 +39,7 @@ impl OpenPart {
         }
         let failed = |error: &std::io::Error| Error::disk(self.path(), error);
         let file = &self.part.file;
-        if let Some(time) = self.facts.modified {
+        if let Some(time) = self.task.date(self.facts.modified) {
             disk::set_modified(file, time).map_err(|error| failed(&error))?;
         }
         // The pieces prove each of them; other digests are of the whole file.

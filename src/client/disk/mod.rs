@@ -2,6 +2,7 @@
 
 pub mod caught;
 pub mod conflict;
+pub mod extra;
 pub mod journal;
 pub mod land;
 pub mod landed;
@@ -10,6 +11,7 @@ pub mod moved;
 pub mod names;
 pub mod part;
 pub mod spill;
+pub mod standing;
 pub mod target;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 //! What the connections of a client share: the schedule under its lock, and everything that has a handle: servers, parts,
 //! listings that wait on disk, and those who wait for answers.
 
+mod dry;
 mod effects;
+mod extras;
 mod found;
 mod moved;
 mod parts;
@@ -81,6 +83,8 @@ pub struct Engine {
     pub lander: Lander,
     /// Published lists of digests.
     pub lists: published::Lists,
+    /// What the target holds and the server does not.
+    pub extras: extras::Noted,
     journal: Journal,
     /// Whose turn it is to note the queue.
     keeps: Mutex<()>,
@@ -146,6 +150,7 @@ impl Engine {
             runtime: tokio::runtime::Handle::current(),
             lander: Lander::default(),
             lists: published::Lists::default(),
+            extras: extras::Noted::default(),
             journal,
             keeps: Mutex::default(),
             targets: Mutex::default(),
