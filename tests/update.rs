@@ -3,9 +3,12 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use haul::{
@@ -37,8 +40,13 @@ const MIB: usize = 1 << 20;
 
 /// A directory that holds `x` with this content.
 fn holding(bytes: &[u8]) -> TempDir {
+    static MADE: AtomicU64 = AtomicU64::new(1_000_000_000);
     let dir = temp();
-    fs::write(dir.path().join("x"), bytes).unwrap();
+    let file = fs::File::create(dir.path().join("x")).unwrap();
+    (&file).write_all(bytes).unwrap();
+    // Two that are made in the same tick of the clock would have the same date, and count as the same file.
+    let date = Duration::new(MADE.fetch_add(100, Ordering::Relaxed), 5);
+    file.set_modified(UNIX_EPOCH + date).unwrap();
     dir
 }
 
@@ -367,7 +375,7 @@ fn a_kill_in_the_middle_loses_neither_the_old_nor_the_new() {
         // Some are killed while the old file is copied, some while pieces come, and some find all done.
         while proxy.file_bytes() < at && run.0.try_wait().unwrap().is_none() {
             assert!(began.elapsed() < PATIENCE * 3, "it does not go on");
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
         }
         drop(run);
         let there = fs::read(target.path().join("x")).unwrap();

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{MetadataExt as _, symlink},
     path::Path,
     process::Stdio,
     sync::{
@@ -293,7 +293,18 @@ fn a_directory_that_is_listed_as_empty_is_emptied() {
 #[test]
 fn what_is_put_there_meanwhile_stays() {
     let (source, target) = (temp(), temp());
-    fs::write(target.path().join("before"), "x").unwrap();
+    let before = target.path().join("before");
+    fs::write(&before, "x").unwrap();
+    // Clocks of file systems go by ticks: what is made in the same one as the run's beginning counts as made later.
+    let made = fs::metadata(&before).unwrap();
+    let ticks = temp();
+    loop {
+        let file = fs::File::create(ticks.path().join("tick")).unwrap();
+        let now = file.metadata().unwrap();
+        if (now.ctime(), now.ctime_nsec()) > (made.ctime(), made.ctime_nsec()) {
+            break;
+        }
+    }
     let serving = serve(source.path());
     let mut fetching = fetch_with(Settings {
         on_conflict: OnConflict::Update,

@@ -125,12 +125,7 @@ impl Extras<'_> {
 
     /// Whether nothing was done to it since this run began: neither its content nor its name is another's work beside it.
     fn is_old(&self, stat: &Stat) -> bool {
-        let seconds = u64::try_from(stat.st_ctime).map(Duration::from_secs);
-        let nanos = u64::try_from(stat.st_ctime_nsec).map(Duration::from_nanos);
-        let (Ok(seconds), Ok(nanos)) = (seconds, nanos) else {
-            return true;
-        };
-        SystemTime::UNIX_EPOCH + seconds + nanos < self.began
+        changed(stat).is_some_and(|changed| changed < self.began)
     }
 
     fn wants(&self, path: &RemotePath, dir: bool) -> bool {
@@ -142,6 +137,13 @@ impl Extras<'_> {
             }
         })
     }
+}
+
+/// When a file's content, name or mode changed last.
+pub fn changed(stat: &Stat) -> Option<SystemTime> {
+    let seconds = u64::try_from(stat.st_ctime).ok()?;
+    let nanos = u32::try_from(stat.st_ctime_nsec).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
 }
 
 fn extra(path: RemotePath, stat: &Stat) -> Extra {

@@ -2,7 +2,7 @@
 
 use std::{os::fd::AsFd as _, sync::Arc};
 
-use super::{Engine, Found, found::blocking, says::key};
+use super::{Engine, Found, blocking::blocking, says::key};
 use crate::{
     client::{
         Error,

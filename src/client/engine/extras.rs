@@ -2,18 +2,23 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    os::fd::BorrowedFd,
     sync::{Arc, Mutex},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use super::{Engine, found::blocking, lock, says::key};
+use super::{Engine, blocking::blocking, lock, says::key};
 use crate::{
     client::{
         Error,
-        disk::extra::{Extra, Extras},
+        disk::{
+            extra::{self, Extra, Extras},
+            target::Target,
+        },
         task::DirTask,
     },
     entry::Entry,
+    sys::disk,
 };
 
 /// What was found so far.
@@ -23,16 +28,15 @@ pub struct Noted {
     found: Mutex<Vec<Extra>>,
 }
 
-impl Default for Noted {
-    fn default() -> Self {
+impl Noted {
+    /// Nothing yet, in a run that begins now.
+    pub fn new(target: &Target) -> Self {
         Self {
-            began: SystemTime::now(),
+            began: now(target.handle()),
             found: Mutex::default(),
         }
     }
-}
 
-impl Noted {
     /// All of it, each once; a directory before what is in it.
     pub fn all(&self) -> Vec<Extra> {
         let mut seen = BTreeSet::new();
@@ -40,6 +44,14 @@ impl Noted {
         all.retain(|extra| seen.insert(extra.path.clone()));
         all
     }
+}
+
+/// Now, by the clock of the target's file system: it may be another machine's, and goes by ticks.
+fn now(target: BorrowedFd<'_>) -> SystemTime {
+    const TICK: Duration = Duration::from_millis(20);
+    let nameless = disk::nameless_file(target).ok().flatten();
+    let changed = nameless.and_then(|file| extra::changed(&rustix::fs::fstat(&file).ok()?));
+    changed.unwrap_or_else(|| SystemTime::now() - TICK)
 }
 
 /// The names that a listing told, as far as the first slash in them. 16 bytes each, until the listing has ended.

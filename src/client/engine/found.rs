@@ -8,6 +8,7 @@ use tasks::{Tasks, tasks};
 
 use super::{
     Engine, Rest,
+    blocking::blocking,
     says::{Says, key},
 };
 use crate::{
@@ -292,14 +293,6 @@ fn is_wanted(filter: Option<&Filter>, dir: &RemotePath, entry: &Entry) -> bool {
         let is_deep = entry.name.contains(&b'/');
         filter.wants(&path) && (!is_deep || filter.may_hold(&path.parent()))
     }
-}
-
-/// Runs what waits for the disk where it may.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Error::Broken(format!("a thread failed: {error}"))))
 }
 
 #[cfg(test)]

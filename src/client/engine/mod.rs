@@ -1,6 +1,7 @@
 //! What the connections of a client share: the schedule under its lock, and everything that has a handle: servers, parts,
 //! listings that wait on disk, and those who wait for answers.
 
+mod blocking;
 mod dry;
 mod effects;
 mod extras;
@@ -150,7 +151,7 @@ impl Engine {
             runtime: tokio::runtime::Handle::current(),
             lander: Lander::default(),
             lists: published::Lists::default(),
-            extras: extras::Noted::default(),
+            extras: extras::Noted::new(target),
             journal,
             keeps: Mutex::default(),
             targets: Mutex::default(),

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use left::Elsewhere;
+pub use left::Elsewhere;
 pub use step::{Asker, Step};
 
 use super::{

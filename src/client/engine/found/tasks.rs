@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use super::blocking;
 use crate::{
     client::{
         Error, ItemId,
@@ -15,6 +14,7 @@ use crate::{
             standing::{Standing, standing},
             target::Target,
         },
+        engine::blocking::blocking,
         schedule::Complete,
         task::{DirTask, FileTask},
     },
