@@ -52,4 +52,5 @@ mod servers;
 mod sums;
 mod tls;
 mod update;
+mod uptodate;
 mod wire;

@@ -106,6 +106,21 @@ pub struct ConnectArgs {
     /// Keep files that overwrite and update replace, as `name~`
     #[arg(long, env = "HAUL_BACKUP", hide_short_help = true)]
     pub backup: bool,
+    /// Remove what the server does not have any more
+    ///
+    /// With --on-conflict update and --all or --get. Only below --dir, only what is wanted, and only once every listing was
+    /// read whole and everything succeeded; never parts, links, names that begin with a dot, and what was put there meanwhile.
+    /// It asks before; see --yes.
+    #[arg(long, env = "HAUL_DELETE", hide_short_help = true)]
+    pub delete: bool,
+    /// Answer yes to the question of --delete
+    #[arg(short, long, env = "HAUL_YES", hide_short_help = true)]
+    pub yes: bool,
+    /// Change nothing, and print what would be fetched, replaced and deleted
+    ///
+    /// With --all or --get. What would be kept is counted; with --json it is listed, too.
+    #[arg(long, env = "HAUL_DRY_RUN", hide_short_help = true)]
+    pub dry_run: bool,
     /// Start afresh; else what an earlier run left is gone on with
     #[arg(long, env = "HAUL_NO_RESUME", hide_short_help = true)]
     pub no_resume: bool,

@@ -133,13 +133,24 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         fail_empty: args.fail_empty,
         on_conflict: args.on_conflict,
         backup: args.backup,
+        delete: args.delete,
+        yes: args.yes,
+        dry_run: args.dry_run,
         resume: !args.no_resume,
         run: args.commands,
-        headless: args.run.headless || args.detach || !terminal,
+        headless: args.run.headless || args.detach || args.dry_run || !terminal,
         json: args.json,
         hold: args.hold,
         detach: args.detach,
-        control: control(args.control),
+        control: if args.dry_run {
+            // Whoever watches could have it download something.
+            config::Control {
+                socket: Socket::Off,
+                instance: None,
+            }
+        } else {
+            control(args.control)
+        },
         log: log(args.log),
         screen: screen(&args.screen),
     };
@@ -152,10 +163,48 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         return usage("--backup keeps what is replaced: add --on-conflict update or overwrite");
     }
     selection(&settings)?;
+    tree(&settings)?;
     headless(&settings, args.run.headless, args.detach)?;
     one_file(&settings)?;
     output(&settings)?;
     Ok(settings)
+}
+
+/// What is about whole trees needs one, and nobody is there to be asked without a terminal.
+fn tree(settings: &config::Connect) -> Result<(), Error> {
+    let has_tree = (settings.all || !settings.get.is_empty()) && !settings.names_metalink();
+    let one_file = settings.output.is_some() || settings.checksum.is_some();
+    let needs = |option: &str| usage(&format!("{option} is about a tree: add --all or --get"));
+    if settings.dry_run {
+        if !has_tree || one_file {
+            return needs("--dry-run");
+        }
+        if settings.detach || settings.hold {
+            return usage("--dry-run prints what would be done: leave --detach and --hold out");
+        }
+    }
+    if !settings.delete {
+        return if settings.yes {
+            usage("--yes answers the question of --delete: add that")
+        } else {
+            Ok(())
+        };
+    }
+    if !has_tree || one_file {
+        return needs("--delete");
+    }
+    if settings.on_conflict != OnConflict::Update {
+        return usage("--delete brings a tree up to date: add --on-conflict update");
+    }
+    if !settings.headless {
+        return usage("--delete needs --headless: the dashboard removes nothing");
+    }
+    if settings.detach && !settings.yes {
+        return usage(
+            "--delete asks before it removes anything, and --detach leaves the terminal: add --yes",
+        );
+    }
+    Ok(())
 }
 
 /// What to present to the first server besides what URLs hold: from an option or a file, but from one place only.

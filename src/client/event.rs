@@ -61,11 +61,53 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// A run that changes nothing would do this with a file.
+    Would {
+        /// The item it belongs to.
+        item: ItemId,
+        /// The file, below the base URL.
+        path: RemotePath,
+        /// What it would do.
+        action: Action,
+        /// Its size, if known.
+        bytes: Option<u64>,
+    },
     /// An item ended: all that could be done for it was done.
     Ended {
         /// Which.
         item: ItemId,
     },
+}
+
+/// What a run would do with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// There is none of that name here.
+    Fetch,
+    /// Another one is here, which is replaced.
+    Replace,
+    /// Another one is here, and stays: the new one gets a name beside it.
+    Copy,
+    /// One is here that may be the same: its content is compared.
+    Compare,
+    /// One is here that will do.
+    Keep,
+    /// One is here that the server does not have any more.
+    Delete,
+}
+
+impl Action {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Replace => "replace",
+            Self::Copy => "copy",
+            Self::Compare => "compare",
+            Self::Keep => "keep",
+            Self::Delete => "delete",
+        }
+    }
 }
 
 impl Event {
@@ -127,7 +169,7 @@ impl Event {
             } => {
                 tracing::error!(target: REPORTED, path = %shown(path), attempts, "{error}");
             }
-            Self::Ended { .. } => {}
+            Self::Would { .. } | Self::Ended { .. } => {}
         }
     }
 }

@@ -7,7 +7,10 @@ use url::Url;
 
 use super::{
     Error, Event, Settings,
-    disk::target::Target,
+    disk::{
+        extra::{self, Extra},
+        target::Target,
+    },
     engine::{Engine, Server},
     id::{SOURCES_MAX, SlotId},
     net::{document, origin::Origin},
@@ -123,6 +126,18 @@ impl Client {
     /// Bytes that can still be written to the target's file system, where that is known.
     pub fn free_space(&self) -> Option<u64> {
         crate::sys::disk::free_space(self.target.handle()).ok()
+    }
+
+    /// What the target holds below directories that were listed whole and the server does not have, a directory before what is
+    /// in it; only with the setting `delete`. It is worth something once all has ended without a failure.
+    pub fn extras(&self) -> Vec<Extra> {
+        self.engine.extras.all()
+    }
+
+    /// Removes what [`Self::extras`] told from the target, as far as it is still the same; `tell` is told of each that is gone.
+    /// Blocking.
+    pub fn remove(&self, extras: &[Extra], tell: impl FnMut(&Extra)) -> Result<(), Error> {
+        extra::remove(&self.target, extras, tell)
     }
 
     /// Lists a directory, ahead of everything else. Links and dotfiles are the server's business.

@@ -27,9 +27,9 @@ mod task;
 mod want;
 mod worker;
 
-pub use disk::names::part_name;
+pub use disk::{extra::Extra, names::part_name};
 pub use error::Error;
-pub use event::{Event, kept_and_fetched};
+pub use event::{Action, Event, kept_and_fetched};
 pub use handle::Client;
 pub use net::{access::Access, document::read_document, stream::try_connection};
 pub use read::metalink;

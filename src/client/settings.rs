@@ -44,6 +44,10 @@ pub struct Settings {
     pub on_conflict: OnConflict,
     /// What is replaced is kept as `name~`.
     pub backup: bool,
+    /// What the target holds and listings do not is noted: see [`Client::extras`](super::Client::extras).
+    pub delete: bool,
+    /// Nothing is fetched: what would become of the files of trees is told.
+    pub dry_run: bool,
     /// Go on with parts that an earlier run left.
     pub resume: bool,
     /// What files must hash to by a list that the user gave, whatever servers say.

@@ -280,6 +280,8 @@ pub enum Verified {
     Listed(#[serde(deserialize_with = "list")] sums::Word),
     /// An equal file was here already.
     Present,
+    /// A file was here already that counts as it, by its name, or by its size and date; its content was not looked at.
+    Unread,
     /// Nothing: the server offers no digest.
     Unverified,
 }
@@ -290,13 +292,14 @@ fn list<'de, D: serde::Deserializer<'de>>(from: D) -> Result<sums::Word, D::Erro
 }
 
 impl Verified {
-    /// The word for logs and JSON: `blake3`, `digest`, `present`, `unverified`, or the published list's name.
+    /// The word for logs and JSON: `blake3`, `digest`, `present`, `unread`, `unverified`, or the published list's name.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Blake3 => "blake3",
             Self::Digest => "digest",
             Self::Listed(list) => list,
             Self::Present => "present",
+            Self::Unread => "unread",
             Self::Unverified => "unverified",
         }
     }

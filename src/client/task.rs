@@ -208,6 +208,19 @@ impl FileTask {
         self.rename.as_deref().unwrap_or_else(|| self.path.name())
     }
 
+    /// The date that the file gets here, where an answer told one: as fine as the listing has it, since HTTP has whole seconds.
+    pub fn date(&self, told: Option<SystemTime>) -> Option<SystemTime> {
+        let seconds = |date: SystemTime| {
+            let since = date.duration_since(SystemTime::UNIX_EPOCH);
+            since.map(|since| since.as_secs()).ok()
+        };
+        let listed = self.modified;
+        match (told, listed) {
+            (Some(told), Some(listed)) if seconds(told) != seconds(listed) => Some(told),
+            _ => listed.or(told),
+        }
+    }
+
     /// The path for people.
     pub fn shown(&self) -> String {
         escape::display_name(self.path.as_bytes()).into_owned()

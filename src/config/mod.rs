@@ -164,6 +164,12 @@ pub struct Connect {
     pub on_conflict: OnConflict,
     /// A file that is replaced is kept as `name~`.
     pub backup: bool,
+    /// Remove what the server does not have any more.
+    pub delete: bool,
+    /// Without asking.
+    pub yes: bool,
+    /// Change nothing, and tell what would be done.
+    pub dry_run: bool,
     /// Go on with what an earlier run left.
     pub resume: bool,
     /// A file of `:` commands to run at the start.

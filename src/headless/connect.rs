@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    checksums,
+    checksums, delete,
     hold::hold,
     plan::{Plan, engine_settings},
     report::Report,
@@ -30,7 +30,7 @@ use crate::{
     error::Error,
     exit::{Exit, Local},
     logging::{self, Ring},
-    sys::{detach, signals::Signals, terminal::is_in_foreground},
+    sys::{detach, scratch::Scratch, signals::Signals, terminal::is_in_foreground},
 };
 
 /// Events that may wait for this loop before workers have to.
@@ -50,6 +50,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     {
         return Ok(exit);
     }
+    delete::check(&settings)?;
     let plan = Plan::prepare(&settings, &access).await?;
     // Data on stdout leaves only stderr to speak to people.
     let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {
@@ -66,6 +67,16 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         &plan.dir,
         &access,
     );
+    // A run that changes nothing makes no directory either, and leaves no journal.
+    let elsewhere = (settings.dry_run && !plan.dir.exists()).then(Scratch::new);
+    let elsewhere = elsewhere.transpose()?;
+    if settings.dry_run {
+        engine.state_dir = None;
+        if let Some(scratch) = &elsewhere {
+            scratch.path().clone_into(&mut engine.dir);
+        }
+        report = report.dry();
+    }
     engine.checksums = checksums::given(&settings, &plan.url, &access).await?;
     let to_stdout = plan.stdout();
     if to_stdout.is_some() {
@@ -134,6 +145,9 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         to_stdout.finish().await?;
     }
     drop(control);
+    if settings.delete && signal.is_none() {
+        delete::delete(&client, &settings, exit, &mut report).await?;
+    }
     let (_, failed) = client.tally();
     report.end(Instant::now(), failed, signal.is_some())?;
     Ok(signal.unwrap_or(exit))

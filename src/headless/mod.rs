@@ -2,7 +2,9 @@
 
 pub(crate) mod checksums;
 pub mod connect;
+mod delete;
 pub mod demo;
+mod dry_run;
 mod hold;
 pub(crate) mod plan;
 pub mod report;

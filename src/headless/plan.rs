@@ -257,6 +257,8 @@ pub(crate) fn engine_settings(
         fail_empty: settings.fail_empty,
         on_conflict: settings.on_conflict,
         backup: settings.backup,
+        delete: settings.delete,
+        dry_run: settings.dry_run,
         resume: settings.resume,
         checksums: None,
         patient: false,

@@ -9,11 +9,12 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    dry_run::Would,
     style::Style,
     summary::{Tally, summary},
 };
 use crate::{
-    client::{Event, Snapshot, Verified},
+    client::{Action, Event, Extra, Snapshot, Verified},
     error::Error,
     escape::display_name,
     exit::{Exit, Local, REPORTED},
@@ -29,6 +30,8 @@ struct Object<'a> {
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +55,8 @@ struct Object<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    unread: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
 }
 
@@ -63,6 +68,8 @@ pub struct Report {
     began: Instant,
     meter: Meter,
     tally: Tally,
+    /// What a run that changes nothing would do.
+    would: Option<Would>,
 }
 
 impl Report {
@@ -75,6 +82,15 @@ impl Report {
             began,
             meter: Meter::default(),
             tally: Tally::default(),
+            would: None,
+        }
+    }
+
+    /// The same, of a run that changes nothing.
+    pub fn dry(self) -> Self {
+        Self {
+            would: Some(Would::default()),
+            ..self
         }
     }
 
@@ -108,10 +124,14 @@ impl Report {
                 self.tally.kept += kept;
                 match verified {
                     Verified::Present => self.tally.present += 1,
+                    Verified::Unread => {
+                        self.tally.present += 1;
+                        self.tally.unread += 1;
+                    }
                     Verified::Unverified => self.tally.unverified += 1,
                     Verified::Blake3 | Verified::Digest | Verified::Listed(_) => {}
                 }
-                if *verified != Verified::Present {
+                if !matches!(verified, Verified::Present | Verified::Unread) {
                     self.tally.bytes += bytes;
                 }
                 self.json(&Object {
@@ -139,8 +159,67 @@ impl Report {
                     ..Object::default()
                 })
             }
+            Event::Would {
+                path,
+                action,
+                bytes,
+                ..
+            } => self.would(path, *action, *bytes),
             Event::Retrying { .. } | Event::Ended { .. } => Ok(()),
         }
+    }
+
+    /// Tells what would become of a file or directory.
+    fn would(
+        &mut self,
+        path: &RemotePath,
+        action: Action,
+        bytes: Option<u64>,
+    ) -> Result<(), Error> {
+        let line = self.would.as_mut();
+        let line = line.and_then(|would| would.line(path, action, bytes));
+        if matches!(self.style, Style::Json) {
+            return self.json(&Object {
+                event: "would",
+                path: Some(&name(path)),
+                action: Some(action.word()),
+                bytes,
+                ..Object::default()
+            });
+        }
+        let Some(line) = line else { return Ok(()) };
+        let write = || writeln!(self.out, "{line}");
+        match &self.style {
+            Style::Bar(bar) => bar.suspend(write),
+            Style::Lines | Style::Json | Style::Silent => {
+                let mut write = write;
+                write()
+            }
+        }
+        .map_err(unwritable)
+    }
+
+    /// Takes the bar away: something else is written to the terminal.
+    pub fn clear(&self) {
+        if let Style::Bar(bar) = &self.style {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Tells what was removed here, or would be.
+    pub fn deleted(&mut self, extra: &Extra) -> Result<(), Error> {
+        let bytes = (!extra.path.is_dir()).then_some(extra.bytes);
+        if self.would.is_some() {
+            return self.would(&extra.path, Action::Delete, bytes);
+        }
+        self.tally.deleted += 1;
+        tracing::info!(path = %display_name(extra.path.as_bytes()), "deleted: the server does not have it any more");
+        self.json(&Object {
+            event: "deleted",
+            path: Some(&name(&extra.path)),
+            bytes,
+            ..Object::default()
+        })
     }
 
     /// Shows how far the whole job is.
@@ -207,6 +286,7 @@ impl Report {
                     bytes,
                     kept,
                     unverified,
+                    unread,
                     ..
                 } = self.tally;
                 self.json(&Object {
@@ -217,6 +297,7 @@ impl Report {
                     files: Some(files),
                     failed: Some(failed),
                     unverified: Some(unverified),
+                    unread: (unread > 0).then_some(unread),
                     seconds: Some(took.as_secs_f64()),
                     ..Object::default()
                 })?;
@@ -229,7 +310,10 @@ impl Report {
                 if let Style::Bar(bar) = &self.style {
                     bar.finish_and_clear();
                 }
-                let line = summary(self.tally, failed, took, rate, interrupted);
+                let line = match &self.would {
+                    Some(would) => would.summary(failed, took, interrupted),
+                    None => summary(self.tally, failed, took, rate, interrupted),
+                };
                 writeln!(self.out, "{line}")
                     .and_then(|()| self.out.flush())
                     .map_err(unwritable)?;
@@ -283,116 +367,4 @@ fn amount(done: u64, total: Option<u64>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use super::*;
-    use crate::client::{ItemId, ItemState, ItemView};
-
-    /// A writer whose bytes can be read after it was given away.
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Shared {
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    fn path(target: &str) -> RemotePath {
-        RemotePath::from_target(target.as_bytes()).unwrap()
-    }
-
-    fn finished(target: &str, bytes: u64, verified: Verified) -> Event {
-        Event::Finished {
-            item: ItemId(1),
-            path: path(target),
-            local: "x".into(),
-            bytes,
-            kept: 0,
-            verified,
-            took: Duration::from_millis(2),
-        }
-    }
-
-    #[test]
-    fn json_has_an_object_a_line_for_each_turning_point() {
-        let (out, began) = (Shared::default(), Instant::now());
-        let mut report = Report::new(Style::Json, Box::new(out.clone()), began);
-        let started = Event::Started {
-            item: ItemId(1),
-            path: path("/a%0A%C2%9B.txt"),
-            total: Some(2048),
-        };
-        report.event(&started).unwrap();
-        let snapshot = Snapshot {
-            received: 512,
-            items: vec![ItemView {
-                id: ItemId(1),
-                path: path("/"),
-                label: None,
-                files: None,
-                done: 512,
-                total: Some(2048),
-                connections: 1,
-                state: ItemState::Active,
-                limit: None,
-                first: false,
-                led: None,
-                under_way: Vec::new(),
-            }],
-            ..Snapshot::default()
-        };
-        report.progress(&snapshot, began).unwrap();
-        let done = finished("/a", 2048, Verified::Blake3);
-        report.event(&done).unwrap();
-        report
-            .event(&finished("/b", 5, Verified::Unverified))
-            .unwrap();
-        report.lost("cannot connect").unwrap();
-        report
-            .end(began + Duration::from_secs(2), 1, false)
-            .unwrap();
-        let text = out.text();
-        assert!(!text.contains('\u{9b}'), "{text}");
-        let lines: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        let expected = serde_json::json!([
-            {"event": "started", "path": "a\n\u{9b}.txt", "total": 2048},
-            {"event": "progress", "bytes": 512, "total": 2048, "rate": 0},
-            {"event": "finished", "path": "a", "bytes": 2048, "total": 2048, "verified": "blake3"},
-            {"event": "finished", "path": "b", "bytes": 5, "total": 5, "verified": "unverified"},
-            {"event": "failed", "error": "cannot connect"},
-            {"event": "summary", "bytes": 2053, "rate": 1027, "files": 2, "failed": 1, "unverified": 1, "seconds": 2.0},
-        ]);
-        assert_eq!(serde_json::Value::from(lines), expected);
-    }
-
-    #[test]
-    fn what_was_here_already_is_no_download() {
-        let (out, began) = (Shared::default(), Instant::now());
-        let mut report = Report::new(Style::Lines, Box::new(out.clone()), began);
-        report
-            .event(&finished("/a", 2048, Verified::Present))
-            .unwrap();
-        report
-            .end(began + Duration::from_secs(1), 0, false)
-            .unwrap();
-        assert_eq!(
-            out.text(),
-            "1 file, 0 B in 1.0 s, 1 here already, all verified\n"
-        );
-    }
-}
+mod tests;

@@ -15,6 +15,10 @@ pub(super) struct Tally {
     pub kept: u64,
     /// Those that were here already.
     pub present: u64,
+    /// Those of them whose content was not looked at.
+    pub unread: u64,
+    /// Files and directories that were removed, because the server does not have them any more.
+    pub deleted: u64,
     /// Those that nothing vouches for.
     pub unverified: u64,
 }
@@ -27,7 +31,7 @@ pub(super) fn summary(
     rate: u64,
     interrupted: bool,
 ) -> String {
-    if tally.files == 0 && failed == 0 && !interrupted {
+    if tally.files == 0 && tally.deleted == 0 && failed == 0 && !interrupted {
         return format!("0 files: there is none there, in {}", units::took(took));
     }
     let plural = if tally.files == 1 { "" } else { "s" };
@@ -49,12 +53,27 @@ pub(super) fn summary(
         add(parts.trim_start_matches(", ").to_owned());
     }
     if tally.present > 0 {
-        add(format!("{} here already", units::count(tally.present)));
+        let unread = match tally.unread {
+            0 => String::new(),
+            unread if unread == tally.present => " (not read)".into(),
+            unread => format!(" ({} not read)", units::count(unread)),
+        };
+        add(format!(
+            "{} here already{unread}",
+            units::count(tally.present)
+        ));
     }
     match tally {
         Tally { files: 0, .. } => {}
-        Tally { unverified: 0, .. } => add("all verified".into()),
-        Tally { unverified, .. } => add(format!("{} unverified", units::count(unverified))),
+        Tally { unverified, .. } if unverified > 0 => {
+            add(format!("{} unverified", units::count(unverified)));
+        }
+        Tally { files, unread, .. } if files == unread => {}
+        Tally { unread: 0, .. } => add("all verified".into()),
+        Tally { .. } => add("all others verified".into()),
+    }
+    if tally.deleted > 0 {
+        add(format!("{} deleted", units::count(tally.deleted)));
     }
     if failed > 0 {
         add(format!("{} failed", units::count(failed)));
@@ -83,6 +102,15 @@ mod tests {
         assert_eq!(
             line(tally, 0, false),
             "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified"
+        );
+        let unread = Tally {
+            present: 5,
+            unread: 4,
+            ..tally
+        };
+        assert_eq!(
+            line(unread, 0, false),
+            "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, 5 here already (4 not read), all others verified"
         );
         let unverified = Tally {
             unverified: 3,

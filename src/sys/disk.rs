@@ -162,15 +162,15 @@ pub fn take_mode(dir: BorrowedFd<'_>, name: &[u8], file: &File) -> io::Result<()
     Ok(rustix::fs::fchmod(file, mode)?)
 }
 
-/// Copies bytes from one file to the same place of another, within the file system where that can. False where the first
-/// does not have them all, or cannot be read.
-pub fn copy_range(from: &File, to: &File, at: u64, bytes: u64) -> io::Result<bool> {
+/// Copies bytes from one file, beginning at its byte `start`, to another, where they begin at `at`; within the file system
+/// where that can. False where the first does not have them all, or cannot be read.
+pub fn copy_range(from: &File, start: u64, to: &File, at: u64, bytes: u64) -> io::Result<bool> {
     use std::os::unix::fs::FileExt as _;
     const STEP: u64 = 256 * 1024;
     let mut done = 0;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     while done < bytes {
-        let (mut read, mut written) = (at + done, at + done);
+        let (mut read, mut written) = (start + done, at + done);
         let most = usize::try_from(bytes - done).unwrap_or(usize::MAX);
         let copied =
             rustix::fs::copy_file_range(from, Some(&mut read), to, Some(&mut written), most);
@@ -185,7 +185,10 @@ pub fn copy_range(from: &File, to: &File, at: u64, bytes: u64) -> io::Result<boo
     let mut buffer = vec![0; if done < bytes { STEP as usize } else { 0 }];
     while done < bytes {
         let step = (bytes - done).min(STEP) as usize;
-        if from.read_exact_at(&mut buffer[..step], at + done).is_err() {
+        if from
+            .read_exact_at(&mut buffer[..step], start + done)
+            .is_err()
+        {
             return Ok(false);
         }
         to.write_all_at(&buffer[..step], at + done)?;

@@ -37,6 +37,8 @@ pub fn settings(url: &str, dir: &Path) -> Settings {
         fail_empty: false,
         on_conflict: OnConflict::Verify,
         backup: false,
+        delete: false,
+        dry_run: false,
         resume: true,
         checksums: None,
         patient: false,
@@ -152,7 +154,7 @@ impl Fetched {
             Event::Finished { path, verified, .. } => self.finished.push((text(&path), verified)),
             Event::Failed { path, error, .. } => self.failed.push((text(&path), error.to_string())),
             Event::Retrying { error, .. } => self.retried.push(error.to_string()),
-            Event::Started { .. } | Event::Ended { .. } => {}
+            Event::Started { .. } | Event::Would { .. } | Event::Ended { .. } => {}
         }
     }
 

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use rustix::fs::OFlags;
@@ -213,7 +213,7 @@ impl Target {
             return Ok(Already::Fetch);
         };
         if self.on_conflict == OnConflict::Skip {
-            return Ok(Already::Here(Proof::of_local(Verified::Unverified)));
+            return Ok(Already::Here(Proof::of_local(Verified::Unread)));
         }
         let there = file.metadata().map_err(|error| failed(&error))?;
         if there.len() != remote.size {
@@ -237,12 +237,12 @@ impl Target {
                     known: Vec::new(),
                 }));
             }
-            // Nothing to compare but what a quick check compares; it is reported as unverified.
+            // Nothing to compare but what a quick check compares; it is reported as unread.
             None => {
                 let time = remote
                     .modified
                     .filter(|time| landed_with(there.modified().ok(), *time));
-                time.map(|_| Verified::Unverified)
+                time.map(|_| Verified::Unread)
             }
         };
         Ok(equal.map_or(Already::Fetch, |how| Already::Here(Proof::of_local(how))))
@@ -287,9 +287,10 @@ fn same_content(a: &File, b: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether a local file has the very time that landing gives: HTTP dates have whole seconds, and a file that was
-/// written by something else hardly ever has.
+/// Whether a local file has the very time that landing gives: that of the listing, or whole seconds as HTTP dates have them,
+/// which a file that was written by something else hardly ever has.
 fn landed_with(local: Option<SystemTime>, remote: SystemTime) -> bool {
     let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
-    local.and_then(since) == since(remote)
+    let (local, remote) = (local.and_then(since), since(remote));
+    local == remote || local == remote.map(|remote| Duration::from_secs(remote.as_secs()))
 }

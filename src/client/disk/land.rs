@@ -39,7 +39,7 @@ impl OpenPart {
         }
         let failed = |error: &std::io::Error| Error::disk(self.path(), error);
         let file = &self.part.file;
-        if let Some(time) = self.facts.modified {
+        if let Some(time) = self.task.date(self.facts.modified) {
             disk::set_modified(file, time).map_err(|error| failed(&error))?;
         }
         // The pieces prove each of them; other digests are of the whole file.
@@ -81,18 +81,44 @@ impl OpenPart {
             return Ok(true);
         }
         let Some(old) = old else { return Ok(false) };
-        let copied = disk::copy_range(&old.file, part, at, end - at);
+        let copied = disk::copy_range(&old.file, at, part, at, end - at);
         copied.map_err(|error| Error::disk(self.path(), &error))
     }
 
     /// The value of a piece as it lies in the part; `None` for a hole, which was reserved but never received. Blocking.
     pub fn hash_piece(&self, index: u32, buffer: &mut Vec<u8>) -> Result<Option<Value>, Error> {
-        buffer.resize(STEP, 0);
-        let mut at = u64::from(index) * pieces::PIECE;
+        let at = u64::from(index) * pieces::PIECE;
         let end = at + pieces::len(self.facts.size, index);
         if !self.compares && !self.holds(at, end)? {
             return Ok(None);
         }
+        self.value_of(index, buffer).map(Some)
+    }
+
+    /// Copies a piece from where it stands in the old file, from its byte `from` on; its value as it lies in the part then.
+    /// `None` where the old file does not have it any more. Blocking.
+    pub fn copy_moved(
+        &self,
+        index: u32,
+        from: u64,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<Value>, Error> {
+        let Some(old) = &self.part.old else {
+            return Ok(None);
+        };
+        let at = u64::from(index) * pieces::PIECE;
+        let bytes = pieces::len(self.facts.size, index);
+        let copied = disk::copy_range(&old.file, from, &self.part.file, at, bytes);
+        if !copied.map_err(|error| Error::disk(self.path(), &error))? {
+            return Ok(None);
+        }
+        self.value_of(index, buffer).map(Some)
+    }
+
+    fn value_of(&self, index: u32, buffer: &mut Vec<u8>) -> Result<Value, Error> {
+        buffer.resize(STEP, 0);
+        let mut at = u64::from(index) * pieces::PIECE;
+        let end = at + pieces::len(self.facts.size, index);
         let mut hasher = PieceHasher::new(index);
         while at < end {
             let step = (end - at).min(buffer.len() as u64) as usize;
@@ -101,6 +127,6 @@ impl OpenPart {
             hasher.update(&buffer[..step]);
             at += step as u64;
         }
-        Ok(Some(hasher.value()))
+        Ok(hasher.value())
     }
 }

@@ -2,13 +2,16 @@
 
 pub mod caught;
 pub mod conflict;
+pub mod extra;
 pub mod journal;
 pub mod land;
 pub mod landed;
 pub mod lander;
+pub mod moved;
 pub mod names;
 pub mod part;
 pub mod spill;
+pub mod standing;
 pub mod target;
 #[cfg(test)]
 mod tests;

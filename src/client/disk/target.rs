@@ -142,6 +142,13 @@ impl Target {
         Ok(Names::Few(names))
     }
 
+    /// The directory `path` below this one, as it is; `None` where there is none, or a link leads away.
+    pub fn look_in(&self, path: &RemotePath) -> Option<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let (dir, none) = (self.dir.as_fd(), Mode::empty());
+        open_beneath(dir, path.trimmed(), flags, none, Links::Refuse).ok()
+    }
+
     /// The local path of `name` in the directory `dir`, for messages and events.
     pub fn local(&self, dir: &RemotePath, name: &[u8]) -> PathBuf {
         use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
@@ -157,14 +164,7 @@ impl Target {
 
     /// What is here where `name` of `dir` should land. One look at the disk.
     pub fn look(&self, dir: &RemotePath, name: &[u8]) -> Local {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = open_beneath(
-            self.dir.as_fd(),
-            dir.trimmed(),
-            flags,
-            Mode::empty(),
-            Links::Refuse,
-        );
+        let dir = self.look_in(dir);
         dir.map_or(Local::Nothing, |dir| Names::Many(dir).look(name))
     }
 }

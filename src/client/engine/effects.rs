@@ -38,6 +38,7 @@ impl Engine {
             Effect::Changed => self.changed.notify_waiters(),
             Effect::Answer(browse, error) => self.answer(browse, Err(error)),
             Effect::HashLeft(file) => self.blocking(move |engine| engine.hash_left(file)),
+            Effect::Search(file) => self.blocking(move |engine| engine.search(file)),
             Effect::Land(file, proof) => self.blocking(move |engine| engine.land(file, proof)),
             Effect::Sync(file, pieces) => self.blocking(move |engine| {
                 if let Some(part) = engine.part(file) {

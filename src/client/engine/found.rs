@@ -1,23 +1,24 @@
 //! From a listing to the queue: what is wanted of it, what is here already, and what must wait on disk.
 
+mod tasks;
+
 use std::{collections::HashSet, sync::Arc};
+
+use tasks::{Tasks, tasks};
 
 use super::{
     Engine, Rest,
+    blocking::blocking,
     says::{Says, key},
 };
 use crate::{
     client::{
-        Error, ItemId,
-        disk::{
-            names::{Local, Names},
-            spill::Spill,
-            target::Target,
-        },
+        Error,
+        disk::{names::Names, spill::Spill, target::Target},
         id::RestId,
         read::pattern::Filter,
         schedule::{Answered, Sum},
-        task::{Above, DirTask, FileTask},
+        task::{Above, DirTask},
     },
     entry::Entry,
     http1::path::RemotePath,
@@ -35,7 +36,7 @@ pub struct Found {
     pub any: bool,
     /// See [`DirTask::taken`].
     taken: HashSet<u128>,
-    dirs: Vec<DirTask>,
+    pub(super) dirs: Vec<DirTask>,
     rest: Option<Spill>,
     /// The files in `rest`.
     waiting: Sum,
@@ -43,6 +44,8 @@ pub struct Found {
     names: Option<Names>,
     /// What the listing says, whatever of it is wanted.
     says: Says,
+    /// Its names, where what else is here is to be removed.
+    told: super::extras::Names,
 }
 
 impl Found {
@@ -52,6 +55,17 @@ impl Found {
             taken,
             ..Self::default()
         }
+    }
+
+    /// The names of a listing that was read to its end.
+    pub fn told(&mut self) -> super::extras::Names {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Files were handed on that another attempt must know.
+    pub(super) fn take(&mut self, keys: impl IntoIterator<Item = u128>) {
+        self.taken.extend(keys);
+        self.any = true;
     }
 
     /// What another attempt must know.
@@ -78,12 +92,18 @@ impl Engine {
             found.says.add(entry);
         }
         self.lists.note(&task.dir, &entries);
+        if self.settings.delete {
+            found.told.add(&entries);
+        }
         let is_new =
             |entry: &Entry| found.taken.is_empty() || !found.taken.contains(&key(&entry.name));
         let wanted: Vec<_> = entries
             .into_iter()
             .filter(|entry| is_wanted(filter.as_ref(), &task.dir, entry) && is_new(entry))
             .collect();
+        if self.settings.dry_run {
+            return self.would(task, &target, wanted, found).await;
+        }
         // A directory is made where files will land, or where it is wanted itself, empty or not.
         let any_files = wanted.iter().any(|entry| !entry.is_dir);
         let dir_wanted = || {
@@ -106,17 +126,30 @@ impl Engine {
         let taken: Vec<_> = files.map(|entry| key(&entry.name)).collect();
         let names = found.names.take();
         let (item, dir) = (task.item, task.dir.clone());
-        let (names, mut dirs, files) = tasks(item, dir, wanted, names).await?;
+        let updated = self.updated(target);
+        let tasks = tasks(item, dir, wanted, names, updated).await?;
+        let Tasks {
+            names,
+            mut dirs,
+            files,
+            here,
+        } = tasks;
         found.names = names;
         found.dirs.append(&mut dirs);
-        let any = !files.is_empty();
-        let is_wanted = self.with(|schedule| schedule.found(item, files));
+        let any = !files.is_empty() || !here.is_empty();
+        let is_wanted =
+            self.with(|schedule| schedule.here(item, here, false) && schedule.found(item, files));
         if is_wanted {
             // Only what the queue has: a retry must find the rest.
             found.taken.extend(taken);
             found.any |= any;
         }
         Ok(is_wanted)
+    }
+
+    /// The target, where a listing decides what is here already; a list of digests that the user gave is held against files.
+    fn updated(&self, target: Arc<Target>) -> Option<Arc<Target>> {
+        (target.updates() && self.settings.checksums.is_none()).then_some(target)
     }
 
     /// Entries that are too many to be remembered wait on disk.
@@ -199,11 +232,17 @@ impl Engine {
             let error = Error::Broken("what waited on disk is gone".into());
             return self.with(|schedule| schedule.load_failed(id, error));
         };
-        match next_block(&task, rest).await {
-            Ok((rest, dirs, files)) => {
+        let updated = self
+            .target(task.item)
+            .and_then(|target| self.updated(target));
+        match next_block(&task, rest, updated).await {
+            Ok((rest, tasks)) => {
                 let more = !rest.spill.is_empty();
                 self.put_rest(id, rest);
-                self.with(|schedule| schedule.loaded(id, dirs, files, more));
+                self.with(|schedule| {
+                    schedule.here(task.item, tasks.here, true);
+                    schedule.loaded(id, tasks.dirs, tasks.files, more);
+                });
             }
             Err(error) => self.with(|schedule| schedule.load_failed(id, error)),
         }
@@ -214,7 +253,8 @@ impl Engine {
 async fn next_block(
     task: &DirTask,
     mut rest: Rest,
-) -> Result<(Rest, Vec<DirTask>, Vec<FileTask>), Error> {
+    updated: Option<Arc<Target>>,
+) -> Result<(Rest, Tasks), Error> {
     let shown = crate::escape::display_name(task.dir.as_bytes()).into_owned();
     let read = blocking(move || {
         let block = rest.spill.read();
@@ -227,15 +267,15 @@ async fn next_block(
     let (mut rest, block) = read.await?;
     let entries = block.map(|block| block.entries).unwrap_or_default();
     let names = rest.names.take();
-    let (names, mut dirs, files) = tasks(task.item, task.dir.clone(), entries, names).await?;
+    let mut tasks = tasks(task.item, task.dir.clone(), entries, names, updated).await?;
     if task.is_last {
-        dirs.clear();
+        tasks.dirs.clear();
     }
-    for dir in &mut dirs {
+    for dir in &mut tasks.dirs {
         dir.above.clone_from(&task.above);
     }
-    rest.names = names;
-    Ok((rest, dirs, files))
+    rest.names = tasks.names.take();
+    Ok((rest, tasks))
 }
 
 /// Whether an entry is to be fetched, or may hold what is.
@@ -253,57 +293,6 @@ fn is_wanted(filter: Option<&Filter>, dir: &RemotePath, entry: &Entry) -> bool {
         let is_deep = entry.name.contains(&b'/');
         filter.wants(&path) && (!is_deep || filter.may_hold(&path.parent()))
     }
-}
-
-/// The tasks that entries of `dir` stand for; each file after a look at what is here.
-async fn tasks(
-    item: ItemId,
-    dir: RemotePath,
-    entries: Vec<Entry>,
-    names: Option<Names>,
-) -> Result<(Option<Names>, Vec<DirTask>, Vec<FileTask>), Error> {
-    let in_memory = names.as_ref().is_none_or(Names::are_known);
-    let make = move || {
-        let (mut dirs, mut files) = (Vec::new(), Vec::new());
-        for entry in entries {
-            let Ok(path) = dir.join_all(&entry.name) else {
-                continue;
-            };
-            if entry.is_dir {
-                dirs.push(DirTask::new(item, path.into_dir()));
-            } else {
-                let is_deep = entry.name.contains(&b'/');
-                let local = names.as_ref().map(|names| {
-                    if is_deep {
-                        Local::Unknown
-                    } else {
-                        names.look(&entry.name)
-                    }
-                });
-                files.push(FileTask {
-                    size: entry.size,
-                    modified: entry.modified,
-                    blake3: entry.blake3,
-                    local: local.unwrap_or_default(),
-                    ..FileTask::new(item, path)
-                });
-            }
-        }
-        Ok((names, dirs, files))
-    };
-    if in_memory {
-        make()
-    } else {
-        blocking(make).await
-    }
-}
-
-/// Runs what waits for the disk where it may.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Error::Broken(format!("a thread failed: {error}"))))
 }
 
 #[cfg(test)]

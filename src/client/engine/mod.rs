@@ -1,8 +1,12 @@
 //! What the connections of a client share: the schedule under its lock, and everything that has a handle: servers, parts,
 //! listings that wait on disk, and those who wait for answers.
 
+mod blocking;
+mod dry;
 mod effects;
+mod extras;
 mod found;
+mod moved;
 mod parts;
 mod published;
 mod says;
@@ -80,6 +84,8 @@ pub struct Engine {
     pub lander: Lander,
     /// Published lists of digests.
     pub lists: published::Lists,
+    /// What the target holds and the server does not.
+    pub extras: extras::Noted,
     journal: Journal,
     /// Whose turn it is to note the queue.
     keeps: Mutex<()>,
@@ -145,6 +151,7 @@ impl Engine {
             runtime: tokio::runtime::Handle::current(),
             lander: Lander::default(),
             lists: published::Lists::default(),
+            extras: extras::Noted::new(target),
             journal,
             keeps: Mutex::default(),
             targets: Mutex::default(),

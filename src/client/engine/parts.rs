@@ -11,7 +11,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use super::{Engine, found::blocking};
+use super::{Engine, blocking::blocking};
 use crate::{
     client::{
         Error,

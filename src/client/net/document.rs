@@ -131,6 +131,42 @@ impl Asking<'_> {
         Ok(content)
     }
 
+    /// Some ranges of the file at `path`, each given by its first byte and its length, of the content that `if_match` names;
+    /// all are asked for at once, over a connection of its own, and no redirect is followed.
+    pub async fn ranges(
+        self,
+        path: &RemotePath,
+        ranges: &[(u64, u64)],
+        if_match: Option<&str>,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let target = target_of(&self.url_of(path));
+        let mut connection = Connection::open(self.first, self.silence, self.pace).await?;
+        for (first, bytes) in ranges {
+            let ask = Ask::Range {
+                first: *first,
+                last: first + bytes.max(&1) - 1,
+                if_match,
+                if_range: None,
+            };
+            connection.queue(self.first, &target, ask);
+        }
+        connection.flush().await?;
+        let mut read = Vec::with_capacity(ranges.len());
+        for (first, bytes) in ranges {
+            let head = connection.head(false).await?;
+            let told = head.range.as_ref().and_then(|range| range.bytes);
+            if head.status != 206 || told != Some((*first, first + bytes - 1)) {
+                return Err(Error::Protocol("the answer is another part".into()));
+            }
+            let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
+            let mut content = Vec::new();
+            let whole = connection.read_body(&mut body, &mut content, *bytes as usize);
+            whole.await?;
+            read.push(content);
+        }
+        Ok(read)
+    }
+
     /// Asks, and follows redirects to where `at` is in the end: a connection on which a content follows.
     async fn open(self, at: &mut Url, ask: Ask<'_>) -> Result<(Connection, ResponseHead), Error> {
         let named = at.clone();

@@ -35,6 +35,28 @@ impl Hit {
 }
 
 impl Fault {
+    /// What an error of a connection or an answer stands for.
+    pub fn of(error: Error, retry_after: Option<Duration>) -> Self {
+        match error {
+            Error::Paused => Self::Paused(retry_after),
+            Error::Kicked(reason) => Self::Kicked {
+                reason,
+                time: retry_after,
+            },
+            Error::Banned(_) => Self::Banned(error),
+            Error::Login { .. } => Self::Login(error),
+            Error::Status { .. } if error.is_transient() => Self::Busy { error, retry_after },
+            Error::Status { .. } => Self::Refused(error),
+            Error::Changed => Self::Changed,
+            Error::Integrity { piece: Some(_) } => Self::BadPiece(error),
+            Error::Disk { .. } | Error::Target { .. } | Error::Usage(_) | Error::Name { .. } => {
+                Self::Local(error)
+            }
+            _ if error.is_connection() => Self::Broke(error),
+            _ => Self::Other(error),
+        }
+    }
+
     /// What is told of it.
     pub(super) fn error(&self) -> Error {
         match self {

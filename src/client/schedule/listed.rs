@@ -1,8 +1,9 @@
 //! What listings find, and what of it waits on disk.
 
-use super::{Effect, RestId, Schedule, Sum};
+use super::{Complete, Effect, RestId, Schedule, Sum};
 use crate::client::{
     Error, Event, ItemId,
+    event::Action,
     read::pattern::Filter,
     task::{DirTask, FileTask},
 };
@@ -53,6 +54,48 @@ impl Schedule {
             item.push_back(file);
         }
         self.ring_all();
+        true
+    }
+
+    /// Files of a listing are here already. Those that waited on disk were counted when their listing was complete. False when
+    /// they are not wanted now, because the item was cancelled.
+    pub fn here(&mut self, id: ItemId, files: Vec<(FileTask, Complete)>, counted: bool) -> bool {
+        let Some(item) = self.item_mut(id).filter(|item| !item.has_ended()) else {
+            return false;
+        };
+        if item.is_cancelled() {
+            for (file, _) in files.into_iter().filter(|_| counted) {
+                item.keep_failed(file.into());
+            }
+            return false;
+        }
+        if !counted {
+            let mut sum = Sum::default();
+            files.iter().for_each(|(file, _)| sum.add(file.size));
+            item.count_found(sum);
+        }
+        for (file, complete) in files {
+            self.complete(file, complete, 0);
+        }
+        true
+    }
+
+    /// A run that changes nothing would do this with files of a listing. False when they are not wanted now, because the item
+    /// was cancelled.
+    pub fn would(&mut self, id: ItemId, files: Vec<(FileTask, Action)>) -> bool {
+        let Some(item) = self.item_mut(id).filter(|item| !item.is_cancelled()) else {
+            return false;
+        };
+        item.found += files.len() as u64;
+        item.finished += files.len() as u64;
+        for (file, action) in files {
+            self.tell(Event::Would {
+                item: id,
+                path: file.path,
+                action,
+                bytes: file.size,
+            });
+        }
         true
     }
 

@@ -328,6 +328,8 @@ pub enum Effect {
     Interrupt(SlotId),
     /// Hash what an earlier run left in the part, piece by piece.
     HashLeft(FileId),
+    /// Look for what differs elsewhere in the file that is replaced.
+    Search(FileId),
     /// Land a complete file.
     Land(FileId, Proof),
     /// Sync a part, so that a later run can go on with it.
@@ -372,28 +374,4 @@ pub struct Opened {
     pub known: Vec<Range<u32>>,
     /// The part is a whole file under its final name: it is compared, and nothing is fetched.
     pub compares: bool,
-}
-
-impl Fault {
-    /// What an error of a connection or an answer stands for.
-    pub fn of(error: Error, retry_after: Option<Duration>) -> Self {
-        match error {
-            Error::Paused => Self::Paused(retry_after),
-            Error::Kicked(reason) => Self::Kicked {
-                reason,
-                time: retry_after,
-            },
-            Error::Banned(_) => Self::Banned(error),
-            Error::Login { .. } => Self::Login(error),
-            Error::Status { .. } if error.is_transient() => Self::Busy { error, retry_after },
-            Error::Status { .. } => Self::Refused(error),
-            Error::Changed => Self::Changed,
-            Error::Integrity { piece: Some(_) } => Self::BadPiece(error),
-            Error::Disk { .. } | Error::Target { .. } | Error::Usage(_) | Error::Name { .. } => {
-                Self::Local(error)
-            }
-            _ if error.is_connection() => Self::Broke(error),
-            _ => Self::Other(error),
-        }
-    }
 }

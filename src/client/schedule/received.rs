@@ -90,7 +90,24 @@ impl Schedule {
         let told = self.judge(file, |transfer| {
             transfer.verdict.told_all(&mut transfer.plan, root)
         });
-        told.unwrap_or(Ok(()))
+        told.unwrap_or(Ok(()))?;
+        self.search(file);
+        Ok(())
+    }
+
+    /// Once all is known of what lay on disk, what differs is looked for elsewhere in the file that is replaced.
+    fn search(&mut self, file: FileId) {
+        let transfer = self.transfers.get_mut(&file);
+        if transfer.is_some_and(Transfer::begin_search) {
+            self.outbox.push_back(Effect::Search(file));
+        }
+    }
+
+    /// Nothing more of a file is found elsewhere: what differs is fetched.
+    pub fn search_over(&mut self, file: FileId, now: Instant) {
+        self.judge(file, Transfer::search_over);
+        self.land_if_complete(file, now);
+        self.ring_all();
     }
 
     /// More is known of a file's pieces: who sent bad ones is noted, and who waits is told of those that are free now.
@@ -123,6 +140,7 @@ impl Schedule {
         if let Some(transfer) = self.transfers.get_mut(&file) {
             transfer.left_done();
         }
+        self.search(file);
         match result {
             Ok(()) => self.land_if_complete(file, now),
             Err(error) => self.transfer_failed(file, error, None, now),

@@ -1,6 +1,7 @@
 //! One large file under way: its plan, what is known of its pieces, its mirrors and its tries. No bytes.
 
 mod ask;
+mod left;
 mod step;
 
 use std::{
@@ -8,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use left::Elsewhere;
 pub use step::{Asker, Step};
 
 use super::{
     FileId, SourceId, SourceSet,
     order::Opened,
     plan::{Plan, Run, RunId},
-    verdict::{Left, Values, Verdict},
+    verdict::Verdict,
 };
 use crate::{
     client::{
@@ -65,6 +67,8 @@ pub struct Transfer {
     left_hashed: bool,
     /// Bytes of it that are the server's, where the file that is replaced gives them.
     kept: Option<u64>,
+    /// Whether what differs is looked for elsewhere in that file.
+    elsewhere: Elsewhere,
     /// Sources that have no such file.
     pub excluded: SourceSet,
     /// What mirrors' answers said of the file.
@@ -125,6 +129,7 @@ impl Transfer {
             left,
             left_hashed: false,
             kept: from_old.then_some(0),
+            elsewhere: Elsewhere::new(from_old && left > 0),
             mirrors: Vec::new(),
             failures: 0,
             not_before: None,
@@ -141,7 +146,7 @@ impl Transfer {
     pub fn start(&mut self, begun: u32, now: Instant) -> Option<Run> {
         let count = pieces::count(self.facts.size);
         if self.left > 0 {
-            self.plan.add_free(self.left_pieces()..count);
+            self.free(self.left_pieces()..count);
             return None;
         }
         self.plan.add_free(begun..count);
@@ -153,55 +158,6 @@ impl Transfer {
             self.plan.fetch_from(&mut run, self.facts.source);
         }
         Some(run)
-    }
-
-    /// Whether what an earlier run left is to be hashed.
-    pub fn has_left(&self) -> bool {
-        self.left > 0
-    }
-
-    /// Whole pieces that an earlier run may have left.
-    pub fn left_pieces(&self) -> u32 {
-        if self.left == self.facts.size {
-            pieces::count(self.facts.size)
-        } else {
-            (self.left / pieces::PIECE) as u32
-        }
-    }
-
-    /// A piece that lay on disk was hashed, or was a hole: `None`. True where a compared file differs.
-    pub fn left_piece(&mut self, piece: u32, value: Option<Value>) -> bool {
-        let left = match value {
-            Some(value) => self.verdict.left(&mut self.plan, piece, value),
-            None => Left::Differs,
-        };
-        self.take_left(piece, left)
-    }
-
-    /// All that lay on disk was hashed.
-    pub fn left_done(&mut self) {
-        self.left_hashed = true;
-    }
-
-    /// The server's value of the next piece has come. True where a compared file differs.
-    pub fn value_told(&mut self, value: Value, piece: u32) -> Result<bool, Error> {
-        let left = self.verdict.told(&mut self.plan, value)?;
-        Ok(self.take_left(piece, left))
-    }
-
-    /// Bytes that were kept of the file that it replaces.
-    pub fn kept(&self) -> u64 {
-        self.kept.unwrap_or(0)
-    }
-
-    fn take_left(&mut self, piece: u32, left: Left) -> bool {
-        if let (Left::Equal, Some(kept)) = (left, &mut self.kept) {
-            *kept += pieces::len(self.facts.size, piece);
-        }
-        if left == Left::Differs && !self.compares {
-            self.plan.add_free(piece..piece + 1);
-        }
-        left == Left::Differs && self.compares
     }
 
     /// Bytes that are here: whole pieces, and what has come of others.
@@ -291,11 +247,6 @@ impl Transfer {
                     .map(|()| None)
             }
         }
-    }
-
-    /// Whether it is known what of the bytes that lay on disk is right.
-    pub fn is_judged(&self) -> bool {
-        self.left == 0 || self.left_hashed && self.verdict.values == Values::Settled
     }
 
     /// The file, once the transfer has ended without it, with what its part holds.

@@ -227,6 +227,11 @@ impl Verdict {
         }
     }
 
+    /// Values as the server tells them, as far as they have come.
+    pub fn told_values(&self) -> &[Value] {
+        &self.remote
+    }
+
     /// The sources that sent bad pieces since the last call.
     pub fn take_blamed(&mut self) -> Vec<Blame> {
         let blamed = self.blamed.iter().copied().filter(|one| one.news > 0);

@@ -106,7 +106,7 @@ impl Worker {
         let has_values = facts.has_values();
         let remote = Remote {
             size,
-            modified: head.modified,
+            modified: task.date(head.modified),
             blake3: head.blake3.or(task.blake3),
             has_values,
         };
@@ -253,13 +253,13 @@ impl Worker {
         let engine = Arc::clone(&self.engine);
         engine.room_for(content.len(), &mut self.complete).await;
         let file = engine.with(|schedule| schedule.landing(self.slot, task.clone()));
-        let modified = task.modified;
+        let modified = task.date(head.modified);
         self.complete.push(SmallFile {
             file,
             task,
             target,
             content,
-            modified: head.modified.or(modified),
+            modified,
             proof,
             began,
         });

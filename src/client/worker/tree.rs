@@ -67,6 +67,11 @@ impl Worker {
         }
         if let Ok(true) = read {
             self.refuse(&task, listed);
+            if engine.settings.delete
+                && let Err(error) = engine.note_extras(&task, found.told()).await
+            {
+                self.engine.with(|schedule| schedule.refused(&task, error));
+            }
         }
         if found.any {
             task.failures = 0;

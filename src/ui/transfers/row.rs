@@ -324,6 +324,7 @@ pub fn word(state: &ItemState, theme: &Theme) -> String {
             format!("verified {done}")
         }
         ItemState::Finished(Verified::Present) => format!("present {done}"),
+        ItemState::Finished(Verified::Unread) => "here".into(),
         ItemState::Finished(Verified::Unverified) => "unverified".into(),
         ItemState::Failed(_) => "failed".into(),
         ItemState::Cancelled => "cancelled".into(),

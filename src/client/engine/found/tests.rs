@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
@@ -6,10 +9,11 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::{
     client::{
-        Access, Settings,
+        Access, ItemId, Settings,
         id::SlotId,
         net::origin::Origin,
         schedule::{Channel, Complete, Fault, NewItem, Order, Report, Work},
+        task::FileTask,
     },
     config::OnConflict,
 };
@@ -27,13 +31,15 @@ fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
         state_dir: None,
         workers: 1,
         retries: 3,
-        timeout: std::time::Duration::from_secs(60),
+        timeout: Duration::from_secs(60),
         user: None,
         max_depth: 64,
         fail_empty: false,
         serial: false,
         on_conflict: OnConflict::Verify,
         backup: false,
+        delete: false,
+        dry_run: false,
         resume: true,
         checksums: None,
         patient: false,
@@ -61,7 +67,7 @@ async fn next(engine: &Arc<Engine>) -> Option<Work> {
         });
         match order {
             Order::Connect(_) => {
-                let report = Report::Connected(std::time::Duration::ZERO);
+                let report = Report::Connected(Duration::ZERO);
                 engine.with(|schedule| schedule.report(SLOT, report, Instant::now()));
             }
             Order::Exchange { read, .. } => return Some(read.work),
@@ -145,7 +151,7 @@ async fn a_huge_directory_comes_whole_and_once_though_little_of_it_is_known_at_o
                     local: std::path::PathBuf::new(),
                     bytes: 7,
                     verified: crate::client::Verified::Blake3,
-                    took: std::time::Duration::ZERO,
+                    took: Duration::ZERO,
                 };
                 engine.with(|schedule| {
                     let file = schedule.landing(SLOT, task);

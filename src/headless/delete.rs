@@ -1,0 +1,102 @@
+//! `--delete`: what the server does not have any more is removed here, once all else succeeded.
+
+use std::io::{self, BufRead as _, Write as _};
+
+use super::report::Report;
+use crate::{
+    client::{Client, Extra},
+    config,
+    error::Error,
+    escape::display_path,
+    exit::Exit,
+    sys::terminal::is_in_foreground,
+    units,
+};
+
+/// Whether there is somebody to be asked, where that is necessary: before anything is fetched.
+pub(super) fn check(settings: &config::Connect) -> Result<(), Error> {
+    let asks = settings.delete && !settings.yes && !settings.dry_run;
+    if asks && !(is_in_foreground(&io::stdin()) && is_in_foreground(&io::stderr())) {
+        return Err(Error::Usage(
+            "--delete asks before it removes anything, and there is no terminal to ask on: add --yes, or see what it would be with --dry-run"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Removes it after a question, or tells what that would be. `exit` says how the downloads ended: after a failure nothing is
+/// removed, since what could not be listed or fetched may be there all the same.
+pub(super) async fn delete(
+    client: &Client,
+    settings: &config::Connect,
+    exit: Exit,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let extras = client.extras();
+    if extras.is_empty() {
+        return Ok(());
+    }
+    if exit != Exit::Done {
+        let count = units::count(extras.len() as u64);
+        tracing::warn!(
+            "not everything succeeded: none of {count} that the server did not list is deleted"
+        );
+        return Ok(());
+    }
+    if settings.dry_run {
+        return extras.iter().try_for_each(|extra| report.deleted(extra));
+    }
+    report.clear();
+    if !settings.yes && !ask(&extras, settings)? {
+        tracing::warn!("not deleted: the answer was not yes");
+        return Ok(());
+    }
+    let remover = client.clone();
+    let removed = tokio::task::spawn_blocking(move || {
+        let mut gone = Vec::new();
+        let ended = remover.remove(&extras, |extra| gone.push(extra.clone()));
+        (gone, ended)
+    });
+    let (gone, ended) = removed
+        .await
+        .map_err(io::Error::other)
+        .map_err(super::report::unwritable)?;
+    gone.iter().try_for_each(|extra| report.deleted(extra))?;
+    Ok(ended?)
+}
+
+/// Asks once, with what it is about.
+fn ask(extras: &[Extra], settings: &config::Connect) -> Result<bool, Error> {
+    const SHOWN: usize = 10;
+    let dirs = extras.iter().filter(|extra| extra.path.is_dir()).count();
+    let bytes: u64 = extras
+        .iter()
+        .filter(|extra| !extra.path.is_dir())
+        .map(|extra| extra.bytes)
+        .sum();
+    let mut question = String::new();
+    for extra in extras.iter().take(SHOWN) {
+        question.push_str(&format!(
+            "  {}\n",
+            crate::escape::display_name(extra.path.as_bytes())
+        ));
+    }
+    if extras.len() > SHOWN {
+        question.push_str(&format!(
+            "  and {} more\n",
+            units::count((extras.len() - SHOWN) as u64)
+        ));
+    }
+    question.push_str(&format!(
+        "The server does not have {} files ({}) and {} directories of {} any more. Delete them? [yes/no] ",
+        units::count((extras.len() - dirs) as u64),
+        units::size(bytes),
+        units::count(dirs as u64),
+        display_path(&settings.dir),
+    ));
+    let _ = io::stderr().write_all(question.as_bytes());
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    Ok(read.is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
+}
