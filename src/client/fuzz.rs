@@ -7,7 +7,10 @@ use super::{
     net::{challenge::Challenge, cookies::Cookies, redirect},
     read::listing::{Listed, Reader},
 };
-use crate::{http1::path::check_name, mutate::fuzz};
+use crate::{
+    http1::path::check_name,
+    mutate::{fuzz, fuzz_slow},
+};
 
 /// What a body of this type lists, where it is no failure.
 fn listed<'a>(kind: &str, parts: impl Iterator<Item = &'a [u8]>) -> Option<Listed> {
@@ -58,7 +61,7 @@ fn journals_and_queues() {
     drop(open());
     let mut journals = std::fs::read_dir(temp.path().join("journals")).unwrap();
     let path = journals.next().unwrap().unwrap().path();
-    fuzz("journal", |input| {
+    fuzz_slow("journal", |input| {
         std::fs::write(&path, input).unwrap();
         let wanted = open().wanted();
         assert_eq!(

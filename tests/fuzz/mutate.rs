@@ -35,6 +35,19 @@ const LONGEST: usize = 64 << 10;
 /// Gives `check` every file of `tests/fuzz/corpus/TARGET`, then changed ones: `HAUL_FUZZ_ROUNDS` of them, from the seed
 /// `HAUL_FUZZ_SEED`. What makes it panic is printed as a Rust byte string, to be kept in the corpus.
 pub fn fuzz(target: &str, check: impl Fn(&[u8])) {
+    fuzz_with(target, number("HAUL_FUZZ_ROUNDS", ROUNDS), check);
+}
+
+/// The same, with a tenth of the changed inputs: for checks that wait for a disk.
+pub fn fuzz_slow(target: &str, check: impl Fn(&[u8])) {
+    fuzz_with(target, number("HAUL_FUZZ_ROUNDS", ROUNDS) / 10, check);
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+fn fuzz_with(target: &str, rounds: u64, check: impl Fn(&[u8])) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fuzz/corpus")
         .join(target);
@@ -45,8 +58,6 @@ pub fn fuzz(target: &str, check: impl Fn(&[u8])) {
     files.sort();
     let corpus: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
     assert!(!corpus.is_empty(), "{target} has no corpus");
-    let number =
-        |name: &str, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
     let mut random = fastrand::Rng::with_seed(number("HAUL_FUZZ_SEED", 1));
     let tried = |input: &[u8]| {
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| check(input)));
@@ -57,7 +68,7 @@ pub fn fuzz(target: &str, check: impl Fn(&[u8])) {
         );
     };
     corpus.iter().for_each(|input| tried(input));
-    for _ in 0..number("HAUL_FUZZ_ROUNDS", ROUNDS) {
+    for _ in 0..rounds {
         let mut input = corpus[random.usize(..corpus.len())].clone();
         for _ in 0..random.usize(1..8) {
             change(&mut input, &corpus, &mut random);
