@@ -35,6 +35,9 @@ pub mod forms;
 pub mod headless;
 pub mod http1;
 pub mod logging;
+#[cfg(test)]
+#[path = "../tests/fuzz/mutate.rs"]
+mod mutate;
 pub mod pace;
 pub mod pieces;
 pub mod plot;

@@ -24,6 +24,7 @@ mod damaged;
 mod dashboard;
 mod eval;
 mod foreign;
+mod fuzz;
 mod hangs;
 mod imports;
 mod kicked;

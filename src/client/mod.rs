@@ -15,6 +15,8 @@ mod engine;
 mod error;
 mod event;
 mod facts;
+#[cfg(test)]
+mod fuzz;
 mod handle;
 mod id;
 mod net;

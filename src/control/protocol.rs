@@ -94,3 +94,24 @@ pub enum Facts {
         server: Option<app::Server>,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_either_side() {
+        crate::mutate::fuzz("control", |input| {
+            for line in input.split(|byte| *byte == b'\n') {
+                if let Ok(ask) = serde_json::from_slice::<Ask>(line) {
+                    let again = serde_json::to_vec(&ask).unwrap();
+                    assert!(serde_json::from_slice::<Ask>(&again).is_ok(), "{ask:?}");
+                }
+                if let Ok(tell) = serde_json::from_slice::<Tell>(line) {
+                    let again = serde_json::to_vec(&tell).unwrap();
+                    assert!(serde_json::from_slice::<Tell>(&again).is_ok(), "{tell:?}");
+                }
+            }
+        });
+    }
+}

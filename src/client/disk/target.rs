@@ -73,6 +73,18 @@ impl Target {
         &self.path
     }
 
+    /// Its absolute path without links, by which a later run knows it, after a restart of the machine as well.
+    pub fn lasting_path(&self) -> PathBuf {
+        let path = std::fs::canonicalize(&self.path);
+        path.or_else(|_| std::path::absolute(&self.path))
+            .unwrap_or_else(|_| self.path.clone())
+    }
+
+    /// The number of its device, which may be another after a restart of the machine; 0 where it cannot be told.
+    pub fn device(&self) -> u64 {
+        rustix::fs::fstat(&self.dir).map_or(0, |stat| stat.st_dev as u64)
+    }
+
     /// Its handle.
     pub fn handle(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()

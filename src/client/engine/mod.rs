@@ -113,13 +113,13 @@ impl Engine {
         tell: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let ids = target.ids();
-        let own_id = ids.first().cloned().unwrap_or_default();
         let servers: Vec<_> = origins
             .into_iter()
             .map(|origin| Arc::new(Server::new(origin, ids.clone())))
             .collect();
         let base = servers[0].origin.base_url();
-        let journal = Journal::open(settings.state_dir.as_deref(), &own_id, &base);
+        let state_dir = settings.state_dir.as_deref();
+        let journal = Journal::open(state_dir, &target.lasting_path(), target.device(), &base);
         let limits = Limits {
             workers: settings.workers,
             retries: settings.retries,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::fs::OFlags;
+use rustix::{fs::OFlags, io::Errno};
 
 use super::{Engine, blocking::blocking};
 use crate::{
@@ -66,6 +66,14 @@ fn take_from_old(part: &mut Part, target: &Target, task: &FileTask, facts: &Fact
             .map_or(0, |there| there.len().min(facts.size));
     }
     part.old = (part.left > 0).then_some(Old { file, fresh });
+}
+
+/// Whether a file that cannot be opened now may be later: it could be ours, and what it holds would be fetched again.
+fn passes(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR | Errno::AGAIN)
+    )
 }
 
 /// A part in hand: its claim, the file, how many bytes an earlier run left in it, and the pieces known to be right.
@@ -173,8 +181,10 @@ impl Engine {
         size: u64,
         keep: &Keep,
     ) -> io::Result<Option<Held>> {
-        let Ok(file) = disk::open_own(dir.as_fd(), name, OFlags::RDWR) else {
-            return Ok(None);
+        let file = match disk::open_own(dir.as_fd(), name, OFlags::RDWR) {
+            Ok(file) => file,
+            Err(error) if passes(&error) => return Err(error),
+            Err(_) => return Ok(None),
         };
         let id = FileId::of(&file)?;
         if !self.journal.owns(id) {
@@ -241,5 +251,21 @@ impl Engine {
         if let Ok(id) = FileId::of(file) {
             self.journal.ended(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_not_left_because_too_many_files_are_open() {
+        let error = |errno: Errno| io::Error::from(errno);
+        assert!(passes(&error(Errno::MFILE)) && passes(&error(Errno::NFILE)));
+        // A link, another user's file, a bad disk: a new name is the way on.
+        for errno in [Errno::LOOP, Errno::ACCESS, Errno::PERM, Errno::IO] {
+            assert!(!passes(&error(errno)), "{errno}");
+        }
+        assert!(!passes(&io::ErrorKind::Other.into()));
     }
 }

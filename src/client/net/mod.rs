@@ -1,9 +1,9 @@
 //! The wire: where a server is, what is asked of it, the connection to it, and the bytes on that.
 
 pub mod access;
-mod challenge;
+pub mod challenge;
 pub mod connection;
-mod cookies;
+pub mod cookies;
 pub mod decode;
 pub mod dial;
 pub mod document;

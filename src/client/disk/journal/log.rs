@@ -5,6 +5,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Write},
     ops::Range,
+    os::unix::fs::FileExt as _,
     path::Path,
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::claims::FileId;
 use crate::{client::want::Wanted, exit::reason};
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// How long whoever held a journal may take to let go of it. Short: the caller may have a screen to draw.
 const LET_GO: Duration = Duration::from_millis(100);
 
@@ -24,6 +25,9 @@ const LET_GO: Duration = Duration::from_millis(100);
 pub(super) enum Line {
     Journal {
         version: u32,
+        /// The target directory's device when this was written.
+        #[serde(default)]
+        dev: Option<u64>,
     },
     Began(FileId),
     Synced {
@@ -59,6 +63,8 @@ pub(super) struct Inner {
     pub(super) wanted: BTreeMap<Ticket, Wanted>,
     /// The queue's order, where the user changed it; what was asked for later comes behind.
     pub(super) order: Vec<Ticket>,
+    /// The target directory's device.
+    dev: Option<u64>,
     /// `None`: parts are remembered for this run only.
     log: Option<File>,
 }
@@ -67,7 +73,7 @@ impl Inner {
     /// What a line says happened.
     fn apply(&mut self, line: Line) {
         match line {
-            Line::Journal { .. } => {}
+            Line::Journal { dev, .. } => self.dev = dev,
             Line::Began(part) => {
                 self.parts.insert(part, None);
             }
@@ -91,6 +97,20 @@ impl Inner {
         }
     }
 
+    /// The target directory is on device `dev` now. Devices are numbered anew when a machine starts: the parts that were on
+    /// the target's are on it still, and of others nothing is known.
+    fn on_device(&mut self, dev: u64) {
+        let before = self.dev.replace(dev);
+        let Some(before) = before.filter(|before| *before != dev) else {
+            return;
+        };
+        let parts = std::mem::take(&mut self.parts).into_iter();
+        self.parts = parts
+            .filter(|(part, _)| part.dev == before)
+            .map(|(part, synced)| (FileId { dev, ..part }, synced))
+            .collect();
+    }
+
     /// What is wanted, in the queue's order.
     pub(super) fn queue(&self) -> Vec<Ticket> {
         let mut queue: Vec<Ticket> = self.wanted.keys().copied().collect();
@@ -101,7 +121,10 @@ impl Inner {
 
     /// The fewest lines that say the same.
     fn lines(&self) -> Vec<Line> {
-        let mut lines = vec![Line::Journal { version: VERSION }];
+        let mut lines = vec![Line::Journal {
+            version: VERSION,
+            dev: self.dev,
+        }];
         for (part, synced) in &self.parts {
             lines.push(Line::Began(*part));
             lines.extend(synced.clone().map(|(content, pieces)| Line::Synced {
@@ -135,8 +158,8 @@ impl Inner {
     }
 }
 
-/// Locks, reads and compacts the journal at `path`.
-pub(super) fn open(path: &Path) -> std::io::Result<Inner> {
+/// Locks, reads and compacts the journal at `path` of a target directory on device `dev`.
+pub(super) fn open(path: &Path, dev: u64) -> std::io::Result<Inner> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
@@ -152,7 +175,43 @@ pub(super) fn open(path: &Path) -> std::io::Result<Inner> {
         );
         Inner::default()
     };
-    // Compacted at each start, into a file that takes the old one's place: a crash leaves the one or the other, whole.
+    let known = inner.dev == Some(dev);
+    inner.on_device(dev);
+    inner.log = Some(match compact(&inner, path) {
+        Ok(compacted) => compacted,
+        Err(error) if known && is_whole(&log)? => {
+            tracing::warn!("the journal stays as long as it is: {}", reason(&error));
+            log
+        }
+        Err(_) if log.metadata()?.len() == 0 => {
+            (&log).write_all(&text(&inner)?)?;
+            log.sync_data()?;
+            log
+        }
+        Err(error) => return Err(error),
+    });
+    Ok(inner)
+}
+
+/// Whether the last line is not cut, so that others can follow.
+fn is_whole(log: &File) -> std::io::Result<bool> {
+    let mut last = [0];
+    let end = log.metadata()?.len();
+    Ok(end > 0 && log.read_at(&mut last, end - 1)? == 1 && last == *b"\n")
+}
+
+fn text(inner: &Inner) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for line in inner.lines() {
+        serde_json::to_writer(&mut text, &line)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// Writes what a journal amounts to into a new file, locks it, and gives it the name.
+fn compact(inner: &Inner, path: &Path) -> std::io::Result<File> {
+    // At each start, into a file that takes the old one's place: a crash leaves the one or the other, whole.
     let next = path.with_extension("jsonl.new");
     let _ = std::fs::remove_file(&next);
     let mut compacted = OpenOptions::new()
@@ -161,16 +220,15 @@ pub(super) fn open(path: &Path) -> std::io::Result<Inner> {
         .create_new(true)
         .open(&next)?;
     try_lock(&compacted)?;
-    let mut text = Vec::new();
-    for line in inner.lines() {
-        serde_json::to_writer(&mut text, &line)?;
-        text.push(b'\n');
-    }
-    compacted.write_all(&text)?;
+    compacted.write_all(&text(inner)?)?;
     compacted.sync_data()?;
     std::fs::rename(&next, path)?;
-    inner.log = Some(compacted);
-    Ok(inner)
+    // What is appended from now on would be lost with the name, should the power fail; all else goes on without this.
+    let synced = path.parent().map(|dir| File::open(dir)?.sync_all());
+    if let Some(Err(error)) = synced {
+        tracing::warn!("a power failure would lose the journal: {}", reason(&error));
+    }
+    Ok(compacted)
 }
 
 /// Opens the journal at `path`, made if missing, and locks it. One that was replaced before it could be locked is nobody's.
@@ -212,9 +270,12 @@ fn read(log: &File) -> std::io::Result<Inner> {
     for (number, line) in BufReader::new(log).split(b'\n').enumerate() {
         let line = line?;
         match serde_json::from_slice(&line) {
-            Ok(Line::Journal {
-                version: 1..=VERSION,
-            }) if number == 0 => {}
+            Ok(
+                line @ Line::Journal {
+                    version: 1..=VERSION,
+                    ..
+                },
+            ) if number == 0 => inner.apply(line),
             Ok(Line::Journal { .. }) => return Err(damaged()),
             Ok(line) if number > 0 => inner.apply(line),
             Err(error) if error.is_eof() && number > 0 => {}

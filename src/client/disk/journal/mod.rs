@@ -1,7 +1,7 @@
 //! Which parts in a target directory are this client's own: a log in the state directory, never in the target.
 //!
 //! A file named `NAME.part` may be anybody's. Only one that the journal names, by device and inode, is gone on with;
-//! beside any other a new name is used. One journal belongs to one target directory and one origin, and to one process
+//! beside any other a new name is used. One journal belongs to one target directory, by its path, and one origin, and to one process
 //! at a time (`flock`): a second client of the same pair works without it, on parts of its own.
 //!
 //! Where a server offers no pieces, nothing but the journal can tell what of a part is right: after each sync of the part
@@ -9,9 +9,10 @@
 //!
 //! It keeps the queue, too: what was asked for and has not ended, so that a later run can go on with that.
 //!
-//! Format, version 3: JSON objects, a line each. The first names format and version; `began`, `synced` and `ended` (parts)
+//! Format, version 4: JSON objects, a line each. The first names format, version, and the target's device, which may have another
+//! number after a restart of the machine; `began`, `synced` and `ended` (parts)
 //! and `wanted`, `settled` and `order` (the queue) follow in the order in which they happened; a later `synced` of a part
-//! or `wanted` of a number replaces the earlier. Version 1 had no queue and version 2 no order of it: they are read as well. A journal that cannot be read is set aside as `NAME.bad`,
+//! or `wanted` of a number replaces the earlier. Version 1 had no queue version 2 no order of it and version 3 no device: they are read as well. A journal that cannot be read is set aside as `NAME.bad`,
 //! never trusted.
 
 mod claims;
@@ -37,17 +38,21 @@ pub use log::{Content, Ticket};
 pub struct Journal(Mutex<Inner>, Arc<Claims>);
 
 impl Journal {
-    /// Opens the journal of a target (by its directory id) and origin in `state_dir`. Where that fails, the reason is
-    /// logged and parts are remembered for this run only: downloads go on, a later run starts them afresh.
-    pub fn open(state_dir: Option<&Path>, target_id: &str, origin: &str) -> Self {
+    /// Opens the journal in `state_dir` of the target directory `target`, an absolute path without links, on device `dev`, and
+    /// of an origin. Where that fails, the reason is logged and parts are remembered for this run only: downloads go on, a
+    /// later run starts them afresh.
+    pub fn open(state_dir: Option<&Path>, target: &Path, dev: u64, origin: &str) -> Self {
         let Some(state_dir) = state_dir else {
             return Self::default();
         };
-        let key = blake3::hash(format!("{target_id} {origin}").as_bytes()).to_hex();
+        let mut key = blake3::Hasher::new();
+        key.update(target.as_os_str().as_encoded_bytes());
+        key.update(b"\0").update(origin.as_bytes());
+        let key = key.finalize().to_hex();
         let path = state_dir
             .join("journals")
             .join(format!("{}.jsonl", &key[..32]));
-        match log::open(&path) {
+        match log::open(&path, dev) {
             Ok(inner) => Self(Mutex::new(inner), Arc::default()),
             Err(error) => {
                 tracing::warn!(
@@ -184,7 +189,7 @@ mod tests {
     #[test]
     fn parts_are_remembered_across_runs() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
         let journal = open();
         journal.began(A);
         journal.began(B);
@@ -192,13 +197,30 @@ mod tests {
         drop(journal);
         let journal = open();
         assert!(journal.owns(A) && !journal.owns(B));
-        assert!(!Journal::open(Some(temp.path()), "target", "elsewhere").owns(A));
+        assert!(!Journal::open(Some(temp.path()), Path::new("/target"), 1, "elsewhere").owns(A));
+    }
+
+    #[test]
+    fn parts_are_remembered_where_devices_have_other_numbers() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = |dev| Journal::open(Some(temp.path()), Path::new("/target"), dev, "origin");
+        let elsewhere = FileId { dev: 5, ino: 4 };
+        let journal = open(1);
+        journal.began(A);
+        journal.began(elsewhere);
+        drop(journal);
+        assert!(open(1).owns(elsewhere));
+        let journal = open(7);
+        assert!(journal.owns(FileId { dev: 7, ino: 2 }) && !journal.owns(A));
+        assert!(!journal.owns(elsewhere), "it may be any file now");
+        drop(journal);
+        assert!(open(7).owns(FileId { dev: 7, ino: 2 }));
     }
 
     #[test]
     fn what_a_part_holds_is_remembered_for_its_content_only() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
         let content = |validator: &str| Content {
             validator: validator.into(),
             size: 9,
@@ -215,10 +237,32 @@ mod tests {
         assert_eq!(journal.pieces_of(B, &content("one")), []);
     }
 
+    /// A directory stands where the compacted journal is to be written.
+    #[test]
+    fn a_journal_that_cannot_be_compacted_goes_on_as_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        drop(open());
+        let path = file(temp.path());
+        std::fs::create_dir(path.with_extension("jsonl.new")).unwrap();
+        for before in [&b""[..], &std::fs::read(&path).unwrap()] {
+            std::fs::write(&path, before).unwrap();
+            open().began(A);
+            open().began(B);
+            assert!(open().owns(A) && open().owns(B));
+        }
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
+        let journal = open();
+        journal.began(B);
+        assert!(!journal.owns(A), "nothing is written behind a cut line");
+        assert_eq!(std::fs::read(&path).unwrap(), whole[..whole.len() - 4]);
+    }
+
     #[test]
     fn what_was_asked_for_is_remembered_until_it_ends() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
         let wanted = |name: &str| {
             let get = vec![name.to_owned()];
             let exclude = Vec::new();
@@ -244,7 +288,7 @@ mod tests {
     #[test]
     fn the_queue_keeps_its_order_and_its_limits() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
         let wanted = |name: &str| {
             let (get, exclude) = (vec![name.to_owned()], Vec::new());
             Wanted::new(&crate::client::Want::Patterns { get, exclude }, None, false).unwrap()
@@ -277,7 +321,7 @@ mod tests {
     #[test]
     fn what_a_crash_left_while_it_was_compacted_is_no_obstacle() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
         open().began(A);
         let path = file(temp.path());
         std::fs::write(path.with_extension("jsonl.new"), "half a li").unwrap();
@@ -291,7 +335,7 @@ mod tests {
     #[test]
     fn a_journal_without_a_queue_is_read() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
         drop(open());
         let old = "{\"journal\":{\"version\":1}}\n{\"began\":{\"dev\":1,\"ino\":2}}\n";
         std::fs::write(file(temp.path()), old).unwrap();
@@ -301,7 +345,7 @@ mod tests {
     #[test]
     fn two_clients_never_share_a_journal() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
         let first = open();
         first.began(A);
         let second = open();
@@ -314,7 +358,7 @@ mod tests {
     #[test]
     fn a_cut_line_is_dropped_and_damage_is_set_aside() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), "target", "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
         open().began(A);
         let path = file(temp.path());
         let whole = std::fs::read(&path).unwrap();
