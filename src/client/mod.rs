@@ -10,6 +10,7 @@
 //! ```
 
 mod adding;
+mod counts;
 mod disk;
 mod engine;
 mod error;
@@ -27,6 +28,7 @@ mod task;
 mod want;
 mod worker;
 
+pub use counts::Counts;
 pub use disk::names::part_name;
 pub use error::Error;
 pub use event::{Event, kept_and_fetched};
