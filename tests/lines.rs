@@ -59,7 +59,7 @@ impl Session {
             let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
                 panic!("`{part}` does not come:\n{}", self.told);
             };
-            self.told += &format!("{line}\n");
+            self.told.extend([line.as_str(), "\n"]);
             if line.contains(part) {
                 return line;
             }
@@ -70,7 +70,7 @@ impl Session {
     fn end(mut self) -> (i32, String, String) {
         drop(self.input.take());
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            self.told += &format!("{line}\n");
+            self.told.extend([line.as_str(), "\n"]);
         }
         let status = ended(&mut self.child).code().unwrap();
         let stderr = self.child.stderr.take().unwrap();

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -44,9 +45,15 @@ def judge(side, url, wrong):
 
 
 def line_with(process, start):
-    for line in process.stdout:
-        if line.startswith(start):
-            return line[len(start):].strip()
+    # Who never says it is ended, and so are its lines.
+    patience = threading.Timer(60, process.kill)
+    patience.start()
+    try:
+        for line in process.stdout:
+            if line.startswith(start):
+                return line[len(start):].strip()
+    finally:
+        patience.cancel()
     sys.exit(f"there is no line `{start}`")
 
 

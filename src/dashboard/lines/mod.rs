@@ -28,7 +28,7 @@ use crate::{
     app::{
         Effect, Ending, Event, Popup, Sample, Server, State, Tick, View,
         browser::Load,
-        command::{self, Command, Setting},
+        command::{self, Command},
         connect,
         event::Order,
         serve, update,
@@ -190,7 +190,7 @@ impl<E: Engine, W: Write> Lines<E, W> {
                 return self.refuse(&why, Exit::Usage);
             }
         };
-        if is_of_a_screen(&command, connect) {
+        if shown::is_of_a_screen(&command, connect) {
             let why = "that is about a screen, and here is none: help lists what there is";
             return self.refuse(why, Exit::Usage);
         }
@@ -390,13 +390,4 @@ async fn answer(pending: &mut Vec<mpsc::Receiver<Event>>) -> Option<Event> {
         Poll::Pending
     })
     .await
-}
-
-/// Whether nothing of it can be told by lines.
-fn is_of_a_screen(command: &Command, connect: bool) -> bool {
-    match command {
-        Command::Sort { .. } | Command::Filter(_) | Command::Set(Setting::Hidden(_)) => !connect,
-        Command::Theme(_) | Command::Log(_) | Command::Copy | Command::Qr | Command::Set(_) => true,
-        _ => false,
-    }
 }

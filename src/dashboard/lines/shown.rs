@@ -2,7 +2,12 @@
 
 use super::changes::{count, state};
 use crate::{
-    app::{View, command, connect::Connect, serve::Serve},
+    app::{
+        View,
+        command::{self, Command, Setting},
+        connect::Connect,
+        serve::Serve,
+    },
     client::{ItemState, ItemView},
     escape::display_name,
     units,
@@ -119,6 +124,15 @@ pub(super) fn help(connect: bool) -> Vec<String> {
             format!("{}{usage}: {}", spec.name, spec.help)
         })
         .collect()
+}
+
+/// Whether nothing of it can be told by lines.
+pub(super) fn is_of_a_screen(command: &Command, connect: bool) -> bool {
+    match command {
+        Command::Sort { .. } | Command::Filter(_) | Command::Set(Setting::Hidden(_)) => !connect,
+        Command::Theme(_) | Command::Log(_) | Command::Copy | Command::Qr | Command::Set(_) => true,
+        _ => false,
+    }
 }
 
 /// The program's own signs in ASCII. A remote name holds none of them where it stands alone.
