@@ -1,6 +1,7 @@
 //! Puts the parts together for one run: settings, log, runtime, and the engine with or without a screen.
 
 mod dashboards;
+mod lines;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -32,7 +33,13 @@ const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// Runs `haul serve`; `notes` says what decided over what.
 pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
-    let settings = cli::serve(args, is_in_foreground(&io::stdout()));
+    let settings = cli::serve(args, is_in_foreground(&io::stdout()))?;
+    if settings.run == Some(config::Commands::Stdin) {
+        let ring = Ring::new();
+        let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()), None)?;
+        note(notes);
+        return block_on(lines::serve(settings, ring));
+    }
     if !settings.headless {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()), None)?;
@@ -60,11 +67,16 @@ pub fn connect(args: ConnectArgs, notes: &Notes) -> Result<Exit, Error> {
             begin_detached(settings)
         };
     }
-    if !settings.headless {
+    let lines = settings.run == Some(config::Commands::Stdin);
+    if lines || !settings.headless {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()), None)?;
         note(notes);
-        return block_on(dashboards::connect(settings, ring));
+        return if lines {
+            block_on(lines::connect(settings, ring))
+        } else {
+            block_on(dashboards::connect(settings, ring))
+        };
     }
     let style = Style::choose(settings.json, is_in_foreground(&io::stderr()));
     // With a bar or JSON, what goes well is shown there.

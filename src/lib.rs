@@ -8,6 +8,7 @@
 //! - [`eval`] measures, with processes of the program itself; [`plot`] draws what it measured.
 //! - [`headless`] runs the engines for scripts; [`dashboard`] runs them for people.
 //! - [`control`] is the socket on which other processes see and steer what runs, and the seam of screens and engines.
+//! - [`metrics`] tells both engines' figures to monitoring.
 //! - [`ui`] draws the state that [`app`] keeps; both are pure.
 //! - [`server`] and [`client`] are the engines. They know nothing of any screen.
 //! - [`pieces`] and [`http1`] hold what goes over the wire; both are pure. [`sys`] is what the platform adds to std.
@@ -35,6 +36,7 @@ pub mod forms;
 pub mod headless;
 pub mod http1;
 pub mod logging;
+pub mod metrics;
 #[cfg(test)]
 #[path = "../tests/fuzz/mutate.rs"]
 mod mutate;

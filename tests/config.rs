@@ -41,7 +41,7 @@ fn parse(arguments: &[&str]) -> Result<Parsed, String> {
 fn serve(arguments: &[&str]) -> (config::Serve, Vec<String>) {
     let parsed = parse(arguments).unwrap();
     match parsed.command {
-        Command::Serve(args) => (cli::serve(*args, true), parsed.notes.overrides),
+        Command::Serve(args) => (cli::serve(*args, true).unwrap(), parsed.notes.overrides),
         other => panic!("{other:?}"),
     }
 }
@@ -64,7 +64,7 @@ fn every_key_of_serve_is_read() {
          verbosity = 10\nlog-format = json\nmax-connections = 7\nmax-clients = 3\nlimit = 20M\nlimit-client = 1.5MiB/s\n\
          min-rate = 500\ntimeout = 250ms\nhidden = true\n\
          follow-symlinks = true\ntls = true\ntls-cert = c.pem\ntls-key = k.pem\nauth = ada:x\nauth = b:y;z\n\
-         auth-file = users\ntoken-file = tokens\nname = a.example\nname = b.example\nweb = true\nheadless = true\ninstance = pub\ncontrol = /tmp/x.sock\ntheme = mono\nascii = true\nno-mouse = true\n",
+         auth-file = users\ntoken-file = tokens\nname = a.example\nname = b.example\nweb = true\nrun = -\nheadless = true\ninstance = pub\ncontrol = /tmp/x.sock\nmetrics = 9188\ntheme = mono\nascii = true\nno-mouse = true\n",
     );
     let (got, overrides) = serve(&["serve", "-c", &path]);
     let expected = config::Serve {
@@ -90,11 +90,13 @@ fn every_key_of_serve_is_read() {
         token_file: Some("tokens".into()),
         names: vec!["a.example".into(), "b.example".into()],
         web: true,
+        run: Some(config::Commands::Stdin),
         config: Some(path.clone().into()),
         headless: true,
         control: config::Control {
             socket: config::Socket::At("/tmp/x.sock".into()),
             instance: Some("pub".into()),
+            metrics: Some("127.0.0.1:9188".parse().unwrap()),
         },
         log: config::Log {
             file: Some("/tmp/x.log".into()),
@@ -503,7 +505,7 @@ fn options_that_contradict_each_other_are_refused() {
         ),
         (
             &["connect", "--headless", "--all", "--run", "x"],
-            "--run needs the dashboard",
+            "--run FILE needs the dashboard",
         ),
     ] {
         let line = connect(arguments).unwrap_err();
@@ -522,7 +524,7 @@ fn without_a_terminal_there_is_no_dashboard() {
     else {
         panic!("no settings");
     };
-    assert!(cli::serve(*args, false).headless);
+    assert!(cli::serve(*args, false).unwrap().headless);
 }
 
 #[test]

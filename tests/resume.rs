@@ -187,12 +187,19 @@ fn flipped_bits_cost_their_pieces_and_no_more() {
     let bad: Vec<u64> = (0..96).step_by(10).map(|mib| mib * MIB + 4711).collect();
     proxy.flip_once(bad.clone());
     let workers = 4;
-    let fetched = fetch(Settings {
+    let fetching = fetch(Settings {
         workers,
         ..settings(&proxy.url("/"), target.path())
-    })
-    .finish();
+    });
+    let client = fetching.client.clone();
+    let fetched = fetching.finish();
     assert_done(&fetched);
+    let counts = client.counts();
+    assert_eq!(counts.pieces_bad, bad.len() as u64, "{counts:?}");
+    assert!(
+        counts.pieces_received >= 96 + counts.pieces_bad,
+        "{counts:?}"
+    );
     assert_eq!(fetched.finished, [("big".into(), Verified::Blake3)]);
     assert_content(&target.path().join("big"), &bytes);
     assert_eq!(proxy.flipped(), bad.len());

@@ -127,7 +127,7 @@ impl State {
         let names: Vec<_> = clients.iter().map(|(_, name)| name.as_str()).collect();
         let names = names.join(", ");
         self.say(if pause {
-            format!("{names} is paused · p goes on")
+            format!("{names} is paused: resume lets it go on")
         } else {
             format!("{names} goes on")
         });
@@ -287,7 +287,7 @@ impl Serve {
     }
 
     /// What a client is called in commands: its name where no other has it, else its address, else its number.
-    pub(super) fn handle(&self, client: &ClientView) -> String {
+    pub fn handle(&self, client: &ClientView) -> String {
         let clients = &self.snapshot.clients;
         let once = |text: &str, of: fn(&ClientView) -> String| {
             clients.iter().filter(|c| of(c) == text).count() == 1
@@ -355,7 +355,7 @@ impl Serve {
         let clients: Vec<_> = clients.map(|c| (c.id, self.name(c.id))).collect();
         if clients.is_empty() {
             return Err(format!(
-                "no client is called `{}`: Tab lists them",
+                "no client is called `{}`: :clients lists them",
                 display_name(who)
             ));
         }

@@ -1,6 +1,6 @@
 //! What several commands take: how they run, are seen, log and look.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args};
 use tracing::Level;
@@ -24,6 +24,23 @@ pub struct RunArgs {
     pub help: Option<bool>,
 }
 
+/// What a run is told at its start, or line by line.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Running")]
+pub struct CommandsArgs {
+    /// Run the `:` commands in FILE at the start, or those that stdin tells: -
+    ///
+    /// With - there is no dashboard: a command a line from stdin, a line of plain text on stdout for what came of it and for
+    /// each change of state. It ends with quit, or once stdin has ended and what was asked for is done.
+    #[arg(
+        long = "run",
+        env = "HAUL_RUN",
+        value_name = "FILE|-",
+        hide_short_help = true
+    )]
+    pub run: Option<PathBuf>,
+}
+
 /// How a run is seen from elsewhere.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Running")]
@@ -44,6 +61,18 @@ pub struct ControlArgs {
         hide_short_help = true
     )]
     pub control: Option<PathBuf>,
+    /// Tell figures to monitoring on `http://ADDR/metrics`: IP:PORT, or a PORT of this machine alone
+    ///
+    /// OpenMetrics text, or Prometheus' older text for who asks for text/plain. It asks for no login: whoever reaches it reads
+    /// rates and counts, but no names. Port 0 picks one, which the log tells.
+    #[arg(
+        long,
+        env = "HAUL_METRICS",
+        value_name = "ADDR",
+        value_parser = values::metrics,
+        hide_short_help = true
+    )]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Where and how a command logs.

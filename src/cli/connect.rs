@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use url::Host;
 
-use super::common::{ControlArgs, LogArgs, RunArgs, ScreenArgs};
+use super::common::{CommandsArgs, ControlArgs, LogArgs, RunArgs, ScreenArgs};
 use crate::{
     config::{self, OnConflict, target::Goal, values},
     credentials::{Credentials, Secret},
@@ -245,15 +245,9 @@ pub struct ConnectArgs {
     /// attach` shows it, `haul status` tells how far it is, and `haul ctl NAME quit!` ends it.
     #[arg(long, env = "HAUL_DETACH", help_heading = "Running")]
     pub detach: bool,
-    /// Run the `:` commands in FILE at the start
-    #[arg(
-        long = "run",
-        env = "HAUL_RUN",
-        value_name = "FILE",
-        hide_short_help = true,
-        help_heading = "Running"
-    )]
-    pub commands: Option<PathBuf>,
+    /// Commands to run.
+    #[command(flatten)]
+    pub commands: CommandsArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,

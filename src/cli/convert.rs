@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{ConnectArgs, ControlArgs, LogArgs, ScreenArgs, ServeArgs};
 use crate::{
     config::{
-        self, OnConflict, Socket,
+        self, Commands, OnConflict, Socket,
         target::{Goal, Target, is_metalink},
         values,
     },
@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// The settings of `haul serve`. Without a terminal on stdout there is no dashboard.
-pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
-    config::Serve {
+pub fn serve(args: ServeArgs, terminal: bool) -> Result<config::Serve, Error> {
+    let settings = config::Serve {
         dir: args
             .directory
             .or(args.dir)
@@ -38,11 +38,28 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
         token_file: args.token_file,
         names: args.name,
         web: args.web,
+        run: args.commands.run.map(commands),
         config: args.run.config,
         headless: args.run.headless || !terminal,
         control: control(args.control),
         log: log(args.log),
         screen: screen(&args.screen),
+    };
+    if settings.headless && matches!(settings.run, Some(Commands::File(_))) {
+        return Err(Error::Usage(format!("{RUN_FILE}; see `haul serve --help`")));
+    }
+    Ok(settings)
+}
+
+/// What a file of commands lacks where there is no dashboard.
+const RUN_FILE: &str = "--run FILE needs the dashboard: `--run - < FILE` needs none";
+
+/// `-` is standard input.
+fn commands(path: PathBuf) -> Commands {
+    if path.as_os_str() == "-" {
+        Commands::Stdin
+    } else {
+        Commands::File(path)
     }
 }
 
@@ -54,6 +71,7 @@ fn control(args: ControlArgs) -> config::Control {
             Some(path) => Socket::At(path),
         },
         instance: args.instance,
+        metrics: args.metrics,
     }
 }
 
@@ -137,7 +155,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         yes: args.yes,
         dry_run: args.dry_run,
         resume: !args.no_resume,
-        run: args.commands,
+        run: args.commands.run.map(commands),
         headless: args.run.headless || args.detach || args.dry_run || !terminal,
         json: args.json,
         hold: args.hold,
@@ -146,7 +164,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
             // Whoever watches could have it download something.
             config::Control {
                 socket: Socket::Off,
-                instance: None,
+                ..config::Control::default()
             }
         } else {
             control(args.control)
@@ -164,6 +182,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     }
     selection(&settings)?;
     tree(&settings)?;
+    lines(&settings)?;
     headless(&settings, args.run.headless, args.detach)?;
     one_file(&settings)?;
     output(&settings)?;
@@ -271,6 +290,26 @@ fn selection(settings: &config::Connect) -> Result<(), Error> {
     Ok(())
 }
 
+/// `--run -` has stdin and stdout.
+fn lines(settings: &config::Connect) -> Result<(), Error> {
+    if settings.run != Some(Commands::Stdin) {
+        return Ok(());
+    }
+    let taken = [
+        (settings.json, "--json"),
+        (settings.hold, "--hold"),
+        (settings.detach, "--detach"),
+        (
+            settings.output.as_deref() == Some(Path::new("-")),
+            "--output -",
+        ),
+    ];
+    match taken.iter().find(|(given, _)| *given) {
+        Some((_, option)) => usage(&format!("--run - has stdin and stdout: leave {option} out")),
+        None => Ok(()),
+    }
+}
+
 /// What a run without a dashboard needs, and what needs a run without one.
 fn headless(settings: &config::Connect, asked: bool, detach: bool) -> Result<(), Error> {
     let to_stdout = settings.output.as_deref() == Some(Path::new("-"));
@@ -286,8 +325,11 @@ fn headless(settings: &config::Connect, asked: bool, detach: bool) -> Result<(),
         }
         return Ok(());
     }
-    if settings.run.is_some() {
-        return usage("--run needs the dashboard: name what to download with --get instead");
+    match settings.run {
+        Some(Commands::File(_)) => return usage(RUN_FILE),
+        // What to get may be told later.
+        Some(Commands::Stdin) => return Ok(()),
+        None => {}
     }
     if !asks_for_something(settings) {
         let why = if detach {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use clap::Args;
 
-use super::common::{ControlArgs, LogArgs, RunArgs, ScreenArgs};
+use super::common::{CommandsArgs, ControlArgs, LogArgs, RunArgs, ScreenArgs};
 use crate::{
     config::values,
     credentials::Credentials,
@@ -121,6 +121,9 @@ pub struct ServeArgs {
         default_value = "60s"
     )]
     pub timeout: Span,
+    /// Commands to run.
+    #[command(flatten)]
+    pub commands: CommandsArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,

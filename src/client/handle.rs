@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::{
-    Error, Event, Settings,
+    Counts, Error, Event, Settings,
     disk::{
         extra::{self, Extra},
         target::Target,
@@ -218,6 +218,11 @@ impl Client {
     /// Limits what all connections together may take; `None` lifts the limit. Running transfers obey at once.
     pub fn limit(&self, rate: Option<Rate>) {
         self.engine.pace.limit(rate);
+    }
+
+    /// What is counted, at this moment.
+    pub fn counts(&self) -> Counts {
+        self.engine.told.counts(self.engine.look(Schedule::pieces))
     }
 
     /// Everything that a screen shows, now.

@@ -10,6 +10,7 @@
 //! ```
 
 mod adding;
+mod counts;
 mod disk;
 mod engine;
 mod error;
@@ -29,6 +30,7 @@ mod task;
 mod want;
 mod worker;
 
+pub use counts::Counts;
 pub use disk::{extra::Extra, names::part_name};
 pub use error::Error;
 pub use event::{Action, Event, kept_and_fetched};

@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    app,
+    app::{self, serve::Facts},
     client::{self, Access, Client},
-    config::{self, target::Target},
+    config::{self, Commands, target::Target},
     control::{self, Found, Hub, Left, Session, Subject, Watched},
     dashboard::{self, ConnectStart, Ending},
     error::Error,
@@ -37,6 +37,21 @@ const TERMINATED: Duration = Duration::from_millis(500);
 
 /// Serves, and shows it, until the user or a signal ends it.
 pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
+    let script = script(settings.run.as_ref(), false)?;
+    let (screen, log) = (settings.screen.clone(), ring.clone());
+    let shown = async |server, facts, quit| {
+        let ended = dashboard::serve(server, facts, (log, script), &screen, quit).await;
+        ended.map_err(no_terminal)
+    };
+    serve_shown(settings, ring, shown).await
+}
+
+/// Serves until `shown` ends, which is given the server, its facts and what ends it from elsewhere.
+pub(super) async fn serve_shown(
+    settings: config::Serve,
+    ring: Ring,
+    shown: impl AsyncFnOnce(Server, Facts, CancellationToken) -> Result<Ending, Error>,
+) -> Result<Exit, Error> {
     let server = Server::new(headless::serve::engine_settings(&settings)?)?;
     let listeners = server::bind(&settings.addresses, settings.port).await?;
     let facts = headless::serve::facts(&server, &listeners, &settings.dir);
@@ -51,19 +66,13 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
         server: server.clone(),
         facts: facts.clone(),
     };
-    let control = control::listen(
-        &settings.control,
-        "serve",
-        subject,
-        ring.clone(),
-        quit.clone(),
-    )?;
+    let control = control::listen(&settings.control, "serve", subject, ring, quit.clone())?;
     let stop = Stop::default();
     let running = {
         let (server, stop) = (server.clone(), stop.clone());
         tokio::spawn(async move { server.run(listeners, stop).await })
     };
-    let ended = dashboard::serve(server.clone(), facts, ring, &settings.screen, quit).await;
+    let ended = shown(server.clone(), facts, quit).await;
     drop(control);
     // Running answers get their time, which the server keeps itself; a second signal ends the process.
     stop.drain.cancel();
@@ -95,7 +104,7 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
         _ = running => {}
         () = aborted => tokio::time::sleep(ABORT).await,
     }
-    exit(ended)
+    ended.map(exit)
 }
 
 /// Browses and downloads, and shows it, until the user or a signal ends it.
@@ -110,20 +119,12 @@ async fn connect_with(
     greeting: Option<&'static str>,
 ) -> Result<Exit, Error> {
     let access = headless::connect::access(&mut settings)?;
-    let script = match &settings.run {
-        Some(file) => script(file)?,
-        None => Vec::new(),
-    };
+    let script = script(settings.run.as_ref(), true)?;
     // A target directory that cannot be used is told before the screen is taken.
     let first = first(&settings, &access).await?;
     let facts = headless::connect::facts(&settings);
     let (screen, seen) = (settings.screen.clone(), settings.control.clone());
-    let open = move |target: Target| {
-        turn_to(&settings, target, &access)
-            .inspect(restore)
-            .map_err(|error| display_error(&error))
-    };
-    let hub = Hub::new(open);
+    let hub = hub(settings, access);
     let start = ConnectStart {
         facts: facts.clone(),
         server: hub.turn_to(first),
@@ -138,11 +139,19 @@ async fn connect_with(
     let control = control::listen(&seen, "connect", subject, ring.clone(), quits.clone())?;
     let ended = dashboard::connect(start, hub, ring, &screen, quits).await;
     drop(control);
-    match ended {
-        Ok((Ending::Quit, left)) => quit(left),
-        Ok((ending, _)) => exit(Ok(ending)),
-        Err(error) => exit(Err(error)),
+    match ended.map_err(no_terminal)? {
+        (Ending::Quit, left) => quit(left),
+        (ending, _) => Ok(exit(ending)),
     }
+}
+
+/// What turns to the servers that the user names.
+pub(super) fn hub(settings: config::Connect, access: Access) -> Hub {
+    Hub::new(move |target: Target| {
+        turn_to(&settings, target, &access)
+            .inspect(restore)
+            .map_err(|error| display_error(&error))
+    })
 }
 
 /// Serves the samples, and browses them.
@@ -177,7 +186,7 @@ pub(super) async fn attach(name: Option<&str>, screen: &config::Screen) -> Resul
         // Without stderr nobody reads it.
         let _ = writeln!(std::io::stderr(), "haul: {name} has ended");
     }
-    exit(ended)
+    ended.map(exit).map_err(no_terminal)
 }
 
 /// Lets the user choose by a number; `None` where he chooses nothing.
@@ -204,7 +213,7 @@ async fn choose(mut found: Vec<Found>) -> Option<Found> {
 }
 
 /// A client of the server that the settings name, which downloads what they ask for.
-async fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
+pub(super) async fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
     if !settings.all
         && !settings.names_metalink()
         && settings.get.is_empty()
@@ -268,7 +277,8 @@ fn session(
 ) -> Result<Session, client::Error> {
     let (sender, events) = mpsc::channel(EVENTS);
     let engine = client::Settings {
-        patient: true,
+        // Without a screen nobody could end endless patience.
+        patient: settings.run != Some(Commands::Stdin),
         checksums,
         ..headless::plan::engine_settings(settings, url, mirrors, dir, access)
     };
@@ -278,7 +288,10 @@ fn session(
 
 /// The commands of a `--run` file and where each stands: a line each; empty lines and those that begin with `#` are
 /// left out. A line that cannot be read is told before the screen is taken.
-fn script(file: &Path) -> Result<Vec<(String, String)>, Error> {
+fn script(run: Option<&Commands>, connect: bool) -> Result<Vec<(String, String)>, Error> {
+    let Some(Commands::File(file)) = run else {
+        return Ok(Vec::new());
+    };
     let shown = display_path(file);
     let text = std::fs::read_to_string(file).map_err(|error| {
         Error::Usage(format!(
@@ -294,7 +307,7 @@ fn script(file: &Path) -> Result<Vec<(String, String)>, Error> {
         }
         let line = line.trim_start_matches(':');
         let place = format!("{shown}:{number}");
-        app::command::parse(line, true)
+        app::command::parse(line, connect)
             .map_err(|problem| Error::Usage(format!("{place}: {problem}")))?;
         commands.push((line.to_owned(), place));
     }
@@ -303,7 +316,7 @@ fn script(file: &Path) -> Result<Vec<(String, String)>, Error> {
 
 /// The status after `q`, and a line where something is not as it was asked for: so that a script, or a person who looked
 /// away, learns of it.
-fn quit(left: Left) -> Result<Exit, Error> {
+pub(super) fn quit(left: Left) -> Result<Exit, Error> {
     let line = match (left.failed, left.unfinished) {
         (0, 0) => return Ok(Exit::Done),
         (0, n) => format!(
@@ -333,17 +346,20 @@ fn transfers(count: usize) -> String {
 }
 
 /// The status that a dashboard's end amounts to.
-fn exit(ended: std::io::Result<Ending>) -> Result<Exit, Error> {
+pub(super) const fn exit(ended: Ending) -> Exit {
     match ended {
-        Ok(Ending::Quit | Ending::Over) => Ok(Exit::Done),
-        Ok(Ending::ScriptFailed) => Ok(Exit::Other),
-        Ok(Ending::Interrupted) => Ok(Exit::Interrupted),
-        Ok(Ending::Terminated | Ending::HungUp) => Ok(Exit::Terminated),
-        Err(source) => Err(Error::Local(Local {
-            what: "cannot use the terminal".into(),
-            source,
-            remedy: "run it in a terminal, or with --headless",
-            exit: Exit::Other,
-        })),
+        Ending::Quit | Ending::Over => Exit::Done,
+        Ending::ScriptFailed => Exit::Other,
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::Terminated | Ending::HungUp => Exit::Terminated,
     }
+}
+
+fn no_terminal(source: std::io::Error) -> Error {
+    Error::Local(Local {
+        what: "cannot use the terminal".into(),
+        source,
+        remedy: "run it in a terminal, or with --headless",
+        exit: Exit::Other,
+    })
 }

@@ -6,7 +6,11 @@ pub mod target;
 pub mod theme;
 pub mod values;
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use tracing::Level;
 use url::Url;
@@ -85,6 +89,8 @@ pub struct Serve {
     pub names: Vec<String>,
     /// Let pages run scripts as on a web server.
     pub web: bool,
+    /// Which `:` commands to run.
+    pub run: Option<Commands>,
     /// The configuration that these settings come from.
     pub config: Option<PathBuf>,
     /// Run without a dashboard.
@@ -172,8 +178,8 @@ pub struct Connect {
     pub dry_run: bool,
     /// Go on with what an earlier run left.
     pub resume: bool,
-    /// A file of `:` commands to run at the start.
-    pub run: Option<PathBuf>,
+    /// Which `:` commands to run.
+    pub run: Option<Commands>,
     /// Run without a dashboard.
     pub headless: bool,
     /// Headless: one JSON object a line.
@@ -259,6 +265,15 @@ impl Connect {
     }
 }
 
+/// Where `:` commands come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commands {
+    /// A file, at the dashboard's start.
+    File(PathBuf),
+    /// Standard input, without a dashboard.
+    Stdin,
+}
+
 /// Where a list of digests is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checksums {
@@ -312,6 +327,8 @@ pub struct Control {
     pub socket: Socket,
     /// What this run is called; without it `serve` or `connect`.
     pub instance: Option<String>,
+    /// Where figures are told to monitoring.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Where a run's control socket is.

@@ -1,7 +1,10 @@
 //! What an option's value may be. Each function reads one kind of value, from wherever it came (command line,
 //! environment or file), or says in a sentence what was read and what is allowed.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use tracing::Level;
 use url::Url;
@@ -155,6 +158,16 @@ pub fn instance(text: &str) -> Result<String, String> {
         return Err("digits alone mean a process: add a letter".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Where figures are told: an address and a port, or a port of the loopback address.
+pub fn metrics(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.parse().map_err(|_| {
+        format!("`{text}` is no address to listen on: such as 9188, 192.0.2.7:9188 or [::]:9188")
+    })
 }
 
 /// The names of two measurements, with a comma between them.

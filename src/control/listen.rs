@@ -27,18 +27,32 @@ use crate::{
     escape::display_path,
     exit::{Exit, Local, reason},
     logging::Ring,
+    metrics::Exporter,
 };
 
 /// Watchers at the same time; further ones wait.
 const WATCHERS: usize = 64;
 
-/// A control socket; it goes when this is dropped, and its watchers with it.
+/// What is seen of this process from elsewhere; it ends when this is dropped.
 pub struct Control {
+    _listening: Option<Listening>,
+    exporter: Option<Exporter>,
+}
+
+impl Control {
+    /// Where figures are told, where they are.
+    pub fn metrics(&self) -> Option<String> {
+        self.exporter.as_ref().map(Exporter::url)
+    }
+}
+
+/// A control socket; it goes when this is dropped, and its watchers with it.
+struct Listening {
     path: PathBuf,
     task: JoinHandle<()>,
 }
 
-impl Drop for Control {
+impl Drop for Listening {
     fn drop(&mut self) {
         self.task.abort();
         // Only what is left of a crash stays, until somebody looks.
@@ -48,14 +62,41 @@ impl Drop for Control {
 
 /// Listens as the settings say. `usual` is the name where they give none; `stop` is what a watcher ends the program by.
 ///
-/// Where the usual socket cannot be made, there is none, and the log says why. One that was asked for is an error.
+/// Where the usual socket cannot be made, there is none, and the log says why. One that was asked for is an error, and so is
+/// an address for figures that cannot be listened on.
 pub fn listen(
     settings: &config::Control,
     usual: &str,
     subject: Subject,
     ring: Ring,
     stop: CancellationToken,
-) -> Result<Option<Control>, Error> {
+) -> Result<Control, Error> {
+    let exporter = settings.metrics.map(|address| {
+        let subject = subject.clone();
+        Exporter::listen(address, move || subject.metrics()).map_err(|source| Local {
+            what: format!("cannot tell metrics on {address}"),
+            source,
+            remedy: "give --metrics an address of this machine with a port that is free, or 0",
+            exit: Exit::Network,
+        })
+    });
+    let exporter = exporter.transpose()?;
+    if let Some(exporter) = &exporter {
+        tracing::info!("metrics on {}", exporter.url());
+    }
+    Ok(Control {
+        _listening: socket(settings, usual, subject, ring, stop)?,
+        exporter,
+    })
+}
+
+fn socket(
+    settings: &config::Control,
+    usual: &str,
+    subject: Subject,
+    ring: Ring,
+    stop: CancellationToken,
+) -> Result<Option<Listening>, Error> {
     let name = settings.instance.as_deref().unwrap_or(usual).to_owned();
     let pid = std::process::id();
     let bound = match &settings.socket {
@@ -104,7 +145,7 @@ pub fn listen(
         stop,
     };
     let task = tokio::spawn(room.accept(listener));
-    Ok(Some(Control { path, task }))
+    Ok(Some(Listening { path, task }))
 }
 
 /// Binds a socket that only its owner can open; one that a dead process left there is replaced.
@@ -155,8 +196,10 @@ impl Room {
             };
             let engine = self.subject.engine();
             let (ring, stop) = (self.ring.clone(), self.stop.clone());
+            let subject = self.subject.clone();
             watchers.spawn(async move {
-                watcher::run(stream, hello, engine, ring, stop).await;
+                let metrics = move || subject.metrics();
+                watcher::run(stream, (hello, engine, ring), metrics, stop).await;
                 drop(place);
             });
         }

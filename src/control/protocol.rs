@@ -23,6 +23,8 @@ pub enum Ask {
         #[serde(default)]
         log: Option<u64>,
     },
+    /// Tell figures for monitoring, once.
+    Metrics,
     /// Carry an effect out.
     Do {
         /// What its answers bear.
@@ -45,6 +47,8 @@ pub enum Tell {
         /// How.
         sample: Sample,
     },
+    /// Figures for monitoring, as OpenMetrics text.
+    Metrics(String),
     /// New lines of the log, oldest first.
     Log(Vec<Line>),
     /// What another screen changed.

@@ -310,7 +310,8 @@ async fn read(mut input: BufReader<OwnedReadHalf>, shared: Arc<Shared>) {
                 continue;
             }
             Tell::Wrong(why) => shared.state().wrong = Some(why),
-            Tell::Hello(_) => {}
+            // Screens draw samples.
+            Tell::Hello(_) | Tell::Metrics(_) => {}
         }
         shared.told.notify_waiters();
     }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     app::{Effect, Event, Sample, connect, serve},
     escape::display_path,
+    metrics,
     server::Server,
 };
 
@@ -49,6 +50,14 @@ impl Subject {
                 facts: facts.clone(),
                 server: hub.server(),
             },
+        }
+    }
+
+    /// Figures for monitoring, now.
+    pub(super) fn metrics(&self) -> String {
+        match self {
+            Self::Serve { server, .. } => metrics::of_server(server),
+            Self::Connect { hub, .. } => metrics::of_client(hub.client().as_ref()),
         }
     }
 

@@ -47,9 +47,8 @@ enum Answer {
 /// Serves a watcher until it goes away.
 pub(super) async fn run(
     stream: UnixStream,
-    hello: Hello,
-    engine: impl Engine,
-    ring: Ring,
+    (hello, engine, ring): (Hello, impl Engine, Ring),
+    metrics: impl Fn() -> String,
     stop: CancellationToken,
 ) {
     let (input, output) = stream.into_split();
@@ -58,6 +57,7 @@ pub(super) async fn run(
         since: Instant::now(),
         output,
         engine,
+        metrics,
         ring,
         stop,
         every: Duration::ZERO,
@@ -71,10 +71,11 @@ pub(super) async fn run(
     let _ = watcher.serve(input, hello).await;
 }
 
-struct Watcher<E> {
+struct Watcher<E, M> {
     since: Instant,
     output: OwnedWriteHalf,
     engine: E,
+    metrics: M,
     ring: Ring,
     stop: CancellationToken,
     every: Duration,
@@ -87,7 +88,7 @@ struct Watcher<E> {
     under_way: usize,
 }
 
-impl<E: Engine> Watcher<E> {
+impl<E: Engine, M: Fn() -> String> Watcher<E, M> {
     async fn serve(mut self, input: OwnedReadHalf, hello: Hello) -> io::Result<()> {
         self.tell(&Tell::Hello(hello)).await?;
         let (lines, mut asked) = mpsc::channel(1);
@@ -108,6 +109,10 @@ impl<E: Engine> Watcher<E> {
             };
             tokio::select! {
                 ask = asked.recv(), if self.under_way < EFFECTS => match ask {
+                    Some(Ok(Ask::Metrics)) => {
+                        let text = (self.metrics)();
+                        self.tell(&Tell::Metrics(text)).await?;
+                    }
                     Some(Ok(ask)) => self.take(ask),
                     Some(Err(wrong)) => self.tell(&Tell::Wrong(wrong)).await?,
                     None => return Ok(()),
@@ -123,6 +128,8 @@ impl<E: Engine> Watcher<E> {
 
     fn take(&mut self, ask: Ask) {
         match ask {
+            // Told at once.
+            Ask::Metrics => {}
             Ask::Watch { every, log } => {
                 self.every = Duration::from_millis(every);
                 self.log = log.or(self.log);

@@ -6,17 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{kept::Kept, local};
+use super::{kept::Kept, local, unseen::looks};
 use crate::{
     app::{
-        Depth, Effect, Event, GlyphSet, Looks, Popup, State, Tick,
+        Effect, Event, Popup, State, Tick,
         command::{Command, parse},
         update,
     },
-    config::ThemeName,
     control::{self, Engine as _, Facts, Found, Remote, Watched},
     error::Error,
     exit::{Exit, Local},
@@ -155,17 +154,5 @@ impl Run {
             let reason = "it was told to end, and has not ended yet".to_owned();
             self.said.push((reason, true));
         }
-    }
-}
-
-/// Nothing is drawn.
-fn looks() -> Looks {
-    Looks {
-        theme: ThemeName::Mono,
-        chosen: true,
-        depth: Depth::Mono,
-        glyphs: GlyphSet::Ascii,
-        colours: Vec::new(),
-        zone: TimeZone::UTC,
     }
 }

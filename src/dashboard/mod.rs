@@ -6,11 +6,13 @@ pub mod ctl;
 mod here;
 mod history;
 mod kept;
+pub mod lines;
 mod local;
 pub mod measure;
 mod places;
 pub mod run;
 pub mod terminal;
+mod unseen;
 
 use std::io;
 
@@ -44,11 +46,12 @@ pub struct ConnectStart {
     pub greeting: Option<&'static str>,
 }
 
-/// Shows a running server until the user, a signal or `stop` ends it. Stopping the server is left to the caller.
+/// Shows a running server until the user, a signal or `stop` ends it; `script` is run first. Stopping the server is left to
+/// the caller.
 pub async fn serve(
     server: Server,
     facts: served::Facts,
-    ring: Ring,
+    (ring, script): (Ring, Vec<(String, String)>),
     screen: &Screen,
     stop: CancellationToken,
 ) -> io::Result<Ending> {
@@ -69,7 +72,14 @@ pub async fn serve(
         asks_theme: asks_theme(screen),
         stop,
     };
-    run.until_end(input, Vec::new()).await
+    run.until_end(input, events(script)).await
+}
+
+/// A script's lines as they come to the state.
+fn events(script: Vec<(String, String)>) -> Vec<Event> {
+    let lines = script.into_iter();
+    let lines = lines.map(|(line, place)| Event::Script { line, place });
+    lines.collect()
 }
 
 /// Browses and downloads until the user, a signal or `stop` ends it; then parts are brought to the disk. Tells how it ended
@@ -102,9 +112,7 @@ pub async fn connect(
         asks_theme: asks_theme(screen),
         stop,
     };
-    let script = start.script.into_iter();
-    let script = script.map(|(line, place)| Event::Script { line, place });
-    let ending = run.until_end(input, script.collect()).await;
+    let ending = run.until_end(input, events(start.script)).await;
     // The terminal is the user's again; what was received is on disk before the program ends.
     let left = hub.stop(STOP).await;
     Ok((ending?, left))

@@ -44,7 +44,7 @@ pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> R
         server: server.clone(),
         facts: facts.clone(),
     };
-    let _control = control::listen(&settings.control, "serve", subject, ring, quit.clone())?;
+    let control = control::listen(&settings.control, "serve", subject, ring, quit.clone())?;
     for url in &facts.urls {
         tracing::info!("listening on {url}");
         // A server goes on without a reader of its first lines.
@@ -53,6 +53,9 @@ pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> R
     if let Some(fingerprint) = server.fingerprint() {
         tracing::info!("fingerprint SHA256:{fingerprint}");
         let _ = writeln!(out, "fingerprint SHA256:{fingerprint}");
+    }
+    if let Some(url) = control.metrics() {
+        let _ = writeln!(out, "metrics on {url}");
     }
     let _ = out.flush();
 

@@ -7,6 +7,7 @@
 mod accept;
 mod connection;
 mod control;
+mod counts;
 mod digests;
 mod error;
 mod host;
@@ -48,7 +49,8 @@ pub use listen::{bind, local_addresses, urls};
 pub use people::{
     access,
     snapshot::{
-        self, Ban, ClientId, ClientView, Snapshot, TransferId, TransferState, TransferView,
+        self, Ban, ClientId, ClientView, Counts, Snapshot, TransferId, TransferState, TransferView,
+        WorkCount,
     },
 };
 pub use settings::{MinRate, Settings};

@@ -58,7 +58,7 @@ fn page() -> String {
         page.push('\n');
     }
     page.push_str(
-        "## Commands\n\nTyped after `:`, or a line each in a file for `haul connect --run FILE`. ",
+        "## Commands\n\nTyped after `:`, or a line each in a file for `--run FILE`, or on standard input for `--run -`. ",
     );
     page.push_str("The beginning of a name will do where it is the only one.\n\n");
     for (side, title) in [

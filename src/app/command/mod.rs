@@ -242,9 +242,12 @@ fn abbreviated(name: &str, connect: bool) -> Result<&'static Spec, String> {
         (Some(spec), None) => Ok(spec),
         // `q` is `quit`, though `quit!` begins with it too.
         (Some(spec), Some(other)) if other.name.starts_with(spec.name) => Ok(spec),
-        (Some(_), Some(_)) => Err(format!(
-            "`{shown}` could be several commands: Tab lists them"
-        )),
+        (Some(_), Some(_)) => {
+            let fitting = commands(connect).filter(|spec| spec.name.starts_with(name));
+            let names: Vec<_> = fitting.map(|spec| spec.name).collect();
+            let names = names.join(", ");
+            Err(format!("`{shown}` could be several commands: {names}"))
+        }
         (None, _) => Err(format!("no command `{shown}`: ? lists them")),
     }
 }

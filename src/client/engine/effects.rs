@@ -31,6 +31,7 @@ impl Engine {
         match effect {
             Effect::Tell(event) => {
                 // The pump outlives the schedule.
+                self.told.note(&event);
                 let _ = self.tell.send(event);
             }
             Effect::Ring(slot) => self.bells[slot.0].notify_one(),

@@ -27,6 +27,7 @@ use url::Url;
 
 use super::{
     Error, Event, ItemId, Settings,
+    counts::Told,
     disk::journal::Journal,
     disk::lander::Lander,
     disk::part::OpenPart,
@@ -97,6 +98,8 @@ pub struct Engine {
     rests: Mutex<HashMap<RestId, Rest>>,
     replies: Mutex<HashMap<BrowseId, oneshot::Sender<Listing>>>,
     tell: mpsc::UnboundedSender<Event>,
+    /// What was told.
+    pub(super) told: Told,
 }
 
 /// A mutex's content, whatever became of who held it last.
@@ -160,6 +163,7 @@ impl Engine {
             rests: Mutex::default(),
             replies: Mutex::default(),
             tell,
+            told: Told::default(),
         }
     }
 

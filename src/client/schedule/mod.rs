@@ -122,6 +122,8 @@ pub struct Schedule {
     outbox: VecDeque<Effect>,
     /// Events that were not told yet.
     untold: usize,
+    /// Pieces that came whole, and those that were bad, since the start.
+    pieces: (u64, u64),
     next_id: u64,
     stopped: bool,
 }
@@ -145,6 +147,7 @@ impl Schedule {
             browses: VecDeque::new(),
             outbox: VecDeque::new(),
             untold: 0,
+            pieces: (0, 0),
             next_id: 0,
             stopped: false,
         }

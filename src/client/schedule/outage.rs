@@ -144,6 +144,7 @@ impl Schedule {
         };
         for blame in transfer.verdict.take_blamed() {
             let sender = blame.sender;
+            self.pieces.1 += u64::from(blame.news);
             let Some(transfer) = self.transfers.get_mut(&file) else {
                 return;
             };

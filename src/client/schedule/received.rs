@@ -60,6 +60,7 @@ impl Schedule {
         value: Option<Value>,
         now: Instant,
     ) -> Result<(), Error> {
+        self.pieces.0 += 1;
         let source = self.slots[id.0].source;
         if let Some(front) = self.slots[id.0].flight.front_mut() {
             front.progress = true;

@@ -250,6 +250,11 @@ impl Schedule {
         open.count()
     }
 
+    /// Pieces that came whole since the start, and those of them that were bad.
+    pub fn pieces(&self) -> (u64, u64) {
+        self.pieces
+    }
+
     /// Sums over all items.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();

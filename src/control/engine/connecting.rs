@@ -102,7 +102,7 @@ impl Hub {
         self.client().as_ref().and_then(server)
     }
 
-    fn client(&self) -> Option<Client> {
+    pub(in crate::control) fn client(&self) -> Option<Client> {
         let current = self.0.current.lock();
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }

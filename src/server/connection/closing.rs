@@ -61,7 +61,10 @@ async fn refuse_plain(tcp: TcpStream) {
 
 /// Tells a client that there are too many, and closes.
 pub async fn turn_away(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
-    let (who, warns) = (peer.ip().to_string(), shared.registry.warns(peer.ip()));
+    let (who, warns) = (
+        peer.ip().to_string(),
+        shared.registry.refused(peer.ip(), 503),
+    );
     warnings::tell(&who, warns, format_args!("503 too many connections"));
     let Some(mut stream) = open(stream, peer, shared.settings.tls.as_ref()).await else {
         return;

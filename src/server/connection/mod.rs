@@ -126,8 +126,8 @@ impl Connection<'_> {
                 Err(End::Refused(refusal)) => {
                     let to_head = is_head(self.input.pending());
                     respond::refuse(&mut self.output.bytes, &refusal, to_head);
-                    let warns = self.shared.registry.warns(self.peer.ip());
                     let (code, why) = (refusal.status.as_u16(), refusal.why);
+                    let warns = self.shared.registry.refused(self.peer.ip(), code);
                     warnings::tell(&self.who(), warns, format_args!("{code} {why}"));
                     return self.close(End::Refused(refusal)).await;
                 }

@@ -8,5 +8,6 @@ pub mod ranges;
 pub mod rows;
 pub mod snapshot;
 pub mod standing;
+mod statuses;
 pub mod taken;
 pub mod warnings;

@@ -118,3 +118,23 @@ pub enum TransferState {
     /// It ended early: the client went away or the file changed.
     Aborted(#[serde(with = "forms::age")] Instant, String),
 }
+
+/// What is counted; see [`Server::counts`](crate::server::Server::counts).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Answers since the start by their status, those that there were.
+    pub statuses: Vec<(u16, u64)>,
+    /// What waits, each kind once.
+    pub work: Vec<WorkCount>,
+}
+
+/// One kind of what waits inside the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkCount {
+    /// `listing`, `tree`, `pieces`, `sha256`, `small`, `login` or `remote`.
+    pub kind: &'static str,
+    /// Turns that are waited for.
+    pub waiting: usize,
+    /// Turns under way.
+    pub running: usize,
+}

@@ -15,6 +15,7 @@ use super::{
     rows::{Rows, Running, Transfer},
     snapshot::{ClientId, TransferId, TransferView},
     standing::Standing,
+    statuses::Statuses,
 };
 use crate::{
     escape::display_name, http1::path::RemotePath, pace::Pace, progress::Counter, sync::lock,
@@ -27,6 +28,7 @@ pub struct Totals {
     /// Body bytes that were sent.
     pub(super) sent: Counter,
     pub(super) requests: Counter,
+    pub(super) statuses: Statuses,
     pub(super) files: Counter,
     /// The limit of all clients together.
     pub(super) pace: Pace,

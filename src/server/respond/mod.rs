@@ -42,7 +42,7 @@ impl Request<'_> {
     /// Decides, and writes the head and small bodies too. What fails before the body begins has a status.
     pub async fn answer(&self, output: &mut Output) -> Answer {
         let (bytes, files, held) = (output.bytes.len(), output.files.len(), output.held.len());
-        match self.try_answer(output).await {
+        let answer = match self.try_answer(output).await {
             Ok(answer) => answer,
             Err(stop) => {
                 output.bytes.truncate(bytes);
@@ -56,6 +56,19 @@ impl Request<'_> {
                 }
                 self.refuse(&mut output.bytes, &Failure::from(&stop))
             }
+        };
+        self.count(&output.bytes[bytes..]);
+        answer
+    }
+
+    /// Counts an answer by the status that its head begins with.
+    fn count(&self, head: &[u8]) {
+        let digits = head
+            .strip_prefix(b"HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3));
+        let status = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        if let Some(status) = status {
+            self.shared.registry.count_status(status);
         }
     }
 
@@ -123,7 +136,10 @@ impl Request<'_> {
 
     /// Answers what is refused before it is looked at.
     pub fn deny(&self, out: &mut Vec<u8>, why: impl Into<Failure>) -> Answer {
-        self.refuse(out, &why.into())
+        let begin = out.len();
+        let answer = self.refuse(out, &why.into());
+        self.count(&out[begin..]);
+        answer
     }
 }
 

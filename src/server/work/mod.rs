@@ -18,7 +18,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::people::peers::Who;
+use super::people::{peers::Who, snapshot::WorkCount};
 use crate::sync::lock;
 use policy::{Bounds, Lane, Ticket};
 
@@ -46,6 +46,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [(Self, &str); 7] = [
+        (Self::Listing, "listing"),
+        (Self::Tree, "tree"),
+        (Self::Pieces, "pieces"),
+        (Self::Sha256, "sha256"),
+        (Self::Small, "small"),
+        (Self::Login, "login"),
+        (Self::Remote, "remote"),
+    ];
+
     /// The bounds of each, and why they are what they are.
     const fn bounds(self) -> Bounds {
         let (at_once, [at_once_each, at_once_shared], most, each) = match self {
@@ -129,6 +139,21 @@ impl Work {
             who: who.clone(),
             had_turn: AtomicBool::new(false),
         })
+    }
+
+    /// What waits and what is under way, over all lanes of each kind.
+    pub fn counts(&self) -> Vec<WorkCount> {
+        let state = lock(&self.0.0);
+        let of = |kind| {
+            let lanes = state.lanes.iter().filter(move |((of, _), _)| *of == kind);
+            lanes.map(|(_, lane)| lane.counts())
+        };
+        let kinds = Kind::ALL.into_iter().map(|(kind, name)| WorkCount {
+            kind: name,
+            waiting: of(kind).map(|(waiting, _)| waiting).sum(),
+            running: of(kind).map(|(_, running)| running).sum(),
+        });
+        kinds.collect()
     }
 
     /// Changes a lane, and tells whose turn it is then.

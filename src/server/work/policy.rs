@@ -190,6 +190,12 @@ impl Lane {
         late.into_iter().map(|(_, ticket)| ticket).collect()
     }
 
+    /// Turns that are waited for, and those under way.
+    pub fn counts(&self) -> (usize, usize) {
+        let waiting = self.waiting.values().map(VecDeque::len).sum();
+        (waiting, self.running)
+    }
+
     /// Whether nobody has anything to do with it.
     pub fn is_idle(&self) -> bool {
         self.places == 0 && self.running == 0

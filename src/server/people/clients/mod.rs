@@ -155,8 +155,19 @@ impl Registry {
         }
     }
 
-    /// Whether it is worth a warning that a connection from an address was refused, see [`Client::warns`].
-    pub fn warns(&self, address: IpAddr) -> Option<u64> {
+    /// Counts an answer.
+    pub fn count_status(&self, status: u16) {
+        self.totals.statuses.add(status);
+    }
+
+    /// Answers by their status, those that there were.
+    pub fn statuses(&self) -> Vec<(u16, u64)> {
+        self.totals.statuses.get()
+    }
+
+    /// Counts that a connection from an address is refused; whether that is worth a warning, see [`Client::warns`].
+    pub fn refused(&self, address: IpAddr, status: u16) -> Option<u64> {
+        self.count_status(status);
         self.peers.peer(Who::of(None, address)).warns()
     }
 
