@@ -120,11 +120,12 @@ fn every_key_of_connect_is_read() {
     let (_dir, path) = file(
         "[connect]\naddress = nas.local\nport = 9\ndir = out\nlog = x.log\nverbosity = error\nlog-format = text\n\
          workers = 64\nretries = 0\ntimeout = 5m\nlimit = 64k/s\nuser = ada l\nget = a/*.txt\nget = b/\nexclude = **/c\n\
-         serial = true\non-conflict = skip\nno-resume = true\nheadless = true\njson = true\n",
+         serial = true\non-conflict = skip\nno-resume = true\nheadless = true\njson = true\nno-notify = true\n",
     );
     let (got, _) = connect(&["connect", "-c", &path]).unwrap();
     assert_eq!(got.url.as_str(), "http://nas.local:9/");
     assert!(got.named && got.serial && !got.resume && got.headless && got.json && !got.all);
+    assert!(!got.screen.notifies);
     assert_eq!((got.workers, got.retries), (64, 0));
     assert_eq!(got.timeout, Duration::from_secs(300));
     assert_eq!(got.limit, Some(Rate(65536)));
@@ -240,7 +241,10 @@ fn keys_and_colours_are_of_every_command() {
         ]
     );
     let other = connect(&["connect", "-c", &path]).unwrap().0.screen;
-    assert_eq!(other, screen);
+    // Only transfers call somebody back.
+    assert!(other.notifies && !screen.notifies);
+    let notifies = false;
+    assert_eq!(config::Screen { notifies, ..other }, screen);
 }
 
 /// Each wrong file with what is said of it, behind its path: line, section, key, what was read, what is allowed.

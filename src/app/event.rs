@@ -132,6 +132,9 @@ pub enum Event {
     /// The theme that suits the terminal's background, which the terminal has told.
     #[serde(skip)]
     Background(ThemeName),
+    /// The terminal has gained the focus, or lost it.
+    #[serde(skip)]
+    Focus(bool),
     /// The process was told to end.
     #[serde(skip)]
     Ending(Ending),
@@ -286,6 +289,9 @@ pub enum Effect {
     /// Put text on the clipboard.
     #[serde(skip)]
     Copy(String),
+    /// Call the user back with a notification, in words for people.
+    #[serde(skip)]
+    Notify(String),
     /// List a directory; answered by [`Event::Listed`].
     List(RemotePath),
     /// Filter and sort; answered by [`Event::Arranged`].

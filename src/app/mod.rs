@@ -35,6 +35,7 @@ mod count;
 mod find;
 mod line;
 mod mouse;
+mod notify;
 mod run;
 mod undo;
 mod undone;
@@ -234,6 +235,8 @@ pub struct State {
     searching: Option<u64>,
     /// Bookmarks and servers, oldest first.
     places: Vec<places::Place>,
+    /// Who is called when the queue ends.
+    caller: notify::Caller,
 }
 
 impl State {
@@ -289,6 +292,7 @@ impl State {
             surveys: 0,
             searching: None,
             places: Vec::new(),
+            caller: notify::Caller::default(),
         }
     }
 

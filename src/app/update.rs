@@ -16,7 +16,11 @@ const REFRESH: std::time::Duration = std::time::Duration::from_millis(450);
 /// Takes an event in; what has to be done outside is returned.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     let mut effects = match event {
-        Event::Tick(tick) => state.tick(tick),
+        Event::Tick(tick) => {
+            let mut effects = state.tick(tick);
+            effects.extend(state.call());
+            effects
+        }
         event => {
             state.dirty = true;
             state.take(event)
@@ -130,6 +134,7 @@ impl State {
                     self.looks.theme = theme;
                 }
             }
+            Event::Focus(gained) => self.caller.focus(gained),
             Event::Ending(ending) => return vec![Effect::Quit(ending)],
         }
         Vec::new()

@@ -24,9 +24,9 @@ use crate::{
     error::Error,
     exit::{Exit, Local},
 };
-pub use common::{ControlArgs, LogArgs, Own, RunArgs, ScreenArgs};
+pub use common::{ControlArgs, LogArgs, NotifyArgs, Own, RunArgs, ScreenArgs};
 pub use connect::ConnectArgs;
-pub use convert::{connect, screen, serve};
+pub use convert::{connect, notifying, screen, serve};
 pub use eval::{EvalArgs, eval};
 pub use merge::{Notes, Parsed, parse};
 pub use message::Stop;
@@ -154,6 +154,9 @@ pub struct AttachArgs {
     /// The screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
+    /// Notifications.
+    #[command(flatten)]
+    pub notify: NotifyArgs,
 }
 
 /// Options of `haul demo`.

@@ -329,6 +329,8 @@ pub struct Screen {
     pub ascii: bool,
     /// Leave the mouse to the terminal.
     pub no_mouse: bool,
+    /// Call the user back by a notification, where the terminal knows how.
+    pub notifies: bool,
     /// Keys of the user's own: actions and their keys, as `[keys]` has them.
     pub keys: Vec<(String, String)>,
     /// Colours of the user's own.

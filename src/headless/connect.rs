@@ -30,7 +30,7 @@ use crate::{
     error::Error,
     exit::{Exit, Local},
     logging::{self, Ring},
-    sys::{detach, signals::Signals, terminal::is_in_foreground},
+    sys::{detach, emulator::takes_links, signals::Signals, terminal::is_in_foreground},
 };
 
 /// Events that may wait for this loop before workers have to.
@@ -58,6 +58,9 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         Box::new(io::stdout())
     };
     let mut report = Report::new(style, out, Instant::now());
+    if plan.for_stdout.is_none() && takes_links(&io::stdout()) {
+        report = report.linked(&plan.dir);
+    }
     let (sender, mut events) = mpsc::channel(EVENTS);
     let mut engine = engine_settings(
         &settings,

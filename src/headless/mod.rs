@@ -4,6 +4,8 @@ pub(crate) mod checksums;
 pub mod connect;
 pub mod demo;
 mod hold;
+mod landed;
+mod managed;
 pub(crate) mod plan;
 pub mod report;
 pub mod serve;

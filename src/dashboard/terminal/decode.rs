@@ -28,6 +28,8 @@ pub enum Input {
     Paste(String),
     /// The mouse.
     Mouse(MouseEvent),
+    /// The terminal has gained the focus, or lost it.
+    Focus(bool),
     /// The terminal's background, in answer to OSC 11: whether it is light.
     Background {
         /// More light than dark.
@@ -349,6 +351,11 @@ fn sequence(parameters: &[u8], last: u8) -> Option<Sequence> {
         (b'~', 27) => character(*numbers.get(2)?)?,
         (b'~', number) => numbered(number)?,
         (b'u', number) => character(number)?,
+        (b'I' | b'O', _) => {
+            return text
+                .is_empty()
+                .then_some(Sequence::Sent(Input::Focus(last == b'I')));
+        }
         (b'Z', _) => return sent(key(KeyCode::BackTab, KeyModifiers::SHIFT)),
         // With two numbers it tells where the cursor is.
         (b'R', _) if numbers.len() > 1 => return None,
