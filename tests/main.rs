@@ -49,6 +49,7 @@ mod replaced;
 mod resume;
 mod serve;
 mod servers;
+mod service;
 mod sums;
 mod tls;
 mod update;

@@ -17,7 +17,7 @@ use crate::{
     exit::{Exit, Local, reason},
     headless::{self, checksums, demo::Demo, plan::Plan},
     logging::Ring,
-    server::{self, Server, Stop, TransferState},
+    server::{Server, Stop, TransferState},
     sums::Given,
     sys::terminal::UnlessIgnored,
     units::Rate,
@@ -36,9 +36,13 @@ const ABORT: Duration = Duration::from_secs(1);
 const TERMINATED: Duration = Duration::from_millis(500);
 
 /// Serves, and shows it, until the user or a signal ends it.
-pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
+pub(super) async fn serve(
+    settings: config::Serve,
+    sockets: Vec<std::net::TcpListener>,
+    ring: Ring,
+) -> Result<Exit, Error> {
     let server = Server::new(headless::serve::engine_settings(&settings)?)?;
-    let listeners = server::bind(&settings.addresses, settings.port).await?;
+    let listeners = headless::serve::listeners(&settings, sockets).await?;
     let facts = headless::serve::facts(&server, &listeners, &settings.dir);
     for url in &facts.urls {
         tracing::info!("listening on {url}");

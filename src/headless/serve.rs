@@ -1,7 +1,7 @@
 //! `haul serve --headless`.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
     pin::pin,
@@ -11,13 +11,14 @@ use std::{
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::managed::Managed;
 use crate::{
     app::serve::Facts,
     config,
     control::{self, Subject},
     error::Error,
     escape::display_path,
-    exit::Exit,
+    exit::{Exit, Local},
     logging::Ring,
     server::{
         self, MinRate, Names, Own, Server, Stop,
@@ -32,12 +33,17 @@ const MIN_RATE_OVER: Duration = Duration::from_secs(60);
 /// How long connections may take to close once they are told to.
 const ABORT: Duration = Duration::from_secs(1);
 
-/// Serves until a signal; `out` is told the URLs, a line each.
-pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> Result<Exit, Error> {
+/// Serves until a signal, on `sockets` where there are any; `out` is told the URLs, a line each.
+pub async fn run(
+    settings: config::Serve,
+    sockets: Vec<std::net::TcpListener>,
+    ring: Ring,
+    out: &mut impl Write,
+) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
     end_whatever_hangs();
     let server = Server::new(engine_settings(&settings)?)?;
-    let listeners = server::bind(&settings.addresses, settings.port).await?;
+    let listeners = listeners(&settings, sockets).await?;
     let facts = facts(&server, &listeners, &settings.dir);
     let quit = CancellationToken::new();
     let subject = Subject::Serve {
@@ -56,6 +62,7 @@ pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> R
     }
     let _ = out.flush();
 
+    let managed = Managed::begin(&server, facts.urls.first().map_or("", String::as_str));
     let stop = Stop::default();
     let mut running = pin!(server.run(listeners, stop.clone()));
     let exit = tokio::select! {
@@ -64,6 +71,7 @@ pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> R
         () = quit.cancelled() => Exit::Done,
     };
     tracing::info!("stopping: running transfers get 10 s, a second signal ends at once");
+    managed.stopping();
     // The server itself bounds how long it drains.
     stop.drain.cancel();
     tokio::select! {
@@ -73,6 +81,26 @@ pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> R
     stop.abort.cancel();
     let _ = timeout(ABORT, running).await;
     Ok(exit)
+}
+
+/// The listeners of a server: the sockets that the service manager has handed over, or else what the settings say.
+pub(crate) async fn listeners(
+    settings: &config::Serve,
+    sockets: Vec<std::net::TcpListener>,
+) -> Result<Vec<TcpListener>, Error> {
+    if sockets.is_empty() {
+        return Ok(server::bind(&settings.addresses, settings.port).await?);
+    }
+    tracing::info!("the sockets are the service manager's: --address and --port decide nothing");
+    let taken = sockets.into_iter().map(TcpListener::from_std);
+    taken.collect::<io::Result<_>>().map_err(|source| {
+        Error::Local(Local {
+            what: "cannot use the service manager's sockets".into(),
+            source,
+            remedy: "start it without them",
+            exit: Exit::Network,
+        })
+    })
 }
 
 /// What screens of a server are told.

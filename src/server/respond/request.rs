@@ -48,6 +48,8 @@ pub struct Request<'a> {
     pub port: u16,
     /// Whether the client runs on this machine.
     pub is_local: bool,
+    /// Whether it is the first one of its connection: it was on its way before the server began to stop.
+    pub first: bool,
     /// Whether the connection may go on.
     pub keep: bool,
 }
