@@ -209,6 +209,11 @@ pub fn status(json: bool) -> Result<Exit, Error> {
     block_on(headless::status::run(json, &mut io::stdout()))
 }
 
+/// Runs `haul servers`.
+pub fn servers(json: bool) -> Result<Exit, Error> {
+    block_on(headless::servers::run(json, &mut io::stdout()))
+}
+
 /// Runs `haul ctl`. Words are the words of a `:` line, as the shell has parted them.
 pub fn ctl(name: &str, command: &[String]) -> Result<Exit, Error> {
     let line = match command {

@@ -67,6 +67,7 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
         Command::Sum(args) => compose::sum(&args),
         Command::Check(args) => compose::check(&args),
         Command::Status { json } => compose::status(json),
+        Command::Servers { json } => compose::servers(json),
         Command::Attach(args) => compose::attach(&args),
         Command::Ctl { name, command } => compose::ctl(&name, &command),
         Command::Demo(args) => compose::demo(&args),

@@ -64,7 +64,7 @@ fn every_key_of_serve_is_read() {
          verbosity = 10\nlog-format = json\nmax-connections = 7\nmax-clients = 3\nlimit = 20M\nlimit-client = 1.5MiB/s\n\
          min-rate = 500\ntimeout = 250ms\nhidden = true\n\
          follow-symlinks = true\ntls = true\ntls-cert = c.pem\ntls-key = k.pem\nauth = ada:x\nauth = b:y;z\n\
-         auth-file = users\ntoken-file = tokens\nname = a.example\nname = b.example\nweb = true\nheadless = true\ninstance = pub\ncontrol = /tmp/x.sock\ntheme = mono\nascii = true\nno-mouse = true\n",
+         auth-file = users\ntoken-file = tokens\nname = a.example\nname = b.example\nweb = true\nno-announce = true\nheadless = true\ninstance = pub\ncontrol = /tmp/x.sock\ntheme = mono\nascii = true\nno-mouse = true\n",
     );
     let (got, overrides) = serve(&["serve", "-c", &path]);
     let expected = config::Serve {
@@ -90,6 +90,7 @@ fn every_key_of_serve_is_read() {
         token_file: Some("tokens".into()),
         names: vec!["a.example".into(), "b.example".into()],
         web: true,
+        announces: false,
         config: Some(path.clone().into()),
         headless: true,
         control: config::Control {

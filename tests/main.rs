@@ -22,6 +22,7 @@ mod containment;
 mod control;
 mod damaged;
 mod dashboard;
+mod discovery;
 mod eval;
 mod foreign;
 mod hangs;

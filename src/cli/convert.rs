@@ -38,6 +38,7 @@ pub fn serve(args: ServeArgs, terminal: bool) -> config::Serve {
         token_file: args.token_file,
         names: args.name,
         web: args.web,
+        announces: !args.no_announce,
         config: args.run.config,
         headless: args.run.headless || !terminal,
         control: control(args.control),

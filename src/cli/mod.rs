@@ -70,6 +70,17 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Servers on this network that say they are there, and those used before
+    ///
+    /// Listens for 1.5 s (DNS-SD), and tries whether each accepts a connection; no other address is tried. What a server says of
+    /// itself proves nothing: a fingerprint is compared when you connect. The status is 3 where there is none.
+    Servers {
+        /// Print one JSON object a line
+        ///
+        /// Its keys: url, name, heard, used, reachable, connect_ms, fingerprint.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the dashboard of what runs on this machine
     ///
     /// `q` leaves it running, `:quit!` ends it. Several can show the same at once.

@@ -2,6 +2,7 @@
 
 use std::{io::Write as _, path::Path, sync::Arc, time::Duration};
 
+use futures_util::future::join;
 use tokio::{signal::unix::SignalKind, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -12,6 +13,7 @@ use crate::{
     config::{self, target::Target},
     control::{self, Found, Hub, Left, Session, Subject, Watched},
     dashboard::{self, ConnectStart, Ending},
+    discovery::goodbye,
     error::Error,
     escape::{display_error, display_path},
     exit::{Exit, Local, reason},
@@ -62,6 +64,7 @@ pub(super) async fn serve(
         ring.clone(),
         quit.clone(),
     )?;
+    let announced = headless::serve::announce(&settings, &facts, &listeners);
     let stop = Stop::default();
     let running = {
         let (server, stop) = (server.clone(), stop.clone());
@@ -81,25 +84,29 @@ pub(super) async fn serve(
             "haul: running transfers get 10 s to finish; Ctrl-C ends them at once"
         );
     }
-    let aborted = async {
-        let told = matches!(ended, Ok(Ending::Terminated | Ending::HungUp));
-        let interrupted = async {
-            match UnlessIgnored::new(SignalKind::interrupt()) {
-                Ok(mut interrupt) => interrupt.recv().await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = interrupted => {}
-            () = tokio::time::sleep(TERMINATED), if told => {}
-        }
-        stop.abort.cancel();
-    };
+    let told = matches!(ended, Ok(Ending::Terminated | Ending::HungUp));
     tokio::select! {
-        _ = running => {}
-        () = aborted => tokio::time::sleep(ABORT).await,
+        _ = join(running, goodbye(announced)) => {}
+        () = hurried(told) => {
+            stop.abort.cancel();
+            tokio::time::sleep(ABORT).await;
+        }
     }
     exit(ended)
+}
+
+/// Completes once running answers get no more time: at another signal, or soon where one has `told` it to end.
+async fn hurried(told: bool) {
+    let interrupted = async {
+        match UnlessIgnored::new(SignalKind::interrupt()) {
+            Ok(mut interrupt) => interrupt.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = tokio::time::sleep(TERMINATED), if told => {}
+    }
 }
 
 /// Browses and downloads, and shows it, until the user or a signal ends it.

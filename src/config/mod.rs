@@ -85,6 +85,8 @@ pub struct Serve {
     pub names: Vec<String>,
     /// Let pages run scripts as on a web server.
     pub web: bool,
+    /// Say on the network that it is there.
+    pub announces: bool,
     /// The configuration that these settings come from.
     pub config: Option<PathBuf>,
     /// Run without a dashboard.

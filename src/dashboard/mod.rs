@@ -8,7 +8,7 @@ mod history;
 mod kept;
 mod local;
 pub mod measure;
-mod places;
+pub mod places;
 pub mod run;
 pub mod terminal;
 

@@ -9,6 +9,7 @@ mod managed;
 pub(crate) mod plan;
 pub mod report;
 pub mod serve;
+pub mod servers;
 pub mod status;
 mod stdout;
 pub mod style;

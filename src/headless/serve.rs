@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +17,9 @@ use crate::{
     app::serve::Facts,
     config,
     control::{self, Subject},
+    discovery::{Announced, Announcement, goodbye},
     error::Error,
-    escape::display_path,
+    escape::{display_name, display_path},
     exit::{Exit, Local},
     logging::Ring,
     server::{
@@ -63,10 +65,14 @@ pub async fn run(
     let _ = out.flush();
 
     let managed = Managed::begin(&server, facts.urls.first().map_or("", String::as_str));
+    let announced = announce(&settings, &facts, &listeners);
     let stop = Stop::default();
     let mut running = pin!(server.run(listeners, stop.clone()));
     let exit = tokio::select! {
-        () = &mut running => return Ok(Exit::Done),
+        () = &mut running => {
+            goodbye(announced).await;
+            return Ok(Exit::Done);
+        }
         exit = signals.next() => exit,
         () = quit.cancelled() => Exit::Done,
     };
@@ -75,7 +81,7 @@ pub async fn run(
     // The server itself bounds how long it drains.
     stop.drain.cancel();
     tokio::select! {
-        () = &mut running => return Ok(exit),
+        _ = join(&mut running, goodbye(announced)) => return Ok(exit),
         _ = signals.next() => {}
     }
     stop.abort.cancel();
@@ -101,6 +107,38 @@ pub(crate) async fn listeners(
             exit: Exit::Network,
         })
     })
+}
+
+/// Says on the network that a server is there, where others can reach it and the settings let it.
+pub(crate) fn announce(
+    settings: &config::Serve,
+    facts: &Facts,
+    listeners: &[TcpListener],
+) -> Option<Announced> {
+    if !settings.announces {
+        return None;
+    }
+    let instance = settings.control.instance.clone();
+    // A directory's name is for those who may see it.
+    let dir = settings.dir.canonicalize().ok().filter(|_| facts.open);
+    let dir = || Some(display_name(dir?.file_name()?.as_encoded_bytes()).into_owned());
+    let listens = listeners.iter().filter_map(|one| one.local_addr().ok());
+    let what = Announcement {
+        name: instance.or_else(dir).unwrap_or_else(|| "haul".to_owned()),
+        listens: listens.collect(),
+        fingerprint: facts.fingerprint,
+    };
+    let Some(begun) = Announced::begin(&what) else {
+        tracing::debug!("not announced: only this machine can reach it");
+        return None;
+    };
+    match begun {
+        Ok(announced) => Some(announced),
+        Err(error) => {
+            tracing::warn!("others do not find this server by themselves: {error}");
+            None
+        }
+    }
 }
 
 /// What screens of a server are told.
