@@ -258,3 +258,135 @@ fn who_serves_this_machine_alone_says_so_to_nobody() {
         thread::yield_now();
     }
 }
+
+/// A bus that lets everybody do everything, at `@`.
+const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path=@</listen><policy context="default"><allow user="*"/><allow own="*"/>
+<allow send_destination="*" eavesdrop="true"/><allow receive_sender="*"/></policy></busconfig>"#;
+
+/// The avahi of a namespace, on a bus of its own.
+struct Avahi {
+    namespace: String,
+    dir: tempfile::TempDir,
+    children: Vec<Child>,
+}
+
+impl Avahi {
+    fn start(namespace: String) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut this = Self {
+            namespace,
+            dir,
+            children: Vec::new(),
+        };
+        let bus = this.dir.path().join("bus");
+        let config = this.dir.path().join("bus.conf");
+        std::fs::write(&config, BUS.replace('@', bus.to_str().unwrap())).unwrap();
+        let config = format!("--config-file={}", config.display());
+        this.spawn(&["dbus-daemon", &config, "--nofork", "--nopidfile"]);
+        this.wait(|| bus.exists());
+        let settings = this.dir.path().join("avahi.conf");
+        std::fs::write(&settings, "[server]\nuse-ipv4=yes\nuse-ipv6=yes\n").unwrap();
+        // It knows by a file whether it runs already.
+        let line = format!(
+            "mkdir -p /run/avahi-daemon && mount -t tmpfs none /run/avahi-daemon && \
+             exec avahi-daemon -f {} --no-drop-root --no-chroot --no-rlimits",
+            settings.display()
+        );
+        this.spawn(&["unshare", "-m", "sh", "-c", &line]);
+        let log = this.dir.path().join("log");
+        this.wait(|| {
+            std::fs::read_to_string(&log).is_ok_and(|log| log.contains("Server startup complete"))
+        });
+        this
+    }
+
+    fn command(&self, line: &[&str]) -> Command {
+        let bus = self.dir.path().join("bus");
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace]).args(line);
+        command.env(
+            "DBUS_SYSTEM_BUS_ADDRESS",
+            format!("unix:path={}", bus.display()),
+        );
+        command
+    }
+
+    fn spawn(&mut self, line: &[&str]) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("log"));
+        let mut command = self.command(line);
+        self.children
+            .push(command.stderr(log.unwrap()).spawn().unwrap());
+    }
+
+    fn wait(&self, is_so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            let log = std::fs::read_to_string(self.dir.path().join("log"));
+            assert!(start.elapsed() < PATIENCE, "{}", log.unwrap_or_default());
+            thread::yield_now();
+        }
+    }
+
+    /// The names of a kind of services that it knows after asking for them.
+    fn browse(&self, kind: &str) -> String {
+        let output = self.command(&["avahi-browse", "-rtp", kind]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    }
+}
+
+impl Drop for Avahi {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs avahi-daemon and dbus: cargo test --test haul beside_avahi -- --ignored"]
+fn a_server_beside_avahi_is_seen_by_another_avahi_and_gone_with_its_end() {
+    let Some(net) = Net::new() else { return };
+    let (near, far) = (Avahi::start(net.near()), Avahi::start(net.far()));
+    let root = tempfile::tempdir().unwrap();
+    let daemon = serve(&net, root.path(), &["--instance", "pub"]);
+    let begun = Instant::now();
+    for kind in ["_haul._tcp", "_http._tcp"] {
+        let seen = loop {
+            let asked = begun.elapsed();
+            let told = near.browse(kind);
+            let port = format!(";10.77.0.2;{};\"path=/\"", daemon.port());
+            if told
+                .lines()
+                .any(|line| line.starts_with('=') && line.ends_with(&port))
+            {
+                break asked;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{told}");
+        };
+        println!("{kind}: seen by who asked after {seen:?}");
+        // The second kind is asked for once the first was found.
+        assert!(kind != "_haul._tcp" || seen < SOON, "{seen:?}");
+    }
+    // The other one sees it too, and its own names stay as they are.
+    assert!(far.browse("_haul._tcp").contains("pub"));
+    let log = std::fs::read_to_string(far.dir.path().join("log")).unwrap();
+    assert!(!log.contains("conflict"), "{log}");
+    signal(&daemon, Signal::TERM);
+    assert_eq!(daemon.wait(), Some(143));
+    let ended = Instant::now();
+    let gone = loop {
+        let asked = ended.elapsed();
+        if !near.browse("_haul._tcp").contains("pub") {
+            break asked;
+        }
+        assert!(ended.elapsed() < PATIENCE, "it is still there");
+    };
+    println!("gone for who asked after {gone:?}");
+    assert!(gone < SOON, "{gone:?}");
+}
