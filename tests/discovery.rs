@@ -137,6 +137,12 @@ fn names_that_clash_are_told_apart() {
         }
     };
     assert!(line.contains("(2)"), "{line}");
+    // A directory's name is for those who may see it.
+    let _locked = serve(&net, root.path(), &["--auth", "ada:x"]);
+    listener.hears("here haul on ");
+    let dir = root.path().file_name().unwrap().to_str().unwrap();
+    let _open = serve(&net, root.path(), &[]);
+    listener.hears(&format!("here {dir} on "));
 }
 
 #[test]

@@ -90,8 +90,8 @@ mod tests {
     fn counts(active: usize, done: usize, failed: usize) -> Counts {
         Counts {
             active,
-            done,
             failed,
+            done,
             ..Counts::default()
         }
     }

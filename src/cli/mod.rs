@@ -77,7 +77,7 @@ pub enum Command {
     Servers {
         /// Print one JSON object a line
         ///
-        /// Its keys: url, name, heard, used, reachable, connect_ms, fingerprint.
+        /// Its keys: url, name, heard, used, reachable, `connect_ms`, fingerprint.
         #[arg(long)]
         json: bool,
     },

@@ -3,9 +3,11 @@
 
 mod announce;
 mod hear;
+mod known;
 
 pub use announce::{Announced, Announcement, goodbye};
 pub use hear::{Heard, News, hear};
+pub use known::{Known, survey};
 
 /// What `haul serve` is found by.
 const HAUL: &str = "_haul._tcp.local.";

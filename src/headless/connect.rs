@@ -51,16 +51,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         return Ok(exit);
     }
     let plan = Plan::prepare(&settings, &access).await?;
-    // Data on stdout leaves only stderr to speak to people.
-    let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {
-        Box::new(io::stderr())
-    } else {
-        Box::new(io::stdout())
-    };
-    let mut report = Report::new(style, out, Instant::now());
-    if plan.for_stdout.is_none() && takes_links(&io::stdout()) {
-        report = report.linked(&plan.dir);
-    }
+    let mut report = begin(style, &plan);
     let (sender, mut events) = mpsc::channel(EVENTS);
     let mut engine = engine_settings(
         &settings,
@@ -140,6 +131,20 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     let (_, failed) = client.tally();
     report.end(Instant::now(), failed, signal.is_some())?;
     Ok(signal.unwrap_or(exit))
+}
+
+/// A report of what the plan asks for.
+fn begin(style: Style, plan: &Plan) -> Report {
+    // Data on stdout leaves only stderr to speak to people.
+    if plan.for_stdout.is_some() {
+        return Report::new(style, Box::new(io::stderr()), Instant::now());
+    }
+    let report = Report::new(style, Box::new(io::stdout()), Instant::now());
+    if takes_links(&io::stdout()) {
+        report.linked(&plan.dir)
+    } else {
+        report
+    }
 }
 
 /// Ends the client's connections and lets parts reach the disk. Events are taken meanwhile: workers may wait to

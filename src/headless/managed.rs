@@ -1,4 +1,4 @@
-//! What the service manager of `haul serve` is told (sd_notify(3)): that it is ready, what it does, that it stops, and, where
+//! What the service manager of `haul serve` is told (`sd_notify(3)`): that it is ready, what it does, that it stops, and, where
 //! it is watched, that it is alive.
 
 use std::{
@@ -50,7 +50,7 @@ impl Drop for Managed {
     }
 }
 
-/// Twice in the time that the watchdog allows, as sd_watchdog_enabled(3) asks for. A snapshot takes every lock that serving
+/// Twice in the time that the watchdog allows, as `sd_watchdog_enabled(3)` asks for. A snapshot takes every lock that serving
 /// takes: what hangs there is not told to be alive.
 async fn follow(manager: Arc<Manager>, server: Server, watchdog: Option<Duration>) {
     let period = watchdog.map_or(STATUS, |patience| STATUS.min(patience / 2));

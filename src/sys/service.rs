@@ -1,4 +1,4 @@
-//! What a service manager hands over and is told: listening sockets (sd_listen_fds(3)) and news (sd_notify(3)).
+//! What a service manager hands over and is told: listening sockets (`sd_listen_fds(3)`) and news (`sd_notify(3)`).
 
 use std::{
     env, io,

@@ -15,6 +15,7 @@ use crate::{
         connect::Connect,
         cursor::Cursor,
         search::{Search, progress},
+        servers::Servers,
     },
     entry::Entry,
     http1::path::RemotePath,
@@ -128,6 +129,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     match &state.popup {
         Some(Popup::Marks(cursor)) => marks(state, cursor, theme, area, buf),
         Some(Popup::Search(found)) => search(state, found, theme, area, buf),
+        Some(Popup::Servers(found)) => servers(found, theme, area, buf),
         Some(Popup::Places(cursor)) => places(state, cursor, theme, area, buf),
         _ => {}
     }
@@ -209,6 +211,53 @@ fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &mut B
     if at + 1 < inner.right() {
         put(buf, at, inner.y, 1, " ", theme.cursor);
     }
+}
+
+/// Servers that are heard, and those that were used before.
+fn servers(found: &Servers, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let known = found.known.as_deref();
+    let above: Part<'_> = match known {
+        None => ("listening".into(), theme.warn),
+        Some([]) => (
+            "nobody says so, and none was used before".into(),
+            theme.text,
+        ),
+        Some(_) => ("where to go".into(), theme.dim),
+    };
+    let listed = Listed {
+        title: "Servers",
+        keys: "Enter goes there · r listens again · Esc closes",
+        above,
+        below: (
+            "what a server says of itself proves nothing".into(),
+            theme.dim,
+        ),
+        cursor: &found.cursor,
+        len: found.rows(),
+    };
+    let row = |index: usize, cells: usize| {
+        let server = known?.get(index)?;
+        let right = match server.connect_ms {
+            Some(took) => format!("{took} ms"),
+            None => "cannot be reached".to_owned(),
+        };
+        let room = cells.saturating_sub(width(&right) + 2);
+        let url = shorten(&shown(&server.url), room, theme).into_owned();
+        let room = room.saturating_sub(width(&url) + 2);
+        let name = server.name.as_deref().unwrap_or("used before");
+        let name = shorten(&shown(name), room, theme).into_owned();
+        let style = if server.reachable {
+            theme.text
+        } else {
+            theme.faint
+        };
+        let mut left: Vec<Part<'_>> = vec![(url.into(), style)];
+        if room > 3 {
+            left.push((format!("  {name}").into(), theme.dim));
+        }
+        Some(Row { left, right })
+    };
+    listed.draw(theme, area, row, buf);
 }
 
 /// Bookmarks, and servers that were used before.

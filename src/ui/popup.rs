@@ -24,7 +24,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         Some(Popup::Qr { urls, at }) => {
             qr::draw(urls, *at, state.looks.theme, theme, area, buf);
         }
-        Some(Popup::Places(_) | Popup::Search(_) | Popup::Marks(_)) | None => {}
+        Some(Popup::Servers(_) | Popup::Places(_) | Popup::Search(_) | Popup::Marks(_)) | None => {}
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{
 pub(super) const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// One request on its way to an answer.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Request<'a> {
     /// What all connections share.
     pub shared: &'a Arc<Shared>,
