@@ -23,7 +23,7 @@ use crate::{
     headless::{self, style::Style},
     logging::{Logging, Ring, Show, Sink},
     plot,
-    sys::{detach, terminal::is_in_foreground},
+    sys::{detach, service, terminal::is_in_foreground},
 };
 
 /// Columns of a chart where no terminal tells how many there are.
@@ -33,18 +33,20 @@ const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// Runs `haul serve`; `notes` says what decided over what.
 pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
+    // Before any thread is started: it changes the environment.
+    let sockets = service::sockets().map_err(Error::Usage)?;
     let settings = cli::serve(args, is_in_foreground(&io::stdout()))?;
     if settings.run == Some(config::Commands::Stdin) {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()), None)?;
         note(notes);
-        return block_on(lines::serve(settings, ring));
+        return block_on(lines::serve(settings, sockets, ring));
     }
     if !settings.headless {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()), None)?;
         note(notes);
-        return block_on(dashboards::serve(settings, ring));
+        return block_on(dashboards::serve(settings, sockets, ring));
     }
     let (show, ring) = (Show::Stderr(settings.log.level), Ring::new());
     let _log = Logging::start(
@@ -54,7 +56,12 @@ pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
         watched(&settings.control, &ring),
     )?;
     note(notes);
-    block_on(headless::serve::run(settings, ring, &mut io::stdout()))
+    block_on(headless::serve::run(
+        settings,
+        sockets,
+        ring,
+        &mut io::stdout(),
+    ))
 }
 
 /// Runs `haul connect`; `notes` says what decided over what.
@@ -214,6 +221,11 @@ pub fn status(json: bool) -> Result<Exit, Error> {
     block_on(headless::status::run(json, &mut io::stdout()))
 }
 
+/// Runs `haul servers`.
+pub fn servers(json: bool) -> Result<Exit, Error> {
+    block_on(headless::servers::run(json, &mut io::stdout()))
+}
+
 /// Runs `haul ctl`. Words are the words of a `:` line, as the shell has parted them.
 pub fn ctl(name: &str, command: &[String]) -> Result<Exit, Error> {
     let line = match command {
@@ -237,7 +249,7 @@ pub fn attach(args: &AttachArgs) -> Result<Exit, Error> {
                 .into(),
         ));
     }
-    let screen = cli::screen(&args.screen);
+    let screen = cli::notifying(&args.screen, &args.notify);
     let name = args.name.as_deref();
     block_on(dashboards::attach(name, &screen))
 }

@@ -27,6 +27,7 @@ pub mod control;
 pub mod credentials;
 pub mod dashboard;
 pub mod digest;
+pub mod discovery;
 pub mod entry;
 pub mod error;
 pub mod escape;

@@ -13,6 +13,10 @@ use haul::{
     logging, sys,
 };
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     keep_memory_private();
     sys::parent::end_with_it();
@@ -63,6 +67,7 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
         Command::Sum(args) => compose::sum(&args),
         Command::Check(args) => compose::check(&args),
         Command::Status { json } => compose::status(json),
+        Command::Servers { json } => compose::servers(json),
         Command::Attach(args) => compose::attach(&args),
         Command::Ctl { name, command } => compose::ctl(&name, &command),
         Command::Demo(args) => compose::demo(&args),

@@ -129,7 +129,7 @@ fn a_wrong_command_line_is_one_line_and_status_2() {
         (&["serve", "-x"], "unknown option `-x`; see"),
         (
             &["serv"],
-            "unknown command `serv` (did you mean `serve`?); see `haul --help`",
+            "unknown command `serv` (did you mean `servers` or `serve`?); see `haul --help`",
         ),
         (&["serve", "a", "b"], "one argument too many, `b`"),
         (&["serve", "a", "-d", "b"], "the directory is given twice"),

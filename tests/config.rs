@@ -64,7 +64,7 @@ fn every_key_of_serve_is_read() {
          verbosity = 10\nlog-format = json\nmax-connections = 7\nmax-clients = 3\nlimit = 20M\nlimit-client = 1.5MiB/s\n\
          min-rate = 500\ntimeout = 250ms\nhidden = true\n\
          follow-symlinks = true\ntls = true\ntls-cert = c.pem\ntls-key = k.pem\nauth = ada:x\nauth = b:y;z\n\
-         auth-file = users\ntoken-file = tokens\nname = a.example\nname = b.example\nweb = true\nrun = -\nheadless = true\ninstance = pub\ncontrol = /tmp/x.sock\nmetrics = 9188\ntheme = mono\nascii = true\nno-mouse = true\n",
+         auth-file = users\ntoken-file = tokens\nname = a.example\nname = b.example\nweb = true\nno-announce = true\nrun = -\nheadless = true\ninstance = pub\ncontrol = /tmp/x.sock\nmetrics = 9188\ntheme = mono\nascii = true\nno-mouse = true\n",
     );
     let (got, overrides) = serve(&["serve", "-c", &path]);
     let expected = config::Serve {
@@ -91,6 +91,7 @@ fn every_key_of_serve_is_read() {
         names: vec!["a.example".into(), "b.example".into()],
         web: true,
         run: Some(config::Commands::Stdin),
+        announces: false,
         config: Some(path.clone().into()),
         headless: true,
         control: config::Control {
@@ -122,11 +123,12 @@ fn every_key_of_connect_is_read() {
     let (_dir, path) = file(
         "[connect]\naddress = nas.local\nport = 9\ndir = out\nlog = x.log\nverbosity = error\nlog-format = text\n\
          workers = 64\nretries = 0\ntimeout = 5m\nlimit = 64k/s\nuser = ada l\nget = a/*.txt\nget = b/\nexclude = **/c\n\
-         serial = true\non-conflict = skip\nno-resume = true\nheadless = true\njson = true\n",
+         serial = true\non-conflict = skip\nno-resume = true\nheadless = true\njson = true\nno-notify = true\n",
     );
     let (got, _) = connect(&["connect", "-c", &path]).unwrap();
     assert_eq!(got.url.as_str(), "http://nas.local:9/");
     assert!(got.named && got.serial && !got.resume && got.headless && got.json && !got.all);
+    assert!(!got.screen.notifies);
     assert_eq!((got.workers, got.retries), (64, 0));
     assert_eq!(got.timeout, Duration::from_secs(300));
     assert_eq!(got.limit, Some(Rate(65536)));
@@ -242,7 +244,10 @@ fn keys_and_colours_are_of_every_command() {
         ]
     );
     let other = connect(&["connect", "-c", &path]).unwrap().0.screen;
-    assert_eq!(other, screen);
+    // Only transfers call somebody back.
+    assert!(other.notifies && !screen.notifies);
+    let notifies = false;
+    assert_eq!(config::Screen { notifies, ..other }, screen);
 }
 
 /// Each wrong file with what is said of it, behind its path: line, section, key, what was read, what is allowed.

@@ -17,11 +17,11 @@ use crate::common::{
 const MIB: usize = 1 << 20;
 
 /// Two network namespaces and the line between them; all is gone when it is dropped.
-struct Net(String);
+pub(crate) struct Net(String);
 
 impl Net {
     /// `None` where that is not allowed.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         need("ip")?;
         let net = Self(format!("haul{}", fastrand::u32(..)));
         let (near, far) = (net.near(), net.far());
@@ -44,11 +44,11 @@ impl Net {
         Some(net)
     }
 
-    fn near(&self) -> String {
+    pub(crate) fn near(&self) -> String {
         format!("{}n", self.0)
     }
 
-    fn far(&self) -> String {
+    pub(crate) fn far(&self) -> String {
         format!("{}f", self.0)
     }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use super::ending::Ending;
 use super::{
     here::Here,
     listing, places,
@@ -19,6 +20,7 @@ use crate::{
     config::ThemeName,
     config::target::Target,
     credentials::{self, Secret},
+    discovery::Known,
     entry::Entry,
     forms,
     http1::path::RemotePath,
@@ -131,6 +133,12 @@ pub enum Event {
     /// The theme that suits the terminal's background, which the terminal has told.
     #[serde(skip)]
     Background(ThemeName),
+    /// Servers that there are, in answer to [`Effect::FindServers`].
+    #[serde(skip)]
+    Servers(Vec<Known>),
+    /// The terminal has gained the focus, or lost it.
+    #[serde(skip)]
+    Focus(bool),
     /// The process was told to end.
     #[serde(skip)]
     Ending(Ending),
@@ -237,6 +245,12 @@ pub enum Effect {
     /// Put text on the clipboard.
     #[serde(skip)]
     Copy(String),
+    /// Call the user back with a notification, in words for people.
+    #[serde(skip)]
+    Notify(String),
+    /// Listen for servers, and try them and those that were used; answered by [`Event::Servers`].
+    #[serde(skip)]
+    FindServers(Vec<Url>),
     /// List a directory; answered by [`Event::Listed`].
     List(RemotePath),
     /// Filter and sort; answered by [`Event::Arranged`].
@@ -382,21 +396,4 @@ pub enum Control {
     First(bool),
     /// What its connections together may take.
     Limit(Option<Rate>),
-}
-
-/// Why a dashboard ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The user quit.
-    Quit,
-    /// The user quit after a line of the script had failed.
-    ScriptFailed,
-    /// Ctrl-C twice, or SIGINT.
-    Interrupted,
-    /// SIGTERM or SIGHUP.
-    Terminated,
-    /// The terminal is gone: nothing can be shown any more.
-    HungUp,
-    /// What was watched in another process has ended.
-    Over,
 }

@@ -26,6 +26,7 @@ pub mod preview;
 pub mod prompt;
 pub mod search;
 pub mod serve;
+pub mod servers;
 pub mod survey;
 pub mod throughput;
 pub mod title;
@@ -35,9 +36,12 @@ pub mod transfers;
 mod act;
 mod control;
 mod count;
+mod ending;
 mod find;
 mod line;
+mod looks;
 mod mouse;
+mod notify;
 mod run;
 mod undo;
 mod undone;
@@ -52,7 +56,8 @@ use std::{
 };
 
 pub use event::{Effect, Ending, Event, Layout, Sample, Server, Tick};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
+pub use looks::{Depth, GlyphSet, Looks};
 pub use pane::Pane;
 pub use pointer::{InBox, Mouse, Spot};
 pub use popup::Popup;
@@ -69,10 +74,7 @@ use self::{
     serve::Serve,
     throughput::Throughput,
 };
-use crate::{
-    client::Link,
-    config::{Colours, ThemeName},
-};
+use crate::client::Link;
 
 /// How long a notice is shown.
 const NOTICE: Duration = Duration::from_secs(6);
@@ -119,49 +121,6 @@ impl Notice {
     fn stays(&mut self) {
         self.until = None;
     }
-}
-
-/// How many colours a terminal has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Depth {
-    /// None: weight and reversal stand for them.
-    Mono,
-    /// The sixteen that have names.
-    Sixteen,
-    /// The cube and the greys of xterm.
-    Indexed,
-    /// All.
-    #[default]
-    Full,
-}
-
-/// What a screen is drawn with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum GlyphSet {
-    /// Round corners, thin bars, braille.
-    #[default]
-    Unicode,
-    /// What the fonts of consoles hold (code page 437).
-    Console,
-    /// ASCII.
-    Ascii,
-}
-
-/// Looks and surroundings of a dashboard.
-#[derive(Debug, Clone)]
-pub struct Looks {
-    /// Colours.
-    pub theme: ThemeName,
-    /// Whether the user chose them: the terminal's background changes nothing then.
-    pub chosen: bool,
-    /// How many of them the terminal has.
-    pub depth: Depth,
-    /// What is drawn with.
-    pub glyphs: GlyphSet,
-    /// Colours that the user changed.
-    pub colours: Colours,
-    /// For the clock.
-    pub zone: TimeZone,
 }
 
 /// Everything that a dashboard shows.
@@ -224,6 +183,8 @@ pub struct State {
     searching: Option<u64>,
     /// Bookmarks and servers, oldest first.
     places: Vec<places::Place>,
+    /// Who is called when the queue ends.
+    caller: notify::Caller,
 }
 
 impl State {
@@ -280,6 +241,7 @@ impl State {
             surveys: 0,
             searching: None,
             places: Vec::new(),
+            caller: notify::Caller::default(),
         }
     }
 
@@ -446,6 +408,10 @@ impl State {
                 Some((cursor, view.remote.marked_count(), self.layout.list))
             }
             (Some(Popup::Places(cursor)), _) => Some((cursor, self.places.len(), self.layout.list)),
+            (Some(Popup::Servers(servers)), _) => {
+                let len = servers.rows();
+                Some((&mut servers.cursor, len, self.layout.list))
+            }
             (Some(Popup::Search(search)), _) => {
                 let len = search.len();
                 Some((&mut search.cursor, len, self.layout.list))

@@ -10,6 +10,7 @@ use super::{
     keymap::Action,
     prompt::Kind,
     search::Search,
+    servers::Servers,
 };
 use crate::{client::ItemId, http1::path::RemotePath, server::ClientId};
 
@@ -33,6 +34,8 @@ pub enum Popup {
     },
     /// Bookmarks, and servers that were used before.
     Places(Cursor),
+    /// Servers that are heard, and those that were used before.
+    Servers(Servers),
     /// A search in a whole tree.
     Search(Box<Search>),
     /// What is marked, in all directories.
@@ -82,6 +85,7 @@ impl State {
             Some(Popup::Help(_)) => self.help_key(key, control),
             Some(Popup::Search(_)) => self.search_key(key),
             Some(Popup::Places(_)) => self.places_key(key, no),
+            Some(Popup::Servers(_)) => self.servers_key(key, no),
             Some(Popup::Marks(_)) => self.marks_key(key, no),
             Some(Popup::Quit(_)) => self.quit_key(key, control),
             Some(Popup::Ask(ask)) if yes => {

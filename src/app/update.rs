@@ -16,7 +16,11 @@ const REFRESH: std::time::Duration = std::time::Duration::from_millis(450);
 /// Takes an event in; what has to be done outside is returned.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     let mut effects = match event {
-        Event::Tick(tick) => state.tick(tick),
+        Event::Tick(tick) => {
+            let mut effects = state.tick(tick);
+            effects.extend(state.call());
+            effects
+        }
         event => {
             state.dirty = true;
             state.take(event)
@@ -38,7 +42,9 @@ impl State {
     fn take(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => return self.key(key),
-            Event::Key(_) | Event::Tick(_) => {}
+            Event::Background(theme) if !self.looks.chosen => self.looks.theme = theme,
+            // A theme that was chosen since stays.
+            Event::Key(_) | Event::Tick(_) | Event::Background(_) => {}
             Event::Paste(text) => return self.paste(&text),
             Event::Mouse(mouse) => return self.mouse(mouse),
             Event::Layout(layout) => self.lay_out(layout),
@@ -124,12 +130,8 @@ impl State {
                 }
             }
             Event::Script { line, place } => self.script.push_back((line, place)),
-            // A theme that was chosen since stays.
-            Event::Background(theme) => {
-                if !self.looks.chosen {
-                    self.looks.theme = theme;
-                }
-            }
+            Event::Servers(known) => self.servers_found(known),
+            Event::Focus(gained) => self.caller.focus(gained),
             Event::Ending(ending) => return vec![Effect::Quit(ending)],
         }
         Vec::new()

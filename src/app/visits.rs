@@ -8,8 +8,9 @@ use super::{
     event::Effect,
     places::{Change, Place, change},
     popup::motion_by_letters,
+    servers::Servers,
 };
-use crate::config::target::Target;
+use crate::{config::target::Target, discovery::Known};
 
 impl State {
     /// The same with what earlier runs kept, oldest first.
@@ -117,6 +118,50 @@ impl State {
                     cursor.apply(motion, self.places.len());
                 }
                 self.popup = Some(Popup::Places(cursor));
+            }
+        }
+        Vec::new()
+    }
+
+    /// Opens the box, and looks for servers.
+    pub(super) fn show_servers(&mut self) -> Vec<Effect> {
+        self.popup = Some(Popup::Servers(Servers::default()));
+        let used = self
+            .places()
+            .into_iter()
+            .filter(|place| place.bookmark.is_none());
+        vec![Effect::FindServers(
+            used.map(|place| place.server.clone()).collect(),
+        )]
+    }
+
+    pub(super) fn servers_found(&mut self, known: Vec<Known>) {
+        if let Some(Popup::Servers(servers)) = &mut self.popup {
+            servers.known = Some(known);
+        }
+    }
+
+    /// A key in the box; `leaves` is one that closes it.
+    pub(super) fn servers_key(&mut self, key: KeyEvent, leaves: bool) -> Vec<Effect> {
+        let Some(Popup::Servers(servers)) = &mut self.popup else {
+            return Vec::new();
+        };
+        let known = servers.known.as_deref().unwrap_or_default();
+        let current = known.get(servers.cursor.at());
+        match (key.code, current) {
+            (KeyCode::Enter, Some(server)) => {
+                let place = server.url.parse().ok();
+                let place = place.and_then(|url| Place::new(url, None));
+                self.popup = None;
+                return place.map_or_else(Vec::new, |place| self.go_to(&place));
+            }
+            (KeyCode::Char('r'), _) => return self.show_servers(),
+            _ if leaves => return self.close(),
+            _ => {
+                let len = known.len();
+                if let Some(motion) = motion_by_letters(key) {
+                    servers.cursor.apply(motion, len);
+                }
             }
         }
         Vec::new()

@@ -125,6 +125,18 @@ pub struct ScreenArgs {
     pub own: Own,
 }
 
+/// How the user is called back.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Screen")]
+pub struct NotifyArgs {
+    /// Show no notification on the desktop
+    ///
+    /// Without it, a dashboard whose terminal has lost the focus calls once, when all transfers have ended or the first
+    /// fails, after 20 s or more: on kitty, foot, Ghostty, `WezTerm`, rxvt-unicode and iTerm2.
+    #[arg(long, env = "HAUL_NO_NOTIFY", hide_short_help = true)]
+    pub no_notify: bool,
+}
+
 /// What only a configuration file can set of the screen.
 #[derive(Debug, Clone, Default)]
 pub struct Own {

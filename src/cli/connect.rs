@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use url::Host;
 
-use super::common::{CommandsArgs, ControlArgs, LogArgs, RunArgs, ScreenArgs};
+use super::common::{CommandsArgs, ControlArgs, LogArgs, NotifyArgs, RunArgs, ScreenArgs};
 use crate::{
     config::{self, OnConflict, target::Goal, values},
     credentials::{Credentials, Secret},
@@ -260,4 +260,7 @@ pub struct ConnectArgs {
     /// The screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
+    /// Notifications.
+    #[command(flatten)]
+    pub notify: NotifyArgs,
 }

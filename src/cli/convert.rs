@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ConnectArgs, ControlArgs, LogArgs, ScreenArgs, ServeArgs};
+use super::{ConnectArgs, ControlArgs, LogArgs, NotifyArgs, ScreenArgs, ServeArgs};
 use crate::{
     config::{
         self, Commands, OnConflict, Socket,
@@ -39,6 +39,7 @@ pub fn serve(args: ServeArgs, terminal: bool) -> Result<config::Serve, Error> {
         names: args.name,
         web: args.web,
         run: args.commands.run.map(commands),
+        announces: !args.no_announce,
         config: args.run.config,
         headless: args.run.headless || !terminal,
         control: control(args.control),
@@ -170,7 +171,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
             control(args.control)
         },
         log: log(args.log),
-        screen: screen(&args.screen),
+        screen: notifying(&args.screen, &args.notify),
     };
     if settings.backup
         && !matches!(
@@ -424,7 +425,16 @@ pub fn screen(args: &ScreenArgs) -> config::Screen {
         theme: args.theme,
         ascii: args.ascii,
         no_mouse: args.no_mouse,
+        notifies: false,
         keys: args.own.keys.clone(),
         colours: args.own.colours.clone(),
+    }
+}
+
+/// The looks of a screen that calls the user back.
+pub fn notifying(args: &ScreenArgs, notify: &NotifyArgs) -> config::Screen {
+    config::Screen {
+        notifies: !notify.no_notify,
+        ..screen(args)
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn problem(error: &clap::Error) -> String {
 
 fn instead(error: &clap::Error, kind: ContextKind) -> String {
     list(error, kind)
-        .map(|name| format!(" (did you mean `{name}`?)"))
+        .map(|name| format!(" (did you mean `{}`?)", name.replace(" or ", "` or `")))
         .unwrap_or_default()
 }
 

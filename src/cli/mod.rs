@@ -24,9 +24,9 @@ use crate::{
     error::Error,
     exit::{Exit, Local},
 };
-pub use common::{ControlArgs, LogArgs, Own, RunArgs, ScreenArgs};
+pub use common::{ControlArgs, LogArgs, NotifyArgs, Own, RunArgs, ScreenArgs};
 pub use connect::ConnectArgs;
-pub use convert::{connect, screen, serve};
+pub use convert::{connect, notifying, screen, serve};
 pub use eval::{EvalArgs, eval};
 pub use merge::{Notes, Parsed, parse};
 pub use message::Stop;
@@ -67,6 +67,17 @@ pub enum Command {
         /// Its keys: name, pid, command, rate, limit, connections; of a server urls, root, clients, transfers, files, sent,
         /// draining; of a client url, dir, items, finished, failed, paused, done, total, received, eta, link. Sizes are
         /// bytes, rates bytes a second, times seconds.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Servers on this network that say they are there, and those used before
+    ///
+    /// Listens for 1.5 s (DNS-SD), and tries whether each accepts a connection; no other address is tried. What a server says of
+    /// itself proves nothing: a fingerprint is compared when you connect. The status is 3 where there is none.
+    Servers {
+        /// Print one JSON object a line
+        ///
+        /// Its keys: url, name, heard, used, reachable, `connect_ms`, fingerprint.
         #[arg(long)]
         json: bool,
     },
@@ -154,6 +165,9 @@ pub struct AttachArgs {
     /// The screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
+    /// Notifications.
+    #[command(flatten)]
+    pub notify: NotifyArgs,
 }
 
 /// Options of `haul demo`.

@@ -93,6 +93,12 @@ pub struct ServeArgs {
     /// (Content-Security-Policy: sandbox): a page among the files could read all the others.
     #[arg(long, env = "HAUL_WEB", hide_short_help = true)]
     pub web: bool,
+    /// Do not say on the network that this server is there
+    ///
+    /// Without it, `haul servers` and file managers on the same network find it by DNS-SD (`_haul._tcp`, `_http._tcp`), unless
+    /// it listens on loopback addresses only.
+    #[arg(long, env = "HAUL_NO_ANNOUNCE", hide_short_help = true)]
+    pub no_announce: bool,
     /// Connections at the same time
     #[arg(long, env = "HAUL_MAX_CONNECTIONS", value_name = "N", default_value = "4096", value_parser = values::connections)]
     pub max_connections: usize,

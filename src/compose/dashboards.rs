@@ -1,7 +1,8 @@
 //! The engines with their dashboards.
 
-use std::{io::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{io::Write as _, net::TcpListener, path::Path, sync::Arc, time::Duration};
 
+use futures_util::future::join;
 use tokio::{signal::unix::SignalKind, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -12,12 +13,13 @@ use crate::{
     config::{self, Commands, target::Target},
     control::{self, Found, Hub, Left, Session, Subject, Watched},
     dashboard::{self, ConnectStart, Ending},
+    discovery::goodbye,
     error::Error,
     escape::{display_error, display_path},
     exit::{Exit, Local, reason},
     headless::{self, checksums, demo::Demo, plan::Plan},
     logging::Ring,
-    server::{self, Server, Stop, TransferState},
+    server::{Server, Stop, TransferState},
     sums::Given,
     sys::terminal::UnlessIgnored,
     units::Rate,
@@ -36,24 +38,30 @@ const ABORT: Duration = Duration::from_secs(1);
 const TERMINATED: Duration = Duration::from_millis(500);
 
 /// Serves, and shows it, until the user or a signal ends it.
-pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
+pub(super) async fn serve(
+    settings: config::Serve,
+    sockets: Vec<TcpListener>,
+    ring: Ring,
+) -> Result<Exit, Error> {
     let script = script(settings.run.as_ref(), false)?;
     let (screen, log) = (settings.screen.clone(), ring.clone());
     let shown = async |server, facts, quit| {
         let ended = dashboard::serve(server, facts, (log, script), &screen, quit).await;
         ended.map_err(no_terminal)
     };
-    serve_shown(settings, ring, shown).await
+    serve_shown(settings, sockets, ring, shown).await
 }
 
-/// Serves until `shown` ends, which is given the server, its facts and what ends it from elsewhere.
+/// Serves, on `sockets` where there are any, until `shown` ends, which is given the server, its facts and what ends it from
+/// elsewhere.
 pub(super) async fn serve_shown(
     settings: config::Serve,
+    sockets: Vec<TcpListener>,
     ring: Ring,
     shown: impl AsyncFnOnce(Server, Facts, CancellationToken) -> Result<Ending, Error>,
 ) -> Result<Exit, Error> {
     let server = Server::new(headless::serve::engine_settings(&settings)?)?;
-    let listeners = server::bind(&settings.addresses, settings.port).await?;
+    let listeners = headless::serve::listeners(&settings, sockets).await?;
     let facts = headless::serve::facts(&server, &listeners, &settings.dir);
     for url in &facts.urls {
         tracing::info!("listening on {url}");
@@ -67,6 +75,7 @@ pub(super) async fn serve_shown(
         facts: facts.clone(),
     };
     let control = control::listen(&settings.control, "serve", subject, ring, quit.clone())?;
+    let announced = headless::serve::announce(&settings, &facts, &listeners);
     let stop = Stop::default();
     let running = {
         let (server, stop) = (server.clone(), stop.clone());
@@ -86,25 +95,29 @@ pub(super) async fn serve_shown(
             "haul: running transfers get 10 s to finish; Ctrl-C ends them at once"
         );
     }
-    let aborted = async {
-        let told = matches!(ended, Ok(Ending::Terminated | Ending::HungUp));
-        let interrupted = async {
-            match UnlessIgnored::new(SignalKind::interrupt()) {
-                Ok(mut interrupt) => interrupt.recv().await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = interrupted => {}
-            () = tokio::time::sleep(TERMINATED), if told => {}
-        }
-        stop.abort.cancel();
-    };
+    let told = matches!(ended, Ok(Ending::Terminated | Ending::HungUp));
     tokio::select! {
-        _ = running => {}
-        () = aborted => tokio::time::sleep(ABORT).await,
+        _ = join(running, goodbye(announced)) => {}
+        () = hurried(told) => {
+            stop.abort.cancel();
+            tokio::time::sleep(ABORT).await;
+        }
     }
     ended.map(exit)
+}
+
+/// Completes once running answers get no more time: at another signal, or soon where one has `told` it to end.
+async fn hurried(told: bool) {
+    let interrupted = async {
+        match UnlessIgnored::new(SignalKind::interrupt()) {
+            Ok(mut interrupt) => interrupt.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = tokio::time::sleep(TERMINATED), if told => {}
+    }
 }
 
 /// Browses and downloads, and shows it, until the user or a signal ends it.

@@ -1,6 +1,9 @@
 //! The engines with `:` commands from standard input.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    net::TcpListener,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +20,11 @@ use crate::{
 };
 
 /// Serves, and takes commands, until one of them, a signal or the end of standard input ends it.
-pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, Error> {
+pub(super) async fn serve(
+    settings: config::Serve,
+    sockets: Vec<TcpListener>,
+    ring: Ring,
+) -> Result<Exit, Error> {
     end_whatever_hangs();
     let mut refused = Exit::Done;
     let shown = async |server, facts, quit| {
@@ -25,7 +32,7 @@ pub(super) async fn serve(settings: config::Serve, ring: Ring) -> Result<Exit, E
         refused = status;
         Ok(ending)
     };
-    let exit = serve_shown(settings, ring, shown).await?;
+    let exit = serve_shown(settings, sockets, ring, shown).await?;
     Ok(if exit == Exit::Done { refused } else { exit })
 }
 

@@ -91,6 +91,8 @@ pub struct Serve {
     pub web: bool,
     /// Which `:` commands to run.
     pub run: Option<Commands>,
+    /// Say on the network that it is there.
+    pub announces: bool,
     /// The configuration that these settings come from.
     pub config: Option<PathBuf>,
     /// Run without a dashboard.
@@ -352,6 +354,8 @@ pub struct Screen {
     pub ascii: bool,
     /// Leave the mouse to the terminal.
     pub no_mouse: bool,
+    /// Call the user back by a notification, where the terminal knows how.
+    pub notifies: bool,
     /// Keys of the user's own: actions and their keys, as `[keys]` has them.
     pub keys: Vec<(String, String)>,
     /// Colours of the user's own.

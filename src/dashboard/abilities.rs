@@ -25,8 +25,6 @@ pub(super) struct Abilities {
     pub(super) glyphs: GlyphSet,
     /// Whether it has a title: the simplest ones would print it.
     pub(super) title: bool,
-    /// Whether progress is understood, or at least passed over: older iTerm2 shows it as a message each time.
-    pub(super) progress: bool,
 }
 
 impl Abilities {
@@ -72,7 +70,6 @@ impl Abilities {
                 GlyphSet::Unicode
             },
             title,
-            progress: title && variable("TERM_PROGRAM").is_none_or(|name| name != "iTerm.app"),
         }
     }
 

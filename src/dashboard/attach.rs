@@ -39,7 +39,7 @@ pub async fn attach(watched: Watched, name: String, screen: &Screen) -> io::Resu
         .attached(name);
     // A line to read asks for nothing.
     let _ = update(&mut state, Event::Told(greeting));
-    let tty = Tty::enter(!screen.no_mouse)?;
+    let tty = Tty::enter(!screen.no_mouse, screen.notifies)?;
     let input = tty.input();
     let run = Run {
         state,

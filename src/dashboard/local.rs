@@ -8,10 +8,12 @@ use std::{
 };
 
 use tokio::{sync::mpsc, task::spawn_blocking};
+use url::Url;
 
 use super::{here, history, kept::Kept, places};
 use crate::{
     app::{Effect, Event},
+    discovery::survey,
     escape::{display_name, display_path},
     exit::reason,
     sys::disk,
@@ -86,6 +88,18 @@ pub(super) fn apply(effect: Effect, kept: &Kept, answers: &mpsc::Sender<Event>) 
         }
     });
     None
+}
+
+/// Looks for servers, beside everything else.
+pub(super) fn find_servers(used: Vec<Url>, answers: mpsc::Sender<Event>) {
+    tokio::spawn(async move {
+        let (known, deaf) = survey(used).await;
+        if let Some(error) = deaf {
+            tracing::warn!("no server can be heard on the network: {error}");
+        }
+        // Nobody listens once the dashboard has ended.
+        let _ = answers.send(Event::Servers(known)).await;
+    });
 }
 
 /// Writes a file that is not there yet.

@@ -66,7 +66,7 @@ async fn show(
 ) -> io::Result<Option<Exit>> {
     let looks = looks(screen);
     let theme = ui::Theme::of(&looks);
-    let mut tty = Tty::enter(false)?;
+    let mut tty = Tty::enter(false, false)?;
     let mut input = tty.input();
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -9,7 +9,7 @@ mod kept;
 pub mod lines;
 mod local;
 pub mod measure;
-mod places;
+pub mod places;
 pub mod run;
 pub mod terminal;
 mod unseen;
@@ -58,7 +58,7 @@ pub async fn serve(
     let state = own(State::serve(facts, looks(screen)), screen)?;
     let history = history::file("serve");
     let state = state.with_history(history.as_deref().map(history::load).unwrap_or_default());
-    let tty = Tty::enter(!screen.no_mouse)?;
+    let tty = Tty::enter(!screen.no_mouse, false)?;
     let input = tty.input();
     let run = Run {
         state,
@@ -101,7 +101,7 @@ pub async fn connect(
     if let Some(greeting) = start.greeting {
         let _ = update(&mut state, Event::Told(greeting.to_owned()));
     }
-    let tty = Tty::enter(!screen.no_mouse)?;
+    let tty = Tty::enter(!screen.no_mouse, screen.notifies)?;
     let input = tty.input();
     let run = Run {
         state,

@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// The file; `None` where no home directory is known.
-pub(super) fn file() -> Option<PathBuf> {
+pub fn file() -> Option<PathBuf> {
     Some(config::state_dir()?.join("places"))
 }
 
 /// The newest places, oldest first; none where the file cannot be read. A line that cannot be read is left out.
-pub(super) fn load(file: &Path) -> Vec<Place> {
+pub fn load(file: &Path) -> Vec<Place> {
     read(&fs::read(file).unwrap_or_default())
 }
 

@@ -55,6 +55,8 @@ pub trait Screen {
     fn redraw(&mut self) -> io::Result<()>;
     /// Puts text on the clipboard.
     fn copy(&mut self, text: &str) -> io::Result<()>;
+    /// Shows a notification on the desktop, where the terminal knows how to.
+    fn notify(&mut self, text: &str) -> io::Result<()>;
     /// Gives the terminal back and stops the process, until the shell goes on.
     fn suspend(&mut self) -> io::Result<()>;
     /// Whether nobody can see it any more.
@@ -198,6 +200,7 @@ impl<E: Engine, S: Screen> Run<E, S> {
                 Some(mouse) => Event::Mouse(mouse),
                 None => return Ok(None),
             },
+            Input::Focus(gained) => Event::Focus(gained),
             Input::Background { .. } if !self.asks_theme => return Ok(None),
             Input::Background { light: true } => Event::Background(ThemeName::Light),
             Input::Background { light: false } => Event::Background(ThemeName::Dark),
@@ -294,6 +297,8 @@ impl<E: Engine, S: Screen> Run<E, S> {
                     self.state.dirty = true;
                 }
                 Effect::Copy(text) => self.screen.copy(&text)?,
+                Effect::FindServers(used) => local::find_servers(used, answers.clone()),
+                Effect::Notify(text) => self.screen.notify(&text)?,
                 effect => {
                     if let Some(effect) = local::apply(effect, &self.kept, answers) {
                         self.engine.apply(effect, answers);

@@ -94,6 +94,7 @@ impl Server {
                 "--port=0",
                 "--log-format=json",
                 "--control=off",
+                "--no-announce",
             ])
             .arg(option("--dir=", dir))
             .arg(option("--log=", log))

@@ -30,7 +30,10 @@ use crate::{
     error::Error,
     exit::{Exit, Local},
     logging::{self, Ring},
-    sys::{detach, scratch::Scratch, signals::Signals, terminal::is_in_foreground},
+    sys::{
+        detach, emulator::takes_links, scratch::Scratch, signals::Signals,
+        terminal::is_in_foreground,
+    },
 };
 
 /// Events that may wait for this loop before workers have to.
@@ -52,13 +55,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     }
     delete::check(&settings)?;
     let plan = Plan::prepare(&settings, &access).await?;
-    // Data on stdout leaves only stderr to speak to people.
-    let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {
-        Box::new(io::stderr())
-    } else {
-        Box::new(io::stdout())
-    };
-    let mut report = Report::new(style, out, Instant::now());
+    let mut report = begin(style, &plan);
     let (sender, mut events) = mpsc::channel(EVENTS);
     let mut engine = engine_settings(
         &settings,
@@ -151,6 +148,20 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     let (_, failed) = client.tally();
     report.end(Instant::now(), failed, signal.is_some())?;
     Ok(signal.unwrap_or(exit))
+}
+
+/// A report of what the plan asks for.
+fn begin(style: Style, plan: &Plan) -> Report {
+    // Data on stdout leaves only stderr to speak to people.
+    if plan.for_stdout.is_some() {
+        return Report::new(style, Box::new(io::stderr()), Instant::now());
+    }
+    let report = Report::new(style, Box::new(io::stdout()), Instant::now());
+    if takes_links(&io::stdout()) {
+        report.linked(&plan.dir)
+    } else {
+        report
+    }
 }
 
 /// Ends the client's connections and lets parts reach the disk. Events are taken meanwhile: workers may wait to

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     io::{self, Write},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::{
     dry_run::Would,
+    landed::Landed,
     style::Style,
     summary::{Tally, summary},
 };
@@ -70,6 +72,7 @@ pub struct Report {
     tally: Tally,
     /// What a run that changes nothing would do.
     would: Option<Would>,
+    landed: Option<Landed>,
 }
 
 impl Report {
@@ -83,6 +86,7 @@ impl Report {
             meter: Meter::default(),
             tally: Tally::default(),
             would: None,
+            landed: None,
         }
     }
 
@@ -92,6 +96,13 @@ impl Report {
             would: Some(Would::default()),
             ..self
         }
+    }
+
+    /// The same for a terminal that shows links, to what lands in `dir`.
+    #[must_use]
+    pub fn linked(mut self, dir: &Path) -> Self {
+        self.landed = Some(Landed::new(dir));
+        self
     }
 
     /// How often [`Self::progress`] is worth calling.
@@ -115,11 +126,15 @@ impl Report {
             }),
             Event::Finished {
                 path,
+                local,
                 bytes,
                 kept,
                 verified,
                 ..
             } => {
+                if let Some(landed) = &mut self.landed {
+                    landed.add(local);
+                }
                 self.tally.files += 1;
                 self.tally.kept += kept;
                 match verified {
@@ -314,6 +329,8 @@ impl Report {
                     Some(would) => would.summary(failed, took, interrupted),
                     None => summary(self.tally, failed, took, rate, interrupted),
                 };
+                let landed = self.landed.as_ref();
+                let line = landed.map_or_else(|| line.clone(), |landed| landed.link(&line));
                 writeln!(self.out, "{line}")
                     .and_then(|()| self.out.flush())
                     .map_err(unwritable)?;

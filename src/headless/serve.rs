@@ -1,23 +1,26 @@
 //! `haul serve --headless`.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
     pin::pin,
     time::{Duration, Instant},
 };
 
+use futures_util::future::join;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::managed::Managed;
 use crate::{
     app::serve::Facts,
     config,
     control::{self, Subject},
+    discovery::{Announced, Announcement, goodbye},
     error::Error,
-    escape::display_path,
-    exit::Exit,
+    escape::{display_name, display_path},
+    exit::{Exit, Local},
     logging::Ring,
     server::{
         self, MinRate, Names, Own, Server, Stop,
@@ -32,12 +35,17 @@ const MIN_RATE_OVER: Duration = Duration::from_secs(60);
 /// How long connections may take to close once they are told to.
 const ABORT: Duration = Duration::from_secs(1);
 
-/// Serves until a signal; `out` is told the URLs, a line each.
-pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> Result<Exit, Error> {
+/// Serves until a signal, on `sockets` where there are any; `out` is told the URLs, a line each.
+pub async fn run(
+    settings: config::Serve,
+    sockets: Vec<std::net::TcpListener>,
+    ring: Ring,
+    out: &mut impl Write,
+) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
     end_whatever_hangs();
     let server = Server::new(engine_settings(&settings)?)?;
-    let listeners = server::bind(&settings.addresses, settings.port).await?;
+    let listeners = listeners(&settings, sockets).await?;
     let facts = facts(&server, &listeners, &settings.dir);
     let quit = CancellationToken::new();
     let subject = Subject::Serve {
@@ -59,23 +67,81 @@ pub async fn run(settings: config::Serve, ring: Ring, out: &mut impl Write) -> R
     }
     let _ = out.flush();
 
+    let managed = Managed::begin(&server, facts.urls.first().map_or("", String::as_str));
+    let announced = announce(&settings, &facts, &listeners);
     let stop = Stop::default();
     let mut running = pin!(server.run(listeners, stop.clone()));
     let exit = tokio::select! {
-        () = &mut running => return Ok(Exit::Done),
+        () = &mut running => {
+            goodbye(announced).await;
+            return Ok(Exit::Done);
+        }
         exit = signals.next() => exit,
         () = quit.cancelled() => Exit::Done,
     };
     tracing::info!("stopping: running transfers get 10 s, a second signal ends at once");
+    managed.stopping();
     // The server itself bounds how long it drains.
     stop.drain.cancel();
     tokio::select! {
-        () = &mut running => return Ok(exit),
+        _ = join(&mut running, goodbye(announced)) => return Ok(exit),
         _ = signals.next() => {}
     }
     stop.abort.cancel();
     let _ = timeout(ABORT, running).await;
     Ok(exit)
+}
+
+/// The listeners of a server: the sockets that the service manager has handed over, or else what the settings say.
+pub(crate) async fn listeners(
+    settings: &config::Serve,
+    sockets: Vec<std::net::TcpListener>,
+) -> Result<Vec<TcpListener>, Error> {
+    if sockets.is_empty() {
+        return Ok(server::bind(&settings.addresses, settings.port).await?);
+    }
+    tracing::info!("the sockets are the service manager's: --address and --port decide nothing");
+    let taken = sockets.into_iter().map(TcpListener::from_std);
+    taken.collect::<io::Result<_>>().map_err(|source| {
+        Error::Local(Local {
+            what: "cannot use the service manager's sockets".into(),
+            source,
+            remedy: "start it without them",
+            exit: Exit::Network,
+        })
+    })
+}
+
+/// Says on the network that a server is there, where others can reach it and the settings let it.
+pub(crate) fn announce(
+    settings: &config::Serve,
+    facts: &Facts,
+    listeners: &[TcpListener],
+) -> Option<Announced> {
+    if !settings.announces {
+        return None;
+    }
+    let instance = settings.control.instance.clone();
+    // A directory's name is for those who may see it.
+    let dir = settings.dir.canonicalize().ok().filter(|_| facts.open);
+    let dir = || Some(display_name(dir?.file_name()?.as_encoded_bytes()).into_owned());
+    let listens = listeners.iter().filter_map(|one| one.local_addr().ok());
+    let what = Announcement {
+        name: instance.or_else(dir).unwrap_or_else(|| "haul".to_owned()),
+        listens: listens.collect(),
+        fingerprint: facts.fingerprint,
+    };
+    let Some(begun) = Announced::begin(&what) else {
+        tracing::debug!("not announced: only this machine can reach it");
+        return None;
+    };
+    match begun {
+        Ok(announced) => Some(announced),
+        Err(error) => {
+            tracing::warn!("others do not find this server by themselves: {error}");
+            None
+        }
+    }
 }
 
 /// What screens of a server are told.

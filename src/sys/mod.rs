@@ -3,11 +3,13 @@
 pub mod detach;
 pub mod dir_id;
 pub mod disk;
+pub mod emulator;
 pub mod mounts;
 pub mod open;
 pub mod parent;
 pub(crate) mod scratch;
 pub mod send;
+pub mod service;
 pub(crate) mod signals;
 pub mod terminal;
 

@@ -15,6 +15,7 @@ use crate::{
         connect::Connect,
         cursor::Cursor,
         search::{Search, progress},
+        servers::Servers,
     },
     entry::Entry,
     http1::path::RemotePath,
@@ -38,11 +39,15 @@ pub fn list(area: Rect) -> Rect {
     }
 }
 
+/// What keys do in the box of servers.
+const SERVERS: &str = "Enter goes there · r listens again · Esc closes";
+
 /// What keys do in the box that is open, in the lower border; nothing where it is no list.
 pub fn hints(state: &State) -> &'static str {
     match &state.popup {
         Some(Popup::Marks(_)) => "Enter goes there · x unmarks · X all · Esc closes",
         Some(Popup::Search(_)) => "Enter goes there · Space marks · Esc closes",
+        Some(Popup::Servers(_)) => SERVERS,
         Some(Popup::Places(_)) if state.prompt.is_some() => {
             "Enter goes there · Del removes · Esc closes"
         }
@@ -141,6 +146,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     match &state.popup {
         Some(Popup::Marks(cursor)) => marks(state, cursor, theme, area, buf),
         Some(Popup::Search(found)) => search(state, found, theme, area, buf),
+        Some(Popup::Servers(found)) => servers(found, theme, area, buf),
         Some(Popup::Places(cursor)) => places(state, cursor, theme, area, buf),
         _ => {}
     }
@@ -222,6 +228,53 @@ fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &mut B
     if at + 1 < inner.right() {
         put(buf, at, inner.y, 1, " ", theme.cursor);
     }
+}
+
+/// Servers that are heard, and those that were used before.
+fn servers(found: &Servers, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let known = found.known.as_deref();
+    let above: Part<'_> = match known {
+        None => ("listening".into(), theme.warn),
+        Some([]) => (
+            "nobody says so, and none was used before".into(),
+            theme.text,
+        ),
+        Some(_) => ("where to go".into(), theme.dim),
+    };
+    let listed = Listed {
+        title: "Servers",
+        keys: SERVERS,
+        above,
+        below: (
+            "what a server says of itself proves nothing".into(),
+            theme.dim,
+        ),
+        cursor: &found.cursor,
+        len: found.rows(),
+    };
+    let row = |index: usize, cells: usize| {
+        let server = known?.get(index)?;
+        let right = match server.connect_ms {
+            Some(took) => format!("{took} ms"),
+            None => "cannot be reached".to_owned(),
+        };
+        let room = cells.saturating_sub(width(&right) + 2);
+        let url = shorten(&shown(&server.url), room, theme).into_owned();
+        let room = room.saturating_sub(width(&url) + 2);
+        let name = server.name.as_deref().unwrap_or("used before");
+        let name = shorten(&shown(name), room, theme).into_owned();
+        let style = if server.reachable {
+            theme.text
+        } else {
+            theme.faint
+        };
+        let mut left: Vec<Part<'_>> = vec![(url.into(), style)];
+        if room > 3 {
+            left.push((format!("  {name}").into(), theme.dim));
+        }
+        Some(Row { left, right })
+    };
+    listed.draw(theme, area, row, buf);
 }
 
 /// Bookmarks, and servers that were used before.

@@ -28,7 +28,7 @@ pub fn in_box(state: &State, area: Rect, x: u16, y: u16) -> InBox {
             })
             .unwrap_or_else(|begin| hint(help::HINTS, begin, x))
         }
-        Some(Popup::Marks(_) | Popup::Search(_) | Popup::Places(_)) => {
+        Some(Popup::Marks(_) | Popup::Search(_) | Popup::Places(_) | Popup::Servers(_)) => {
             let hints = boxes::hints(state);
             listed(boxes::place(area), boxes::list(area), at, |slot| {
                 (slot.area.bottom() - 1, right_at(slot.area, width(hints), 0))

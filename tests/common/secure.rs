@@ -55,15 +55,15 @@ impl Daemon {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut line = |start| {
-            let line = lines.next().unwrap().unwrap();
-            let rest = line.strip_prefix(start);
-            rest.unwrap_or_else(|| panic!("{start}: {line:?}"))
-                .to_owned()
-        };
-        let url = line("listening on ");
+        let url = lines.next().unwrap().unwrap();
+        let url = url.strip_prefix("listening on ");
+        let url = url.unwrap_or_else(|| panic!("no URL")).to_owned();
         let fingerprint = if url.starts_with("https") {
-            line("fingerprint SHA256:")
+            // Behind the URLs of other addresses.
+            let mut lines = lines.map(Result::unwrap);
+            let found =
+                lines.find_map(|line| Some(line.strip_prefix("fingerprint SHA256:")?.to_owned()));
+            found.unwrap()
         } else {
             String::new()
         };

@@ -104,6 +104,11 @@ impl Screen for Picture {
         Ok(())
     }
 
+    fn notify(&mut self, text: &str) -> io::Result<()> {
+        self.seen.note(format!("notify {text}"));
+        Ok(())
+    }
+
     fn suspend(&mut self) -> io::Result<()> {
         self.seen.note("suspend".into());
         Ok(())

@@ -8,6 +8,7 @@ mod figures;
 mod keys;
 mod keys_doc;
 mod looping;
+mod manners;
 mod marks;
 mod mouse;
 mod pictures;

@@ -1,9 +1,12 @@
 //! The ways back: the last directory, bookmarks, and servers that were used before.
 
-use haul::app::{
-    Effect, Event, Popup, Server, State,
-    connect::Facts,
-    places::{Change, Place},
+use haul::{
+    app::{
+        Effect, Event, Popup, Server, State,
+        connect::Facts,
+        places::{Change, Place},
+    },
+    discovery::Known,
 };
 
 use super::{
@@ -196,4 +199,58 @@ fn what_is_pasted_is_the_address_and_not_the_list_over_it() {
         matches!(&effects[..], [.., Effect::Connect(target)] | [Effect::Connect(target), ..] if target.url.as_str() == "http://pasted/"),
         "{effects:?}"
     );
+}
+
+#[test]
+fn servers_are_looked_for_shown_and_turned_to() {
+    let used = vec![
+        place("http://old/", None),
+        place("http://old/", Some("/a/")),
+    ];
+    let mut state = browsing().with_places(used);
+    let effects = keys(&mut state, ": s e r v e r s Enter");
+    let old = "http://old/".parse().unwrap();
+    assert!(
+        matches!(&effects[..], [Effect::Remember(_), Effect::FindServers(used)] if *used == [old]),
+        "{effects:?}"
+    );
+    assert!(screen(&mut state, 80, 24).contains("listening"));
+    assert!(
+        keys(&mut state, "Enter").is_empty(),
+        "there is nowhere to go yet"
+    );
+    let known = |url: &str, name: Option<&str>, connect_ms: Option<f64>| Known {
+        url: url.to_owned(),
+        name: name.map(str::to_owned),
+        heard: name.is_some(),
+        used: name.is_none(),
+        reachable: connect_ms.is_some(),
+        connect_ms,
+        fingerprint: None,
+    };
+    let there = vec![
+        known("http://10.0.0.7:8888/", Some("pub\x1b on nas"), Some(0.4)),
+        known("http://old/", None, None),
+    ];
+    send(&mut state, Event::Servers(there.clone()));
+    let shown = screen(&mut state, 80, 24);
+    for text in [
+        "http://10.0.0.7:8888/",
+        "0.4 ms",
+        "on nas",
+        "cannot be reached",
+        "used before",
+    ] {
+        assert!(shown.contains(text), "{text}:\n{shown}");
+    }
+    assert!(!shown.contains('\x1b'), "{shown}");
+    let effects = keys(&mut state, "Enter");
+    assert!(
+        matches!(&effects[..], [Effect::Connect(target)] if target.url.as_str() == "http://10.0.0.7:8888/"),
+        "{effects:?}"
+    );
+    assert!(state.popup.is_none());
+    // What comes once the box is closed changes nothing.
+    send(&mut state, Event::Servers(there));
+    assert!(state.popup.is_none());
 }

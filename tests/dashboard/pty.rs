@@ -44,7 +44,7 @@ pub(super) struct Pty {
 
 const SIZE: (u16, u16) = (80, 24);
 
-fn start(program: &str, arguments: &[&str]) -> Pty {
+pub(super) fn start(program: &str, arguments: &[&str]) -> Pty {
     start_in(Arc::new(tempfile::tempdir().unwrap()), program, arguments)
 }
 
@@ -203,7 +203,7 @@ impl Drop for Pty {
 /// Whether each mode was left after it had been entered the last time.
 fn ends_restored(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
-    ["?1049", "?2004", "?1006"].iter().all(|mode| {
+    ["?1049", "?2004", "?1006", "?1004"].iter().all(|mode| {
         let on = text.rfind(&format!("\x1b[{mode}h"));
         let off = text.rfind(&format!("\x1b[{mode}l"));
         // The screen of a measurement takes no mouse.
@@ -438,7 +438,7 @@ fn a_panic_gives_the_terminal_back_before_its_message() {
 #[test]
 #[ignore = "it panics on purpose: another test runs it"]
 fn helper_that_panics_on_its_screen() {
-    let _tty = haul::dashboard::terminal::Tty::enter(true).unwrap();
+    let _tty = haul::dashboard::terminal::Tty::enter(true, true).unwrap();
     panic!("on purpose");
 }
 

@@ -137,6 +137,7 @@ pub enum Command {
         descending: bool,
     },
     Filter(String),
+    Servers,
     Log(Level),
     Set(Setting),
     /// Without a client, all of them or the whole dashboard; without a rate, no limit.
@@ -201,6 +202,7 @@ impl Command {
                 | Self::Ls
                 | Self::Lcd(_)
                 | Self::Clients
+                | Self::Servers
                 | Self::Qr
         )
     }

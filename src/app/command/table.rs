@@ -56,6 +56,7 @@ pub const COMMANDS: &[Spec] = &[
         |a| one(a).map(Command::Verify)),
     spec("connect", "<url>", "turn to another server", Connect, Nothing,
         |a| address(&one(a)?).map(Command::Connect)),
+    spec("servers", "", "servers on this network, and those used before", Connect, Nothing, |a| none(a, Command::Servers)),
     spec("disconnect", "", "leave the server; what is here is kept", Connect, Nothing, |a| none(a, Command::Disconnect)),
     spec("clients", "", "go to the clients", Serve, Nothing, |a| none(a, Command::Clients)),
     spec("pause", "[CLIENT]", "pause a client, or the current one", Serve, CLIENTS,

@@ -3,9 +3,13 @@
 //! A terminal answers on the line on which keys come. Whatever has the form of an answer, or of a sequence that is
 //! not known here, is taken whole and becomes no key, however late and in however many parts it comes.
 
+mod light;
+
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+
+use self::light::is_light;
 
 /// An ESC with nothing behind it for so long is the key.
 const ALONE: Duration = Duration::from_millis(50);
@@ -28,6 +32,8 @@ pub enum Input {
     Paste(String),
     /// The mouse.
     Mouse(MouseEvent),
+    /// The terminal has gained the focus, or lost it.
+    Focus(bool),
     /// The terminal's background, in answer to OSC 11: whether it is light.
     Background {
         /// More light than dark.
@@ -349,6 +355,11 @@ fn sequence(parameters: &[u8], last: u8) -> Option<Sequence> {
         (b'~', 27) => character(*numbers.get(2)?)?,
         (b'~', number) => numbered(number)?,
         (b'u', number) => character(number)?,
+        (b'I' | b'O', _) => {
+            return text
+                .is_empty()
+                .then_some(Sequence::Sent(Input::Focus(last == b'I')));
+        }
         (b'Z', _) => return sent(key(KeyCode::BackTab, KeyModifiers::SHIFT)),
         // With two numbers it tells where the cursor is.
         (b'R', _) if numbers.len() > 1 => return None,
@@ -444,34 +455,6 @@ fn mouse(report: &[u8], last: u8) -> Option<MouseEvent> {
         row: row.saturating_sub(1),
         modifiers: modifiers(u32::from(what >> 2 & 7) + 1),
     })
-}
-
-/// Whether a colour is more light than dark: `rgb:ffff/ffff/ffff`, `rgba:…`, `#ffffff`, with one to four digits each.
-fn is_light(colour: &[u8]) -> Option<bool> {
-    let text = std::str::from_utf8(colour).ok()?;
-    let parts: Vec<&str> = if let Some(digits) = text.strip_prefix('#') {
-        let each = digits.len() / 3;
-        (0..3)
-            .map(|part| digits.get(part * each..(part + 1) * each))
-            .collect::<Option<_>>()?
-    } else {
-        let parts = text
-            .strip_prefix("rgba:")
-            .or_else(|| text.strip_prefix("rgb:"))?;
-        parts.split('/').take(3).collect()
-    };
-    let share = |digits: &str| {
-        let most = 16f64.powi(i32::try_from(digits.len()).ok()?) - 1.0;
-        let value = u16::from_str_radix(digits, 16).ok()?;
-        Some(f64::from(value) / most)
-    };
-    let [red, green, blue] = parts[..] else {
-        return None;
-    };
-    // Relative luminance (ITU-R BT.709), with the gamma of sRGB taken as 2.2.
-    let linear = |digits| Some(f64::powf(share(digits)?, 2.2));
-    let light = 0.2126 * linear(red)? + 0.7152 * linear(green)? + 0.0722 * linear(blue)?;
-    Some(light > 0.18)
 }
 
 fn plain(code: KeyCode) -> Input {

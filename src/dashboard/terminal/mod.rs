@@ -35,7 +35,11 @@ use rustix::{
 pub use self::decode::Input;
 use self::{input::read_terminal, output::Output, surface::Surface};
 use super::{abilities::Abilities, run::Screen};
-use crate::{app::State, ui};
+use crate::{
+    app::State,
+    sys::emulator::{self, Notification},
+    ui,
+};
 
 /// Puts the title on the terminal's stack (xterm, window operations).
 const KEEP_TITLE: &[u8] = b"\x1b[22;0t";
@@ -48,6 +52,9 @@ const BACKGROUND: &[u8] = b"\x1b]11;?\x1b\\";
 /// Presses and the wheel (1000), as SGR (1006). Motion is not asked for: nothing here follows it, and it floods a slow
 /// line.
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+/// Reports of the focus (xterm, 1004).
+const FOCUS: &[u8] = b"\x1b[?1004h";
+const NO_FOCUS: &[u8] = b"\x1b[?1004l";
 const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
 /// The title and percents that the terminal shows.
@@ -58,7 +65,7 @@ fn has_title() -> bool {
 }
 
 fn has_progress() -> bool {
-    Abilities::here().progress
+    has_title() && emulator::takes_progress()
 }
 
 /// The terminal in raw mode, on the alternate screen. Dropping it restores everything.
@@ -66,6 +73,8 @@ pub struct Tty {
     terminal: Terminal<Surface<Output>>,
     output: Output,
     mouse: bool,
+    /// How the user is called back, where he wants to be and the terminal knows how.
+    notification: Option<Notification>,
     /// Whether the terminal is ours, for the panic hook and the input thread.
     taken: Arc<AtomicBool>,
     /// Whether the terminal was asked something, for the input thread.
@@ -75,8 +84,8 @@ pub struct Tty {
 }
 
 impl Tty {
-    /// Takes the terminal on standard output.
-    pub fn enter(mouse: bool) -> io::Result<Self> {
+    /// Takes the terminal on standard output. With `notifies` the user may be called back by a notification.
+    pub fn enter(mouse: bool, notifies: bool) -> io::Result<Self> {
         if !io::stdout().is_terminal() {
             return Err(io::Error::other("standard output is no terminal"));
         }
@@ -91,6 +100,7 @@ impl Tty {
             terminal: Terminal::new(Surface::new(output.clone()))?,
             output,
             mouse,
+            notification: Notification::here().filter(|_| notifies),
             taken,
             asked: Arc::default(),
             shown: Shown::default(),
@@ -110,6 +120,9 @@ impl Tty {
         queue!(out, EnterAlternateScreen, EnableBracketedPaste, Hide)?;
         if self.mouse {
             out.write_all(MOUSE)?;
+        }
+        if self.notification.is_some() {
+            out.write_all(FOCUS)?;
         }
         out.flush()
     }
@@ -157,6 +170,15 @@ impl Screen for Tty {
         execute!(self.output, CopyToClipboard::to_clipboard_from(text))
     }
 
+    fn notify(&mut self, text: &str) -> io::Result<()> {
+        let Some(notification) = self.notification else {
+            return Ok(());
+        };
+        self.output
+            .write_all(notification.sequence(text).as_bytes())?;
+        self.output.flush()
+    }
+
     fn ask_background(&mut self) -> io::Result<()> {
         self.asked.store(true, Ordering::SeqCst);
         self.output.write_all(BACKGROUND)?;
@@ -170,7 +192,7 @@ impl Screen for Tty {
         let out = self.terminal.backend_mut();
         queue!(out, SetTitle(title))?;
         if self.shown.1 != percent && has_progress() {
-            // ConEmu's sequence, which Windows Terminal, GNOME's VTE, Ghostty, WezTerm, Konsole and others know.
+            // ConEmu's sequence.
             match percent {
                 Some(percent) => write!(out, "\x1b]9;4;1;{percent}\x1b\\")?,
                 None => out.write_all(NO_PROGRESS)?,
@@ -219,6 +241,7 @@ fn restore(output: &Output) {
     let mut last = Vec::new();
     let _ = queue!(last, EndSynchronizedUpdate);
     last.extend_from_slice(NO_MOUSE);
+    last.extend_from_slice(NO_FOCUS);
     let _ = queue!(last, DisableBracketedPaste, LeaveAlternateScreen, Show);
     if has_title() {
         last.extend_from_slice(TITLE_BACK);

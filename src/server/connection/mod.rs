@@ -12,7 +12,7 @@ use std::{
 use http::StatusCode;
 use tokio::{
     net::TcpStream,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::http1::request::{Extent, Refusal, RequestHead, is_head};
@@ -31,6 +31,7 @@ use crate::server::{
 };
 
 mod closing;
+mod drained;
 mod end;
 mod input;
 pub mod lowat;
@@ -51,8 +52,6 @@ use whose::{Fingerprint, attach};
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Requests on one connection; the last answer says that it closes, and the client asks for the rest on another.
 const MAX_REQUESTS: u32 = 10_000;
-/// How long a draining server waits for the next range of a file that a connection's client is taking.
-const NEXT_RANGE: Duration = Duration::from_secs(2);
 /// Answers that are held back for more, in bytes.
 const FLUSH_AT: usize = 64 * 1024;
 /// Serves one connection until it ends.
@@ -220,18 +219,6 @@ impl Connection<'_> {
         }
     }
 
-    /// Completes once the server drains and this client has nothing to finish over this connection.
-    async fn drained(&self) {
-        self.shared.drain.cancelled().await;
-        let client = self
-            .attached
-            .as_ref()
-            .map(|(_, attached)| attached.client());
-        if client.is_some_and(|client| client.taken().is_taking_any()) {
-            sleep(NEXT_RANGE).await;
-        }
-    }
-
     /// Answers one request; returns whether the connection goes on. It does not where it `may` not.
     async fn answer(&mut self, extent: Extent, may: bool) -> Result<bool, End> {
         let head = &self.input.pending()[extent.start..extent.end];
@@ -253,6 +240,7 @@ impl Connection<'_> {
             let link = Link::new(&self.stream, self.opened);
             link.may_wait(checked).await.map_err(End::Made)?
         };
+        let first = self.attached.is_none();
         let attached = attach(
             &mut self.attached,
             self.shared,
@@ -284,6 +272,7 @@ impl Connection<'_> {
             is_local: self
                 .local
                 .is_some_and(|local| is_same_machine(local.ip(), self.peer.ip())),
+            first,
             keep: may && head.keep_alive && !head.has_body,
         };
         let answer = match (admitted, proved) {

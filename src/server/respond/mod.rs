@@ -95,7 +95,8 @@ impl Request<'_> {
                 return Ok(self.refuse(out, &failure));
             }
         };
-        if self.shared.drain.is_cancelled() && !self.client.taken().is_taking(&path) {
+        let goes_on = self.first || self.client.taken().is_taking(&path);
+        if self.shared.drain.is_cancelled() && !goes_on {
             return Ok(self.refuse(out, &Failure::from(&Denied::Draining)));
         }
         match self.find(&path).await? {

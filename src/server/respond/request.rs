@@ -27,6 +27,7 @@ use crate::{
 pub(super) const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// One request on its way to an answer.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Request<'a> {
     /// What all connections share.
     pub shared: &'a Arc<Shared>,
@@ -48,6 +49,8 @@ pub struct Request<'a> {
     pub port: u16,
     /// Whether the client runs on this machine.
     pub is_local: bool,
+    /// Whether it is the first one of its connection: it was on its way before the server began to stop.
+    pub first: bool,
     /// Whether the connection may go on.
     pub keep: bool,
 }

@@ -56,6 +56,7 @@ impl Stage {
             scheme: "http",
             port: 1,
             is_local: self.is_local,
+            first: false,
             keep: true,
         };
         let mut output = Output::default();

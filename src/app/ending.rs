@@ -1,0 +1,18 @@
+//! How a dashboard ends.
+
+/// Why a dashboard ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The user quit.
+    Quit,
+    /// The user quit after a line of the script had failed.
+    ScriptFailed,
+    /// Ctrl-C twice, or SIGINT.
+    Interrupted,
+    /// SIGTERM or SIGHUP.
+    Terminated,
+    /// The terminal is gone: nothing can be shown any more.
+    HungUp,
+    /// What was watched in another process has ended.
+    Over,
+}
