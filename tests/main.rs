@@ -23,6 +23,7 @@ mod control;
 mod damaged;
 mod dashboard;
 mod eval;
+mod extras;
 mod foreign;
 mod hangs;
 mod imports;

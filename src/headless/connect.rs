@@ -52,13 +52,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     }
     delete::check(&settings)?;
     let plan = Plan::prepare(&settings, &access).await?;
-    // Data on stdout leaves only stderr to speak to people.
-    let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {
-        Box::new(io::stderr())
-    } else {
-        Box::new(io::stdout())
-    };
-    let mut report = Report::new(style, out, Instant::now());
+    let mut report = reporter(&settings, style, &plan);
     let (sender, mut events) = mpsc::channel(EVENTS);
     let mut engine = engine_settings(
         &settings,
@@ -67,16 +61,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         &plan.dir,
         &access,
     );
-    // A run that changes nothing makes no directory either, and leaves no journal.
-    let elsewhere = (settings.dry_run && !plan.dir.exists()).then(Scratch::new);
-    let elsewhere = elsewhere.transpose()?;
-    if settings.dry_run {
-        engine.state_dir = None;
-        if let Some(scratch) = &elsewhere {
-            scratch.path().clone_into(&mut engine.dir);
-        }
-        report = report.dry();
-    }
+    let elsewhere = dry(&settings, &mut engine)?;
     engine.checksums = checksums::given(&settings, &plan.url, &access).await?;
     let to_stdout = plan.stdout();
     if to_stdout.is_some() {
@@ -144,13 +129,46 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     {
         to_stdout.finish().await?;
     }
-    drop(control);
+    drop((control, elsewhere));
     if settings.delete && signal.is_none() {
         delete::delete(&client, &settings, exit, &mut report).await?;
     }
     let (_, failed) = client.tally();
     report.end(Instant::now(), failed, signal.is_some())?;
     Ok(signal.unwrap_or(exit))
+}
+
+/// Who tells what happens.
+fn reporter(settings: &config::Connect, style: Style, plan: &Plan) -> Report {
+    // Data on stdout leaves only stderr to speak to people.
+    let out: Box<dyn Write + Send> = if plan.for_stdout.is_some() {
+        Box::new(io::stderr())
+    } else {
+        Box::new(io::stdout())
+    };
+    let report = Report::new(style, out, Instant::now());
+    if settings.dry_run {
+        report.dry()
+    } else {
+        report
+    }
+}
+
+/// A run that changes nothing makes no directory either, and leaves no journal: an empty one stands for a target that is missing.
+fn dry(
+    settings: &config::Connect,
+    engine: &mut client::Settings,
+) -> Result<Option<Scratch>, Error> {
+    if !settings.dry_run {
+        return Ok(None);
+    }
+    engine.state_dir = None;
+    if engine.dir.exists() {
+        return Ok(None);
+    }
+    let scratch = Scratch::new()?;
+    scratch.path().clone_into(&mut engine.dir);
+    Ok(Some(scratch))
 }
 
 /// Ends the client's connections and lets parts reach the disk. Events are taken meanwhile: workers may wait to
