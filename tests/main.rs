@@ -24,6 +24,7 @@ mod damaged;
 mod dashboard;
 mod discovery;
 mod eval;
+mod extras;
 mod foreign;
 mod fuzz;
 mod hangs;

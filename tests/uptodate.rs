@@ -1,33 +1,19 @@
-//! Trees brought up to date: what listings tell is enough for what did not change, `--delete` removes what the server does not
-//! have any more and nothing else, `--dry-run` changes nothing.
+//! Trees brought up to date: what listings tell is enough for what did not change, and `--dry-run` changes nothing.
 
-use std::{
-    fs,
-    os::unix::fs::{MetadataExt as _, symlink},
-    path::Path,
-    process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
-
-use haul::{client::Settings, config::OnConflict};
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use std::{fs, path::Path};
 
 use crate::{
     common::{
-        fetching::{fetch_with, settings},
         program::Haul,
-        proxy::{Line, proxy},
-        scripted::{Reply, Then, file, not_found, ok, reply, scripted},
-        serving::{PATIENCE, serve},
-        trees::{assert_same, content, digest},
+        proxy::proxy,
+        scripted::{file, not_found, ok, scripted},
+        serving::serve,
+        trees::{assert_same, content},
     },
     foreign::temp,
 };
 
-fn line<'a>(url: &'a str, to: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub fn line<'a>(url: &'a str, to: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let line = [
         "connect",
         url,
@@ -42,53 +28,18 @@ fn line<'a>(url: &'a str, to: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Runs it: its status, and what it says on both.
-fn run(url: &str, to: &Path, more: &[&str]) -> (i32, String, String) {
+pub fn run(url: &str, to: &Path, more: &[&str]) -> (i32, String, String) {
     Haul::new(&line(url, to.to_str().unwrap(), more)).run()
 }
 
 /// Three directories of ten files each.
-fn tree(at: &Path) {
+pub fn tree(at: &Path) {
     for dir in ["a", "b", "b/c"] {
         fs::create_dir(at.join(dir)).unwrap();
         for n in 0..10 {
             fs::write(at.join(format!("{dir}/{n}")), content(n, 2000)).unwrap();
         }
     }
-}
-
-/// What is not the server's: files that go, and what stays.
-const GONE: [&str; 3] = ["a/old", "dropped", "dropped/deep"];
-
-/// Puts both into `at`; a directory outside that links lead to.
-fn clutter(at: &Path, outside: &Path) {
-    for file in GONE.iter().filter(|path| **path != "dropped") {
-        let path = at.join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "old").unwrap();
-    }
-    fs::create_dir_all(at.join("holds a link")).unwrap();
-    fs::write(at.join("of another.part"), "part").unwrap();
-    fs::write(at.join("b/.hidden"), "dot").unwrap();
-    fs::write(outside.join("precious"), "outside").unwrap();
-    for link in ["link", "holds a link/link", "dropped link"] {
-        symlink(outside, at.join(link)).unwrap();
-    }
-}
-
-fn assert_stays(at: &Path, outside: &Path) {
-    for stays in [
-        "of another.part",
-        "b/.hidden",
-        "link",
-        "holds a link/link",
-        "dropped link",
-    ] {
-        assert!(at.join(stays).symlink_metadata().is_ok(), "{stays} is gone");
-    }
-    assert_eq!(
-        fs::read_to_string(outside.join("precious")).unwrap(),
-        "outside"
-    );
 }
 
 #[test]
@@ -162,281 +113,6 @@ fn dates_of_a_page_are_enough_as_well() {
             .collect::<Vec<_>>(),
         ["/"]
     );
-}
-
-#[test]
-fn what_the_server_has_no_more_is_removed_and_nothing_else() {
-    let (source, target, outside) = (temp(), temp(), temp());
-    tree(source.path());
-    let serving = serve(source.path());
-    let url = serving.url("/");
-    let (code, _, stderr) = run(&url, target.path(), &[]);
-    assert_eq!(code, 0, "{stderr}");
-    clutter(target.path(), outside.path());
-    fs::write(source.path().join("a/new"), "new").unwrap();
-    let here = digest(target.path());
-    let (code, stdout, stderr) = run(&url, target.path(), &["--delete", "--dry-run"]);
-    assert_eq!(code, 0, "{stderr}");
-    for gone in GONE {
-        assert!(stdout.contains(&format!("  {gone}")), "{gone}: {stdout}");
-    }
-    assert!(stdout.contains("fetch           3 B  a/new"), "{stdout}");
-    // The directory that holds a link is looked at, too, and will stay.
-    assert!(
-        stdout.contains("delete 4 (6 B)") && stdout.contains("keep 30"),
-        "{stdout}"
-    );
-    assert_eq!(digest(target.path()), here, "nothing is changed");
-    let excluded = [
-        "--delete",
-        "--yes",
-        "--exclude",
-        "dropped/",
-        "--exclude",
-        "**/old",
-    ];
-    let (code, stdout, stderr) = run(&url, target.path(), &excluded);
-    assert_eq!(
-        (code, stdout.contains("deleted")),
-        (0, false),
-        "{stdout}{stderr}"
-    );
-    assert!(target.path().join("dropped/deep").exists() && target.path().join("a/old").exists());
-    let (code, stdout, stderr) = run(&url, target.path(), &["--delete", "--yes"]);
-    assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("3 deleted"), "{stdout}");
-    for gone in GONE {
-        assert!(!target.path().join(gone).exists(), "{gone}");
-    }
-    assert_stays(target.path(), outside.path());
-}
-
-/// Runs a tree update with `--delete` against a server of this script, over files of earlier runs: nothing may be removed.
-fn removes_nothing(script: impl Fn(&str) -> Reply + Send + Sync + 'static) {
-    let server = scripted(move |request| script(&request.target));
-    let (target, outside) = (temp(), temp());
-    fs::create_dir_all(target.path().join("a")).unwrap();
-    fs::create_dir_all(target.path().join("b")).unwrap();
-    clutter(target.path(), outside.path());
-    let before = digest(target.path());
-    let (code, _, stderr) = run(
-        &server.url("/"),
-        target.path(),
-        &["--delete", "--yes", "--retries", "0"],
-    );
-    assert_ne!(code, 0, "{stderr}");
-    for (path, hash) in digest(target.path()) {
-        assert!(
-            path.ends_with("ok") || before.get(&path) == Some(&hash),
-            "{path:?}"
-        );
-    }
-    assert!(
-        before
-            .keys()
-            .all(|path| target.path().join(path).symlink_metadata().is_ok())
-    );
-    assert_stays(target.path(), outside.path());
-    assert!(!outside.path().join("evil").exists());
-}
-
-#[test]
-fn a_listing_that_fails_removes_nothing() {
-    let json = "application/json";
-    let root = br#"[{"name":"a/","is_dir":true},{"name":"ok","size":2}]"#;
-    let of = move |target: &str, a: Reply| match target {
-        "/" => ok(json, root),
-        "/ok" => ok("text/plain", b"ok"),
-        "/a/" => a,
-        _ => not_found(),
-    };
-    // Cut in the middle, gone, refused, and something else than a listing.
-    removes_nothing(move |target| {
-        let cut = reply(
-            "200 OK\nContent-Type: application/json\nContent-Length: 500",
-            b"[{\"name\":\"x\"",
-        );
-        of(target, cut.then(Then::Close))
-    });
-    removes_nothing(move |target| of(target, not_found()));
-    removes_nothing(move |target| of(target, reply("403 Forbidden\nContent-Length: 0", b"")));
-    removes_nothing(move |target| of(target, ok("text/html", b"<title>Welcome</title>Hello")));
-    // The server's directory is not there.
-    removes_nothing(|_| not_found());
-}
-
-#[test]
-fn hostile_names_remove_nothing_and_lead_nowhere() {
-    removes_nothing(|target| {
-        match target {
-        "/" => ok(
-            "application/json",
-            br#"[{"name":"../evil","size":2},{"name":"..","is_dir":true},{"name":"a/../../evil","size":2},{"name":"ok","size":2}]"#,
-        ),
-        _ => ok("text/plain", b"ok"),
-    }
-    });
-}
-
-#[test]
-fn a_directory_that_is_listed_as_empty_is_emptied() {
-    let (source, target) = (temp(), temp());
-    fs::create_dir(target.path().join("d")).unwrap();
-    fs::write(target.path().join("d/x"), "x").unwrap();
-    let serving = serve(source.path());
-    let (code, stdout, stderr) = run(&serving.url("/"), target.path(), &["--delete", "--yes"]);
-    assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("2 deleted"), "{stdout}");
-    assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
-}
-
-#[test]
-fn what_is_put_there_meanwhile_stays() {
-    let (source, target) = (temp(), temp());
-    let before = target.path().join("before");
-    fs::write(&before, "x").unwrap();
-    // Clocks of file systems go by ticks: what is made in the same one as the run's beginning counts as made later.
-    let made = fs::metadata(&before).unwrap();
-    let ticks = temp();
-    loop {
-        let file = fs::File::create(ticks.path().join("tick")).unwrap();
-        let now = file.metadata().unwrap();
-        if (now.ctime(), now.ctime_nsec()) > (made.ctime(), made.ctime_nsec()) {
-            break;
-        }
-    }
-    let serving = serve(source.path());
-    let mut fetching = fetch_with(Settings {
-        on_conflict: OnConflict::Update,
-        delete: true,
-        ..settings(&serving.url("/"), target.path())
-    });
-    fs::write(target.path().join("meanwhile"), "x").unwrap();
-    fetching.get_everything();
-    fetching.wait_for("all ended", |now| {
-        now.items.iter().all(|item| item.state.is_ended())
-    });
-    let extras = fetching.client.extras();
-    let paths: Vec<_> = extras.iter().map(|extra| extra.path.as_bytes()).collect();
-    assert_eq!(paths, [b"before"]);
-    // Another file of that name by now is not what was found.
-    fs::write(target.path().join("other"), "y").unwrap();
-    fs::rename(target.path().join("other"), target.path().join("before")).unwrap();
-    fetching
-        .client
-        .remove(&extras, |_| panic!("removed"))
-        .unwrap();
-    assert_eq!(fs::read_dir(target.path()).unwrap().count(), 2);
-}
-
-#[test]
-fn a_kill_before_the_end_removes_nothing() {
-    let (source, target) = (temp(), temp());
-    tree(source.path());
-    fs::write(source.path().join("large"), content(5, 8 << 20)).unwrap();
-    fs::write(target.path().join("old"), "old").unwrap();
-    let serving = serve(source.path());
-    let proxy = proxy(serving.address);
-    let limited = Arc::new(AtomicBool::new(true));
-    let slow = Arc::clone(&limited);
-    proxy.lines(move |_| Line {
-        stall_after: slow.load(Ordering::SeqCst).then_some(200_000),
-        ..Line::default()
-    });
-    let url = proxy.url("/");
-    let to = target.path().to_str().unwrap().to_owned();
-    let Haul { mut command, state } = Haul::new(&line(&url, &to, &["--delete", "--yes"]));
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let began = std::time::Instant::now();
-    while proxy.file_bytes() < 100_000 {
-        assert!(began.elapsed() < PATIENCE, "nothing comes");
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(target.path().join("old").exists());
-    limited.store(false, Ordering::SeqCst);
-    let output = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    drop(state);
-    assert_same(source.path(), target.path());
-}
-
-#[test]
-fn it_asks_on_a_terminal_and_refuses_without_one() {
-    let (source, target) = (temp(), temp());
-    fs::write(source.path().join("x"), "x").unwrap();
-    fs::write(target.path().join("old"), "old").unwrap();
-    let serving = serve(source.path());
-    let (url, to) = (serving.url("/"), target.path().to_str().unwrap());
-    let wrong = |arguments: &[&str]| {
-        Haul::new(&[&["connect", &url, "-d", to, "--headless"], arguments].concat()).fails(2)
-    };
-    let update = ["--on-conflict", "update"];
-    for (arguments, why) in [
-        (
-            &[&["--all", "--delete"][..], &update].concat()[..],
-            "there is no terminal to ask on: add --yes",
-        ),
-        (&["--all", "--delete", "--yes"], "add --on-conflict update"),
-        (
-            &[&["--yes"][..], &["--all"]].concat(),
-            "--yes answers the question of --delete",
-        ),
-        (
-            &["--get", "x", "--dry-run", "-o", "y"],
-            "--dry-run is about a tree",
-        ),
-        (
-            &[&["--all", "--delete", "--detach"][..], &update].concat(),
-            "--detach leaves the terminal",
-        ),
-    ] {
-        let told = wrong(arguments);
-        assert!(told.contains(why), "{told}");
-    }
-    assert!(!target.path().join("x").exists(), "nothing was begun");
-    for (answer, gone) in [("no\n", false), ("yes\n", true)] {
-        let pair = native_pty_system().openpty(PtySize::default()).unwrap();
-        let state = temp();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_haul"));
-        command.args(line(&url, to, &["--delete"]));
-        for name in [
-            "HOME",
-            "XDG_STATE_HOME",
-            "XDG_RUNTIME_DIR",
-            "XDG_CACHE_HOME",
-        ] {
-            command.env(name, state.path());
-        }
-        let mut child = pair.slave.spawn_command(command).unwrap();
-        drop(pair.slave);
-        let (mut reader, mut writer) = (
-            pair.master.try_clone_reader().unwrap(),
-            pair.master.take_writer().unwrap(),
-        );
-        let (mut seen, mut buffer) = (String::new(), [0; 4096]);
-        while let Ok(read @ 1..) = std::io::Read::read(&mut reader, &mut buffer) {
-            seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
-            if seen.ends_with("[yes/no] ") {
-                std::io::Write::write_all(&mut writer, answer.as_bytes()).unwrap();
-            }
-        }
-        assert!(child.wait().unwrap().success(), "{seen}");
-        assert!(
-            seen.contains("does not have 1 files (3 B) and 0 directories"),
-            "{seen}"
-        );
-        assert_eq!(target.path().join("old").exists(), !gone, "{seen}");
-    }
 }
 
 #[test]

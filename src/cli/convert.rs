@@ -124,7 +124,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
             bare.push(server.url);
         }
     }
-    let settings = config::Connect {
+    let mut settings = config::Connect {
         url,
         mirrors: mirrors.iter().map(|mirror| mirror.url.clone()).collect(),
         metalink,
@@ -161,18 +161,26 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         json: args.json,
         hold: args.hold,
         detach: args.detach,
-        control: if args.dry_run {
-            // Whoever watches could have it download something.
-            config::Control {
-                socket: Socket::Off,
-                ..config::Control::default()
-            }
-        } else {
-            control(args.control)
-        },
+        control: control(args.control),
         log: log(args.log),
         screen: notifying(&args.screen, &args.notify),
     };
+    if settings.dry_run {
+        // Whoever watches could have it download something.
+        settings.control.socket = Socket::Off;
+    }
+    backup(&settings)?;
+    selection(&settings)?;
+    tree(&settings)?;
+    lines(&settings)?;
+    headless(&settings, args.run.headless, args.detach)?;
+    one_file(&settings)?;
+    output(&settings)?;
+    Ok(settings)
+}
+
+/// What keeps files needs a rule that replaces them.
+fn backup(settings: &config::Connect) -> Result<(), Error> {
     if settings.backup
         && !matches!(
             settings.on_conflict,
@@ -181,13 +189,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     {
         return usage("--backup keeps what is replaced: add --on-conflict update or overwrite");
     }
-    selection(&settings)?;
-    tree(&settings)?;
-    lines(&settings)?;
-    headless(&settings, args.run.headless, args.detach)?;
-    one_file(&settings)?;
-    output(&settings)?;
-    Ok(settings)
+    Ok(())
 }
 
 /// What is about whole trees needs one, and nobody is there to be asked without a terminal.

@@ -55,7 +55,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     }
     delete::check(&settings)?;
     let plan = Plan::prepare(&settings, &access).await?;
-    let mut report = begin(style, &plan);
+    let mut report = reporter(&settings, style, &plan);
     let (sender, mut events) = mpsc::channel(EVENTS);
     let mut engine = engine_settings(
         &settings,
@@ -64,16 +64,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         &plan.dir,
         &access,
     );
-    // A run that changes nothing makes no directory either, and leaves no journal.
-    let elsewhere = (settings.dry_run && !plan.dir.exists()).then(Scratch::new);
-    let elsewhere = elsewhere.transpose()?;
-    if settings.dry_run {
-        engine.state_dir = None;
-        if let Some(scratch) = &elsewhere {
-            scratch.path().clone_into(&mut engine.dir);
-        }
-        report = report.dry();
-    }
+    let elsewhere = dry(&settings, &mut engine)?;
     engine.checksums = checksums::given(&settings, &plan.url, &access).await?;
     let to_stdout = plan.stdout();
     if to_stdout.is_some() {
@@ -141,7 +132,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     {
         to_stdout.finish().await?;
     }
-    drop(control);
+    drop((control, elsewhere));
     if settings.delete && signal.is_none() {
         delete::delete(&client, &settings, exit, &mut report).await?;
     }
@@ -150,18 +141,37 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     Ok(signal.unwrap_or(exit))
 }
 
-/// A report of what the plan asks for.
-fn begin(style: Style, plan: &Plan) -> Report {
+/// Who tells what happens.
+fn reporter(settings: &config::Connect, style: Style, plan: &Plan) -> Report {
     // Data on stdout leaves only stderr to speak to people.
     if plan.for_stdout.is_some() {
         return Report::new(style, Box::new(io::stderr()), Instant::now());
     }
     let report = Report::new(style, Box::new(io::stdout()), Instant::now());
-    if takes_links(&io::stdout()) {
+    if settings.dry_run {
+        report.dry()
+    } else if takes_links(&io::stdout()) {
         report.linked(&plan.dir)
     } else {
         report
     }
+}
+
+/// A run that changes nothing makes no directory either, and leaves no journal: an empty one stands for a target that is missing.
+fn dry(
+    settings: &config::Connect,
+    engine: &mut client::Settings,
+) -> Result<Option<Scratch>, Error> {
+    if !settings.dry_run {
+        return Ok(None);
+    }
+    engine.state_dir = None;
+    if engine.dir.exists() {
+        return Ok(None);
+    }
+    let scratch = Scratch::new()?;
+    scratch.path().clone_into(&mut engine.dir);
+    Ok(Some(scratch))
 }
 
 /// Ends the client's connections and lets parts reach the disk. Events are taken meanwhile: workers may wait to

@@ -7,7 +7,7 @@ use crate::{
     client::{Client, Extra},
     config,
     error::Error,
-    escape::display_path,
+    escape::{display_name, display_path},
     exit::Exit,
     sys::terminal::is_in_foreground,
     units,
@@ -48,14 +48,14 @@ pub(super) async fn delete(
         return extras.iter().try_for_each(|extra| report.deleted(extra));
     }
     report.clear();
-    if !settings.yes && !ask(&extras, settings)? {
+    if !settings.yes && !ask(&extras, settings) {
         tracing::warn!("not deleted: the answer was not yes");
         return Ok(());
     }
-    let remover = client.clone();
+    let handle = client.clone();
     let removed = tokio::task::spawn_blocking(move || {
         let mut gone = Vec::new();
-        let ended = remover.remove(&extras, |extra| gone.push(extra.clone()));
+        let ended = handle.remove(&extras, |extra| gone.push(extra.clone()));
         (gone, ended)
     });
     let (gone, ended) = removed
@@ -67,36 +67,30 @@ pub(super) async fn delete(
 }
 
 /// Asks once, with what it is about.
-fn ask(extras: &[Extra], settings: &config::Connect) -> Result<bool, Error> {
+fn ask(extras: &[Extra], settings: &config::Connect) -> bool {
     const SHOWN: usize = 10;
-    let dirs = extras.iter().filter(|extra| extra.path.is_dir()).count();
-    let bytes: u64 = extras
-        .iter()
-        .filter(|extra| !extra.path.is_dir())
-        .map(|extra| extra.bytes)
-        .sum();
-    let mut question = String::new();
-    for extra in extras.iter().take(SHOWN) {
-        question.push_str(&format!(
-            "  {}\n",
-            crate::escape::display_name(extra.path.as_bytes())
-        ));
-    }
+    let files = || extras.iter().filter(|extra| !extra.path.is_dir());
+    let bytes: u64 = files().map(|extra| extra.bytes).sum();
+    let count = files().count();
+    let shown = extras.iter().take(SHOWN);
+    let mut lines: Vec<String> = shown
+        .map(|extra| format!("  {}\n", display_name(extra.path.as_bytes())))
+        .collect();
     if extras.len() > SHOWN {
-        question.push_str(&format!(
-            "  and {} more\n",
-            units::count((extras.len() - SHOWN) as u64)
-        ));
+        let more = units::count((extras.len() - SHOWN) as u64);
+        lines.push(format!("  and {more} more\n"));
     }
-    question.push_str(&format!(
-        "The server does not have {} files ({}) and {} directories of {} any more. Delete them? [yes/no] ",
-        units::count((extras.len() - dirs) as u64),
+    // In one piece: the question's end is where it waits.
+    let question = format!(
+        "{}The server does not have {} files ({}) and {} directories of {} any more. Delete them? [yes/no] ",
+        lines.concat(),
+        units::count(count as u64),
         units::size(bytes),
-        units::count(dirs as u64),
+        units::count((extras.len() - count) as u64),
         display_path(&settings.dir),
-    ));
+    );
     let _ = io::stderr().write_all(question.as_bytes());
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
-    Ok(read.is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
+    read.is_ok() && answer.trim().eq_ignore_ascii_case("yes")
 }

@@ -91,6 +91,7 @@ impl Report {
     }
 
     /// The same, of a run that changes nothing.
+    #[must_use]
     pub fn dry(self) -> Self {
         Self {
             would: Some(Would::default()),

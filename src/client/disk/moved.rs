@@ -161,7 +161,7 @@ impl<'a> Search<'a> {
 
     fn stands_at(&self, needle: &Needle, shift: i64) -> bool {
         let mut there = [0; NEEDLE];
-        let at = needle.at.checked_sub_signed(shift);
+        let at = needle.at.checked_add_signed(-shift);
         let read = at.is_some_and(|at| self.old.read_exact_at(&mut there, at).is_ok());
         read && there == needle.bytes
     }
@@ -211,7 +211,7 @@ impl<'a> Search<'a> {
     fn take(&mut self, shift: i64, finder: &mut impl Finder) -> io::Result<bool> {
         for piece in self.open.iter().copied().collect::<Vec<_>>() {
             if self.is_shifted(piece, shift)? {
-                let from = (u64::from(piece) * PIECE).saturating_sub_signed(shift);
+                let from = (u64::from(piece) * PIECE).saturating_add_signed(-shift);
                 self.open.remove(&piece);
                 if !finder.found(piece, from)? {
                     return Ok(false);
@@ -224,7 +224,7 @@ impl<'a> Search<'a> {
     /// Whether a piece stands in the old file with this shift.
     fn is_shifted(&mut self, piece: u32, shift: i64) -> io::Result<bool> {
         let bytes = pieces::len(self.size, piece);
-        let from = (u64::from(piece) * PIECE).checked_sub_signed(shift);
+        let from = (u64::from(piece) * PIECE).checked_add_signed(-shift);
         let Some(from) = from.filter(|from| from.saturating_add(bytes) <= self.old_size) else {
             return Ok(false);
         };
@@ -240,9 +240,9 @@ impl<'a> Search<'a> {
 fn needle(piece: u32, sample: &[u8]) -> Option<Needle> {
     let distinct = |bytes: &[u8]| {
         let mut seen = [false; 256];
-        bytes
-            .iter()
-            .for_each(|byte| seen[usize::from(*byte)] = true);
+        for byte in bytes {
+            seen[usize::from(*byte)] = true;
+        }
         seen.iter().filter(|seen| **seen).count()
     };
     let windows = sample.chunks_exact(NEEDLE).enumerate();

@@ -96,7 +96,7 @@ mod tests {
             blake3: blake3.map(|of| blake3::hash(of.as_bytes())),
         };
         let (same, minute) = (Some(date(1_000_000_030)), Some(date(1_000_000_020)));
-        let fine = same.map(|date| date + Duration::from_nanos(5));
+        let exact = same.map(|date| date + Duration::from_nanos(5));
         for (entry, expected) in [
             (entry("y", Some(3), same, None), Standing::Missing),
             (entry("link", Some(3), same, None), Standing::InTheWay),
@@ -108,7 +108,7 @@ mod tests {
                 Standing::Same(Verified::Unread),
             ),
             (
-                entry("x", Some(3), fine, None),
+                entry("x", Some(3), exact, None),
                 Standing::Same(Verified::Unread),
             ),
             // 01:47:00, as an HTML listing has it for 01:47:10.

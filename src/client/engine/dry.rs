@@ -5,7 +5,7 @@ use std::{os::fd::AsFd as _, sync::Arc};
 use super::{Engine, Found, blocking::blocking, says::key};
 use crate::{
     client::{
-        Error,
+        Error, Verified,
         disk::{
             standing::{Standing, standing},
             target::Target,
@@ -70,18 +70,16 @@ impl Engine {
 
 /// What the conflict rule makes of a file.
 fn action(rule: OnConflict, stands: Standing) -> Action {
+    let is_verified = stands == Standing::Same(Verified::Present);
+    let updates = rule == OnConflict::Update;
     match (rule, stands) {
         (_, Standing::Missing) => Action::Fetch,
         (OnConflict::Skip, _) => Action::Keep,
         (OnConflict::Rename, _) | (_, Standing::InTheWay) => Action::Copy,
-        (OnConflict::Overwrite, _) | (OnConflict::Update, Standing::Differs) => Action::Replace,
-        (OnConflict::Verify, Standing::Differs) => Action::Copy,
-        (OnConflict::Update, Standing::Same(_)) => Action::Keep,
-        (OnConflict::Verify, Standing::Same(how)) if how == crate::client::Verified::Present => {
-            Action::Keep
-        }
-        (OnConflict::Verify | OnConflict::Update, Standing::Open | Standing::Same(_)) => {
-            Action::Compare
-        }
+        (OnConflict::Overwrite, _) => Action::Replace,
+        (_, Standing::Differs) if updates => Action::Replace,
+        (_, Standing::Differs) => Action::Copy,
+        (_, Standing::Same(_)) if updates || is_verified => Action::Keep,
+        (_, Standing::Open | Standing::Same(_)) => Action::Compare,
     }
 }

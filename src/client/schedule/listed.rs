@@ -71,7 +71,9 @@ impl Schedule {
         }
         if !counted {
             let mut sum = Sum::default();
-            files.iter().for_each(|(file, _)| sum.add(file.size));
+            for (file, _) in &files {
+                sum.add(file.size);
+            }
             item.count_found(sum);
         }
         for (file, complete) in files {
