@@ -67,7 +67,9 @@ fn fuzz_with(target: &str, rounds: u64, check: impl Fn(&[u8])) {
             input.escape_ascii()
         );
     };
-    corpus.iter().for_each(|input| tried(input));
+    for input in &corpus {
+        tried(input);
+    }
     for _ in 0..rounds {
         let mut input = corpus[random.usize(..corpus.len())].clone();
         for _ in 0..random.usize(1..8) {

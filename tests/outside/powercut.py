@@ -92,6 +92,8 @@ class Cut:
         self.wanted = contents(self.root)
         Plain.files = self.wanted
         self.plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Plain)
+        # A client that leaves is no news here.
+        self.plain.handle_error = lambda *_: None
         threading.Thread(target=self.plain.serve_forever, daemon=True).start()
         os.makedirs(f"{base}/server")
         self.server = subprocess.Popen([haul, "serve", self.root, "--headless", "-a", "127.0.0.1", "-p", "0"], text=True,

@@ -2,8 +2,12 @@
 
 use std::{
     collections::HashSet,
+    fs::File,
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::MetadataExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -82,7 +86,9 @@ impl Target {
 
     /// The number of its device, which may be another after a restart of the machine; 0 where it cannot be told.
     pub fn device(&self) -> u64 {
-        rustix::fs::fstat(&self.dir).map_or(0, |stat| stat.st_dev as u64)
+        let dir = self.dir.try_clone().map(File::from);
+        dir.and_then(|dir| dir.metadata())
+            .map_or(0, |there| there.dev())
     }
 
     /// Its handle.
