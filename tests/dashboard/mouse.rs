@@ -170,7 +170,7 @@ fn in_remote_a_key_for_a_transfer_is_for_the_one_of_the_entry_there() {
     let of_entries = view.remote.listing.entries().iter();
     let mut of_entries = of_entries.filter_map(|entry| {
         let item = view.item_for(&view.remote.path.join(&entry.name).ok()?)?;
-        (!item.state.is_ended() && item.id != current).then(|| (entry.name.to_vec(), item.id))
+        (!item.state.is_ended() && item.id != current).then(|| (entry.name.clone(), item.id))
     });
     let (name, id) = of_entries
         .next()
