@@ -1,6 +1,7 @@
 //! Trees and files that are large: whatever their size, memory stays bounded and nothing is lost.
 
 use std::{
+    cell::Cell,
     fs::{self, File},
     os::unix::fs::FileExt as _,
     process::{Child, Stdio},
@@ -378,6 +379,35 @@ fn a_second_file_does_not_wait_for_the_end_of_the_first() {
     // No more than three connections' two runs of at most 16 MiB each were to come before it: 136 MiB of 192.
     let first = &now.items[0];
     assert!(!first.state.is_ended(), "{first:?}");
+}
+
+/// Two files that flow share the connections, and go on doing so: none is left by all of them at once.
+#[test]
+fn two_files_keep_their_share_of_the_connections() {
+    let root = quick_temp();
+    for (seed, name) in [(5, "one"), (6, "other")] {
+        fs::write(root.path().join(name), content(seed, 96 << 20)).unwrap();
+    }
+    let serving = serve_with(haul::server::Settings {
+        limit: Some(Rate(16 * MIB)),
+        ..crate::common::serving::settings(root.path())
+    });
+    let to = quick_temp();
+    let mut fetching = fetch_with(Settings {
+        workers: 5,
+        ..settings(&serving.url("/"), to.path())
+    });
+    fetching.get(get_file("/one"));
+    fetching.wait_for("runs are in flight", |now| now.received > 4 * MIB);
+    fetching.get(get_file("/other"));
+    fetching.wait_for("both flow", |now| now.items[1].done > 8 * MIB);
+    let least = Cell::new(usize::MAX);
+    fetching.wait_for("more of both", |now| {
+        let connections = now.items.iter().map(|item| item.connections);
+        least.set(least.get().min(connections.min().unwrap_or(0)));
+        now.items.iter().all(|item| item.done > 40 * MIB)
+    });
+    assert!(least.get() > 0, "one was left by all connections");
 }
 
 /// A tree's files that are on their way are told one by one, each with how far it is.

@@ -44,6 +44,15 @@ impl Schedule {
         slots.filter(|slot| slot.item(of) == Some(item)).count()
     }
 
+    /// Connections other than `id` whose last work in flight is an item's: those that go on with it as far as is known.
+    pub(super) fn others_that_stay(&self, item: ItemId, id: SlotId) -> usize {
+        let of = |file| self.transfers.get(&file).map(|it| it.task.item);
+        let others = self.slots.iter().enumerate().filter(|(at, _)| *at != id.0);
+        let last = others.filter_map(|(_, slot)| slot.flight.back());
+        last.filter(|flight| flight.work.item(of) == Some(item))
+            .count()
+    }
+
     /// Large files that are fetched or about to be, of one item or of all.
     pub(super) fn large_open(&self, item: Option<ItemId>) -> usize {
         let its = |of: ItemId| item.is_none_or(|item| item == of);
