@@ -137,6 +137,8 @@ pub struct Flight {
     pub streamed: Option<u64>,
     /// Whether a whole piece came in its answer.
     pub progress: bool,
+    /// Whether its server was left out for the file, and is asked because nobody else can be: its answer stands.
+    pub last: bool,
 }
 
 /// What became of an order.

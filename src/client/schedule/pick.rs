@@ -103,6 +103,7 @@ impl Schedule {
             };
             added += 1;
             let ask = self.ask(source, &work, id);
+            let last = self.is_left_out(&work, source);
             let slot = &mut self.slots[id.0];
             if slot.flight.is_empty() {
                 slot.front_since = Some(now);
@@ -115,6 +116,7 @@ impl Schedule {
                 ahead: behind.is_some(),
                 streamed: None,
                 progress: false,
+                last,
             });
         }
     }

@@ -50,7 +50,9 @@ impl Schedule {
         };
         let others = match flight.map(|flight| &flight.work) {
             None => self.sources.has_others(source),
-            Some(work) => self.others_may_do(work, source, fault),
+            Some(work) => {
+                !flight.is_some_and(|flight| flight.last) && self.others_may_do(work, source, fault)
+            }
         };
         let led = flight.map_or_else(LedStanding::default, |flight| self.led_for(flight, source));
         Standing {
@@ -80,6 +82,18 @@ impl Schedule {
         };
         let transfer = self.transfers.get(file);
         flight.progress && transfer.is_some_and(|transfer| transfer.facts.ranges)
+    }
+
+    /// Whether a server was left out for the file of some work.
+    pub(in crate::client::schedule) fn is_left_out(&self, work: &Work, source: SourceId) -> bool {
+        match work {
+            Work::Open(task) => task.off().contains(source),
+            Work::Run(file, _) | Work::Values(file) => {
+                let transfer = self.transfers.get(file);
+                transfer.is_some_and(|transfer| transfer.off().contains(source))
+            }
+            Work::Browse(_) | Work::List(_) | Work::Spent => false,
+        }
     }
 
     /// Whether another server may do the work, now or once it has rested.

@@ -42,7 +42,7 @@ const ONCE: [u64; 25] = [
 ];
 
 /// The same, where servers redirect.
-const ONCE_REDIRECTING: [u64; 19] = [
+const ONCE_REDIRECTING: [u64; 20] = [
     1,
     12,
     16,
@@ -62,6 +62,7 @@ const ONCE_REDIRECTING: [u64; 19] = [
     69814,
     87391,
     4_294_998_448,
+    4_295_019_028,
 ];
 
 /// What went wrong in a seed's world; or in the same with servers that redirect.
