@@ -122,6 +122,7 @@ pub enum Kind {
 
 /// Work in flight on a connection.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Flight {
     /// What is asked for.
     pub work: Work,
