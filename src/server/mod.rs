@@ -7,7 +7,6 @@
 mod accept;
 mod connection;
 mod control;
-mod counts;
 mod digests;
 mod error;
 mod host;
@@ -137,6 +136,14 @@ impl Server {
             root: self.0.catalog().path().to_owned(),
             gone: self.0.gone(),
             ..self.0.registry.snapshot(Instant::now())
+        }
+    }
+
+    /// What monitoring asks for besides, at this moment.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            statuses: self.0.registry.statuses(),
+            work: self.0.work.counts(),
         }
     }
 
