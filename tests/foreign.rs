@@ -225,11 +225,13 @@ fn many_small_files_do_not_wait_for_a_slow_line() {
         fs::write(source.path().join(n.to_string()), content(n, 4096)).unwrap();
     }
     let serving = crate::common::serving::serve(source.path());
+    // One answer waited for after the other, five connections would take 40 s. What is not optimized takes longer itself.
+    let slower = if cfg!(debug_assertions) { 3 } else { 1 };
     let took = over_a_slow_line(serving.address);
-    assert!(took < Duration::from_secs(3), "haul: {took:?}");
+    assert!(took < Duration::from_secs(3) * slower, "haul: {took:?}");
     if let Some(nginx) = nginx(source.path(), "") {
         let took = over_a_slow_line(nginx.address);
-        assert!(took < Duration::from_secs(6), "nginx: {took:?}");
+        assert!(took < Duration::from_secs(6) * slower, "nginx: {took:?}");
     }
 }
 
