@@ -106,6 +106,8 @@ fn a_session_browses_downloads_and_steers_in_plain_lines() {
     let evil = std::ffi::OsStr::from_bytes(b"red\x1b[31m\x9b\xe2\xa0\x80.txt");
     fs::write(root.path().join(evil), "evil").unwrap();
     fs::write(root.path().join("日本 ünï.txt"), content(1, 3000)).unwrap();
+    let signs = "a · b?…";
+    fs::write(root.path().join(signs), "signs").unwrap();
     fs::create_dir(root.path().join("sub")).unwrap();
     fs::write(root.path().join("sub/large"), content(2, 4 << 20)).unwrap();
     let serving = serve(root.path());
@@ -113,8 +115,10 @@ fn a_session_browses_downloads_and_steers_in_plain_lines() {
     let mut session = Session::connect(&serving.url("/"), to.path());
     session.say("# nothing");
     session.say(":ls");
-    assert_eq!(session.until("in /"), "in /: 3 entries");
+    assert_eq!(session.until("in /"), "in /: 4 entries");
     session.until(r"file red\x1b[31m\x9b\u{2800}.txt, 4 B");
+    session.say(r#"get "a · b*""#);
+    session.until("a · b*: finished");
     session.say("get red*");
     session.until("added to the queue");
     session.until("finished");
@@ -145,7 +149,8 @@ fn a_session_browses_downloads_and_steers_in_plain_lines() {
     );
     assert!(fs::read(to.path().join("sub/large")).unwrap() == content(2, 4 << 20));
     assert_eq!(fs::read(to.path().join(evil)).unwrap(), b"evil");
-    is_plain(&told, &["日本", "ünï"]);
+    assert!(told.contains(&format!("file {signs}, 5 B")), "{told}");
+    is_plain(&told, &["日本", "ünï", signs, "a · b*"]);
 }
 
 #[test]

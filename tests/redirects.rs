@@ -107,7 +107,7 @@ fn files_are_fetched_where_a_redirect_leads_and_nothing_of_ours_is_told_there() 
         }
         let log = fs::read_to_string(log).unwrap();
         assert!(
-            log.contains(&format!("redirected to {}", away.url("/deep/f?…"))),
+            log.contains(&format!("redirected to {}", away.url("/deep/f?..."))),
             "{log}"
         );
         for secret in ["s3cret", "eve", "lovelace"] {

@@ -163,7 +163,7 @@ impl State {
                 "Ban",
                 "It is refused until :unban or the end of this run.",
                 format!(
-                    "{name} is banned · :unban {} lets it in again",
+                    "{name} is banned: :unban {} lets it in again",
                     display_name(&client.who)
                 ),
                 Order::Ban(client.id, reason),

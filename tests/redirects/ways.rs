@@ -73,7 +73,7 @@ fn into_tls_it_is_followed_and_never_out_of_it() {
     let line = last_line(trusting(&secure(&out_of_tls.url("/f")), dir.path(), &[]), 3);
     let says = format!(
         "redirects to {}: out of https into plain http",
-        plain.url("/f?…")
+        plain.url("/f?...")
     );
     assert!(
         line.contains(&says) && line.contains("connect to that address"),

@@ -299,7 +299,7 @@ pub fn shown(url: &str) -> String {
         .filter(|_| plain.contains("//"))
         .map_or(place, |at| &place[at + 1..]);
     let slashes = if plain.contains("//") { "//" } else { "" };
-    let more = if rest.is_empty() { "" } else { "?…" };
+    let more = if rest.is_empty() { "" } else { "?..." };
     format!(
         "{}{more}",
         crate::escape::display_name(&format!("{scheme}{slashes}{place}"))
@@ -335,10 +335,10 @@ mod tests {
         for (url, text) in [
             (
                 "https://TOKEN@h:1/a/b?X-Signature=abc#x",
-                "https://h:1/a/b?…",
+                "https://h:1/a/b?...",
             ),
             ("//u:p@h/x", "//h/x"),
-            ("/a@b/c?d=e", "/a@b/c?…"),
+            ("/a@b/c?d=e", "/a@b/c?..."),
             ("http://h/a@b", "http://h/a@b"),
             ("x", "x"),
         ] {

@@ -63,7 +63,7 @@ mod tests {
             assert_eq!(follow(here, Some(location)).unwrap().as_str(), there);
         }
         for (here, location, why) in [
-            (&secure, "http://x/y?sig=1", "http://x/y?…: out of https"),
+            (&secure, "http://x/y?sig=1", "http://x/y?...: out of https"),
             (&secure, "http://h:1/a/d", "out of https"),
             (&plain, "ftp://x/y", "haul speaks"),
             (&plain, "file:///etc/passwd", "haul speaks"),

@@ -187,7 +187,7 @@ impl<E: Engine, W: Write> Lines<E, W> {
             Err(why) => {
                 // A key of screens.
                 let why = why.replace(": ? lists them", ": help lists them");
-                return self.refuse(&why, Exit::Usage);
+                return self.refuse(&plain(&why), Exit::Usage);
             }
         };
         if shown::is_of_a_screen(&command, connect) {
@@ -361,7 +361,7 @@ impl<E: Engine, W: Write> Lines<E, W> {
         if lines.is_empty() {
             return Ok(());
         }
-        let text: String = lines.iter().map(|line| plain(line) + "\n").collect();
+        let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
         let written = self.out.write_all(text.as_bytes());
         written
             .and_then(|()| self.out.flush())

@@ -135,11 +135,9 @@ pub(super) fn is_of_a_screen(command: &Command, connect: bool) -> bool {
     }
 }
 
-/// The program's own signs in ASCII. A remote name holds none of them where it stands alone.
+/// The signs of usages and of what is said of them in ASCII.
 pub(super) fn plain(text: &str) -> String {
-    text.replace(" · ", ": ")
-        .replace(">…", ">...")
-        .replace("?…", "?...")
+    text.replace(" · ", ": ").replace('…', "...")
 }
 
 #[cfg(test)]
