@@ -13,10 +13,6 @@ use haul::{
     logging, sys,
 };
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     keep_memory_private();
     sys::parent::end_with_it();

@@ -7,11 +7,11 @@ pub mod journal;
 pub mod land;
 pub mod landed;
 pub mod lander;
+pub mod likeness;
 pub mod moved;
 pub mod names;
 pub mod part;
 pub mod spill;
-pub mod standing;
 pub mod target;
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,12 @@
 
 use std::{os::fd::AsFd as _, sync::Arc};
 
-use super::{Engine, Found, blocking::blocking, says::key};
+use super::{Engine, Found, blocking::blocking, found::parted, says::key};
 use crate::{
     client::{
         Error, Verified,
         disk::{
-            standing::{Standing, standing},
+            likeness::{Likeness, likeness},
             target::Target,
         },
         event::Action,
@@ -31,16 +31,10 @@ impl Engine {
         let (item, dir, target) = (task.item, task.dir.clone(), Arc::clone(target));
         let rule = self.settings.on_conflict;
         let (mut dirs, files) = blocking(move || {
-            let (mut dirs, mut files) = (Vec::new(), Vec::new());
+            let (dirs, named) = parted(item, &dir, entries);
+            let mut files = Vec::with_capacity(named.len());
             let handle = target.look_in(&dir);
-            for entry in entries {
-                let Ok(path) = dir.join_all(&entry.name) else {
-                    continue;
-                };
-                if entry.is_dir {
-                    dirs.push(DirTask::new(item, path.into_dir()));
-                    continue;
-                }
+            for (path, entry) in named {
                 let is_deep = entry.name.contains(&b'/');
                 let deep = is_deep.then(|| target.look_in(&path.parent()));
                 let there = deep.as_ref().unwrap_or(&handle).as_ref();
@@ -49,7 +43,7 @@ impl Engine {
                     ..entry
                 };
                 let stands =
-                    there.map_or(Standing::Missing, |there| standing(there.as_fd(), &named));
+                    there.map_or(Likeness::Missing, |there| likeness(there.as_fd(), &named));
                 let file = FileTask {
                     size: named.size,
                     ..FileTask::new(item, path)
@@ -69,17 +63,17 @@ impl Engine {
 }
 
 /// What the conflict rule makes of a file.
-fn action(rule: OnConflict, stands: Standing) -> Action {
-    let is_verified = stands == Standing::Same(Verified::Present);
+fn action(rule: OnConflict, stands: Likeness) -> Action {
+    let is_verified = stands == Likeness::Same(Verified::Present);
     let updates = rule == OnConflict::Update;
     match (rule, stands) {
-        (_, Standing::Missing) => Action::Fetch,
+        (_, Likeness::Missing) => Action::Fetch,
         (OnConflict::Skip, _) => Action::Keep,
-        (OnConflict::Rename, _) | (_, Standing::InTheWay) => Action::Copy,
+        (OnConflict::Rename, _) | (_, Likeness::InTheWay) => Action::Copy,
         (OnConflict::Overwrite, _) => Action::Replace,
-        (_, Standing::Differs) if updates => Action::Replace,
-        (_, Standing::Differs) => Action::Copy,
-        (_, Standing::Same(_)) if updates || is_verified => Action::Keep,
-        (_, Standing::Open | Standing::Same(_)) => Action::Compare,
+        (_, Likeness::Differs) if updates => Action::Replace,
+        (_, Likeness::Differs) => Action::Copy,
+        (_, Likeness::Same(_)) if updates || is_verified => Action::Keep,
+        (_, Likeness::Open | Likeness::Same(_)) => Action::Compare,
     }
 }

@@ -56,9 +56,9 @@ fn now(target: BorrowedFd<'_>) -> SystemTime {
 
 /// The names that a listing told, as far as the first slash in them. 16 bytes each, until the listing has ended.
 #[derive(Debug, Default)]
-pub struct Names(HashSet<u128>);
+pub struct ToldNames(HashSet<u128>);
 
-impl Names {
+impl ToldNames {
     /// Takes in what came.
     pub fn add(&mut self, entries: &[Entry]) {
         let first = |name: &[u8]| name.split(|byte| *byte == b'/').next().map(key);
@@ -69,7 +69,11 @@ impl Names {
 
 impl Engine {
     /// The listing of `task` was read to its end, and these are all its names: notes what else is here.
-    pub async fn note_extras(self: &Arc<Self>, task: &DirTask, names: Names) -> Result<(), Error> {
+    pub async fn note_extras(
+        self: &Arc<Self>,
+        task: &DirTask,
+        names: ToldNames,
+    ) -> Result<(), Error> {
         let filter = self.look(|schedule| schedule.tree(task.item));
         let (Some(filter), Some(target)) = (filter, self.target(task.item)) else {
             return Ok(());

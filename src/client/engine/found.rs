@@ -4,6 +4,7 @@ mod tasks;
 
 use std::{collections::HashSet, sync::Arc};
 
+pub(super) use tasks::parted;
 use tasks::{Tasks, tasks};
 
 use super::{
@@ -45,7 +46,7 @@ pub struct Found {
     /// What the listing says, whatever of it is wanted.
     says: Says,
     /// Its names, where what else is here is to be removed.
-    told: super::extras::Names,
+    told: super::extras::ToldNames,
 }
 
 impl Found {
@@ -58,7 +59,7 @@ impl Found {
     }
 
     /// The names of a listing that was read to its end.
-    pub fn told(&mut self) -> super::extras::Names {
+    pub fn told(&mut self) -> super::extras::ToldNames {
         std::mem::take(&mut self.told)
     }
 

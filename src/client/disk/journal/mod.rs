@@ -1,19 +1,19 @@
 //! Which parts in a target directory are this client's own: a log in the state directory, never in the target.
 //!
 //! A file named `NAME.part` may be anybody's. Only one that the journal names, by device and inode, is gone on with;
-//! beside any other a new name is used. One journal belongs to one target directory, by its path, and one origin, and to one process
-//! at a time (`flock`): a second client of the same pair works without it, on parts of its own.
+//! beside any other a new name is used. One journal belongs to one target directory, by its path, and one origin, and to one
+//! process at a time (`flock`): a second client of the same pair works without it, on parts of its own.
 //!
 //! Where a server offers no pieces, nothing but the journal can tell what of a part is right: after each sync of the part
 //! it notes which pieces were there, and of which content (entity tag or date, and size). Only those are gone on with.
 //!
 //! It keeps the queue, too: what was asked for and has not ended, so that a later run can go on with that.
 //!
-//! Format, version 4: JSON objects, a line each. The first names format, version, and the target's device, which may have another
-//! number after a restart of the machine; `began`, `synced` and `ended` (parts)
-//! and `wanted`, `settled` and `order` (the queue) follow in the order in which they happened; a later `synced` of a part
-//! or `wanted` of a number replaces the earlier. Version 1 had no queue version 2 no order of it and version 3 no device: they are read as well. A journal that cannot be read is set aside as `NAME.bad`,
-//! never trusted.
+//! Format, version 4: JSON objects, a line each. The first names format, version, and the target's device, which may have
+//! another number after a restart of the machine; `began`, `synced` and `ended` (parts) and `wanted`, `settled` and `order`
+//! (the queue) follow in the order in which they happened; a later `synced` of a part or `wanted` of a number replaces the
+//! earlier. Version 1 had no queue, version 2 no order of it, version 3 no device: they are read as well. A journal that
+//! cannot be read is set aside as `NAME.bad`, never trusted.
 
 mod claims;
 mod log;

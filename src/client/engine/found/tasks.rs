@@ -10,8 +10,8 @@ use crate::{
     client::{
         Error, ItemId,
         disk::{
+            likeness::{Likeness, likeness},
             names::{Local, Names},
-            standing::{Standing, standing},
             target::Target,
         },
         engine::blocking::blocking,
@@ -45,16 +45,10 @@ pub(super) async fn tasks(
 ) -> Result<Tasks, Error> {
     let in_memory = updated.is_none() && names.as_ref().is_none_or(Names::are_known);
     let make = move || {
-        let (mut dirs, mut files, mut here) = (Vec::new(), Vec::new(), Vec::new());
+        let (dirs, listed) = parted(item, &dir, entries);
+        let (mut files, mut here) = (Vec::new(), Vec::new());
         let mut handle = None;
-        for entry in entries {
-            let Ok(path) = dir.join_all(&entry.name) else {
-                continue;
-            };
-            if entry.is_dir {
-                dirs.push(DirTask::new(item, path.into_dir()));
-                continue;
-            }
+        for (path, entry) in listed {
             let is_deep = entry.name.contains(&b'/');
             let local = names.as_ref().map(|names| {
                 if is_deep {
@@ -99,6 +93,23 @@ pub(super) async fn tasks(
     }
 }
 
+/// The directories among entries of `dir`, to be listed, and the files with their paths. What cannot be a path is left out.
+pub(in crate::client::engine) fn parted(
+    item: ItemId,
+    dir: &RemotePath,
+    entries: Vec<Entry>,
+) -> (Vec<DirTask>, Vec<(RemotePath, Entry)>) {
+    let (mut dirs, mut files) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match dir.join_all(&entry.name) {
+            Ok(path) if entry.is_dir => dirs.push(DirTask::new(item, path.into_dir())),
+            Ok(path) => files.push((path, entry)),
+            Err(_) => {}
+        }
+    }
+    (dirs, files)
+}
+
 /// The file that stands where an entry of `dir` is to land, where that counts as it.
 fn here_already(
     target: &Target,
@@ -106,8 +117,8 @@ fn here_already(
     handle: BorrowedFd<'_>,
     entry: &Entry,
 ) -> Option<Complete> {
-    match (standing(handle, entry), entry.size) {
-        (Standing::Same(verified), Some(bytes)) => Some(Complete {
+    match (likeness(handle, entry), entry.size) {
+        (Likeness::Same(verified), Some(bytes)) => Some(Complete {
             local: target.local(dir, &entry.name),
             bytes,
             verified,

@@ -11,7 +11,7 @@ use crate::{client::Verified, digest::Digest, entry::Entry, sys::disk};
 
 /// How a local file stands to an entry of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Likeness {
     /// There is none of that name.
     Missing,
     /// It counts as the same.
@@ -26,27 +26,27 @@ pub enum Standing {
 
 /// How the file of that name in `dir` stands to `entry`: by its size and digest, where the listing tells one, else by size and
 /// date. Reads the file where a digest is told. Blocking.
-pub fn standing(dir: BorrowedFd<'_>, entry: &Entry) -> Standing {
+pub fn likeness(dir: BorrowedFd<'_>, entry: &Entry) -> Likeness {
     let stat = match statat(dir, entry.name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(rustix::io::Errno::NOENT) => return Standing::Missing,
-        Err(_) => return Standing::Open,
+        Err(rustix::io::Errno::NOENT) => return Likeness::Missing,
+        Err(_) => return Likeness::Open,
     };
     if !FileType::from_raw_mode(stat.st_mode).is_file() {
-        return Standing::InTheWay;
+        return Likeness::InTheWay;
     }
     let Some(size) = entry.size else {
-        return Standing::Open;
+        return Likeness::Open;
     };
     if u64::try_from(stat.st_size).ok() != Some(size) {
-        return Standing::Differs;
+        return Likeness::Differs;
     }
     if let Some(hash) = entry.blake3 {
         let file = disk::open_file(dir, &entry.name, OFlags::RDONLY);
         return match file.and_then(|file| Digest::Blake3(hash).matches_file(&file)) {
-            Ok(true) => Standing::Same(Verified::Present),
-            Ok(false) => Standing::Differs,
-            Err(_) => Standing::Open,
+            Ok(true) => Likeness::Same(Verified::Present),
+            Ok(false) => Likeness::Differs,
+            Err(_) => Likeness::Open,
         };
     }
     let seconds = u64::try_from(stat.st_mtime).ok();
@@ -54,8 +54,8 @@ pub fn standing(dir: BorrowedFd<'_>, entry: &Entry) -> Standing {
     let local = seconds.zip(nanos);
     let local = local.map(|(seconds, nanos)| Duration::new(seconds, nanos));
     match local.zip(entry.modified) {
-        Some((local, told)) if is_date(local, told) => Standing::Same(Verified::Unread),
-        _ => Standing::Open,
+        Some((local, told)) if is_date(local, told) => Likeness::Same(Verified::Unread),
+        _ => Likeness::Open,
     }
 }
 
@@ -98,42 +98,42 @@ mod tests {
         let (same, minute) = (Some(date(1_000_000_030)), Some(date(1_000_000_020)));
         let exact = same.map(|date| date + Duration::from_nanos(5));
         for (entry, expected) in [
-            (entry("y", Some(3), same, None), Standing::Missing),
-            (entry("link", Some(3), same, None), Standing::InTheWay),
-            (entry("x", Some(4), same, None), Standing::Differs),
-            (entry("x", None, same, None), Standing::Open),
-            (entry("x", Some(3), None, None), Standing::Open),
+            (entry("y", Some(3), same, None), Likeness::Missing),
+            (entry("link", Some(3), same, None), Likeness::InTheWay),
+            (entry("x", Some(4), same, None), Likeness::Differs),
+            (entry("x", None, same, None), Likeness::Open),
+            (entry("x", Some(3), None, None), Likeness::Open),
             (
                 entry("x", Some(3), same, None),
-                Standing::Same(Verified::Unread),
+                Likeness::Same(Verified::Unread),
             ),
             (
                 entry("x", Some(3), exact, None),
-                Standing::Same(Verified::Unread),
+                Likeness::Same(Verified::Unread),
             ),
             // 01:47:00, as an HTML listing has it for 01:47:10.
             (
                 entry("x", Some(3), minute, None),
-                Standing::Same(Verified::Unread),
+                Likeness::Same(Verified::Unread),
             ),
             (
                 entry("x", Some(3), Some(date(1_000_000_031)), None),
-                Standing::Open,
+                Likeness::Open,
             ),
             (
                 entry("x", Some(3), None, Some("abc")),
-                Standing::Same(Verified::Present),
+                Likeness::Same(Verified::Present),
             ),
-            (entry("x", Some(3), same, Some("abd")), Standing::Differs),
+            (entry("x", Some(3), same, Some("abd")), Likeness::Differs),
         ] {
-            assert_eq!(standing(dir.as_fd(), &entry), expected, "{entry:?}");
+            assert_eq!(likeness(dir.as_fd(), &entry), expected, "{entry:?}");
         }
         // What was written by something else has a date of its own.
         file.set_modified(date(1_000_000_030) + Duration::from_nanos(1))
             .unwrap();
         assert_eq!(
-            standing(dir.as_fd(), &entry("x", Some(3), same, None)),
-            Standing::Open
+            likeness(dir.as_fd(), &entry("x", Some(3), same, None)),
+            Likeness::Open
         );
     }
 }
