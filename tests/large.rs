@@ -10,11 +10,11 @@ use std::{
 };
 
 use crate::common::{
-    fetching::{fetch_with, settings},
+    fetching::{Fetching, fetch_with, settings},
     program::Haul,
     raw::{Raw, get},
     scripted::{Reply, Then, file, ok, reply, scripted},
-    serving::{PATIENCE, serve, serve_with},
+    serving::{PATIENCE, Serving, serve, serve_with},
     trees::{content, quick_temp},
 };
 use haul::{
@@ -357,22 +357,32 @@ fn a_listing_does_not_wait_for_the_download_that_runs() {
     assert!(item.done < 24 * MIB, "it came after {} bytes", item.done);
 }
 
-/// What is asked for while another file has all connections begins beside it, and not behind it.
-#[test]
-fn a_second_file_does_not_wait_for_the_end_of_the_first() {
-    let root = quick_temp();
-    fs::write(root.path().join("first"), content(3, 192 << 20)).unwrap();
-    fs::write(root.path().join("second"), content(4, 4 << 20)).unwrap();
+/// Two files of these sizes in MiB, from a server with a limit, over so many connections; the first is asked for.
+fn two_files(
+    sizes: [usize; 2],
+    limit: u64,
+    workers: usize,
+) -> (Vec<tempfile::TempDir>, Serving, Fetching) {
+    let (root, to) = (quick_temp(), quick_temp());
+    for (name, (seed, size)) in ["first", "second"].iter().zip((3..).zip(sizes)) {
+        fs::write(root.path().join(name), content(seed, size << 20)).unwrap();
+    }
     let serving = serve_with(haul::server::Settings {
-        limit: Some(Rate(24 * MIB)),
+        limit: Some(Rate(limit * MIB)),
         ..crate::common::serving::settings(root.path())
     });
-    let to = quick_temp();
     let mut fetching = fetch_with(Settings {
-        workers: 3,
+        workers,
         ..settings(&serving.url("/"), to.path())
     });
     fetching.get(get_file("/first"));
+    (vec![root, to], serving, fetching)
+}
+
+/// What is asked for while another file has all connections begins beside it, and not behind it.
+#[test]
+fn a_second_file_does_not_wait_for_the_end_of_the_first() {
+    let (_dirs, _serving, mut fetching) = two_files([192, 4], 24, 3);
     fetching.wait_for("runs are in flight", |now| now.received > 36 * MIB);
     fetching.get(get_file("/second"));
     let now = fetching.wait_for("the second", |now| now.items[1].state.is_ended());
@@ -384,22 +394,9 @@ fn a_second_file_does_not_wait_for_the_end_of_the_first() {
 /// Two files that flow share the connections, and go on doing so: none is left by all of them at once.
 #[test]
 fn two_files_keep_their_share_of_the_connections() {
-    let root = quick_temp();
-    for (seed, name) in [(5, "one"), (6, "other")] {
-        fs::write(root.path().join(name), content(seed, 96 << 20)).unwrap();
-    }
-    let serving = serve_with(haul::server::Settings {
-        limit: Some(Rate(16 * MIB)),
-        ..crate::common::serving::settings(root.path())
-    });
-    let to = quick_temp();
-    let mut fetching = fetch_with(Settings {
-        workers: 5,
-        ..settings(&serving.url("/"), to.path())
-    });
-    fetching.get(get_file("/one"));
+    let (_dirs, _serving, mut fetching) = two_files([96, 96], 16, 5);
     fetching.wait_for("runs are in flight", |now| now.received > 4 * MIB);
-    fetching.get(get_file("/other"));
+    fetching.get(get_file("/second"));
     fetching.wait_for("both flow", |now| now.items[1].done > 8 * MIB);
     let least = Cell::new(usize::MAX);
     fetching.wait_for("more of both", |now| {

@@ -159,9 +159,7 @@ pub struct State {
     history: History,
     keymap: Keymap,
     refreshed: Option<Instant>,
-    pressed: Option<(Pane, usize, Instant)>,
-    /// The row of a box's list that was pressed last, and when.
-    pressed_in_box: Option<(usize, Instant)>,
+    pressed: Option<(Option<Pane>, usize, Instant)>,
     /// Commands that wait for a directory to be listed, and where they stand.
     script: VecDeque<(String, String)>,
     /// Where the script's last line stands that was run.
@@ -229,7 +227,6 @@ impl State {
             keymap: Keymap::default(),
             refreshed: None,
             pressed: None,
-            pressed_in_box: None,
             script: VecDeque::new(),
             script_at: None,
             script_failed: false,

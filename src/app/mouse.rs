@@ -70,12 +70,7 @@ impl State {
                     }
                     _ => row,
                 };
-                let before = self.pressed.replace((pane, row, at));
-                let again = before.is_some_and(|(p, r, t)| {
-                    (p, r) == (pane, row) && at.saturating_duration_since(t) < DOUBLE_CLICK
-                });
-                if again {
-                    self.pressed = None;
+                if self.is_pressed_again(Some(pane), row, at) {
                     return match pane {
                         Pane::Remote | Pane::Files => self.act(Action::Open),
                         Pane::Clients | Pane::Transfers => self.act(Action::Unfold),
@@ -102,7 +97,7 @@ impl State {
             _ => return Vec::new(),
         };
         match on {
-            InBox::Key(key) => self.popup_key(key.into()),
+            InBox::Key(key) => self.popup_key(key),
             InBox::Row(row) => self.press_in_popup(row, at),
             InBox::Beside => Vec::new(),
             InBox::Outside => match self.popup {
@@ -123,13 +118,23 @@ impl State {
             return Vec::new();
         }
         cursor.go(row, len);
-        let before = self.pressed_in_box.replace((row, at));
-        if !before.is_some_and(|(r, t)| r == row && at.saturating_duration_since(t) < DOUBLE_CLICK)
-        {
-            return Vec::new();
+        if self.is_pressed_again(None, row, at) {
+            self.popup_key(KeyCode::Enter.into())
+        } else {
+            Vec::new()
         }
-        self.pressed_in_box = None;
-        self.popup_key(KeyCode::Enter.into())
+    }
+
+    /// Whether a press on a row, of a pane's list or a box's, is the second of a double click.
+    fn is_pressed_again(&mut self, pane: Option<Pane>, row: usize, at: Instant) -> bool {
+        let before = self.pressed.replace((pane, row, at));
+        let again = before.is_some_and(|(p, r, t)| {
+            (p, r) == (pane, row) && at.saturating_duration_since(t) < DOUBLE_CLICK
+        });
+        if again {
+            self.pressed = None;
+        }
+        again
     }
 
     /// Sorts by a heading; by the same again the other way round.

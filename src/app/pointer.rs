@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crossterm::event::KeyCode;
+use crossterm::event::KeyEvent;
 
 use super::{keymap::Action, listing::SortKey, pane::Pane};
 
@@ -30,7 +30,7 @@ pub enum InBox {
     /// The `n`th row that its list shows.
     Row(usize),
     /// A key that is named there: an answer, or a hint in a border.
-    Key(KeyCode),
+    Key(KeyEvent),
     /// Nothing, within the box.
     Beside,
     /// The screen around it.

@@ -39,7 +39,7 @@ impl Connect {
     }
 
     /// Makes the transfer of Remote's current entry the current one, where it has one that `action` may be for.
-    fn choose_entrys(&mut self, action: Action) {
+    fn choose_of_entry(&mut self, action: Action) {
         let Some(entry) = self.remote.listing.current() else {
             return;
         };
@@ -72,7 +72,7 @@ impl State {
             && self.focus == Pane::Remote
             && one
         {
-            view.choose_entrys(action);
+            view.choose_of_entry(action);
         }
     }
 }

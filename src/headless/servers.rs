@@ -2,12 +2,13 @@
 
 use std::io::Write;
 
+use super::report::unwritable;
 use crate::{
     dashboard::places,
     discovery::{Known, survey},
     error::Error,
     escape::display_name,
-    exit::{Exit, Local},
+    exit::Exit,
     logging::json_escaped,
 };
 
@@ -62,15 +63,6 @@ fn line(server: &Known) -> String {
         parts.push(format!("claims SHA256:{}", display_name(fingerprint)));
     }
     parts.join("  ")
-}
-
-fn unwritable(source: std::io::Error) -> Error {
-    Error::Local(Local {
-        what: "cannot write to stdout".into(),
-        source,
-        remedy: "point it at something writable",
-        exit: Exit::Disk,
-    })
 }
 
 #[cfg(test)]

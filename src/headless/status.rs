@@ -5,13 +5,14 @@ use std::{fmt::Write as _, io::Write, time::Duration};
 use futures_util::future::join_all;
 use serde::Serialize;
 
+use super::report::unwritable;
 use crate::{
     app::Sample,
     client::{self, ItemState, Link},
     control::{self, Facts, Found, Watched},
     error::Error,
     escape::{display_error, display_name, display_path},
-    exit::{Exit, Local},
+    exit::Exit,
     logging::json_escaped,
     server::{self, TransferState},
     units::{self, Rate},
@@ -110,15 +111,6 @@ pub async fn run(json: bool, out: &mut impl Write) -> Result<Exit, Error> {
     }
     out.write_all(text.as_bytes()).map_err(unwritable)?;
     Ok(Exit::Done)
-}
-
-fn unwritable(source: std::io::Error) -> Error {
-    Error::Local(Local {
-        what: "cannot write to stdout".into(),
-        source,
-        remedy: "point it at something writable",
-        exit: Exit::Disk,
-    })
 }
 
 /// Looks at a run, twice where bytes flow.

@@ -39,15 +39,12 @@ pub fn list(area: Rect) -> Rect {
     }
 }
 
-/// What keys do in the box of servers.
-const SERVERS: &str = "Enter goes there · r listens again · Esc closes";
-
 /// What keys do in the box that is open, in the lower border; nothing where it is no list.
 pub fn hints(state: &State) -> &'static str {
     match &state.popup {
         Some(Popup::Marks(_)) => "Enter goes there · x unmarks · X all · Esc closes",
         Some(Popup::Search(_)) => "Enter goes there · Space marks · Esc closes",
-        Some(Popup::Servers(_)) => SERVERS,
+        Some(Popup::Servers(_)) => "Enter goes there · r listens again · Esc closes",
         Some(Popup::Places(_)) if state.prompt.is_some() => {
             "Enter goes there · Del removes · Esc closes"
         }
@@ -146,7 +143,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     match &state.popup {
         Some(Popup::Marks(cursor)) => marks(state, cursor, theme, area, buf),
         Some(Popup::Search(found)) => search(state, found, theme, area, buf),
-        Some(Popup::Servers(found)) => servers(found, theme, area, buf),
+        Some(Popup::Servers(found)) => servers(state, found, theme, area, buf),
         Some(Popup::Places(cursor)) => places(state, cursor, theme, area, buf),
         _ => {}
     }
@@ -231,7 +228,7 @@ fn search(state: &State, search: &Search, theme: &Theme, area: Rect, buf: &mut B
 }
 
 /// Servers that are heard, and those that were used before.
-fn servers(found: &Servers, theme: &Theme, area: Rect, buf: &mut Buffer) {
+fn servers(state: &State, found: &Servers, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let known = found.known.as_deref();
     let above: Part<'_> = match known {
         None => ("listening".into(), theme.warn),
@@ -243,7 +240,7 @@ fn servers(found: &Servers, theme: &Theme, area: Rect, buf: &mut Buffer) {
     };
     let listed = Listed {
         title: "Servers",
-        keys: SERVERS,
+        keys: hints(state),
         above,
         below: (
             "what a server says of itself proves nothing".into(),

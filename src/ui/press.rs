@@ -1,6 +1,5 @@
 //! What a press in an open box means: a row, an answer, a key that a border names, or leaving it.
 
-use crossterm::event::KeyCode;
 use ratatui::layout::Rect;
 
 use super::{
@@ -13,7 +12,7 @@ use super::{
     text::{add, width},
     theme::Theme,
 };
-use crate::app::{InBox, Popup, State};
+use crate::app::{InBox, Popup, State, keymap};
 
 /// What lies at a cell of the screen while a box is open.
 pub fn in_box(state: &State, area: Rect, x: u16, y: u16) -> InBox {
@@ -86,7 +85,7 @@ fn answer(question: &Question<'_>, area: Rect, (x, y): (u16, u16)) -> InBox {
     });
     pressed
         .next()
-        .and_then(|(_, _, key, _)| key_named(key))
+        .and_then(|(_, _, key, _)| keymap::named(key))
         .map_or(InBox::Beside, InBox::Key)
 }
 
@@ -97,25 +96,9 @@ fn hint(hints: &str, begin: u16, x: u16) -> InBox {
         let end = add(at, width(hint));
         if (at..end).contains(&x) {
             let word = hint.split(' ').next().unwrap_or_default();
-            return key_named(word).map_or(InBox::Beside, InBox::Key);
+            return keymap::named(word).map_or(InBox::Beside, InBox::Key);
         }
         at = add(end, width(" · "));
     }
     InBox::Beside
-}
-
-/// The key that a hint begins with.
-fn key_named(word: &str) -> Option<KeyCode> {
-    Some(match word {
-        "Enter" => KeyCode::Enter,
-        "Esc" => KeyCode::Esc,
-        "Space" => KeyCode::Char(' '),
-        "Tab" => KeyCode::Tab,
-        "Del" => KeyCode::Delete,
-        _ => {
-            let mut letters = word.chars();
-            let first = letters.next()?;
-            return letters.next().is_none().then_some(KeyCode::Char(first));
-        }
-    })
 }

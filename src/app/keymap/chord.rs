@@ -94,6 +94,11 @@ impl Chord {
         Self { code, modifiers }
     }
 
+    /// The press of it, as a terminal tells it.
+    pub(super) fn event(self) -> KeyEvent {
+        KeyEvent::new(self.code, self.modifiers)
+    }
+
     /// The character that the key types, if it types one.
     pub fn typed(self) -> Option<char> {
         match self.code {

@@ -43,6 +43,11 @@ impl Bound {
     }
 }
 
+/// The press of the key of that name, as hints and `[keys]` write it.
+pub fn named(key: &str) -> Option<crossterm::event::KeyEvent> {
+    Chord::parse(key).map(Chord::event)
+}
+
 /// The keys that lead somewhere, and those of a sequence that was begun.
 #[derive(Debug, Clone)]
 pub struct Keymap {
