@@ -5,6 +5,7 @@ mod attached;
 mod control;
 mod demo;
 mod figures;
+mod hands;
 mod keys;
 mod keys_doc;
 mod looping;

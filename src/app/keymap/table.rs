@@ -282,16 +282,16 @@ pub const BINDINGS: &[Binding] = &[
     bind(Connect, "limit", &["L"], Action::Limit, "limit the rate of all downloads"),
     bind(Connect, "places", &["'"], Action::Places, "bookmarks, and servers used before"),
     bind(Connect, "refresh", &["r"], Action::Refresh, "list again; reconnect at once"),
-    bind(Transfers, "unfold-tree", &["Enter", "l", "Right"], Action::Unfold, "unfold a tree into the files on their way, and fold"),
+    bind(Transfers, "unfold-tree", &["Enter", "l", "Right"], Action::Unfold, "unfold a tree into its files on the way, and fold"),
     bind(Transfers, "fold-tree", &["h", "Left"], Action::Fold, "fold"),
     bind(Clients, "unfold", &["Enter", "l", "Right"], Action::Unfold, "unfold into a row a file, and fold")
         .hint("unfold", 11, 40),
     bind(Clients, "fold", &["h", "Left"], Action::Fold, "fold"),
     bind(Clients, "pause-client", &["p"], Action::PauseClient, "pause the client, or let it go on")
         .hint("pause", 40, 55),
-    bind(Clients, "kick", &["x"], Action::Kick, "kick the client: end what it fetches now; asks first")
+    bind(Clients, "kick", &["x"], Action::Kick, "end what the client fetches now; asks first")
         .hint("kick", 41, 54),
-    bind(Clients, "ban", &["b"], Action::Ban, "ban the client: kick it and refuse it from now on; asks first")
+    bind(Clients, "ban", &["b"], Action::Ban, "kick the client and let it in no more; asks first")
         .hint("ban", 42, 15),
     bind(Clients, "client-info", &["i"], Action::Info, "details of the current client"),
     bind(Serve, "limit-clients", &["L"], Action::Limit, "limit the current client's rate, or that of all")
