@@ -26,8 +26,10 @@ pub enum GlyphSet {
     Unicode,
     /// What the fonts of consoles hold (code page 437).
     Console,
-    /// ASCII.
+    /// ASCII; names keep their letters.
     Ascii,
+    /// ASCII for names too: the terminal takes no UTF-8, and what it made of it would move all that stands behind.
+    SevenBit,
 }
 
 /// Looks and surroundings of a dashboard.

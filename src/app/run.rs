@@ -92,6 +92,7 @@ impl State {
 
     fn set(&mut self, setting: Setting) -> Vec<Effect> {
         match setting {
+            Setting::Ascii(true) if self.looks.glyphs == GlyphSet::SevenBit => {}
             Setting::Ascii(true) => self.looks.glyphs = GlyphSet::Ascii,
             Setting::Ascii(false) => self.looks.glyphs = GlyphSet::Unicode,
             Setting::Wrap(on) => self.log.wrap = on,

@@ -63,7 +63,7 @@ impl Abilities {
         Self {
             depth,
             glyphs: if simple || !utf8 {
-                GlyphSet::Ascii
+                GlyphSet::SevenBit
             } else if console {
                 GlyphSet::Console
             } else {
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn colours_and_glyphs_are_what_the_terminal_has() {
         use Depth::{Full, Indexed, Mono, Sixteen};
-        use GlyphSet::{Ascii, Console, Unicode};
+        use GlyphSet::{Console, SevenBit, Unicode};
         let utf8 = ("LANG", "de_DE.UTF-8");
         for (term, depth, glyphs) in [
             ("xterm-256color", Indexed, Unicode),
@@ -106,14 +106,18 @@ mod tests {
             ("tmux-256color", Indexed, Unicode),
             ("xterm-kitty", Full, Unicode),
             ("linux", Sixteen, Console),
-            ("vt100", Mono, Ascii),
-            ("dumb", Mono, Ascii),
-            ("", Mono, Ascii),
+            ("vt100", Mono, SevenBit),
+            ("dumb", Mono, SevenBit),
+            ("", Mono, SevenBit),
         ] {
             let here = with(&[("TERM", term), utf8]);
             assert_eq!((here.depth, here.glyphs), (depth, glyphs), "{term}");
             let plain = with(&[("TERM", term), utf8, ("LC_ALL", "C")]);
-            assert_eq!((plain.depth, plain.glyphs), (depth, Ascii), "{term} in C");
+            assert_eq!(
+                (plain.depth, plain.glyphs),
+                (depth, SevenBit),
+                "{term} in C"
+            );
         }
         let full = with(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]);
         assert_eq!((full.depth, full.glyphs), (Full, Unicode));

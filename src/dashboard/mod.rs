@@ -152,10 +152,9 @@ fn looks(screen: &Screen) -> Looks {
         theme,
         chosen: screen.theme.is_some(),
         depth: abilities.depth,
-        glyphs: if screen.ascii {
-            GlyphSet::Ascii
-        } else {
-            abilities.glyphs
+        glyphs: match abilities.glyphs {
+            GlyphSet::Unicode | GlyphSet::Console if screen.ascii => GlyphSet::Ascii,
+            glyphs => glyphs,
         },
         colours: screen.colours.clone(),
         zone: TimeZone::system(),

@@ -39,7 +39,7 @@ pub fn in_box(state: &State, area: Rect, x: u16, y: u16) -> InBox {
             bordered(sheet.slot, sheet.hints, at)
         }
         Some(Popup::Qr { urls, at: shown }) => urls.get(*shown).map_or(InBox::Outside, |url| {
-            bordered(qr::place(url, area), qr::hints(urls), at)
+            bordered(qr::place(url, theme, area), qr::hints(urls), at)
         }),
         Some(Popup::Quit(_) | Popup::Ask(_) | Popup::Trust(_)) => Question::open(state, theme)
             .map_or(InBox::Outside, |question| answer(&question, area, at)),

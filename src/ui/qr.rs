@@ -4,7 +4,7 @@ use qrcode::{EcLevel, QrCode};
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
-    style::{Color, Style},
+    style::{Color, Modifier, Style},
 };
 
 use super::{
@@ -28,8 +28,8 @@ pub fn hints(urls: &[String]) -> &'static str {
 }
 
 /// The whole box.
-pub fn place(url: &str, area: Rect) -> Slot {
-    let (columns, rows) = Modules::new(url).map_or((30, 3), |modules| modules.cells());
+pub fn place(url: &str, theme: &Theme, area: Rect) -> Slot {
+    let (columns, rows) = Modules::new(url).map_or((30, 3), |modules| modules.cells(theme));
     let cells = (columns.max(width(&super::text::shown(url))) + 4).max(44);
     Slot {
         area: middle(area, cells as u16, (rows + 4) as u16),
@@ -48,9 +48,11 @@ pub fn draw(
 ) {
     let Some(url) = urls.get(at) else { return };
     let modules = Modules::new(url);
-    let (columns, rows) = modules.as_ref().map_or((30, 3), Modules::cells);
+    let (columns, rows) = modules
+        .as_ref()
+        .map_or((30, 3), |modules| modules.cells(theme));
     let shown = super::text::shown(url);
-    let slot = place(url, area);
+    let slot = place(url, theme, area);
     clear(buf, slot.area, theme);
     let count = format!("{} of {}", at + 1, urls.len());
     let frame = Frame {
@@ -115,10 +117,14 @@ impl Modules {
         })
     }
 
-    /// Columns and rows that the drawing takes.
-    fn cells(&self) -> (usize, usize) {
+    /// Columns and rows that the drawing takes: two modules a cell, or two cells a module where there are no half blocks.
+    fn cells(&self, theme: &Theme) -> (usize, usize) {
         let side = self.side + 2 * QUIET;
-        (side, side.div_ceil(2))
+        if has_halves(theme) {
+            (side, side.div_ceil(2))
+        } else {
+            (2 * side, side)
+        }
     }
 
     /// Whether a module is dark; `x` and `y` count from the quiet zone's corner.
@@ -129,19 +135,30 @@ impl Modules {
         x < self.side && y < self.side && self.dark[y * self.side + x]
     }
 
-    /// Two modules a cell, one above the other. A scanner needs these two colours whatever the theme is.
+    /// A scanner needs these two colours whatever the theme is.
     fn draw(&self, (left, top): (u16, u16), name: ThemeName, theme: &Theme, buf: &mut Buffer) {
         let (black, white) = match name {
             ThemeName::Dark | ThemeName::Light => (Color::Rgb(0, 0, 0), Color::Rgb(255, 255, 255)),
             ThemeName::Ansi | ThemeName::Mono => (Color::Black, Color::White),
         };
         let colour = |dark: bool| if dark { black } else { white };
-        let (columns, rows) = self.cells();
+        let (columns, rows) = self.cells(theme);
+        let halves = has_halves(theme);
         for row in 0..rows {
             for column in 0..columns {
-                let upper = self.is_dark(column, row * 2);
-                let lower = self.is_dark(column, row * 2 + 1);
-                let style = Style::reset().fg(colour(upper)).bg(colour(lower));
+                let (upper, lower) = if halves {
+                    let upper = self.is_dark(column, row * 2);
+                    (upper, self.is_dark(column, row * 2 + 1))
+                } else {
+                    let module = self.is_dark(column / 2, row);
+                    (module, module)
+                };
+                let style = match name {
+                    // Blanks need a colour, or what stands for one on a vt100.
+                    ThemeName::Mono if !halves && upper => Style::reset(),
+                    ThemeName::Mono if !halves => Style::reset().add_modifier(Modifier::REVERSED),
+                    _ => Style::reset().fg(colour(upper)).bg(colour(lower)),
+                };
                 put(
                     buf,
                     add(left, column),
@@ -155,14 +172,44 @@ impl Modules {
     }
 }
 
+fn has_halves(theme: &Theme) -> bool {
+    theme.glyphs.upper != " "
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::{Depth, GlyphSet, Looks};
+
+    #[test]
+    fn without_half_blocks_a_module_is_two_blanks() {
+        let theme = Theme::of(&Looks {
+            theme: ThemeName::Mono,
+            chosen: true,
+            depth: Depth::Mono,
+            glyphs: GlyphSet::SevenBit,
+            colours: Vec::new(),
+            zone: jiff::tz::TimeZone::UTC,
+        });
+        let modules = Modules::new("http://192.168.1.10:8888").unwrap();
+        let (columns, rows) = modules.cells(&theme);
+        assert_eq!((columns, rows), (66, 33));
+        let mut buf = Buffer::empty(Rect::new(0, 0, columns as u16, rows as u16));
+        modules.draw((0, 0), ThemeName::Mono, &theme, &mut buf);
+        for y in 0..rows {
+            for x in 0..columns {
+                let cell = &buf[(x as u16, y as u16)];
+                let dark = !cell.modifier.contains(Modifier::REVERSED);
+                assert_eq!((cell.symbol(), dark), (" ", modules.is_dark(x / 2, y)));
+            }
+        }
+    }
 
     #[test]
     fn the_quiet_zone_is_light_and_the_finder_is_where_scanners_look() {
         let modules = Modules::new("http://192.168.1.10:8888").unwrap();
-        let (columns, rows) = modules.cells();
+        let theme = Theme::new(ThemeName::Dark);
+        let (columns, rows) = modules.cells(&theme);
         assert_eq!(
             (columns, rows),
             (33, 17),

@@ -239,7 +239,8 @@ pub fn left(left: Option<Duration>) -> String {
 /// Cells that [`left`] takes at most.
 pub const LEFT_WIDTH: usize = 6;
 
-/// Where only ASCII can be drawn, the signs within sentences are spelled in it: a cell for a cell.
+/// Where only ASCII can be drawn, the signs within sentences are spelled in it, and what a seven-bit terminal cannot show
+/// of names is a question mark, as `ls` has it: a cell for a cell.
 pub fn spell_out(theme: &Theme, area: Rect, buf: &mut Buffer) {
     if !theme.glyphs.at_least.is_ascii() {
         return;
@@ -250,9 +251,15 @@ pub fn spell_out(theme: &Theme, area: Rect, buf: &mut Buffer) {
             "·" => "-",
             "×" => "x",
             "…" => "~",
+            other if theme.seven_bit && !other.is_ascii() => "?",
             _ => continue,
         };
+        let cells = width(cell.symbol());
         cell.set_symbol(plain);
+        // The second cell of a wide one was hidden behind the first.
+        if cells == 2 && at.x + 1 < area.right() {
+            buf[(at.x + 1, at.y)].set_symbol(plain);
+        }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Theme {
     pub cursor: Style,
     /// Characters to draw with.
     pub glyphs: &'static Glyphs,
+    /// Whether nothing but ASCII may be drawn, names included.
+    pub seven_bit: bool,
 }
 
 /// Characters to draw with, one cell each.
@@ -96,7 +98,7 @@ pub struct Glyphs {
     pub at_most: &'static str,
     pub bullet: &'static str,
     pub spinner: &'static [&'static str],
-    /// The upper half of a cell in the foreground, the lower in the background.
+    /// The upper half of a cell in the foreground, the lower in the background; a blank where there is no such sign.
     pub upper: &'static str,
     /// From empty to full, for a graph of one row.
     pub blocks: [&'static str; 8],
@@ -183,7 +185,7 @@ const ASCII: Glyphs = Glyphs {
     at_most: "<",
     bullet: "*",
     spinner: &["|", "/", "-", "~"],
-    upper: "▀",
+    upper: " ",
     blocks: [".", ".", ":", ":", "|", "|", "#", "#"],
     braille: false,
 };
@@ -251,8 +253,9 @@ impl Theme {
             glyphs: match glyphs {
                 GlyphSet::Unicode => &UNICODE,
                 GlyphSet::Console => &CONSOLE,
-                GlyphSet::Ascii => &ASCII,
+                GlyphSet::Ascii | GlyphSet::SevenBit => &ASCII,
             },
+            seven_bit: glyphs == GlyphSet::SevenBit,
             ..theme
         }
     }
@@ -281,6 +284,7 @@ impl Theme {
             track: fg(p.border),
             cursor: fg(p.on_accent).bg(p.cursor),
             glyphs: &UNICODE,
+            seven_bit: false,
         }
     }
 
@@ -311,6 +315,7 @@ impl Theme {
             track: dim,
             cursor: reversed,
             glyphs: &UNICODE,
+            seven_bit: false,
         }
     }
 }
