@@ -200,6 +200,22 @@ impl State {
         vec![Effect::Stop]
     }
 
+    /// Leaves what runs to go on by itself.
+    pub(super) fn detach(&self) -> Result<Vec<Effect>, String> {
+        match &self.view {
+            _ if self.attached.is_some() => Ok(self.leave()),
+            View::Serve(_) => Err(
+                "detach: a server keeps its terminal: under systemd or nohup it needs none".into(),
+            ),
+            View::Connect(_) if !self.script.is_empty() => {
+                Err("detach: lines of the script follow, and nobody would run them".into())
+            }
+            View::Connect(view) => Ok(vec![Effect::Detach {
+                lcd: view.lcd.clone(),
+            }]),
+        }
+    }
+
     /// Quits; whoever wrote a script learns that it did not run to its end.
     pub(super) fn leave(&self) -> Vec<Effect> {
         vec![Effect::Quit(if self.script_failed {

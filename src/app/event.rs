@@ -315,6 +315,13 @@ pub enum Effect {
     Trust(Fingerprint),
     /// Do something to the running server.
     Serve(Order),
+    /// Let the downloads go on in another process, and leave the dashboard; answered by [`Event::Ending`] or
+    /// [`Event::Refused`].
+    #[serde(skip)]
+    Detach {
+        /// Where downloads go by now, if `:lcd` changed it.
+        lcd: Option<PathBuf>,
+    },
     /// End what runs in another process; nothing answers but its end.
     Stop,
     /// Write a new file; answered by [`Event::Told`] or [`Event::Refused`].

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     escape::{display_error, display_path},
     exit::{Exit, Local, reason},
-    headless::{self, checksums, demo::Demo, plan::Plan},
+    headless::{self, HandedOver, checksums, demo::Demo, plan::Plan},
     logging::Ring,
     server::{Server, Stop, TransferState},
     sums::Given,
@@ -120,17 +120,28 @@ async fn hurried(told: bool) {
     }
 }
 
-/// Browses and downloads, and shows it, until the user or a signal ends it.
-pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
-    connect_with(settings, ring, None).await
+/// How a client's dashboard ended.
+pub(super) enum Ended {
+    /// With this status.
+    Here(Exit),
+    /// Another process is to go on with this.
+    Detached(Box<HandedOver>),
 }
 
-/// The same, with a line that greets.
+/// Browses and downloads, and shows it, until the user or a signal ends it.
+pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Ended, Error> {
+    let stays = (settings.control.socket == config::Socket::Off)
+        .then_some("nothing could be attached to it: leave --control off out");
+    connect_with(settings, ring, None, stays).await
+}
+
+/// The same, with a line that greets, and why it cannot leave the terminal.
 async fn connect_with(
     mut settings: config::Connect,
     ring: Ring,
     greeting: Option<&'static str>,
-) -> Result<Exit, Error> {
+    stays: Option<&'static str>,
+) -> Result<Ended, Error> {
     let access = headless::connect::access(&mut settings)?;
     let script = script(settings.run.as_ref(), true)?;
     // A target directory that cannot be used is told before the screen is taken.
@@ -138,6 +149,10 @@ async fn connect_with(
     let facts = headless::connect::facts(&settings);
     let (screen, seen) = (settings.screen.clone(), settings.control.clone());
     let hub = hub(settings, access);
+    let hub = match stays {
+        Some(why) => hub.staying(why),
+        None => hub,
+    };
     let start = ConnectStart {
         facts: facts.clone(),
         server: hub.turn_to(first),
@@ -150,11 +165,14 @@ async fn connect_with(
     };
     let quits = CancellationToken::new();
     let control = control::listen(&seen, "connect", subject, ring.clone(), quits.clone())?;
-    let ended = dashboard::connect(start, hub, ring, &screen, quits).await;
+    let ended = dashboard::connect(start, hub.clone(), ring, &screen, quits).await;
     drop(control);
-    match ended.map_err(no_terminal)? {
-        (Ending::Quit, left) => quit(left),
-        (ending, _) => Ok(exit(ending)),
+    match (ended.map_err(no_terminal)?, hub.handover()) {
+        ((Ending::Detached, _), Some((client, lcd))) => {
+            Ok(Ended::Detached(Box::new(HandedOver { client, lcd })))
+        }
+        ((Ending::Quit, left), _) => quit(left).map(Ended::Here),
+        ((ending, _), _) => Ok(Ended::Here(exit(ending))),
     }
 }
 
@@ -178,9 +196,13 @@ pub(super) async fn demo(
         limit: Some(DEMO_RATE),
         ..demo.settings.clone()
     };
-    let ended = connect_with(settings, ring, Some(DEMO_TRY)).await;
+    let stays = "this process serves the samples";
+    let ended = connect_with(settings, ring, Some(DEMO_TRY), Some(stays)).await;
     demo.end().await;
-    ended
+    match ended? {
+        Ended::Here(exit) => Ok(exit),
+        Ended::Detached(_) => Ok(Exit::Done),
+    }
 }
 
 /// Shows what runs elsewhere until the user leaves it; asks which where several are meant.
@@ -361,7 +383,7 @@ fn transfers(count: usize) -> String {
 /// The status that a dashboard's end amounts to.
 pub(super) const fn exit(ended: Ending) -> Exit {
     match ended {
-        Ending::Quit | Ending::Over => Exit::Done,
+        Ending::Quit | Ending::Over | Ending::Detached => Exit::Done,
         Ending::ScriptFailed => Exit::Other,
         Ending::Interrupted => Exit::Interrupted,
         Ending::Terminated | Ending::HungUp => Exit::Terminated,

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -17,11 +17,11 @@ use url::Url;
 use super::clients::{Clients, Left};
 use crate::{
     app::{
-        self, Effect, Event, Sample,
+        self, Effect, Ending, Event, Sample,
         event::{Control, Unlisted},
         preview,
     },
-    client::{self, Client, ItemId, Question, Want},
+    client::{self, Client, Handover, ItemId, Question, Want},
     config::target::Target,
     control::{
         seam::Engine,
@@ -60,6 +60,10 @@ struct Inner {
     clients: Clients,
     /// Held while something is added to the queue.
     queue: Mutex<()>,
+    /// Why it cannot go on in another process, where that is known from the start.
+    stays: OnceLock<&'static str>,
+    /// Where downloads of the screen go that it was detached from, if `:lcd` changed it.
+    lcd: Mutex<Option<PathBuf>>,
     /// How often another server was turned to. Marked as changed with every turning point as well.
     turns: watch::Sender<u64>,
 }
@@ -81,6 +85,8 @@ impl Hub {
             current: Mutex::new(client),
             clients: Clients::default(),
             queue: Mutex::default(),
+            stays: OnceLock::new(),
+            lcd: Mutex::default(),
             turns: watch::Sender::new(0),
         }))
     }
@@ -183,6 +189,37 @@ impl Hub {
         Ok(())
     }
 
+    /// The same, which cannot go on in another process, for this reason.
+    #[must_use]
+    pub fn staying(self, why: &'static str) -> Self {
+        let _ = self.0.stays.set(why);
+        self
+    }
+
+    /// Whether another process can go on with the queue; notes for it where the screen's downloads go.
+    fn detach(&self, lcd: Option<PathBuf>) -> Event {
+        // What was asked for just before is added first.
+        let _turn = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = self.client().ok_or("there is no server");
+        let can = match self.0.stays.get() {
+            Some(why) => Err(*why),
+            None => client.and_then(|client| client.can_hand_over()),
+        };
+        match can {
+            Ok(()) => {
+                *self.0.lcd.lock().unwrap_or_else(PoisonError::into_inner) = lcd;
+                Event::Ending(Ending::Detached)
+            }
+            Err(why) => Event::Refused(format!("detach: {why}")),
+        }
+    }
+
+    /// What is to be handed over to another process, and where downloads of screens go; once this was stopped.
+    pub fn handover(&self) -> Option<(Handover, Option<PathBuf>)> {
+        let lcd = self.0.lcd.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((self.client()?.handover(), lcd.clone()))
+    }
+
     /// Stops all clients at their next safe points; what they leave.
     pub async fn stop(&self, deadline: Duration) -> Left {
         self.0.clients.stop(deadline).await
@@ -224,6 +261,11 @@ impl Engine for Connecting {
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
         let answer = match effect {
+            Effect::Detach { lcd } => {
+                let hub = self.hub.clone();
+                spawn_blocking(move || answers.blocking_send(hub.detach(lcd)));
+                return;
+            }
             Effect::Connect(target) => match self.hub.open(target) {
                 Ok(server) => {
                     self.turned();
