@@ -52,6 +52,12 @@ impl State {
             Action::Suspend => return vec![Effect::Suspend],
             Action::Back => return self.back(),
             Action::Quit => return self.quit(false),
+            Action::Detach => {
+                return self.detach().unwrap_or_else(|reason| {
+                    self.complain(reason);
+                    Vec::new()
+                });
+            }
             Action::Interrupt if self.attached.is_some() => return self.leave(),
             Action::Interrupt => self.popup = Some(Popup::Quit(self.running())),
             Action::Follow => self.log.toggle_follow(),

@@ -145,7 +145,11 @@ async fn connect_with(
     let access = headless::connect::access(&mut settings)?;
     let script = script(settings.run.as_ref(), true)?;
     // A target directory that cannot be used is told before the screen is taken.
-    let first = first(&settings, &access).await?;
+    let first = if settings.means_no_server() {
+        None
+    } else {
+        Some(first(&settings, &access).await?)
+    };
     let facts = headless::connect::facts(&settings);
     let (screen, seen) = (settings.screen.clone(), settings.control.clone());
     let hub = hub(settings, access);
@@ -155,7 +159,7 @@ async fn connect_with(
     };
     let start = ConnectStart {
         facts: facts.clone(),
-        server: hub.turn_to(first),
+        server: first.and_then(|first| hub.turn_to(first)),
         script,
         greeting,
     };
@@ -249,12 +253,7 @@ async fn choose(mut found: Vec<Found>) -> Option<Found> {
 
 /// A client of the server that the settings name, which downloads what they ask for.
 pub(super) async fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
-    if !settings.all
-        && !settings.names_metalink()
-        && settings.get.is_empty()
-        && settings.output.is_none()
-        && settings.checksum.is_none()
-    {
+    if settings.only_browses() {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
         let checksums = checksums::given(settings, &url, access).await?;
         let session = session(settings, url, mirrors, &settings.dir, access, checksums)?;
