@@ -24,7 +24,7 @@ use crate::{
     headless::{self, HandedOver, style::Style},
     logging::{Logging, Ring, Show, Sink},
     plot,
-    sys::{detach, service, terminal::is_in_foreground},
+    sys::{detach, orphans, service, terminal::is_in_foreground},
 };
 
 /// Columns of a chart where no terminal tells how many there are.
@@ -41,13 +41,13 @@ pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()), None)?;
         note(notes);
-        return block_on(lines::serve(settings, sockets, ring));
+        return block_on(serving(lines::serve(settings, sockets, ring)));
     }
     if !settings.headless {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()), None)?;
         note(notes);
-        return block_on(dashboards::serve(settings, sockets, ring));
+        return block_on(serving(dashboards::serve(settings, sockets, ring)));
     }
     let (show, ring) = (Show::Stderr(settings.log.level), Ring::new());
     let _log = Logging::start(
@@ -57,12 +57,15 @@ pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
         watched(&settings.control, &ring),
     )?;
     note(notes);
-    block_on(headless::serve::run(
-        settings,
-        sockets,
-        ring,
-        &mut io::stdout(),
-    ))
+    let mut out = io::stdout();
+    let served = headless::serve::run(settings, sockets, ring, &mut out);
+    block_on(serving(served))
+}
+
+/// Serves, which starts no other program: as process 1 of a container it cares for those that come to it.
+async fn serving<T>(served: impl Future<Output = T>) -> T {
+    tokio::spawn(orphans::let_go());
+    served.await
 }
 
 /// Runs `haul connect`; `notes` says what decided over what.

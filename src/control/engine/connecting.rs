@@ -74,7 +74,10 @@ impl Engine for Connecting {
         let answer = match effect {
             Effect::Detach { lcd } => {
                 let hub = self.hub.clone();
-                spawn_blocking(move || answers.blocking_send(hub.detach(lcd)));
+                spawn_blocking(move || {
+                    // Nobody listens once the dashboard has ended.
+                    let _ = answers.blocking_send(hub.detach(lcd));
+                });
                 return;
             }
             Effect::Connect(target) => match self.hub.open(target) {
