@@ -282,7 +282,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Connect, "info", &["i"], Action::Info, "details of the current entry or transfer"),
     bind(Connect, "limit", &["L"], Action::Limit, "limit the rate of all downloads"),
     bind(Connect, "places", &["'"], Action::Places, "bookmarks, and servers used before"),
-    bind(Connect, "detach", &["D"], Action::Detach, "leave the terminal: downloads go on without it, see `:detach`"),
+    bind(Connect, "detach", &["D"], Action::Detach, "leave the terminal: downloads go on without it"),
     bind(Connect, "refresh", &["r"], Action::Refresh, "list again; reconnect at once"),
     bind(Transfers, "unfold-tree", &["Enter", "l", "Right"], Action::Unfold, "unfold a tree into its files on the way, and fold"),
     bind(Transfers, "fold-tree", &["h", "Left"], Action::Fold, "fold"),
