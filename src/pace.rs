@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_that_was_taken_is_missing() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(Rate(MIB), start);
+        let later = start + Duration::from_secs(10);
+        let full = bucket.depth() as u64;
+        assert_eq!(bucket.take(1, later), Ok(()));
+        assert!(bucket.take(full, later).is_err());
+        bucket.put_back(1);
+        assert_eq!(bucket.take(full, later), Ok(()));
+    }
+
+    #[test]
     fn portions_are_small_and_there_in_time() {
         let now = Instant::now();
         for rate in [1, 100, 20_000, MIB, 1 << 30, u64::MAX / 4] {
