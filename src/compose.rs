@@ -10,6 +10,7 @@ use std::{
 
 use tracing::Level;
 
+use self::dashboards::Ended;
 use crate::{
     app::command::quoted,
     cli::{
@@ -20,10 +21,10 @@ use crate::{
     error::Error,
     eval,
     exit::{Exit, Local},
-    headless::{self, style::Style},
+    headless::{self, HandedOver, style::Style},
     logging::{Logging, Ring, Show, Sink},
     plot,
-    sys::{detach, service, terminal::is_in_foreground},
+    sys::{detach, orphans, service, terminal::is_in_foreground},
 };
 
 /// Columns of a chart where no terminal tells how many there are.
@@ -40,13 +41,13 @@ pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()), None)?;
         note(notes);
-        return block_on(lines::serve(settings, sockets, ring));
+        return block_on(serving(lines::serve(settings, sockets, ring)));
     }
     if !settings.headless {
         let ring = Ring::new();
         let _log = Logging::start(&settings.log, "serve", Show::Ring(ring.clone()), None)?;
         note(notes);
-        return block_on(dashboards::serve(settings, sockets, ring));
+        return block_on(serving(dashboards::serve(settings, sockets, ring)));
     }
     let (show, ring) = (Show::Stderr(settings.log.level), Ring::new());
     let _log = Logging::start(
@@ -56,16 +57,23 @@ pub fn serve(args: ServeArgs, notes: &Notes) -> Result<Exit, Error> {
         watched(&settings.control, &ring),
     )?;
     note(notes);
-    block_on(headless::serve::run(
-        settings,
-        sockets,
-        ring,
-        &mut io::stdout(),
-    ))
+    let mut out = io::stdout();
+    let served = headless::serve::run(settings, sockets, ring, &mut out);
+    block_on(serving(served))
+}
+
+/// Serves, which starts no other program: as process 1 of a container it cares for those that come to it.
+async fn serving<T>(served: impl Future<Output = T>) -> T {
+    tokio::spawn(orphans::let_go());
+    served.await
 }
 
 /// Runs `haul connect`; `notes` says what decided over what.
 pub fn connect(args: ConnectArgs, notes: &Notes) -> Result<Exit, Error> {
+    if detach::takes_over() {
+        // Where a dashboard was, one was allowed.
+        return takes_over(cli::connect(args, true)?, notes);
+    }
     let settings = cli::connect(args, is_in_foreground(&io::stdout()))?;
     if settings.detach {
         return if detach::is_detached() {
@@ -77,12 +85,17 @@ pub fn connect(args: ConnectArgs, notes: &Notes) -> Result<Exit, Error> {
     let lines = settings.run == Some(config::Commands::Stdin);
     if lines || !settings.headless {
         let ring = Ring::new();
-        let _log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()), None)?;
+        let log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()), None)?;
         note(notes);
-        return if lines {
-            block_on(lines::connect(settings, ring))
-        } else {
-            block_on(dashboards::connect(settings, ring))
+        if lines {
+            return block_on(lines::connect(settings, ring));
+        }
+        // Once this has ended, nothing here holds the journal any more.
+        let ended = block_on(dashboards::connect(settings, ring))?;
+        drop(log);
+        return match ended {
+            Ended::Here(exit) => Ok(exit),
+            Ended::Detached(left) => hand_over(&left),
         };
     }
     let style = Style::choose(settings.json, is_in_foreground(&io::stderr()));
@@ -111,14 +124,8 @@ fn watched(control: &config::Control, ring: &Ring) -> Option<Ring> {
 /// terminal.
 fn begin_detached(settings: config::Connect) -> Result<Exit, Error> {
     block_on(headless::connect::ask_first(settings))?;
-    let started = detach::start().map_err(|source| {
-        Error::Local(Local {
-            what: "cannot start in the background".into(),
-            source,
-            remedy: "run it without --detach",
-            exit: Exit::Other,
-        })
-    })?;
+    let started =
+        detach::start().map_err(|source| not_started(source, "run it without --detach"))?;
     match started {
         detach::Started::Runs(name) => {
             // Without a reader of it, it runs all the same.
@@ -129,14 +136,68 @@ fn begin_detached(settings: config::Connect) -> Result<Exit, Error> {
     }
 }
 
-/// Runs `haul connect --detach` in the session of its own: everything it has to say goes to the log.
+fn not_started(source: io::Error, remedy: &'static str) -> Error {
+    Error::Local(Local {
+        what: "cannot start in the background".into(),
+        source,
+        remedy,
+        exit: Exit::Other,
+    })
+}
+
+/// Starts the program once more, to go on with what a dashboard left.
+fn hand_over(left: &HandedOver) -> Result<Exit, Error> {
+    const KEPT: &str = "what is here is kept: the same command goes on with it";
+    let started = serde_json::to_vec(left)
+        .map_err(io::Error::other)
+        .and_then(|left| detach::start_with(&left))
+        .map_err(|source| not_started(source, KEPT))?;
+    // Without stderr nobody reads it.
+    match started {
+        detach::Started::Runs(name) => {
+            let line =
+                format!("haul: {name} goes on in the background: `haul attach {name}` shows it");
+            let _ = writeln!(io::stderr(), "{line}");
+            Ok(Exit::Done)
+        }
+        detach::Started::Ended(status) => {
+            let _ = writeln!(
+                io::stderr(),
+                "haul: it does not go on in the background: {KEPT}"
+            );
+            std::process::exit(status)
+        }
+    }
+}
+
+/// Goes on with what a dashboard left, in a session of its own.
+fn takes_over(settings: config::Connect, notes: &Notes) -> Result<Exit, Error> {
+    let left = detach::left().and_then(|left| Ok(serde_json::from_slice(&left)?));
+    let left = left.map_err(|source| not_started(source, "run it without HAUL_DETACHED"))?;
+    in_background(&settings.log.clone(), notes, |ring| {
+        headless::connect::go_on(settings, left, ring)
+    })
+}
+
+/// Runs `haul connect --detach` in the session of its own.
 fn detached(settings: config::Connect, notes: &Notes) -> Result<Exit, Error> {
+    in_background(&settings.log.clone(), notes, |ring| {
+        headless::connect::run(settings, Style::Silent, ring)
+    })
+}
+
+/// Runs in a session of its own: everything it has to say goes to the log.
+fn in_background<F: Future<Output = Result<Exit, Error>>>(
+    log: &config::Log,
+    notes: &Notes,
+    work: impl FnOnce(Ring) -> F,
+) -> Result<Exit, Error> {
     // It fails for who leads a session already, which is as good.
     let _ = detach::leave_session();
     let ring = Ring::new();
-    let _log = Logging::start(&settings.log, "connect", Show::Ring(ring.clone()), None)?;
+    let _log = Logging::start(log, "connect", Show::Ring(ring.clone()), None)?;
     note(notes);
-    let ended = block_on(headless::connect::run(settings, Style::Silent, ring));
+    let ended = block_on(work(ring));
     if let Err(error) = &ended {
         tracing::error!("{error}");
     }

@@ -104,6 +104,16 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
+    fn errors_and_paths_are_shown_as_names_are() {
+        let path = std::path::Path::new("a\u{1b}b");
+        let shown = display_name(b"a\x1bb");
+        assert!(shown.len() > 3 && is_printable(shown.as_bytes()));
+        assert_eq!(display_path(path), shown);
+        assert_eq!(display_error(&path.display()), shown);
+        assert!(is_printable(b" az~") && !is_printable(b"a\x1f") && !is_printable(b"\x7f"));
+    }
+
+    #[test]
     fn plain_names_are_borrowed() {
         for name in [
             "notes.md",

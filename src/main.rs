@@ -13,6 +13,11 @@ use haul::{
     logging, sys,
 };
 
+/// Musl's own has one lock for all threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     keep_memory_private();
     sys::parent::end_with_it();

@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_that_was_taken_is_missing() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(Rate(MIB), start);
+        let later = start + Duration::from_secs(10);
+        let full = MIB / SAVED;
+        assert_eq!(bucket.take(1, later), Ok(()));
+        assert!(bucket.take(full, later).is_err());
+        bucket.put_back(1);
+        assert_eq!(bucket.take(full, later), Ok(()));
+    }
+
+    #[test]
     fn portions_are_small_and_there_in_time() {
         let now = Instant::now();
         for rate in [1, 100, 20_000, MIB, 1 << 30, u64::MAX / 4] {
@@ -334,6 +346,36 @@ mod tests {
         };
         let _ = tokio::time::timeout(Duration::from_secs(seconds), work).await;
         taken
+    }
+
+    #[tokio::test]
+    async fn what_was_granted_and_is_not_used_goes_back_to_both() {
+        let (own, all) = (Pace::new(Some(Rate(MIB))), Pace::new(Some(Rate(MIB))));
+        assert!(own.is_on() && !Pace::default().is_on());
+        assert_eq!(own.rate(), Some(Rate(MIB)));
+        // They change with a take alone, not with the time.
+        let there = || [&own, &all].map(|pace| pace.bucket().as_ref().unwrap().tokens);
+        for used in [None, Some(0), Some(10), Some(1000)] {
+            let grant = share_grant(Some(&own), &all, 1000).await;
+            let (before, bytes) = (there(), grant.bytes());
+            match used {
+                Some(used) => grant.used(used),
+                None => drop(grant),
+            }
+            let back = bytes.saturating_sub(used.unwrap_or(0)) as f64;
+            let wanted = before.map(|tokens| (tokens + back).to_bits());
+            assert_eq!(there().map(f64::to_bits), wanted, "{used:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_limit_of_all_does_not_give_is_not_taken_of_ones_own() {
+        let (own, all) = (Pace::new(Some(Rate(MIB))), Pace::new(Some(Rate(MIB / 8))));
+        let portion = own.bucket().as_ref().unwrap().portion(1);
+        let bytes = share(&own, &all, MIB).await;
+        assert!(bytes < portion, "{bytes}");
+        let left = own.bucket().as_ref().unwrap().tokens;
+        assert!(left >= (portion - bytes) as f64, "{left}");
     }
 
     #[tokio::test]

@@ -897,6 +897,8 @@ fn answers_that_are_no_http() {
             Then::Repeat,
             "too long",
         ),
+        // Never silent for as long as the client waits.
+        (b"HTTP/1.1 200 OK\r\nX-Drip: ", Then::Drip, "no answer"),
         (b"HTTP/1.1 100 Continue\r\n\r\n", Then::Repeat, "100"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", Then::Hang, "not HTTP"),
         (b"", Then::Close, "closed"),

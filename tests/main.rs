@@ -28,6 +28,7 @@ mod extras;
 mod foreign;
 mod fuzz;
 mod hangs;
+mod hostile;
 mod imports;
 mod kicked;
 mod landing;

@@ -42,14 +42,14 @@ const WRONG: &str = "Authorization: Basic YWRhOndyb25n\r\n";
 const FEW_FILES: &[&str] = &["bash", "-c", "ulimit -n 64; exec \"$@\"", "bash"];
 
 /// A server whose stderr is a pipe.
-struct Piped {
-    child: Child,
-    address: SocketAddr,
+pub struct Piped {
+    pub child: Child,
+    pub address: SocketAddr,
     stderr: ChildStderr,
     state: tempfile::TempDir,
 }
 
-fn piped(root: &Path, verbosity: &str) -> Piped {
+pub fn piped(root: &Path, verbosity: &str) -> Piped {
     let line = [
         "serve",
         root.to_str().unwrap(),
@@ -90,7 +90,7 @@ fn costly() -> Vec<u8> {
 }
 
 /// Bytes of memory that a program holds.
-fn resident(id: u32) -> u64 {
+pub fn resident(id: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let kib = line.unwrap().split_whitespace().nth(1).unwrap();

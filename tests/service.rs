@@ -287,6 +287,29 @@ fn systemd_socket_activate_starts_it() {
     assert_eq!(stop(&mut child), Some(143));
 }
 
+/// That the first process of a container lets go of what ends there and was another's child.
+fn leaves_no_zombie(first: i32) {
+    let entered = std::process::Command::new("nsenter")
+        .args([
+            "--preserve-credentials",
+            "-U",
+            "-p",
+            "-t",
+            &first.to_string(),
+        ])
+        .args(["sh", "-c", "sleep 0.1 >/dev/null 2>&1 &"])
+        .status();
+    assert!(entered.unwrap().success());
+    let children = format!("/proc/{first}/task/{first}/children");
+    let start = Instant::now();
+    while let left = fs::read_to_string(&children).unwrap()
+        && !left.trim().is_empty()
+    {
+        assert!(start.elapsed() < PATIENCE, "{left}");
+        thread::yield_now();
+    }
+}
+
 /// The first process of a container is sent no signal that it does not ask for.
 #[test]
 fn signals_end_it_as_process_1() {
@@ -315,6 +338,7 @@ fn signals_end_it_as_process_1() {
             .unwrap();
         assert!(number.ends_with("\t1"), "{number}");
         assert_eq!(fetch(daemon.address(), get("/f", "")).text(), "hello");
+        leaves_no_zombie(first);
         kill_process(Pid::from_raw(first).unwrap(), signal).unwrap();
         assert_eq!(daemon.wait(), Some(status), "{signal:?}");
     }

@@ -52,6 +52,12 @@ impl State {
             Action::Suspend => return vec![Effect::Suspend],
             Action::Back => return self.back(),
             Action::Quit => return self.quit(false),
+            Action::Detach => {
+                return self.detach().unwrap_or_else(|reason| {
+                    self.complain(reason);
+                    Vec::new()
+                });
+            }
             Action::Interrupt if self.attached.is_some() => return self.leave(),
             Action::Interrupt => self.popup = Some(Popup::Quit(self.running())),
             Action::Follow => self.log.toggle_follow(),
@@ -198,6 +204,22 @@ impl State {
         self.popup = None;
         self.say(text);
         vec![Effect::Stop]
+    }
+
+    /// Leaves what runs to go on by itself.
+    pub(super) fn detach(&self) -> Result<Vec<Effect>, String> {
+        match &self.view {
+            _ if self.attached.is_some() => Ok(self.leave()),
+            View::Serve(_) => Err(
+                "detach: a server keeps its terminal: under systemd or nohup it needs none".into(),
+            ),
+            View::Connect(_) if !self.script.is_empty() => {
+                Err("detach: lines of the script follow, and nobody would run them".into())
+            }
+            View::Connect(view) => Ok(vec![Effect::Detach {
+                lcd: view.lcd.clone(),
+            }]),
+        }
     }
 
     /// Quits; whoever wrote a script learns that it did not run to its end.

@@ -43,6 +43,9 @@ pub struct Facts {
     /// The user's home, for `~`.
     #[serde(with = "forms::some_path")]
     pub home: Option<PathBuf>,
+    /// Where downloads of screens go, if `:lcd` had changed it before this run began.
+    #[serde(default, with = "forms::some_path")]
+    pub lcd: Option<PathBuf>,
     /// Whether the server was named by the user; one that was not is asked for when it cannot be reached.
     pub named: bool,
 }
@@ -116,9 +119,9 @@ impl Connect {
     pub fn new(facts: Facts, server: Option<Server>) -> Self {
         let (url, named) = server.map_or((None, None), |s| (Some(s.url), s.named));
         Self {
+            lcd: facts.lcd.clone(),
             facts,
             url,
-            lcd: None,
             free: None,
             free_asked: None,
             snapshot: Snapshot::default(),

@@ -13,6 +13,8 @@ pub enum Ending {
     Terminated,
     /// The terminal is gone: nothing can be shown any more.
     HungUp,
+    /// What runs goes on in another process, without the terminal.
+    Detached,
     /// What was watched in another process has ended.
     Over,
 }

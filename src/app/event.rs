@@ -263,9 +263,14 @@ pub enum Effect {
     /// Call the user back with a notification, in words for people.
     #[serde(skip)]
     Notify(String),
-    /// Listen for servers, and try them and those that were used; answered by [`Event::Servers`].
+    /// Listen for servers, and try them and others; answered by [`Event::Servers`].
     #[serde(skip)]
-    FindServers(Vec<Url>),
+    FindServers {
+        /// Servers that were used before.
+        used: Vec<Url>,
+        /// Whether one at the usual place is of interest too.
+        usual: bool,
+    },
     /// List a directory; answered by [`Event::Listed`].
     List(RemotePath),
     /// Filter and sort; answered by [`Event::Arranged`].
@@ -340,6 +345,13 @@ pub enum Effect {
     Trust(Fingerprint),
     /// Do something to the running server.
     Serve(Order),
+    /// Let the downloads go on in another process, and leave the dashboard; answered by [`Event::Ending`] or
+    /// [`Event::Refused`].
+    #[serde(skip)]
+    Detach {
+        /// Where downloads go by now, if `:lcd` changed it.
+        lcd: Option<PathBuf>,
+    },
     /// End what runs in another process; nothing answers but its end.
     Stop,
     /// Write a new file; answered by [`Event::Told`] or [`Event::Refused`].

@@ -269,12 +269,12 @@ impl State {
         &self.keymap
     }
 
-    /// What to do first: list the directory that is shown.
+    /// What to do first: list the directory that is shown, or look for servers.
     pub fn begin(&mut self) -> Vec<Effect> {
         match &mut self.view {
             View::Serve(view) => vec![view.files.refresh()],
             View::Connect(view) if view.url.is_some() => vec![view.remote.refresh()],
-            View::Connect(_) => Vec::new(),
+            View::Connect(_) => self.show_servers(),
         }
     }
 

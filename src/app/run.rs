@@ -41,6 +41,7 @@ impl State {
                 self.looks.chosen = true;
             }
             Command::Log(level) => self.log.set_level(level),
+            Command::Detach => return self.detach(),
             Command::Servers => return Ok(self.show_servers()),
             Command::Filter(text) => return Ok(self.set_filter(&text)),
             Command::Sort { by, descending } => return self.sort_by(by, descending),

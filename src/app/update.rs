@@ -325,7 +325,8 @@ impl State {
         if matches!(self.popup, Some(Popup::Search(_))) {
             return self.search_for(text);
         }
-        if self.prompt.is_some() && matches!(self.popup, Some(Popup::Places(_))) {
+        if self.prompt.is_some() && matches!(self.popup, Some(Popup::Places(_) | Popup::Servers(_)))
+        {
             // As a letter does: what is typed is the address.
             self.popup = None;
         }

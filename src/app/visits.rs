@@ -91,11 +91,7 @@ impl State {
             return Vec::new();
         };
         let mut cursor = *cursor;
-        if self.prompt.is_some()
-            && matches!(key.code, KeyCode::Char(_))
-            && !key.modifiers.contains(KeyModifiers::CONTROL)
-        {
-            // Where an address is asked for, letters are its.
+        if self.is_typed_behind(key) {
             self.popup = None;
             return self.key(key);
         }
@@ -123,6 +119,13 @@ impl State {
         Vec::new()
     }
 
+    /// Whether a key is for the line behind the box: where an address is asked for, letters are its.
+    fn is_typed_behind(&self, key: KeyEvent) -> bool {
+        self.prompt.is_some()
+            && matches!(key.code, KeyCode::Char(_))
+            && !key.modifiers.contains(KeyModifiers::CONTROL)
+    }
+
     /// Opens the box, and looks for servers.
     pub(super) fn show_servers(&mut self) -> Vec<Effect> {
         self.popup = Some(Popup::Servers(Servers::default()));
@@ -130,9 +133,11 @@ impl State {
             .places()
             .into_iter()
             .filter(|place| place.bookmark.is_none());
-        vec![Effect::FindServers(
-            used.map(|place| place.server.clone()).collect(),
-        )]
+        vec![Effect::FindServers {
+            used: used.map(|place| place.server.clone()).collect(),
+            // Where somebody is, others are looked for.
+            usual: matches!(&self.view, View::Connect(view) if view.url.is_none()),
+        }]
     }
 
     pub(super) fn servers_found(&mut self, known: Vec<Known>) {
@@ -143,6 +148,10 @@ impl State {
 
     /// A key in the box; `leaves` is one that closes it.
     pub(super) fn servers_key(&mut self, key: KeyEvent, leaves: bool) -> Vec<Effect> {
+        if self.is_typed_behind(key) {
+            self.popup = None;
+            return self.key(key);
+        }
         let Some(Popup::Servers(servers)) = &mut self.popup else {
             return Vec::new();
         };

@@ -24,7 +24,8 @@ pub struct ConnectArgs {
     /// A URL that names a file downloads that file. HOST:PORT alone means https where a certificate was accepted for
     /// it, else http. Several are mirrors of one tree: each piece comes from whichever is free, and is held against the
     /// digests of the first. FILE.meta4, or the URL of one, is a Metalink: what it names is downloaded, from the
-    /// mirrors that it names. The default is 127.0.0.1:8888.
+    /// mirrors that it names. Without any, the dashboard shows which servers there are, and everything else is asked of
+    /// 127.0.0.1:8888.
     #[arg(
         value_name = "URL|HOST[:PORT]|FILE.meta4",
         hide_short_help = true,

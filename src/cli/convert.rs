@@ -342,9 +342,12 @@ fn headless(settings: &config::Connect, asked: bool, detach: bool) -> Result<(),
         } else {
             "stdout is no terminal to draw on here, so there is no dashboard, and there is nothing to get"
         };
-        return usage(&format!(
-            "{why}: add --all or --get PATTERN, or name a file in the URL"
-        ));
+        let what = if settings.named {
+            "add --all or --get PATTERN, or name a file in the URL"
+        } else {
+            "name a server, such as one that `haul servers` lists, and add --all or --get PATTERN"
+        };
+        return usage(&format!("{why}: {what}"));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{
     Error, Want,
-    disk::target::Target,
+    disk::{journal::Ticket, target::Target},
     handle::Client,
     id::SourceSet,
     read::{metalink::NamedFile, pattern::Filter},
@@ -42,6 +42,11 @@ impl Client {
     /// how many items were added. What is in the queue already is not added again. Without resuming, all that is
     /// forgotten.
     pub fn restore(&self, paused: bool) -> usize {
+        self.restore_each(|_| paused)
+    }
+
+    /// The same; `paused` says what waits until the user lets it go on.
+    pub(super) fn restore_each(&self, paused: impl Fn(Ticket) -> bool) -> usize {
         let journal = self.engine.journal();
         let mut restored = 0;
         let kept = journal.wanted();
@@ -64,7 +69,7 @@ impl Client {
             self.add(
                 NewItem {
                     kept_as,
-                    paused,
+                    paused: paused(ticket),
                     ..new
                 },
                 target,

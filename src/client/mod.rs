@@ -20,6 +20,7 @@ mod facts;
 #[cfg(test)]
 mod fuzz;
 mod handle;
+mod handover;
 mod id;
 mod net;
 mod proof;
@@ -37,6 +38,7 @@ pub use disk::{extra::Extra, names::part_name};
 pub use error::Error;
 pub use event::{Action, Event, kept_and_fetched, signature};
 pub use handle::Client;
+pub use handover::Handover;
 pub use net::{access::Access, document::read_document, stream::try_connection};
 pub use read::metalink;
 pub use settings::Settings;

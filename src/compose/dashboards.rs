@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     escape::{display_error, display_path},
     exit::{Exit, Local, reason},
-    headless::{self, checksums, demo::Demo, plan::Plan},
+    headless::{self, HandedOver, checksums, demo::Demo, plan::Plan},
     logging::Ring,
     server::{Server, Stop, TransferState},
     sums::Given,
@@ -120,27 +120,46 @@ async fn hurried(told: bool) {
     }
 }
 
-/// Browses and downloads, and shows it, until the user or a signal ends it.
-pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
-    connect_with(settings, ring, None).await
+/// How a client's dashboard ended.
+pub(super) enum Ended {
+    /// With this status.
+    Here(Exit),
+    /// Another process is to go on with this.
+    Detached(Box<HandedOver>),
 }
 
-/// The same, with a line that greets.
+/// Browses and downloads, and shows it, until the user or a signal ends it.
+pub(super) async fn connect(settings: config::Connect, ring: Ring) -> Result<Ended, Error> {
+    let stays = (settings.control.socket == config::Socket::Off)
+        .then_some("nothing could be attached to it: leave --control off out");
+    connect_with(settings, ring, None, stays).await
+}
+
+/// The same, with a line that greets, and why it cannot leave the terminal.
 async fn connect_with(
     mut settings: config::Connect,
     ring: Ring,
     greeting: Option<&'static str>,
-) -> Result<Exit, Error> {
+    stays: Option<&'static str>,
+) -> Result<Ended, Error> {
     let access = headless::connect::access(&mut settings)?;
     let script = script(settings.run.as_ref(), true)?;
     // A target directory that cannot be used is told before the screen is taken.
-    let first = first(&settings, &access).await?;
+    let first = if settings.means_no_server() {
+        None
+    } else {
+        Some(first(&settings, &access).await?)
+    };
     let facts = headless::connect::facts(&settings);
     let (screen, seen) = (settings.screen.clone(), settings.control.clone());
     let hub = hub(settings, access);
+    let hub = match stays {
+        Some(why) => hub.staying(why),
+        None => hub,
+    };
     let start = ConnectStart {
         facts: facts.clone(),
-        server: hub.turn_to(first),
+        server: first.and_then(|first| hub.turn_to(first)),
         script,
         greeting,
     };
@@ -150,11 +169,14 @@ async fn connect_with(
     };
     let quits = CancellationToken::new();
     let control = control::listen(&seen, "connect", subject, ring.clone(), quits.clone())?;
-    let ended = dashboard::connect(start, hub, ring, &screen, quits).await;
+    let ended = dashboard::connect(start, hub.clone(), ring, &screen, quits).await;
     drop(control);
-    match ended.map_err(no_terminal)? {
-        (Ending::Quit, left) => quit(left),
-        (ending, _) => Ok(exit(ending)),
+    match (ended.map_err(no_terminal)?, hub.handover()) {
+        ((Ending::Detached, _), Some((client, lcd))) => {
+            Ok(Ended::Detached(Box::new(HandedOver { client, lcd })))
+        }
+        ((Ending::Quit, left), _) => quit(left).map(Ended::Here),
+        ((ending, _), _) => Ok(Ended::Here(exit(ending))),
     }
 }
 
@@ -178,9 +200,13 @@ pub(super) async fn demo(
         limit: Some(DEMO_RATE),
         ..demo.settings.clone()
     };
-    let ended = connect_with(settings, ring, Some(DEMO_TRY)).await;
+    let stays = "this process serves the samples";
+    let ended = connect_with(settings, ring, Some(DEMO_TRY), Some(stays)).await;
     demo.end().await;
-    ended
+    match ended? {
+        Ended::Here(exit) => Ok(exit),
+        Ended::Detached(_) => Ok(Exit::Done),
+    }
 }
 
 /// Shows what runs elsewhere until the user leaves it; asks which where several are meant.
@@ -227,12 +253,7 @@ async fn choose(mut found: Vec<Found>) -> Option<Found> {
 
 /// A client of the server that the settings name, which downloads what they ask for.
 pub(super) async fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
-    if !settings.all
-        && !settings.names_metalink()
-        && settings.get.is_empty()
-        && settings.output.is_none()
-        && settings.checksum.is_none()
-    {
+    if settings.only_browses() {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
         let checksums = checksums::given(settings, &url, access).await?;
         let session = session(settings, url, mirrors, &settings.dir, access, checksums)?;
@@ -361,7 +382,7 @@ fn transfers(count: usize) -> String {
 /// The status that a dashboard's end amounts to.
 pub(super) const fn exit(ended: Ending) -> Exit {
     match ended {
-        Ending::Quit | Ending::Over => Exit::Done,
+        Ending::Quit | Ending::Over | Ending::Detached => Exit::Done,
         Ending::ScriptFailed => Exit::Other,
         Ending::Interrupted => Exit::Interrupted,
         Ending::Terminated | Ending::HungUp => Exit::Terminated,

@@ -265,6 +265,26 @@ impl Connect {
     pub fn names_metalink(&self) -> bool {
         self.metalink.is_some() || target::is_metalink(&self.url)
     }
+
+    /// Whether nothing is asked for: a dashboard begins with browsing.
+    pub fn only_browses(&self) -> bool {
+        !self.all
+            && !self.names_metalink()
+            && self.get.is_empty()
+            && self.output.is_none()
+            && self.checksum.is_none()
+    }
+
+    /// Whether nothing tells which server is meant, not even what is only for one.
+    pub fn means_no_server(&self) -> bool {
+        !self.named
+            && self.only_browses()
+            && self.run.is_none()
+            && self.credentials.is_empty()
+            && self.headers.is_empty()
+            && self.fingerprint.is_none()
+            && self.checksums.is_none()
+    }
 }
 
 /// Where `:` commands come from.

@@ -15,11 +15,7 @@ pub mod survey;
 mod watcher;
 
 pub use self::{
-    engine::{
-        clients::Left,
-        connecting::{Connecting, Hub},
-        serving::Serving,
-    },
+    engine::{clients::Left, connecting::Connecting, hub::Hub, serving::Serving},
     error::Error,
     listen::{Control, listen},
     places::{Found, all, meant, named},

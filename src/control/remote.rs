@@ -126,17 +126,7 @@ impl Watched {
             Ok(None) => return Err(silent("it turned this user away, or has ended".to_owned())),
             Err(why) => return Err(silent(why)),
         };
-        let shared = Arc::<Shared>::default();
-        let (asks, asked) = mpsc::channel(EFFECTS);
-        let reading = tokio::spawn(read(input, Arc::clone(&shared)));
-        let writing = tokio::spawn(write(output, asked));
-        let remote = Remote {
-            asks,
-            shared: Arc::clone(&shared),
-            pace: IDLE,
-            effects: 0,
-            tasks: [reading.abort_handle(), writing.abort_handle()],
-        };
+        let remote = Remote::over(input, output);
         let watch = Ask::Watch {
             every: IDLE,
             log: log.then_some(0),
@@ -148,7 +138,7 @@ impl Watched {
         if remote.is_gone() {
             return Err(silent("it has ended".to_owned()));
         }
-        let ring = shared.log.clone();
+        let ring = remote.shared.log.clone();
         Ok(Self {
             hello,
             remote,
@@ -158,6 +148,20 @@ impl Watched {
 }
 
 impl Remote {
+    fn over(input: BufReader<OwnedReadHalf>, output: OwnedWriteHalf) -> Self {
+        let shared = Arc::<Shared>::default();
+        let (asks, asked) = mpsc::channel(EFFECTS);
+        let reading = tokio::spawn(read(input, Reached(Arc::clone(&shared))));
+        let writing = tokio::spawn(write(output, asked));
+        Self {
+            asks,
+            shared,
+            pace: IDLE,
+            effects: 0,
+            tasks: [reading.abort_handle(), writing.abort_handle()],
+        }
+    }
+
     /// The last sample, and when it was taken, since some moment of its own.
     pub fn latest(&self) -> (Duration, Sample) {
         let sample = self.shared.state().sample.clone();
@@ -222,7 +226,15 @@ impl Engine for Remote {
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         self.effects += 1;
         let id = self.effects;
-        self.shared.state().answers.insert(id, answers.clone());
+        {
+            let mut state = self.shared.state();
+            // Nobody would take the answer's place away any more: who waits for it would wait for ever.
+            if state.gone {
+                let _ = answers.try_send(Event::Refused("it has ended".to_owned()));
+                return;
+            }
+            state.answers.insert(id, answers.clone());
+        }
         let ask = Ask::Do {
             id,
             effect: absolute(effect),
@@ -290,7 +302,21 @@ async fn next(input: &mut BufReader<OwnedReadHalf>) -> Result<Option<Tell>, Stri
     }
 }
 
-async fn read(mut input: BufReader<OwnedReadHalf>, shared: Arc<Shared>) {
+/// What is read from the other side goes here; once it is dropped, however that comes, the other side is gone.
+struct Reached(Arc<Shared>);
+
+impl Drop for Reached {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.gone = true;
+        state.answers.clear();
+        drop(state);
+        self.0.told.notify_waiters();
+    }
+}
+
+async fn read(mut input: BufReader<OwnedReadHalf>, reached: Reached) {
+    let shared = &reached.0;
     while let Ok(Some(tell)) = next(&mut input).await {
         match tell {
             Tell::Sample { at, sample } => {
@@ -315,11 +341,6 @@ async fn read(mut input: BufReader<OwnedReadHalf>, shared: Arc<Shared>) {
         }
         shared.told.notify_waiters();
     }
-    let mut state = shared.state();
-    state.gone = true;
-    state.answers.clear();
-    drop(state);
-    shared.told.notify_waiters();
 }
 
 async fn write(mut output: OwnedWriteHalf, mut asked: mpsc::Receiver<Ask>) {
@@ -332,5 +353,40 @@ async fn write(mut output: OwnedWriteHalf, mut asked: mpsc::Receiver<Ask>) {
         if output.write_all(&line).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_asked_of_one_that_has_ended_is_refused() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let (input, output) = here.into_split();
+        let mut remote = Remote::over(BufReader::new(input), output);
+        drop(there);
+        remote.gone().await;
+        let (answers, mut answered) = mpsc::channel(4);
+        remote.apply(Effect::Serve(Order::Drain), &answers);
+        drop(answers);
+        let said = timeout(PATIENCE, answered.recv()).await;
+        assert!(matches!(said, Ok(Some(Event::Refused(_)))), "{said:?}");
+        let more = timeout(PATIENCE, answered.recv()).await;
+        assert!(more.expect("it is waited for").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_ends_in_any_way_leaves_nobody_waiting() {
+        let (here, _there) = UnixStream::pair().unwrap();
+        let (input, output) = here.into_split();
+        let mut remote = Remote::over(BufReader::new(input), output);
+        let (answers, mut answered) = mpsc::channel(4);
+        remote.apply(Effect::Serve(Order::Drain), &answers);
+        drop(answers);
+        remote.tasks[0].abort();
+        let ended = timeout(PATIENCE, answered.recv()).await;
+        assert!(ended.expect("it is waited for").is_none());
+        assert!(remote.is_gone());
     }
 }

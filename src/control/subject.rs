@@ -3,10 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::{
-    engine::{
-        connecting::{Connecting, Hub},
-        serving::Serving,
-    },
+    engine::{connecting::Connecting, hub::Hub, serving::Serving},
     protocol::Facts,
     seam::Engine,
 };

@@ -13,6 +13,7 @@ use url::Url;
 use super::{here, history, kept::Kept, places};
 use crate::{
     app::{Effect, Event},
+    config::target::Target,
     discovery::survey,
     escape::{display_name, display_path},
     exit::reason,
@@ -92,10 +93,11 @@ pub(super) fn apply(effect: Effect, kept: &Kept, answers: &mpsc::Sender<Event>) 
     None
 }
 
-/// Looks for servers, beside everything else.
-pub(super) fn find_servers(used: Vec<Url>, answers: mpsc::Sender<Event>) {
+/// Looks for servers, beside everything else; with `usual`, also where one is if nothing else is said.
+pub(super) fn find_servers(used: Vec<Url>, usual: bool, answers: mpsc::Sender<Event>) {
+    let usual = usual.then(Target::usual).and_then(Result::ok);
     tokio::spawn(async move {
-        let (known, deaf) = survey(used).await;
+        let (known, deaf) = survey(used, usual.map(|target| target.url)).await;
         if let Some(error) = deaf {
             tracing::warn!("no server can be heard on the network: {error}");
         }

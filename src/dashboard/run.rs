@@ -297,7 +297,9 @@ impl<E: Engine, S: Screen> Run<E, S> {
                     self.state.dirty = true;
                 }
                 Effect::Copy(text) => self.screen.copy(&text)?,
-                Effect::FindServers(used) => local::find_servers(used, answers.clone()),
+                Effect::FindServers { used, usual } => {
+                    local::find_servers(used, usual, answers.clone());
+                }
                 Effect::Notify(text) => self.screen.notify(&text)?,
                 effect => {
                     if let Some(effect) = local::apply(effect, &self.kept, answers) {

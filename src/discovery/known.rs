@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde::Serialize;
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -42,8 +42,8 @@ pub struct Known {
 }
 
 /// Listens for a while, and tries whether those that were heard and those that were `used` accept a connection; the error is
-/// why nothing could be heard.
-pub async fn survey(used: Vec<Url>) -> (Vec<Known>, Option<mdns_sd::Error>) {
+/// why nothing could be heard. `usual` is told where it accepts one and is none of the others.
+pub async fn survey(used: Vec<Url>, usual: Option<Url>) -> (Vec<Known>, Option<mdns_sd::Error>) {
     let mut here: Vec<Heard> = Vec::new();
     let listened = hear(|news| match news {
         News::Here(heard) => {
@@ -57,7 +57,25 @@ pub async fn survey(used: Vec<Url>) -> (Vec<Known>, Option<mdns_sd::Error>) {
         Ok(Ok(())) | Err(_) => None,
     };
     here.sort_by(|a, b| a.name.cmp(&b.name));
-    (looked_at(&here, used).await, deaf)
+    let usual = usual.filter(|usual| !used.contains(usual));
+    let (mut known, usual) = join(looked_at(&here, used), here_too(usual)).await;
+    known.extend(usual);
+    (known, deaf)
+}
+
+/// The server at the usual place, where one accepts a connection.
+async fn here_too(usual: Option<Url>) -> Option<Known> {
+    let usual = usual?;
+    let (_, took) = reach_url(&usual).await?;
+    Some(Known {
+        url: usual.into(),
+        name: None,
+        heard: false,
+        used: false,
+        reachable: true,
+        connect_ms: Some(milliseconds(took)),
+        fingerprint: None,
+    })
 }
 
 /// Those that were heard, then those that were used before and are no other's, in their order; all are tried at once.

@@ -3,19 +3,17 @@
 use std::{
     io::{self, BufRead as _, Write},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use tokio::{
-    sync::mpsc,
-    time::{MissedTickBehavior, interval, timeout},
-};
+use tokio::sync::mpsc;
 
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    checksums, delete,
+    HandedOver, checksums, delete,
+    follow::Running,
     hold::hold,
     plan::{Plan, engine_settings},
     report::Report,
@@ -23,7 +21,7 @@ use super::{
 };
 use crate::{
     app::connect::Facts,
-    client::{self, Access, Client, Event, Link},
+    client::{self, Access, Client},
     config::{self, proxy::Proxies},
     control::{self, Hub, Subject},
     credentials::{self, Credentials, netrc},
@@ -38,8 +36,6 @@ use crate::{
 
 /// Events that may wait for this loop before workers have to.
 const EVENTS: usize = 1024;
-/// How long parts may take to reach the disk after a signal.
-const STOP: Duration = Duration::from_secs(10);
 
 /// Downloads what the settings ask for, and reports it in the given style.
 pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Result<Exit, Error> {
@@ -86,46 +82,15 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     if settings.detach {
         runs(&settings)?;
     }
-
-    let mut tick = interval(report.interval());
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let followed = async {
-        match &to_stdout {
-            Some(to_stdout) => to_stdout.follow(&client, item).await,
-            None => std::future::pending().await,
-        }
+    let running = Running {
+        client: &client,
+        events: &mut events,
+        report: &mut report,
+        signals: &mut signals,
+        quit: &quit,
+        to_stdout: to_stdout.as_ref().map(|out| (out, item)),
     };
-    let mut followed = std::pin::pin!(followed);
-    let signal = loop {
-        tokio::select! {
-            biased;
-            exit = signals.next() => break Some(exit),
-            () = quit.cancelled() => break Some(Exit::Interrupted),
-            event = events.recv() => match event {
-                // Watchers add to the queue, and try again what failed.
-                Some(Event::Ended { .. }) => {
-                    if events.is_empty() && client.has_ended() {
-                        break None;
-                    }
-                }
-                Some(event) => {
-                    report.event(&event)?;
-                    to_stdout.as_ref().map_or(Ok(()), |out| out.check(&event))?;
-                }
-                None => break None,
-            },
-            error = &mut followed => return Err(error),
-            _ = tick.tick() => report.progress(&client.snapshot(), Instant::now())?,
-        }
-    };
-    let (exit, _) = client.outcome();
-    if let Link::Down(reason) | Link::Banned(reason) = client.snapshot().link {
-        report.lost(&reason)?;
-    }
-    if signal.is_some() {
-        tracing::info!("stopping: what is here is kept, a second signal ends at once");
-    }
-    stop(&client, &mut events, &mut report, &mut signals).await?;
+    let (exit, signal) = running.until_end().await?;
     if let Some(to_stdout) = &to_stdout
         && signal.is_none()
         && exit == Exit::Done
@@ -136,6 +101,62 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     if settings.delete && signal.is_none() {
         delete::delete(&client, &settings, exit, &mut report).await?;
     }
+    let (_, failed) = client.tally();
+    report.end(Instant::now(), failed, signal.is_some())?;
+    Ok(signal.unwrap_or(exit))
+}
+
+/// Goes on, without a terminal, with what a dashboard of the same command line left.
+pub async fn go_on(
+    mut settings: config::Connect,
+    left: HandedOver,
+    ring: Ring,
+) -> Result<Exit, Error> {
+    let access = access(&mut settings)?;
+    let HandedOver { client: left, lcd } = left;
+    left.present(&access);
+    let mut signals = Signals::new()?;
+    let checksums = if left.checksums {
+        checksums::given(&settings, &left.url, &access).await?
+    } else {
+        None
+    };
+    settings.dir.clone_from(&left.dir);
+    (settings.limit, settings.resume, settings.named) = (left.limit, true, true);
+    let (url, mirrors) = (left.url.clone(), left.mirrors.clone());
+    let engine = client::Settings {
+        checksums,
+        ..engine_settings(&settings, url, mirrors, &left.dir, &access)
+    };
+    let (sender, mut events) = mpsc::channel(EVENTS);
+    let client = Client::start(engine, sender)?;
+    let Some(count) = client.take_over(&left) else {
+        return Err(Error::Usage(
+            "another haul has taken the journal of this target and server".into(),
+        ));
+    };
+    tracing::info!("gone on with, without the terminal: {count} to download");
+    let quit = CancellationToken::new();
+    let subject = Subject::Connect {
+        hub: Hub::of(client.clone()),
+        facts: Facts {
+            lcd,
+            ..facts(&settings)
+        },
+    };
+    let control = control::listen(&settings.control, "connect", subject, ring, quit.clone())?;
+    runs(&settings)?;
+    let mut report = Report::new(Style::Silent, Box::new(io::sink()), Instant::now());
+    let running = Running {
+        client: &client,
+        events: &mut events,
+        report: &mut report,
+        signals: &mut signals,
+        quit: &quit,
+        to_stdout: None,
+    };
+    let (exit, signal) = running.until_end().await?;
+    drop(control);
     let (_, failed) = client.tally();
     report.end(Instant::now(), failed, signal.is_some())?;
     Ok(signal.unwrap_or(exit))
@@ -174,28 +195,6 @@ fn dry(
     Ok(Some(scratch))
 }
 
-/// Ends the client's connections and lets parts reach the disk. Events are taken meanwhile: workers may wait to
-/// hand theirs over.
-async fn stop(
-    client: &Client,
-    events: &mut mpsc::Receiver<Event>,
-    report: &mut Report,
-    signals: &mut Signals,
-) -> Result<(), Error> {
-    let mut stopped = std::pin::pin!(timeout(STOP, client.stop()));
-    loop {
-        tokio::select! {
-            _ = &mut stopped => break,
-            _ = signals.next() => break,
-            Some(event) = events.recv() => report.event(&event)?,
-        }
-    }
-    while let Ok(event) = events.try_recv() {
-        report.event(&event)?;
-    }
-    Ok(())
-}
-
 /// Tells whoever started this run that it is under way.
 fn runs(settings: &config::Connect) -> Result<(), Error> {
     let name = settings.control.instance.as_deref().unwrap_or("connect");
@@ -227,6 +226,7 @@ pub(crate) fn facts(settings: &config::Connect) -> Facts {
         user: settings.user.clone(),
         dir: std::path::absolute(&dir).unwrap_or(dir),
         home: std::env::home_dir(),
+        lcd: None,
         named: settings.named,
     }
 }

@@ -5,6 +5,8 @@ pub mod connect;
 mod delete;
 pub mod demo;
 mod dry_run;
+mod follow;
+mod handed_over;
 mod hold;
 mod landed;
 mod managed;
@@ -17,3 +19,5 @@ mod stdout;
 pub mod style;
 mod summary;
 pub mod sums;
+
+pub use handed_over::HandedOver;

@@ -16,7 +16,7 @@ use crate::{
 pub async fn run(json: bool, out: &mut impl Write) -> Result<Exit, Error> {
     let used = places::file().as_deref().map(places::load);
     let used = used.unwrap_or_default().into_iter().rev();
-    let (known, deaf) = survey(used.map(|place| place.server).collect()).await;
+    let (known, deaf) = survey(used.map(|place| place.server).collect(), None).await;
     if let Some(error) = deaf {
         let line = crate::logging::one_line(&format!("haul: nothing can be heard: {error}"));
         // Without stderr, what was used before is told all the same.

@@ -5,6 +5,7 @@
 //! with a dot in its name is for programs, and stands in JSON logs only.
 
 mod file;
+mod panics;
 mod queue;
 mod record;
 pub mod ring;
@@ -29,6 +30,7 @@ use tracing_subscriber::{
     layer::{Context, Layer, SubscriberExt as _},
 };
 
+pub use panics::note_panic;
 pub use record::{json_escaped, one_line};
 pub use ring::{Line, Ring};
 
@@ -103,7 +105,8 @@ fn rank(level: Level) -> u8 {
 }
 
 impl Logging {
-    /// Starts the log of this process; `command` names the default file, `serve.log` or `connect.log`.
+    /// Starts the log of this process; `command` names the default file, `serve.log` or `connect.log`. From then on it tells
+    /// of panics, too.
     /// A `ring` beside what is shown is for those who watch from elsewhere.
     ///
     /// A file that was asked for and cannot be opened is an error. Where the default one cannot, the log goes on
@@ -138,6 +141,7 @@ impl Logging {
                 exit: Exit::Other,
             }
         })?;
+        panics::note();
         if let Some(complaint) = complaint {
             tracing::warn!("no log file: {complaint}: name another with --log");
         }

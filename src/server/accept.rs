@@ -1,7 +1,8 @@
 //! Takes connections, and makes room for them.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -63,8 +64,19 @@ pub(super) struct Accept {
 }
 
 impl Accept {
+    /// Takes connections until the server drains or stops. A panic costs the connection that was being taken: without this
+    /// loop the program would run on and hear nobody.
     pub(super) async fn run(self, listener: TcpListener) {
         keep_alive(&listener);
+        while let Err(_told) = AssertUnwindSafe(self.listen(&listener))
+            .catch_unwind()
+            .await
+        {
+            sleep(ACCEPT_PAUSE).await;
+        }
+    }
+
+    async fn listen(&self, listener: &TcpListener) {
         let mut failing = false;
         loop {
             let accepted = tokio::select! {

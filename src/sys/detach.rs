@@ -4,13 +4,15 @@
 use std::{
     env,
     fs::File,
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
 };
 
-/// The variable with which the program tells its second start which it is.
+/// The variable with which the program tells its second start which it is, and its value where that is left something on
+/// standard input.
 const VARIABLE: &str = "HAUL_DETACHED";
+const TAKES_OVER: &str = "takes-over";
 
 /// What came of the second start.
 pub enum Started {
@@ -25,16 +27,45 @@ pub fn is_detached() -> bool {
     env::var_os(VARIABLE).is_some()
 }
 
+/// Whether this is the second start of a run that was left something.
+pub fn takes_over() -> bool {
+    env::var_os(VARIABLE).is_some_and(|value| value == TAKES_OVER)
+}
+
+/// What this was left.
+pub fn left() -> io::Result<Vec<u8>> {
+    let mut left = Vec::new();
+    io::stdin().lock().read_to_end(&mut left)?;
+    Ok(left)
+}
+
 /// Starts the program once more with the same arguments, and waits until it runs or ends.
 pub fn start() -> io::Result<Started> {
-    let mut arguments = env::args_os();
-    let _ = arguments.next();
-    let mut child = Command::new(env::current_exe()?)
-        .args(arguments)
-        .env(VARIABLE, "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+    until_it_runs(again()?.env(VARIABLE, "1").stdin(Stdio::null()).spawn()?)
+}
+
+/// The same, and leaves it something, which no other user can see.
+pub fn start_with(left: &[u8]) -> io::Result<Started> {
+    let mut again = again()?;
+    let mut child = again
+        .env(VARIABLE, TAKES_OVER)
+        .stdin(Stdio::piped())
         .spawn()?;
+    if let Some(mut into) = child.stdin.take() {
+        // Where it has ended already, its status tells.
+        let _ = into.write_all(left);
+    }
+    until_it_runs(child)
+}
+
+/// The command line that started this.
+fn again() -> io::Result<Command> {
+    let mut again = Command::new(env::current_exe()?);
+    again.args(env::args_os().skip(1)).stdout(Stdio::piped());
+    Ok(again)
+}
+
+fn until_it_runs(mut child: Child) -> io::Result<Started> {
     let said = said(&mut child)?;
     if said.is_empty() {
         let status = child.wait()?;

@@ -6,6 +6,7 @@ pub mod disk;
 pub mod emulator;
 pub mod mounts;
 pub mod open;
+pub mod orphans;
 pub mod parent;
 pub(crate) mod scratch;
 pub mod send;

@@ -44,6 +44,7 @@ pub fn hints(state: &State) -> &'static str {
     match &state.popup {
         Some(Popup::Marks(_)) => "Enter goes there · x unmarks · X all · Esc closes",
         Some(Popup::Search(_)) => "Enter goes there · Space marks · Esc closes",
+        Some(Popup::Servers(_)) if state.prompt.is_some() => "Enter goes there · Esc closes",
         Some(Popup::Servers(_)) => "Enter goes there · r listens again · Esc closes",
         Some(Popup::Places(_)) if state.prompt.is_some() => {
             "Enter goes there · Del removes · Esc closes"
@@ -236,6 +237,7 @@ fn servers(state: &State, found: &Servers, theme: &Theme, area: Rect, buf: &mut 
             "nobody says so, and none was used before".into(),
             theme.text,
         ),
+        Some(_) if state.prompt.is_some() => ("where to go, or type an address".into(), theme.dim),
         Some(_) => ("where to go".into(), theme.dim),
     };
     let listed = Listed {
@@ -258,7 +260,12 @@ fn servers(state: &State, found: &Servers, theme: &Theme, area: Rect, buf: &mut 
         let room = cells.saturating_sub(width(&right) + 2);
         let url = shorten(&shown(&server.url), room, theme).into_owned();
         let room = room.saturating_sub(width(&url) + 2);
-        let name = server.name.as_deref().unwrap_or("used before");
+        let nameless = if server.used {
+            "used before"
+        } else {
+            "this machine"
+        };
+        let name = server.name.as_deref().unwrap_or(nameless);
         let name = shorten(&shown(name), room, theme).into_owned();
         let style = if server.reachable {
             theme.text

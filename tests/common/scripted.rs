@@ -62,6 +62,8 @@ pub enum Then {
     Hang,
     /// The bytes again and again, until the client has enough.
     Repeat,
+    /// A byte ten times a second, until the client has enough.
+    Drip,
 }
 
 /// An answer: status line and fields, an empty line, the body.
@@ -228,6 +230,10 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             },
             Then::Repeat => loop {
                 stream.write_all(&reply.bytes)?;
+            },
+            Then::Drip => loop {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                stream.write_all(b"x")?;
             },
         }
     }

@@ -4,6 +4,7 @@ mod anything;
 mod attached;
 mod control;
 mod demo;
+mod detached;
 mod figures;
 mod hands;
 mod keys;

@@ -10,9 +10,10 @@ use haul::{
 };
 
 use super::{
-    pty::{haul_in, served},
+    pty::{Pty, haul_in, screen as screen_of, served},
     states::*,
 };
+use crate::common::program::Haul;
 
 fn listed(state: &mut State, dir: &str) -> Vec<Effect> {
     let (path, result) = (path(dir), Ok(entries()));
@@ -171,6 +172,63 @@ fn the_next_run_knows_what_this_one_used() {
 }
 
 #[test]
+fn without_a_target_servers_are_looked_for_and_one_is_chosen() {
+    let used = || vec![place("http://old/", None)];
+    let mut state = State::connect(Facts::default(), None, looks()).with_places(used());
+    let effects = state.begin();
+    assert!(
+        matches!(&effects[..], [Effect::FindServers { used, usual: true }] if used.len() == 1),
+        "{effects:?}"
+    );
+    keys(&mut state, "n a s Enter");
+    assert!(state.popup.is_none(), "an address can be typed");
+
+    let (_dir, serving) = served();
+    let home = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let url = serving.url("/");
+    let mut pty = haul_in(&home, &["connect", &url]);
+    pty.expect("readme.txt");
+    pty.press("q");
+    assert_eq!(pty.end(), 0);
+    // Others may be heard, and come first.
+    let mut pty = haul_in(&home, &["connect"]);
+    pty.expect("where to go, or type an address");
+    pty.expect(&url);
+    let is_chosen =
+        |pty: &Pty| screen_of(pty.sent().as_bytes(), (80, 24)).contains(&format!("▌ {url}"));
+    for _ in 0..20 {
+        if is_chosen(&pty) {
+            break;
+        }
+        let before = pty.sent().len();
+        pty.press("\x1b[B");
+        pty.wait("the cursor moves", |seen| seen.bytes.len() > before);
+    }
+    pty.press("\r");
+    pty.expect("readme.txt");
+    pty.press("q");
+    assert_eq!(pty.end(), 0);
+    pty.is_restored();
+}
+
+#[test]
+fn without_a_target_and_a_terminal_a_line_says_what_to_do() {
+    for (line, why) in [
+        (&["connect"][..], "no terminal to draw on"),
+        (&["connect", "--headless"], "--headless has nothing to get"),
+        (&["connect", "--detach"], "--detach has nothing to get"),
+    ] {
+        let told = Haul::new(line).fails(2);
+        assert!(
+            told.contains(why) && told.contains("`haul servers`"),
+            "{told}"
+        );
+    }
+    let told = Haul::new(&["connect", "http://127.0.0.1:1/"]).fails(2);
+    assert!(!told.contains("servers"), "{told}");
+}
+
+#[test]
 fn an_answer_that_nobody_waits_for_changes_nothing() {
     let mut state = browsing();
     let before = text(&draw(&mut state, 120, 36));
@@ -211,7 +269,7 @@ fn servers_are_looked_for_shown_and_turned_to() {
     let effects = keys(&mut state, ": s e r v e r s Enter");
     let old = "http://old/".parse().unwrap();
     assert!(
-        matches!(&effects[..], [Effect::Remember(_), Effect::FindServers(used)] if *used == [old]),
+        matches!(&effects[..], [Effect::Remember(_), Effect::FindServers { used, usual: false }] if *used == [old]),
         "{effects:?}"
     );
     assert!(screen(&mut state, 80, 24).contains("listening"));

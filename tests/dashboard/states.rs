@@ -175,6 +175,7 @@ pub fn browsing() -> State {
         user: Some("alice".into()),
         dir: "/home/alice/Downloads".into(),
         home: Some("/home/alice".into()),
+        lcd: None,
         named: true,
     };
     let url = "http://nas.lan:8888/".parse().unwrap();

@@ -138,6 +138,7 @@ pub enum Command {
     },
     Filter(String),
     Servers,
+    Detach,
     Log(Level),
     Set(Setting),
     /// Without a client, all of them or the whole dashboard; without a rate, no limit.
@@ -203,6 +204,7 @@ impl Command {
                 | Self::Lcd(_)
                 | Self::Clients
                 | Self::Servers
+                | Self::Detach
                 | Self::Qr
         )
     }

@@ -82,6 +82,7 @@ pub const COMMANDS: &[Spec] = &[
     spec("copy", "", "copy the URL to the clipboard", Both, Nothing, |a| none(a, Command::Copy)),
     spec("export", "<file>", "write the focused pane's list to a new file", Both, LocalFiles, export),
     spec("help", "", "keys and commands", Both, Nothing, |a| none(a, Command::Help)),
+    spec("detach", "", "leave the terminal; `haul attach` comes back", Both, Nothing, |a| none(a, Command::Detach)),
     spec("quit", "", "quit; asks while transfers run", Both, Nothing, |a| none(a, Command::Quit { force: false })),
     spec("quit!", "", "quit at once", Both, Nothing, |a| none(a, Command::Quit { force: true })),
 ];

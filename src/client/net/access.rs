@@ -61,6 +61,15 @@ impl Access {
         all.push((origin, credentials));
     }
 
+    /// What is presented by origin, with the URL of each.
+    pub(in crate::client) fn given(&self) -> Vec<(Url, Credentials)> {
+        let all = self.logins();
+        let url = |origin: &url::Origin| Url::parse(&origin.ascii_serialization()).ok();
+        all.iter()
+            .filter_map(|(origin, given)| Some((url(origin)?, given.clone())))
+            .collect()
+    }
+
     /// Presents these logins to hosts that have none by their origin.
     pub fn present_to_hosts(&mut self, logins: Vec<(Option<String>, Credentials)>) {
         self.hosts = logins.into();

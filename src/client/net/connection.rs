@@ -106,9 +106,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads the next answer's head; interim ones (1xx) are skipped.
+    /// Reads the next answer's head; interim ones (1xx) are skipped. Once one has begun, all of its rest is waited for as long
+    /// as the server may be silent: a byte now and then would hold the connection for ever.
     pub async fn head(&mut self, to_head: bool) -> Result<ResponseHead, Error> {
-        let (mut interim, mut scanned) = (0, 0);
+        let (mut interim, mut scanned, mut patience) = (0, 0, self.silence);
         loop {
             let input = &self.input[self.start..self.end];
             // A long head that comes bit by bit is parsed once its end is here.
@@ -127,12 +128,18 @@ impl Connection {
                 scanned = 0;
                 if (100..200).contains(&head.status) && interim < INTERIM_MAX {
                     interim += 1;
+                    patience = self.silence;
                     continue;
                 }
                 self.round = self.rounds.pop_front().unwrap_or_default();
                 return Ok(head);
             }
-            if self.fill().await? == 0 {
+            let has_begun = self.has_input();
+            let (read, waited) = self.fill(patience).await?;
+            if has_begun {
+                patience = patience.saturating_sub(waited);
+            }
+            if read == 0 {
                 let text = if input_is_empty(self) {
                     "the server closed it"
                 } else {
@@ -158,7 +165,7 @@ impl Connection {
                 }
                 Step::More { skip } => {
                     self.start += skip;
-                    if self.fill().await? == 0 {
+                    if self.fill(self.silence).await?.0 == 0 {
                         body.eof()?;
                         return Ok(None);
                     }
@@ -203,8 +210,9 @@ impl Connection {
         n == 0 || (awaited && input[..n] == BEGINNING[..n])
     }
 
-    /// Reads more input; 0 when the server closed. Cancelling it loses nothing.
-    async fn fill(&mut self) -> Result<usize, Error> {
+    /// Reads more input, for which the server has so much time: how much it was, 0 when the server closed, and how long it
+    /// took. Cancelling it loses nothing.
+    async fn fill(&mut self, patience: Duration) -> Result<(usize, Duration), Error> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         } else if self.end == self.input.len() {
@@ -215,13 +223,14 @@ impl Connection {
         let room = self.input.len() - self.end;
         let grant = share_grant(self.own_pace.as_deref(), &self.pace, room as u64).await;
         let place = &mut self.input[self.end..][..grant.bytes() as usize];
-        let read = tokio::time::timeout(self.silence, self.stream.read(place)).await;
+        let asked = Instant::now();
+        let read = tokio::time::timeout(patience, self.stream.read(place)).await;
         let n = read
             .map_err(|_| Error::Timeout(self.silence))?
             .map_err(Error::net)?;
         grant.used(n as u64);
         self.end += n;
-        Ok(n)
+        Ok((n, asked.elapsed()))
     }
 }
 

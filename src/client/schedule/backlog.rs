@@ -36,6 +36,18 @@ impl Schedule {
         (tickets.collect(), wanted.collect())
     }
 
+    /// Whether the journal keeps everything that has not ended.
+    pub fn is_kept(&self) -> bool {
+        let mut items = self.items.iter().filter(|item| !item.has_ended());
+        items.all(|item| item.ticket.is_some())
+    }
+
+    /// The numbers of what the user stopped.
+    pub fn paused(&self) -> Vec<Ticket> {
+        let items = self.items.iter().filter(|item| item.life == Life::Paused);
+        items.filter_map(|item| item.ticket).collect()
+    }
+
     /// What the journal keeps, in the queue's order.
     pub fn queue(&self) -> Vec<(Ticket, Wanted)> {
         let items = self.items.iter();

@@ -206,6 +206,8 @@ impl Source {
         self.denied = Some(now);
         let first = !matches!(self.reach, Reach::Held(_, Held::Paused));
         let until = match self.reach {
+            // The longer of the two is what is waited for, and told.
+            Reach::Held(before, Held::Kicked(_)) if before >= until => return false,
             Reach::Held(before, _) => before.max(until),
             _ => until,
         };
@@ -214,11 +216,13 @@ impl Source {
     }
 
     /// It refuses this client until then, counted from the first of the connections that are told so. How often in a row
-    /// it did; `None` where that is known.
+    /// it did; `None` where that is known. A pause that is under way says nothing about it.
     pub fn kicked(&mut self, reason: &str, until: Instant, now: Instant) -> Option<u32> {
-        if matches!(self.reach, Reach::Held(before, _) if before > now) {
-            return None;
-        }
+        let until = match self.reach {
+            Reach::Held(before, Held::Kicked(_)) if before > now => return None,
+            Reach::Held(before, Held::Paused) => before.max(until),
+            _ => until,
+        };
         self.denied = Some(now);
         self.reach = Reach::Held(until, Held::Kicked(reason.to_owned()));
         self.kicks += 1;

@@ -1,39 +1,24 @@
-//! The client behind screens, and the way to make another.
+//! The client behind screens.
 
-use std::{
-    collections::HashSet,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::collections::HashSet;
 
 use tokio::{
     sync::{mpsc, watch},
     task::{AbortHandle, spawn_blocking},
-    time::timeout,
 };
-use url::Url;
 
-use super::clients::{Clients, Left};
+use super::hub::Hub;
 use crate::{
     app::{
-        self, Effect, Event, Sample,
+        Effect, Event, Sample,
         event::{Control, Unlisted},
         preview,
     },
-    client::{self, Client, ItemId, Question, Want},
-    config::target::Target,
-    control::{
-        seam::Engine,
-        session::{STOP, Session},
-        survey,
-    },
+    client::{Client, ItemId, Question},
+    control::{seam::Engine, survey},
     credentials::Credentials,
     escape::display_error,
 };
-
-/// Turning points that are logged in one go.
-const TOLD_AT_ONCE: usize = 512;
 
 /// What is asked of a server beside what is downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,48 +33,10 @@ enum Asked {
     Survey(u64),
 }
 
-/// Makes a client of another server; the error is for people and escaped.
-type Open = Box<dyn FnMut(Target) -> Result<Session, String> + Send>;
-
-/// What all screens of one process's client share. Clones are the same.
-#[derive(Clone)]
-pub struct Hub(Arc<Inner>);
-
-struct Inner {
-    /// `None` where the client stays with its server.
-    open: Mutex<Option<Open>>,
-    current: Mutex<Option<Client>>,
-    clients: Clients,
-    /// Held while something is added to the queue.
-    queue: Mutex<()>,
-    /// How often another server was turned to. Marked as changed with every turning point as well.
-    turns: watch::Sender<u64>,
-}
-
 impl Hub {
-    /// Without a server yet; `open` makes a client of each that somebody turns to.
-    pub fn new(open: impl FnMut(Target) -> Result<Session, String> + Send + 'static) -> Self {
-        Self::with(Some(Box::new(open)), None)
-    }
-
-    /// One client, whose events somebody else takes.
-    pub fn of(client: Client) -> Self {
-        Self::with(None, Some(client))
-    }
-
-    fn with(open: Option<Open>, client: Option<Client>) -> Self {
-        Self(Arc::new(Inner {
-            open: Mutex::new(open),
-            current: Mutex::new(client),
-            clients: Clients::default(),
-            queue: Mutex::default(),
-            turns: watch::Sender::new(0),
-        }))
-    }
-
     /// What one screen hands its effects to.
     pub fn engine(&self) -> Connecting {
-        let turns = self.0.turns.subscribe();
+        let turns = self.turns();
         let turn = *turns.borrow();
         Connecting {
             hub: self.clone(),
@@ -98,105 +45,6 @@ impl Hub {
             asked: Vec::new(),
         }
     }
-
-    /// The server that is turned to, if there is one.
-    pub fn server(&self) -> Option<app::Server> {
-        self.client().as_ref().and_then(server)
-    }
-
-    pub(in crate::control) fn client(&self) -> Option<Client> {
-        let current = self.0.current.lock();
-        current.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Turns to another server. The client before it is stopped; what it has stays on disk.
-    pub fn turn_to(&self, session: Session) -> Option<app::Server> {
-        let Session { client, events } = session;
-        let server = server(&client)?;
-        self.0.clients.push(client.clone());
-        tokio::spawn(self.clone().log(events));
-        self.replace(Some(client));
-        Some(server)
-    }
-
-    fn replace(&self, client: Option<Client>) {
-        let before = {
-            let current = self.0.current.lock();
-            let mut current = current.unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *current, client)
-        };
-        self.0.turns.send_modify(|turns| *turns += 1);
-        if let Some(before) = before {
-            tokio::spawn(async move { timeout(STOP, before.stop()).await });
-        }
-    }
-
-    /// Logs a client's turning points until it has ended.
-    async fn log(self, mut events: mpsc::Receiver<client::Event>) {
-        // Many at once: small files end by the thousand a second, and each turn of a screen's loop costs more than a line.
-        let mut told = Vec::new();
-        while events.recv_many(&mut told, TOLD_AT_ONCE).await > 0 {
-            told.iter().for_each(client::Event::log);
-            told.clear();
-            self.0.turns.send_modify(|_| {});
-        }
-    }
-
-    /// Adds to the queue; what a screen has to know of it.
-    fn get(
-        &self,
-        client: &Client,
-        (wants, update): (Vec<Want>, bool),
-        to: Option<&PathBuf>,
-    ) -> Event {
-        let _turn = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = wants.len();
-        for want in wants {
-            let added = if update {
-                client.update(want, to.cloned())
-            } else {
-                client.get(want, to.cloned())
-            };
-            if let Err(error) = added {
-                return Event::Refused(display_error(&error));
-            }
-        }
-        Event::Added(count)
-    }
-
-    /// Makes a client of another server and turns to it.
-    fn open(&self, target: Target) -> Result<app::Server, String> {
-        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = &mut *open else {
-            return Err("it has no dashboard, and stays with its server".to_owned());
-        };
-        let session = open(target)?;
-        self.turn_to(session)
-            .ok_or_else(|| "the server's address is no URL".to_owned())
-    }
-
-    /// Leaves the server; what is here is kept.
-    fn leave(&self) -> Result<(), String> {
-        let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.is_none() {
-            return Err("it has no dashboard, and stays with its server".to_owned());
-        }
-        self.replace(None);
-        Ok(())
-    }
-
-    /// Stops all clients at their next safe points; what they leave.
-    pub async fn stop(&self, deadline: Duration) -> Left {
-        self.0.clients.stop(deadline).await
-    }
-}
-
-/// How a screen knows a client's server.
-fn server(client: &Client) -> Option<app::Server> {
-    Some(app::Server {
-        url: Url::parse(&client.base_url()).ok()?,
-        named: client.named(),
-    })
 }
 
 /// The client as one screen sees it.
@@ -226,6 +74,14 @@ impl Engine for Connecting {
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
         let answer = match effect {
+            Effect::Detach { lcd } => {
+                let hub = self.hub.clone();
+                spawn_blocking(move || {
+                    // Nobody listens once the dashboard has ended.
+                    let _ = answers.blocking_send(hub.detach(lcd));
+                });
+                return;
+            }
             Effect::Connect(target) => match self.hub.open(target) {
                 Ok(server) => {
                     self.turned();
@@ -272,7 +128,7 @@ impl Engine for Connecting {
 impl Connecting {
     /// Takes note of another server: an answer of the one before must not be taken for its.
     fn turned(&mut self) {
-        self.turn = *self.hub.0.turns.borrow();
+        self.turn = *self.turns.borrow();
         self.end_asked(|_| true);
     }
 
@@ -382,14 +238,14 @@ impl Connecting {
             Effect::Control(item, control) => steer(&client, item, control),
             Effect::ClearEnded => {
                 client.clear_ended();
-                self.hub.0.clients.cleared(HashSet::clear);
+                self.hub.cleared(HashSet::clear);
             }
-            Effect::Hide(items) => self.hub.0.clients.cleared(|cleared| cleared.extend(items)),
+            Effect::Hide(items) => self.hub.cleared(|cleared| cleared.extend(items)),
             Effect::Show(items) => {
                 let back = |cleared: &mut HashSet<ItemId>| {
                     cleared.retain(|item| !items.contains(item));
                 };
-                self.hub.0.clients.cleared(back);
+                self.hub.cleared(back);
             }
             Effect::RetryNow => client.retry_now(),
             Effect::Limit(rate) => client.limit(rate),

@@ -2,4 +2,5 @@
 
 pub mod clients;
 pub mod connecting;
+pub mod hub;
 pub mod serving;

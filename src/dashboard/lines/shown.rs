@@ -130,7 +130,12 @@ pub(super) fn help(connect: bool) -> Vec<String> {
 pub(super) fn is_of_a_screen(command: &Command, connect: bool) -> bool {
     match command {
         Command::Sort { .. } | Command::Filter(_) | Command::Set(Setting::Hidden(_)) => !connect,
-        Command::Theme(_) | Command::Log(_) | Command::Copy | Command::Qr | Command::Set(_) => true,
+        Command::Theme(_)
+        | Command::Log(_)
+        | Command::Copy
+        | Command::Qr
+        | Command::Detach
+        | Command::Set(_) => true,
         _ => false,
     }
 }

@@ -37,6 +37,7 @@ use self::{input::read_terminal, output::Output, surface::Surface};
 use super::{abilities::Abilities, run::Screen};
 use crate::{
     app::State,
+    logging::note_panic,
     sys::emulator::{self, Notification},
     ui,
 };
@@ -264,7 +265,7 @@ fn restore_on_panic(taken: Arc<AtomicBool>, output: Output) {
                 restore(&output);
             }
         } else if taken.load(Ordering::SeqCst) {
-            tracing::error!("{panic}");
+            note_panic(panic);
             return;
         }
         before(panic);

@@ -2,9 +2,11 @@
 
 use std::{
     io,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
 };
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use super::pacing::{Asker, Askers};
@@ -167,6 +169,16 @@ impl Job {
             blake3::Hasher::new().update(&bytes).update(last).finalize()
         };
         self.publish(&[last, check.as_bytes()].concat());
+    }
+
+    /// Waits for `work`, which computes the values, and fails with it, also where it panics: whoever reads would wait for
+    /// ever.
+    pub(super) async fn see_to(&self, work: impl Future<Output = io::Result<()>>) {
+        let ended = AssertUnwindSafe(work).catch_unwind().await;
+        let fault = |_told| Err(io::Error::other("a fault of haul, which its log tells of"));
+        if let Err(error) = ended.unwrap_or_else(fault) {
+            self.fail(&error);
+        }
     }
 
     pub(super) fn fail(&self, error: &io::Error) {

@@ -218,11 +218,7 @@ impl Values {
             stores: self.stores.clone(),
             known: Arc::clone(&self.known),
         };
-        tokio::spawn(async move {
-            if let Err(error) = task.run(&job, &place).await {
-                job.fail(&error);
-            }
-        });
+        tokio::spawn(async move { job.see_to(task.run(&job, &place)).await });
         stream
     }
 }

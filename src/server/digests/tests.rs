@@ -303,3 +303,21 @@ async fn what_is_known_of_a_small_file_is_not_computed_again() {
     let digest = values.digest(disk.find(), "\"other\"", place.turn().await.unwrap());
     assert_eq!(digest.await.unwrap().1, blake3::hash(b"content"));
 }
+
+#[tokio::test]
+async fn a_computation_that_panics_fails_whoever_reads_it() {
+    let (job, mut waiting) = Job::begin(64);
+    let mut reading = job.read(64).unwrap();
+    job.begun();
+    job.publish(&[1; 32]);
+    assert_eq!(reading.next().await.unwrap().unwrap(), [1; 32]);
+    job.see_to(async { panic!("on purpose") }).await;
+    for stream in [&mut waiting, &mut reading] {
+        let failed = stream.next().await.unwrap_err();
+        assert!(failed.to_string().contains("fault of haul"), "{failed}");
+    }
+    assert!(
+        job.read(64).is_none(),
+        "who comes later has it computed anew"
+    );
+}

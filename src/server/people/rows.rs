@@ -19,7 +19,7 @@ const KEEP_ROW: Duration = Duration::from_secs(60);
 const MAX_ROWS: usize = 100;
 /// Separate ranges that are told apart in one file; what comes beyond is sent, but not shown.
 const MAX_SPANS: usize = 128;
-/// Rows that are kept of a client without connections, the newest ones.
+/// Rows that are kept of a client without connections, the newest ones: so many that are complete, and so many that are not.
 const MAX_LEFT: usize = 20;
 
 /// Connections that carry one file, and requests that wait on them, break off within this time for one reason.
@@ -247,6 +247,12 @@ impl Rows {
         });
     }
 
+    /// Rows that there is room for.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.open.capacity() + self.ended.capacity()
+    }
+
     /// Separate ranges of all rows.
     #[cfg(test)]
     pub(super) fn spans(&self) -> usize {
@@ -278,6 +284,11 @@ impl Rows {
     pub(super) fn left(&mut self, now: Instant) {
         self.sweep(now);
         self.keep(MAX_LEFT);
+        let surplus = self.ended.len().saturating_sub(MAX_LEFT);
+        self.ended.drain(..surplus);
+        // A thousand clients that left are remembered: what they had room for is more than what is kept of them.
+        self.ended.shrink_to_fit();
+        self.open.shrink_to_fit();
     }
 
     /// Keeps so many of those that do not run, the newest.

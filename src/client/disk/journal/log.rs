@@ -97,6 +97,11 @@ impl Inner {
         }
     }
 
+    /// Whether it is written.
+    pub(super) fn is_kept(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// The target directory is on device `dev` now. Devices are numbered anew when a machine starts: the parts that were on
     /// the target's are on it still, and of others nothing is known.
     fn on_device(&mut self, dev: u64) {

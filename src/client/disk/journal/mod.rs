@@ -65,6 +65,11 @@ impl Journal {
         }
     }
 
+    /// Whether a later run can read it.
+    pub fn is_kept(&self) -> bool {
+        self.inner().is_kept()
+    }
+
     /// Whether `file` is a part of ours.
     pub fn owns(&self, file: FileId) -> bool {
         self.inner().parts.contains_key(&file)

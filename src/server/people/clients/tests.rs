@@ -188,7 +188,17 @@ fn a_client_that_left_holds_little() {
         }
     }
     let spans = || lock(&client.taken().rows).spans();
+    for file in 0..1000 {
+        let mut files = vec![small(&format!("/small-{file}"), 1)];
+        client.taken().took_small(&mut files);
+    }
+    let rows = || client.view(Instant::now()).transfers.len();
     assert!(spans() <= 100 * 128, "{}", spans());
+    assert!(rows() > 100, "{}", rows());
     drop(attached);
     assert!(spans() <= 20 * 128, "{}", spans());
+    assert!(rows() <= 2 * 20, "{}", rows());
+    // A table of hashes has room for some more.
+    let room = lock(&client.taken().rows).room();
+    assert!(room <= 4 * 20, "{room}");
 }
