@@ -78,11 +78,10 @@ fn sha256(bytes: &[u8]) -> String {
 
 /// A Metalink of `x`, with digests of pieces of `length` bytes and what else is in `more`.
 fn metalink(dir: &Path, body: &[u8], length: usize, more: &str, urls: &[String]) -> String {
-    let hashes: String = body
-        .chunks(length)
-        .map(|piece| format!("<hash>{}</hash>", sha256(piece)))
-        .collect();
-    let urls: String = urls.iter().map(|url| format!("<url>{url}</url>")).collect();
+    let hash = |piece| format!("<hash>{}</hash>", sha256(piece));
+    let hashes = body.chunks(length).map(hash).collect::<Vec<_>>().concat();
+    let url = |url: &String| format!("<url>{url}</url>");
+    let urls = urls.iter().map(url).collect::<Vec<_>>().concat();
     let text = format!(
         "<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\"><file name=\"x\"><size>{}</size>{more}\
          <pieces type=\"sha-256\" length=\"{length}\">{hashes}</pieces>{urls}</file></metalink>",
@@ -229,8 +228,8 @@ fn a_small_file_is_held_against_them_in_memory() {
     wrong[69_999] ^= 1;
     for (served, status) in [(&body, 0), (&wrong, 6)] {
         let (dir, target) = (temp(), temp());
-        let served = served.clone();
-        let server = scripted(move |request| file(request, &served, ""));
+        let sent = served.clone();
+        let server = scripted(move |request| file(request, &sent, ""));
         let metalink = metalink(dir.path(), &body, 16_384, "", &[server.url("/x")]);
         let (code, stdout, stderr) =
             connect(&metalink, target.path(), &["--json", "-r", "0"]).run();
@@ -251,8 +250,8 @@ fn a_signature_is_kept_beside_its_file_and_named() {
     for size in [1000, 3 * MIB] {
         let body = content(9, size);
         let (dir, target) = (temp(), temp());
-        let served = body.clone();
-        let server = scripted(move |request| file(request, &served, "\nAccept-Ranges: bytes"));
+        let sent = body.clone();
+        let server = scripted(move |request| file(request, &sent, "\nAccept-Ranges: bytes"));
         let more = whole(&body) + &signature;
         let metalink = metalink(dir.path(), &body, MIB, &more, &[server.url("/x")]);
         // A second time it is there, and is no other file.

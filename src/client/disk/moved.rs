@@ -235,9 +235,11 @@ impl<'a> Search<'a> {
         let mut at = 0;
         while at < self.old_size {
             let room = (self.old_size - at).min(PIECE) as usize;
-            if self.old.read_exact_at(&mut buffer[..room], at).is_err() {
+            match self.old.read_exact_at(&mut buffer[..room], at) {
+                Ok(()) => {}
                 // It was cut meanwhile.
-                break;
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(error),
             }
             for (nth, window) in buffer[..room].chunks(STRIDE).enumerate() {
                 let Some(window) = window.get(..WINDOW) else {

@@ -54,7 +54,7 @@ pub struct NamedFile {
 /// A detached signature of a file, from a Metalink (RFC 5854 §4.2.13) or from beside the file. Nothing here checks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// What stands behind the file's name in its own: `.asc` for OpenPGP.
+    /// What stands behind the file's name in its own: `.asc` for a signature of `OpenPGP`.
     pub end: &'static str,
     /// Its content.
     pub bytes: Vec<u8>,
