@@ -25,6 +25,12 @@ MIB = 1 << 20
 PAGE = 4096
 
 
+def content(seed, mib):
+    """So many MiB that do not compress; `randbytes` makes less than 256 of them at once."""
+    chance = random.Random(seed)
+    return b"".join(chance.randbytes(MIB) for _ in range(mib))
+
+
 def versions(old, mib):
     """The old content in other versions; sizes follow the table in docs/UPDATE.md."""
     chance = random.Random(18)
@@ -159,20 +165,21 @@ def kill(place, new, times):
     began = time.monotonic()
     subprocess.run(place.haul_line(), env=place.env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     whole = time.monotonic() - began
+    new, there = bytes(new), old
     chance, seen = random.Random(50), {"old": 0, "new": 0}
     for turn in range(times):
-        if turn % 5 == 0:
+        if turn % 5 == 0 or there == new:
             place.old()  # else it goes on with what the last one left
         run = subprocess.Popen(place.haul_line(), env=place.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(chance.uniform(0, whole))
         run.send_signal(signal.SIGKILL)
         run.wait()
         there = open(f"{place.target}/x", "rb").read()
-        if there not in (old, bytes(new)):
+        if there not in (old, new):
             raise SystemExit(f"after kill {turn}: neither the old file nor the new one")
         seen["old" if there == old else "new"] += 1
     subprocess.run(place.haul_line(), env=place.env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    if open(f"{place.target}/x", "rb").read() != bytes(new):
+    if open(f"{place.target}/x", "rb").read() != new:
         raise SystemExit("the run after the last kill did not end right")
     left = [name for name in os.listdir(place.target) if name != "x"]
     print(f"{times} kills within {whole:.2f} s: {seen['old']} found the old file, {seen['new']} the new one; then left over: {left}")
@@ -197,7 +204,7 @@ def main():
     base = tempfile.mkdtemp(prefix="haul-update-", dir=args.dir)
     place = Place(args.haul, base)
     try:
-        old = random.Random(1).randbytes(args.mib * MIB)
+        old = content(1, args.mib)
         with open(f"{base}/old", "wb") as file:
             file.write(old)
         place.serve()

@@ -42,6 +42,7 @@ pub mod metrics;
 #[path = "../tests/fuzz/mutate.rs"]
 mod mutate;
 pub mod pace;
+pub mod piece_digests;
 pub mod pieces;
 pub mod plot;
 pub mod progress;

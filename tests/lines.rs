@@ -12,6 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{
+    fetching::fetch_all,
     program::{Haul, ended},
     serving::{PATIENCE, serve, serve_with, settings},
     trees::content,
@@ -280,4 +281,37 @@ fn a_server_tells_who_comes_and_goes_and_is_steered() {
     assert!(told.ends_with("draining\n"), "{told}");
     assert_eq!((status, stderr.as_str()), (1, ""), "{told}");
     is_plain(&told, &["té"]);
+}
+
+#[test]
+fn a_damaged_file_is_told_where_nobody_can_be_asked() {
+    const MIB: usize = 1 << 20;
+    let (root, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(root.path().join("large"), content(1, 5 * MIB)).unwrap();
+    let serving = serve(root.path());
+    fetch_all(&serving.url("/"), target.path());
+    let local = target.path().join("large");
+    let whole = fs::read(&local).unwrap();
+    let mut damaged = whole.clone();
+    damaged[3 * MIB] ^= 1;
+    let mut session = Session::connect(&serving.url("/"), target.path());
+    session.say("ls");
+    session.until("file large");
+    for (content, says) in [
+        (
+            &whole[..],
+            "large: the file here is the server's, by BLAKE3",
+        ),
+        (&damaged[..], "differ: 3: --on-conflict update repairs it"),
+        (&whole[..5], "differ: 0 to 4, it is not 5.00 MiB long"),
+    ] {
+        fs::write(&local, content).unwrap();
+        session.say("verify large");
+        session.until(says);
+    }
+    fs::remove_file(&local).unwrap();
+    session.say("verify large");
+    session.until("verify: large: ");
+    let (status, ..) = session.end();
+    assert_ne!(status, 0);
 }

@@ -51,6 +51,7 @@ mod published;
 mod queue;
 mod ranges;
 mod redirects;
+mod repaired;
 mod replaced;
 mod resume;
 mod serve;

@@ -395,3 +395,58 @@ fn one_file_of_a_server_without_digests_is_verified_by_a_list_that_is_given() {
     assert!(stdout.contains("\"verified\":\".sha256\""), "{stdout}");
     assert_eq!(fs::read(target.path().join("x.iso")).unwrap(), bytes);
 }
+
+#[test]
+fn a_signature_beside_a_file_that_only_lists_prove_is_fetched_and_named() {
+    let source = temp();
+    for (seed, (name, size)) in [("x.iso", 3 * MIB + 5), ("y", 70), ("z", 80)]
+        .into_iter()
+        .enumerate()
+    {
+        fs::write(source.path().join(name), content(seed as u64, size)).unwrap();
+    }
+    fs::write(source.path().join("x.iso.asc"), "large\n").unwrap();
+    fs::write(source.path().join("y.sig"), "small\n").unwrap();
+    let get = |url: &str, more: &[&str]| {
+        let target = temp();
+        let to = target.path().to_str().unwrap().to_owned();
+        let usual = ["connect", url, "-d", &to, "--headless"];
+        let (code, stdout, stderr) = Haul::new(&[&usual[..], more].concat()).run();
+        assert_eq!(code, 0, "{stderr}");
+        let names = fs::read_dir(target.path()).unwrap();
+        let mut names: Vec<_> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let told: Vec<String> = stdout
+            .lines()
+            .filter(|line| line.contains("signature"))
+            .map(|line| line.replace(&to, ""))
+            .collect();
+        (names, told)
+    };
+    let Some(nginx) = nginx(source.path(), "") else {
+        return;
+    };
+    let (names, mut told) = get(&nginx.url("/"), &["--get", "x.iso", "--get", "?"]);
+    assert_eq!(names, ["x.iso", "x.iso.asc", "y", "y.sig", "z"]);
+    told.sort();
+    let line = |name| format!("signature: /{name} (check it with gpg --verify /{name})");
+    assert_eq!(told, [line("x.iso.asc"), line("y.sig")]);
+    // They come with the tree, as files of it.
+    let (names, told) = get(&nginx.url("/"), &["--all"]);
+    assert_eq!((names.len(), told.len()), (5, 0));
+    // Nobody asked for a list's word: what was given proves it, and so do the server's own values.
+    let list = source.path().join("LIST");
+    let lines = ["x.iso", "y", "z"].map(|name| {
+        let bytes = fs::read(source.path().join(name)).unwrap();
+        format!("{}  {name}\n", sha256(&bytes))
+    });
+    fs::write(&list, lines.concat()).unwrap();
+    let given = format!("--checksums={}", list.display());
+    let (names, told) = get(&nginx.url("/"), &["--get", "x.iso", "--get", "?", &given]);
+    assert_eq!((names.len(), told.len()), (3, 0), "{names:?}");
+    let serving = serve(source.path());
+    let (names, told) = get(&serving.url("/"), &["--get", "x.iso", "--get", "?"]);
+    assert_eq!((names.len(), told.len()), (3, 0), "{names:?}");
+}

@@ -8,7 +8,7 @@ use super::{
     command::{Command, Target, quoted},
     event::{Control, Effect, Order},
     keymap::Action,
-    popup::{Ask, Subject},
+    popup::{Ask, Subject, Then},
     prompt::Kind,
     serve::Serve,
 };
@@ -176,13 +176,16 @@ impl State {
                 Order::Kick(client.id, reason),
             )
         };
+        let unasked = format!("{verb} {name}: nobody is there to say yes");
         self.popup = Some(Popup::Ask(Ask {
+            title: "Client",
             question: format!("{verb} {name}?"),
             ends,
-            note,
+            note: note.into(),
             yes: if ban { "ban" } else { "kick" },
-            order,
-            done,
+            then: Then::Serve(order),
+            done: Some(done),
+            unasked,
         }));
     }
 

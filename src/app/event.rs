@@ -100,6 +100,21 @@ pub enum Event {
         /// At most [`preview::BYTES`](super::preview::BYTES).
         result: Result<Vec<u8>, String>,
     },
+    /// A file that is here is not the server's, in answer to [`Effect::Verify`].
+    #[serde(skip)]
+    Differs {
+        /// The file on the server.
+        path: RemotePath,
+        /// The file here.
+        local: PathBuf,
+    },
+    /// What of a file that is here is not the server's, in answer to [`Effect::FindDamage`]; the error is for people and escaped.
+    Damaged {
+        /// The file on the server.
+        path: RemotePath,
+        /// What.
+        result: Result<client::Damage, String>,
+    },
     /// Names of a search were matched, in answer to [`Effect::Match`].
     #[serde(skip)]
     Matched(search::Matched),
@@ -298,15 +313,25 @@ pub enum Effect {
     Disconnect,
     /// Limit all downloads together.
     Limit(Option<Rate>),
-    /// Hold a file that is here against a digest; answered by [`Event::Told`] or [`Event::Refused`].
+    /// Hold a file that is here against a digest; answered by [`Event::Told`], [`Event::Differs`] or [`Event::Refused`].
     #[serde(skip)]
     Verify {
+        /// The file on the server.
+        path: RemotePath,
         /// The file here.
         local: PathBuf,
         /// What it must hash to.
         expected: blake3::Hash,
         /// What to call it, escaped.
         name: String,
+    },
+    /// Find out what of a file that is here is not the server's; answered by [`Event::Damaged`].
+    FindDamage {
+        /// The file on the server.
+        path: RemotePath,
+        /// The file here.
+        #[serde(with = "forms::path")]
+        local: PathBuf,
     },
     /// Give the server a login, and go on; answered by [`Event::Answered`].
     Login {

@@ -42,6 +42,7 @@ mod line;
 mod looks;
 mod mouse;
 mod notify;
+mod repair;
 mod run;
 mod undo;
 mod undone;

@@ -1,5 +1,7 @@
 //! Boxes over the panes that take all keys: help, questions, details, the QR code.
 
+use std::{borrow::Cow, path::PathBuf};
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
@@ -12,7 +14,11 @@ use super::{
     search::Search,
     servers::Servers,
 };
-use crate::{client::ItemId, http1::path::RemotePath, server::ClientId};
+use crate::{
+    client::{ItemId, Want},
+    http1::path::RemotePath,
+    server::ClientId,
+};
 
 /// A box over the panes that takes all keys.
 #[derive(Debug)]
@@ -21,7 +27,7 @@ pub enum Popup {
     Help(Help),
     /// Whether to quit, and what runs, escaped.
     Quit(Vec<String>),
-    /// Whether to do something to a client.
+    /// Whether to do something to a client or a file.
     Ask(Ask),
     /// Details of something.
     Info(Subject),
@@ -44,21 +50,39 @@ pub enum Popup {
     Trust(Fingerprint),
 }
 
-/// A question about a client.
+/// A question about a client or a file.
 #[derive(Debug, Clone)]
 pub struct Ask {
+    /// What it is about, in a word.
+    pub title: &'static str,
     /// The question, escaped.
     pub question: String,
-    /// What that would end, escaped.
+    /// What that would end, or what is known of it, escaped.
     pub ends: Vec<String>,
     /// What follows from it.
-    pub note: &'static str,
+    pub note: Cow<'static, str>,
     /// The word for yes.
     pub yes: &'static str,
     /// What is done then.
-    pub order: Order,
-    /// What is said then.
-    pub done: String,
+    pub then: Then,
+    /// What is said then; nothing where an answer says it.
+    pub done: Option<String>,
+    /// What is said instead where nobody is there to answer.
+    pub unasked: String,
+}
+
+/// What is done where a question is answered with yes.
+#[derive(Debug, Clone)]
+pub enum Then {
+    /// This, by the server.
+    Serve(Order),
+    /// A file is brought up to date.
+    Update {
+        /// Which.
+        want: Want,
+        /// Where it is, if not in the target directory.
+        to: Option<PathBuf>,
+    },
 }
 
 /// What details are of.
@@ -89,10 +113,19 @@ impl State {
             Some(Popup::Marks(_)) => self.marks_key(key, no),
             Some(Popup::Quit(_)) => self.quit_key(key, control),
             Some(Popup::Ask(ask)) if yes => {
-                let (order, done) = (ask.order.clone(), ask.done.clone());
+                let (then, done) = (ask.then.clone(), ask.done.clone());
                 self.popup = None;
-                self.say(done);
-                vec![Effect::Serve(order)]
+                if let Some(done) = done {
+                    self.say(done);
+                }
+                vec![match then {
+                    Then::Serve(order) => Effect::Serve(order),
+                    Then::Update { want, to } => Effect::Get {
+                        wants: vec![want],
+                        to,
+                        update: true,
+                    },
+                }]
             }
             Some(Popup::Trust(seen)) if yes && seen.known.is_none() => {
                 let seen = seen.clone();

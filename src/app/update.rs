@@ -56,6 +56,8 @@ impl State {
             }
             Event::Surveyed { id, news } => return self.surveyed(id, news),
             Event::Previewed { path, result } => self.previewed(&path, result),
+            Event::Differs { path, local } => return self.differs(path, local),
+            Event::Damaged { path, result } => self.damaged(path, result),
             Event::Matched(matched) => return self.matched(matched),
             Event::Downloads(counts) => {
                 if let View::Serve(view) = &mut self.view {

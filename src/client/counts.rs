@@ -40,7 +40,10 @@ impl Told {
             },
             Event::Failed { .. } => &self.failed,
             Event::Retrying { .. } => &self.retries,
-            Event::Started { .. } | Event::Would { .. } | Event::Ended { .. } => return,
+            Event::Started { .. }
+            | Event::Signed { .. }
+            | Event::Would { .. }
+            | Event::Ended { .. } => return,
         };
         counter.add(1);
     }

@@ -1,12 +1,20 @@
 //! What happens to files: turning points, for logs, headless lines and tests.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     Error,
     snapshot::{ItemId, Verified},
 };
-use crate::{escape::display_name, exit::REPORTED, http1::path::RemotePath, units};
+use crate::{
+    escape::{display_name, display_path},
+    exit::REPORTED,
+    http1::path::RemotePath,
+    units,
+};
 
 /// Turning points of single files, for logs, headless lines and tests. Progress is sampled, never sent.
 #[derive(Debug)]
@@ -60,6 +68,15 @@ pub enum Event {
         attempts: u32,
         /// Why.
         error: Error,
+    },
+    /// A file's signature was put beside it, for whoever checks it.
+    Signed {
+        /// The item it belongs to.
+        item: ItemId,
+        /// The signature, below the base URL.
+        path: RemotePath,
+        /// Where it is, below the target directory.
+        local: PathBuf,
     },
     /// A run that changes nothing would do this with a file.
     Would {
@@ -169,9 +186,20 @@ impl Event {
             } => {
                 tracing::error!(target: REPORTED, path = %shown(path), attempts, "{error}");
             }
+            Self::Signed { local, .. } => tracing::info!("{}", signature(local)),
             Self::Would { .. } | Self::Ended { .. } => {}
         }
     }
+}
+
+/// `signature: x.asc (check it with gpg --verify x.asc)`.
+pub fn signature(local: &Path) -> String {
+    let shown = display_path(local);
+    let how = match local.extension() {
+        Some(end) if end == "p7s" => "it is S/MIME".to_owned(),
+        _ => format!("check it with gpg --verify {shown}"),
+    };
+    format!("signature: {shown} ({how})")
 }
 
 /// `, 1.98 GiB kept, 20.0 MiB fetched`.

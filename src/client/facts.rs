@@ -6,6 +6,7 @@ use crate::{
     client::{disk::journal::Content, id::SourceId},
     digest::Digest,
     http1::response_head::ResponseHead,
+    piece_digests::PieceDigests,
     pieces,
 };
 
@@ -32,6 +33,12 @@ impl Facts {
     /// Whether pieces are checked one by one: a single piece has no value of its own.
     pub fn has_values(&self) -> bool {
         self.pieces && pieces::value_count(self.size) > 0
+    }
+
+    /// Whether a Metalink's digests of pieces tell what of it is right: the server tells no values, and what is wrong can be
+    /// asked for alone.
+    pub fn judged_by<'a>(&self, told: Option<&'a PieceDigests>) -> Option<&'a PieceDigests> {
+        told.filter(|told| self.ranges && !self.has_values() && told.size() == self.size)
     }
 
     /// What names the content on a server that offers no pieces: without a validator nothing can be gone on with.

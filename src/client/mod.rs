@@ -11,6 +11,7 @@
 
 mod adding;
 mod counts;
+mod damage;
 mod disk;
 mod engine;
 mod error;
@@ -32,9 +33,10 @@ mod want;
 mod worker;
 
 pub use counts::Counts;
+pub use damage::Damage;
 pub use disk::{extra::Extra, names::part_name};
 pub use error::Error;
-pub use event::{Action, Event, kept_and_fetched};
+pub use event::{Action, Event, kept_and_fetched, signature};
 pub use handle::Client;
 pub use handover::Handover;
 pub use net::{access::Access, document::read_document, stream::try_connection};

@@ -5,7 +5,7 @@
 //! | file | what is here | what was told |
 //! |---|---|---|
 //! | with values | the value of every piece, computed from the bytes that were written | the root that those values must merge to |
-//! | without | every piece looked up by itself | the ranges that writes reported, without a gap; the digest of the whole, read back from the disk, where one is known |
+//! | without | every piece looked up by itself | the ranges that writes reported, without a gap; the digest of the whole, or of each of a Metalink's pieces, read back from the disk, where one is known |
 //! | in one answer | the very bytes that are about to be written | their number, and their digest where one is known |
 //!
 //! No counter and no flag that was set earlier is believed: whoever says that a file is complete only asks for a proof.
@@ -21,7 +21,9 @@ use super::{
 };
 use crate::{
     digest::Digest,
+    piece_digests::PieceDigests,
     pieces::{self, Value},
+    sums::METALINK,
 };
 
 /// That a file's bytes are the server's, and how that is known. Only this module makes one.
@@ -49,10 +51,7 @@ impl Gap {
         match self {
             Self::Pieces(pieces) => pieces.clone(),
             Self::Root => Vec::new(),
-            Self::Bytes(range) => {
-                let first = (range.start / pieces::PIECE) as u32;
-                (first..pieces::count(range.end)).collect()
-            }
+            Self::Bytes(range) => pieces::reached(range).collect(),
         }
     }
 }
@@ -117,6 +116,19 @@ impl Proof {
     pub fn with_digest(self, file: &File, digest: &Digest) -> std::io::Result<Option<Self>> {
         let matches = digest.matches_file(file)?;
         Ok(matches.then(|| self.and(digest)))
+    }
+
+    /// Holds the file, read back from the disk, against the digests of its pieces, as a Metalink tells them. Blocking. `None`
+    /// where one differs, or another size is told.
+    pub fn with_pieces(self, file: &File, told: &PieceDigests) -> std::io::Result<Option<Self>> {
+        let fits = file.metadata()?.len() == told.size();
+        Ok((fits && told.wrong(file)?.is_empty()).then(|| self.and_listed(METALINK)))
+    }
+
+    /// The same for a whole file in memory.
+    pub fn of_pieces(self, content: &[u8], told: &PieceDigests) -> Option<Self> {
+        let matches = told.match_content(content);
+        matches.then(|| self.and_listed(METALINK))
     }
 
     /// The same for the digest that a published list tells, which is called by that list's `word`.
@@ -239,6 +251,40 @@ mod tests {
             let landed = Landed { name, holds };
             assert_eq!(proof.of_landed(&landed).verified(), verified);
         }
+    }
+
+    #[test]
+    fn the_digests_of_all_pieces_prove_a_file_and_no_stronger_word_is_lost() {
+        use std::os::unix::fs::FileExt as _;
+        let content = b"0123456789";
+        let digest = |piece: &[u8]| {
+            Digest::Sha256(
+                sha2::Digest::finalize(sha2::Digest::chain_update(
+                    <sha2::Sha256 as sha2::Digest>::new(),
+                    piece,
+                ))
+                .into(),
+            )
+        };
+        let told = content.chunks(4).map(digest).collect();
+        let told = PieceDigests::new(10, 4, told).unwrap();
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(content, 0).unwrap();
+        let held = |proof: Proof| {
+            proof
+                .with_pieces(&file, &told)
+                .unwrap()
+                .map(Proof::verified)
+        };
+        let unverified = Proof(Verified::Unverified);
+        assert_eq!(held(unverified), Some(Verified::Listed("Metalink")));
+        assert_eq!(held(Proof(Verified::Blake3)), Some(Verified::Blake3));
+        assert!(unverified.of_pieces(content, &told).is_some());
+        assert!(unverified.of_pieces(b"0123456780", &told).is_none());
+        file.write_all_at(b"x", 9).unwrap();
+        assert_eq!(held(unverified), None);
+        file.write_all_at(b"9more", 9).unwrap();
+        assert_eq!(held(unverified), None);
     }
 
     #[test]

@@ -10,9 +10,11 @@ use super::{
     ItemId,
     disk::names::Local,
     id::{RestId, SourceId, SourceSet},
-    read::metalink::NamedFile,
+    read::metalink::{NamedFile, Signature},
 };
-use crate::{digest::Digest, escape, http1::path::RemotePath, pieces::PIECE};
+use crate::{
+    digest::Digest, escape, http1::path::RemotePath, piece_digests::PieceDigests, pieces::PIECE,
+};
 
 /// What a request names.
 #[derive(Debug, Clone)]
@@ -56,6 +58,10 @@ pub struct FileTask {
     pub blake3: Option<blake3::Hash>,
     /// Digest that the user asks for.
     pub checksum: Option<Box<Digest>>,
+    /// Digests of its pieces, as a Metalink tells them.
+    pub pieces: Option<Arc<PieceDigests>>,
+    /// Its signature, which a Metalink holds.
+    pub signature: Option<Arc<Signature>>,
     /// What is here already.
     pub local: Local,
     /// Bytes that its part held when it was given up.
@@ -97,6 +103,8 @@ impl FileTask {
             modified: None,
             blake3: None,
             checksum: None,
+            pieces: None,
+            signature: None,
             local: Local::Nothing,
             kept: 0,
             failures: 0,
@@ -121,6 +129,8 @@ impl FileTask {
         Self {
             size: file.size,
             checksum: file.digest.clone().map(Box::new),
+            pieces: file.pieces.clone(),
+            signature: file.signature.clone(),
             local: Local::Unknown,
             tried: foreign,
             foreign,

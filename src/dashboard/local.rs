@@ -17,6 +17,7 @@ use crate::{
     discovery::survey,
     escape::{display_name, display_path},
     exit::reason,
+    http1::path::RemotePath,
     sys::disk,
 };
 
@@ -53,10 +54,11 @@ pub(super) fn apply(effect: Effect, kept: &Kept, answers: &mpsc::Sender<Event>) 
             Some(Event::LocalListed { dir, names })
         }),
         Effect::Verify {
+            path,
             local,
             expected,
             name,
-        } => Box::new(move || Some(verify(&local, expected, &name))),
+        } => Box::new(move || Some(verify(path, local, expected, &name))),
         Effect::Remember(line) => {
             let file = kept.history.clone();
             Box::new(move || {
@@ -168,19 +170,17 @@ fn names(dir: &Path) -> io::Result<Vec<(String, bool)>> {
     Ok(names)
 }
 
-fn verify(local: &Path, expected: blake3::Hash, name: &str) -> Event {
+fn verify(path: RemotePath, local: PathBuf, expected: blake3::Hash, name: &str) -> Event {
     let hash = || -> io::Result<blake3::Hash> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(fs::File::open(local)?)?;
+        hasher.update_reader(fs::File::open(&local)?)?;
         Ok(hasher.finalize())
     };
     match hash() {
         Ok(hash) if hash == expected => {
             Event::Told(format!("{name}: the file here is the server's, by BLAKE3"))
         }
-        Ok(_) => Event::Refused(format!(
-            "{name}: the file here is not the server's: d downloads it under another name"
-        )),
+        Ok(_) => Event::Differs { path, local },
         Err(error) => Event::Refused(format!(
             "verify: {}: {}",
             display_name(&local.to_string_lossy().into_owned()),
@@ -207,11 +207,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         fs::write(&path, "content").unwrap();
-        let right = verify(&path, blake3::hash(b"content"), "f");
+        let held = |local: &Path, content: &[u8]| {
+            let local = local.to_owned();
+            verify(RemotePath::root(), local, blake3::hash(content), "f")
+        };
+        let right = held(&path, b"content");
         assert!(matches!(right, Event::Told(_)), "{right:?}");
-        let wrong = verify(&path, blake3::hash(b"other"), "f");
-        assert!(matches!(wrong, Event::Refused(_)), "{wrong:?}");
-        let missing = verify(&dir.path().join("g"), blake3::hash(b""), "g");
+        let wrong = held(&path, b"other");
+        assert!(
+            matches!(&wrong, Event::Differs { local, .. } if *local == path),
+            "{wrong:?}"
+        );
+        let missing = held(&dir.path().join("g"), b"");
         assert!(matches!(missing, Event::Refused(_)), "{missing:?}");
     }
 

@@ -16,7 +16,7 @@ use super::{
     summary::{Tally, summary},
 };
 use crate::{
-    client::{Action, Event, Extra, Snapshot, Verified},
+    client::{Action, Event, Extra, Snapshot, Verified, signature},
     error::Error,
     escape::display_name,
     exit::{Exit, Local, REPORTED},
@@ -175,6 +175,14 @@ impl Report {
                     ..Object::default()
                 })
             }
+            Event::Signed { path, local, .. } => {
+                self.line(&signature(local))?;
+                self.json(&Object {
+                    event: "signature",
+                    path: Some(&name(path)),
+                    ..Object::default()
+                })
+            }
             Event::Would {
                 path,
                 action,
@@ -203,14 +211,16 @@ impl Report {
                 ..Object::default()
             });
         }
-        let Some(line) = line else { return Ok(()) };
-        let write = || writeln!(self.out, "{line}");
+        line.map_or(Ok(()), |line| self.line(&line))
+    }
+
+    /// Writes a line for people, above the bar, where anything is written for them.
+    fn line(&mut self, line: &str) -> Result<(), Error> {
+        let mut write = || writeln!(self.out, "{line}");
         match &self.style {
             Style::Bar(bar) => bar.suspend(write),
-            Style::Lines | Style::Json | Style::Silent => {
-                let mut write = write;
-                write()
-            }
+            Style::Lines => write(),
+            Style::Json | Style::Silent => Ok(()),
         }
         .map_err(unwritable)
     }

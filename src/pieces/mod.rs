@@ -43,6 +43,15 @@ pub const fn len(size: u64, index: u32) -> u64 {
     if left < PIECE { left } else { PIECE }
 }
 
+/// The pieces that bytes of a file reach into.
+pub const fn reached(bytes: &std::ops::Range<u64>) -> std::ops::Range<u32> {
+    if bytes.start >= bytes.end {
+        0..0
+    } else {
+        (bytes.start / PIECE) as u32..count(bytes.end)
+    }
+}
+
 /// What stands before the values in the answer to `?pieces`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preamble {

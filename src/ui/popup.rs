@@ -60,9 +60,9 @@ fn quit<'a>(state: &State, running: &'a [String], theme: &Theme) -> Question<'a>
         .answered(vec![("y", "quit"), ("n", "stay")])
 }
 
-/// Whether to kick or ban a client.
-fn client<'a>(ask: &'a Ask, theme: &Theme) -> Question<'a> {
-    Question::new("Client", &ask.question, &ask.ends, ask.note, theme)
+/// Whether to kick or ban a client, or to repair a file.
+fn ask<'a>(ask: &'a Ask, theme: &Theme) -> Question<'a> {
+    Question::new(ask.title, &ask.question, &ask.ends, &ask.note, theme)
         .answered(vec![("y", ask.yes), ("n", "leave it")])
 }
 
@@ -133,7 +133,7 @@ impl<'a> Question<'a> {
     pub fn open(state: &'a State, theme: &Theme) -> Option<Self> {
         Some(match state.popup.as_ref()? {
             Popup::Quit(running) => quit(state, running, theme),
-            Popup::Ask(ask) => client(ask, theme),
+            Popup::Ask(asked) => ask(asked, theme),
             Popup::Trust(seen) => trust(seen, theme),
             _ => return None,
         })

@@ -154,7 +154,10 @@ impl Fetched {
             Event::Finished { path, verified, .. } => self.finished.push((text(&path), verified)),
             Event::Failed { path, error, .. } => self.failed.push((text(&path), error.to_string())),
             Event::Retrying { error, .. } => self.retried.push(error.to_string()),
-            Event::Started { .. } | Event::Would { .. } | Event::Ended { .. } => {}
+            Event::Started { .. }
+            | Event::Would { .. }
+            | Event::Signed { .. }
+            | Event::Ended { .. } => {}
         }
     }
 

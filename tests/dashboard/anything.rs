@@ -146,6 +146,15 @@ fn answers(effect: Effect) -> Vec<Event> {
             path,
             result: Ok(b"a\x1b\xff\n".repeat(30)),
         }],
+        Effect::Verify { path, local, .. } => vec![Event::Differs { path, local }],
+        Effect::FindDamage { path, .. } => vec![Event::Damaged {
+            path,
+            result: Ok(client::Damage {
+                size: 9 << 20,
+                pieces: vec![0, 3, 4, 5],
+                resized: true,
+            }),
+        }],
         Effect::Survey(survey) => surveyed(&survey),
         _ => Vec::new(),
     }

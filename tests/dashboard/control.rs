@@ -7,6 +7,7 @@ use haul::{
         Effect, Ending, Event, Popup, Sample, State, Tick, View,
         event::{Fingerprint, Order},
     },
+    client::Want,
     server,
     units::Rate,
 };
@@ -43,6 +44,61 @@ fn clients_are_paused_kicked_and_banned() {
     let effects = keys(&mut state, "b Enter");
     assert!(matches!(orders(&effects)[..], [Order::Ban(id, _)] if *id == client));
     assert!(state.popup.is_none());
+}
+
+#[test]
+fn what_is_damaged_is_named_and_fetched_if_so_wanted() {
+    let differs = |name: &str| Event::Differs {
+        path: path(name),
+        local: "/home/alice/Downloads/x".into(),
+    };
+    let mut state = browsing();
+    let effects = send(&mut state, differs("/manual.pdf"));
+    let [Effect::FindDamage { path: asked, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(state.popup.is_none(), "nobody knows yet what to ask");
+    let damage = |pieces| haul::client::Damage {
+        size: 10 << 20,
+        pieces,
+        resized: false,
+    };
+    let found = |pieces| Event::Damaged {
+        path: asked.clone(),
+        result: Ok(damage(pieces)),
+    };
+    send(&mut state, found(vec![2, 3, 4, 9]));
+    let screen = screen(&mut state, 100, 30);
+    assert!(screen.contains("Repair manual.pdf?"), "{screen}");
+    assert!(
+        screen.contains("4 of 10 pieces of 1 MiB differ: 2 to 4, 9"),
+        "{screen}"
+    );
+    assert!(screen.contains("4.00 MiB are fetched"), "{screen}");
+    assert!(keys(&mut state, "n").is_empty());
+    // While another box has the keys, none of them means yes.
+    keys(&mut state, "?");
+    send(&mut state, found(vec![2]));
+    assert!(matches!(&state.popup, Some(Popup::Help(_))));
+    keys(&mut state, "Esc");
+    // A file of one piece needs no look.
+    assert!(send(&mut state, differs("/notes.md")).is_empty());
+    let effects = keys(&mut state, "y");
+    let [
+        Effect::Get {
+            wants,
+            to: None,
+            update: true,
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert!(matches!(&wants[..], [Want::Path { path, .. }] if path.as_bytes() == b"notes.md"));
+    // What turns out to be right is no question.
+    send(&mut state, found(Vec::new()));
+    assert!(state.popup.is_none());
+    assert!(!state.notice.as_ref().unwrap().bad);
 }
 
 #[test]

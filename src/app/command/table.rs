@@ -52,7 +52,7 @@ pub const COMMANDS: &[Spec] = &[
     spec("move", "<up|down|first>", "move it in the queue; first: before all others", Connect, Words(&["up", "down", "first"]),
         move_to),
     spec("clear", "", "clear what is done or cancelled", Connect, Nothing, |a| none(a, Command::Clear)),
-    spec("verify", "<file>", "hold a local file against the server's digest", Connect, Entries,
+    spec("verify", "<file>", "check a local file, repair what is damaged", Connect, Entries,
         |a| one(a).map(Command::Verify)),
     spec("connect", "<url>", "turn to another server", Connect, Nothing,
         |a| address(&one(a)?).map(Command::Connect)),

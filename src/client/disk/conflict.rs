@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io,
-    os::fd::{AsFd, BorrowedFd},
+    io::{self, Write as _},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, SystemTime},
 };
 
@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use super::{
     landed::{Holds, Landed},
     names::{PART, copy_name, part_name},
-    part::Part,
+    part::{Part, new_part},
     target::Target,
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     config::OnConflict,
     digest::Digest,
     http1::path::RemotePath,
+    piece_digests::PieceDigests,
     sys::disk,
 };
 
@@ -87,6 +88,35 @@ impl Target {
                 disk::rename_over(dir, &between, name)
             },
         )
+    }
+
+    /// Writes a file of this content to `name` of `dir`, by the conflict rule; one that is there and holds the same will do.
+    pub fn put(&self, dir: &OwnedFd, name: &[u8], content: &[u8]) -> io::Result<Landed> {
+        let handle = dir.as_fd();
+        if let Ok(there) = disk::open_own(handle, name, OFlags::RDONLY)
+            && equals(&there, content)?
+        {
+            return Ok(Landed {
+                name: name.to_vec(),
+                holds: Holds::Equal,
+            });
+        }
+        let (mut file, part) = match disk::nameless_file(handle)? {
+            Some(file) => (file, None),
+            None => new_part(dir, name)?,
+        };
+        let put = file.write_all(content).and_then(|()| {
+            file.sync_data()?;
+            match &part {
+                None => self.land_nameless(handle, &file, name, content),
+                Some(part) => self.land_part(handle, &file, part, name),
+            }
+        });
+        if let (Err(_), Some(part)) = (&put, part) {
+            // The failure that is reported is the first one.
+            let _ = disk::remove(handle, &part);
+        }
+        put
     }
 
     /// The file that stands where `name` of `dir` is to land, where what is equal in it is kept.
@@ -195,7 +225,8 @@ impl Target {
     }
 
     /// What the conflict rule makes of a local file before anything is fetched. Reads the file where a digest is
-    /// known to hold it against; `checksum` is the one that was given for it, which no word of the server's replaces.
+    /// known to hold it against; `checksum` is the one that was given for it, `pieces` are those of its pieces: no word of the
+    /// server's replaces them.
     /// Blocking.
     pub fn already(
         &self,
@@ -203,6 +234,7 @@ impl Target {
         name: &[u8],
         remote: Remote,
         checksum: Option<&Digest>,
+        pieces: Option<&PieceDigests>,
     ) -> Result<Already, Error> {
         let failed = |error: &io::Error| Error::disk(self.local(dir, name), error);
         if !self.spares() {
@@ -220,6 +252,16 @@ impl Target {
             return Ok(Already::Fetch);
         }
         let told = remote.blake3.map(Digest::Blake3);
+        if checksum.is_none()
+            && let Some(told) = pieces
+        {
+            let wrong = told.wrong(&file).map_err(|error| failed(&error))?;
+            return Ok(if told.size() == remote.size && wrong.is_empty() {
+                Already::Here(Proof::of_local(Verified::Present))
+            } else {
+                Already::Fetch
+            });
+        }
         let equal = match checksum.or(told.as_ref()) {
             Some(digest) => {
                 let matches = digest.matches_file(&file);

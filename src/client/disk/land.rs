@@ -6,7 +6,8 @@ use super::part::OpenPart;
 use crate::{
     client::{Error, Verified, proof::Proof},
     digest::Digest,
-    pieces::{self, PieceHasher, Value},
+    piece_digests::PieceDigests,
+    pieces::{self, PieceHasher, PieceSet, Value},
     sys::disk,
 };
 
@@ -51,6 +52,14 @@ impl OpenPart {
                 .map_err(|error| failed(&error))?
                 .ok_or(Error::Integrity { piece: None })?;
         }
+        if let Some(told) = self.task.pieces.as_deref()
+            && self.task.checksum.is_none()
+        {
+            let held = proof.with_pieces(file, told);
+            proof = held
+                .map_err(|error| failed(&error))?
+                .ok_or(Error::Integrity { piece: None })?;
+        }
         if let Some(listed) = listed(proof.verified() != Verified::Unverified) {
             let held = proof.with_listed(file, &listed.digest, listed.word);
             proof = held
@@ -83,6 +92,39 @@ impl OpenPart {
         let Some(old) = old else { return Ok(false) };
         let copied = disk::copy_range(&old.file, at, part, at, end - at);
         copied.map_err(|error| Error::disk(self.path(), &error))
+    }
+
+    /// Holds what lies in the part, and what the old file gives, against the digests of a Metalink's pieces: what is right is
+    /// known then, and the rest is fetched. Reads all of it. Blocking.
+    pub fn judge_left(&mut self, told: &PieceDigests) -> Result<(), Error> {
+        let left = std::mem::take(&mut self.part.left);
+        let count = pieces::count(self.facts.size);
+        let mut here = vec![None; count as usize];
+        // Each piece that a wrong or missing one of the Metalink's reaches into.
+        let mut wrong = PieceSet::new(count);
+        for (index, range) in told.ranges().enumerate() {
+            let mut whole = range.end <= left;
+            let reached = pieces::reached(&range);
+            for piece in reached.clone().filter(|_| range.end <= left) {
+                let at = u64::from(piece) * pieces::PIECE;
+                let end = at + pieces::len(self.facts.size, piece);
+                let known = &mut here[piece as usize];
+                whole &= match *known {
+                    Some(known) => known,
+                    None => *known.insert(self.holds(at, end)?),
+                };
+            }
+            let right = whole && {
+                let right = told.is_right(index, &self.part.file);
+                right.map_err(|error| Error::disk(self.path(), &error))?
+            };
+            if !right {
+                reached.for_each(|piece| _ = wrong.insert(piece));
+            }
+        }
+        let right = (0..count).filter(|piece| !wrong.contains(*piece));
+        self.part.known = right.map(|piece| piece..piece + 1).collect();
+        Ok(())
     }
 
     /// The value of a piece as it lies in the part; `None` for a hole, which was reserved but never received. Blocking.

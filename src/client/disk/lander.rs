@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use crate::{
     client::{
         Error,
-        disk::{caught::caught, landed::Landed, names::part_name, target::Target},
+        disk::{caught::caught, landed::Landed, part::new_part, target::Target},
         id::FileId,
         proof::Proof,
         task::FileTask,
@@ -272,21 +272,6 @@ fn write(small: &SmallFile, dirs: &mut Dirs) -> Result<Written, Error> {
         return Err(failed(&error));
     }
     Ok(Written { file, dir, part })
-}
-
-/// A part under the first name that is free.
-fn new_part(dir: &OwnedFd, name: &[u8]) -> std::io::Result<(File, Option<Vec<u8>>)> {
-    let mut turn = 0;
-    loop {
-        let part = part_name(name, turn);
-        match disk::new_file(dir.as_fd(), &part) {
-            Ok(file) => return Ok((file, Some(part))),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && turn < 1000 => {
-                turn += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 fn name(small: &SmallFile, written: &Written) -> Outcome {

@@ -2,7 +2,8 @@
 //!
 //! A piece's value depends on where the piece lies in its file (BLAKE3 counts chunks), so that a table of the server's
 //! values says nothing of other places. So a few differing pieces are *probed*: some bytes of each are asked of the server
-//! and searched in the old file, at every byte. Each place that they are found at is a *shift*. Every piece that is still
+//! and searched in the old file. They may begin at any byte there: wherever that is, some of the windows that are looked at
+//! in the old file, one in 128 bytes, lie within them. Each place that they are found at is a *shift*. Every piece that is still
 //! open is then hashed as it would be with that shift, and held against its value: only that makes a piece the server's.
 
 use std::{collections::BTreeSet, fs::File, io, os::unix::fs::FileExt as _};
@@ -13,15 +14,18 @@ use crate::pieces::{self, PIECE, PieceHasher, Value};
 pub const SAMPLE: u64 = 1024;
 /// Pieces that are probed at once.
 const PROBES: usize = 16;
-/// Bytes that are searched for: as many as a gear hash of 64 bits covers.
-const NEEDLE: usize = 64;
-/// Different byte values in them, at least: zeros stand everywhere.
+/// Bytes of a window, and from one that is looked at in the old file to the next.
+const WINDOW: usize = 64;
+const STRIDE: usize = 128;
+/// Different byte values in a window, at least: zeros stand everywhere.
 const DISTINCT_MIN: usize = 8;
 /// Times that the old file is searched, and those in a row that find nothing before it is given up.
 const ROUNDS_MAX: u32 = 8;
 const MISSES_MAX: u32 = 2;
 /// Places where one needle is found that are tried, and shifts that gave a piece.
 const PLACES_MAX: usize = 4;
+/// Places that are looked at for one of them because a window of it stands there.
+const TRIED_MAX: u32 = 1000;
 const SHIFTS_MAX: usize = 64;
 
 /// What is looked for, and where.
@@ -40,11 +44,59 @@ pub struct Search<'a> {
     buffer: Vec<u8>,
 }
 
-/// Bytes of a piece that are searched for, and where they stand in the new file.
+/// The beginning of a piece, which is searched for.
 struct Needle {
     piece: u32,
-    at: u64,
-    bytes: [u8; NEEDLE],
+    bytes: Vec<u8>,
+}
+
+impl Needle {
+    fn start(&self) -> u64 {
+        u64::from(self.piece) * PIECE
+    }
+}
+
+/// The windows of all needles, by their hashes: which needle, and where in it.
+struct Windows {
+    /// In order.
+    hashes: Vec<(u64, usize, usize)>,
+    /// Whether there may be a hash that begins with these bits.
+    may: Vec<bool>,
+}
+
+impl Windows {
+    const BITS: u32 = 18;
+
+    fn of(needles: &[Needle]) -> Self {
+        let mut hashes = Vec::new();
+        for (of, needle) in needles.iter().enumerate() {
+            let windows = needle.bytes.windows(WINDOW).enumerate();
+            let telling = windows.filter(|(_, window)| tells(window));
+            hashes.extend(telling.map(|(at, window)| (hash(window), of, at)));
+        }
+        hashes.sort_unstable();
+        let mut may = vec![false; 1 << Self::BITS];
+        for (hash, ..) in &hashes {
+            may[Self::first_bits(*hash)] = true;
+        }
+        Self { hashes, may }
+    }
+
+    fn first_bits(hash: u64) -> usize {
+        (hash >> (u64::BITS - Self::BITS)) as usize
+    }
+
+    /// The needles that hold a window of this hash, and where.
+    fn with(&self, hash: u64) -> impl Iterator<Item = (usize, usize)> {
+        let from = if self.may[Self::first_bits(hash)] {
+            self.hashes.partition_point(|(other, ..)| *other < hash)
+        } else {
+            self.hashes.len()
+        };
+        let its = self.hashes[from..].iter();
+        let its = its.take_while(move |(other, ..)| *other == hash);
+        its.map(|(_, of, at)| (*of, *at))
+    }
 }
 
 /// Where the search gets the beginnings of pieces from, and where it brings what it found.
@@ -148,61 +200,58 @@ impl<'a> Search<'a> {
                 None => sought.push(needle),
             }
         }
-        let mut found = vec![0; sought.len()];
-        self.scan(&sought, |of, at| {
-            if found[of] < PLACES_MAX {
-                found[of] += 1;
-                let needle = &sought[of];
-                places.push((needle.piece, needle.at.cast_signed() - at.cast_signed()));
+        let mut found: Vec<(u32, Vec<i64>)> = vec![(0, Vec::new()); sought.len()];
+        self.scan(&sought, |of, shift| {
+            let (tried, shifts) = &mut found[of];
+            let more = *tried < TRIED_MAX && shifts.len() < PLACES_MAX;
+            if more && !shifts.contains(&shift) {
+                *tried += 1;
+                if self.stands_at(&sought[of], shift) {
+                    shifts.push(shift);
+                }
             }
         })?;
+        for (needle, (_, shifts)) in sought.iter().zip(found) {
+            places.extend(shifts.into_iter().map(|shift| (needle.piece, shift)));
+        }
         Ok(places)
     }
 
     fn stands_at(&self, needle: &Needle, shift: i64) -> bool {
-        let mut there = [0; NEEDLE];
-        let at = needle.at.checked_add_signed(-shift);
+        let mut there = vec![0; needle.bytes.len()];
+        let at = needle.start().checked_add_signed(-shift);
         let read = at.is_some_and(|at| self.old.read_exact_at(&mut there, at).is_ok());
         read && there == needle.bytes
     }
 
-    /// Searches the old file from its first byte to its last.
-    fn scan(&self, sought: &[Needle], mut hit: impl FnMut(usize, u64)) -> io::Result<()> {
-        if sought.is_empty() {
+    /// Searches the old file from its first byte to its last: where a window of a needle stands, and how far behind the needle
+    /// is in the new one then.
+    fn scan(&self, sought: &[Needle], mut hit: impl FnMut(usize, i64)) -> io::Result<()> {
+        let windows = Windows::of(sought);
+        if windows.hashes.is_empty() {
             return Ok(());
         }
-        let table = gear_table();
-        let hash = |bytes: &[u8]| bytes.iter().fold(0, |hash, byte| roll(&table, hash, *byte));
-        let hashes: Vec<u64> = sought.iter().map(|needle| hash(&needle.bytes)).collect();
-        let mut may = vec![false; 1 << 16];
-        for hash in &hashes {
-            may[(hash >> 48) as usize] = true;
-        }
         let mut buffer = vec![0; PIECE as usize];
-        let (mut at, mut rolled) = (0, 0);
+        let mut at = 0;
         while at < self.old_size {
-            let read = self.old.read_at(&mut buffer, at)?;
-            if read == 0 {
-                break;
+            let room = (self.old_size - at).min(PIECE) as usize;
+            match self.old.read_exact_at(&mut buffer[..room], at) {
+                Ok(()) => {}
+                // It was cut meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(error),
             }
-            for (i, byte) in buffer[..read].iter().enumerate() {
-                rolled = roll(&table, rolled, *byte);
-                if !may[(rolled >> 48) as usize] {
-                    continue;
-                }
-                let Some(start) = (at + i as u64 + 1).checked_sub(NEEDLE as u64) else {
+            for (nth, window) in buffer[..room].chunks(STRIDE).enumerate() {
+                let Some(window) = window.get(..WINDOW) else {
                     continue;
                 };
-                for (of, _) in hashes
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, hash)| **hash == rolled)
-                {
-                    // Twice the same 64 bits are the same bytes, or are found not to be by the piece's value.
-                    hit(of, start);
+                for (of, within) in windows.with(hash(window)) {
+                    let stands = at + (nth * STRIDE) as u64;
+                    let in_new = sought[of].start() + within as u64;
+                    hit(of, in_new.cast_signed() - stands.cast_signed());
                 }
             }
-            at += read as u64;
+            at += room as u64;
         }
         Ok(())
     }
@@ -236,141 +285,35 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The part of a sample that tells most; `None` where all of it looks like anything else.
+/// A sample that can be searched for; `None` where all of it looks like anything else.
 fn needle(piece: u32, sample: &[u8]) -> Option<Needle> {
-    let distinct = |bytes: &[u8]| {
-        let mut seen = [false; 256];
-        for byte in bytes {
-            seen[usize::from(*byte)] = true;
-        }
-        seen.iter().filter(|seen| **seen).count()
-    };
-    let windows = sample.chunks_exact(NEEDLE).enumerate();
-    let best = windows.max_by_key(|(at, bytes)| (distinct(bytes), std::cmp::Reverse(*at)));
-    let (at, bytes) = best.filter(|(_, bytes)| distinct(bytes) >= DISTINCT_MIN)?;
-    Some(Needle {
+    let any = sample.windows(WINDOW).any(tells);
+    any.then(|| Needle {
         piece,
-        at: u64::from(piece) * PIECE + (at * NEEDLE) as u64,
-        bytes: bytes.try_into().ok()?,
+        bytes: sample.to_vec(),
     })
 }
 
-/// A gear hash: what came 64 bytes ago has left it.
-fn roll(table: &[u64; 256], hash: u64, byte: u8) -> u64 {
-    (hash << 1).wrapping_add(table[usize::from(byte)])
+/// Whether bytes look like nothing else.
+fn tells(bytes: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    for byte in bytes {
+        seen[usize::from(*byte)] = true;
+    }
+    seen.iter().filter(|seen| **seen).count() >= DISTINCT_MIN
 }
 
-/// A random number for each byte; any will do.
-fn gear_table() -> [u64; 256] {
-    let mut random = fastrand::Rng::with_seed(0x6765_6172);
-    std::array::from_fn(|_| random.u64(..))
+/// A hash of a window, whose first bits are as good as its others. Whoever makes contents that collide makes a search slow,
+/// and no more: what is found is compared.
+fn hash(window: &[u8]) -> u64 {
+    let (words, _) = window.as_chunks::<8>();
+    let mut hash = 0x9e37_79b9_7f4a_7c15_u64;
+    for word in words {
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash ^= hash >> 32;
+    }
+    hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use super::*;
-
-    /// A server's file, and which pieces of it were found where.
-    struct Server<'a> {
-        new: &'a [u8],
-        found: Vec<(u32, u64)>,
-        asked: usize,
-    }
-
-    impl Finder for Server<'_> {
-        fn samples(&mut self, pieces: &[u32]) -> Option<Vec<Vec<u8>>> {
-            self.asked += pieces.len();
-            let sample = |piece: &u32| {
-                let rest = &self.new[*piece as usize * PIECE as usize..];
-                rest[..rest.len().min(SAMPLE as usize)].to_vec()
-            };
-            Some(pieces.iter().map(sample).collect())
-        }
-
-        fn found(&mut self, piece: u32, from: u64) -> io::Result<bool> {
-            self.found.push((piece, from));
-            Ok(true)
-        }
-    }
-
-    fn random(seed: u64, mib: usize) -> Vec<u8> {
-        let mut random = fastrand::Rng::with_seed(seed);
-        std::iter::repeat_with(|| random.u8(..))
-            .take(mib << 20)
-            .collect()
-    }
-
-    /// Looks for every piece of `new` in `old`: which were found, and how many were asked for.
-    fn look(old: &[u8], new: &[u8]) -> (Vec<(u32, u64)>, usize) {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(old).unwrap();
-        let size = new.len() as u64;
-        let value = |piece: u32| {
-            let mut hasher = PieceHasher::new(piece);
-            let at = piece as usize * PIECE as usize;
-            hasher.update(&new[at..at + pieces::len(size, piece) as usize]);
-            hasher.value()
-        };
-        let open: Vec<u32> = (0..pieces::count(size)).collect();
-        let values: Vec<_> = open.iter().map(|piece| value(*piece)).collect();
-        let mut server = Server {
-            new,
-            found: Vec::new(),
-            asked: 0,
-        };
-        let search = Search::new(&file, size, &values, &open).unwrap();
-        search.run(&mut server).unwrap();
-        server.found.sort_unstable();
-        (server.found, server.asked)
-    }
-
-    #[test]
-    fn moved_pieces_are_found_wherever_they_stand() {
-        const MIB: u64 = PIECE;
-        let old = random(1, 6);
-        let at = |mib: usize| mib << 20;
-        let cut = &old[at(2)..];
-        assert_eq!(
-            look(&old, cut).0,
-            [(0, 2 * MIB), (1, 3 * MIB), (2, 4 * MIB), (3, 5 * MIB)]
-        );
-        // A byte at the front moves all: what is whole behind it is found.
-        let one = [b"x", &old[..]].concat();
-        let found: Vec<_> = (1..7)
-            .map(|piece| (piece, u64::from(piece) * MIB - 1))
-            .collect();
-        assert_eq!(look(&old, &one).0, found);
-        // Two insertions, a change and an exchange.
-        let mut new = [
-            &old[..at(1)],
-            &random(2, 1),
-            &old[at(1)..at(3)],
-            &random(3, 1),
-            &old[at(3)..],
-        ]
-        .concat();
-        new[at(6) + 9] ^= 1;
-        let found = look(&old, &new).0;
-        assert_eq!(
-            found.iter().map(|(piece, _)| *piece).collect::<Vec<_>>(),
-            [2, 3, 5, 7]
-        );
-        let swapped = [&old[at(3)..], &old[..at(3)]].concat();
-        assert_eq!(look(&old, &swapped).0.len(), 6);
-    }
-
-    #[test]
-    fn what_is_nowhere_is_given_up_soon() {
-        let old = random(1, 3);
-        let (found, asked) = look(&old, &random(2, 20));
-        assert!(found.is_empty() && asked <= 2 * PROBES, "{asked}");
-        // Zeros stand everywhere, and nothing is searched for them; what was changed in place stands where it was.
-        assert_eq!(look(&old, &vec![0; 4 << 20]).0, []);
-        let mut touched = old.clone();
-        (0..3).for_each(|mib| touched[(mib << 20) + 5000] ^= 1);
-        assert_eq!(look(&old, &touched).0, []);
-        assert_eq!(look(b"short", &old).0, []);
-    }
-}
+mod tests;

@@ -2,14 +2,21 @@
 
 use std::{
     fs::File,
+    io,
     ops::Range,
-    os::{fd::OwnedFd, unix::fs::FileExt as _},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::fs::FileExt as _,
+    },
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{journal::Claim, target::Target};
-use crate::client::{Error, facts::Facts, task::FileTask};
+use super::{journal::Claim, names::part_name, target::Target};
+use crate::{
+    client::{Error, facts::Facts, task::FileTask},
+    sys::disk,
+};
 
 /// A part, or a whole file that is compared.
 #[derive(Debug)]
@@ -27,7 +34,7 @@ pub struct Part {
     pub old: Option<Old>,
     /// Bytes that an earlier run left in it, or that the old file may give; 0 for none.
     pub left: u64,
-    /// Pieces in it that the journal vouches for, where the server cannot.
+    /// Pieces in it that the journal vouches for, or a Metalink's digests, where the server cannot.
     pub known: Vec<Range<u32>>,
 }
 
@@ -38,6 +45,21 @@ pub struct Old {
     pub file: File,
     /// Whether nothing was written to the part before.
     pub fresh: bool,
+}
+
+/// A part under the first name that is free.
+pub(super) fn new_part(dir: &OwnedFd, name: &[u8]) -> io::Result<(File, Option<Vec<u8>>)> {
+    let mut turn = 0;
+    loop {
+        let part = part_name(name, turn);
+        match disk::new_file(dir.as_fd(), &part) {
+            Ok(file) => return Ok((file, Some(part))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && turn < 1000 => {
+                turn += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A part that is open, and what landing it needs.

@@ -161,7 +161,7 @@ fn an_equal_file_is_found_before_anything_is_fetched() {
         has_values,
     };
     let already = |remote| {
-        let already = target.already(&RemotePath::root(), b"x", remote, None);
+        let already = target.already(&RemotePath::root(), b"x", remote, None, None);
         already.unwrap()
     };
     assert!(matches!(
@@ -185,7 +185,7 @@ fn an_equal_file_is_found_before_anything_is_fetched() {
     let given = |content: &str| {
         let given = Digest::Blake3(blake3::hash(content.as_bytes()));
         let remote = remote(4, Some("same"), true);
-        let already = target.already(&RemotePath::root(), b"x", remote, Some(&given));
+        let already = target.already(&RemotePath::root(), b"x", remote, Some(&given), None);
         already.unwrap()
     };
     assert!(matches!(given("same"), Already::Here(_)));

@@ -1,7 +1,10 @@
 //! Carrying out what the schedule wants done: nothing here waits, but hands on to who may.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,14 +17,18 @@ use crate::client::{
         caught::caught,
         landed::Landed,
         lander::{Outcome, SmallFile},
+        part::OpenPart,
     },
     id::FileId,
     proof::Proof,
     schedule::{Complete, Effect, Keep, Schedule, Unlanded},
 };
+use crate::pieces;
 
 /// After a stop, an event waits this long for somebody to take it.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
+/// Threads that hash one file; a disk gives no more than a few of them have use for.
+const HASHERS_MAX: usize = 4;
 /// Events that are taken from the queue at once.
 const EVENTS_AT_ONCE: usize = 64;
 
@@ -112,28 +119,53 @@ impl Engine {
         }
     }
 
-    /// Hashes what an earlier run left, piece by piece. Blocking.
+    /// Hashes what an earlier run left, or what the old file gives: several pieces at a time. Blocking.
     fn hash_left(self: &Arc<Self>, file: FileId) {
         let Some(part) = self.part(file) else { return };
         let pieces = self.look(|schedule| {
             let transfer = schedule.transfer(file);
             transfer.map_or(0, crate::client::schedule::Transfer::left_pieces)
         });
-        let mut buffer = Vec::new();
-        for piece in 0..pieces {
-            let hashed = caught(&part.task, || part.hash_piece(piece, &mut buffer));
-            let value = match hashed {
-                Ok(value) => value,
-                Err(error) => {
-                    let now = Instant::now();
-                    return self.with(|schedule| schedule.left_done(file, Err(error), now));
+        let next = AtomicU32::new(0);
+        // False where no more are wanted.
+        let hash = || -> Result<bool, Error> {
+            let mut buffer = Vec::new();
+            loop {
+                let piece = next.fetch_add(1, Ordering::Relaxed);
+                if piece >= pieces {
+                    return Ok(true);
                 }
-            };
-            if !self.with(|schedule| schedule.left_piece(file, piece, value)) {
-                return;
+                let hashed = caught(&part.task, || part.hash_piece(piece, &mut buffer));
+                let goes_on = hashed
+                    .map(|value| self.with(|schedule| schedule.left_piece(file, piece, value)));
+                if !matches!(goes_on, Ok(true)) {
+                    next.store(pieces, Ordering::Relaxed);
+                    return goes_on;
+                }
+            }
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let more = threads
+            .min(HASHERS_MAX)
+            .min(pieces as usize)
+            .saturating_sub(1);
+        let hashed = std::thread::scope(|scope| {
+            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, hash);
+            // One that cannot be had is one less.
+            let others: Vec<_> = (0..more).filter_map(|at| spawn(at).ok()).collect();
+            let mine = hash();
+            let others = others
+                .into_iter()
+                .map(|other| other.join().unwrap_or(Ok(false)));
+            others.fold(mine, |all, one| Ok(all? & one?))
+        });
+        match hashed {
+            Ok(false) => {}
+            hashed => {
+                let hashed = hashed.map(|_| ());
+                self.with(|schedule| schedule.left_done(file, hashed, Instant::now()));
             }
         }
-        self.with(|schedule| schedule.left_done(file, Ok(()), Instant::now()));
     }
 
     /// Lands a complete file. Blocking.
@@ -147,6 +179,10 @@ impl Engine {
             Ok((name, proof)) => {
                 if !part.compares {
                     self.part_ended(&part.part.file);
+                    let signature = self.signature(&part.task, proof.verified());
+                    if let Some(signature) = self.runtime.block_on(signature) {
+                        self.keep_signature(&part.task, &part.target, &name, &signature);
+                    }
                 }
                 Ok(Complete {
                     local: part.target.local(&part.task.path.parent(), &name),
@@ -155,7 +191,7 @@ impl Engine {
                     took: part.began.elapsed(),
                 })
             }
-            Err(Error::Integrity { .. }) => Err(Unlanded::Wrong),
+            Err(Error::Integrity { .. }) => Err(wrong(&part)),
             Err(error @ Error::Listed { .. }) => {
                 // What is in it stays to be looked at, but nothing vouches for it: a later run fetches it anew.
                 self.distrust(&part.part.file);
@@ -189,6 +225,11 @@ impl Engine {
         let engine = Arc::clone(self);
         self.tasks.spawn_blocking(move || {
             engine.lander.work(&|outcomes| {
+                for (small, outcome) in &outcomes {
+                    if let (Some(signature), Ok(landed)) = (&small.task.signature, outcome) {
+                        engine.keep_signature(&small.task, &small.target, &landed.name, signature);
+                    }
+                }
                 let outcomes: Vec<_> = outcomes.into_iter().map(told).collect();
                 engine.with(|schedule| {
                     for (file, outcome) in outcomes {
@@ -205,6 +246,19 @@ impl Engine {
             self.land_small(std::mem::take(complete));
             self.lander.room_for(bytes).await;
         }
+    }
+}
+
+/// What is wrong in a part that does not match its digest: some pieces, where a Metalink tells digests of them, else nobody
+/// knows. Blocking.
+fn wrong(part: &OpenPart) -> Unlanded {
+    let told = part.facts.judged_by(part.task.pieces.as_deref());
+    let wrong = told.map(|told| told.wrong(&part.part.file));
+    match (told, wrong) {
+        (Some(told), Some(Ok(wrong))) if (1..told.ranges().count()).contains(&wrong.len()) => {
+            Unlanded::Pieces(wrong.iter().map(pieces::reached).collect())
+        }
+        _ => Unlanded::Wrong,
     }
 }
 

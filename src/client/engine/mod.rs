@@ -11,6 +11,7 @@ mod parts;
 mod published;
 mod says;
 mod server;
+mod signatures;
 
 pub use found::Found;
 pub use server::Server;

@@ -42,7 +42,7 @@ const LET_GO: Duration = Duration::from_secs(2);
 pub enum Keep {
     /// Nothing: it is started afresh.
     Nothing,
-    /// Everything, to be held against the values of its pieces.
+    /// Everything, to be held against the values or digests of its pieces.
     All,
     /// What the journal vouches for, of this content.
     Known(Content),
@@ -53,7 +53,7 @@ fn take_from_old(part: &mut Part, target: &Target, task: &FileTask, facts: &Fact
     let Some(file) = target.old(part.dir.as_fd(), task.local_name()) else {
         return;
     };
-    if !facts.has_values() {
+    if !facts.has_values() && facts.judged_by(task.pieces.as_deref()).is_none() {
         if target.updates() {
             tracing::info!(path = %task.shown(), "the server tells no values of its pieces: all of it is fetched");
         }
@@ -89,16 +89,22 @@ impl Engine {
         let target = self.target(task.item).ok_or(Error::Changed)?;
         let (engine, task) = (Arc::clone(self), task.clone());
         blocking(move || {
+            let told = task.pieces.clone();
+            let told = facts.judged_by(told.as_deref());
             let keep = if !engine.settings.resume {
                 Keep::Nothing
-            } else if facts.has_values() {
+            } else if facts.has_values() || told.is_some() {
                 Keep::All
             } else {
                 facts.content().map_or(Keep::Nothing, Keep::Known)
             };
             let mut part = engine.open_part(&target, &task, facts.size, &keep)?;
             take_from_old(&mut part, &target, &task, &facts);
-            Ok(OpenPart::new(part, target, task, facts))
+            let mut part = OpenPart::new(part, target, task, facts.clone());
+            if let Some(told) = told {
+                part.judge_left(told)?;
+            }
+            Ok(part)
         })
         .await
     }

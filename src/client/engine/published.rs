@@ -13,19 +13,22 @@ use std::{
 
 use tokio::sync::{Notify, OnceCell};
 
-use super::{Engine, lock};
+use super::{Engine, Server, lock};
 use crate::{
     client::{
-        Error,
+        Error, Verified,
         disk::land::Listed,
         net::document::Asking,
-        read::beside::{Beside, Candidate},
+        read::{
+            beside::{Beside, Candidate},
+            metalink::Signature,
+        },
         task::FileTask,
     },
     entry::Entry,
     escape::display_name,
     http1::path::RemotePath,
-    sums::{Covers, LIST_MAX, Table},
+    sums::{Covers, LIST_MAX, METALINK, Table},
 };
 
 /// Bytes of lists that are remembered, and how many lists; the oldest are fetched again where they are needed.
@@ -33,6 +36,8 @@ const KEPT_MAX: usize = 64 << 20;
 const LISTS_MAX: usize = 64;
 /// How long a list may take, however it drips in: the files that need it wait.
 const TIME_MAX: Duration = Duration::from_secs(60);
+/// Most bytes of a signature.
+const SIGNATURE_MAX: usize = 64 << 10;
 /// How often a list is asked for.
 const TRIES: u32 = 2;
 
@@ -123,17 +128,59 @@ impl Engine {
         }
     }
 
-    async fn published(&self, path: &RemotePath) -> Option<Listed> {
-        let dir = path.parent();
+    /// The signature that a listing showed beside a file which only published lists prove, or nothing: whoever gets that file is
+    /// the one who may want to check it. Not where the same run fetches it anyway.
+    pub async fn signature(&self, task: &FileTask, how: Verified) -> Option<Arc<Signature>> {
+        let listed = match how {
+            Verified::Listed(word) => word != METALINK,
+            how => how == Verified::Unverified,
+        };
+        let given = self.settings.checksums.as_ref();
+        let given = given.and_then(|given| given.of(task.path.as_bytes()));
+        if !listed || given.is_some() || task.signature.is_some() {
+            return task.signature.clone();
+        }
+        let read = async {
+            self.listing_read(&task.path.parent()).await;
+            let end = lock(&self.lists.beside).signature(&task.path)?;
+            let name = [task.path.name(), end.as_bytes()].concat();
+            let path = task.path.parent().join(&name).ok()?;
+            if self.look(|schedule| schedule.tree_wants(task.item, &path)) {
+                return None;
+            }
+            let lead = self.lead();
+            let asked = self.asking(&lead).whole(&path, SIGNATURE_MAX);
+            let read = tokio::time::timeout(TIME_MAX, asked).await;
+            match read.unwrap_or(Err(Error::Timeout(TIME_MAX))) {
+                Ok(bytes) => Some(Arc::new(Signature { end, bytes })),
+                Err(error) => {
+                    tracing::warn!(path = %display_name(path.as_bytes()), "this signature is not here: {error}");
+                    None
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            read = read => read,
+        }
+    }
+
+    /// Waits until nobody reads the listing of a directory.
+    async fn listing_read(&self, dir: &RemotePath) {
         loop {
             let read = self.lists.read.notified();
             tokio::pin!(read);
             read.as_mut().enable();
-            if !lock(&self.lists.beside).is_reading(&dir) {
+            if !lock(&self.lists.beside).is_reading(dir) {
                 break;
             }
             read.await;
         }
+    }
+
+    async fn published(&self, path: &RemotePath) -> Option<Listed> {
+        self.listing_read(&path.parent()).await;
         let candidates = lock(&self.lists.beside).candidates(path);
         for candidate in candidates {
             let one = candidate.published.covers != Covers::Many;
@@ -162,15 +209,19 @@ impl Engine {
         None
     }
 
-    /// Fetches a list over a connection of its own. What cannot be had tells nothing.
-    async fn fetch(&self, candidate: &Candidate) -> (Arc<Table>, usize) {
-        let lead = self.lead();
-        let asking = Asking {
-            first: &lead.origin,
+    fn asking<'a>(&'a self, server: &'a Server) -> Asking<'a> {
+        Asking {
+            first: &server.origin,
             access: &self.settings.access,
             silence: self.settings.timeout,
             pace: &self.pace,
-        };
+        }
+    }
+
+    /// Fetches a list over a connection of its own. What cannot be had tells nothing.
+    async fn fetch(&self, candidate: &Candidate) -> (Arc<Table>, usize) {
+        let lead = self.lead();
+        let asking = self.asking(&lead);
         let shown = display_name(candidate.list.as_bytes());
         let mut tries = 0;
         let text = loop {

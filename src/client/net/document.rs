@@ -24,7 +24,11 @@ use crate::{
         response_head::ResponseHead,
     },
     pace::Pace,
+    pieces::{self, Preamble, Value},
 };
+
+/// Most bytes of a list of values: those of a file of 2 TiB.
+const VALUES_MAX: usize = 64 << 20;
 
 /// The body that the settings' URL, with its query, names: at most `max` bytes. Failures that may pass are tried again.
 pub async fn read_document(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
@@ -53,7 +57,7 @@ async fn attempt(settings: &Settings, max: usize) -> Result<Vec<u8>, Error> {
         silence: settings.timeout,
         pace: &pace,
     };
-    asking.read(settings.url.clone(), max).await
+    asking.read(settings.url.clone(), Ask::Whole, max).await
 }
 
 /// Who is asked, and how.
@@ -72,7 +76,31 @@ pub struct Asking<'a> {
 impl Asking<'_> {
     /// The whole of a small file at `path`, at most `max` bytes. It is asked for once, over a connection of its own.
     pub async fn whole(self, path: &RemotePath, max: usize) -> Result<Vec<u8>, Error> {
-        self.read(self.url_of(path), max).await
+        self.read(self.url_of(path), Ask::Whole, max).await
+    }
+
+    /// The values of the pieces of a file at `path`, which merge to the digest that is told behind them, and the file's size.
+    /// They are asked for once, over a connection of its own.
+    pub async fn values(self, path: &RemotePath) -> Result<(u64, Vec<Value>), Error> {
+        let ask = Ask::Pieces { if_match: None };
+        let mut at = self.url_of(path);
+        at.set_query(None);
+        let read = self.read(at, ask, VALUES_MAX).await?;
+        let wrong = || Error::Protocol("no list of pieces".into());
+        let (preamble, rest) = read.split_first_chunk().ok_or_else(wrong)?;
+        let preamble = Preamble::decode(preamble);
+        let size = preamble
+            .map_err(|error| Error::Protocol(error.to_string()))?
+            .size;
+        let (values, rest) = rest.as_chunks::<32>();
+        let (root, values) = values.split_last().ok_or_else(wrong)?;
+        if !rest.is_empty() || values.len() != pieces::value_count(size) as usize {
+            return Err(wrong());
+        }
+        if values.is_empty() || pieces::root(values).as_bytes() != root {
+            return Err(Error::Integrity { piece: None });
+        }
+        Ok((size, values.to_vec()))
     }
 
     fn url_of(self, path: &RemotePath) -> Url {
@@ -80,8 +108,8 @@ impl Asking<'_> {
         (here.join(&self.first.target(path))).unwrap_or_else(|_| here.clone())
     }
 
-    async fn read(self, mut at: Url, max: usize) -> Result<Vec<u8>, Error> {
-        let (mut connection, head) = self.open(&mut at, Ask::Whole).await?;
+    async fn read(self, mut at: Url, ask: Ask<'_>, max: usize) -> Result<Vec<u8>, Error> {
+        let (mut connection, head) = self.open(&mut at, ask).await?;
         if head.is_part {
             return Err(Error::Protocol(
                 "the answer is a part of what was asked for".into(),

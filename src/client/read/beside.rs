@@ -1,6 +1,6 @@
-//! Which lists of digests lie in which directories, as far as listings told: no request is spent on guessing.
+//! Which lists of digests and signatures lie in which directories, as far as listings told: no request is spent on guessing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::{
     http1::path::RemotePath,
@@ -26,8 +26,8 @@ struct Dir {
     many: Vec<Vec<u8>>,
     /// Lists of one file each, by that file's name.
     one: HashMap<Vec<u8>, Vec<Vec<u8>>>,
-    /// What there is a signature of.
-    signed: Vec<Vec<u8>>,
+    /// Signatures of lists, and of other files.
+    signatures: HashSet<Vec<u8>>,
     names: usize,
 }
 
@@ -70,7 +70,6 @@ impl Beside {
         let signs = SIGNATURES
             .iter()
             .find_map(|end| name.strip_suffix(end.as_bytes()));
-        let signs = signs.filter(|list| published(list).is_some());
         let found = published(name);
         if found.is_none() && signs.is_none() {
             return;
@@ -82,13 +81,20 @@ impl Beside {
             self.order.push_back(dir.clone());
         }
         let at = self.dirs.entry(dir).or_default();
-        let into = match (signs, found.map(|found| found.covers)) {
-            (Some(_), _) => &mut at.signed,
-            (_, Some(Covers::Prefix(end))) => at.one.entry(name[..end].to_vec()).or_default(),
-            _ => &mut at.many,
+        let into = match found.map(|found| found.covers) {
+            _ if signs.is_some() => None,
+            Some(Covers::Prefix(end)) => Some(at.one.entry(name[..end].to_vec()).or_default()),
+            _ => Some(&mut at.many),
         };
-        if !into.contains(&name) {
-            into.push(name);
+        let is_new = match into {
+            None => at.signatures.insert(name),
+            Some(names) if names.contains(&name) => false,
+            Some(names) => {
+                names.push(name);
+                true
+            }
+        };
+        if is_new {
             (at.names, self.names) = (at.names + 1, self.names + 1);
         }
         while self.names > NAMES_MAX
@@ -97,6 +103,13 @@ impl Beside {
             let gone = self.dirs.remove(&oldest);
             self.names -= gone.map_or(0, |dir| dir.names);
         }
+    }
+
+    /// The end of the name of a file's signature, which lies beside it.
+    pub fn signature(&self, path: &RemotePath) -> Option<&'static str> {
+        let signed = self.dirs.get(&path.parent())?.signed_by(path.name())?;
+        // `NAME.gpg` may be the file itself, encrypted.
+        (signed != ".gpg").then_some(signed)
     }
 
     /// The lists that may tell of a file: those beside it first, then those of the directories above it; of one directory
@@ -130,17 +143,18 @@ impl Beside {
 }
 
 impl Dir {
+    /// The end of the name of what signs `name`.
+    fn signed_by(&self, name: &[u8]) -> Option<&'static str> {
+        let mut ends = SIGNATURES.iter().copied();
+        ends.find(|end| self.signatures.contains(&[name, end.as_bytes()].concat()))
+    }
+
     fn candidate(&self, dir: &RemotePath, list: &[u8], name: &[u8]) -> Option<Candidate> {
-        let mut ends = SIGNATURES.iter();
-        let signed = ends.find(|end| {
-            let mut names = self.signed.iter();
-            names.any(|signature| signature.strip_suffix(end.as_bytes()) == Some(list))
-        });
         Some(Candidate {
             list: dir.join(list).ok()?,
             published: published(list)?,
             name: name.to_vec(),
-            signed: signed.copied(),
+            signed: self.signed_by(list),
         })
     }
 }
@@ -197,6 +211,18 @@ mod tests {
             "none tells of itself"
         );
         assert_eq!(lists(&beside, "/e/a"), ["/SHA256SUMS", "/MD5SUMS"]);
+    }
+
+    #[test]
+    fn a_signature_is_known_by_the_name_of_what_it_signs() {
+        let mut beside = Beside::default();
+        for name in ["a", "a.sig", "a.asc", "b.sig", "c.gpg", "d.asc.sig"] {
+            beside.note(&path("/d/"), name.as_bytes());
+        }
+        let signed = ["/d/a", "/d/b", "/d/c", "/d/d", "/d/d.asc", "/e/a"];
+        let signed = signed.map(|of| beside.signature(&path(of)));
+        let expected = [Some(".asc"), Some(".sig"), None, None, Some(".sig"), None];
+        assert_eq!(signed, expected);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Metalinks (RFC 5854): files, the servers that have them, and what they must hash to.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use roxmltree::{Document, Node};
 use url::Url;
@@ -13,6 +13,7 @@ use crate::{
     digest::Digest,
     escape::display_name,
     http1::path::RemotePath,
+    piece_digests::PieceDigests,
 };
 
 /// Most bytes of a Metalink: about 40,000 files with a mirror each.
@@ -42,8 +43,37 @@ pub struct NamedFile {
     pub size: Option<u64>,
     /// The strongest of its digests that haul knows.
     pub digest: Option<Digest>,
+    /// The digests of its pieces, where haul knows their kind and they cover all of it.
+    pub pieces: Option<Arc<PieceDigests>>,
+    /// Its detached signature.
+    pub signature: Option<Arc<Signature>>,
     /// What to ask which of the servers for.
     pub(in crate::client) places: Vec<(SourceId, String)>,
+}
+
+/// A detached signature of a file, from a Metalink (RFC 5854 §4.2.13) or from beside the file. Nothing here checks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// What stands behind the file's name in its own: `.asc` for a signature of `OpenPGP`.
+    pub end: &'static str,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+impl Signature {
+    fn read(node: Node<'_, '_>) -> Option<Self> {
+        let kind = node.attribute("mediatype")?.to_ascii_lowercase();
+        let end = match kind.as_str() {
+            "application/pgp-signature" => ".asc",
+            "application/pkcs7-signature" | "application/x-pkcs7-signature" => ".p7s",
+            _ => return None,
+        };
+        let text = node.text()?.trim();
+        (!text.is_empty()).then(|| Self {
+            end,
+            bytes: format!("{text}\n").into_bytes(),
+        })
+    }
 }
 
 impl Metalink {
@@ -150,6 +180,10 @@ fn read_file(
     let digest = children("hash")
         .filter_map(|hash| Digest::from_hex(hash.attribute("type")?, hash.text()?.trim()))
         .max_by_key(Digest::strength);
+    let pieces = size.and_then(|size| {
+        let told = children("pieces").filter_map(|told| read_pieces(told, size));
+        told.max_by_key(|(strength, _)| *strength)
+    });
     let mut urls: Vec<(u32, Url)> = children("url")
         .filter_map(|url| {
             let priority = url.attribute("priority").and_then(|text| text.parse().ok());
@@ -178,8 +212,25 @@ fn read_file(
         path,
         size,
         digest,
+        pieces: pieces.map(|(_, pieces)| Arc::new(pieces)),
+        signature: children("signature")
+            .find_map(Signature::read)
+            .map(Arc::new),
         places,
     })
+}
+
+/// What a `pieces` element tells of a file of `size` bytes, and what its digests prove; `None` where it does not cover it, or
+/// haul does not know their kind.
+fn read_pieces(node: Node<'_, '_>, size: u64) -> Option<(u8, PieceDigests)> {
+    let kind = node.attribute("type")?;
+    let length = node.attribute("length")?.trim().parse().ok()?;
+    let hashes = node.children().filter(|child| is(*child, "hash"));
+    let digests = hashes
+        .map(|hash| Digest::from_hex(kind, hash.text()?.trim()).filter(|digest| !digest.is_weak()));
+    let digests: Vec<Digest> = digests.collect::<Option<_>>()?;
+    let strength = digests.first().map_or(0, Digest::strength);
+    Some((strength, PieceDigests::new(size, length, digests)?))
 }
 
 #[cfg(test)]
@@ -216,6 +267,43 @@ mod tests {
             [place(0, "/b%20c"), place(1, "/p/b?v=1"), place(2, "/x")]
         );
         assert_eq!(metalink.files[1].places, [place(1, "/d")]);
+    }
+
+    #[test]
+    fn digests_of_pieces_and_signatures_are_read_where_they_fit() {
+        let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let file = |size: &str, more: &str| {
+            let text = format!("<file name='x'>{size}{more}<url>http://h/x</url></file>");
+            parse(&text).unwrap().files.remove(0)
+        };
+        let pieces = |kind: &str, length: &str, hash: &str, count: usize| {
+            let hashes = format!("<hash> {hash}\n</hash>").repeat(count);
+            format!("<pieces type='{kind}' length='{length}'>{hashes}</pieces>")
+        };
+        let size = "<size>10</size>";
+        let right = pieces("sha-256", "4", sha256, 3);
+        let sha1 = pieces("sha-1", "2", "da39a3ee5e6b4b0d3255bfef95601890afd80709", 5);
+        let told = file(size, &format!("{sha1}{right}")).pieces.unwrap();
+        let ranges: Vec<_> = told.ranges().collect();
+        assert_eq!(ranges, [0..4, 4..8, 8..10]);
+        for (size, more) in [
+            (size, sha1.as_str()),
+            ("", &right),
+            (size, &pieces("sha-256", "4", sha256, 2)),
+            (size, &pieces("sha-256", "0", sha256, 3)),
+            (size, &pieces("sha-256", "4", "00", 3)),
+            (
+                size,
+                &pieces("md5", "4", "d41d8cd98f00b204e9800998ecf8427e", 3),
+            ),
+        ] {
+            assert_eq!(file(size, more).pieces, None, "{more}");
+        }
+        let signed = |kind: &str| format!("<signature mediatype='{kind}'>\n A\nB \n</signature>");
+        let (end, bytes) = (".asc", b"A\nB\n".to_vec());
+        let signature = file("", &signed("application/pgp-signature")).signature;
+        assert_eq!(signature.as_deref(), Some(&Signature { end, bytes }));
+        assert_eq!(file("", &signed("text/plain")).signature, None);
     }
 
     #[test]

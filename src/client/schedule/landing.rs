@@ -1,12 +1,19 @@
 //! Files that are whole reach their names.
 
 use std::{
+    ops::Range,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use super::{Effect, FileId, Keep, Schedule, SlotId, SourceSet, Work, transfer::Transfer};
-use crate::client::{Error, Event, Verified, disk::names::Local, task::FileTask};
+use super::{
+    Effect, FileId, Keep, Schedule, SlotId, SourceSet, Work,
+    transfer::{Phase, Transfer},
+};
+use crate::{
+    client::{Error, Event, ItemId, Verified, disk::names::Local, task::FileTask},
+    http1::path::RemotePath,
+};
 
 /// A file that is complete under its final name.
 #[derive(Debug)]
@@ -26,6 +33,8 @@ pub struct Complete {
 pub enum Unlanded {
     /// The whole does not match its digest: others may have it.
     Wrong,
+    /// The same, and what is wrong are some of a Metalink's pieces: the pieces that each of those reaches into.
+    Pieces(Vec<Range<u32>>),
     /// The disk.
     Disk(Error),
 }
@@ -66,6 +75,10 @@ impl Schedule {
 
     /// A large file reached its final name, or did not.
     pub fn landed(&mut self, file: FileId, outcome: Result<Complete, Unlanded>, now: Instant) {
+        let outcome = match outcome {
+            Err(Unlanded::Pieces(wrong)) => return self.mend(file, &wrong, now),
+            outcome => outcome,
+        };
         let Some(transfer) = self.transfers.remove(&file) else {
             return;
         };
@@ -87,7 +100,7 @@ impl Schedule {
                 tracing::warn!(path = %task.shown(), "it does not match its digest: another mirror is asked");
                 self.put_back_task(task.into());
             }
-            Err(Unlanded::Wrong) => {
+            Err(Unlanded::Wrong | Unlanded::Pieces(_)) => {
                 let error = Error::Integrity { piece: None };
                 self.task_failed(transfer.task.into(), error, None, now);
             }
@@ -96,6 +109,34 @@ impl Schedule {
                 self.task_ended_after(transfer.into_task().into(), attempts, error);
             }
         }
+        self.ring_all();
+    }
+
+    /// Some pieces of a file that was complete are wrong: the others stay, and these are fetched again, from other servers than
+    /// those that sent them where there are any. One that is wrong too often is damage.
+    fn mend(&mut self, file: FileId, wrong: &[Range<u32>], now: Instant) {
+        let kept = self.sources.kept().union(SourceSet::LED);
+        let Some(transfer) = self.transfers.get_mut(&file) else {
+            return;
+        };
+        let (item, shown) = (transfer.task.item, transfer.task.shown());
+        tracing::warn!(path = %shown, "{} pieces are not what the Metalink tells of them: they are fetched again", wrong.len());
+        let mended = transfer.mend(wrong, kept);
+        let going = self.item(item).is_some_and(super::item::Item::is_going);
+        let cancelled = self.item(item).is_none_or(super::item::Item::is_cancelled);
+        if let Some(transfer) = self.transfers.get_mut(&file) {
+            transfer.phase = if going { Phase::Flowing } else { Phase::Halted };
+        }
+        self.pieces.1 += wrong.len() as u64;
+        match mended {
+            Err(error) if !cancelled => self.transfer_failed(file, error, None, now),
+            _ if cancelled => {
+                self.shelve_transfer(file);
+                self.end_item(item);
+            }
+            _ => {}
+        }
+        self.fail_leftovers();
         self.ring_all();
     }
 
@@ -121,6 +162,11 @@ impl Schedule {
                 self.task_ended_after(task.into(), attempts, error);
             }
         }
+    }
+
+    /// The signature of a file is here.
+    pub fn signed(&mut self, item: ItemId, path: RemotePath, local: PathBuf) {
+        self.tell(Event::Signed { item, path, local });
     }
 
     pub(super) fn complete(&mut self, task: FileTask, complete: Complete, kept: u64) {

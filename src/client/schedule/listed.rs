@@ -1,11 +1,14 @@
 //! What listings find, and what of it waits on disk.
 
 use super::{Complete, Effect, RestId, Schedule, Sum};
-use crate::client::{
-    Error, Event, ItemId,
-    event::Action,
-    read::pattern::Filter,
-    task::{DirTask, FileTask},
+use crate::{
+    client::{
+        Error, Event, ItemId,
+        event::Action,
+        read::pattern::Filter,
+        task::{DirTask, FileTask},
+    },
+    http1::path::RemotePath,
 };
 
 impl Schedule {
@@ -29,6 +32,14 @@ impl Schedule {
     pub fn tree(&self, id: ItemId) -> Option<Option<Filter>> {
         let item = self.item(id)?;
         (!item.has_ended() && !item.is_cancelled()).then(|| item.filter.clone())
+    }
+
+    /// Whether a file is fetched with an item's tree.
+    pub fn tree_wants(&self, id: ItemId, path: &RemotePath) -> bool {
+        self.item(id).is_some_and(|item| {
+            let mut filter = item.filter.iter();
+            item.tree && path.below(&item.path).is_some() && filter.all(|it| it.wants(path))
+        })
     }
 
     /// Something of a listing is left out: it can have no name here, or leads nowhere new.

@@ -373,7 +373,7 @@ pub struct Opened {
     pub left: u64,
     /// Some of it may come from the file that the new one replaces.
     pub from_old: bool,
-    /// Pieces in it that the journal vouches for, where the server cannot.
+    /// Pieces in it that the journal vouches for, or a Metalink's digests, where the server cannot.
     pub known: Vec<Range<u32>>,
     /// The part is a whole file under its final name: it is compared, and nothing is fetched.
     pub compares: bool,

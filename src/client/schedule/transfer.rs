@@ -2,6 +2,8 @@
 
 mod ask;
 mod left;
+mod mend;
+mod senders;
 mod step;
 
 use std::{
@@ -10,6 +12,7 @@ use std::{
 };
 
 pub use left::Elsewhere;
+use senders::Senders;
 pub use step::{Asker, Step};
 
 use super::{
@@ -71,6 +74,8 @@ pub struct Transfer {
     elsewhere: Elsewhere,
     /// Sources that have no such file.
     pub excluded: SourceSet,
+    /// Who sent which pieces, where a Metalink's digests judge them in the end.
+    senders: Senders,
     /// What mirrors' answers said of the file.
     mirrors: Vec<(SourceId, Validators)>,
     /// Failures in a row, and the time before which it is not tried again.
@@ -122,13 +127,15 @@ impl Transfer {
         Self {
             id,
             excluded: task.tried,
-            plan,
-            verdict,
+            senders: Senders::new(facts.judged_by(task.pieces.as_deref()).map_or(0, |_| count)),
             phase: Phase::Flowing,
             compares,
             left,
             left_hashed: false,
-            kept: from_old.then_some(0),
+            kept: from_old.then(|| {
+                let right = (0..count).filter(|piece| plan.is_done(*piece));
+                right.map(|piece| pieces::len(facts.size, piece)).sum()
+            }),
             elsewhere: Elsewhere::new(from_old && left > 0),
             mirrors: Vec::new(),
             failures: 0,
@@ -136,6 +143,8 @@ impl Transfer {
             values_not_before: None,
             done_before_values: 0,
             synced: (now, 0),
+            plan,
+            verdict,
             task,
             facts,
         }
@@ -199,7 +208,9 @@ impl Transfer {
         value: Option<Value>,
         now: Instant,
     ) -> Result<bool, Error> {
-        self.plan.finish_piece(run, piece, now);
+        if self.plan.finish_piece(run, piece, now) {
+            self.senders.note(piece, sender);
+        }
         self.failures = 0;
         if self.task.led_to(sender).is_some() {
             self.task.refusals = 0;

@@ -116,15 +116,22 @@ impl Worker {
             Already::Fetch
         } else {
             let at = Arc::clone(&target);
-            let checksum = task.checksum.clone();
+            let (checksum, pieces) = (task.checksum.clone(), task.pieces.clone());
             let look = tokio::task::spawn_blocking(move || {
-                at.already(&dir, &name, remote, checksum.as_deref())
+                at.already(&dir, &name, remote, checksum.as_deref(), pieces.as_deref())
             });
             let looked = look.await.unwrap_or(Ok(Already::Fetch));
             looked.map_err(|error| Fault::of(error, None))?
         };
         match already {
             Already::Here(proof) => {
+                if let Some(signature) = task.signature.clone() {
+                    let (engine, task) = (Arc::clone(&self.engine), task.clone());
+                    let name = task.local_name().to_vec();
+                    let keep = move || engine.keep_signature(&task, &target, &name, &signature);
+                    // Nothing depends on it.
+                    let _ = tokio::task::spawn_blocking(keep).await;
+                }
                 self.present(task, size, proof);
                 Ok(Answered::Opened)
             }
@@ -229,7 +236,7 @@ impl Worker {
     pub(super) async fn complete_small(
         &mut self,
         head: &ResponseHead,
-        task: FileTask,
+        mut task: FileTask,
         content: Vec<u8>,
         began: Instant,
     ) -> super::Answer {
@@ -237,6 +244,11 @@ impl Worker {
         let told = told.or_else(|| head.digest.as_deref().and_then(Digest::from_field));
         let known = told.iter().chain(task.checksum.as_deref());
         let Some(proof) = Proof::of_content(&content, task.size, known) else {
+            return Err(Fault::BadWhole(Box::new(task)));
+        };
+        let told = task.pieces.as_deref().filter(|_| task.checksum.is_none());
+        let proven = told.map_or(Some(proof), |told| proof.of_pieces(&content, told));
+        let Some(proof) = proven else {
             return Err(Fault::BadWhole(Box::new(task)));
         };
         let known = proof.verified() != Verified::Unverified;
@@ -247,6 +259,7 @@ impl Worker {
                 .ok_or(told.differs),
         };
         let proof = listed.map_err(|error| Fault::Unlisted(Box::new(task.clone()), error))?;
+        task.signature = self.engine.signature(&task, proof.verified()).await;
         let Some(target) = self.engine.target(task.item) else {
             return Ok(Answered::Opened);
         };

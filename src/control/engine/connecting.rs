@@ -27,6 +27,8 @@ enum Asked {
     List,
     /// The beginning of a file.
     Preview,
+    /// What of a local file differs.
+    Damage,
     /// A walk of the tree, by its number.
     Survey(u64),
 }
@@ -200,6 +202,13 @@ impl Connecting {
                     let result = client.peek(&path, preview::BYTES).await;
                     let result = result.map_err(|error| display_error(&error));
                     let _ = answers.send(Event::Previewed { path, result }).await;
+                });
+            }
+            Effect::FindDamage { path, local } => {
+                self.ask(Asked::Damage, async move {
+                    let result = client.damage(&path, local).await;
+                    let result = result.map_err(|error| display_error(&error));
+                    let _ = answers.send(Event::Damaged { path, result }).await;
                 });
             }
             Effect::Survey(plan) => {

@@ -35,7 +35,7 @@ pub struct Asker {
 impl Transfer {
     /// Whether its values come next: nothing is pipelined with them.
     pub fn wants_values(&self, asker: &Asker) -> bool {
-        let mute = self.off().union(self.task.mute());
+        let mute = self.off_for(&asker.outlook).union(self.task.mute());
         self.may_ask_values(asker.workers, asker.now) && asker.outlook.leads(mute)
     }
 
@@ -52,18 +52,19 @@ impl Transfer {
         if self.phase != Phase::Flowing || self.not_before.is_some_and(|at| at > now) {
             return SourceSet::default();
         }
+        let off = self.off_for(outlook);
         let mut needed = SourceSet::default();
         if self.may_ask_values(workers, now)
-            && let Some(lead) = outlook.lead(self.off().union(self.task.mute()))
+            && let Some(lead) = outlook.lead(off.union(self.task.mute()))
         {
             needed.insert(lead);
         }
         if self.plan.has_free() {
             if self.facts.ranges {
-                needed = needed.union(outlook.usable.without(self.off()));
+                needed = needed.union(outlook.usable.without(off));
             }
             outlook
-                .lead(self.off())
+                .lead(off)
                 .into_iter()
                 .for_each(|lead| needed.insert(lead));
         }
@@ -88,7 +89,7 @@ impl Transfer {
         if self.phase != Phase::Flowing || self.not_before.is_some_and(|at| at > asker.now) {
             return None;
         }
-        let off = self.off();
+        let off = self.off_for(&asker.outlook);
         let leads = asker.outlook.leads(off);
         if !leads && off.contains(asker.outlook.source) {
             return None;
