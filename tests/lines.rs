@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{
     fetching::fetch_all,
-    program::{Haul, ended},
+    program::{Haul, ended, serve_line},
     serving::{PATIENCE, serve, serve_with, settings},
     trees::content,
 };
@@ -220,14 +220,7 @@ fn a_server_tells_who_comes_and_goes_and_is_steered() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("large"), content(1, 8 << 20)).unwrap();
     let other = tempfile::tempdir().unwrap();
-    let arguments = [
-        "serve",
-        root.path().to_str().unwrap(),
-        "-p",
-        "0",
-        "-a",
-        "127.0.0.1",
-    ];
+    let arguments = serve_line(root.path());
     let mut session = Session::start(&[&arguments[..], &["--limit", "200k"]].concat());
     let url = session.until("listening on ");
     let url = url.strip_prefix("listening on ").unwrap();

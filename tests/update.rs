@@ -279,6 +279,8 @@ fn reports_say_what_was_kept_and_what_was_fetched() {
     );
     let (_, stdout, _) = run(&["--json", "--headless"]);
     assert_eq!(stdout.matches("\"kept\":9437184").count(), 2, "{stdout}");
+    let started = stdout.matches("\"event\":\"started\"").count();
+    assert_eq!(started, 1, "a comparison fetches nothing: {stdout}");
     let backup = ["connect", "h", "--all", "--headless", "--backup"];
     let told = Haul::new(&backup).fails(2);
     assert!(told.contains("--backup keeps what is replaced"), "{told}");

@@ -23,7 +23,7 @@ use crate::{
     app::connect::Facts,
     client::{self, Access, Client},
     config::{self, proxy::Proxies},
-    control::{self, Hub, Subject},
+    control::{self, Control, Hub, Subject},
     credentials::{self, Credentials, netrc},
     error::Error,
     exit::{Exit, Local},
@@ -74,11 +74,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         tracing::info!("left from an earlier run, gone on with: {restored} to download");
     }
     let quit = CancellationToken::new();
-    let subject = Subject::Connect {
-        hub: Hub::of(client.clone()),
-        facts: facts(&settings),
-    };
-    let control = control::listen(&settings.control, "connect", subject, ring, quit.clone())?;
+    let control = listen(&settings, facts(&settings), &client, ring, &quit)?;
     if settings.detach {
         runs(&settings)?;
     }
@@ -137,14 +133,11 @@ pub async fn go_on(
     };
     tracing::info!("gone on with, without the terminal: {count} to download");
     let quit = CancellationToken::new();
-    let subject = Subject::Connect {
-        hub: Hub::of(client.clone()),
-        facts: Facts {
-            lcd,
-            ..facts(&settings)
-        },
+    let facts = Facts {
+        lcd,
+        ..facts(&settings)
     };
-    let control = control::listen(&settings.control, "connect", subject, ring, quit.clone())?;
+    let control = listen(&settings, facts, &client, ring, &quit)?;
     runs(&settings)?;
     let mut report = Report::new(Style::Silent, Box::new(io::sink()), Instant::now());
     let running = Running {
@@ -160,6 +153,21 @@ pub async fn go_on(
     let (_, failed) = client.tally();
     report.end(Instant::now(), failed, signal.is_some())?;
     Ok(signal.unwrap_or(exit))
+}
+
+/// Lets screens and commands reach the client; `quit` is cancelled where one of them ends it.
+fn listen(
+    settings: &config::Connect,
+    facts: Facts,
+    client: &Client,
+    ring: Ring,
+    quit: &CancellationToken,
+) -> Result<Control, Error> {
+    let hub = Hub::of(client.clone());
+    let subject = Subject::Connect { hub, facts };
+    let stop = quit.clone();
+    let control = control::listen(&settings.control, "connect", subject, ring, stop)?;
+    Ok(control)
 }
 
 /// Who tells what happens.

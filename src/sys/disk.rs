@@ -62,6 +62,15 @@ pub fn name_file(file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()
     }
 }
 
+/// Whether `dir` has something of that name, a dangling link too.
+pub fn exists(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Makes a file in `dir` for reading and writing; `AlreadyExists` when the name is taken, by a dangling link too.
 pub fn new_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
+    path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
@@ -16,6 +17,12 @@ pub struct Haul {
 
 /// Programs that run haul with less than the caller may do; each takes a command line behind its own arguments.
 pub type Within<'a> = &'a [&'a str];
+
+/// The command line of a server of `dir` at a port of its own.
+pub fn serve_line(dir: &Path) -> [&str; 6] {
+    let dir = dir.to_str().unwrap();
+    ["serve", dir, "-p", "0", "-a", "127.0.0.1"]
+}
 
 /// As somebody for whom modes of files count, also where the tests run as root.
 pub fn unprivileged() -> Within<'static> {

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::pty::{Pty, haul_in};
 use crate::common::{
-    program::Haul,
+    program::{Haul, serve_line},
     serving::{PATIENCE, serve, serve_with, settings},
     trees::content,
 };
@@ -221,15 +221,7 @@ fn what_cannot_be_detached_says_why() {
         pty.press(":quit!\r");
         assert_eq!(pty.end(), 130);
     }
-    let serve = [
-        "serve",
-        root.path().to_str().unwrap(),
-        "-p",
-        "0",
-        "-a",
-        "127.0.0.1",
-    ];
-    let mut pty = haul_in(&home, &serve);
+    let mut pty = haul_in(&home, &serve_line(root.path()));
     pty.expect("No clients yet");
     pty.press(":detach\r");
     pty.expect("detach: a server keeps its terminal");

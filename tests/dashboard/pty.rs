@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::common::{
+    program::serve_line,
     serving::{PATIENCE, Serving, serve},
     trees::content,
 };
@@ -323,17 +324,7 @@ fn a_terminal_that_vanishes_ends_it_within_two_seconds() {
 
 /// `haul serve` of a directory, once it shows its screen.
 pub(super) fn serving_here(dir: &Path) -> Pty {
-    let dir = dir.to_str().unwrap();
-    let pty = haul(&[
-        "serve",
-        dir,
-        "-p",
-        "0",
-        "-a",
-        "127.0.0.1",
-        "--theme",
-        "dark",
-    ]);
+    let pty = haul(&[&serve_line(dir)[..], &["--theme", "dark"]].concat());
     pty.expect("No clients yet");
     pty
 }

@@ -138,12 +138,11 @@ impl Engine {
         }
         for turn in 0..PART_TURNS {
             let name = part_name(task.local_name(), turn);
-            let part = match disk::new_file(dir.as_fd(), &name) {
-                Ok(file) => self.new_part(file, &dir, &name, size).map(Some),
+            let part = match self.new_part(&dir, &name, size) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     self.own_part(task, &dir, &name, size, keep)
                 }
-                Err(error) => Err(error),
+                part => part.map(Some),
             };
             if let Some((claim, file, left, known)) = part.map_err(|error| failed(&name, &error))? {
                 return Ok(Part {
@@ -163,16 +162,37 @@ impl Engine {
         ))
     }
 
-    /// A new part of `size` bytes, which is known for ours from now on.
-    fn new_part(&self, file: File, dir: &OwnedFd, name: &[u8], size: u64) -> io::Result<Held> {
-        let id = FileId::of(&file).inspect_err(|_| {
-            // Nobody would know it for ours.
+    /// A new part of `size` bytes; `AlreadyExists` where the name is taken. It is noted for ours before it has its name, where the
+    /// file system can: whenever this program is killed, no part stays that nobody knows.
+    fn new_part(&self, dir: &OwnedFd, name: &[u8], size: u64) -> io::Result<Held> {
+        if disk::exists(dir.as_fd(), name)? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if let Some(file) = disk::nameless_file(dir.as_fd())? {
+            let part = self.begin_part(file, size)?;
+            let Err(error) = disk::name_file(&part.1, dir.as_fd(), name) else {
+                return Ok(part);
+            };
+            self.part_ended(&part.1);
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                return Err(error);
+            }
+            // No /proc, or a file system that gives no name later on: it is made with one.
+        }
+        let part = self.begin_part(disk::new_file(dir.as_fd(), name)?, size);
+        part.inspect_err(|_| {
+            // Nobody would know it for ours. The failure that is reported is the first one.
             let _ = disk::remove(dir.as_fd(), name);
-        })?;
+        })
+    }
+
+    /// Claims a file that was made just now, notes it for ours, and reserves its bytes.
+    fn begin_part(&self, file: File, size: u64) -> io::Result<Held> {
+        let id = FileId::of(&file)?;
         let claim = self.journal.claim(id);
         self.journal.began(id);
         if let Err(error) = disk::allocate(&file, size) {
-            self.drop_named(&file, dir, name);
+            self.journal.ended(id);
             return Err(error);
         }
         Ok((claim, file, 0, Vec::new()))

@@ -236,11 +236,14 @@ impl Schedule {
         if !life_goes {
             return None;
         }
-        self.tell(Event::Started {
-            item: task.item,
-            path: task.path.clone(),
-            total: Some(opened.facts.size),
-        });
+        // What is only compared is not fetched; where it differs, the transfer that does follows.
+        if !opened.compares {
+            self.tell(Event::Started {
+                item: task.item,
+                path: task.path.clone(),
+                total: Some(opened.facts.size),
+            });
+        }
         let retries = self.limits.retries + self.sources.bad_pieces_borne();
         let mut transfer = Transfer::new(file, task, opened, retries, now);
         if halted {
