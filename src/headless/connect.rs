@@ -165,9 +165,8 @@ fn listen(
 ) -> Result<Control, Error> {
     let hub = Hub::of(client.clone());
     let subject = Subject::Connect { hub, facts };
-    let stop = quit.clone();
-    let control = control::listen(&settings.control, "connect", subject, ring, stop)?;
-    Ok(control)
+    let (settings, stop) = (&settings.control, quit.clone());
+    Ok(control::listen(settings, "connect", subject, ring, stop)?)
 }
 
 /// Who tells what happens.

@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use super::{
     landed::{Holds, Landed},
     names::{PART, copy_name, part_name},
-    part::{Part, new_part},
+    part::{Part, new_file},
     target::Target,
 };
 use crate::{
@@ -52,6 +52,21 @@ pub struct Remote {
 }
 
 impl Target {
+    /// Names a complete file of `dir` by the conflict rule: a nameless one, or one that is called as its part. `content` is what
+    /// it holds.
+    pub fn land_content(
+        &self,
+        dir: BorrowedFd<'_>,
+        (file, part): (&File, Option<&[u8]>),
+        name: &[u8],
+        content: &[u8],
+    ) -> io::Result<Landed> {
+        match part {
+            None => self.land_nameless(dir, file, name, content),
+            Some(part) => self.land_part(dir, file, part, name),
+        }
+    }
+
     /// Names a complete nameless `file` of `dir` by the conflict rule. `content` is what it holds.
     pub fn land_nameless(
         &self,
@@ -101,16 +116,10 @@ impl Target {
                 holds: Holds::Equal,
             });
         }
-        let (mut file, part) = match disk::nameless_file(handle)? {
-            Some(file) => (file, None),
-            None => new_part(dir, name)?,
-        };
+        let (mut file, part) = new_file(dir, name)?;
         let put = file.write_all(content).and_then(|()| {
             file.sync_data()?;
-            match &part {
-                None => self.land_nameless(handle, &file, name, content),
-                Some(part) => self.land_part(handle, &file, part, name),
-            }
+            self.land_content(handle, (&file, part.as_deref()), name, content)
         });
         if let (Err(_), Some(part)) = (&put, part) {
             // The failure that is reported is the first one.

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use crate::{
     client::{
         Error,
-        disk::{caught::caught, landed::Landed, part::new_part, target::Target},
+        disk::{caught::caught, landed::Landed, part::new_file, target::Target},
         id::FileId,
         proof::Proof,
         task::FileTask,
@@ -253,11 +253,8 @@ fn write(small: &SmallFile, dirs: &mut Dirs) -> Result<Written, Error> {
         Error::disk(small.target.local(&parent, small.task.local_name()), error)
     };
     let dir = dirs.get(&small.target, &parent)?;
-    let nameless = disk::nameless_file(dir.as_fd()).map_err(|error| failed(&error))?;
-    let (mut file, part) = match nameless {
-        Some(file) => (file, None),
-        None => new_part(&dir, small.task.local_name()).map_err(|error| failed(&error))?,
-    };
+    let new = new_file(&dir, small.task.local_name());
+    let (mut file, part) = new.map_err(|error| failed(&error))?;
     let filled = file
         .write_all(&small.content)
         .and_then(|()| match small.modified {
@@ -276,12 +273,10 @@ fn write(small: &SmallFile, dirs: &mut Dirs) -> Result<Written, Error> {
 
 fn name(small: &SmallFile, written: &Written) -> Outcome {
     let (dir, name) = (written.dir.as_fd(), small.task.local_name());
-    let landed = match &written.part {
-        None => small
-            .target
-            .land_nameless(dir, &written.file, name, &small.content),
-        Some(part) => small.target.land_part(dir, &written.file, part, name),
-    };
+    let (file, part) = (&written.file, written.part.as_deref());
+    let landed = small
+        .target
+        .land_content(dir, (file, part), name, &small.content);
     landed.map_err(|error| Error::disk(small.target.local(&small.task.path.parent(), name), &error))
 }
 

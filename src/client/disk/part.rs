@@ -47,8 +47,12 @@ pub struct Old {
     pub fresh: bool,
 }
 
-/// A part under the first name that is free.
-pub(super) fn new_part(dir: &OwnedFd, name: &[u8]) -> io::Result<(File, Option<Vec<u8>>)> {
+/// A file for what is to land as `name`: without a name, or where there is no such thing a part under the first name that is
+/// free.
+pub(super) fn new_file(dir: &OwnedFd, name: &[u8]) -> io::Result<(File, Option<Vec<u8>>)> {
+    if let Some(file) = disk::nameless_file(dir.as_fd())? {
+        return Ok((file, None));
+    }
     let mut turn = 0;
     loop {
         let part = part_name(name, turn);

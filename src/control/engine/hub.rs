@@ -156,7 +156,7 @@ impl Hub {
         Ok(())
     }
 
-    /// The same, which cannot go on in another process, for this reason.
+    /// Its client cannot go on in another process, for this reason.
     #[must_use]
     pub fn staying(self, why: &'static str) -> Self {
         let _ = self.0.stays.set(why);
