@@ -1,6 +1,6 @@
 //! What is asked for becomes an item of the queue.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use super::{
     Error, Want,
@@ -21,17 +21,17 @@ use crate::{
 
 impl Client {
     /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
-    pub fn get(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
+    pub fn get(&self, want: Want, to: Option<&Path>) -> Result<ItemId, Error> {
         self.want(want, to, false)
     }
 
     /// The same; files that are here in another version are brought up to date, whatever the settings say of them.
-    pub fn update(&self, want: Want, to: Option<PathBuf>) -> Result<ItemId, Error> {
+    pub fn update(&self, want: Want, to: Option<&Path>) -> Result<ItemId, Error> {
         self.want(want, to, true)
     }
 
-    fn want(&self, want: Want, to: Option<PathBuf>, update: bool) -> Result<ItemId, Error> {
-        let wanted = Wanted::new(&want, to.as_ref(), update);
+    fn want(&self, want: Want, to: Option<&Path>, update: bool) -> Result<ItemId, Error> {
+        let wanted = Wanted::new(&want, to, update);
         let (new, target) = self.new_item(want, to, update)?;
         let journal = self.engine.journal();
         let kept_as = wanted.map(|wanted| (journal.want(wanted.clone()), wanted));
@@ -60,7 +60,7 @@ impl Client {
             let again = (self.engine.settings.resume && !is_known)
                 .then(|| wanted.want())
                 .flatten()
-                .and_then(|(want, to)| self.new_item(want, to, wanted.updates()).ok());
+                .and_then(|(want, to)| self.new_item(want, to.as_deref(), wanted.updates()).ok());
             let Some((new, target)) = again else {
                 journal.settle(ticket);
                 continue;
@@ -89,25 +89,24 @@ impl Client {
         })
     }
 
+    fn target_for(&self, to: Option<&Path>, update: bool) -> Result<Arc<Target>, Error> {
+        let settings = &self.engine.settings;
+        let (dir, rule) = match (to, update) {
+            (None, false) => return Ok(Arc::clone(&self.target)),
+            (to, true) => (to, OnConflict::Update),
+            (to, false) => (to, settings.on_conflict),
+        };
+        let dir = dir.unwrap_or(self.target.path());
+        Ok(Arc::new(Target::open(dir, rule)?.keeping(settings.backup)))
+    }
+
     fn new_item(
         &self,
         want: Want,
-        to: Option<PathBuf>,
+        to: Option<&Path>,
         update: bool,
     ) -> Result<(NewItem, Arc<Target>), Error> {
-        let settings = &self.engine.settings;
-        let rule = if update {
-            OnConflict::Update
-        } else {
-            settings.on_conflict
-        };
-        let target = match to {
-            None if !update => Arc::clone(&self.target),
-            to => {
-                let dir = to.as_deref().unwrap_or(self.target.path());
-                Arc::new(Target::open(dir, rule)?.keeping(settings.backup))
-            }
-        };
+        let target = self.target_for(to, update)?;
         let new = NewItem::new(RemotePath::root());
         let new = match want {
             Want::Path { path, size } => NewItem { path, size, ..new },

@@ -130,13 +130,6 @@ impl Action {
 impl Event {
     /// Puts the turning point in the log; for whoever takes events, once each.
     pub fn log(&self) {
-        let shown = |path: &RemotePath| {
-            if path.is_root() {
-                "/".to_owned()
-            } else {
-                display_name(path.as_bytes()).into_owned()
-            }
-        };
         match self {
             Self::Started { path, total, .. } => {
                 let size = total.map_or_else(|| "size unknown".to_owned(), units::size);
@@ -189,6 +182,14 @@ impl Event {
             Self::Signed { local, .. } => tracing::info!("{}", signature(local)),
             Self::Would { .. } | Self::Ended { .. } => {}
         }
+    }
+}
+
+fn shown(path: &RemotePath) -> String {
+    if path.is_root() {
+        "/".to_owned()
+    } else {
+        display_name(path.as_bytes()).into_owned()
     }
 }
 

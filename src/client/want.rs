@@ -1,6 +1,6 @@
 //! What is asked for, and how the journal keeps that for a later run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ enum Kept {
 
 impl Wanted {
     /// How `want` is kept. `None` for a Metalink's files: the same Metalink names them again.
-    pub fn new(want: &Want, to: Option<&PathBuf>, update: bool) -> Option<Self> {
+    pub fn new(want: &Want, to: Option<&Path>, update: bool) -> Option<Self> {
         let want = match want {
             Want::Path { path, .. } => Kept::Path(path.encoded()),
             Want::File {
@@ -187,7 +187,7 @@ mod tests {
         .zip([false, true, false])
         {
             let to = Some(PathBuf::from("/elsewhere"));
-            let mut wanted = Wanted::new(&want, to.as_ref(), update).unwrap();
+            let mut wanted = Wanted::new(&want, to.as_deref(), update).unwrap();
             assert_eq!(wanted.updates(), update);
             let text = serde_json::to_string(&wanted).unwrap();
             assert!(!text.contains("limit") && !text.contains("first"), "{text}");
@@ -199,7 +199,7 @@ mod tests {
             let read: Wanted = serde_json::from_str(&text).unwrap();
             assert_eq!(read, wanted);
             let (again, there) = read.want().unwrap();
-            assert_eq!(Wanted::new(&again, there.as_ref(), update), Some(plain));
+            assert_eq!(Wanted::new(&again, there.as_deref(), update), Some(plain));
             assert_eq!(format!("{again:?}"), format!("{want:?}"));
         }
     }

@@ -265,11 +265,9 @@ impl Target {
             && let Some(told) = pieces
         {
             let wrong = told.wrong(&file).map_err(|error| failed(&error))?;
-            return Ok(if told.size() == remote.size && wrong.is_empty() {
-                Already::Here(Proof::of_local(Verified::Present))
-            } else {
-                Already::Fetch
-            });
+            let is_right = told.size() == remote.size && wrong.is_empty();
+            let here = is_right.then(|| Already::Here(Proof::of_local(Verified::Present)));
+            return Ok(here.unwrap_or(Already::Fetch));
         }
         let equal = match checksum.or(told.as_ref()) {
             Some(digest) => {

@@ -123,6 +123,18 @@ impl Engine {
         if full && !(last && found.rest.is_none()) {
             return self.put_aside(&target, wanted, found).await.map(|()| true);
         }
+        self.queue(task, target, wanted, found, last).await
+    }
+
+    /// Queues what is wanted of a directory. False where its item is not wanted any more.
+    async fn queue(
+        self: &Arc<Self>,
+        task: &DirTask,
+        target: Arc<Target>,
+        wanted: Vec<Entry>,
+        found: &mut Found,
+        last: bool,
+    ) -> Result<bool, Error> {
         let files = wanted.iter().filter(|entry| !entry.is_dir && !last);
         let taken: Vec<_> = files.map(|entry| key(&entry.name)).collect();
         let names = found.names.take();

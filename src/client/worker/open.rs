@@ -125,13 +125,7 @@ impl Worker {
         };
         match already {
             Already::Here(proof) => {
-                if let Some(signature) = task.signature.clone() {
-                    let (engine, task) = (Arc::clone(&self.engine), task.clone());
-                    let name = task.local_name().to_vec();
-                    let keep = move || engine.keep_signature(&task, &target, &name, &signature);
-                    // Nothing depends on it.
-                    let _ = tokio::task::spawn_blocking(keep).await;
-                }
+                self.keep_signature(&task, target).await;
                 self.present(task, size, proof);
                 Ok(Answered::Opened)
             }
@@ -174,6 +168,17 @@ impl Worker {
             let file = schedule.landing(self.slot, task);
             schedule.small_landed(file, Ok(complete));
         });
+    }
+
+    /// Keeps the signature that a Metalink holds of a file that is here.
+    async fn keep_signature(&self, task: &FileTask, target: Arc<Target>) {
+        let Some(signature) = task.signature.clone() else {
+            return;
+        };
+        let (engine, task) = (Arc::clone(&self.engine), task.clone());
+        let keep = move || engine.keep_signature(&task, &target, task.local_name(), &signature);
+        // Nothing depends on it.
+        let _ = tokio::task::spawn_blocking(keep).await;
     }
 
     /// A file of the same size is here: it is held against the values of the server's pieces.

@@ -230,7 +230,7 @@ impl Connecting {
                 // user sees.
                 let hub = self.hub.clone();
                 spawn_blocking(move || {
-                    let answer = hub.get(&client, (wants, update), to.as_ref());
+                    let answer = hub.get(&client, (wants, update), to.as_deref());
                     // Only now: a screen that takes no answers holds up nobody else's.
                     let _ = answers.blocking_send(answer);
                 });

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -118,15 +118,15 @@ impl Hub {
         &self,
         client: &Client,
         (wants, update): (Vec<Want>, bool),
-        to: Option<&PathBuf>,
+        to: Option<&Path>,
     ) -> Event {
         let _turn = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let count = wants.len();
         for want in wants {
             let added = if update {
-                client.update(want, to.cloned())
+                client.update(want, to)
             } else {
-                client.get(want, to.cloned())
+                client.get(want, to)
             };
             if let Err(error) = added {
                 return Event::Refused(display_error(&error));
