@@ -22,7 +22,7 @@ use crate::{
     common::{
         fetching::{Fetched, fetch_with, settings},
         program::Haul,
-        proxy::{Line, proxy},
+        proxy::{Line, Proxy, proxy},
         scripted::{file, not_found, ok, scripted},
         serving::{PATIENCE, serve},
         trees::content,
@@ -78,7 +78,11 @@ fn assert_holds(dir: &Path, expected: &[u8], names: &[&str]) {
     assert_eq!(found, names);
 }
 
-/// The old content in other versions, each with how many of its MiB are nowhere in the old one.
+/// Bytes of a block, the least that is fetched of a piece.
+const BLOCK: usize = 16 << 10;
+
+/// The old content in other versions, each with how many bytes of it are fetched: pieces of 1 MiB that are nowhere in the old
+/// one, and of those that differ in a little the blocks that do.
 fn versions(old: &[u8]) -> Vec<(&'static str, Vec<u8>, usize)> {
     let mut touched = old.to_vec();
     for at in [0, 5 * MIB + 77, 5 * MIB + 4096, 17 * MIB - 1, old.len() - 1] {
@@ -88,19 +92,19 @@ fn versions(old: &[u8]) -> Vec<(&'static str, Vec<u8>, usize)> {
     let inserted = [&old[..8 * MIB], &content(8, MIB), &old[8 * MIB..]].concat();
     vec![
         // The last piece is short: where it was, it goes on now.
-        ("appended", appended, 4),
-        ("cut", old[..9 * MIB + 100].to_vec(), 1),
+        ("appended", appended, 4 * MIB),
+        ("cut", old[..9 * MIB + 100].to_vec(), 100),
         ("cut at a piece", old[..9 * MIB].to_vec(), 0),
-        ("touched", touched, 4),
-        ("another", content(7, 20 * MIB), 20),
+        ("touched", touched, 3 * BLOCK + 500),
+        ("another", content(7, 20 * MIB), 20 * MIB),
         // What is here elsewhere is found.
-        ("inserted", inserted, 1),
-        ("one byte at the front", [b"x", old].concat(), 1),
+        ("inserted", inserted, MIB),
+        ("one byte at the front", [b"x", old].concat(), MIB),
         ("cut at the front", old[3 * MIB..].to_vec(), 0),
         (
             "turned round",
             [&old[12 * MIB..], &old[..12 * MIB]].concat(),
-            1,
+            MIB,
         ),
     ]
 }
@@ -108,7 +112,7 @@ fn versions(old: &[u8]) -> Vec<(&'static str, Vec<u8>, usize)> {
 #[test]
 fn only_pieces_that_differ_are_fetched() {
     let old = content(1, 20 * MIB + 500);
-    for (what, new, differ) in versions(&old) {
+    for (what, new, most) in versions(&old) {
         let (source, target) = (holding(&new), holding(&old));
         let serving = serve(source.path());
         let fetched = fetch(updating(&serving.url("/"), target.path()));
@@ -118,12 +122,89 @@ fn only_pieces_that_differ_are_fetched() {
         );
         assert_eq!(fetched.finished, [("x".into(), Verified::Blake3)], "{what}");
         assert_holds(target.path(), &new, &["x"]);
-        let most = (differ * MIB) as u64;
-        // The values of its pieces count as well, and the beginnings of those that are looked for.
+        // The values of its pieces count as well, the beginnings of those that are looked for, and the values of their blocks.
+        let told = 4096 + (64 << 10) + 16 * 2048;
         assert!(
-            fetched.received <= most + 4096 + (64 << 10),
+            fetched.received <= (most + told) as u64,
             "{what}: {} bytes",
             fetched.received
+        );
+    }
+}
+
+/// Content in which a page of each MiB is another, as in the image of a disk that was used.
+fn used(old: &[u8]) -> Vec<u8> {
+    let mut new = old.to_vec();
+    for (piece, bytes) in new.chunks_mut(MIB).enumerate() {
+        let at = piece * 37 * 4096 % bytes.len();
+        bytes[at] ^= 1;
+    }
+    new
+}
+
+#[test]
+fn of_pieces_that_differ_in_a_page_only_its_block_is_fetched() {
+    let old = content(1, 80 * MIB);
+    let new = used(&old);
+    let (source, target) = (holding(&new), holding(&old));
+    let serving = serve(source.path());
+    let proxy = proxy(serving.address);
+    let to = target.path().to_str().unwrap();
+    let url = proxy.url("/");
+    let line = [&update_line(&url, to)[..], &["--headless", "--json"]].concat();
+    let (code, stdout, stderr) = Haul::new(&line).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert_holds(target.path(), &new, &["x"]);
+    // And the beginnings of pieces that were looked for elsewhere.
+    let (least, most) = (80 * BLOCK as u64, 80 * BLOCK as u64 + (32 << 10));
+    let fetched = proxy.file_bytes();
+    assert!((least..most).contains(&fetched), "{fetched} bytes");
+    let kept = format!("\"kept\":{}", 80 * (MIB - BLOCK));
+    assert!(stdout.contains(&kept), "{stdout}");
+}
+
+#[test]
+fn blocks_that_are_damaged_on_their_way_or_cut_cost_little_and_nothing_wrong_lands() {
+    let old = content(1, 40 * MIB);
+    let new = used(&old);
+    let (source, target) = (holding(&new), holding(&old));
+    let serving = serve(source.path());
+    // Values of blocks, and blocks: once, and always.
+    let harms: [fn(&Proxy); 5] = [
+        |proxy| proxy.flip_blocks(1),
+        |proxy| proxy.flip_blocks(1000),
+        |proxy| {
+            proxy.flip_once((0..40).map(|piece| (piece * MIB + piece * 37 * 4096 % MIB) as u64))
+        },
+        |proxy| {
+            proxy.lines(|_| Line {
+                cut_after: Some(400_000),
+                ..Line::default()
+            });
+        },
+        |_| {},
+    ];
+    for (nth, harm) in harms.into_iter().enumerate() {
+        fs::write(target.path().join("x"), &old).unwrap();
+        let proxy = proxy(serving.address);
+        harm(&proxy);
+        let fetched = fetch(updating(&proxy.url("/"), target.path()));
+        assert_eq!(
+            (&fetched.failed, fetched.exit),
+            (&Vec::new(), Some(Exit::Done)),
+            "{nth}"
+        );
+        assert_holds(target.path(), &new, &["x"]);
+        let least = (40 * BLOCK) as u64;
+        assert!(
+            proxy.file_bytes() >= least,
+            "{nth}: {} bytes",
+            proxy.file_bytes()
+        );
+        assert!(
+            (nth < 3) == (proxy.flipped() > 0),
+            "{nth}: {} bits",
+            proxy.flipped()
         );
     }
 }
@@ -272,13 +353,13 @@ fn reports_say_what_was_kept_and_what_was_fetched() {
     };
     let (code, stdout, stderr) = run(&[]);
     assert_eq!(code, 0, "{stderr}");
-    let said = "9.00 MiB kept, 1.00 MiB fetched";
+    let said = "9.98 MiB kept, 16.0 KiB fetched";
     assert!(
         stdout.contains(said) && stderr.contains(said),
         "{stdout}{stderr}"
     );
     let (_, stdout, _) = run(&["--json", "--headless"]);
-    assert_eq!(stdout.matches("\"kept\":9437184").count(), 2, "{stdout}");
+    assert_eq!(stdout.matches("\"kept\":10469376").count(), 2, "{stdout}");
     let started = stdout.matches("\"event\":\"started\"").count();
     assert_eq!(started, 1, "a comparison fetches nothing: {stdout}");
     let backup = ["connect", "h", "--all", "--headless", "--backup"];
@@ -312,7 +393,7 @@ fn on_a_full_disk_the_old_one_stays_and_the_same_command_goes_on() {
     let (code, stdout, stderr) = Haul::new(&line).run();
     assert_eq!(code, 0, "{stderr}");
     assert!(
-        stdout.contains("15.0 MiB kept, 1.00 MiB fetched"),
+        stdout.contains("16.0 MiB kept, 16.0 KiB fetched"),
         "{stdout}"
     );
     assert_holds(&target, &new, &["x"]);
@@ -352,8 +433,13 @@ fn a_kill_in_the_middle_loses_neither_the_old_nor_the_new() {
     const SIZE: usize = 48 * MIB;
     let old = content(1, SIZE);
     let mut new = old.clone();
-    for piece in (0..48).filter(|piece| piece % 3 == 0) {
-        new[piece * MIB + 5] ^= 1;
+    // A third is another, and in a third there is a byte.
+    for (piece, bytes) in new.chunks_mut(MIB).enumerate() {
+        match piece % 3 {
+            0 => bytes.copy_from_slice(&content(2 + piece as u64, MIB)),
+            1 => bytes[5] ^= 1,
+            _ => {}
+        }
     }
     let (source, target) = (holding(&new), holding(&old));
     let serving = serve(source.path());
@@ -393,7 +479,7 @@ fn a_kill_in_the_middle_loses_neither_the_old_nor_the_new() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{stderr}");
     assert_holds(target.path(), &new, &["x"]);
-    // 16 pieces differ; each kill costs what was on its way.
+    // 16 pieces are others; each kill costs what was on its way.
     let most = (16 + 6 * 3 * 4) * MIB as u64;
     assert!(proxy.file_bytes() < most, "{} bytes", proxy.file_bytes());
 }

@@ -3,6 +3,7 @@
 //! The values merge to exactly the digest that `b3sum` prints (BLAKE3 paper, §2.1 and §2.4), so that a piece can be
 //! checked alone, and the whole is checked by checking the pieces. Everything here is pure.
 
+pub mod blocks;
 mod set;
 
 pub use set::{PieceSet, Ranges};

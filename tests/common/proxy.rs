@@ -56,6 +56,8 @@ struct Shared {
     flip_always: Mutex<HashSet<u64>>,
     /// Lists of pieces that still get one bit flipped.
     flip_values: AtomicUsize,
+    /// Answers about blocks that still get one bit flipped.
+    flip_blocks: AtomicUsize,
     /// Offsets in a list of pieces whose byte gets one bit flipped, once each.
     flip_list: Mutex<HashSet<u64>>,
     /// Heads, by their number from 0, that get one bit flipped: of which byte (the head's length taken off as often as
@@ -103,6 +105,7 @@ fn start(upstream: SocketAddr, opaque: bool) -> Proxy {
         flip: Mutex::default(),
         flip_always: Mutex::default(),
         flip_values: AtomicUsize::new(0),
+        flip_blocks: AtomicUsize::new(0),
         flip_list: Mutex::default(),
         flip_heads: Mutex::default(),
         heads: AtomicUsize::new(0),
@@ -153,6 +156,11 @@ impl Proxy {
     /// Flips a bit in each of the next `count` lists of pieces.
     pub fn flip_values(&self, count: usize) {
         self.shared.flip_values.store(count, Ordering::Relaxed);
+    }
+
+    /// Flips a bit in each of the next `count` answers about blocks.
+    pub fn flip_blocks(&self, count: usize) {
+        self.shared.flip_blocks.store(count, Ordering::Relaxed);
     }
 
     /// Flips a bit at each of these offsets in lists of pieces, the first time that it passes.
@@ -337,6 +345,7 @@ async fn write(
 struct Asked {
     head: bool,
     pieces: bool,
+    blocks: bool,
 }
 
 /// Cuts a stream of requests (which have no bodies) into their heads.
@@ -359,6 +368,7 @@ impl Requests {
             lock(&self.asked).push_back(Asked {
                 head: line.starts_with("HEAD "),
                 pieces: line.contains("?pieces "),
+                blocks: line.contains("?blocks="),
             });
             lock(&self.shared.requests).push(line);
         }
@@ -386,6 +396,7 @@ struct Body {
 enum Kind {
     File,
     Values,
+    Blocks,
     Other,
 }
 
@@ -480,6 +491,7 @@ impl Answers {
             && (head.etag.is_some() || head.modified.is_some() || head.ranges);
         let kind = match asked {
             Some(asked) if asked.pieces && head.status == 200 => Kind::Values,
+            Some(asked) if asked.blocks && head.status == 200 => Kind::Blocks,
             _ if file => Kind::File,
             _ => Kind::Other,
         };
@@ -513,6 +525,15 @@ impl Shared {
                 for offset in hits {
                     bytes[(offset - body.at) as usize] ^= 0x10;
                     self.flipped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Kind::Blocks => {
+                let one_less = |left: usize| left.checked_sub(1);
+                let left = &self.flip_blocks;
+                let order = Ordering::Relaxed;
+                if body.at == 0 && left.fetch_update(order, order, one_less).is_ok() {
+                    bytes[bytes.len() / 2] ^= 0x10;
+                    self.flipped.fetch_add(1, order);
                 }
             }
             Kind::Values => {

@@ -15,6 +15,7 @@ use std::{
 use super::{journal::Claim, names::part_name, target::Target};
 use crate::{
     client::{Error, facts::Facts, task::FileTask},
+    pieces,
     sys::disk,
 };
 
@@ -108,10 +109,23 @@ impl OpenPart {
 
     /// Bytes that are in it.
     pub fn read(&self, at: u64, bytes: usize) -> Result<Vec<u8>, Error> {
-        let mut read = vec![0; bytes];
-        let there = self.part.file.read_exact_at(&mut read, at);
-        there.map_err(|error| Error::disk(self.path(), &error))?;
+        let mut read = Vec::new();
+        self.read_into(at, bytes, &mut read)?;
         Ok(read)
+    }
+
+    /// The same, into a buffer that is used again.
+    pub fn read_into(&self, at: u64, bytes: usize, into: &mut Vec<u8>) -> Result<(), Error> {
+        into.resize(bytes, 0);
+        let there = self.part.file.read_exact_at(into, at);
+        there.map_err(|error| Error::disk(self.path(), &error))
+    }
+
+    /// Whether something was ever written to a piece, as far as the file system tells.
+    pub fn has_some(&self, piece: u32) -> bool {
+        let at = u64::from(piece) * pieces::PIECE;
+        let end = at + pieces::len(self.facts.size, piece);
+        !disk::is_hole(&self.part.file, at, end)
     }
 
     /// Where it is, for messages.

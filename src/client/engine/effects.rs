@@ -137,7 +137,7 @@ impl Engine {
                 }
                 let hashed = caught(&part.task, || part.hash_piece(piece, &mut buffer));
                 let goes_on = hashed
-                    .map(|value| self.with(|schedule| schedule.left_piece(file, piece, value)));
+                    .map(|value| self.with(|schedule| schedule.left_piece(file, piece, value, 0)));
                 if !matches!(goes_on, Ok(true)) {
                     next.store(pieces, Ordering::Relaxed);
                     return goes_on;

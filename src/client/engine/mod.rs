@@ -2,6 +2,7 @@
 //! listings that wait on disk, and those who wait for answers.
 
 mod blocking;
+mod blocks;
 mod dry;
 mod effects;
 mod extras;

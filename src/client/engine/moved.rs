@@ -1,6 +1,6 @@
 //! Looking for what differs elsewhere in the file that is replaced.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{io, ops::Range, sync::Arc, time::Instant};
 
 use super::Engine;
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
             part::OpenPart,
         },
         id::FileId,
-        net::document::Asking,
     },
     pieces::{self, PIECE},
 };
@@ -31,7 +30,7 @@ impl Finder for Looking<'_> {
         let size = self.part.facts.size;
         let range = |piece: &u32| {
             let first = u64::from(*piece) * PIECE;
-            (first, pieces::len(size, *piece).min(SAMPLE))
+            first..first + pieces::len(size, *piece).min(SAMPLE)
         };
         let ranges: Vec<_> = pieces.iter().map(range).collect();
         let asked = self.engine.beginnings(self.part, &ranges);
@@ -52,19 +51,24 @@ impl Finder for Looking<'_> {
         };
         self.found += 1;
         let goes_on = |schedule: &mut crate::client::schedule::Schedule| {
-            schedule.left_piece(self.file, piece, Some(value))
+            schedule.left_piece(self.file, piece, Some(value), 0)
         };
         Ok(self.engine.with(goes_on))
     }
 }
 
 impl Engine {
-    /// Looks for pieces that differ elsewhere in the old file. Whatever comes of it, the others are fetched then. Blocking.
+    /// Looks for pieces that differ elsewhere in the old file, then fetches of the others the blocks that differ, where those are
+    /// few. Whatever comes of it, the rest is fetched then. Blocking.
     pub(super) fn search(self: &Arc<Self>, file: FileId) {
         if let Some(part) = self.part(file) {
             let looked = caught(&part.task, || self.look_elsewhere(file, &part));
             if let Err(error) = looked {
                 tracing::info!(path = %part.task.shown(), "what moved within it is not found: {error}");
+            }
+            let patched = caught(&part.task, || self.patch(file, &part));
+            if let Err(error) = patched {
+                tracing::info!(path = %part.task.shown(), "pieces that differ are fetched whole: {error}");
             }
         }
         self.with(|schedule| schedule.search_over(file, Instant::now()));
@@ -95,32 +99,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Some bytes of a file as its server has them now, each a range of its first byte and its length.
+    /// Some bytes of a file as its server has them now.
     async fn beginnings(
         &self,
         part: &OpenPart,
-        ranges: &[(u64, u64)],
+        ranges: &[Range<u64>],
     ) -> Result<Vec<Vec<u8>>, Error> {
-        let facts = &part.facts;
-        if !facts.ranges || part.task.led_to(facts.source).is_some() {
-            return Err(Error::Protocol("no ranges of it are to be had".into()));
-        }
-        let server = self.server(facts.source);
-        let asking = Asking {
-            first: &server.origin,
-            access: &self.settings.access,
-            silence: self.settings.timeout,
-            pace: &self.pace,
+        let mut read = Vec::with_capacity(ranges.len());
+        let server = self.beside(part)?;
+        let asked = async {
+            let mut line = self.line(&server, part).await?;
+            let take = |_, bytes| {
+                read.push(bytes);
+                Ok(())
+            };
+            line.ranges(ranges, take).await
         };
-        let asked = asking.ranges(&part.task.path, ranges, facts.etag.as_deref());
-        let read = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return Err(Error::Changed),
-            read = asked => read?,
-        };
-        let bytes = read.iter().map(Vec::len).sum::<usize>() as u64;
-        self.received.add(bytes);
-        server.received.add(bytes);
+        self.unless_stopped(asked).await?;
+        self.count_beside(&server, read.iter().map(Vec::len).sum::<usize>() as u64);
         Ok(read)
     }
 }

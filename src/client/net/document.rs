@@ -10,6 +10,7 @@ use crate::{
         net::access::Access,
         net::connection::Connection,
         net::decode::{decoder, next},
+        net::line::Line,
         net::{
             origin::{Origin, shown},
             redirect::{follow, is_redirect, target_of},
@@ -73,7 +74,7 @@ pub struct Asking<'a> {
     pub pace: &'a Arc<Pace>,
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
     /// The whole of a small file at `path`, at most `max` bytes. It is asked for once, over a connection of its own.
     pub async fn whole(self, path: &RemotePath, max: usize) -> Result<Vec<u8>, Error> {
         self.read(self.url_of(path), Ask::Whole, max).await
@@ -101,6 +102,21 @@ impl Asking<'_> {
             return Err(Error::Integrity { piece: None });
         }
         Ok((size, values.to_vec()))
+    }
+
+    /// A connection on which several things are asked of the file at `path`, of the content that `if_match` names. No redirect is
+    /// followed.
+    pub async fn line(
+        self,
+        path: &RemotePath,
+        if_match: Option<&'a str>,
+    ) -> Result<Line<'a>, Error> {
+        Ok(Line {
+            origin: self.first,
+            target: target_of(&self.url_of(path)),
+            if_match,
+            connection: Connection::open(self.first, self.silence, self.pace).await?,
+        })
     }
 
     fn url_of(self, path: &RemotePath) -> Url {
@@ -157,42 +173,6 @@ impl Asking<'_> {
             content.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
         Ok(content)
-    }
-
-    /// Some ranges of the file at `path`, each given by its first byte and its length, of the content that `if_match` names;
-    /// all are asked for at once, over a connection of its own, and no redirect is followed.
-    pub async fn ranges(
-        self,
-        path: &RemotePath,
-        ranges: &[(u64, u64)],
-        if_match: Option<&str>,
-    ) -> Result<Vec<Vec<u8>>, Error> {
-        let target = target_of(&self.url_of(path));
-        let mut connection = Connection::open(self.first, self.silence, self.pace).await?;
-        for (first, bytes) in ranges {
-            let ask = Ask::Range {
-                first: *first,
-                last: first + bytes.max(&1) - 1,
-                if_match,
-                if_range: None,
-            };
-            connection.queue(self.first, &target, ask);
-        }
-        connection.flush().await?;
-        let mut read = Vec::with_capacity(ranges.len());
-        for (first, bytes) in ranges {
-            let head = connection.head(false).await?;
-            let told = head.range.as_ref().and_then(|range| range.bytes);
-            if head.status != 206 || told != Some((*first, first + bytes - 1)) {
-                return Err(Error::Protocol("the answer is another part".into()));
-            }
-            let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
-            let mut content = Vec::new();
-            let whole = connection.read_body(&mut body, &mut content, *bytes as usize);
-            whole.await?;
-            read.push(content);
-        }
-        Ok(read)
     }
 
     /// Asks, and follows redirects to where `at` is in the end: a connection on which a content follows.

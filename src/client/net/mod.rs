@@ -7,6 +7,7 @@ pub mod cookies;
 pub mod decode;
 pub mod dial;
 pub mod document;
+pub mod line;
 pub mod origin;
 pub mod redirect;
 pub mod request;

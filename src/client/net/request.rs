@@ -1,10 +1,12 @@
 //! Requests as they are written (RFC 9112 §3).
 
+use std::borrow::Cow;
+
 use super::{
     challenge::Request,
     origin::{Asked, Origin},
 };
-use crate::credentials::Secret;
+use crate::{credentials::Secret, pieces::blocks};
 
 /// What is asked of the server.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,28 @@ pub enum Ask<'a> {
         /// The entity tag of the content that they must be of.
         if_match: Option<&'a str>,
     },
+    /// The values of the blocks of some pieces.
+    Blocks {
+        /// The first piece.
+        first: u32,
+        /// The one behind the last.
+        end: u32,
+        /// The entity tag of the content that they must be of.
+        if_match: Option<&'a str>,
+    },
+}
+
+impl Ask<'_> {
+    /// What stands behind the path.
+    fn query(&self) -> Cow<'static, str> {
+        match self {
+            Self::Pieces { .. } => "?pieces".into(),
+            Self::Blocks { first, end, .. } => {
+                format!("?blocks={}", blocks::query(&(*first..*end))).into()
+            }
+            Self::Head | Self::Whole | Self::Range { .. } | Self::List => "".into(),
+        }
+    }
 }
 
 impl Origin {
@@ -41,11 +65,7 @@ impl Origin {
         } else {
             "GET "
         };
-        let query = if matches!(ask, Ask::Pieces { .. }) {
-            "?pieces"
-        } else {
-            ""
-        };
+        let query = &*ask.query();
         out.extend_from_slice(method.as_bytes());
         let proxy = self.proxy.as_ref().filter(|_| self.url.scheme() == "http");
         if proxy.is_some() {
@@ -102,7 +122,7 @@ impl Origin {
                 field("Accept", "application/json, text/html;q=0.9, */*;q=0.5");
             }
             Ask::Head | Ask::Whole | Ask::List => {}
-            Ask::Pieces { if_match } => {
+            Ask::Pieces { if_match } | Ask::Blocks { if_match, .. } => {
                 if let Some(tag) = if_match {
                     field("If-Match", tag);
                 }

@@ -62,7 +62,7 @@ pub use order::{
 pub use plan::{Run, RunId};
 
 pub use retry::backoff;
-pub use transfer::{Fit, Transfer};
+pub use transfer::{Fit, Phase, Transfer};
 pub use view::Tally;
 
 use item::Item;
@@ -177,8 +177,8 @@ impl Schedule {
         self.stopped = true;
         self.browses.clear();
         for transfer in self.transfers.values_mut() {
-            if transfer.phase == transfer::Phase::Flowing {
-                transfer.phase = transfer::Phase::Halted;
+            if transfer.phase == Phase::Flowing {
+                transfer.phase = Phase::Halted;
             }
         }
         self.ring_all();

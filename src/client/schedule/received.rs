@@ -123,9 +123,16 @@ impl Schedule {
         Some(outcome)
     }
 
-    /// A piece that an earlier run left was hashed, or is a hole: `None`. False where no more need be hashed.
-    pub fn left_piece(&mut self, file: FileId, piece: u32, value: Option<Value>) -> bool {
-        let differs = self.judge(file, |transfer| transfer.left_piece(piece, value));
+    /// A piece that an earlier run left was hashed, or is a hole: `None`. `fetched` bytes of it came from the server. False where
+    /// no more need be hashed.
+    pub fn left_piece(
+        &mut self,
+        file: FileId,
+        piece: u32,
+        value: Option<Value>,
+        fetched: u64,
+    ) -> bool {
+        let differs = self.judge(file, |transfer| transfer.left_piece(piece, value, fetched));
         match differs {
             None => false,
             Some(true) => {

@@ -40,6 +40,7 @@ impl Schedule {
         if item.life == Life::Paused {
             item.life = Life::Going;
             self.set_phase(id, Phase::Halted, Phase::Flowing);
+            self.outbox.push_back(Effect::Changed);
             self.revive();
             self.ring_all();
         }

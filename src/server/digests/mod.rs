@@ -21,6 +21,7 @@ use crate::server::{
 use crate::sync::lock;
 use crate::sys::mounts::may_hang;
 
+mod blocks;
 mod chaining;
 mod computation;
 mod job;
@@ -31,6 +32,7 @@ mod quantum;
 pub mod sha256;
 mod store;
 pub use super::work::{Busy, Place};
+pub use blocks::Blocks;
 use computation::{Computation, Hashing};
 use job::Job;
 pub use job::Stream;

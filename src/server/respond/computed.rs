@@ -1,28 +1,44 @@
 //! Answers that are computed of a file: its chaining values, its Metalink.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use http::StatusCode;
 use tokio::time::timeout;
 
 use super::{
     Answer, Body, Framing, Request,
+    chunks::{CHUNK, Made},
     dir::{NO_HOST, metalink_fields},
     file::{FileAnswer, validators},
-    form::metalink::FileLink,
+    form::{listing::Source, metalink::FileLink},
     link::Stop,
+    refusal::{Failure, fail},
 };
 use crate::{
     http1::response::HeadWriter,
     pieces,
+    pieces::blocks,
     server::{
-        digests::{Asker, Kind, Stream},
-        work::FIRST_TURN,
+        digests::{Asker, Blocks, Kind, Stream},
+        tree::catalog::blocking,
+        work::{self, FIRST_TURN},
     },
 };
 
 /// How long the first bytes of what is computed are waited for, once it has begun.
 const FIRST_BYTES: Duration = Duration::from_secs(1);
+
+const NO_BLOCKS: Failure = fail(
+    StatusCode::BAD_REQUEST,
+    "?blocks=FIRST-LAST names at most 64 pieces that the file has, and it has more than one",
+);
+
+impl Source for Blocks {
+    fn fill(&mut self, out: &mut Vec<u8>, _: usize) -> io::Result<bool> {
+        self.step(out)
+    }
+}
+
 impl Request<'_> {
     /// The file's chaining values instead of its bytes.
     pub(super) async fn pieces(
@@ -44,6 +60,53 @@ impl Request<'_> {
         };
         Ok(Answer {
             body: Body::Stream(first, Box::new(stream), Framing::Length),
+            ..answer
+        })
+    }
+
+    /// The values of the blocks of some of its pieces.
+    pub(super) async fn blocks(
+        &self,
+        file: FileAnswer,
+        asked: &[u8],
+        out: &mut Vec<u8>,
+        now: u64,
+    ) -> Result<Answer, Stop> {
+        let size = file.found.stamp.size;
+        let Some(pieces) = blocks::parse_query(asked, size) else {
+            return Ok(self.refuse(out, &NO_BLOCKS));
+        };
+        let (etag, modified, mount) = (file.etag, file.modified, file.found.mount);
+        let begun = if self.is_head() {
+            None
+        } else {
+            let place = self
+                .shared
+                .work
+                .enter(work::Kind::Pieces, mount, self.who)?;
+            let turn = self.link.turn(&place).await?;
+            let mut source = Blocks::new(file.found, &pieces);
+            let first = blocking(move || {
+                let _turn = turn;
+                let mut first = Vec::new();
+                let last = source.fill(&mut first, CHUNK)?;
+                Ok((source, first, last))
+            });
+            let (source, first, last) = self.link.asked(mount, first).await?;
+            let rest = (!last).then(|| Box::new(source) as Box<dyn Source>);
+            Some((first, Made::new(rest, place)))
+        };
+        let mut head = HeadWriter::new(out, StatusCode::OK, now);
+        let length = blocks::wire_len(size, pieces);
+        head.field("Content-Type", blocks::MEDIA_TYPE)
+            .field_fmt("Content-Length", format_args!("{length}"));
+        validators(&mut head, &etag, modified);
+        let answer = self.end(head);
+        let Some((first, made)) = begun else {
+            return Ok(answer);
+        };
+        Ok(Answer {
+            body: Body::Stream(first, Box::new(made), Framing::Length),
             ..answer
         })
     }

@@ -120,6 +120,12 @@ async fn what_is_decided_follows_from_the_request() {
         ("GET /f", "If-Match: \"x\"\r\n", 412),
         ("GET /f", "If-None-Match: *\r\n", 304),
         ("GET /f?pieces", "", 200),
+        ("GET /large?blocks=0-2", "", 200),
+        ("HEAD /large?blocks=0-2", "", 200),
+        ("GET /large?blocks=0-3", "", 400),
+        ("GET /large?blocks", "", 400),
+        ("GET /large?blocks=0-2", "If-Match: \"x\"\r\n", 412),
+        ("GET /f?blocks=0-0", "", 400),
         ("GET /f?meta4", "", 200),
         ("GET /f/", "", 404),
         ("GET /d", "", 301),
@@ -162,6 +168,31 @@ async fn what_is_made_while_it_is_sent_has_the_length_that_was_told() {
     assert!(bytes.starts_with(b"f\0") && bytes.len().is_multiple_of(512));
 }
 
+#[tokio::test]
+async fn values_of_blocks_merge_to_those_of_pieces() {
+    let root = tempfile::tempdir().unwrap();
+    // More than what is hashed in one turn, and a short end.
+    let mut content = vec![0; (9 << 20) + 20_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut content);
+    fs::write(root.path().join("f"), &content).unwrap();
+    let stage = Stage::new(root.path());
+    let (answer, _) = stage.ask("GET /f?pieces", "").await;
+    let pieces = rest(answer).await.unwrap();
+    let (values, _) = pieces[crate::pieces::PREAMBLE_LEN..].as_chunks::<32>();
+    for (first, last) in [(0, 9), (0, 0), (3, 8), (9, 9)] {
+        let (answer, text) = stage
+            .ask(&format!("GET /f?blocks={first}-{last}"), "")
+            .await;
+        let told: usize = field(&text, "Content-Length").unwrap().parse().unwrap();
+        let rest = rest(answer).await.unwrap();
+        assert_eq!(rest.len(), told, "{first}-{last}");
+        let (blocks, _) = rest.as_chunks::<32>();
+        for (piece, blocks) in (first..=last).zip(blocks.chunks(64)) {
+            assert_eq!(crate::pieces::blocks::piece_value(blocks), values[piece], "{piece}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_gets_no_turn_is_told_to_come_back_before_anything_is_promised() {
     let root = tempfile::tempdir().unwrap();
@@ -190,6 +221,7 @@ async fn who_gets_no_turn_is_told_to_come_back_before_anything_is_promised() {
         "/?meta4",
         "/?meta4=hash",
         "/large?pieces",
+        "/large?blocks=0-2",
         "/large?meta4",
     ];
     for target in targets {
@@ -218,7 +250,13 @@ async fn who_has_every_place_of_its_own_is_told_so_and_others_are_served() {
     let all =
         |kind| -> Vec<_> { std::iter::from_fn(|| work.enter(kind, None, ours).ok()).collect() };
     let taken = [Kind::Listing, Kind::Tree, Kind::Sha256, Kind::Pieces].map(all);
-    for target in ["/", "/?tar", "/large?meta4", "/large?pieces"] {
+    for target in [
+        "/",
+        "/?tar",
+        "/large?meta4",
+        "/large?pieces",
+        "/large?blocks=1-1",
+    ] {
         let (_, text) = stage.ask(&format!("GET {target}"), "").await;
         assert!(text.starts_with("HTTP/1.1 429 "), "{target}: {text}");
         assert!(field(&text, "Retry-After").is_some());

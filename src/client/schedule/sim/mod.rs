@@ -7,7 +7,7 @@
 mod server;
 mod world;
 
-use world::{ODD, WISHES, World};
+use world::{LEFT, ODD, WISHES, World};
 
 /// Seeds that the ordinary test runs.
 const SEEDS: u64 = 2_000;
@@ -129,14 +129,16 @@ fn whatever_goes_wrong_nothing_is_lost_and_all_ends() {
     let odd = (seeds.end - seeds.start) / 4;
     let some = seeds.start..seeds.start + odd;
     let odd = some.clone().map(|seed| seed + ODD);
-    let odd = odd.chain(some.map(|seed| seed + WISHES));
+    let odd = odd.chain(some.clone().map(|seed| seed + WISHES));
+    let odd = odd.chain(some.map(|seed| seed + LEFT));
     for &redirecting in kinds {
         run(seeds.clone(), redirecting);
         run(odd.clone(), redirecting);
     }
 }
 
-/// Those whose servers are odd begin at 4294967296, those whose user limits items at 8589934592.
+/// Those whose servers are odd begin at 4294967296, those whose user limits items at 8589934592, those where something
+/// lies here already at 12884901888.
 /// `HAUL_SEED=N`, or `Nr` where servers redirect, and `cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture`
 #[test]
 #[ignore = "replays one seed"]

@@ -9,6 +9,7 @@
 mod answers;
 mod checks;
 mod led;
+mod left;
 mod orders;
 mod pieces;
 mod setup;
@@ -42,6 +43,9 @@ pub const ODD: u64 = 1 << 32;
 const PANIC_PAUSE: Duration = Duration::from_millis(100);
 /// From here on, half of them plain, the user also limits single items and puts them first.
 pub const WISHES: u64 = 1 << 33;
+/// From here on, something of some files lies here: what an earlier run left, or another version; and pieces of others are judged
+/// in the end, by digests of a Metalink.
+pub const LEFT: u64 = 3 << 32;
 /// Steps of one run at most.
 const STEPS_MAX: u32 = 400_000;
 
@@ -55,6 +59,10 @@ enum Happening {
     /// A file reaches its name.
     Landed(FileId),
     Small(FileId),
+    /// A piece that lies here was hashed.
+    Hashed(FileId, u32),
+    /// What differs is looked for elsewhere, so many times more.
+    Searched(FileId, u32),
     /// The user does something.
     User,
     /// The task of a connection panics.
@@ -172,6 +180,8 @@ impl World {
                 }
             }
             Happening::Landed(file) => self.landed(file),
+            Happening::Hashed(file, piece) => self.hashed(file, piece),
+            Happening::Searched(file, times) => self.searched(file, times),
             Happening::Small(file) => {
                 let path = self.paths.get(&file).cloned();
                 let bytes = path.and_then(|path| {
@@ -291,6 +301,13 @@ impl World {
                     Effect::Land(file, _) => {
                         let takes = Duration::from_millis(self.rng.u64(1..2000));
                         self.at(self.now + takes, Happening::Landed(file));
+                    }
+                    Effect::HashLeft(file) => {
+                        self.at(self.now, Happening::Hashed(file, 0));
+                    }
+                    Effect::Search(file) => {
+                        let times = self.rng.u32(..12);
+                        self.at(self.now, Happening::Searched(file, times));
                     }
                     Effect::Answer(browse, _) => {
                         self.browses.remove(&browse);

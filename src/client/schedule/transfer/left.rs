@@ -48,13 +48,14 @@ impl Transfer {
         }
     }
 
-    /// A piece that lay on disk was hashed, or was a hole: `None`. True where a compared file differs.
-    pub fn left_piece(&mut self, piece: u32, value: Option<Value>) -> bool {
+    /// A piece that lay on disk was hashed, or was a hole: `None`. `fetched` bytes of it came from the server. True where a
+    /// compared file differs.
+    pub fn left_piece(&mut self, piece: u32, value: Option<Value>, fetched: u64) -> bool {
         let left = match value {
             Some(value) => self.verdict.left(&mut self.plan, piece, value),
             None => Left::Differs,
         };
-        self.take_left(piece, left)
+        self.take_left(piece, left, fetched)
     }
 
     /// All that lay on disk was hashed.
@@ -65,7 +66,7 @@ impl Transfer {
     /// The server's value of the next piece has come. True where a compared file differs.
     pub fn value_told(&mut self, value: Value, piece: u32) -> Result<bool, Error> {
         let left = self.verdict.told(&mut self.plan, value)?;
-        Ok(self.take_left(piece, left))
+        Ok(self.take_left(piece, left, 0))
     }
 
     /// Bytes that were kept of the file that it replaces.
@@ -81,9 +82,9 @@ impl Transfer {
         }
     }
 
-    fn take_left(&mut self, piece: u32, left: Left) -> bool {
+    fn take_left(&mut self, piece: u32, left: Left, fetched: u64) -> bool {
         if let (Left::Equal, Some(kept)) = (left, &mut self.kept) {
-            *kept += pieces::len(self.facts.size, piece);
+            *kept += pieces::len(self.facts.size, piece).saturating_sub(fetched);
         }
         if left == Left::Differs && !self.compares {
             self.free(piece..piece + 1);
@@ -110,14 +111,14 @@ impl Transfer {
         any
     }
 
-    /// Pieces that are looked for, and the values of all.
+    /// Pieces that are looked for and were not found so far, and the values of all.
     pub fn sought(&self) -> Option<(Vec<u32>, Vec<Value>)> {
-        match &self.elsewhere {
-            Elsewhere::Sought(pieces) => {
-                Some((pieces.clone(), self.verdict.told_values().to_vec()))
-            }
-            Elsewhere::Waits(_) | Elsewhere::Over => None,
-        }
+        let Elsewhere::Sought(pieces) = &self.elsewhere else {
+            return None;
+        };
+        let open = pieces.iter().copied();
+        let open = open.filter(|piece| !self.plan.is_done(*piece));
+        Some((open.collect(), self.verdict.told_values().to_vec()))
     }
 
     /// Nothing more is found: what differs is fetched.

@@ -115,6 +115,7 @@ impl World {
                     .iter()
                     .map(|(path, file)| FileTask {
                         size: Some(file.size),
+                        pieces: self.judges(path),
                         ..FileTask::new(task.item, path.clone())
                     })
                     .collect();
@@ -190,6 +191,7 @@ impl World {
             facts,
             ..Opened::default()
         };
+        let opened = self.lies_here(&file, opened);
         let id = self.schedule.new_file();
         self.paths.insert(id, task.path.clone());
         self.disk.insert(id, BTreeMap::new());
@@ -248,6 +250,10 @@ impl World {
             return;
         };
         let size = self.files[&path].size;
+        if let Some(unlanded) = self.unlanded(file) {
+            let now = self.instant();
+            return self.schedule.landed(file, Err(unlanded), now);
+        }
         let disk = self.disk.remove(&file).unwrap_or_default();
         for piece in 0..pieces::count(size) {
             assert_eq!(

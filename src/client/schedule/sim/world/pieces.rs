@@ -79,8 +79,10 @@ impl World {
             .schedule
             .transfer(file)
             .is_some_and(|transfer| transfer.facts.has_values());
-        // Nothing finds damage where nobody can be asked for values.
-        let damaged = damaged.filter(|_| checked);
+        // Nothing finds damage where nobody can be asked for values, and no digests are told.
+        let transfer = self.schedule.transfer(file);
+        let judged = transfer.is_some_and(|it| it.task.pieces.is_some());
+        let damaged = damaged.filter(|_| checked || judged);
         let good = damaged.is_none_or(|often| !self.rng.u32(..).is_multiple_of(often));
         let value = checked.then(|| it.value(piece, good));
         self.disk.entry(file).or_default().insert(piece, good);

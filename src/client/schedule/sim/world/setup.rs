@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Doing, Happening, ODD, Slot, WISHES, World};
+use super::{Doing, Happening, LEFT, ODD, Slot, WISHES, World};
 use crate::{
     client::{
         id::SourceId,
@@ -75,6 +75,13 @@ impl World {
         let mut servers: Vec<SimServer> = (0..count)
             .map(|place| Self::server(rng, place, haul, calm))
             .collect();
+        if seed >= LEFT {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mirrors = servers.iter_mut().skip(1);
+            for server in mirrors.filter(|server| !server.haul) {
+                server.damaged = (rng.u32(..3) == 0).then(|| rng.u32(1..10));
+            }
+        }
         if seed >= ODD && (seed < WISHES || seed % 2 == 1) {
             let mut rng = fastrand::Rng::with_seed(seed);
             for server in servers.iter_mut().filter(|server| !server.haul) {
