@@ -25,6 +25,7 @@ RESOURCES = [
     ("/empty", []),
     ("/sub/a%20b%20%C3%A9.html", []),
     ("/large.bin?pieces", []),
+    ("/large.bin?blocks=0-1", []),
     ("/file.txt?meta4", []),
     ("/", JSON),
     ("/", TEXT),

@@ -65,6 +65,8 @@ def cases(etag, modified):
         ("file with a known digest", "GET", file, [], 200),
         ("?meta4 of a directory", "GET", dir + "?meta4", [], 200),
         ("?pieces", "GET", "/large.bin?pieces", [], 200),
+        ("?blocks", "GET", "/large.bin?blocks=0-1", [], 200),
+        ("?blocks that there are not", "GET", "/large.bin?blocks=1-0", [], 400),
         ("?tar", "GET", dir + "?tar", [], 200),
         ("directory without a slash", "GET", "/sub", [], 301),
         ("missing, in HTML", "GET", "/none", [HTML], 404),
