@@ -48,6 +48,13 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 fn fuzz_with(target: &str, rounds: u64, check: impl Fn(&[u8])) {
+    #[cfg(haul_libfuzzer)]
+    if let Ok(chosen) = std::env::var("HAUL_FUZZ_TARGET") {
+        if chosen == target {
+            guided::run(&check);
+        }
+        return;
+    }
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fuzz/corpus")
         .join(target);
@@ -101,5 +108,64 @@ fn change(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut fastrand::Rng) {
             let word = WORDS[random.usize(..WORDS.len())];
             input.splice(at..end, word.iter().copied());
         }
+    }
+}
+
+/// The same checks under libFuzzer, which is guided by what the code's branches do: `tests/outside/fuzz`.
+#[cfg(haul_libfuzzer)]
+#[expect(unsafe_code, reason = "libFuzzer is called, and calls back")]
+mod guided {
+    use std::{
+        cell::Cell,
+        ffi::{CString, c_char, c_int},
+        panic::AssertUnwindSafe,
+        process::abort,
+        slice,
+    };
+
+    // It brings the symbols.
+    use libfuzzer_sys as _;
+
+    unsafe extern "C" {
+        fn LLVMFuzzerRunDriver(
+            argc: *mut c_int,
+            argv: *mut *mut *mut c_char,
+            check: extern "C" fn(*const u8, usize) -> c_int,
+        ) -> c_int;
+    }
+
+    thread_local! {
+        static CHECK: Cell<Option<&'static dyn Fn(&[u8])>> = const { Cell::new(None) };
+    }
+
+    extern "C" fn one(bytes: *const u8, len: usize) -> c_int {
+        let input = if len == 0 {
+            &[]
+        } else {
+            // SAFETY: libFuzzer hands over so many bytes, for as long as this runs.
+            unsafe { slice::from_raw_parts(bytes, len) }
+        };
+        let Some(check) = CHECK.get() else { abort() };
+        if std::panic::catch_unwind(AssertUnwindSafe(|| check(input))).is_err() {
+            // It writes the input down and ends.
+            abort();
+        }
+        0
+    }
+
+    /// Runs libFuzzer with the arguments in `HAUL_FUZZ_ARGS`; it ends the process.
+    pub fn run(check: &dyn Fn(&[u8])) {
+        // SAFETY: the driver calls back on this thread only, and ends the process before `check` ends.
+        CHECK.set(Some(unsafe { std::mem::transmute::<&dyn Fn(&[u8]), &'static dyn Fn(&[u8])>(check) }));
+        let given = std::env::var("HAUL_FUZZ_ARGS").unwrap_or_default();
+        let args = std::iter::once("haul").chain(given.split_whitespace());
+        let args: Vec<_> = args.map(|arg| CString::new(arg).unwrap()).collect();
+        let mut pointers: Vec<_> = args.iter().map(|arg| arg.as_ptr().cast_mut()).collect();
+        let mut count = pointers.len() as c_int;
+        pointers.push(std::ptr::null_mut());
+        let mut argv = pointers.as_mut_ptr();
+        // SAFETY: `argv` holds `count` strings and a null pointer behind them, and all of it outlives the call.
+        let status = unsafe { LLVMFuzzerRunDriver(&raw mut count, &raw mut argv, one) };
+        std::process::exit(status);
     }
 }
