@@ -12,6 +12,7 @@ mod access;
 mod answers;
 mod attached;
 mod background;
+mod blocks;
 mod browser;
 mod cli;
 mod clients;

@@ -152,7 +152,7 @@ fn figures_are_those_of_a_real_transfer() {
     assert!(here("connections") >= 1);
     assert_eq!(here("draining"), 0);
     for kind in [
-        "listing", "tree", "pieces", "sha256", "small", "login", "remote",
+        "listing", "tree", "pieces", "blocks", "sha256", "small", "login", "remote",
     ] {
         for figure in ["work_waiting", "work_running"] {
             assert_eq!(here(&format!("{figure}{{kind=\"{kind}\"}}")), 0);

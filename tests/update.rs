@@ -22,7 +22,7 @@ use crate::{
     common::{
         fetching::{Fetched, fetch_with, settings},
         program::Haul,
-        proxy::{Line, Proxy, proxy},
+        proxy::{Line, proxy},
         scripted::{file, not_found, ok, scripted},
         serving::{PATIENCE, serve},
         trees::content,
@@ -32,14 +32,14 @@ use crate::{
 };
 
 /// The command line that brings all of a directory up to date.
-fn update_line<'a>(url: &'a str, to: &'a str) -> [&'a str; 7] {
+pub fn update_line<'a>(url: &'a str, to: &'a str) -> [&'a str; 7] {
     ["connect", url, "--all", "-d", to, "--on-conflict", "update"]
 }
 
-const MIB: usize = 1 << 20;
+pub const MIB: usize = 1 << 20;
 
 /// A directory that holds `x` with this content.
-fn holding(bytes: &[u8]) -> TempDir {
+pub fn holding(bytes: &[u8]) -> TempDir {
     static MADE: AtomicU64 = AtomicU64::new(1_000_000_000);
     let dir = temp();
     let file = fs::File::create(dir.path().join("x")).unwrap();
@@ -50,21 +50,21 @@ fn holding(bytes: &[u8]) -> TempDir {
     dir
 }
 
-fn updating(url: &str, dir: &Path) -> Settings {
+pub fn updating(url: &str, dir: &Path) -> Settings {
     Settings {
         on_conflict: OnConflict::Update,
         ..settings(url, dir)
     }
 }
 
-fn fetch(settings: Settings) -> Fetched {
+pub fn fetch(settings: Settings) -> Fetched {
     let mut fetching = fetch_with(settings);
     fetching.get_everything();
     fetching.finish()
 }
 
 /// The names in a directory, and that `x` has this content. Prints no megabytes.
-fn assert_holds(dir: &Path, expected: &[u8], names: &[&str]) {
+pub fn assert_holds(dir: &Path, expected: &[u8], names: &[&str]) {
     let there = fs::read(dir.join("x")).unwrap();
     assert!(
         there == expected,
@@ -79,7 +79,7 @@ fn assert_holds(dir: &Path, expected: &[u8], names: &[&str]) {
 }
 
 /// Bytes of a block, the least that is fetched of a piece.
-const BLOCK: usize = 16 << 10;
+pub const BLOCK: usize = 16 << 10;
 
 /// The old content in other versions, each with how many bytes of it are fetched: pieces of 1 MiB that are nowhere in the old
 /// one, and of those that differ in a little the blocks that do.
@@ -128,83 +128,6 @@ fn only_pieces_that_differ_are_fetched() {
             fetched.received <= (most + told) as u64,
             "{what}: {} bytes",
             fetched.received
-        );
-    }
-}
-
-/// Content in which a page of each MiB is another, as in the image of a disk that was used.
-fn used(old: &[u8]) -> Vec<u8> {
-    let mut new = old.to_vec();
-    for (piece, bytes) in new.chunks_mut(MIB).enumerate() {
-        let at = piece * 37 * 4096 % bytes.len();
-        bytes[at] ^= 1;
-    }
-    new
-}
-
-#[test]
-fn of_pieces_that_differ_in_a_page_only_its_block_is_fetched() {
-    let old = content(1, 80 * MIB);
-    let new = used(&old);
-    let (source, target) = (holding(&new), holding(&old));
-    let serving = serve(source.path());
-    let proxy = proxy(serving.address);
-    let to = target.path().to_str().unwrap();
-    let url = proxy.url("/");
-    let line = [&update_line(&url, to)[..], &["--headless", "--json"]].concat();
-    let (code, stdout, stderr) = Haul::new(&line).run();
-    assert_eq!(code, 0, "{stderr}");
-    assert_holds(target.path(), &new, &["x"]);
-    // And the beginnings of pieces that were looked for elsewhere.
-    let (least, most) = (80 * BLOCK as u64, 80 * BLOCK as u64 + (32 << 10));
-    let fetched = proxy.file_bytes();
-    assert!((least..most).contains(&fetched), "{fetched} bytes");
-    let kept = format!("\"kept\":{}", 80 * (MIB - BLOCK));
-    assert!(stdout.contains(&kept), "{stdout}");
-}
-
-#[test]
-fn blocks_that_are_damaged_on_their_way_or_cut_cost_little_and_nothing_wrong_lands() {
-    let old = content(1, 40 * MIB);
-    let new = used(&old);
-    let (source, target) = (holding(&new), holding(&old));
-    let serving = serve(source.path());
-    // Values of blocks, and blocks: once, and always.
-    let harms: [fn(&Proxy); 5] = [
-        |proxy| proxy.flip_blocks(1),
-        |proxy| proxy.flip_blocks(1000),
-        |proxy| {
-            proxy.flip_once((0..40).map(|piece| (piece * MIB + piece * 37 * 4096 % MIB) as u64))
-        },
-        |proxy| {
-            proxy.lines(|_| Line {
-                cut_after: Some(400_000),
-                ..Line::default()
-            });
-        },
-        |_| {},
-    ];
-    for (nth, harm) in harms.into_iter().enumerate() {
-        fs::write(target.path().join("x"), &old).unwrap();
-        let proxy = proxy(serving.address);
-        harm(&proxy);
-        let fetched = fetch(updating(&proxy.url("/"), target.path()));
-        assert_eq!(
-            (&fetched.failed, fetched.exit),
-            (&Vec::new(), Some(Exit::Done)),
-            "{nth}"
-        );
-        assert_holds(target.path(), &new, &["x"]);
-        let least = (40 * BLOCK) as u64;
-        assert!(
-            proxy.file_bytes() >= least,
-            "{nth}: {} bytes",
-            proxy.file_bytes()
-        );
-        assert!(
-            (nth < 3) == (proxy.flipped() > 0),
-            "{nth}: {} bits",
-            proxy.flipped()
         );
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use blake3::{Hasher, hazmat::HasherExt as _};
 
-use super::{PIECE, Value, count, len, merge};
+use super::{PIECE, Value, len, merge};
 
 /// Bytes of a block. A power of two of BLAKE3 chunks, as subtrees must be. Smaller ones would save more of what changed in single
 /// pages, and cost more for all else: the values of blocks of 16 KiB are 0.2 % of the file.
@@ -20,7 +20,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.haul.blocks";
 pub const PIECES_MAX: u32 = 64;
 
 /// Blocks of so many bytes of one piece.
-pub const fn blocks(bytes: u64) -> usize {
+pub const fn count(bytes: u64) -> usize {
     bytes.div_ceil(BLOCK) as usize
 }
 
@@ -44,7 +44,7 @@ pub fn piece_value(values: &[Value]) -> Value {
 /// Bytes of the answer about some pieces of a file of `size` bytes.
 pub fn wire_len(size: u64, pieces: Range<u32>) -> u64 {
     pieces
-        .map(|piece| blocks(len(size, piece)) as u64 * 32)
+        .map(|piece| count(len(size, piece)) as u64 * 32)
         .sum()
 }
 
@@ -63,7 +63,8 @@ pub fn parse_query(query: &[u8], size: u64) -> Option<Range<u32>> {
         plain.then(|| digits.parse::<u32>().ok()).flatten()
     };
     let (first, last) = (number(first)?, number(last)?);
-    let right = size > PIECE && first <= last && last < count(size) && last - first < PIECES_MAX;
+    let right =
+        size > PIECE && first <= last && last < super::count(size) && last - first < PIECES_MAX;
     right.then(|| first..last + 1)
 }
 
@@ -89,7 +90,7 @@ mod tests {
                 let mut hasher = PieceHasher::new(piece);
                 hasher.update(bytes);
                 let values: Vec<_> = values(u64::from(piece) * PIECE, bytes).collect();
-                assert_eq!(values.len(), blocks(size));
+                assert_eq!(values.len(), count(size));
                 assert_eq!(
                     piece_value(&values),
                     hasher.value(),

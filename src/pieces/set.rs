@@ -77,6 +77,12 @@ impl Ranges {
         Some(taken)
     }
 
+    /// Whether an index is in.
+    #[cfg(test)]
+    pub fn contains(&self, index: u32) -> bool {
+        self.0.contains(&index)
+    }
+
     /// How many indices are in.
     pub fn count(&self) -> u32 {
         self.0.iter().map(|range| range.end - range.start).sum()

@@ -156,7 +156,9 @@ mod guided {
     /// Runs libFuzzer with the arguments in `HAUL_FUZZ_ARGS`; it ends the process.
     pub fn run(check: &dyn Fn(&[u8])) {
         // SAFETY: the driver calls back on this thread only, and ends the process before `check` ends.
-        CHECK.set(Some(unsafe { std::mem::transmute::<&dyn Fn(&[u8]), &'static dyn Fn(&[u8])>(check) }));
+        CHECK.set(Some(unsafe {
+            std::mem::transmute::<&dyn Fn(&[u8]), &'static dyn Fn(&[u8])>(check)
+        }));
         let given = std::env::var("HAUL_FUZZ_ARGS").unwrap_or_default();
         let args = std::iter::once("haul").chain(given.split_whitespace());
         let args: Vec<_> = args.map(|arg| CString::new(arg).unwrap()).collect();

@@ -7,7 +7,7 @@ use crate::{
     client::{Error, Verified, proof::Proof},
     digest::Digest,
     piece_digests::PieceDigests,
-    pieces::{self, PieceHasher, PieceSet, Value},
+    pieces::{self, PieceHasher, PieceSet, Value, blocks},
     sys::disk,
 };
 
@@ -155,6 +155,27 @@ impl OpenPart {
             return Ok(None);
         }
         self.value_of(index, buffer).map(Some)
+    }
+
+    /// Writes blocks that came of a piece, from byte `at` on, if they have the values that were `told`; their values as they came go
+    /// into `here`. Blocking.
+    pub fn patch(
+        &self,
+        piece: u32,
+        at: u64,
+        bytes: &[u8],
+        told: &[Value],
+        here: &mut [Value],
+    ) -> Result<(), Error> {
+        let first = ((at - u64::from(piece) * pieces::PIECE) / blocks::BLOCK) as usize;
+        let came: Vec<_> = blocks::values(at, bytes).collect();
+        let wanted = told.get(first..first + came.len());
+        if wanted != Some(came.as_slice()) {
+            return Err(Error::Integrity { piece: Some(piece) });
+        }
+        self.write_guard().write(at, bytes)?;
+        here[first..first + came.len()].copy_from_slice(&came);
+        Ok(())
     }
 
     fn value_of(&self, index: u32, buffer: &mut Vec<u8>) -> Result<Value, Error> {

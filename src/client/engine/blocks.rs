@@ -1,17 +1,24 @@
 //! Of pieces that differ from what lies here in a little, only the blocks that differ are fetched.
 
-use std::{collections::BTreeSet, future::Future, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    ops::Range,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use futures_util::future;
+use futures_util::future::{Either, select};
 
-use super::{Engine, Server};
+use super::{Engine, Server, blocking::blocking};
 use crate::{
     client::{
         Error,
         disk::part::OpenPart,
         id::FileId,
-        net::{document::Asking, line::Line},
-        schedule::Phase,
+        net::{document::Asking, side::SideConnection},
+        schedule::{Phase, backoff},
     },
     pieces::{
         self, PIECE, Value,
@@ -21,21 +28,25 @@ use crate::{
 
 /// Pieces that are looked at before all are: spread over those that differ.
 const SAMPLE: usize = 16;
-/// If fewer than one of so many blocks of the sample are here, the others are not looked at.
-const SAMPLE_HERE: usize = 8;
-/// Of a piece of which fewer than one of so many blocks are here, all is fetched, in one answer with its neighbours.
-const PIECE_HERE: usize = 4;
-/// Ranges that are asked for at once: with what the server has to say to each, no more than sockets hold.
-const RANGES_MAX: usize = 128;
+/// If fewer than one of so many blocks are here, of all that were looked at, no more are.
+const WORTHWHILE: usize = 4;
+/// Of a piece of which fewer than one of so many blocks are here, all is fetched by the schedule's connections.
+const PIECE_HERE: usize = 2;
+/// Failures in a row, with nothing completed between, after which the rest is fetched whole.
+const TRIES: u32 = 3;
+/// How long a server that lets this client wait is left alone, and how long one that asks for more is, at most.
+const PAUSED: Duration = Duration::from_secs(2);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// A piece that is being completed.
 struct Patch {
     piece: u32,
     /// Values of its blocks as the server tells them, which merge to the piece's.
     told: Vec<Value>,
+    /// The same as they lie in the part.
+    here: Vec<Value>,
     /// What of it is fetched: whole blocks.
     missing: Vec<Range<u64>>,
-    fetched: u64,
 }
 
 /// Who patches one transfer.
@@ -43,13 +54,12 @@ struct Patching<'a> {
     engine: &'a Arc<Engine>,
     server: &'a Server,
     file: FileId,
-    part: &'a OpenPart,
+    part: &'a Arc<OpenPart>,
     /// The values of all pieces.
-    values: &'a [Value],
-    /// Pieces that are neither completed nor left to be fetched whole.
-    open: BTreeSet<u32>,
-    buffer: Vec<u8>,
-    /// Blocks of the pieces that were looked at, and those of them that are here.
+    values: Arc<[Value]>,
+    /// Pieces that are neither completed nor left to be fetched whole, and bytes that came of each.
+    open: BTreeMap<u32, u64>,
+    /// Blocks of the pieces that were looked at, and those of them that were here.
     looked_at: usize,
     here: usize,
     /// Pieces that were completed, and the bytes that were fetched for that.
@@ -58,66 +68,94 @@ struct Patching<'a> {
 }
 
 impl Engine {
-    /// Completes pieces that differ in a little. Ends early where that is no use; what is not completed is fetched whole. Blocking.
-    pub(super) fn patch(self: &Arc<Self>, file: FileId, part: &OpenPart) -> Result<(), Error> {
-        let Some((open, values)) = self.look(|schedule| schedule.transfer(file)?.sought()) else {
+    /// Completes pieces that differ in a little; each that does not is free to be fetched at once.
+    pub(super) async fn patch(
+        self: &Arc<Self>,
+        file: FileId,
+        part: &Arc<OpenPart>,
+    ) -> Result<(), Error> {
+        let sought = self.look(|schedule| schedule.transfer(file)?.sought());
+        let Some((open, values)) = sought.filter(|(open, _)| !open.is_empty()) else {
             return Ok(());
         };
-        let open: BTreeSet<_> = open
-            .into_iter()
-            .filter(|piece| part.has_some(*piece))
-            .collect();
-        if open.is_empty() {
-            return Ok(());
-        }
-        let server = self.beside(part)?;
+        let server = self.server_beside(part)?;
+        let (some, nothing): (Vec<_>, Vec<_>) = {
+            let part = Arc::clone(part);
+            let look = move || Ok(open.into_iter().partition(|piece| part.has_some(*piece)));
+            blocking(look).await?
+        };
+        self.with(|schedule| schedule.not_sought(file, &nothing));
         let mut patching = Patching {
             engine: self,
             server: &server,
             file,
             part,
-            values: &values,
-            open,
-            buffer: Vec::new(),
+            values: values.into(),
+            open: some.into_iter().map(|piece| (piece, 0)).collect(),
             looked_at: 0,
             here: 0,
             completed: 0,
             fetched: 0,
         };
-        // On a thread that may block, as all of this.
-        let ran = self.runtime.block_on(self.unless_stopped(patching.run()));
-        let (completed, fetched) = (patching.completed, crate::units::size(patching.fetched));
-        if completed > 0 {
-            tracing::info!(path = %part.task.shown(), "{completed} pieces differ in some blocks only, which were fetched: {fetched}");
+        let ran = self.unless_stopped(patching.run()).await;
+        let completed = crate::units::count(patching.completed.into());
+        let fetched = crate::units::size(patching.fetched);
+        if patching.completed > 0 {
+            tracing::info!(path = %part.task.shown(), "pieces that differ in some blocks only: {completed}, for which {fetched} were fetched");
         }
         ran
     }
 
     /// The server that a file is asked of beside the schedule's connections.
-    pub(super) fn beside(&self, part: &OpenPart) -> Result<Arc<Server>, Error> {
+    pub(super) fn server_beside(&self, part: &OpenPart) -> Result<Arc<Server>, Error> {
         let facts = &part.facts;
         if !facts.ranges || part.task.led_to(facts.source).is_some() {
-            return Err(Error::Protocol("no ranges of it are to be had".into()));
+            return Err(Error::Broken("no ranges of it are to be had".into()));
         }
         Ok(self.server(facts.source))
     }
 
     /// A connection of its own for what is asked of a file beside the schedule's.
-    pub(super) async fn line<'a>(
+    pub(super) async fn side<'a>(
         &'a self,
         server: &'a Server,
         part: &'a OpenPart,
-    ) -> Result<Line<'a>, Error> {
+    ) -> Result<SideConnection<'a>, Error> {
         let asking = Asking {
             first: &server.origin,
             access: &self.settings.access,
             silence: self.settings.timeout,
             pace: &self.pace,
         };
-        let line = asking.line(&part.task.path, part.facts.etag.as_deref());
-        let mut line = line.await?;
-        line.set_pace(self.pace_of(part.task.item));
-        Ok(line)
+        let (pace, serial) = (self.pace_of(part.task.item), self.settings.serial);
+        let etag = part.facts.etag.as_deref();
+        asking.side(&part.task.path, etag, pace, serial).await
+    }
+
+    /// Waits while a transfer's item is paused; whether it goes on then.
+    async fn is_flowing_again(&self, file: FileId) -> bool {
+        loop {
+            let changed = self.changed.notified();
+            match self.phase_of(file) {
+                Some(Phase::Halted) => changed.await,
+                phase => return phase == Some(Phase::Flowing),
+            }
+        }
+    }
+
+    /// Completes once a transfer is paused or has ended.
+    async fn flows_no_more(&self, file: FileId) {
+        loop {
+            let changed = self.changed.notified();
+            if self.phase_of(file) != Some(Phase::Flowing) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn phase_of(&self, file: FileId) -> Option<Phase> {
+        self.look(|schedule| schedule.transfer(file).map(|it| it.phase))
     }
 
     /// What comes of `work`, unless everything ends before.
@@ -127,7 +165,7 @@ impl Engine {
     ) -> Result<T, Error> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(Error::Changed),
+            () = self.stop.cancelled() => Err(Error::Broken("this run ends".into())),
             done = work => done,
         }
     }
@@ -142,210 +180,269 @@ impl Engine {
 impl Patching<'_> {
     /// A sample first, then all others in order.
     async fn run(&mut self) -> Result<(), Error> {
-        let step = self.open.len().div_ceil(SAMPLE);
-        let sample: Vec<_> = self.open.iter().copied().step_by(step).collect();
-        self.all(batches(sample)).await?;
-        if self.here * SAMPLE_HERE < self.looked_at {
-            return Ok(());
+        let step = self.open.len().div_ceil(SAMPLE).max(1);
+        let sample = self.open.keys().copied().step_by(step).collect();
+        if self.all(&sample).await? {
+            let others = self.open.keys().copied().collect();
+            self.all(&others).await?;
         }
-        let others = batches(self.open.iter().copied());
-        self.all(others).await
+        Ok(())
     }
 
-    /// Looks at all of these, and goes on over new connections as long as each brings something.
-    async fn all(&mut self, batches: Vec<Range<u32>>) -> Result<(), Error> {
-        let mut at = 0;
-        loop {
-            let before = at;
-            match self.some(&batches, &mut at).await {
-                Err(error) if error.is_transient() && at > before => {}
-                ended => return ended,
+    /// Looks at all of these that are open; whether it is worth while to go on. Waits while the item is paused, and tries again
+    /// after failures that may pass, unless so many in a row bring nothing.
+    async fn all(&mut self, pieces: &BTreeSet<u32>) -> Result<bool, Error> {
+        let (engine, file) = (Arc::clone(self.engine), self.file);
+        let mut failures = 0;
+        while engine.is_flowing_again(file).await {
+            let open = self.open.keys().copied();
+            let batches = batches(open.filter(|piece| pieces.contains(piece)));
+            let before = (self.open.len(), self.open.values().sum::<u64>());
+            let ended = tokio::select! {
+                biased;
+                () = engine.flows_no_more(file) => continue,
+                ended = self.some(&batches) => ended,
+            };
+            let error = match ended {
+                Ok(goes_on) => return Ok(goes_on),
+                Err(error) => error,
+            };
+            let brought = before != (self.open.len(), self.open.values().sum());
+            failures = match error {
+                _ if brought => 0,
+                // Nobody is to blame, and nobody else has it.
+                Error::Paused if engine.servers.len() == 1 => failures,
+                _ => failures + 1,
+            };
+            if !error.is_transient() || failures == TRIES {
+                return Err(error);
             }
+            let pause = match &error {
+                Error::Paused => PAUSED,
+                Error::Status {
+                    retry_after: Some(time),
+                    ..
+                } if *time > RETRY_AFTER_MAX => return Err(error),
+                Error::Status {
+                    retry_after: Some(time),
+                    ..
+                } => *time,
+                _ if failures == 0 => Duration::ZERO,
+                _ => backoff(failures, &mut fastrand::Rng::new()),
+            };
+            tokio::time::sleep(pause).await;
         }
+        Ok(false)
     }
 
-    /// Looks at batches from the one at `at` on, which follows what is done. The values of the next one are asked for while
-    /// one is completed.
-    async fn some(&mut self, batches: &[Range<u32>], at: &mut usize) -> Result<(), Error> {
+    /// Looks at some pieces: the values of the next batch are asked for while one is completed. False where most of what was
+    /// looked at is not here, or cannot be told.
+    async fn some(&mut self, batches: &[Vec<Range<u32>>]) -> Result<bool, Error> {
         let (engine, server, size) = (self.engine, self.server, self.part.facts.size);
-        let Some(first) = batches.get(*at) else {
-            return Ok(());
+        let Some(first) = batches.first() else {
+            return Ok(true);
         };
-        let mut ahead = engine.line(server, self.part).await?;
-        let mut line = engine.line(server, self.part).await?;
-        let mut told = ahead.blocks(first.clone(), size).await?;
-        loop {
-            let batch = batches[*at].clone();
-            let next = batches.get(*at + 1).cloned();
-            let next = async {
-                match next {
-                    Some(next) => ahead.blocks(next, size).await.map(Some),
-                    None => Ok(None),
+        let mut side = engine.side(server, self.part).await?;
+        // Who wants no more than one connection gets no more of these either.
+        let alone = engine.settings.workers == 1;
+        let mut ahead = match alone {
+            true => None,
+            false => Some(engine.side(server, self.part).await?),
+        };
+        let mut told = side.blocks(first, size).await?;
+        for (at, batch) in batches.iter().enumerate() {
+            let Some(values) = told else {
+                tracing::info!(path = %self.part.task.shown(), "its server tells no values of blocks: pieces that differ are fetched whole");
+                return Ok(false);
+            };
+            let next = batches.get(at + 1);
+            told = match (&mut ahead, next) {
+                (Some(ahead), Some(next)) => {
+                    let next = ahead.blocks(next, size);
+                    both(self.batch(&mut side, batch, values), next).await?
+                }
+                (None, Some(next)) => {
+                    self.batch(&mut side, batch, values).await?;
+                    side.blocks(next, size).await?
+                }
+                (_, None) => {
+                    self.batch(&mut side, batch, values).await?;
+                    return Ok(self.is_worthwhile());
                 }
             };
-            let (next, done) = future::join(next, self.batch(&mut line, batch, told)).await;
-            if !done? {
-                return Ok(());
-            }
-            *at += 1;
-            match next? {
-                Some(next) => told = next,
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// Completes pieces of which the server told the blocks' values. False where the transfer has ended.
-    async fn batch(
-        &mut self,
-        line: &mut Line<'_>,
-        batch: Range<u32>,
-        told: Vec<Value>,
-    ) -> Result<bool, Error> {
-        let mut told = told.as_slice();
-        let mut patches = Vec::new();
-        let mut ranges = 0;
-        for piece in batch {
-            let count = blocks::blocks(pieces::len(self.part.facts.size, piece));
-            let (own, rest) = told.split_at_checked(count).unwrap_or_default();
-            told = rest;
-            // What is done, or was looked at already, lies between those of this batch.
-            if !self.open.contains(&piece) {
-                continue;
-            }
-            let Some(patch) = self.compare(piece, own)? else {
-                self.open.remove(&piece);
-                continue;
-            };
-            ranges += patch.missing.len();
-            patches.push(patch);
-            if ranges >= RANGES_MAX {
-                ranges = 0;
-                if !self.complete(line, std::mem::take(&mut patches)).await? {
-                    return Ok(false);
-                }
-            }
-        }
-        self.complete(line, patches).await
-    }
-
-    /// What of a piece is to be fetched; `None` where that is most of it.
-    fn compare(&mut self, piece: u32, told: &[Value]) -> Result<Option<Patch>, Error> {
-        if told.is_empty() || blocks::piece_value(told) != self.values[piece as usize] {
-            return Err(Error::Protocol(
-                "the values of its blocks are not those of its pieces".into(),
-            ));
-        }
-        let (start, bytes) = (
-            u64::from(piece) * PIECE,
-            pieces::len(self.part.facts.size, piece),
-        );
-        self.part
-            .read_into(start, bytes as usize, &mut self.buffer)?;
-        let own = blocks::values(start, &self.buffer);
-        let mut missing: Vec<Range<u64>> = Vec::new();
-        let mut differing = 0;
-        for (at, _) in own
-            .zip(told)
-            .enumerate()
-            .filter(|(_, (own, told))| own != *told)
-        {
-            differing += 1;
-            let at = start + at as u64 * BLOCK;
-            let end = (at + BLOCK).min(start + bytes);
-            match missing.last_mut() {
-                Some(last) if last.end == at => last.end = end,
-                _ => missing.push(at..end),
-            }
-        }
-        let here = told.len() - differing;
-        self.looked_at += told.len();
-        self.here += here;
-        Ok((here * PIECE_HERE >= told.len()).then(|| Patch {
-            piece,
-            told: told.to_vec(),
-            missing,
-            fetched: 0,
-        }))
-    }
-
-    /// Fetches what is missing of these pieces. False where the transfer has ended.
-    async fn complete(
-        &mut self,
-        line: &mut Line<'_>,
-        mut patches: Vec<Patch>,
-    ) -> Result<bool, Error> {
-        if !self.may_go_on().await {
-            return Ok(false);
-        }
-        let each = patches.iter().enumerate();
-        let ranges =
-            each.flat_map(|(of, patch)| patch.missing.iter().map(move |range| (of, range.clone())));
-        let (of, ranges): (Vec<_>, Vec<_>) = ranges.unzip();
-        let part = self.part;
-        let take = |at: usize, bytes: Vec<u8>| {
-            let patch = &mut patches[of[at]];
-            let start = ranges[at].start;
-            let first = ((start - u64::from(patch.piece) * PIECE) / BLOCK) as usize;
-            let right = blocks::values(start, &bytes).zip(&patch.told[first..]);
-            if !right.fold(true, |right, (came, told)| right & (came == *told)) {
-                return Err(Error::Integrity {
-                    piece: Some(patch.piece),
-                });
-            }
-            part.write_guard().write(start, &bytes)?;
-            patch.fetched += bytes.len() as u64;
-            Ok(())
-        };
-        let fetched = line.ranges(&ranges, take).await;
-        let came = patches.iter().map(|patch| patch.fetched).sum::<u64>();
-        self.engine.count_beside(self.server, came);
-        for patch in patches {
-            let missing = patch.missing.iter().map(|range| range.end - range.start);
-            if patch.fetched < missing.sum() {
-                break;
-            }
-            // Every block was held against its value, as it was read from the part or came; these merge to the piece's.
-            let value = blocks::piece_value(&patch.told);
-            let goes_on = self.engine.with(|schedule| {
-                schedule.left_piece(self.file, patch.piece, Some(value), patch.fetched)
-            });
-            if !goes_on {
+            if !self.is_worthwhile() {
                 return Ok(false);
             }
-            self.open.remove(&patch.piece);
-            self.completed += 1;
-            self.fetched += patch.fetched;
         }
-        fetched.map(|()| true)
+        Ok(true)
     }
 
-    /// Waits while its item is paused. False where the transfer has ended.
-    async fn may_go_on(&self) -> bool {
-        loop {
-            let changed = self.engine.changed.notified();
-            match self
-                .engine
-                .look(|schedule| schedule.transfer(self.file).map(|it| it.phase))
-            {
-                Some(Phase::Halted) => changed.await,
-                Some(Phase::Flowing) => return true,
-                Some(Phase::Landing) | None => return false,
+    fn is_worthwhile(&self) -> bool {
+        self.here * WORTHWHILE >= self.looked_at
+    }
+
+    /// Completes pieces of which the server told the blocks' values, for each range of them.
+    async fn batch(
+        &mut self,
+        side: &mut SideConnection<'_>,
+        batch: &[Range<u32>],
+        told: Vec<Vec<Value>>,
+    ) -> Result<(), Error> {
+        let bytes = told.iter().flatten().count() as u64 * 32;
+        self.engine.count_beside(self.server, bytes);
+        let (part, values) = (Arc::clone(self.part), Arc::clone(&self.values));
+        let pieces: Vec<_> = batch.iter().cloned().flatten().collect();
+        let compared = blocking(move || {
+            let mut told = told.iter().flatten().copied();
+            let mut buffer = Vec::new();
+            let each = pieces.into_iter().map(|piece| {
+                let count = blocks::count(pieces::len(part.facts.size, piece));
+                let told = told.by_ref().take(count).collect();
+                compare(&part, piece, &values, told, &mut buffer)
+            });
+            each.collect::<Result<Vec<_>, _>>()
+        });
+        let mut whole = Vec::new();
+        let mut patches = compared.await?;
+        patches.retain(|patch| {
+            let differing = patch.differing();
+            let here = patch.told.len() - differing;
+            self.looked_at += patch.told.len();
+            self.here += here;
+            let worthwhile = here * PIECE_HERE >= patch.told.len();
+            if !worthwhile {
+                whole.push(patch.piece);
             }
+            worthwhile
+        });
+        whole.iter().for_each(|piece| _ = self.open.remove(piece));
+        self.engine
+            .with(|schedule| schedule.not_sought(self.file, &whole));
+        self.complete(side, patches).await
+    }
+
+    /// Fetches what is missing of these pieces.
+    async fn complete(
+        &mut self,
+        side: &mut SideConnection<'_>,
+        mut patches: Vec<Patch>,
+    ) -> Result<(), Error> {
+        let each = patches.iter().enumerate();
+        let missing = each.flat_map(|(of, patch)| {
+            let ranges = patch.missing.iter().cloned();
+            ranges.map(move |range| (of, range))
+        });
+        let (of, ranges): (Vec<_>, Vec<_>) = missing.unzip();
+        // What needs nothing is complete already.
+        patches.iter().for_each(|patch| self.tell(patch));
+        let take = |at: usize, bytes: Vec<u8>| {
+            let patch = &mut patches[of[at]];
+            self.engine.count_beside(self.server, bytes.len() as u64);
+            self.part.patch(
+                patch.piece,
+                ranges[at].start,
+                &bytes,
+                &patch.told,
+                &mut patch.here,
+            )?;
+            if let Some(came) = self.open.get_mut(&patch.piece) {
+                *came += bytes.len() as u64;
+            }
+            self.tell(patch);
+            Ok(())
+        };
+        side.ranges(&ranges, take).await
+    }
+
+    /// Says that a piece is here, if it is.
+    fn tell(&mut self, patch: &Patch) {
+        // Each block was hashed as it was read from the part, or as it came and was written.
+        if patch.here != patch.told {
+            return;
+        }
+        let Some(fetched) = self.open.remove(&patch.piece) else {
+            return;
+        };
+        let value = Some(blocks::piece_value(&patch.here));
+        self.engine
+            .with(|schedule| schedule.left_piece(self.file, patch.piece, value, fetched));
+        self.completed += 1;
+        self.fetched += fetched;
+    }
+}
+
+impl Patch {
+    /// Blocks that are not here.
+    fn differing(&self) -> usize {
+        let both = self.here.iter().zip(&self.told);
+        both.filter(|(here, told)| here != told).count()
+    }
+}
+
+/// What of a piece is to be fetched. Blocking.
+fn compare(
+    part: &OpenPart,
+    piece: u32,
+    values: &[Value],
+    told: Vec<Value>,
+    buffer: &mut Vec<u8>,
+) -> Result<Patch, Error> {
+    if told.is_empty() || blocks::piece_value(&told) != values[piece as usize] {
+        return Err(Error::Integrity { piece: Some(piece) });
+    }
+    let start = u64::from(piece) * PIECE;
+    let end = start + pieces::len(part.facts.size, piece);
+    part.read_into(start, (end - start) as usize, buffer)?;
+    let here: Vec<_> = blocks::values(start, buffer).collect();
+    let mut missing: Vec<Range<u64>> = Vec::new();
+    for at in (0..told.len()).filter(|at| here[*at] != told[*at]) {
+        let at = start + at as u64 * BLOCK;
+        match missing.last_mut() {
+            Some(last) if last.end == at => last.end = (at + BLOCK).min(end),
+            _ => missing.push(at..(at + BLOCK).min(end)),
+        }
+    }
+    Ok(Patch {
+        piece,
+        told,
+        here,
+        missing,
+    })
+}
+
+/// What `next` brings, once `work` is done; where that fails, `next` is not waited for.
+async fn both<T>(
+    work: impl Future<Output = Result<(), Error>>,
+    next: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match select(pin!(work), pin!(next)).await {
+        Either::Left((done, next)) => {
+            done?;
+            next.await
+        }
+        Either::Right((next, work)) => {
+            work.await?;
+            next
         }
     }
 }
 
-/// Pieces as the ranges of them that one request each asks about: nothing between is asked for where that is much.
-fn batches(pieces: impl IntoIterator<Item = u32>) -> Vec<Range<u32>> {
-    let mut batches: Vec<Range<u32>> = Vec::new();
+/// Pieces as what is asked about at once: ranges of them, at most [`blocks::PIECES_MAX`] pieces in all.
+fn batches(pieces: impl IntoIterator<Item = u32>) -> Vec<Vec<Range<u32>>> {
+    let mut batches: Vec<Vec<Range<u32>>> = Vec::new();
+    let mut room = 0;
     for piece in pieces {
-        match batches.last_mut() {
-            // A value costs its server some hashing, and a request costs a round trip.
-            Some(last) if piece - last.end < 2 && piece - last.start < blocks::PIECES_MAX => {
-                last.end = piece + 1
-            }
-            _ => batches.push(piece..piece + 1),
+        if room == 0 {
+            batches.push(Vec::new());
+            room = blocks::PIECES_MAX;
+        }
+        room -= 1;
+        let Some(batch) = batches.last_mut() else {
+            continue;
+        };
+        match batch.last_mut() {
+            Some(last) if last.end == piece => last.end += 1,
+            _ => batch.push(piece..piece + 1),
         }
     }
     batches
@@ -356,9 +453,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_asked_about_in_runs_with_small_gaps() {
-        assert_eq!(batches([]), []);
-        assert_eq!(batches([3, 4, 6, 9]), [3..7, 9..10]);
-        assert_eq!(batches(0..130), [0..64, 64..128, 128..130]);
+    fn pieces_are_asked_about_in_ranges_of_few() {
+        assert!(batches([]).is_empty());
+        assert_eq!(batches([3, 4, 6, 9]), [[3..5, 6..7, 9..10]]);
+        let ended = [vec![0..64], vec![64..128], vec![128..130, 200..201]];
+        assert_eq!(batches((0..130).chain([200])), ended);
     }
 }

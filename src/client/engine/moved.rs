@@ -66,7 +66,10 @@ impl Engine {
             if let Err(error) = looked {
                 tracing::info!(path = %part.task.shown(), "what moved within it is not found: {error}");
             }
-            let patched = caught(&part.task, || self.patch(file, &part));
+            // On a thread that may block, as all of this.
+            let patched = caught(&part.task, || {
+                self.runtime.block_on(self.patch(file, &part))
+            });
             if let Err(error) = patched {
                 tracing::info!(path = %part.task.shown(), "pieces that differ are fetched whole: {error}");
             }
@@ -106,14 +109,14 @@ impl Engine {
         ranges: &[Range<u64>],
     ) -> Result<Vec<Vec<u8>>, Error> {
         let mut read = Vec::with_capacity(ranges.len());
-        let server = self.beside(part)?;
+        let server = self.server_beside(part)?;
         let asked = async {
-            let mut line = self.line(&server, part).await?;
+            let mut side = self.side(&server, part).await?;
             let take = |_, bytes| {
                 read.push(bytes);
                 Ok(())
             };
-            line.ranges(ranges, take).await
+            side.ranges(ranges, take).await
         };
         self.unless_stopped(asked).await?;
         self.count_beside(&server, read.iter().map(Vec::len).sum::<usize>() as u64);

@@ -94,6 +94,11 @@ impl Connection {
         origin.write_request(&mut self.output, target, ask);
     }
 
+    /// Bytes of requests that wait to be sent.
+    pub fn queued(&self) -> usize {
+        self.output.len()
+    }
+
     /// Sends what waits.
     pub async fn flush(&mut self) -> Result<(), Error> {
         if !self.output.is_empty() {

@@ -1,4 +1,4 @@
-//! One small document, such as a Metalink, or the beginning of a file: fetched beside what is queued.
+//! What is fetched beside what is queued: one small document, such as a Metalink, or the beginning or other parts of a file.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
         net::access::Access,
         net::connection::Connection,
         net::decode::{decoder, next},
-        net::line::Line,
+        net::side::SideConnection,
         net::{
             origin::{Origin, shown},
             redirect::{follow, is_redirect, target_of},
@@ -104,18 +104,26 @@ impl<'a> Asking<'a> {
         Ok((size, values.to_vec()))
     }
 
-    /// A connection on which several things are asked of the file at `path`, of the content that `if_match` names. No redirect is
-    /// followed.
-    pub async fn line(
+    /// A connection on which parts of the file at `path` are asked for, of the content that `if_match` names. No redirect is
+    /// followed. `own_pace` bounds what comes on it as well, and with `serial` nothing is sent ahead.
+    pub async fn side(
         self,
         path: &RemotePath,
         if_match: Option<&'a str>,
-    ) -> Result<Line<'a>, Error> {
-        Ok(Line {
+        own_pace: Option<Arc<Pace>>,
+        serial: bool,
+    ) -> Result<SideConnection<'a>, Error> {
+        let mut connection = Connection::open(self.first, self.silence, self.pace).await?;
+        connection.own_pace.clone_from(&own_pace);
+        Ok(SideConnection {
             origin: self.first,
             target: target_of(&self.url_of(path)),
             if_match,
-            connection: Connection::open(self.first, self.silence, self.pace).await?,
+            connection,
+            pace: Arc::clone(self.pace),
+            own_pace,
+            silence: self.silence,
+            serial,
         })
     }
 

@@ -102,6 +102,8 @@ impl Schedule {
     pub(super) fn let_go(&mut self, file: FileId, keep: Keep) -> Option<Transfer> {
         let transfer = self.transfers.remove(&file)?;
         self.outbox.push_back(Effect::LetGo(file, keep));
+        // Who looks for its pieces looks no more.
+        self.outbox.push_back(Effect::Changed);
         self.interrupt(|work| matches!(work, Work::Run(of, _) | Work::Values(of) if *of == file));
         Some(transfer)
     }

@@ -104,7 +104,15 @@ impl Plan {
 
     /// Marks a piece that was here already as done.
     pub fn add_done(&mut self, piece: u32) {
+        self.begun.remove(&piece);
         self.done.insert(piece);
+    }
+
+    /// Whether a piece is free, or some run's.
+    #[cfg(test)]
+    pub fn is_given(&self, piece: u32) -> bool {
+        let held = |run: &Held| (run.next..run.end).contains(&piece);
+        self.free.contains(piece) || self.runs.iter().any(held)
     }
 
     /// Whether every piece is done.

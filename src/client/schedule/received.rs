@@ -104,6 +104,11 @@ impl Schedule {
         }
     }
 
+    /// These pieces of a file are not looked for any more: they are fetched.
+    pub fn not_sought(&mut self, file: FileId, pieces: &[u32]) {
+        self.judge(file, |transfer| transfer.not_sought(pieces));
+    }
+
     /// Nothing more of a file is found elsewhere: what differs is fetched.
     pub fn search_over(&mut self, file: FileId, now: Instant) {
         self.judge(file, Transfer::search_over);

@@ -26,6 +26,7 @@ impl Schedule {
         if item.is_going() {
             item.life = Life::Paused;
             self.set_phase(id, Phase::Flowing, Phase::Halted);
+            self.outbox.push_back(Effect::Changed);
             self.interrupt_item(id);
             // What it needed nobody needs now: others may be of use where they were not.
             self.ring_all();

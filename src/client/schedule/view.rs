@@ -35,6 +35,8 @@ struct UnderWay {
     bytes: u64,
     /// Whether parts that an earlier try left are being held against their digests.
     judging: bool,
+    /// Whether pieces are looked for elsewhere, or fetched in blocks.
+    searched: bool,
 }
 
 impl Schedule {
@@ -148,6 +150,7 @@ impl Schedule {
         for transfer in self.transfers.values() {
             let its = all.entry(transfer.task.item).or_default();
             its.transfers += 1;
+            its.searched |= transfer.is_searched() && transfer.phase == Phase::Flowing;
             its.bytes += transfer.counted();
             its.landing += usize::from(transfer.phase == Phase::Landing);
             its.judging |= !transfer.is_judged();
@@ -175,7 +178,7 @@ impl Schedule {
             Life::Paused => ItemState::Paused,
             // One that was cancelled has ended once all that is in flight for it has been let go of.
             Life::Going | Life::Cancelled => match reason {
-                _ if its.connections > 0 => ItemState::Active,
+                _ if its.connections > 0 || its.searched => ItemState::Active,
                 Some(reason) => ItemState::Waiting(reason.clone()),
                 None if its.landing > 0 => ItemState::Landing,
                 None => ItemState::Queued,

@@ -1,12 +1,13 @@
 //! The values of the blocks of some pieces of a file, in the form of `?blocks`. They are computed for whoever asks, and not kept:
 //! of one version to the next, others are asked for.
 
-use std::{io, ops::Range};
+use std::{io, ops::Range, os::fd::AsFd as _};
 
 use super::quantum::{BLOCK as READ, Quantum};
 use crate::{
     pieces::{PIECE, blocks},
     server::tree::found::FoundFile,
+    sys::send::read_ahead,
 };
 
 /// Bytes that are read at once hold whole blocks.
@@ -18,7 +19,6 @@ pub struct Blocks {
     found: FoundFile,
     /// The next byte to be hashed, and the one behind the last.
     left: Range<u64>,
-    buffer: Vec<u8>,
 }
 
 impl Blocks {
@@ -28,16 +28,19 @@ impl Blocks {
         Self {
             left: u64::from(pieces.start) * PIECE..end.min(found.stamp.size),
             found,
-            buffer: vec![0; READ],
         }
     }
 
     /// Appends what a quantum of hashing gives; returns whether that was all. Blocks on the disk.
     pub fn step(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
-        let mut quantum = Quantum::begin();
+        let (mut quantum, mut buffer) = (Quantum::begin(), vec![0; READ]);
         while !self.left.is_empty() {
             let wanted = (self.left.end - self.left.start).min(READ as u64) as usize;
-            let bytes = &mut self.buffer[..wanted];
+            let bytes = &mut buffer[..wanted];
+            if self.left.start.is_multiple_of(PIECE) {
+                let piece = (self.left.end - self.left.start).min(PIECE);
+                read_ahead(self.found.file.as_fd(), self.left.start, piece)?;
+            }
             let mut read = 0;
             while read < wanted {
                 let at = self.left.start + read as u64;

@@ -30,7 +30,7 @@ const FIRST_BYTES: Duration = Duration::from_secs(1);
 
 const NO_BLOCKS: Failure = fail(
     StatusCode::BAD_REQUEST,
-    "?blocks=FIRST-LAST names at most 64 pieces that the file has, and it has more than one",
+    "?blocks=FIRST-LAST names at most 64 pieces of a file that has several",
 );
 
 impl Source for Blocks {
@@ -83,7 +83,7 @@ impl Request<'_> {
             let place = self
                 .shared
                 .work
-                .enter(work::Kind::Pieces, mount, self.who)?;
+                .enter(work::Kind::Blocks, mount, self.who)?;
             let turn = self.link.turn(&place).await?;
             let mut source = Blocks::new(file.found, &pieces);
             let first = blocking(move || {

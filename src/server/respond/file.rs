@@ -6,8 +6,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 
 use super::{
-    Answer, Body, Output, Parts, Request, asked, asks_for, fail, form::metalink, kind, link::Stop,
-    now, refusal::BEING_CHANGED, small::append,
+    Answer, Body, Output, Parts, Request, asks_for, fail, form::metalink, kind, link::Stop, now,
+    refusal::BEING_CHANGED, small::append,
 };
 use crate::{
     http1::{
@@ -88,7 +88,8 @@ impl Request<'_> {
         if self.head.query == Some(b"pieces") {
             return self.pieces(file, out, now).await;
         }
-        if let Some(pieces) = asked(self.head.query, "blocks") {
+        let blocks = self.head.query.and_then(|it| it.strip_prefix(b"blocks="));
+        if let Some(pieces) = blocks {
             return self.blocks(file, pieces, out, now).await;
         }
         if asks_for(self.head.query, "meta4") {

@@ -35,6 +35,8 @@ pub enum Kind {
     Tree,
     /// Chaining values of large files: a turn hashes up to 4 MiB, for at most 50 ms.
     Pieces,
+    /// Chaining values of blocks, in the same quanta.
+    Blocks,
     /// SHA-256 of large files, in the same quanta.
     Sha256,
     /// Digests of files of one piece: a turn is a file.
@@ -46,10 +48,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [(Self, &str); 7] = [
+    const ALL: [(Self, &str); 8] = [
         (Self::Listing, "listing"),
         (Self::Tree, "tree"),
         (Self::Pieces, "pieces"),
+        (Self::Blocks, "blocks"),
         (Self::Sha256, "sha256"),
         (Self::Small, "small"),
         (Self::Login, "login"),
@@ -63,6 +66,8 @@ impl Kind {
             Self::Listing | Self::Tree => (8, [2, 1], 1024, 256),
             // More hashing would take the processor from those who send.
             Self::Pieces | Self::Small => (2, [2, 2], 1024, 256),
+            // Nothing of it is kept: who asks again costs as much again, and delays no download.
+            Self::Blocks => (1, [1, 1], 256, 64),
             // Metalinks, which anybody asks for, never delay a haul client's download.
             Self::Sha256 => (1, [1, 1], 32, 8),
             // Each takes 19 MiB and a core.

@@ -116,6 +116,8 @@ pub struct World {
     retried: HashMap<ItemId, u32>,
     browses: HashMap<BrowseId, Duration>,
     landed: HashSet<RemotePath>,
+    /// Who looks for pieces of a file whose item is paused, and how often more.
+    waiting: Vec<(FileId, u32)>,
     verbose: bool,
     workers: usize,
 }
@@ -309,6 +311,7 @@ impl World {
                         let times = self.rng.u32(..12);
                         self.at(self.now, Happening::Searched(file, times));
                     }
+                    Effect::Changed => self.changed(),
                     Effect::Answer(browse, _) => {
                         self.browses.remove(&browse);
                     }

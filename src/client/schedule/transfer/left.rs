@@ -1,6 +1,6 @@
 //! What lay on disk before a transfer began: which of it is the server's.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::Transfer;
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
 pub enum Elsewhere {
     /// They are gathered until all are known.
     Waits(Vec<u32>),
-    /// They are looked for.
-    Sought(Vec<u32>),
+    /// They are looked for, here or in blocks, and nobody else fetches them.
+    Sought(BTreeSet<u32>),
     /// Nothing is looked for, or no longer: what differs is fetched.
     Over,
 }
@@ -78,7 +78,9 @@ impl Transfer {
     pub(super) fn free(&mut self, pieces: Range<u32>) {
         match &mut self.elsewhere {
             Elsewhere::Waits(differing) => differing.extend(pieces),
-            Elsewhere::Sought(_) | Elsewhere::Over => self.plan.add_free(pieces),
+            // They are among those, and are free once nobody looks for them.
+            Elsewhere::Sought(_) => {}
+            Elsewhere::Over => self.plan.add_free(pieces),
         }
     }
 
@@ -104,7 +106,7 @@ impl Transfer {
         let differing = std::mem::take(differing);
         let any = !differing.is_empty();
         self.elsewhere = if any {
-            Elsewhere::Sought(differing)
+            Elsewhere::Sought(differing.into_iter().collect())
         } else {
             Elsewhere::Over
         };
@@ -121,14 +123,49 @@ impl Transfer {
         Some((open.collect(), self.verdict.told_values().to_vec()))
     }
 
-    /// Nothing more is found: what differs is fetched.
-    pub fn search_over(&mut self) {
-        let before = std::mem::replace(&mut self.elsewhere, Elsewhere::Over);
-        if let Elsewhere::Waits(pieces) | Elsewhere::Sought(pieces) = before {
-            for piece in pieces {
-                self.plan.add_free(piece..piece + 1);
+    /// These are not looked for any more: they are fetched.
+    pub fn not_sought(&mut self, pieces: &[u32]) {
+        if let Elsewhere::Sought(sought) = &mut self.elsewhere {
+            for piece in pieces.iter().filter(|piece| sought.remove(piece)) {
+                self.plan.add_free(*piece..piece + 1);
             }
         }
+    }
+
+    /// Nothing more is found: what differs is fetched.
+    pub fn search_over(&mut self) {
+        match std::mem::replace(&mut self.elsewhere, Elsewhere::Over) {
+            Elsewhere::Over => {}
+            Elsewhere::Waits(pieces) => self.free_each(pieces),
+            Elsewhere::Sought(pieces) => self.free_each(pieces),
+        }
+    }
+
+    fn free_each(&mut self, pieces: impl IntoIterator<Item = u32>) {
+        for piece in pieces {
+            self.plan.add_free(piece..piece + 1);
+        }
+    }
+
+    /// Whether pieces are looked for now.
+    pub fn is_searched(&self) -> bool {
+        matches!(self.elsewhere, Elsewhere::Sought(_))
+    }
+
+    /// What is looked for is nobody's to fetch, and no more is kept than is here.
+    #[cfg(test)]
+    pub fn check_sought(&self) {
+        let mut sought: Vec<u32> = match &self.elsewhere {
+            Elsewhere::Waits(pieces) => pieces.clone(),
+            Elsewhere::Sought(pieces) => pieces.iter().copied().collect(),
+            Elsewhere::Over => Vec::new(),
+        };
+        sought.retain(|piece| self.plan.is_given(*piece));
+        assert!(sought.is_empty(), "{sought:?} are looked for and given out");
+        assert!(
+            self.kept() <= self.done_bytes(),
+            "more is kept than is here"
+        );
     }
 
     /// Whether it is known what of the bytes that lay on disk is right.

@@ -24,6 +24,8 @@ impl World {
             }
         }
         self.schedule.check_conserved();
+        let transfers = self.schedule.transfers.values();
+        transfers.for_each(|transfer| transfer.check_sought());
         self.check_dropped();
         // Who waits with nothing to wake it at this moment finds nothing when it asks again.
         let rings = self

@@ -7,7 +7,7 @@ use crate::{
     client::{
         Error,
         id::FileId,
-        schedule::{Opened, Unlanded, sim::server::SimFile},
+        schedule::{Opened, Phase, Transfer, Unlanded, sim::server::SimFile},
     },
     digest::Digest,
     http1::path::RemotePath,
@@ -89,25 +89,43 @@ impl World {
         }
     }
 
-    /// One of the pieces that are looked for is found, or none; after so many times nobody looks any more.
+    /// One of the pieces that are looked for is found, or another program changed it meanwhile, or it is left to be fetched; after so
+    /// many times nobody looks any more. While its item is paused, who looks waits to be told of a change.
     pub(super) fn searched(&mut self, file: FileId, times: u32) {
         let now = self.instant();
-        let sought = self.schedule.transfer(file).and_then(|it| it.sought());
+        let transfer = self.schedule.transfer(file);
+        if transfer.is_some_and(|transfer| transfer.phase == Phase::Halted) {
+            self.waiting.push((file, times));
+            return;
+        }
+        let sought = transfer.and_then(Transfer::sought);
         let piece = sought.and_then(|(open, _)| self.rng.choice(open.iter()).copied());
-        let goes_on = match piece {
-            Some(piece) if times > 0 => {
-                let it = self.files[&self.paths[&file]].clone();
-                self.disk.entry(file).or_default().insert(piece, true);
-                let value = Some(it.value(piece, true));
+        let goes_on = match (piece, self.rng.u32(..8)) {
+            (None, _) => false,
+            _ if times == 0 => false,
+            (Some(piece), 0) => {
+                self.schedule.not_sought(file, &[piece]);
+                true
+            }
+            (Some(piece), chance) => {
+                let (it, good) = (self.files[&self.paths[&file]].clone(), chance > 1);
+                self.disk.entry(file).or_default().insert(piece, good);
+                let value = Some(it.value(piece, good));
                 self.schedule.left_piece(file, piece, value, 16 << 10)
             }
-            _ => false,
         };
         if goes_on {
             let takes = Duration::from_millis(self.rng.u64(..3000));
             self.at(self.now + takes, Happening::Searched(file, times - 1));
         } else {
             self.schedule.search_over(file, now);
+        }
+    }
+
+    /// Whoever waits for a change looks again.
+    pub(super) fn changed(&mut self) {
+        for (file, times) in std::mem::take(&mut self.waiting) {
+            self.at(self.now, Happening::Searched(file, times));
         }
     }
 }

@@ -63,6 +63,7 @@ impl World {
             retried: HashMap::new(),
             browses: HashMap::new(),
             landed: HashSet::new(),
+            waiting: Vec::new(),
             verbose: false,
             workers,
         };

@@ -1,0 +1,245 @@
+//! Of pieces that differ in a little only the blocks that differ are fetched, whatever happens meanwhile.
+
+use std::{fs, time::Duration};
+
+use haul::{client::Settings, config::OnConflict, credentials::Secret, exit::Exit};
+use tempfile::TempDir;
+
+use crate::{
+    common::{
+        fetching::fetch_with,
+        program::Haul,
+        proxy::{Line, Proxy, proxy},
+        serving::serve,
+        trees::content,
+    },
+    update::{BLOCK, MIB, assert_holds, fetch, holding, update_line, updating},
+};
+
+/// Pieces of the file.
+const PIECES: usize = 80;
+/// What may be on its way on one connection, in bytes.
+const WINDOW: usize = MIB;
+
+/// Where a piece differs.
+fn place(piece: usize) -> usize {
+    piece * MIB + piece * 37 * 4096 % MIB
+}
+
+/// A file in an old version, and the new one, in which a page of each piece is another, as in the image of a disk that was used.
+struct Versions {
+    source: TempDir,
+    target: TempDir,
+    old: Vec<u8>,
+    new: Vec<u8>,
+}
+
+impl Versions {
+    fn new() -> Self {
+        let old = content(1, PIECES * MIB);
+        let mut new = old.clone();
+        (0..PIECES).for_each(|piece| new[place(piece)] ^= 1);
+        Self {
+            source: holding(&new),
+            target: holding(&old),
+            old,
+            new,
+        }
+    }
+
+    /// The new one is here, and this many bytes more than its blocks were fetched at most: what was on its way where a connection
+    /// ended, and the beginnings of pieces that were looked for elsewhere.
+    fn assert_patched(&self, proxy: &Proxy, more: usize) {
+        assert_holds(self.target.path(), &self.new, &["x"]);
+        let (least, most) = (PIECES * BLOCK, PIECES * BLOCK + (32 << 10) + more);
+        let fetched = proxy.file_bytes() as usize;
+        assert!(
+            (least..=most).contains(&fetched),
+            "{fetched} bytes of {least}"
+        );
+    }
+}
+
+#[test]
+fn of_pieces_that_differ_in_a_page_only_its_block_is_fetched() {
+    let versions = Versions::new();
+    let serving = serve(versions.source.path());
+    let proxy = proxy(serving.address);
+    let to = versions.target.path().to_str().unwrap();
+    let url = proxy.url("/");
+    let line = [&update_line(&url, to)[..], &["--headless", "--json"]].concat();
+    let (code, stdout, stderr) = Haul::new(&line).run();
+    assert_eq!(code, 0, "{stderr}");
+    versions.assert_patched(&proxy, 0);
+    let kept = format!("\"kept\":{}", PIECES * (MIB - BLOCK));
+    assert!(stdout.contains(&kept), "{stdout}");
+}
+
+#[test]
+fn damage_and_cuts_cost_little_and_nothing_wrong_lands() {
+    let versions = Versions::new();
+    let serving = serve(versions.source.path());
+    // What is done to the line, how many bits are flipped at least, and how many bytes more that may cost.
+    type Harm = (fn(&Proxy), usize, usize);
+    let harms: [Harm; 4] = [
+        (|proxy| proxy.flip_blocks(2), 2, 2 * WINDOW),
+        (|proxy| proxy.flip_blocks(1000), 3, PIECES * MIB),
+        (
+            |proxy| proxy.flip_once((5..7).map(|piece| place(piece) as u64)),
+            2,
+            2 * WINDOW,
+        ),
+        (
+            |proxy| {
+                proxy.lines(|_| Line {
+                    cut_after: Some(400_000),
+                    ..Line::default()
+                });
+            },
+            0,
+            8 * 400_000,
+        ),
+    ];
+    for (harm, bits, more) in harms {
+        fs::write(versions.target.path().join("x"), &versions.old).unwrap();
+        let proxy = proxy(serving.address);
+        harm(&proxy);
+        let fetched = fetch(updating(&proxy.url("/"), versions.target.path()));
+        assert_eq!(
+            (&fetched.failed, fetched.exit),
+            (&Vec::new(), Some(Exit::Done))
+        );
+        versions.assert_patched(&proxy, more);
+        assert!(proxy.flipped() >= bits, "{} bits", proxy.flipped());
+    }
+}
+
+#[test]
+fn a_pause_holds_it_at_once_and_loses_nothing() {
+    let versions = Versions::new();
+    let serving = serve(versions.source.path());
+    let proxy = proxy(serving.address);
+    proxy.lines(|_| Line {
+        rate: Some(400 << 10),
+        ..Line::default()
+    });
+    let mut fetching = fetch_with(updating(&proxy.url("/"), versions.target.path()));
+    fetching.get_everything();
+    for wanted in [200 << 10, 500 << 10] {
+        let all = fetching.wait_for("blocks", |now| {
+            proxy.file_bytes() > wanted && !now.items.is_empty()
+        });
+        let item = all.items[0].id;
+        fetching.client.pause(item);
+        // Its connection is let go of: another one is made only once it goes on.
+        let connections = proxy.connections();
+        fetching.wait_for("pause", |now| now.items[0].connections == 0);
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(proxy.connections(), connections, "while it is paused");
+        fetching.client.resume(item);
+        fetching.wait_for("it goes on", |_| proxy.connections() > connections);
+    }
+    proxy.lines(|_| Line::default());
+    let fetched = fetching.finish();
+    assert_eq!(
+        (&fetched.failed, fetched.exit),
+        (&Vec::new(), Some(Exit::Done))
+    );
+    versions.assert_patched(&proxy, 2 * WINDOW);
+}
+
+#[test]
+fn a_cancel_ends_it_and_a_retry_goes_on_with_its_blocks() {
+    let versions = Versions::new();
+    let serving = serve(versions.source.path());
+    let proxy = proxy(serving.address);
+    proxy.lines(|_| Line {
+        rate: Some(400 << 10),
+        ..Line::default()
+    });
+    let mut fetching = fetch_with(updating(&proxy.url("/"), versions.target.path()));
+    fetching.get_path("/x");
+    let all = fetching.wait_for("blocks", |_| proxy.file_bytes() > 300 << 10);
+    let item = all.items[0].id;
+    fetching.client.cancel(item);
+    fetching.wait_for("its end", |now| now.items[0].state.is_ended());
+    proxy.lines(|_| Line::default());
+    fetching.client.retry(item);
+    let fetched = fetching.finish();
+    assert_eq!(fetched.exit, Some(Exit::Done));
+    versions.assert_patched(&proxy, WINDOW);
+}
+
+#[test]
+fn a_file_that_changes_meanwhile_lands_as_it_is_then() {
+    let versions = Versions::new();
+    let serving = serve(versions.source.path());
+    let proxy = proxy(serving.address);
+    let mut latest = versions.new.clone();
+    latest[7] ^= 8;
+    let aside = versions.source.path().join(".x");
+    fs::write(&aside, &latest).unwrap();
+    proxy.lines(|_| Line {
+        rate: Some(200 << 10),
+        ..Line::default()
+    });
+    let mut fetching = fetch_with(updating(&proxy.url("/"), versions.target.path()));
+    fetching.get_everything();
+    fetching.wait_for("blocks", |_| proxy.file_bytes() > 300 << 10);
+    fs::rename(aside, versions.source.path().join("x")).unwrap();
+    proxy.lines(|_| Line::default());
+    let fetched = fetching.finish();
+    assert_eq!(
+        (&fetched.failed, fetched.exit),
+        (&Vec::new(), Some(Exit::Done))
+    );
+    assert_holds(versions.target.path(), &latest, &["x"]);
+}
+
+#[test]
+fn a_first_server_that_stalls_leaves_the_rest_to_its_mirror() {
+    let versions = Versions::new();
+    let serving = serve(versions.source.path());
+    let (lead, mirror) = (proxy(serving.address), proxy(serving.address));
+    // Of all connections from the fifth on nothing comes: those of the schedule have told the values by then.
+    lead.lines(|nth| Line {
+        stall_after: (nth >= 5).then_some(20_000),
+        ..Line::default()
+    });
+    let settings = Settings {
+        timeout: Duration::from_secs(1),
+        mirrors: vec![mirror.url("/").parse().unwrap()],
+        ..updating(&lead.url("/"), versions.target.path())
+    };
+    let fetched = fetch(settings);
+    assert_eq!(
+        (&fetched.failed, fetched.exit),
+        (&Vec::new(), Some(Exit::Done))
+    );
+    assert_holds(versions.target.path(), &versions.new, &["x"]);
+}
+
+#[test]
+fn one_connection_and_long_requests_are_no_obstacle() {
+    let versions = Versions::new();
+    let serving = serve(versions.source.path());
+    for (workers, serial) in [(1, false), (5, true), (5, false)] {
+        fs::write(versions.target.path().join("x"), &versions.old).unwrap();
+        let proxy = proxy(serving.address);
+        let mut settings = Settings {
+            workers,
+            serial,
+            on_conflict: OnConflict::Update,
+            ..updating(&proxy.url("/"), versions.target.path())
+        };
+        let url = settings.url.clone();
+        let long = Secret::new("x".repeat(6000));
+        settings.access.send(&url, "X-Long", long);
+        let fetched = fetch(settings);
+        assert_eq!(
+            (&fetched.failed, fetched.exit),
+            (&Vec::new(), Some(Exit::Done))
+        );
+        versions.assert_patched(&proxy, 0);
+    }
+}
