@@ -75,12 +75,13 @@ fn of_pieces_that_differ_in_a_page_only_its_block_is_fetched() {
     assert!(stdout.contains(&kept), "{stdout}");
 }
 
+/// What is done to the line, how many bits are flipped at least, and how many bytes more that may cost.
+type Harm = (fn(&Proxy), usize, usize);
+
 #[test]
 fn damage_and_cuts_cost_little_and_nothing_wrong_lands() {
     let versions = Versions::new();
     let serving = serve(versions.source.path());
-    // What is done to the line, how many bits are flipped at least, and how many bytes more that may cost.
-    type Harm = (fn(&Proxy), usize, usize);
     let harms: [Harm; 4] = [
         (|proxy| proxy.flip_blocks(2), 2, 2 * WINDOW),
         (|proxy| proxy.flip_blocks(1000), 3, PIECES * MIB),

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, time::Duration};
 use super::{Trouble, World, is_finished, orders::brief};
 use crate::client::{
     id::{SlotId, SourceId},
-    schedule::Order,
+    schedule::{Order, Transfer},
 };
 
 /// A listing is waited for no longer than this from a server that works: the longest pause before a try, and a run of pieces
@@ -25,7 +25,7 @@ impl World {
         }
         self.schedule.check_conserved();
         let transfers = self.schedule.transfers.values();
-        transfers.for_each(|transfer| transfer.check_sought());
+        transfers.for_each(Transfer::check_sought);
         self.check_dropped();
         // Who waits with nothing to wake it at this moment finds nothing when it asks again.
         let rings = self
