@@ -75,6 +75,7 @@ fn ask_for_everything(address: SocketAddr, swaps: &AtomicU64, there: usize) {
         "/other/file",
         "/other/deep/file",
         "/dir/file?pieces",
+        "/dir/file?blocks=0-0",
         "/dir/file?meta4",
         "/dir/",
         "/dir/deep/",
@@ -266,7 +267,7 @@ fn look_at_oddities(address: SocketAddr, follow: bool) {
         "pong",
         "stdin",
     ] {
-        for query in ["", "/", "?meta4", "?pieces", "?tar"] {
+        for query in ["", "/", "?meta4", "?pieces", "?blocks=0-0", "?tar"] {
             let answer = fetch(address, get(&format!("/{name}{query}"), ""));
             assert_eq!(answer.status, 404, "/{name}{query}");
         }

@@ -179,6 +179,7 @@ fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
         "none",
         "",
         "large?pieces",
+        "large?blocks=0-0",
         "large?meta4",
         "?tar",
         "?meta4",
@@ -200,6 +201,7 @@ fn a_file_system_that_hangs_hangs_who_asks_for_it_and_nobody_else() {
         assert_eq!(ask("/a.txt").text(), "hello");
         assert_eq!(ask("/large").body.len(), 3 << 20);
         assert_eq!(ask("/large?pieces").status, 200);
+        assert_eq!(ask("/large?blocks=0-2").status, 200);
         assert_eq!(ask("/large?meta4").status, 200);
         assert!(ask("/").text().contains("mnt/"));
         assert!(
@@ -259,6 +261,7 @@ fn a_cache_directory_that_hangs_keeps_nobody_waiting() {
         ("/", "Accept: application/json\r\n"),
         ("/large", ""),
         ("/large?pieces", ""),
+        ("/large?blocks=0-2", ""),
         ("/large?meta4", ""),
     ] {
         assert_eq!(fetch(address, get(target, fields)).status, 200, "{target}");

@@ -209,7 +209,7 @@ fn clients_that_read_nothing_keep_nobody_from_finishing() {
     // Each takes a file and its values, and reads nothing of either.
     let stopped: Vec<Raw> = (0..8)
         .flat_map(|n| {
-            ["", "?pieces", "?meta4"].map(|query| {
+            ["", "?pieces", "?meta4", "?blocks=0-63"].map(|query| {
                 let mut raw = Raw::connect_from([127, 0, 0, 2 + n % 4], serving.address);
                 let fields = format!("Haul-Session: s{n}\r\n");
                 raw.send(get(&format!("/huge-{n}{query}"), &fields));
@@ -217,7 +217,7 @@ fn clients_that_read_nothing_keep_nobody_from_finishing() {
             })
         })
         .collect();
-    serving.wait_for("they are there", |now| now.requests >= 24);
+    serving.wait_for("they are there", |now| now.requests >= 32);
     let dir = tempfile::tempdir().unwrap();
     let mut fetching = fetch_with(Fetching {
         timeout: Duration::from_secs(6),

@@ -86,6 +86,7 @@ fn who_asks_for_too_many_digests_is_told_to_come_back_and_nobody_hangs() {
     for target in [
         "/small",
         "/small?pieces",
+        "/39?blocks=0-1",
         "/small?meta4",
         "/?meta4",
         "/?tar",

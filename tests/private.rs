@@ -30,7 +30,7 @@ fn a_strangers_name_that_leads_here_gets_nothing() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("f"), "secret").unwrap();
     let serving = serve(root.path());
-    for target in ["/", "/f", "/f?pieces", "/f?meta4", "/?tar", "/?meta4"] {
+    for target in ["/", "/f", "/f?pieces", "/f?blocks=0-0", "/f?meta4", "/?tar", "/?meta4"] {
         let answer = with_host(&serving, "evil.example", target, "");
         assert_eq!(answer.status, 421, "{target}");
         assert_eq!(
@@ -159,7 +159,7 @@ fn what_the_server_reads_itself_is_not_there() {
     fs::write(path("new"), "content of the new key").unwrap();
     fs::rename(path("new"), path("key.pem")).unwrap();
     for target in ["/key.pem", "/users", "/later.log", "/former", "/sub/hard"] {
-        for form in ["", "?pieces", "?meta4"] {
+        for form in ["", "?pieces", "?blocks=0-0", "?meta4"] {
             let answer = fetch(serving.address, get(&format!("{target}{form}"), ""));
             assert_eq!(answer.status, 404, "{target}{form}");
         }

@@ -404,6 +404,12 @@ fn pieces_of_a_file_are_listed_under_its_own_etag() {
     assert_eq!(answer.body[answer.body.len() - 32..], *root.as_bytes());
     raw.send(get("/large.bin?pieces", "If-Match: \"x\"\r\n"));
     assert_eq!(raw.read().status, 412);
+    raw.send(get("/large.bin?blocks=0-2", ""));
+    let answer = raw.read();
+    let kind = answer.field("Content-Type");
+    assert_eq!(kind, Some("application/vnd.haul.blocks"));
+    assert_eq!(answer.field("ETag"), file.field("ETag"));
+    assert_eq!(answer.body.len(), 3_000_001_usize.div_ceil(16 << 10) * 32);
     raw.send(get("/hello.txt?pieces", ""));
     assert_eq!(
         raw.read().body[24..],

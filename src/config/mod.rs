@@ -26,20 +26,27 @@ use crate::{
 /// `~/.local/state/haul`. `None` where no home directory is known. It is not made here.
 pub fn state_dir() -> Option<PathBuf> {
     use etcetera::BaseStrategy as _;
-    let base = etcetera::choose_base_strategy().ok()?;
-    Some(
-        base.state_dir()
-            .unwrap_or_else(|| base.data_dir())
-            .join("haul"),
-    )
+    let usual = || {
+        let base = etcetera::choose_base_strategy().ok()?;
+        Some(base.state_dir().unwrap_or_else(|| base.data_dir()))
+    };
+    let base = named("XDG_STATE_HOME").or_else(usual)?;
+    Some(base.join("haul"))
 }
 
 /// Where what can be computed again is kept: `$XDG_CACHE_HOME/haul`, else `~/.cache/haul`. `None` where no home
 /// directory is known. It is not made here.
 pub fn cache_dir() -> Option<PathBuf> {
     use etcetera::BaseStrategy as _;
-    let base = etcetera::choose_base_strategy().ok()?;
-    Some(base.cache_dir().join("haul"))
+    let usual = || Some(etcetera::choose_base_strategy().ok()?.cache_dir());
+    let base = named("XDG_CACHE_HOME").or_else(usual)?;
+    Some(base.join("haul"))
+}
+
+/// The directory that a variable names: a service may have it, and no home directory.
+fn named(variable: &str) -> Option<PathBuf> {
+    let dir = PathBuf::from(std::env::var_os(variable)?);
+    dir.is_absolute().then_some(dir)
 }
 
 /// Whether the current directory is haul's repository, with its samples and its configurations.

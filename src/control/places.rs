@@ -21,6 +21,9 @@ use crate::{
 
 const EXTENSION: &str = "sock";
 
+/// Where services have theirs, those with a user of their own too.
+const SERVICES: &str = "/run/haul";
+
 /// A socket of something that runs, or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -65,7 +68,7 @@ fn dirs() -> Vec<PathBuf> {
     let runtime = runtime.filter(|dir| dir.is_absolute());
     let dirs = [
         runtime.map(|dir| dir.join("haul")),
-        own.is_root().then(|| PathBuf::from("/run/haul")),
+        own.is_root().then(|| PathBuf::from(SERVICES)),
         config::state_dir().map(|dir| dir.join("run")),
         // What began with a session's variables is found without them, as by cron.
         Some(PathBuf::from(format!("/run/user/{}/haul", own.as_raw()))),
@@ -86,7 +89,7 @@ pub(super) fn path_for(name: &str, pid: u32) -> Result<PathBuf, String> {
     // The last is looked in, and not made.
     let dirs = dirs();
     for dir in &dirs[..dirs.len().saturating_sub(1).max(1)] {
-        match private_dir(dir).and_then(|()| owned(dir)) {
+        match private_dir(dir).and_then(|()| private_to(dir, geteuid().as_raw())) {
             Ok(()) => {
                 // Looking removes what nobody listens on any more.
                 let _ = look_in(dir);
@@ -98,34 +101,46 @@ pub(super) fn path_for(name: &str, pid: u32) -> Result<PathBuf, String> {
     Err(why)
 }
 
-/// Whether a directory is this user's, and nobody else can enter it: another's could hold sockets of anybody.
-fn owned(dir: &Path) -> io::Result<()> {
-    let meta = fs::symlink_metadata(dir)?;
+/// Whether a directory is `user`'s, and nobody else can enter it: another's could hold sockets of anybody. A link to it is as
+/// good where it is that user's or root's: `/run/haul` is one of systemd's for a service whose user systemd makes.
+fn private_to(dir: &Path, user: u32) -> io::Result<()> {
+    let (link, meta) = (fs::symlink_metadata(dir)?, fs::metadata(dir)?);
+    let is_linked = [user, 0].contains(&link.uid());
     let is_open = meta.mode() & 0o077 != 0;
-    if !meta.is_dir() || meta.uid() != geteuid().as_raw() || is_open {
+    if !meta.is_dir() || meta.uid() != user || !is_linked || is_open {
         return Err(io::Error::other("it is another's, or open to others"));
     }
     Ok(())
 }
 
 fn look_in(dir: &Path) -> Vec<Found> {
-    let Ok(()) = owned(dir) else {
+    let own = geteuid().as_raw();
+    // A service lets root in, and root leaves what is there as it is.
+    let keeper = match fs::metadata(dir) {
+        Ok(meta) if own == 0 && dir == Path::new(SERVICES) => meta.uid(),
+        _ => own,
+    };
+    let Ok(()) = private_to(dir, keeper) else {
         return Vec::new();
     };
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
     let found = entries.filter_map(|entry| Found::at(entry.ok()?.path()));
-    found.filter(|found| !removed(found)).collect()
+    let is_there = |found: &Found| {
+        let goes = || keeper != own || fs::remove_file(&found.path).is_ok();
+        !(is_left(found) && goes())
+    };
+    found.filter(is_there).collect()
 }
 
-/// Removes a socket that a process left behind which is gone; whether it did.
-fn removed(found: &Found) -> bool {
+/// Whether a socket is one that a process left behind which is gone.
+fn is_left(found: &Found) -> bool {
     let pid = found
         .pid
         .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     let gone = pid.is_none_or(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
-    gone && is_stale(&found.path) && fs::remove_file(&found.path).is_ok()
+    gone && is_stale(&found.path)
 }
 
 /// Whether nobody listens on the socket at `path`.
@@ -220,6 +235,23 @@ mod tests {
         assert!(error.contains("there is nightly.12, serve.7"), "{error}");
         assert!(matches!(choose(Vec::new(), None), Err(Error::Nothing)));
         assert!(matches!(choose(there(), None), Err(Error::Several(_))));
+    }
+
+    #[test]
+    fn a_link_to_a_directory_of_ones_own_is_as_good() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let place = tempfile::tempdir().unwrap();
+        let (dir, link) = (place.path().join("private"), place.path().join("haul"));
+        fs::create_dir(&dir).unwrap();
+        symlink("private", &link).unwrap();
+        let own = geteuid().as_raw();
+        for (mode, is_private) in [(0o700, true), (0o750, false), (0o701, false)] {
+            fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+            for path in [&dir, &link] {
+                assert_eq!(private_to(path, own).is_ok(), is_private, "{mode:o}");
+                assert!(private_to(path, own + 1).is_err());
+            }
+        }
     }
 
     #[test]
