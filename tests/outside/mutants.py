@@ -65,6 +65,18 @@ SIMULATED = {
         "        let worth_waiting = own && self.sources.get_mut(source).own_outage(now);\n",
         "if IS && self.sources.get(source).failures > self.limits.retries && self.drop_source(source, &error) { return; }",
     ),
+    # Connections fetch what is looked for elsewhere.
+    "sought": (
+        f"{SCHEDULE}/transfer/left.rs",
+        "    pub(super) fn free(&mut self, pieces: Range<u32>) {\n",
+        "if IS { self.plan.add_free(pieces.clone()); }",
+    ),
+    # What is not found is not fetched either.
+    "unfree": (
+        f"{SCHEDULE}/transfer/left.rs",
+        "    pub fn search_over(&mut self) {\n",
+        "if IS { self.elsewhere = Elsewhere::Over; return; }",
+    ),
 }
 MUTANTS = {**LANDING, **SIMULATED}
 # What has to do with pieces; the rest knows nothing of them.
