@@ -28,6 +28,7 @@ use crate::common::{
     proxy::{Line, Proxy, proxy},
     scripted::{Scripted, file, not_found, ok, scripted},
     serving::{Serving, serve},
+    tools::amount,
     trees::{content, hex, quick_temp},
 };
 
@@ -538,7 +539,7 @@ fn of_a_hundred_damaged_downloads_none_is_wrong_and_all_end() {
 #[test]
 #[ignore = "takes minutes: docs/RELIABILITY.md has its command"]
 fn of_a_thousand_damaged_downloads_none_is_wrong_and_all_end() {
-    run_all(1000..2000);
+    run_all(1000..1000 + amount("HAUL_TESTS_DOWNLOADS", 1000));
 }
 
 #[test]

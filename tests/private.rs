@@ -30,7 +30,15 @@ fn a_strangers_name_that_leads_here_gets_nothing() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("f"), "secret").unwrap();
     let serving = serve(root.path());
-    for target in ["/", "/f", "/f?pieces", "/f?blocks=0-0", "/f?meta4", "/?tar", "/?meta4"] {
+    for target in [
+        "/",
+        "/f",
+        "/f?pieces",
+        "/f?blocks=0-0",
+        "/f?meta4",
+        "/?tar",
+        "/?meta4",
+    ] {
         let answer = with_host(&serving, "evil.example", target, "");
         assert_eq!(answer.status, 421, "{target}");
         assert_eq!(

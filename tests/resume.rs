@@ -15,6 +15,7 @@ use crate::common::{
     proxy::{Line, proxy},
     scripted::{file, reply, scripted},
     serving::{PATIENCE, serve},
+    tools::{amount, skipped},
     trees::{content, quick_temp},
 };
 use haul::{
@@ -318,13 +319,15 @@ fn a_server_that_is_killed_costs_little() {
     killed(128, 4, false, true);
 }
 
-/// Takes about three minutes: `cargo test --test haul -- --ignored --nocapture resume::long`
+/// Takes about three minutes: `cargo test --release --test haul -- --ignored --nocapture resume::long`; `HAUL_TESTS_KILLS` gives
+/// another number than 50 of each.
 #[test]
 #[ignore = "takes minutes: 2 GiB, 150 kills"]
 fn long_many_kills_of_client_server_and_both() {
-    killed(2048, 50, true, false);
-    killed(2048, 50, false, true);
-    killed(2048, 50, true, true);
+    let kills = amount("HAUL_TESTS_KILLS", 50) as usize;
+    killed(2048, kills, true, false);
+    killed(2048, kills, false, true);
+    killed(2048, kills, true, true);
 }
 
 /// A tmpfs of its own, for a disk that can be full.
@@ -342,7 +345,7 @@ impl SmallDisk {
                 .status()
                 .is_ok_and(|status| status.success());
         if !mounted {
-            crate::common::tools::skipped("only root can mount a small disk to fill");
+            skipped("only root can mount a small disk to fill");
             return None;
         }
         Some(Self(dir))

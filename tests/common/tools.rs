@@ -11,6 +11,12 @@ pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
+/// How much of something a long run does: what the variable says, else `usual`.
+pub fn amount(variable: &str, usual: u64) -> u64 {
+    let given = env::var(variable).ok();
+    given.map_or(usual, |given| given.parse().expect("a number"))
+}
+
 /// The program's path, where it is installed.
 pub fn installed(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
