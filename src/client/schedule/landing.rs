@@ -141,13 +141,16 @@ impl Schedule {
     }
 
     /// Whether another mirror is asked for a file whose whole is wrong. Without values nobody knows who sent what is
-    /// wrong: at first the others are left out, then the one who is left.
+    /// wrong: at first the others are left out, then the one who is left. Who was asked again, because the others are out of
+    /// reach, is not asked for ever.
     fn may_be_right_elsewhere(&self, transfer: &Transfer) -> bool {
+        let teller = transfer.verdict.teller;
         let mut off = transfer.task.off();
-        off.insert(transfer.verdict.teller);
-        let kept = self.sources.kept().union(SourceSet::LED);
+        let is_asked_again = transfer.task.tried.contains(teller);
+        off.insert(teller);
+        let kept = self.sources.hopeful().union(SourceSet::LED);
         let others = !kept.without(off).is_empty();
-        others && (transfer.facts.has_values() || transfer.task.failures > 0)
+        others && !is_asked_again && (transfer.facts.has_values() || transfer.task.failures > 0)
     }
 
     /// A small file reached its final name, or did not; or one that was here already is told.
