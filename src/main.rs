@@ -13,8 +13,8 @@ use haul::{
     logging, sys,
 };
 
-/// Musl's own has one lock for all threads.
-#[cfg(target_env = "musl")]
+/// What many clients held goes back to the system once they have left: glibc's arenas keep most of it, and musl's allocator has one
+/// lock for all threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

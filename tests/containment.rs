@@ -75,7 +75,6 @@ fn ask_for_everything(address: SocketAddr, swaps: &AtomicU64, there: usize) {
         "/other/file",
         "/other/deep/file",
         "/dir/file?pieces",
-        "/dir/file?blocks=0-0",
         "/dir/file?meta4",
         "/dir/",
         "/dir/deep/",

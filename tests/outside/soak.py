@@ -156,7 +156,9 @@ class Soak:
                 self.ctl("kick", name, "enough")
             elif self.ctl("pause", name):
                 time.sleep(0.3)
-                self.ctl("resume", name)
+                # On a machine that is busy enough, it may take longer to answer than `ctl` waits.
+                while not self.ctl("resume", name) and name in self.names.values():
+                    time.sleep(0.3)
         time.sleep(0.1)
 
     def change(self, chance, me):
