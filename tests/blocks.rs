@@ -245,3 +245,53 @@ fn one_connection_and_long_requests_are_no_obstacle() {
         versions.assert_patched(&proxy, 0);
     }
 }
+
+#[test]
+fn many_files_that_differ_a_little_are_all_patched_and_one_that_is_paused_holds_up_none() {
+    const FILES: usize = 14;
+    const SIZE: usize = 4 * MIB;
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for n in 0..FILES {
+        let old = content(n as u64, SIZE);
+        let mut new = old.clone();
+        (0..4).for_each(|piece| new[piece * MIB + n * 5000] ^= 1);
+        fs::write(target.path().join(format!("f{n}")), old).unwrap();
+        fs::write(source.path().join(format!("f{n}")), new).unwrap();
+    }
+    let serving = serve(source.path());
+    let proxy = proxy(serving.address);
+    proxy.lines(|_| Line {
+        rate: Some(300 << 10),
+        ..Line::default()
+    });
+    let mut fetching = fetch_with(updating(&proxy.url("/"), target.path()));
+    (0..FILES).for_each(|n| fetching.get_path(&format!("/f{n}")));
+    // Those that are searched first are paused there.
+    fetching.wait_for("blocks", |_| proxy.file_bytes() > 20 << 10);
+    let items = fetching.client.snapshot().items;
+    let paused: Vec<_> = items.iter().take(5).map(|item| item.id).collect();
+    for item in &paused {
+        fetching.client.pause(*item);
+    }
+    fetching.wait_for("all others", |now| {
+        let others = now.items.iter().filter(|item| !paused.contains(&item.id));
+        others.clone().count() == FILES - 5 && others.clone().all(|item| item.state.is_ended())
+    });
+    for item in &paused {
+        fetching.client.resume(*item);
+    }
+    let fetched = fetching.finish();
+    assert_eq!(fetched.exit, Some(Exit::Done));
+    for n in 0..FILES {
+        let name = format!("f{n}");
+        let (here, there) = (target.path().join(&name), source.path().join(&name));
+        assert!(
+            fs::read(here).unwrap() == fs::read(there).unwrap(),
+            "{name}"
+        );
+    }
+    // Of a file that is paused, what is on its way comes once more; a probe is 1 KiB.
+    let most = FILES * 4 * (BLOCK + 2048) + 5 * 8 * BLOCK;
+    let fetched = proxy.file_bytes();
+    assert!(fetched <= most as u64, "{fetched} bytes of {most}");
+}

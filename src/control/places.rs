@@ -40,7 +40,8 @@ impl Found {
         let stem = path.file_name()?.to_str()?.strip_suffix(EXTENSION)?;
         let (name, pid) = stem.strip_suffix('.')?.rsplit_once('.')?;
         Some(Self {
-            name: name.to_owned(),
+            // It is shown: whoever made the socket may be another user.
+            name: config::values::instance(name).ok()?,
             pid: Some(pid.parse().ok()?),
             path,
         })
@@ -128,19 +129,23 @@ fn look_in(dir: &Path) -> Vec<Found> {
     };
     let found = entries.filter_map(|entry| Found::at(entry.ok()?.path()));
     let is_there = |found: &Found| {
-        let goes = || keeper != own || fs::remove_file(&found.path).is_ok();
-        !(is_left(found) && goes())
+        if keeper != own {
+            // No link to a socket of somebody else's, and nothing is tried on one whose process is gone.
+            let meta = fs::symlink_metadata(&found.path);
+            return meta.is_ok_and(|meta| meta.file_type().is_socket()) && !is_gone(found);
+        }
+        let is_left = is_gone(found) && is_stale(&found.path);
+        !(is_left && fs::remove_file(&found.path).is_ok())
     };
     found.filter(is_there).collect()
 }
 
-/// Whether a socket is one that a process left behind which is gone.
-fn is_left(found: &Found) -> bool {
+/// Whether a socket's process is gone.
+fn is_gone(found: &Found) -> bool {
     let pid = found
         .pid
         .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    let gone = pid.is_none_or(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
-    gone && is_stale(&found.path)
+    pid.is_none_or(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
 /// Whether nobody listens on the socket at `path`.

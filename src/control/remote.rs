@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -35,6 +35,8 @@ use crate::{
 
 /// A program that runs answers sooner, however busy the machine is; one that was stopped does not.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest line that is read, in bytes: a sample of ever so many clients and transfers is shorter.
+const LINE_MAX: u64 = 256 << 20;
 /// Milliseconds between samples while bytes flow, while nothing happens, and where there is much to tell of.
 const BUSY: u64 = 100;
 const IDLE: u64 = 250;
@@ -292,8 +294,10 @@ fn pace(sample: &Sample) -> u64 {
 /// The next thing that is told; `None` at the end. The error is for people.
 async fn next(input: &mut BufReader<OwnedReadHalf>) -> Result<Option<Tell>, String> {
     let mut line = Vec::new();
-    match input.read_until(b'\n', &mut line).await {
+    let mut bounded = input.take(LINE_MAX);
+    match bounded.read_until(b'\n', &mut line).await {
         Ok(0) => Ok(None),
+        Ok(_) if line.len() as u64 == LINE_MAX => Err("a line of its has no end".into()),
         Ok(_) => match serde_json::from_slice(&line) {
             Ok(tell) => Ok(Some(tell)),
             Err(error) => Err(format!("what it says cannot be read: {error}")),

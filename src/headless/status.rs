@@ -67,7 +67,10 @@ enum What {
 pub async fn lines(found: &[Found]) -> Vec<String> {
     let runs = join_all(found.iter().map(look)).await;
     let line = |(found, run): (&Found, Result<Run, control::Error>)| match run {
-        Ok(run) => format!("{}  {}", found.label(), run.what.line()),
+        Ok(run) => {
+            let line = format!("{}  {}", found.label(), run.what.line());
+            crate::logging::one_line(&line)
+        }
         Err(error) => display_error(&error),
     };
     found.iter().zip(runs).map(line).collect()
@@ -90,7 +93,8 @@ pub async fn run(json: bool, out: &mut impl Write) -> Result<Exit, Error> {
             Ok(run) => {
                 let label = found.label();
                 let width = width.unwrap_or_default();
-                let _ = write!(text, "{label:width$}  {}", run.what.line());
+                let line = crate::logging::one_line(&run.what.line());
+                let _ = write!(text, "{label:width$}  {line}");
             }
             // It ended since, or was stopped.
             Err(error) => {

@@ -30,6 +30,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const SWEEP: usize = 64;
 /// Connections over the limit that are told so at once; what comes beyond is closed without a word.
 const TURNED_AWAY: usize = 64;
+/// An address that holds more than one of so many places holds much.
+const MUCH: usize = 16;
 
 /// How many connections there may be: each that is served takes a socket, and a file while one is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,9 +117,12 @@ impl Accept {
             self.serve(stream, peer, slot);
             return;
         }
-        let is_crowd = self.is_crowd(peer);
-        // Whoever holds most of what there is does not take all that is left for others to be told.
-        if is_crowd && self.away.available_permits() <= self.places.turned_away / 2 {
+        let held = self.held_by(peer);
+        let is_crowd = held * 2 > self.places.served;
+        // Whoever holds much of what there is, as one of several too, does not take all that is left for others.
+        if held * MUCH > self.places.served
+            && self.away.available_permits() <= self.places.turned_away / 2
+        {
             return;
         }
         let Ok(away) = Arc::clone(&self.away).try_acquire_owned() else {
@@ -144,10 +149,10 @@ impl Accept {
         });
     }
 
-    /// Whether most places are held by the address of a newcomer.
-    fn is_crowd(&self, peer: SocketAddr) -> bool {
+    /// Places that are held by the address of a newcomer.
+    fn held_by(&self, peer: SocketAddr) -> usize {
         let open = self.shared.registry.open();
-        open.held_by(&Who::of(None, peer.ip())) * 2 > self.places.served
+        open.held_by(&Who::of(None, peer.ip()))
     }
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {

@@ -32,8 +32,12 @@ const SAMPLE: usize = 16;
 const WORTHWHILE: usize = 4;
 /// Of a piece of which fewer than one of so many blocks are here, all is fetched by the schedule's connections.
 const PIECE_HERE: usize = 2;
-/// Failures in a row, with nothing completed between, after which the rest is fetched whole.
+/// Failures in a row, with fewer than so many pieces completed between, after which the rest is fetched whole: a try costs values,
+/// and reading what is here.
 const TRIES: u32 = 3;
+const BROUGHT_MIN: u32 = 16;
+/// Who sends less than so many bytes a second, and is not held back here, is not waited for.
+const SLOWEST: u64 = 16 << 10;
 /// How long a server that lets this client wait is left alone, and how long one that asks for more is, at most.
 const PAUSED: Duration = Duration::from_secs(2);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
@@ -49,6 +53,15 @@ struct Patch {
     missing: Vec<Range<u64>>,
 }
 
+/// How far an open piece is.
+#[derive(Default)]
+struct Came {
+    /// Bytes of it that came.
+    bytes: u64,
+    /// It was looked at.
+    seen: bool,
+}
+
 /// Who patches one transfer.
 struct Patching<'a> {
     engine: &'a Arc<Engine>,
@@ -57,11 +70,13 @@ struct Patching<'a> {
     part: &'a Arc<OpenPart>,
     /// The values of all pieces.
     values: Arc<[Value]>,
-    /// Pieces that are neither completed nor left to be fetched whole, and bytes that came of each.
-    open: BTreeMap<u32, u64>,
+    /// Pieces that are neither completed nor left to be fetched whole.
+    open: BTreeMap<u32, Came>,
     /// Blocks of the pieces that were looked at, and those of them that were here.
     looked_at: usize,
     here: usize,
+    /// The server is too slow: others may be asked for the rest.
+    slow: bool,
     /// Pieces that were completed, and the bytes that were fetched for that.
     completed: u32,
     fetched: u64,
@@ -91,13 +106,17 @@ impl Engine {
             file,
             part,
             values: values.into(),
-            open: some.into_iter().map(|piece| (piece, 0)).collect(),
+            open: some
+                .into_iter()
+                .map(|piece| (piece, Came::default()))
+                .collect(),
             looked_at: 0,
             here: 0,
+            slow: false,
             completed: 0,
             fetched: 0,
         };
-        let ran = self.unless_stopped(patching.run()).await;
+        let ran = Box::pin(self.unless_stopped(patching.run())).await;
         let completed = crate::units::count(patching.completed.into());
         let fetched = crate::units::size(patching.fetched);
         if patching.completed > 0 {
@@ -197,21 +216,27 @@ impl Patching<'_> {
         while engine.is_flowing_again(file).await {
             let open = self.open.keys().copied();
             let batches = batches(open.filter(|piece| pieces.contains(piece)));
-            let before = (self.open.len(), self.open.values().sum::<u64>());
+            let before = self.completed;
+            let turn = async {
+                let _turn = engine.searches.acquire().await;
+                self.some(&batches).await
+            };
             let ended = tokio::select! {
                 biased;
                 () = engine.flows_no_more(file) => continue,
-                ended = self.some(&batches) => ended,
+                ended = turn => ended,
             };
             let error = match ended {
                 Ok(goes_on) => return Ok(goes_on),
                 Err(error) => error,
             };
-            let brought = before != (self.open.len(), self.open.values().sum());
+            let brought = self.completed - before >= BROUGHT_MIN;
             failures = match error {
                 _ if brought => 0,
                 // Nobody is to blame, and nobody else has it.
-                Error::Paused if engine.servers.len() == 1 => failures,
+                Error::Paused if engine.servers.len() == 1 && self.part.task.led.is_empty() => {
+                    failures
+                }
                 _ => failures + 1,
             };
             if !error.is_transient() || failures == TRIES {
@@ -227,10 +252,15 @@ impl Patching<'_> {
                     retry_after: Some(time),
                     ..
                 } => *time,
-                _ if failures == 0 => Duration::ZERO,
-                _ => backoff(failures, &mut fastrand::Rng::new()),
+                // It brought much, and closed the connection.
+                Error::Broken(_) if failures == 0 => Duration::ZERO,
+                _ => backoff(failures.max(1), &mut fastrand::Rng::new()),
             };
-            tokio::time::sleep(pause).await;
+            // A transfer that has ended is let go of at once: another may take its part up.
+            tokio::select! {
+                () = engine.flows_no_more(file) => {}
+                () = tokio::time::sleep(pause) => {}
+            }
         }
         Ok(false)
     }
@@ -249,21 +279,29 @@ impl Patching<'_> {
         } else {
             Some(engine.side(server, self.part).await?)
         };
-        let mut told = side.blocks(first, total).await?;
+        // Values are few bytes: what they may take does not depend on how many.
+        let time = self.time_for(u64::from(blocks::PIECES_MAX) * 2048);
+        let mut told = in_time(time, side.blocks(first, total))
+            .await
+            .unwrap_or(Ok(None))?;
         for (at, batch) in batches.iter().enumerate() {
             let Some(values) = told else {
-                tracing::info!(path = %self.part.task.shown(), "its server tells no values of blocks: pieces that differ are fetched whole");
+                tracing::info!(path = %self.part.task.shown(), "its server tells no values of blocks, or not soon: pieces that differ are fetched whole");
                 return Ok(false);
             };
             let next = batches.get(at + 1);
             told = match (&mut ahead, next) {
                 (Some(ahead), Some(next)) => {
-                    let next = ahead.blocks(next, total);
+                    let next = async {
+                        let told = in_time(time, ahead.blocks(next, total)).await;
+                        told.unwrap_or(Ok(None))
+                    };
                     both(self.batch(&mut side, batch, values), next).await?
                 }
                 (None, Some(next)) => {
                     self.batch(&mut side, batch, values).await?;
-                    side.blocks(next, total).await?
+                    let told = in_time(time, side.blocks(next, total)).await;
+                    told.unwrap_or(Ok(None))?
                 }
                 (_, None) => {
                     self.batch(&mut side, batch, values).await?;
@@ -278,7 +316,7 @@ impl Patching<'_> {
     }
 
     fn is_worthwhile(&self) -> bool {
-        self.here * WORTHWHILE >= self.looked_at
+        !self.slow && self.here * WORTHWHILE >= self.looked_at
     }
 
     /// Completes pieces of which the server told the blocks' values, for each range of them.
@@ -307,8 +345,11 @@ impl Patching<'_> {
         patches.retain(|patch| {
             let differing = patch.differing();
             let here = patch.told.len() - differing;
-            self.looked_at += patch.told.len();
-            self.here += here;
+            let came = self.open.get_mut(&patch.piece);
+            if came.is_some_and(|came| !std::mem::replace(&mut came.seen, true)) {
+                self.looked_at += patch.told.len();
+                self.here += here;
+            }
             let worthwhile = here * PIECE_HERE >= patch.told.len();
             if !worthwhile {
                 whole.push(patch.piece);
@@ -320,7 +361,20 @@ impl Patching<'_> {
         }
         self.engine
             .with(|schedule| schedule.not_sought(self.file, &whole));
-        self.complete(side, patches).await
+        let missing = patches.iter().flat_map(|patch| &patch.missing);
+        let bytes = missing.map(|range| range.end - range.start).sum();
+        let time = self.time_for(bytes);
+        let completed = in_time(time, self.complete(side, patches)).await;
+        self.slow = completed.is_none();
+        completed.unwrap_or(Ok(()))
+    }
+
+    /// How long so many bytes may take, all in all; `None` where they are held back here.
+    fn time_for(&self, bytes: u64) -> Option<Duration> {
+        let own = self.engine.pace_of(self.part.task.item);
+        let held_back = self.engine.pace.is_on() || own.is_some_and(|own| own.is_on());
+        let time = self.engine.settings.timeout + Duration::from_millis(bytes * 1000 / SLOWEST);
+        (!held_back).then_some(time)
     }
 
     /// Fetches what is missing of these pieces.
@@ -350,7 +404,7 @@ impl Patching<'_> {
                 &mut patch.here,
             )?;
             if let Some(came) = self.open.get_mut(&patch.piece) {
-                *came += bytes.len() as u64;
+                came.bytes += bytes.len() as u64;
             }
             self.tell(patch);
             Ok(())
@@ -364,7 +418,7 @@ impl Patching<'_> {
         if patch.here != patch.told {
             return;
         }
-        let Some(fetched) = self.open.remove(&patch.piece) else {
+        let Some(Came { bytes: fetched, .. }) = self.open.remove(&patch.piece) else {
             return;
         };
         let value = Some(blocks::piece_value(&patch.here));
@@ -412,6 +466,14 @@ fn compare(
         here,
         missing,
     })
+}
+
+/// What comes of `work`; `None` where that takes longer than it may.
+async fn in_time<T>(time: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+    match time {
+        Some(time) => tokio::time::timeout(time, work).await.ok(),
+        None => Some(work.await),
+    }
 }
 
 /// What `next` brings, once `work` is done; where that fails, `next` is not waited for.

@@ -46,7 +46,11 @@ impl Engine {
             Effect::Changed => self.changed.notify_waiters(),
             Effect::Answer(browse, error) => self.answer(browse, Err(error)),
             Effect::HashLeft(file) => self.blocking(move |engine| engine.hash_left(file)),
-            Effect::Search(file) => self.blocking(move |engine| engine.search(file)),
+            Effect::Search(file) => {
+                let engine = Arc::clone(self);
+                self.tasks
+                    .spawn_on(async move { engine.search(file).await }, &self.runtime);
+            }
             Effect::Land(file, proof) => self.blocking(move |engine| engine.land(file, proof)),
             Effect::Sync(file, pieces) => self.blocking(move |engine| {
                 if let Some(part) = engine.part(file) {

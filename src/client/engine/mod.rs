@@ -23,7 +23,7 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -42,6 +42,9 @@ use crate::{
     config::OnConflict, entry::Entry, http1::path::RemotePath, pace::Pace, progress::Counter,
     units::Rate,
 };
+
+/// Files that are searched or patched at the same time.
+const SEARCHES: usize = 2;
 
 /// Entries of a directory that wait on disk until there is room for them.
 #[derive(Debug)]
@@ -89,6 +92,8 @@ pub struct Engine {
     pub lists: published::Lists,
     /// What the target holds and the server does not.
     pub extras: extras::Noted,
+    /// Who looks for what differs of a file, or patches it, now: each has a connection or two beside the schedule's.
+    searches: Semaphore,
     journal: Journal,
     /// Whose turn it is to note the queue.
     keeps: Mutex<()>,
@@ -139,6 +144,7 @@ impl Engine {
         };
         let names = servers.iter().map(|server| server.origin.authority());
         let schedule = Schedule::new(limits, names.collect(), fastrand::u64(..));
+        let searches = if settings.workers == 1 { 1 } else { SEARCHES };
         let notifies = || (0..settings.workers).map(|_| Notify::new()).collect();
         Self {
             pace: Arc::new(Pace::new(settings.limit)),
@@ -157,6 +163,7 @@ impl Engine {
             lander: Lander::default(),
             lists: published::Lists::default(),
             extras: extras::Noted::new(target),
+            searches: Semaphore::new(searches),
             journal,
             keeps: Mutex::default(),
             targets: Mutex::default(),

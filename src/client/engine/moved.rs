@@ -1,8 +1,10 @@
 //! Looking for what differs elsewhere in the file that is replaced.
 
-use std::{io, ops::Range, sync::Arc, time::Instant};
+use std::{io, ops::Range, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use super::Engine;
+use futures_util::FutureExt as _;
+
+use super::{Engine, blocking::blocking};
 use crate::{
     client::{
         Error,
@@ -59,18 +61,25 @@ impl Finder for Looking<'_> {
 
 impl Engine {
     /// Looks for pieces that differ elsewhere in the old file, then fetches of the others the blocks that differ, where those are
-    /// few. Whatever comes of it, the rest is fetched then. Blocking.
-    pub(super) fn search(self: &Arc<Self>, file: FileId) {
+    /// few. Whatever comes of it, the rest is fetched then.
+    pub(super) async fn search(self: &Arc<Self>, file: FileId) {
         if let Some(part) = self.part(file) {
-            let looked = caught(&part.task, || self.look_elsewhere(file, &part));
-            if let Err(error) = looked {
+            let (engine, within) = (Arc::clone(self), Arc::clone(&part));
+            let looked = async {
+                let _turn = self.searches.acquire().await;
+                blocking(move || caught(&within.task, || engine.look_elsewhere(file, &within)))
+                    .await
+            };
+            if let Err(error) = looked.await {
                 tracing::info!(path = %part.task.shown(), "what moved within it is not found: {error}");
             }
-            // On a thread that may block, as all of this.
-            let patched = caught(&part.task, || {
-                self.runtime.block_on(self.patch(file, &part))
-            });
-            if let Err(error) = patched {
+            let patched = AssertUnwindSafe(self.patch(file, &part)).catch_unwind();
+            let fault = |_told| {
+                Err(Error::Broken(
+                    "a fault of haul, which its log tells of".into(),
+                ))
+            };
+            if let Err(error) = patched.await.unwrap_or_else(fault) {
                 tracing::info!(path = %part.task.shown(), "pieces that differ are fetched whole: {error}");
             }
         }

@@ -1,6 +1,6 @@
 //! How many connections are at what: derived from the slots each time, kept nowhere.
 
-use super::{FileId, Flight, Schedule, SlotId, Work, item::Item};
+use super::{FileId, Flight, Phase, Schedule, SlotId, Work, item::Item};
 use crate::client::ItemId;
 
 impl Schedule {
@@ -51,6 +51,13 @@ impl Schedule {
         let last = others.filter_map(|(_, slot)| slot.flight.back());
         last.filter(|flight| flight.work.item(of) == Some(item))
             .count()
+    }
+
+    /// Large files of which pieces are looked for elsewhere, or fetched in blocks: nothing of them is free meanwhile.
+    pub(super) fn searched(&self) -> usize {
+        let transfers = self.transfers.values();
+        let flowing = transfers.filter(|it| it.phase == Phase::Flowing);
+        flowing.filter(|it| it.is_searched()).count()
     }
 
     /// Large files that are fetched or about to be, of one item or of all.

@@ -18,6 +18,8 @@ const RUNS_IN_FLIGHT: usize = 2;
 const REQUESTS_MAX: usize = 32;
 /// Directories are listed ahead while fewer files than this are known and not begun.
 const LIST_AHEAD: usize = 2_000;
+/// While so many files are searched, of which nothing is free, no other large one is begun.
+const SEARCHED_MAX: usize = 4;
 
 impl Schedule {
     /// The next thing for a connection to do.
@@ -260,11 +262,12 @@ impl Schedule {
         if let Some(at) = order.iter().position(is_first) {
             order[..=at].rotate_right(1);
         }
+        let may_begin = self.searched() < SEARCHED_MAX;
         // Work that nobody does comes before work that somebody is slow at, whichever item it belongs to.
         for &item in &order {
             let open = self.large_open(None);
-            let room = open < abreast || self.large_open(Some(item)) == 0;
-            if let Some(work) = self.pick_of(item, id, behind, &asker, room) {
+            let room = may_begin && (open < abreast || self.large_open(Some(item)) == 0);
+            if let Some(work) = self.pick_of(item, id, behind, &asker, (room, may_begin)) {
                 return Some(work);
             }
         }
@@ -285,14 +288,15 @@ impl Schedule {
         slot.run_max().min(gives.unwrap_or(u32::MAX))
     }
 
-    /// The next work of one item; `room` says whether another large file may be begun.
+    /// The next work of one item; `room` says whether another large file may be begun now, and `may_begin` whether one may where
+    /// there is nothing else to do.
     fn pick_of(
         &mut self,
         item: ItemId,
         id: SlotId,
         behind: Option<Kind>,
         asker: &Asker,
-        room: bool,
+        (room, may_begin): (bool, bool),
     ) -> Option<Work> {
         match behind {
             Some(Kind::Alone) => return None,
@@ -318,7 +322,7 @@ impl Schedule {
             self.pick_step(item, asker, false)
                 .or_else(|| self.pick_file(item, false, asker, false))
         };
-        work.or_else(|| self.pick_file(item, true, asker, false))
+        work.or_else(|| may_begin.then(|| self.pick_file(item, true, asker, false))?)
             .or_else(|| self.pick_dir(item, asker))
     }
 
