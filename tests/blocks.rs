@@ -7,10 +7,10 @@ use tempfile::TempDir;
 
 use crate::{
     common::{
-        fetching::fetch_with,
+        fetching::{Fetching, fetch_with},
         program::Haul,
         proxy::{Line, Proxy, proxy},
-        serving::serve,
+        serving::{Serving, serve},
         trees::content,
     },
     update::{BLOCK, MIB, assert_holds, fetch, holding, update_line, updating},
@@ -45,6 +45,19 @@ impl Versions {
             old,
             new,
         }
+    }
+
+    /// It is served, through a proxy of so many KiB a second on each connection, and brought up to date from there.
+    fn updated_slowly(&self, rate: u64) -> (Serving, Proxy, Fetching) {
+        let serving = serve(self.source.path());
+        let proxy = proxy(serving.address);
+        proxy.lines(move |_| Line {
+            rate: Some(rate << 10),
+            ..Line::default()
+        });
+        let mut fetching = fetch_with(updating(&proxy.url("/"), self.target.path()));
+        fetching.get_path("/x");
+        (serving, proxy, fetching)
     }
 
     /// The new one is here, and this many bytes more than its blocks were fetched at most: what was on its way where a connection
@@ -118,24 +131,14 @@ fn damage_and_cuts_cost_little_and_nothing_wrong_lands() {
 #[test]
 fn a_pause_holds_it_at_once_and_loses_nothing() {
     let versions = Versions::new();
-    let serving = serve(versions.source.path());
-    let proxy = proxy(serving.address);
-    proxy.lines(|_| Line {
-        rate: Some(400 << 10),
-        ..Line::default()
-    });
-    let mut fetching = fetch_with(updating(&proxy.url("/"), versions.target.path()));
-    fetching.get_everything();
+    let (serving, proxy, mut fetching) = versions.updated_slowly(400);
     for wanted in [200 << 10, 500 << 10] {
-        let all = fetching.wait_for("blocks", |now| {
-            proxy.file_bytes() > wanted && !now.items.is_empty()
-        });
-        let item = all.items[0].id;
-        fetching.client.pause(item);
-        // Its connection is let go of: another one is made only once it goes on.
+        let all = fetching.wait_for("blocks", |_| proxy.file_bytes() > wanted);
+        let (item, there) = (all.items[0].id, serving.server.snapshot().connections);
         let connections = proxy.connections();
-        fetching.wait_for("pause", |now| now.items[0].connections == 0);
-        std::thread::sleep(Duration::from_millis(50));
+        fetching.client.pause(item);
+        // Its two are let go of: others are made only once it goes on.
+        serving.wait_for("they are closed", |now| now.connections + 2 <= there);
         assert_eq!(proxy.connections(), connections, "while it is paused");
         fetching.client.resume(item);
         fetching.wait_for("it goes on", |_| proxy.connections() > connections);
@@ -152,14 +155,7 @@ fn a_pause_holds_it_at_once_and_loses_nothing() {
 #[test]
 fn a_cancel_ends_it_and_a_retry_goes_on_with_its_blocks() {
     let versions = Versions::new();
-    let serving = serve(versions.source.path());
-    let proxy = proxy(serving.address);
-    proxy.lines(|_| Line {
-        rate: Some(400 << 10),
-        ..Line::default()
-    });
-    let mut fetching = fetch_with(updating(&proxy.url("/"), versions.target.path()));
-    fetching.get_path("/x");
+    let (_serving, proxy, mut fetching) = versions.updated_slowly(400);
     let all = fetching.wait_for("blocks", |_| proxy.file_bytes() > 300 << 10);
     let item = all.items[0].id;
     fetching.client.cancel(item);
@@ -174,18 +170,11 @@ fn a_cancel_ends_it_and_a_retry_goes_on_with_its_blocks() {
 #[test]
 fn a_file_that_changes_meanwhile_lands_as_it_is_then() {
     let versions = Versions::new();
-    let serving = serve(versions.source.path());
-    let proxy = proxy(serving.address);
     let mut latest = versions.new.clone();
     latest[7] ^= 8;
     let aside = versions.source.path().join(".x");
     fs::write(&aside, &latest).unwrap();
-    proxy.lines(|_| Line {
-        rate: Some(200 << 10),
-        ..Line::default()
-    });
-    let mut fetching = fetch_with(updating(&proxy.url("/"), versions.target.path()));
-    fetching.get_everything();
+    let (_serving, proxy, mut fetching) = versions.updated_slowly(200);
     // Of the first blocks: those that were asked for go through as they were.
     fetching.wait_for("blocks", |_| proxy.file_bytes() > 50 << 10);
     fs::rename(aside, versions.source.path().join("x")).unwrap();

@@ -1,5 +1,7 @@
 //! Of pieces that differ from what lies here in a little, only the blocks that differ are fetched.
 
+mod patch;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
@@ -11,20 +13,14 @@ use std::{
 
 use futures_util::future::{Either, select};
 
-use super::{Engine, Server, blocking::blocking};
+use super::{Engine, Server, beside::in_time, blocking::blocking};
 use crate::{
     client::{
-        Error,
-        disk::part::OpenPart,
-        id::FileId,
-        net::{document::Asking, side::SideConnection},
-        schedule::{Phase, backoff},
+        Error, disk::part::OpenPart, id::FileId, net::side::SideConnection, schedule::backoff,
     },
-    pieces::{
-        self, PIECE, Value,
-        blocks::{self, BLOCK},
-    },
+    pieces::{self, Value, blocks},
 };
+use patch::{Patch, batches, compare};
 
 /// Pieces that are looked at before all are: spread over those that differ.
 const SAMPLE: usize = 16;
@@ -36,22 +32,9 @@ const PIECE_HERE: usize = 2;
 /// and reading what is here.
 const TRIES: u32 = 3;
 const BROUGHT_MIN: u32 = 16;
-/// Who sends less than so many bytes a second, and is not held back here, is not waited for.
-const SLOWEST: u64 = 16 << 10;
 /// How long a server that lets this client wait is left alone, and how long one that asks for more is, at most.
 const PAUSED: Duration = Duration::from_secs(2);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-
-/// A piece that is being completed.
-struct Patch {
-    piece: u32,
-    /// Values of its blocks as the server tells them, which merge to the piece's.
-    told: Vec<Value>,
-    /// The same as they lie in the part.
-    here: Vec<Value>,
-    /// What of it is fetched: whole blocks.
-    missing: Vec<Range<u64>>,
-}
 
 /// How far an open piece is.
 #[derive(Default)]
@@ -123,76 +106,6 @@ impl Engine {
             tracing::info!(path = %part.task.shown(), "pieces that differ in some blocks only: {completed}, for which {fetched} were fetched");
         }
         ran
-    }
-
-    /// The server that a file is asked of beside the schedule's connections.
-    pub(super) fn server_beside(&self, part: &OpenPart) -> Result<Arc<Server>, Error> {
-        let facts = &part.facts;
-        if !facts.ranges || part.task.led_to(facts.source).is_some() {
-            return Err(Error::Broken("no ranges of it are to be had".into()));
-        }
-        Ok(self.server(facts.source))
-    }
-
-    /// A connection of its own for what is asked of a file beside the schedule's.
-    pub(super) async fn side<'a>(
-        &'a self,
-        server: &'a Server,
-        part: &'a OpenPart,
-    ) -> Result<SideConnection<'a>, Error> {
-        let asking = Asking {
-            first: &server.origin,
-            access: &self.settings.access,
-            silence: self.settings.timeout,
-            pace: &self.pace,
-        };
-        let (pace, serial) = (self.pace_of(part.task.item), self.settings.serial);
-        let etag = part.facts.etag.as_deref();
-        asking.side(&part.task.path, etag, pace, serial).await
-    }
-
-    /// Waits while a transfer's item is paused; whether it goes on then.
-    async fn is_flowing_again(&self, file: FileId) -> bool {
-        loop {
-            let changed = self.changed.notified();
-            match self.phase_of(file) {
-                Some(Phase::Halted) => changed.await,
-                phase => return phase == Some(Phase::Flowing),
-            }
-        }
-    }
-
-    /// Completes once a transfer is paused or has ended.
-    async fn flows_no_more(&self, file: FileId) {
-        loop {
-            let changed = self.changed.notified();
-            if self.phase_of(file) != Some(Phase::Flowing) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    fn phase_of(&self, file: FileId) -> Option<Phase> {
-        self.look(|schedule| schedule.transfer(file).map(|it| it.phase))
-    }
-
-    /// What comes of `work`, unless everything ends before.
-    pub(super) async fn unless_stopped<T>(
-        &self,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(Error::Broken("this run ends".into())),
-            done = work => done,
-        }
-    }
-
-    /// Counts bytes that were received beside the schedule's connections.
-    pub(super) fn count_beside(&self, server: &Server, bytes: u64) {
-        self.received.add(bytes);
-        server.received.add(bytes);
     }
 }
 
@@ -280,7 +193,9 @@ impl Patching<'_> {
             Some(engine.side(server, self.part).await?)
         };
         // Values are few bytes: what they may take does not depend on how many.
-        let time = self.time_for(u64::from(blocks::PIECES_MAX) * 2048);
+        let time = self
+            .engine
+            .time_for(self.part, u64::from(blocks::PIECES_MAX) * 2048);
         let mut told = in_time(time, side.blocks(first, total))
             .await
             .unwrap_or(Ok(None))?;
@@ -363,18 +278,10 @@ impl Patching<'_> {
             .with(|schedule| schedule.not_sought(self.file, &whole));
         let missing = patches.iter().flat_map(|patch| &patch.missing);
         let bytes = missing.map(|range| range.end - range.start).sum();
-        let time = self.time_for(bytes);
+        let time = self.engine.time_for(self.part, bytes);
         let completed = in_time(time, self.complete(side, patches)).await;
         self.slow = completed.is_none();
         completed.unwrap_or(Ok(()))
-    }
-
-    /// How long so many bytes may take, all in all; `None` where they are held back here.
-    fn time_for(&self, bytes: u64) -> Option<Duration> {
-        let own = self.engine.pace_of(self.part.task.item);
-        let held_back = self.engine.pace.is_on() || own.is_some_and(|own| own.is_on());
-        let time = self.engine.settings.timeout + Duration::from_millis(bytes * 1000 / SLOWEST);
-        (!held_back).then_some(time)
     }
 
     /// Fetches what is missing of these pieces.
@@ -429,53 +336,6 @@ impl Patching<'_> {
     }
 }
 
-impl Patch {
-    /// Blocks that are not here.
-    fn differing(&self) -> usize {
-        let both = self.here.iter().zip(&self.told);
-        both.filter(|(here, told)| here != told).count()
-    }
-}
-
-/// What of a piece is to be fetched. Blocking.
-fn compare(
-    part: &OpenPart,
-    piece: u32,
-    values: &[Value],
-    told: Vec<Value>,
-    buffer: &mut Vec<u8>,
-) -> Result<Patch, Error> {
-    if told.is_empty() || blocks::piece_value(&told) != values[piece as usize] {
-        return Err(Error::Integrity { piece: Some(piece) });
-    }
-    let start = u64::from(piece) * PIECE;
-    let end = start + pieces::len(part.facts.size, piece);
-    part.read_into(start, (end - start) as usize, buffer)?;
-    let here: Vec<_> = blocks::values(start, buffer).collect();
-    let mut missing: Vec<Range<u64>> = Vec::new();
-    for at in (0..told.len()).filter(|at| here[*at] != told[*at]) {
-        let at = start + at as u64 * BLOCK;
-        match missing.last_mut() {
-            Some(last) if last.end == at => last.end = (at + BLOCK).min(end),
-            _ => missing.push(at..(at + BLOCK).min(end)),
-        }
-    }
-    Ok(Patch {
-        piece,
-        told,
-        here,
-        missing,
-    })
-}
-
-/// What comes of `work`; `None` where that takes longer than it may.
-async fn in_time<T>(time: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
-    match time {
-        Some(time) => tokio::time::timeout(time, work).await.ok(),
-        None => Some(work.await),
-    }
-}
-
 /// What `next` brings, once `work` is done; where that fails, `next` is not waited for.
 async fn both<T>(
     work: impl Future<Output = Result<(), Error>>,
@@ -490,41 +350,5 @@ async fn both<T>(
             work.await?;
             next
         }
-    }
-}
-
-/// Pieces as what is asked about at once: ranges of them, at most [`blocks::PIECES_MAX`] pieces in all.
-fn batches(pieces: impl IntoIterator<Item = u32>) -> Vec<Vec<Range<u32>>> {
-    let mut batches: Vec<Vec<Range<u32>>> = Vec::new();
-    let mut room = 0;
-    for piece in pieces {
-        if room == 0 {
-            batches.push(Vec::new());
-            room = blocks::PIECES_MAX;
-        }
-        room -= 1;
-        let Some(batch) = batches.last_mut() else {
-            continue;
-        };
-        match batch.last_mut() {
-            Some(last) if last.end == piece => last.end += 1,
-            _ => batch.push(piece..piece + 1),
-        }
-    }
-    batches
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_are_asked_about_in_ranges_of_few() {
-        assert!(batches([]).is_empty());
-        assert_eq!(batches([3, 4, 6, 9]), [[3..5, 6..7, 9..10]]);
-        let many = batches((0..130).chain([200]));
-        let pieces = |batch: &Vec<Range<u32>>| batch.iter().cloned().flatten().count();
-        assert_eq!(many.iter().map(pieces).collect::<Vec<_>>(), [64, 64, 3]);
-        assert_eq!(many[2], [128..130, 200..201]);
     }
 }

@@ -1,6 +1,7 @@
 //! What the connections of a client share: the schedule under its lock, and everything that has a handle: servers, parts,
 //! listings that wait on disk, and those who wait for answers.
 
+mod beside;
 mod blocking;
 mod blocks;
 mod dry;

@@ -4,7 +4,7 @@ use std::{io, ops::Range, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt as _;
 
-use super::{Engine, blocking::blocking};
+use super::{Engine, beside::in_time, blocking::blocking};
 use crate::{
     client::{
         Error,
@@ -127,8 +127,12 @@ impl Engine {
             };
             side.ranges(ranges, take).await
         };
-        self.unless_stopped(asked).await?;
-        self.count_beside(&server, read.iter().map(Vec::len).sum::<usize>() as u64);
+        let bytes = ranges.iter().map(|range| range.end - range.start).sum();
+        let soon = in_time(self.time_for(part, bytes), asked);
+        let slow = || Err(Error::Broken("the server is too slow".into()));
+        self.unless_stopped(async { soon.await.unwrap_or_else(slow) })
+            .await?;
+        self.count_beside(&server, bytes);
         Ok(read)
     }
 }

@@ -114,15 +114,12 @@ impl<'a> Asking<'a> {
         serial: bool,
     ) -> Result<SideConnection<'a>, Error> {
         let mut connection = Connection::open(self.first, self.silence, self.pace).await?;
-        connection.own_pace.clone_from(&own_pace);
+        connection.own_pace = own_pace;
         Ok(SideConnection {
             origin: self.first,
             target: target_of(&self.url_of(path)),
             if_match,
             connection,
-            pace: Arc::clone(self.pace),
-            own_pace,
-            silence: self.silence,
             serial,
         })
     }

@@ -1,6 +1,6 @@
 //! A connection beside those of the schedule, on which parts of one file are asked for.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Range};
 
 use super::{connection::Connection, origin::Origin, request::Ask};
 use crate::{
@@ -9,17 +9,14 @@ use crate::{
         body_reader::{BodyReader, Framing},
         response_head::ResponseHead,
     },
-    pace::Pace,
     pieces::{Value, blocks},
 };
 
 /// Requests that are sent ahead, and bytes of them: what both sides' sockets hold, whoever reads first.
 const AHEAD_MAX: usize = 64;
 const AHEAD_BYTES: usize = 16 << 10;
-/// Who sends less than so many bytes a second, and is not held back here, is not waited for.
-const SLOWEST: u64 = 16 << 10;
 
-/// Such a connection.
+/// Such a connection. However slow its answers come, whoever asks bounds that.
 #[derive(Debug)]
 pub struct SideConnection<'a> {
     pub(super) origin: &'a Origin,
@@ -28,11 +25,6 @@ pub struct SideConnection<'a> {
     /// The entity tag of the content that is asked for.
     pub(super) if_match: Option<&'a str>,
     pub(super) connection: Connection,
-    /// What bounds all connections, and what bounds those of the file's item.
-    pub(super) pace: Arc<Pace>,
-    pub(super) own_pace: Option<Arc<Pace>>,
-    /// No byte for so long is a failure.
-    pub(super) silence: Duration,
     /// One request at a time.
     pub(super) serial: bool,
 }
@@ -145,17 +137,9 @@ impl SideConnection<'_> {
     async fn body(&mut self, head: &ResponseHead, bytes: u64) -> Result<Vec<u8>, Error> {
         let mut body = BodyReader::new(head.framing.unwrap_or(Framing::Close));
         let mut content = Vec::with_capacity(bytes as usize);
-        let whole = self
-            .connection
-            .read_body(&mut body, &mut content, bytes as usize);
-        let held_back = self.pace.is_on() || self.own_pace.as_ref().is_some_and(|own| own.is_on());
-        if held_back {
-            whole.await?;
-        } else {
-            let time = self.silence + Duration::from_millis(bytes * 1000 / SLOWEST);
-            let read = tokio::time::timeout(time, whole).await;
-            read.map_err(|_| Error::Timeout(time))??;
-        }
+        self.connection
+            .read_body(&mut body, &mut content, bytes as usize)
+            .await?;
         if content.len() as u64 == bytes {
             Ok(content)
         } else {

@@ -45,9 +45,12 @@ pub struct Made {
 }
 
 impl Made {
-    /// The rest of what `source` makes, in turns of `place`; `None` where nothing is left.
-    pub fn new(source: Option<Box<dyn Source>>, place: Place) -> Self {
-        Self { source, place }
+    /// The rest of what `source` makes, in turns of `place`.
+    pub fn new(source: Box<dyn Source>, place: Place) -> Self {
+        Self {
+            source: Some(source),
+            place,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{
     Answer, Body, Framing, Request,
-    chunks::{CHUNK, Made},
+    chunks::{Chunk, Chunks, Made},
     dir::{NO_HOST, metalink_fields},
     file::{FileAnswer, validators},
     form::{listing::Source, metalink::FileLink},
@@ -20,7 +20,6 @@ use crate::{
     pieces::blocks,
     server::{
         digests::{Asker, Blocks, Kind, Stream},
-        tree::catalog::blocking,
         work::{self, FIRST_TURN},
     },
 };
@@ -49,19 +48,32 @@ impl Request<'_> {
     ) -> Result<Answer, Stop> {
         let (etag, modified, size) = (file.etag.clone(), file.modified, file.found.stamp.size);
         let stream = self.computed(Kind::Pieces, file).await?;
+        let told = (pieces::MEDIA_TYPE, pieces::wire_len(size));
+        let begun = stream.map(|(first, stream)| (first, Box::new(stream) as Box<dyn Chunks>));
+        Ok(self.values((&etag, modified), told, begun, out, now))
+    }
+
+    /// An answer of values, with their media type and how many bytes they are; nothing follows the head of one to a HEAD.
+    fn values(
+        &self,
+        (etag, modified): (&str, u64),
+        (media_type, length): (&str, u64),
+        begun: Option<(Vec<u8>, Box<dyn Chunks>)>,
+        out: &mut Vec<u8>,
+        now: u64,
+    ) -> Answer {
         let mut head = HeadWriter::new(out, StatusCode::OK, now);
-        let length = pieces::wire_len(size);
-        head.field("Content-Type", pieces::MEDIA_TYPE)
+        head.field("Content-Type", media_type)
             .field_fmt("Content-Length", format_args!("{length}"));
-        validators(&mut head, &etag, modified);
+        validators(&mut head, etag, modified);
         let answer = self.end(head);
-        let Some((first, stream)) = stream else {
-            return Ok(answer);
+        let Some((first, rest)) = begun else {
+            return answer;
         };
-        Ok(Answer {
-            body: Body::Stream(first, Box::new(stream), Framing::Length),
+        Answer {
+            body: Body::Stream(first, rest, Framing::Length),
             ..answer
-        })
+        }
     }
 
     /// The values of the blocks of some of its pieces.
@@ -84,31 +96,15 @@ impl Request<'_> {
                 .shared
                 .work
                 .enter(work::Kind::Blocks, mount, self.who)?;
-            let turn = self.link.turn(&place).await?;
-            let mut source = Blocks::new(file.found, &pieces);
-            let first = blocking(move || {
-                let _turn = turn;
-                let mut first = Vec::new();
-                let last = source.fill(&mut first, CHUNK)?;
-                Ok((source, first, last))
-            });
-            let (source, first, last) = self.link.asked(mount, first).await?;
-            let rest = (!last).then(|| Box::new(source) as Box<dyn Source>);
-            Some((first, Made::new(rest, place)))
+            let mut made = Made::new(Box::new(Blocks::new(file.found, &pieces)), place);
+            // What fails at once has a status.
+            match made.next(self.link, &mut Vec::new()).await? {
+                Chunk::Bytes(first) => Some((first, Box::new(made) as Box<dyn Chunks>)),
+                Chunk::File(..) | Chunk::End => return Err(Stop::Incomplete("no values")),
+            }
         };
-        let mut head = HeadWriter::new(out, StatusCode::OK, now);
-        let length = blocks::wire_len(size, pieces);
-        head.field("Content-Type", blocks::MEDIA_TYPE)
-            .field_fmt("Content-Length", format_args!("{length}"));
-        validators(&mut head, &etag, modified);
-        let answer = self.end(head);
-        let Some((first, made)) = begun else {
-            return Ok(answer);
-        };
-        Ok(Answer {
-            body: Body::Stream(first, Box::new(made), Framing::Length),
-            ..answer
-        })
+        let told = (blocks::MEDIA_TYPE, blocks::wire_len(size, pieces));
+        Ok(self.values((&etag, modified), told, begun, out, now))
     }
 
     /// The file's Metalink. Its length is known before its digests are.

@@ -280,7 +280,7 @@ impl Request<'_> {
             return Ok(self.written());
         }
         let (keep, framing) = self.unknown_length(head);
-        let made = Made::new(Some(Box::new(source)), place);
+        let made = Made::new(Box::new(source), place);
         Ok(Answer {
             body: Body::Stream(chunk, Box::new(made), framing),
             keep,

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, PartialEq, Eq)]
 pub enum Elsewhere {
     /// They are gathered until all are known.
-    Waits(Vec<u32>),
+    Waits(BTreeSet<u32>),
     /// They are looked for, here or in blocks, and nobody else fetches them.
     Sought(BTreeSet<u32>),
     /// Nothing is looked for, or no longer: what differs is fetched.
@@ -26,7 +26,7 @@ impl Elsewhere {
     /// Whether there is a file to look in.
     pub fn new(looks: bool) -> Self {
         if looks {
-            Self::Waits(Vec::new())
+            Self::Waits(BTreeSet::new())
         } else {
             Self::Over
         }
@@ -106,7 +106,7 @@ impl Transfer {
         let differing = std::mem::take(differing);
         let any = !differing.is_empty();
         self.elsewhere = if any {
-            Elsewhere::Sought(differing.into_iter().collect())
+            Elsewhere::Sought(differing)
         } else {
             Elsewhere::Over
         };
@@ -134,16 +134,11 @@ impl Transfer {
 
     /// Nothing more is found: what differs is fetched.
     pub fn search_over(&mut self) {
-        match std::mem::replace(&mut self.elsewhere, Elsewhere::Over) {
-            Elsewhere::Over => {}
-            Elsewhere::Waits(pieces) => self.free_each(pieces),
-            Elsewhere::Sought(pieces) => self.free_each(pieces),
-        }
-    }
-
-    fn free_each(&mut self, pieces: impl IntoIterator<Item = u32>) {
-        for piece in pieces {
-            self.plan.add_free(piece..piece + 1);
+        let before = std::mem::replace(&mut self.elsewhere, Elsewhere::Over);
+        if let Elsewhere::Waits(pieces) | Elsewhere::Sought(pieces) = before {
+            for piece in pieces {
+                self.plan.add_free(piece..piece + 1);
+            }
         }
     }
 
@@ -155,13 +150,13 @@ impl Transfer {
     /// What is looked for is nobody's to fetch, and no more is kept than is here.
     #[cfg(test)]
     pub fn check_sought(&self) {
-        let mut sought: Vec<u32> = match &self.elsewhere {
-            Elsewhere::Waits(pieces) => pieces.clone(),
-            Elsewhere::Sought(pieces) => pieces.iter().copied().collect(),
-            Elsewhere::Over => Vec::new(),
-        };
-        sought.retain(|piece| self.plan.is_given(*piece));
-        assert!(sought.is_empty(), "{sought:?} are looked for and given out");
+        if let Elsewhere::Waits(pieces) | Elsewhere::Sought(pieces) = &self.elsewhere {
+            let given: Vec<_> = pieces
+                .iter()
+                .filter(|it| self.plan.is_given(**it))
+                .collect();
+            assert!(given.is_empty(), "{given:?} are looked for and given out");
+        }
         assert!(
             self.kept() <= self.done_bytes(),
             "more is kept than is here"
