@@ -18,28 +18,31 @@ const ETA_AFTER: Duration = Duration::from_secs(2);
 pub const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// A monotonic number of bytes (or files) that many tasks add to.
+///
+/// Additions are seen in their order: who reads a sum and then its parts finds in the parts at least what makes the sum,
+/// where the parts are added to first.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
     /// Adds `n`.
     pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.0.fetch_add(n, Ordering::Release);
     }
 
     /// Takes back `n` that was added before, such as a piece that turned out to be bad.
     pub fn take_back(&self, n: u64) {
-        self.0.fetch_sub(n, Ordering::Relaxed);
+        self.0.fetch_sub(n, Ordering::Release);
     }
 
     /// Sets the value, such as on a fresh start.
     pub fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
+        self.0.store(n, Ordering::Release);
     }
 
     /// The value now.
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Acquire)
     }
 }
 

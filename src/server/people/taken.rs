@@ -1,4 +1,7 @@
 //! What one client takes, file by file, and what that adds to the counts of all.
+//!
+//! What is counted is added to its row first, then to its client, then to all; who reads begins with all. So no sum ever
+//! tells of more than its parts show.
 
 use std::{
     ops::Range,
@@ -122,6 +125,12 @@ impl Taken {
         self.totals.sent.add(bytes);
     }
 
+    /// Counts files that were taken whole.
+    fn count_files(&self, count: u64) {
+        self.files.add(count);
+        self.totals.files.add(count);
+    }
+
     /// A range of a file begins to flow; it joins the row of the same content where there is one.
     pub fn begin(
         self: &Arc<Self>,
@@ -158,9 +167,6 @@ impl Taken {
         let now = Instant::now();
         let bytes = files.iter().map(|file| file.size).sum();
         let count = files.len() as u64;
-        self.count_sent(bytes);
-        self.files.add(count);
-        self.totals.files.add(count);
         let mut downloads = lock(&self.totals.downloads);
         for file in &*files {
             downloads.add(&file.path);
@@ -173,14 +179,16 @@ impl Taken {
         for file in files.drain(..) {
             rows.add_small(file, now, self.totals.next_transfer());
         }
+        drop(rows);
+        self.count_sent(bytes);
+        self.count_files(count);
     }
 
     /// Every byte of a transfer was sent.
     fn completed(&self, transfer: &Arc<Transfer>, now: Instant) {
-        self.files.add(1);
-        self.totals.files.add(1);
         lock(&self.totals.downloads).add(&transfer.path);
         lock(&self.rows).complete(transfer, now);
+        self.count_files(1);
         log_done(
             &self.who,
             &transfer.path,

@@ -116,6 +116,8 @@ impl Client {
     }
 
     pub(super) fn view(&self, now: Instant) -> ClientView {
+        // Sums before their parts, see `taken`.
+        let (sent, files) = (self.taken.sent(), self.taken.files());
         ClientView {
             id: self.id,
             login: self.login.clone(),
@@ -126,9 +128,9 @@ impl Client {
             connections: self.connections.load(Ordering::Relaxed),
             left: *lock(&self.left),
             since: self.since,
-            sent: self.taken.sent(),
+            sent,
+            files,
             transfers: self.taken.views(now),
-            files: self.taken.files(),
             refused: lock(&self.refused).clone(),
             paused: self.standing().is_paused(),
             limit: self.peer.pace.rate(),

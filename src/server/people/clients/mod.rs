@@ -183,6 +183,8 @@ impl Registry {
 
     /// Everything at this moment. Forgets what has been kept long enough.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
+        // Sums before their parts, see `taken`.
+        let (sent, files) = (self.totals.sent.get(), self.totals.files.get());
         let clients: Vec<Arc<Client>> = {
             let mut clients = lock(&self.clients);
             clients.retain(|_, client| !client.is_stale(now));
@@ -192,10 +194,10 @@ impl Registry {
         views.sort_by_key(|view| view.id);
         Snapshot {
             clients: views,
-            sent: self.totals.sent.get(),
+            sent,
+            files,
             connections: self.open.count(),
             requests: self.totals.requests.get(),
-            files: self.totals.files.get(),
             limit: self.totals.pace.rate(),
             banned: self
                 .peers

@@ -1,6 +1,6 @@
 use super::client::product;
 use super::*;
-use crate::server::people::snapshot::TransferState;
+use crate::server::people::snapshot::{TransferState, TransferView};
 use crate::server::people::taken::SmallFile;
 
 fn path(text: &str) -> RemotePath {
@@ -108,6 +108,41 @@ fn ranges_over_several_connections_are_one_row_and_their_union() {
         (snapshot.files, snapshot.sent, registry.downloads(&file)),
         (1, 110, 1)
     );
+}
+
+#[test]
+fn no_sum_tells_of_more_than_its_parts_show() {
+    for round in 0..200 {
+        let registry = Registry::default();
+        let attached = registry.attach(&identity(None, "x", 1));
+        let taken = attached.client().taken();
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                for n in 0..40 {
+                    taken.took_small(&mut vec![small(&format!("/small-{n}"), 1)]);
+                    let flow = taken.begin(&path(&format!("/large-{n}")), "", 2, 0..2);
+                    flow.add(1);
+                    flow.add(1);
+                }
+            });
+            while !sender.is_finished() {
+                let snapshot = registry.snapshot(Instant::now());
+                let client = &snapshot.clients[0];
+                let rows = &client.transfers;
+                let done = rows.iter().map(|row| row.done).sum();
+                assert!(
+                    snapshot.sent <= client.sent && client.sent <= done,
+                    "{round}"
+                );
+                let whole = |row: &&TransferView| matches!(row.state, TransferState::Done(_));
+                let whole = rows.iter().filter(whole).count() as u64;
+                assert!(
+                    snapshot.files <= client.files && client.files <= whole,
+                    "{round}"
+                );
+            }
+        });
+    }
 }
 
 #[test]
