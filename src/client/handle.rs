@@ -321,6 +321,9 @@ impl Client {
                     engine.sync_part(&part, pieces);
                 }
             }
+            if let Err(error) = engine.lander.sync_names() {
+                tracing::warn!("a power cut may still cost names of small files: {error}");
+            }
         });
         let _ = noted.await;
         self.wait_until(Schedule::is_told).await;

@@ -9,6 +9,7 @@ it out so far: what a power cut leaves. The copy is mounted, which replays its j
 another boot id, other numbers of devices. Then, of each state:
 
 - a file under a final name has the server's bytes;
+- where the run had ended before, every file is there;
 - no piece that the journal vouches for is wrong in its part;
 - the same command completes, with status 0, and every file is right; nothing else is left in the target, but a part that was
   made and not yet noted when the power went, in which nothing is: those are counted;
@@ -141,8 +142,9 @@ class Cut:
                 if wait > 0:
                     time.sleep(wait)
                 copy = f"{self.base}/copy{number}"
+                ended = child.poll() is not None
                 call("cp", "--reflink=always", image, copy)
-                copies.append((copy, child.poll() is not None))
+                copies.append((copy, ended))
             child.wait(60)
         finally:
             call("umount", self.mount)
@@ -170,8 +172,9 @@ class Cut:
             vouched = self.vouched(there, say)
             final = sum(len(body) for name, body in there.items() if not name.endswith(".part"))
             whole = sum(map(len, self.wanted.values()))
+            self.counts["cut behind the end of the run"] += ended
             if ended and not all(name in there for name in self.wanted):
-                self.counts["cut behind the end, and not all here"] += 1
+                say(f"the run had ended, and {sum(name not in there for name in self.wanted)} names are not there")
             child = ["unshare", "-m", "sh", "-c", f'mount --bind "$0" {BOOT} && exec "$@"', f"{self.base}/boot", *self.line(url)]
             with open(f"{self.base}/boot", "w") as file:
                 file.write(f"{random.getrandbits(128):032x}\n")

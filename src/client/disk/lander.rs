@@ -3,13 +3,14 @@
 //! A small file is written to a nameless file, synced together with all others that wait (one sync of the file
 //! system for the lot, as databases commit in groups), and only then given its name: a crash or power loss leaves
 //! either nothing or the whole file. Where nameless files do not exist, `NAME.part` and a rename do the same.
+//! The names themselves reach the disk with the next group, those of the last one by [`Lander::sync_names`].
 
 use std::{
     collections::HashMap,
     fs::File,
     io::Write,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -24,6 +25,7 @@ use crate::{
         task::FileTask,
     },
     http1::path::RemotePath,
+    sync::lock,
     sys::disk,
 };
 
@@ -71,6 +73,8 @@ pub struct Lander {
     waiting: Mutex<Waiting>,
     room: Arc<Semaphore>,
     group_max: usize,
+    /// Targets in which names were given since [`Self::sync_names`], one a file system, by its number.
+    named: Mutex<HashMap<u64, Arc<Target>>>,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +91,7 @@ impl Default for Lander {
             waiting: Mutex::default(),
             room: Arc::new(Semaphore::new(WAITING_MAX as usize)),
             group_max: (may_open / 4).clamp(GROUP_MIN, GROUP_MAX),
+            named: Mutex::default(),
         }
     }
 }
@@ -131,14 +136,68 @@ impl Lander {
                 waiting.files.drain(..n).collect::<Vec<_>>()
             };
             let bytes: u32 = group.iter().map(|file| charge(file.content.len())).sum();
-            land_group(group, &mut dirs, report);
+            self.land_group(group, &mut dirs, report);
             self.room.add_permits(bytes as usize);
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Syncs the names of all that has landed. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// Those of a sync; the names are there then, but a power cut may cost them.
+    pub fn sync_names(&self) -> Result<(), Error> {
+        let named = std::mem::take(&mut *lock(&self.named));
+        named.into_values().try_for_each(|target| sync(&target))
     }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        lock(&self.waiting)
+    }
+
+    fn land_group(&self, group: Vec<SmallFile>, dirs: &mut Dirs, report: &Report<'_>) {
+        let mut told = Told::new(report);
+        let mut written = Vec::with_capacity(group.len());
+        for small in group {
+            match caught(&small.task, || write(&small, dirs)) {
+                Ok(done) => written.push((small, done)),
+                Err(error) => told.add(small, Err(error)),
+            }
+        }
+        // A sync may take long.
+        told.flush();
+        // Files of one group nearly always share a target; a sync covers its whole file system.
+        let mut synced: Option<Result<(), Error>> = None;
+        let mut synced_target = std::ptr::null();
+        for (small, done) in written {
+            if !std::ptr::eq(synced_target, Arc::as_ptr(&small.target)) {
+                synced = Some(sync(&small.target));
+                synced_target = Arc::as_ptr(&small.target);
+                self.will_name_in(&small.target);
+            }
+            let outcome = match synced.clone() {
+                Some(Err(error)) => Err(error),
+                _ => caught(&small.task, || name(&small, &done)),
+            };
+            if let (Err(_), Some(part)) = (&outcome, &done.part) {
+                // The failure that is reported is the first one.
+                let _ = disk::remove(done.dir.as_fd(), part);
+            }
+            told.add(small, outcome);
+        }
+    }
+
+    fn will_name_in(&self, target: &Arc<Target>) {
+        if let Ok(stat) = rustix::fs::fstat(target.handle()) {
+            let mut named = lock(&self.named);
+            let known = named.entry(stat.st_dev as u64);
+            known.or_insert_with(|| Arc::clone(target));
+        }
+    }
+}
+
+fn sync(target: &Target) -> Result<(), Error> {
+    disk::sync_all_of(target.handle()).map_err(|error| Error::disk(target.path(), &error))
 }
 
 /// An empty file still costs something.
@@ -174,38 +233,6 @@ struct Written {
     dir: Arc<OwnedFd>,
     /// The name of its part, where nameless files do not exist.
     part: Option<Vec<u8>>,
-}
-
-fn land_group(group: Vec<SmallFile>, dirs: &mut Dirs, report: &Report<'_>) {
-    let mut told = Told::new(report);
-    let mut written = Vec::with_capacity(group.len());
-    for small in group {
-        match caught(&small.task, || write(&small, dirs)) {
-            Ok(done) => written.push((small, done)),
-            Err(error) => told.add(small, Err(error)),
-        }
-    }
-    // A sync may take long.
-    told.flush();
-    // Files of one group nearly always share a target; a sync covers its whole file system.
-    let mut synced: Option<Result<(), Error>> = None;
-    let mut synced_target = std::ptr::null();
-    for (small, done) in written {
-        if !std::ptr::eq(synced_target, Arc::as_ptr(&small.target)) {
-            let sync = disk::sync_all_of(small.target.handle());
-            synced = Some(sync.map_err(|error| Error::disk(small.target.path(), &error)));
-            synced_target = Arc::as_ptr(&small.target);
-        }
-        let outcome = match synced.clone() {
-            Some(Err(error)) => Err(error),
-            _ => caught(&small.task, || name(&small, &done)),
-        };
-        if let (Err(_), Some(part)) = (&outcome, &done.part) {
-            // The failure that is reported is the first one.
-            let _ = disk::remove(done.dir.as_fd(), part);
-        }
-        told.add(small, outcome);
-    }
 }
 
 /// Outcomes that are told together.
