@@ -11,6 +11,7 @@ many moments instead, and looks that the old file or the new one is there, whole
 """
 
 import argparse
+import hashlib
 import os
 import random
 import shutil
@@ -27,8 +28,10 @@ PAGE = 4096
 
 def content(seed, mib):
     """So many MiB that do not compress; `randbytes` makes less than 256 of them at once."""
-    chance = random.Random(seed)
-    return b"".join(chance.randbytes(MIB) for _ in range(mib))
+    chance, made = random.Random(seed), bytearray(mib * MIB)
+    for at in range(0, len(made), MIB):
+        made[at : at + MIB] = chance.randbytes(MIB)
+    return made
 
 
 def versions(old, mib):
@@ -48,6 +51,11 @@ def versions(old, mib):
     front = mib // 4 * MIB
     yield "64 MiB inserted at a piece", old[:front] + chance.randbytes(64 * MIB) + old[front:]
     yield "a byte inserted at the front", b"x" + old
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def wire():
@@ -158,15 +166,14 @@ def measure(place, tool):
     return took, cpu, carried
 
 
-def kill(place, new, times):
+def kill(place, times):
     """Ends haul at many moments of one update: the file there is always the old one or the new one."""
-    old = open(f"{place.base}/old", "rb").read()
+    old, new = digest(f"{place.base}/old"), digest(f"{place.source}/x")
     place.old()
     began = time.monotonic()
     subprocess.run(place.haul_line(), env=place.env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     whole = time.monotonic() - began
-    new, there = bytes(new), old
-    chance, seen = random.Random(50), {"old": 0, "new": 0}
+    chance, seen, there = random.Random(50), {"old": 0, "new": 0}, old
     for turn in range(times):
         if turn % 5 == 0 or there == new:
             place.old()  # else it goes on with what the last one left
@@ -174,12 +181,12 @@ def kill(place, new, times):
         time.sleep(chance.uniform(0, whole))
         run.send_signal(signal.SIGKILL)
         run.wait()
-        there = open(f"{place.target}/x", "rb").read()
+        there = digest(f"{place.target}/x")
         if there not in (old, new):
             raise SystemExit(f"after kill {turn}: neither the old file nor the new one")
         seen["old" if there == old else "new"] += 1
     subprocess.run(place.haul_line(), env=place.env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    if open(f"{place.target}/x", "rb").read() != new:
+    if digest(f"{place.target}/x") != new:
         raise SystemExit("the run after the last kill did not end right")
     left = [name for name in os.listdir(place.target) if name != "x"]
     print(f"{times} kills within {whole:.2f} s: {seen['old']} found the old file, {seen['new']} the new one; then left over: {left}")
@@ -208,13 +215,16 @@ def main():
         with open(f"{base}/old", "wb") as file:
             file.write(old)
         place.serve()
+        if args.kills:
+            with open(f"{place.source}/x", "wb") as file:
+                file.write(next(versions(old, args.mib))[1])
+            del old  # it may be all the memory that there is
+            kill(place, args.kills)
+            return
         print("| new version | tool | over the wire | time | CPU seconds |\n|---|---|---|---|---|", flush=True)
         for what, new in versions(old, args.mib):
             with open(f"{place.source}/x", "wb") as file:
                 file.write(new)
-            if args.kills:
-                kill(place, new, args.kills)
-                break
             made = 0.0
             if "zsync" in tools:
                 began = time.monotonic()
