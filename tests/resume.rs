@@ -556,6 +556,45 @@ fn a_damaged_journal_is_set_aside_and_the_file_still_arrives() {
     assert!(journals[0].with_extension("jsonl.bad").exists());
 }
 
+/// Whoever has a file by other means, after a run that was killed: nothing would ever go on with its part.
+#[test]
+fn the_part_of_a_file_that_is_here_by_other_means_goes() {
+    let same: fn(&Path, &Path) = |from, to| {
+        fs::copy(from, to).unwrap();
+        let modified = fs::metadata(from).unwrap().modified().unwrap();
+        let file = fs::File::options().write(true).open(to).unwrap();
+        file.set_modified(modified).unwrap();
+    };
+    let small: fn(&Path, &Path) = |from, _| fs::write(from, "small").unwrap();
+    for (what, comes, rule, left) in [
+        ("compared", same, "verify", 0),
+        ("as listed", same, "update", 0),
+        ("small now", small, "verify", 0),
+        ("skipped by its name", same, "skip", 1),
+    ] {
+        let ((source, _), target, haul) = (source(24), temp(), Haul::new());
+        let serving = serve(source.path());
+        let proxy = proxy(serving.address);
+        proxy.lines(|_| Line {
+            rate: Some(12 * MIB),
+            ..Line::default()
+        });
+        let client = haul.connect(&proxy.url("/"), target.path());
+        wait_until("some pieces", || proxy.file_bytes() > 4 * MIB);
+        client.kill();
+        proxy.lines(|_| Line::default());
+        comes(&source.path().join("big"), &target.path().join("big"));
+        let (url, dir) = (proxy.url("/"), target.path().to_str().unwrap());
+        let arguments = ["connect", &url, "--all", "-d", dir, "--on-conflict", rule];
+        let (status, stderr) = Run(haul.command(&arguments).spawn().unwrap()).end();
+        assert_eq!(status, 0, "{what}: {stderr}");
+        let big = fs::read(source.path().join("big")).unwrap();
+        assert_content(&target.path().join("big"), &big);
+        let names = fs::read_dir(target.path()).unwrap();
+        assert_eq!(names.count(), 1 + left, "{what}");
+    }
+}
+
 #[test]
 fn without_resume_everything_is_fetched_afresh() {
     let ((source, bytes), target, haul) = (source(16), temp(), Haul::new());

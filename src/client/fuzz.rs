@@ -54,7 +54,7 @@ fn journals_and_queues() {
         Journal::open(
             Some(temp.path()),
             std::path::Path::new("/target"),
-            1,
+            Some(1),
             "origin",
         )
     };

@@ -233,6 +233,11 @@ impl Target {
         )
     }
 
+    /// Whether a file in the way is never looked at.
+    pub fn skips(&self) -> bool {
+        self.on_conflict == OnConflict::Skip
+    }
+
     /// What the conflict rule makes of a local file before anything is fetched. Reads the file where a digest is
     /// known to hold it against; `checksum` is the one that was given for it, `pieces` are those of its pieces: no word of the
     /// server's replaces them.
@@ -253,7 +258,7 @@ impl Target {
         let Ok(file) = disk::open_own(handle.as_fd(), name, OFlags::RDONLY) else {
             return Ok(Already::Fetch);
         };
-        if self.on_conflict == OnConflict::Skip {
+        if self.skips() {
             return Ok(Already::Here(Proof::of_local(Verified::Unread)));
         }
         let there = file.metadata().map_err(|error| failed(&error))?;

@@ -188,9 +188,9 @@ impl Lander {
     }
 
     fn will_name_in(&self, target: &Arc<Target>) {
-        if let Ok(stat) = rustix::fs::fstat(target.handle()) {
+        if let Some(device) = target.device() {
             let mut named = lock(&self.named);
-            let known = named.entry(stat.st_dev as u64);
+            let known = named.entry(device);
             known.or_insert_with(|| Arc::clone(target));
         }
     }

@@ -84,11 +84,11 @@ impl Target {
             .unwrap_or_else(|_| self.path.clone())
     }
 
-    /// The number of its device, which may be another after a restart of the machine; 0 where it cannot be told.
-    pub fn device(&self) -> u64 {
+    /// The number of its device, which may be another after a restart of the machine; `None` where it cannot be told.
+    pub fn device(&self) -> Option<u64> {
         let dir = self.dir.try_clone().map(File::from);
-        dir.and_then(|dir| dir.metadata())
-            .map_or(0, |there| there.dev())
+        let there = dir.and_then(|dir| dir.metadata());
+        there.map(|there| there.dev()).ok()
     }
 
     /// Its handle.

@@ -181,6 +181,7 @@ impl Engine {
         };
         let outcome = match caught(&part.task, || part.land(proof, listed)) {
             Ok((name, proof)) => {
+                self.drop_left(&part.target, &part.task.path, part.task.local_name());
                 if !part.compares {
                     self.part_ended(&part.part.file);
                     let signature = self.signature(&part.task, proof.verified());
@@ -230,6 +231,10 @@ impl Engine {
         self.tasks.spawn_blocking(move || {
             engine.lander.work(&|outcomes| {
                 for (small, outcome) in &outcomes {
+                    if outcome.is_ok() {
+                        let name = small.task.local_name();
+                        engine.drop_left(&small.target, &small.task.path, name);
+                    }
                     if let (Some(signature), Ok(landed)) = (&small.task.signature, outcome) {
                         engine.keep_signature(&small.task, &small.target, &landed.name, signature);
                     }

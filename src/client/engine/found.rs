@@ -18,8 +18,8 @@ use crate::{
         disk::{names::Names, spill::Spill, target::Target},
         id::RestId,
         read::pattern::Filter,
-        schedule::{Answered, Sum},
-        task::{Above, DirTask},
+        schedule::{Answered, Complete, Sum},
+        task::{Above, DirTask, FileTask},
     },
     entry::Entry,
     http1::path::RemotePath,
@@ -139,8 +139,9 @@ impl Engine {
         let taken: Vec<_> = files.map(|entry| key(&entry.name)).collect();
         let names = found.names.take();
         let (item, dir) = (task.item, task.dir.clone());
-        let updated = self.updated(target);
+        let updated = self.updated(Arc::clone(&target));
         let tasks = tasks(item, dir, wanted, names, updated).await?;
+        self.drop_left_of(&target, &tasks.here).await?;
         let Tasks {
             names,
             mut dirs,
@@ -163,6 +164,27 @@ impl Engine {
     /// The target, where a listing decides what is here already; a list of digests that the user gave is held against files.
     fn updated(&self, target: Arc<Target>) -> Option<Arc<Target>> {
         (target.updates() && self.settings.checksums.is_none()).then_some(target)
+    }
+
+    /// Removes what earlier runs left of files that are here already.
+    async fn drop_left_of(
+        self: &Arc<Self>,
+        target: &Arc<Target>,
+        here: &[(FileTask, Complete)],
+    ) -> Result<(), Error> {
+        if here.is_empty() || !self.journal.has_left() {
+            return Ok(());
+        }
+        let named = |(file, _): &(FileTask, _)| (file.path.clone(), file.local_name().to_vec());
+        let here: Vec<_> = here.iter().map(named).collect();
+        let (engine, target) = (Arc::clone(self), Arc::clone(target));
+        blocking(move || {
+            for (path, name) in &here {
+                engine.drop_left(&target, path, name);
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Entries that are too many to be remembered wait on disk.
@@ -248,8 +270,12 @@ impl Engine {
         let updated = self
             .target(task.item)
             .and_then(|target| self.updated(target));
-        match next_block(&task, rest, updated).await {
+        match next_block(&task, rest, updated.clone()).await {
             Ok((rest, tasks)) => {
+                if let Some(target) = updated {
+                    // What is here is here, whatever else is.
+                    let _ = self.drop_left_of(&target, &tasks.here).await;
+                }
                 let more = !rest.spill.is_empty();
                 self.put_rest(id, rest);
                 self.with(|schedule| {

@@ -24,6 +24,7 @@ use crate::{
         facts::Facts,
         task::FileTask,
     },
+    http1::path::RemotePath,
     pieces::PIECE,
     sys::disk,
 };
@@ -262,6 +263,29 @@ impl Engine {
             && let Ok(id) = FileId::of(file)
         {
             self.journal.ended(id);
+        }
+    }
+
+    /// Removes what an earlier run left of a file that is here now, whole: nobody goes on with it. Where a file is skipped
+    /// by its name alone, a later run may. Blocking.
+    pub fn drop_left(&self, target: &Target, path: &RemotePath, name: &[u8]) {
+        if !self.journal.has_left() || target.skips() {
+            return;
+        }
+        let Some(dir) = target.look_in(&path.parent()) else {
+            return;
+        };
+        for turn in 0..PART_TURNS {
+            let part = part_name(name, turn);
+            let Ok(file) = disk::open_own(dir.as_fd(), &part, OFlags::RDONLY) else {
+                return;
+            };
+            // One that a job has in hand is not left.
+            let id = FileId::of(&file).ok().filter(|id| self.journal.owns(*id));
+            let claim = id.and_then(|id| self.journal.claim(id));
+            if claim.is_some() {
+                self.drop_named(&file, &dir, &part);
+            }
         }
     }
 

@@ -68,7 +68,7 @@ impl Worker {
             told_size(&reading.head, ask)?
         };
         if *ask == Ask::Head {
-            return self.looked_at(reading, task, size).await;
+            return self.looked_at(reading, task, size, began).await;
         }
         match size {
             Some(size) if size <= PIECE => self.read_small(reading, task, size, began).await,
@@ -89,6 +89,7 @@ impl Worker {
         reading: &Reading,
         mut task: FileTask,
         size: Option<u64>,
+        began: Instant,
     ) -> super::Answer {
         let head = &reading.head;
         if let Some(size) = size {
@@ -110,15 +111,22 @@ impl Worker {
             blake3: head.blake3.or(task.blake3),
             has_values,
         };
-        let (dir, name) = (task.path.parent(), task.local_name().to_vec());
+        let name = task.local_name().to_vec();
         // Where a part is to be looked at, there was no file of that name, or it was found to differ.
         let already = if task.local == Local::Part {
             Already::Fetch
         } else {
-            let at = Arc::clone(&target);
+            let (at, engine) = (Arc::clone(&target), Arc::clone(&self.engine));
             let (checksum, pieces) = (task.checksum.clone(), task.pieces.clone());
+            let path = task.path.clone();
             let look = tokio::task::spawn_blocking(move || {
-                at.already(&dir, &name, remote, checksum.as_deref(), pieces.as_deref())
+                let dir = path.parent();
+                let found =
+                    at.already(&dir, &name, remote, checksum.as_deref(), pieces.as_deref())?;
+                if matches!(found, Already::Here(_)) {
+                    engine.drop_left(&at, &path, &name);
+                }
+                Ok(found)
             });
             let looked = look.await.unwrap_or(Ok(Already::Fetch));
             looked.map_err(|error| Fault::of(error, None))?
@@ -126,7 +134,7 @@ impl Worker {
         match already {
             Already::Here(proof) => {
                 self.keep_signature(&task, target).await;
-                self.present(task, size, proof);
+                self.present(task, size, proof, began.elapsed());
                 Ok(Answered::Opened)
             }
             Already::Compare(there) => {
@@ -155,14 +163,14 @@ impl Worker {
     }
 
     /// An equal file is here already.
-    fn present(&self, task: FileTask, size: u64, proof: Proof) {
+    fn present(&self, task: FileTask, size: u64, proof: Proof, took: Duration) {
         let target = self.engine.target(task.item);
         let local = target.map(|target| target.local(&task.path.parent(), task.local_name()));
         let complete = Complete {
             local: local.unwrap_or_default(),
             bytes: size,
             verified: proof.verified(),
-            took: Duration::ZERO,
+            took,
         };
         self.engine.with(|schedule| {
             let file = schedule.landing(self.slot, task);

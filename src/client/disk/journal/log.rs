@@ -1,7 +1,7 @@
 //! The journal's file: its lines, what they amount to, and how it is opened, locked and written.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Write},
     ops::Range,
@@ -60,6 +60,8 @@ pub type Synced = (Content, Vec<Range<u32>>);
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     pub(super) parts: HashMap<FileId, Option<Synced>>,
+    /// Those of them that earlier runs left.
+    pub(super) left: HashSet<FileId>,
     pub(super) wanted: BTreeMap<Ticket, Wanted>,
     /// The queue's order, where the user changed it; what was asked for later comes behind.
     pub(super) order: Vec<Ticket>,
@@ -102,9 +104,10 @@ impl Inner {
         self.log.is_some()
     }
 
-    /// The target directory is on device `dev` now. Devices are numbered anew when a machine starts: the parts that were on
+    /// The target directory is on device `dev` now; where that cannot be told, on the one that it was on. Devices are numbered anew when a machine starts: the parts that were on
     /// the target's are on it still, and of others nothing is known.
-    fn on_device(&mut self, dev: u64) {
+    fn on_device(&mut self, dev: Option<u64>) {
+        let Some(dev) = dev else { return };
         let before = self.dev.replace(dev);
         let Some(before) = before.filter(|before| *before != dev) else {
             return;
@@ -163,8 +166,8 @@ impl Inner {
     }
 }
 
-/// Locks, reads and compacts the journal at `path` of a target directory on device `dev`.
-pub(super) fn open(path: &Path, dev: u64) -> std::io::Result<Inner> {
+/// Locks, reads and compacts the journal at `path` of a target directory on device `dev`, where that can be told.
+pub(super) fn open(path: &Path, dev: Option<u64>) -> std::io::Result<Inner> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
@@ -180,8 +183,9 @@ pub(super) fn open(path: &Path, dev: u64) -> std::io::Result<Inner> {
         );
         Inner::default()
     };
-    let known = inner.dev == Some(dev);
+    let known = dev.is_none() || inner.dev == dev;
     inner.on_device(dev);
+    inner.left = inner.parts.keys().copied().collect();
     inner.log = Some(match compact(&inner, path) {
         Ok(compacted) => compacted,
         Err(error) if known && is_whole(&log)? => {

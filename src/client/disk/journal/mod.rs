@@ -38,10 +38,10 @@ pub use log::{Content, Ticket};
 pub struct Journal(Mutex<Inner>, Arc<Claims>);
 
 impl Journal {
-    /// Opens the journal in `state_dir` of the target directory `target`, an absolute path without links, on device `dev`, and
-    /// of an origin. Where that fails, the reason is logged and parts are remembered for this run only: downloads go on, a
+    /// Opens the journal in `state_dir` of the target directory `target`, an absolute path without links, on device `dev` where
+    /// that can be told, and of an origin. Where that fails, the reason is logged and parts are remembered for this run only: downloads go on, a
     /// later run starts them afresh.
-    pub fn open(state_dir: Option<&Path>, target: &Path, dev: u64, origin: &str) -> Self {
+    pub fn open(state_dir: Option<&Path>, target: &Path, dev: Option<u64>, origin: &str) -> Self {
         let Some(state_dir) = state_dir else {
             return Self::default();
         };
@@ -68,6 +68,11 @@ impl Journal {
     /// Whether a later run can read it.
     pub fn is_kept(&self) -> bool {
         self.inner().is_kept()
+    }
+
+    /// Whether earlier runs left any parts.
+    pub fn has_left(&self) -> bool {
+        !self.inner().left.is_empty()
     }
 
     /// Whether `file` is a part of ours.
@@ -165,6 +170,7 @@ impl Journal {
     /// A part was completed or removed.
     pub fn ended(&self, file: FileId) {
         let mut inner = self.inner();
+        inner.left.remove(&file);
         if inner.parts.remove(&file).is_some() {
             inner.append(&Line::Ended(file), true);
         }
@@ -194,7 +200,7 @@ mod tests {
     #[test]
     fn parts_are_remembered_across_runs() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
         let journal = open();
         journal.began(A);
         journal.began(B);
@@ -202,7 +208,15 @@ mod tests {
         drop(journal);
         let journal = open();
         assert!(journal.owns(A) && !journal.owns(B));
-        assert!(!Journal::open(Some(temp.path()), Path::new("/target"), 1, "elsewhere").owns(A));
+        assert!(
+            !Journal::open(
+                Some(temp.path()),
+                Path::new("/target"),
+                Some(1),
+                "elsewhere"
+            )
+            .owns(A)
+        );
     }
 
     #[test]
@@ -210,22 +224,25 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let open = |dev| Journal::open(Some(temp.path()), Path::new("/target"), dev, "origin");
         let elsewhere = FileId { dev: 5, ino: 4 };
-        let journal = open(1);
+        let journal = open(Some(1));
         journal.began(A);
         journal.began(elsewhere);
         drop(journal);
-        assert!(open(1).owns(elsewhere));
-        let journal = open(7);
+        assert!(open(Some(1)).owns(elsewhere));
+        let untold = open(None);
+        assert!(untold.owns(A) && untold.owns(elsewhere));
+        drop(untold);
+        let journal = open(Some(7));
         assert!(journal.owns(FileId { dev: 7, ino: 2 }) && !journal.owns(A));
         assert!(!journal.owns(elsewhere), "it may be any file now");
         drop(journal);
-        assert!(open(7).owns(FileId { dev: 7, ino: 2 }));
+        assert!(open(Some(7)).owns(FileId { dev: 7, ino: 2 }));
     }
 
     #[test]
     fn what_a_part_holds_is_remembered_for_its_content_only() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
         let content = |validator: &str| Content {
             validator: validator.into(),
             size: 9,
@@ -246,7 +263,7 @@ mod tests {
     #[test]
     fn a_journal_that_cannot_be_compacted_goes_on_as_it_is() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
         drop(open());
         let path = file(temp.path());
         std::fs::create_dir(path.with_extension("jsonl.new")).unwrap();
@@ -267,7 +284,7 @@ mod tests {
     #[test]
     fn what_was_asked_for_is_remembered_until_it_ends() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
         let wanted = |name: &str| {
             let get = vec![name.to_owned()];
             let exclude = Vec::new();
@@ -293,7 +310,7 @@ mod tests {
     #[test]
     fn the_queue_keeps_its_order_and_its_limits() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
         let wanted = |name: &str| {
             let (get, exclude) = (vec![name.to_owned()], Vec::new());
             Wanted::new(&crate::client::Want::Patterns { get, exclude }, None, false).unwrap()
@@ -326,7 +343,7 @@ mod tests {
     #[test]
     fn what_a_crash_left_while_it_was_compacted_is_no_obstacle() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
         open().began(A);
         let path = file(temp.path());
         std::fs::write(path.with_extension("jsonl.new"), "half a li").unwrap();
@@ -340,7 +357,7 @@ mod tests {
     #[test]
     fn a_journal_without_a_queue_is_read() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
         drop(open());
         let old = "{\"journal\":{\"version\":1}}\n{\"began\":{\"dev\":1,\"ino\":2}}\n";
         std::fs::write(file(temp.path()), old).unwrap();
@@ -350,7 +367,7 @@ mod tests {
     #[test]
     fn two_clients_never_share_a_journal() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
         let first = open();
         first.began(A);
         let second = open();
@@ -363,7 +380,7 @@ mod tests {
     #[test]
     fn a_cut_line_is_dropped_and_damage_is_set_aside() {
         let temp = tempfile::tempdir().unwrap();
-        let open = || Journal::open(Some(temp.path()), Path::new("/target"), 1, "origin");
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
         open().began(A);
         let path = file(temp.path());
         let whole = std::fs::read(&path).unwrap();
