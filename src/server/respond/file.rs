@@ -68,12 +68,7 @@ impl Request<'_> {
             path,
             found,
         };
-        let validators = Validators {
-            etag: &file.etag,
-            modified: file.modified,
-            now,
-        };
-        match self.head.conditions.evaluate(Some(&validators)) {
+        match self.head.conditions.evaluate(Some(&file.known(now))) {
             Verdict::Proceed => {}
             Verdict::NotModified => {
                 let mut head = HeadWriter::new(out, StatusCode::NOT_MODIFIED, now);
@@ -85,21 +80,25 @@ impl Request<'_> {
                 return Ok(self.refuse(out, &failure));
             }
         }
-        if self.head.query == Some(b"pieces") {
-            return self.pieces(file, out, now).await;
+        match Form::of(self.head.query) {
+            Form::Pieces => self.pieces(file, out, now).await,
+            Form::Blocks(pieces) => self.blocks(file, pieces, out, now).await,
+            Form::Metalink => self.metalink(file, out, now).await,
+            Form::Content => self.content(file, output, now).await,
         }
-        let blocks = self.head.query.and_then(|it| it.strip_prefix(b"blocks="));
-        if let Some(pieces) = blocks {
-            return self.blocks(file, pieces, out, now).await;
-        }
-        if asks_for(self.head.query, "meta4") {
-            return self.metalink(file, out, now).await;
-        }
-        let size = file.found.stamp.size;
+    }
+
+    /// What is in a file, or ranges of it.
+    async fn content(
+        &self,
+        file: FileAnswer,
+        output: &mut Output,
+        now: u64,
+    ) -> Result<Answer, Stop> {
+        let (out, size) = (&mut output.bytes, file.found.stamp.size);
+        let counts = || (self.head.conditions).range_counts(&file.known(now));
         let ranges = match self.head.range {
-            Some(range) if !self.is_head() && self.head.conditions.range_counts(&validators) => {
-                Ranges::parse(range, size)
-            }
+            Some(range) if !self.is_head() && counts() => Ranges::parse(range, size),
             _ => Ranges::Whole,
         };
         match ranges {
@@ -356,7 +355,40 @@ impl Request<'_> {
     }
 }
 
+/// What of a file a query asks for.
+enum Form<'a> {
+    /// `?pieces`
+    Pieces,
+    /// `?blocks=FIRST-LAST`, and its pieces.
+    Blocks(&'a [u8]),
+    /// `?meta4`
+    Metalink,
+    /// What is in it.
+    Content,
+}
+
+impl<'a> Form<'a> {
+    fn of(query: Option<&'a [u8]>) -> Self {
+        let blocks = query.and_then(|query| query.strip_prefix(b"blocks="));
+        match (query, blocks) {
+            (Some(b"pieces"), _) => Self::Pieces,
+            (_, Some(pieces)) => Self::Blocks(pieces),
+            _ if asks_for(query, "meta4") => Self::Metalink,
+            _ => Self::Content,
+        }
+    }
+}
+
 impl FileAnswer {
+    /// What conditions are held against.
+    fn known(&self, now: u64) -> Validators<'_> {
+        Validators {
+            etag: &self.etag,
+            modified: self.modified,
+            now,
+        }
+    }
+
     fn validators(&self, head: &mut HeadWriter<'_>) {
         validators(head, &self.etag, self.modified);
     }
