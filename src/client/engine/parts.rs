@@ -226,6 +226,7 @@ impl Engine {
         if claim.is_none() {
             return Ok(None);
         }
+        self.journal.taken_up(id);
         let there = file.metadata()?.len();
         let (left, known) = match keep {
             Keep::All => (there.min(size), Vec::new()),
@@ -280,10 +281,10 @@ impl Engine {
             let Ok(file) = disk::open_own(dir.as_fd(), &part, OFlags::RDONLY) else {
                 return;
             };
-            // One that a job has in hand is not left.
-            let id = FileId::of(&file).ok().filter(|id| self.journal.owns(*id));
-            let claim = id.and_then(|id| self.journal.claim(id));
-            if claim.is_some() {
+            let Ok(id) = FileId::of(&file) else { return };
+            // Claimed before it is looked at: a job that takes it up meanwhile goes on with it.
+            let claim = self.journal.claim(id);
+            if claim.is_some() && self.journal.is_left(id) {
                 self.drop_named(&file, &dir, &part);
             }
         }

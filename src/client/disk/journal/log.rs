@@ -60,7 +60,7 @@ pub type Synced = (Content, Vec<Range<u32>>);
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     pub(super) parts: HashMap<FileId, Option<Synced>>,
-    /// Those of them that earlier runs left.
+    /// Those of them that earlier runs left, and that no job of this one has taken up.
     pub(super) left: HashSet<FileId>,
     pub(super) wanted: BTreeMap<Ticket, Wanted>,
     /// The queue's order, where the user changed it; what was asked for later comes behind.

@@ -70,9 +70,19 @@ impl Journal {
         self.inner().is_kept()
     }
 
-    /// Whether earlier runs left any parts.
+    /// Whether there are parts that earlier runs left and that no job of this one has taken up.
     pub fn has_left(&self) -> bool {
         !self.inner().left.is_empty()
+    }
+
+    /// Whether `file` is one of those.
+    pub fn is_left(&self, file: FileId) -> bool {
+        self.inner().left.contains(&file)
+    }
+
+    /// A job has taken up a part of ours.
+    pub fn taken_up(&self, file: FileId) {
+        self.inner().left.remove(&file);
     }
 
     /// Whether `file` is a part of ours.
@@ -208,6 +218,9 @@ mod tests {
         drop(journal);
         let journal = open();
         assert!(journal.owns(A) && !journal.owns(B));
+        assert!(journal.has_left() && journal.is_left(A) && !journal.is_left(B));
+        journal.taken_up(A);
+        assert!(journal.owns(A) && !journal.has_left());
         assert!(
             !Journal::open(
                 Some(temp.path()),
