@@ -214,6 +214,9 @@ mod tests {
         lies[0] = told[1];
         assert_eq!(Proof::of_values(&wrong, &lies, root), Err(Gap::Root));
         assert!(Proof::of_values(&[], &[], root).is_err());
+        // A single piece has no value of its own: nothing is merged from one.
+        let one = Proof::of_values(&here[..1], &told[..1], root);
+        assert_eq!(one, Err(Gap::Root));
     }
 
     #[test]
