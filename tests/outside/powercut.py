@@ -145,7 +145,11 @@ class Cut:
                 ended = child.poll() is not None
                 call("cp", "--reflink=always", image, copy)
                 copies.append((copy, ended))
-            child.wait(60)
+            # The last state is that of the moment in which it has ended.
+            ended = child.wait(60) == 0
+            copy = f"{self.base}/copy-of-the-end"
+            call("cp", "--reflink=always", image, copy)
+            copies.append((copy, ended))
         finally:
             call("umount", self.mount)
             os.remove(image)
