@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Functions that rustc miscompiles (rust-lang/rust#158206): in this crate, and in everything that it is built of.
 
     miscompiled.py [TOOLCHAIN]      all of them, with the compiler of the release by default; needs 10 GiB and minutes

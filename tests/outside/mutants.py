@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Puts faults back, one at a time, and shows that what is there to find them does.
 
     mutants.py [--debug] [NAME…]    of a copy of the tree, in a build of its own
