@@ -12,7 +12,7 @@ use std::{
 
 use crate::common::{
     fetching::{Fetched, Fetching, fetch_with, settings},
-    proxy::{Line, proxy},
+    proxy::{Line, Proxy, proxy},
     scripted::{file, reply, scripted},
     serving::{PATIENCE, serve},
     tools::{amount, skipped},
@@ -117,6 +117,19 @@ impl Haul {
             .and_then(|rest| rest.trim_end_matches('/').parse().ok())
             .unwrap_or_else(|| panic!("no address: {line:?}"));
         (Run(child), address)
+    }
+
+    /// Fetches `big` over a slow line, and is killed when some pieces are here; the line is a quick one then.
+    fn is_killed_midway(&self, proxy: &Proxy, dir: &Path) {
+        proxy.lines(|_| Line {
+            rate: Some(12 * MIB),
+            ..Line::default()
+        });
+        let client = self.connect(&proxy.url("/"), dir);
+        wait_until("some pieces", || proxy.file_bytes() > 8 * MIB);
+        client.kill();
+        proxy.lines(|_| Line::default());
+        assert!(dir.join("big.part").exists() && !dir.join("big").exists());
     }
 
     /// The journals in its state directory.
@@ -539,17 +552,10 @@ fn a_damaged_journal_is_set_aside_and_the_file_still_arrives() {
     let ((source, bytes), target, haul) = (source(24), temp(), Haul::new());
     let serving = serve(source.path());
     let proxy = proxy(serving.address);
-    proxy.lines(|_| Line {
-        rate: Some(12 * MIB),
-        ..Line::default()
-    });
-    let client = haul.connect(&proxy.url("/"), target.path());
-    wait_until("some pieces", || proxy.file_bytes() > 8 * MIB);
-    client.kill();
+    haul.is_killed_midway(&proxy, target.path());
     let journals = haul.journals();
     assert_eq!(journals.len(), 1);
     fs::write(&journals[0], "{\"journal\":{\"version\":1}}\nno journal\n").unwrap();
-    proxy.lines(|_| Line::default());
     let (status, stderr) = haul.connect(&proxy.url("/"), target.path()).end();
     assert_eq!(status, 0, "{stderr}");
     assert_content(&target.path().join("big"), &bytes);
@@ -575,14 +581,7 @@ fn the_part_of_a_file_that_is_here_by_other_means_goes() {
         let ((source, _), target, haul) = (source(24), temp(), Haul::new());
         let serving = serve(source.path());
         let proxy = proxy(serving.address);
-        proxy.lines(|_| Line {
-            rate: Some(12 * MIB),
-            ..Line::default()
-        });
-        let client = haul.connect(&proxy.url("/"), target.path());
-        wait_until("some pieces", || proxy.file_bytes() > 4 * MIB);
-        client.kill();
-        proxy.lines(|_| Line::default());
+        haul.is_killed_midway(&proxy, target.path());
         comes(&source.path().join("big"), &target.path().join("big"));
         let (url, dir) = (proxy.url("/"), target.path().to_str().unwrap());
         let arguments = ["connect", &url, "--all", "-d", dir, "--on-conflict", rule];

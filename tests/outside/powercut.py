@@ -129,6 +129,12 @@ class Cut:
         call(*MAKE[fs], image)
         call("mount", "-o", "loop", image, self.mount)
         copies = []
+
+        def cut(ended):
+            copy = f"{self.base}/copy{len(copies)}"
+            call("cp", "--reflink=always", image, copy)
+            copies.append((copy, ended))
+
         try:
             os.makedirs(f"{self.mount}/target")
             subprocess.run(["sync", "-f", self.mount], check=True)
@@ -137,19 +143,13 @@ class Cut:
             child = subprocess.Popen(self.line(url, limit), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                      env=self.environment(self.mount))
             begun = time.monotonic()
-            for number, moment in enumerate(moments):
+            for moment in moments:
                 wait = begun + moment * {"7M": 10, "12M": 6, "25M": 3, None: 0.5}[limit] - time.monotonic()
                 if wait > 0:
                     time.sleep(wait)
-                copy = f"{self.base}/copy{number}"
-                ended = child.poll() is not None
-                call("cp", "--reflink=always", image, copy)
-                copies.append((copy, ended))
+                cut(child.poll() is not None)
             # The last state is that of the moment in which it has ended.
-            ended = child.wait(60) == 0
-            copy = f"{self.base}/copy-of-the-end"
-            call("cp", "--reflink=always", image, copy)
-            copies.append((copy, ended))
+            cut(child.wait(60) == 0)
         finally:
             call("umount", self.mount)
             os.remove(image)

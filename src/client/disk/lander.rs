@@ -141,14 +141,15 @@ impl Lander {
         }
     }
 
-    /// Syncs the names of all that has landed. Blocking.
+    /// Syncs the names of all that has landed, on each file system. Blocking.
     ///
     /// # Errors
     ///
-    /// Those of a sync; the names are there then, but a power cut may cost them.
+    /// The first of those of syncs; the names are there then, but a power cut may cost them.
     pub fn sync_names(&self) -> Result<(), Error> {
         let named = std::mem::take(&mut *lock(&self.named));
-        named.into_values().try_for_each(|target| sync(&target))
+        let synced = named.into_values().map(|target| sync(&target));
+        synced.fold(Ok(()), |all, one| all.and(one))
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

@@ -13,6 +13,7 @@ use crate::client::{
 
 /// Who sends less than so many bytes a second, and is not held back here, is not waited for.
 const SLOWEST: u64 = 16 << 10;
+
 impl Engine {
     /// The server that a file is asked of beside the schedule's connections.
     pub(super) fn server_beside(&self, part: &OpenPart) -> Result<Arc<Server>, Error> {

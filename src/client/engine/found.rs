@@ -141,7 +141,7 @@ impl Engine {
         let (item, dir) = (task.item, task.dir.clone());
         let updated = self.updated(Arc::clone(&target));
         let tasks = tasks(item, dir, wanted, names, updated).await?;
-        self.drop_left_of(&target, &tasks.here).await?;
+        self.drop_left_of(&target, &tasks.here).await;
         let Tasks {
             names,
             mut dirs,
@@ -167,24 +167,21 @@ impl Engine {
     }
 
     /// Removes what earlier runs left of files that are here already.
-    async fn drop_left_of(
-        self: &Arc<Self>,
-        target: &Arc<Target>,
-        here: &[(FileTask, Complete)],
-    ) -> Result<(), Error> {
+    async fn drop_left_of(self: &Arc<Self>, target: &Arc<Target>, here: &[(FileTask, Complete)]) {
         if here.is_empty() || !self.journal.has_left() {
-            return Ok(());
+            return;
         }
         let named = |(file, _): &(FileTask, _)| (file.path.clone(), file.local_name().to_vec());
         let here: Vec<_> = here.iter().map(named).collect();
         let (engine, target) = (Arc::clone(self), Arc::clone(target));
-        blocking(move || {
+        let dropped = blocking(move || {
             for (path, name) in &here {
                 engine.drop_left(&target, path, name);
             }
             Ok(())
-        })
-        .await
+        });
+        // Whatever becomes of a part, the files are here.
+        let _ = dropped.await;
     }
 
     /// Entries that are too many to be remembered wait on disk.
@@ -272,9 +269,8 @@ impl Engine {
             .and_then(|target| self.updated(target));
         match next_block(&task, rest, updated.clone()).await {
             Ok((rest, tasks)) => {
-                if let Some(target) = updated {
-                    // What is here is here, whatever else is.
-                    let _ = self.drop_left_of(&target, &tasks.here).await;
+                if let Some(target) = &updated {
+                    self.drop_left_of(target, &tasks.here).await;
                 }
                 let more = !rest.spill.is_empty();
                 self.put_rest(id, rest);

@@ -282,9 +282,7 @@ impl Engine {
                 return;
             };
             let Ok(id) = FileId::of(&file) else { return };
-            // Claimed before it is looked at: a job that takes it up meanwhile goes on with it.
-            let claim = self.journal.claim(id);
-            if claim.is_some() && self.journal.is_left(id) {
+            if let Some(_claim) = self.journal.claim_left(id) {
                 self.drop_named(&file, &dir, &part);
             }
         }

@@ -111,24 +111,11 @@ impl Worker {
             blake3: head.blake3.or(task.blake3),
             has_values,
         };
-        let name = task.local_name().to_vec();
         // Where a part is to be looked at, there was no file of that name, or it was found to differ.
         let already = if task.local == Local::Part {
             Already::Fetch
         } else {
-            let (at, engine) = (Arc::clone(&target), Arc::clone(&self.engine));
-            let (checksum, pieces) = (task.checksum.clone(), task.pieces.clone());
-            let path = task.path.clone();
-            let look = tokio::task::spawn_blocking(move || {
-                let dir = path.parent();
-                let found =
-                    at.already(&dir, &name, remote, checksum.as_deref(), pieces.as_deref())?;
-                if matches!(found, Already::Here(_)) {
-                    engine.drop_left(&at, &path, &name);
-                }
-                Ok(found)
-            });
-            let looked = look.await.unwrap_or(Ok(Already::Fetch));
+            let looked = self.already(&task, &target, remote).await;
             looked.map_err(|error| Fault::of(error, None))?
         };
         match already {
@@ -148,6 +135,27 @@ impl Worker {
             }
             Already::Fetch => fetch(task),
         }
+    }
+
+    /// What the conflict rule makes of what is here. Where that will do, nobody goes on with a part of it.
+    async fn already(
+        &self,
+        task: &FileTask,
+        target: &Arc<Target>,
+        remote: Remote,
+    ) -> Result<Already, Error> {
+        let (engine, target) = (Arc::clone(&self.engine), Arc::clone(target));
+        let (path, name) = (task.path.clone(), task.local_name().to_vec());
+        let (checksum, pieces) = (task.checksum.clone(), task.pieces.clone());
+        let look = tokio::task::spawn_blocking(move || {
+            let (dir, checksum, pieces) = (path.parent(), checksum.as_deref(), pieces.as_deref());
+            let already = target.already(&dir, &name, remote, checksum, pieces)?;
+            if matches!(already, Already::Here(_)) {
+                engine.drop_left(&target, &path, &name);
+            }
+            Ok(already)
+        });
+        look.await.unwrap_or(Ok(Already::Fetch))
     }
 
     fn facts(&self, head: &ResponseHead, task: &FileTask, size: u64, ranges: bool) -> Facts {

@@ -80,11 +80,11 @@ impl Request<'_> {
                 return Ok(self.refuse(out, &failure));
             }
         }
-        match Form::of(self.head.query) {
-            Form::Pieces => self.pieces(file, out, now).await,
-            Form::Blocks(pieces) => self.blocks(file, pieces, out, now).await,
-            Form::Metalink => self.metalink(file, out, now).await,
-            Form::Content => self.content(file, output, now).await,
+        match Asked::of(self.head.query) {
+            Asked::Pieces => self.pieces(file, out, now).await,
+            Asked::Blocks(pieces) => self.blocks(file, pieces, out, now).await,
+            Asked::Metalink => self.metalink(file, out, now).await,
+            Asked::Content => self.content(file, output, now).await,
         }
     }
 
@@ -356,7 +356,7 @@ impl Request<'_> {
 }
 
 /// What of a file a query asks for.
-enum Form<'a> {
+enum Asked<'a> {
     /// `?pieces`
     Pieces,
     /// `?blocks=FIRST-LAST`, and its pieces.
@@ -367,7 +367,7 @@ enum Form<'a> {
     Content,
 }
 
-impl<'a> Form<'a> {
+impl<'a> Asked<'a> {
     fn of(query: Option<&'a [u8]>) -> Self {
         let blocks = query.and_then(|query| query.strip_prefix(b"blocks="));
         match (query, blocks) {

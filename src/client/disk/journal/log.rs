@@ -104,8 +104,8 @@ impl Inner {
         self.log.is_some()
     }
 
-    /// The target directory is on device `dev` now; where that cannot be told, on the one that it was on. Devices are numbered anew when a machine starts: the parts that were on
-    /// the target's are on it still, and of others nothing is known.
+    /// The target directory is on device `dev` now; where that cannot be told, on the one that it was on. Devices are numbered
+    /// anew when a machine starts: the parts that were on the target's are on it still, and of others nothing is known.
     fn on_device(&mut self, dev: Option<u64>) {
         let Some(dev) = dev else { return };
         let before = self.dev.replace(dev);

@@ -39,8 +39,8 @@ pub struct Journal(Mutex<Inner>, Arc<Claims>);
 
 impl Journal {
     /// Opens the journal in `state_dir` of the target directory `target`, an absolute path without links, on device `dev` where
-    /// that can be told, and of an origin. Where that fails, the reason is logged and parts are remembered for this run only: downloads go on, a
-    /// later run starts them afresh.
+    /// that can be told, and of an origin. Where that fails, the reason is logged and parts are remembered for this run only:
+    /// downloads go on, a later run starts them afresh.
     pub fn open(state_dir: Option<&Path>, target: &Path, dev: Option<u64>, origin: &str) -> Self {
         let Some(state_dir) = state_dir else {
             return Self::default();
@@ -75,9 +75,11 @@ impl Journal {
         !self.inner().left.is_empty()
     }
 
-    /// Whether `file` is one of those.
-    pub fn is_left(&self, file: FileId) -> bool {
-        self.inner().left.contains(&file)
+    /// Claims `file` where it is one of those.
+    pub fn claim_left(&self, file: FileId) -> Option<Claim> {
+        // Claimed before it is looked at: a job that takes it up meanwhile goes on with it.
+        let claim = self.claim(file);
+        claim.filter(|_| self.inner().left.contains(&file))
     }
 
     /// A job has taken up a part of ours.
@@ -218,18 +220,14 @@ mod tests {
         drop(journal);
         let journal = open();
         assert!(journal.owns(A) && !journal.owns(B));
-        assert!(journal.has_left() && journal.is_left(A) && !journal.is_left(B));
+        assert!(journal.has_left() && journal.claim_left(B).is_none());
+        let claim = journal.claim_left(A);
+        assert!(claim.is_some() && journal.claim_left(A).is_none());
+        drop(claim);
         journal.taken_up(A);
-        assert!(journal.owns(A) && !journal.has_left());
-        assert!(
-            !Journal::open(
-                Some(temp.path()),
-                Path::new("/target"),
-                Some(1),
-                "elsewhere"
-            )
-            .owns(A)
-        );
+        assert!(journal.owns(A) && !journal.has_left() && journal.claim_left(A).is_none());
+        let (state, target) = (Some(temp.path()), Path::new("/target"));
+        assert!(!Journal::open(state, target, Some(1), "elsewhere").owns(A));
     }
 
     #[test]
