@@ -22,6 +22,7 @@ mod details;
 pub mod eval;
 mod files;
 pub mod frame;
+pub mod glyphs;
 mod help;
 mod hints;
 mod log;

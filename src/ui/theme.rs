@@ -1,7 +1,8 @@
-//! Colours and glyphs by their role. A pane names roles, never colours.
+//! Colours by their role. A pane names roles, never colours.
 
 use ratatui::style::{Color, Modifier, Style};
 
+use super::glyphs::Glyphs;
 use crate::{
     app::{Depth, GlyphSet, Looks},
     config::{
@@ -57,166 +58,6 @@ pub struct Theme {
     pub seven_bit: bool,
 }
 
-/// Characters to draw with, one cell each.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "each is what its name says")]
-pub struct Glyphs {
-    pub top_left: &'static str,
-    pub top_right: &'static str,
-    pub bottom_left: &'static str,
-    pub bottom_right: &'static str,
-    pub horizontal: &'static str,
-    pub vertical: &'static str,
-    pub thumb: &'static str,
-    pub branch: &'static str,
-    pub last_branch: &'static str,
-    pub bar: &'static str,
-    pub bar_end: &'static str,
-    pub track: &'static str,
-    pub current: &'static str,
-    pub mark: &'static str,
-    pub half: &'static str,
-    pub folded: &'static str,
-    pub unfolded: &'static str,
-    pub up: &'static str,
-    pub waiting: &'static str,
-    pub lost: &'static str,
-    pub flowing: &'static str,
-    pub paused: &'static str,
-    pub queued: &'static str,
-    pub done: &'static str,
-    pub failed: &'static str,
-    pub rising: &'static str,
-    pub falling: &'static str,
-    pub into: &'static str,
-    pub dot: &'static str,
-    pub dash: &'static str,
-    pub ellipsis: &'static str,
-    pub sum: &'static str,
-    pub at_least: &'static str,
-    /// Before what is a limit.
-    pub at_most: &'static str,
-    pub bullet: &'static str,
-    pub spinner: &'static [&'static str],
-    /// The upper half of a cell in the foreground, the lower in the background; a blank where there is no such sign.
-    pub upper: &'static str,
-    /// From empty to full, for a graph of one row.
-    pub blocks: [&'static str; 8],
-    /// Whether braille can be drawn.
-    pub braille: bool,
-}
-
-const UNICODE: Glyphs = Glyphs {
-    top_left: "╭",
-    top_right: "╮",
-    bottom_left: "╰",
-    bottom_right: "╯",
-    horizontal: "─",
-    vertical: "│",
-    thumb: "┃",
-    branch: "├",
-    last_branch: "└",
-    bar: "━",
-    bar_end: "╸",
-    track: "─",
-    current: "▌",
-    mark: "◆",
-    half: "½",
-    folded: "▸",
-    unfolded: "▾",
-    up: "●",
-    waiting: "◌",
-    lost: "✗",
-    flowing: "▼",
-    paused: "‖",
-    queued: "…",
-    done: "✓",
-    failed: "✗",
-    rising: "↑",
-    falling: "↓",
-    into: "→",
-    dot: "·",
-    dash: "—",
-    ellipsis: "…",
-    sum: "Σ",
-    at_least: "≥",
-    at_most: "≤",
-    bullet: "•",
-    spinner: &["◐", "◓", "◑", "◒"],
-    upper: "▀",
-    blocks: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
-    braille: true,
-};
-
-const ASCII: Glyphs = Glyphs {
-    top_left: "+",
-    top_right: "+",
-    bottom_left: "+",
-    bottom_right: "+",
-    horizontal: "-",
-    vertical: "|",
-    thumb: "#",
-    branch: "|",
-    last_branch: "`",
-    bar: "#",
-    bar_end: "#",
-    track: "-",
-    current: ">",
-    mark: "*",
-    half: "%",
-    folded: "+",
-    unfolded: "-",
-    up: "*",
-    waiting: "o",
-    lost: "x",
-    flowing: "v",
-    paused: "=",
-    queued: ".",
-    done: "+",
-    failed: "x",
-    rising: "^",
-    falling: "v",
-    into: ">",
-    dot: "|",
-    dash: "-",
-    ellipsis: "~",
-    sum: "=",
-    at_least: ">",
-    at_most: "<",
-    bullet: "*",
-    spinner: &["|", "/", "-", "~"],
-    upper: " ",
-    blocks: [".", ".", ":", ":", "|", "|", "#", "#"],
-    braille: false,
-};
-
-/// What the Linux console's fonts hold.
-const CONSOLE: Glyphs = Glyphs {
-    top_left: "┌",
-    top_right: "┐",
-    bottom_left: "└",
-    bottom_right: "┘",
-    thumb: "█",
-    bar: "═",
-    bar_end: "═",
-    mark: "♦",
-    folded: "►",
-    unfolded: "▼",
-    up: "•",
-    waiting: "○",
-    lost: "x",
-    paused: "=",
-    queued: ".",
-    done: "√",
-    failed: "x",
-    dash: "-",
-    ellipsis: "~",
-    spinner: &["|", "/", "-", "~"],
-    blocks: ["▄", "▄", "▄", "▄", "█", "█", "█", "█"],
-    braille: false,
-    ..UNICODE
-};
-
 impl Theme {
     /// The theme that a dashboard has, with the user's own colours in it.
     pub fn of(looks: &Looks) -> Self {
@@ -250,11 +91,7 @@ impl Theme {
             None => Self::mono(),
         };
         Self {
-            glyphs: match glyphs {
-                GlyphSet::Unicode => &UNICODE,
-                GlyphSet::Console => &CONSOLE,
-                GlyphSet::Ascii | GlyphSet::SevenBit => &ASCII,
-            },
+            glyphs: Glyphs::of(glyphs),
             seven_bit: glyphs == GlyphSet::SevenBit,
             ..theme
         }
@@ -283,7 +120,7 @@ impl Theme {
             focused: fg(p.accent),
             track: fg(p.border),
             cursor: fg(p.on_accent).bg(p.cursor),
-            glyphs: &UNICODE,
+            glyphs: Glyphs::of(GlyphSet::Unicode),
             seven_bit: false,
         }
     }
@@ -314,7 +151,7 @@ impl Theme {
             focused: bold,
             track: dim,
             cursor: reversed,
-            glyphs: &UNICODE,
+            glyphs: Glyphs::of(GlyphSet::Unicode),
             seven_bit: false,
         }
     }

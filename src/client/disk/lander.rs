@@ -148,8 +148,11 @@ impl Lander {
     /// The first of those of syncs; the names are there then, but a power cut may cost them.
     pub fn sync_names(&self) -> Result<(), Error> {
         let named = std::mem::take(&mut *lock(&self.named));
-        let synced = named.into_values().map(|target| sync(&target));
-        synced.fold(Ok(()), |all, one| all.and(one))
+        let mut synced = Ok(());
+        for target in named.into_values() {
+            synced = synced.and(sync(&target));
+        }
+        synced
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
