@@ -7,7 +7,7 @@
 mod server;
 mod world;
 
-use world::{LEFT, ODD, WISHES, World};
+use world::{LEFT, ODD, STOPS, WISHES, World};
 
 /// Seeds that the ordinary test runs.
 const SEEDS: u64 = 2_000;
@@ -131,7 +131,8 @@ fn whatever_goes_wrong_nothing_is_lost_and_all_ends() {
     let some = seeds.start..seeds.start + odd;
     let odd = some.clone().map(|seed| seed + ODD);
     let odd = odd.chain(some.clone().map(|seed| seed + WISHES));
-    let odd = odd.chain(some.map(|seed| seed + LEFT));
+    let odd = odd.chain(some.clone().map(|seed| seed + LEFT));
+    let odd = odd.chain(some.map(|seed| seed + STOPS));
     for &redirecting in kinds {
         run(seeds.clone(), redirecting);
         run(odd.clone(), redirecting);
@@ -139,7 +140,7 @@ fn whatever_goes_wrong_nothing_is_lost_and_all_ends() {
 }
 
 /// Those whose servers are odd begin at 4294967296, those whose user limits items at 8589934592, those where something
-/// lies here already at 12884901888.
+/// lies here already at 12884901888, those where the run is stopped at 25769803776.
 /// `HAUL_SEED=N`, or `Nr` where servers redirect, and `cargo test --release --lib client::schedule::sim::one -- --ignored --nocapture`
 #[test]
 #[ignore = "replays one seed"]

@@ -13,6 +13,7 @@ mod left;
 mod orders;
 mod pieces;
 mod setup;
+mod stop;
 
 use std::{
     cmp::Reverse,
@@ -25,7 +26,7 @@ use crate::{
     client::{
         Error, Event, ItemId, ItemState, Verified,
         id::{BrowseId, FileId, SlotId, SourceId},
-        schedule::{Channel, Complete, Effect, Fault, Flight, Report, Run, Schedule},
+        schedule::{Channel, Complete, Effect, Fault, Flight, Phase, Report, Run, Schedule},
     },
     http1::path::RemotePath,
     units::Rate,
@@ -46,6 +47,8 @@ pub const WISHES: u64 = 1 << 33;
 /// From here on, something of some files lies here: what an earlier run left, or another version; and pieces of others are judged
 /// in the end, by digests of a Metalink.
 pub const LEFT: u64 = 3 << 32;
+/// From here on, the run is stopped at some moment.
+pub const STOPS: u64 = 6 << 32;
 /// Steps of one run at most.
 const STEPS_MAX: u32 = 400_000;
 
@@ -67,6 +70,8 @@ enum Happening {
     User,
     /// The task of a connection panics.
     Panic(usize),
+    /// The run is to end.
+    Stop,
     /// Trouble is over.
     Calm,
 }
@@ -93,6 +98,8 @@ struct Slot {
     turn: u64,
     /// Pieces since the connection was made, for servers that break off.
     pieces: u32,
+    /// It was told to end.
+    ended: bool,
 }
 
 pub struct World {
@@ -118,6 +125,8 @@ pub struct World {
     landed: HashSet<RemotePath>,
     /// Who looks for pieces of a file whose item is paused, and how often more.
     waiting: Vec<(FileId, u32)>,
+    /// When the run was stopped.
+    stopped: Option<Duration>,
     verbose: bool,
     workers: usize,
 }
@@ -161,10 +170,15 @@ impl World {
             self.happen(what);
             self.carry_out();
             self.check();
-            if self.now > self.calm_at && self.schedule.is_idle() && self.browses.is_empty() {
+            if self.has_stopped() {
+                return;
+            }
+            let is_idle = self.schedule.is_idle() && self.browses.is_empty();
+            if self.now > self.calm_at && is_idle && self.stopped.is_none() {
                 break;
             }
         }
+        assert!(self.stopped.is_none(), "nobody is told of the stop");
         self.check_end();
     }
 
@@ -193,9 +207,11 @@ impl World {
                 let complete = complete(bytes.unwrap_or(0));
                 self.schedule.small_landed(file, Ok(complete));
             }
+            Happening::User | Happening::Panic(_) | Happening::Calm if self.stopped.is_some() => {}
             Happening::User if self.now >= self.calm_at => {}
             Happening::User => self.user(),
             Happening::Panic(slot) => self.panic(slot),
+            Happening::Stop => self.stop(),
             Happening::Calm => self.calm(),
         }
     }

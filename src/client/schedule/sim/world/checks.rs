@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, time::Duration};
 
-use super::{Trouble, World, is_finished, orders::brief};
+use super::{Doing, Trouble, World, is_finished, orders::brief};
 use crate::client::{
     id::{SlotId, SourceId},
     schedule::{Order, Transfer},
@@ -27,6 +27,7 @@ impl World {
         let transfers = self.schedule.transfers.values();
         transfers.for_each(Transfer::check_sought);
         self.check_dropped();
+        self.check_let_go();
         // Who waits with nothing to wake it at this moment finds nothing when it asks again.
         let rings = self
             .agenda
@@ -55,6 +56,18 @@ impl World {
             }
         }
         self.check_browses();
+    }
+
+    /// Whoever reads what the user stopped, or what is here already, was told so at once. Only what is one connection too many for a
+    /// limited item, because it was sent ahead, is read to the end of its run.
+    fn check_let_go(&self) {
+        for at in 0..self.workers {
+            let reads = matches!(self.slots[at].doing, Doing::Reading(..) | Doing::Values(..));
+            let id = SlotId(at);
+            let wanted = !self.schedule.is_unwanted(id)
+                && (!self.schedule.is_interrupted(id) || self.schedule.is_surplus(id));
+            assert!(wanted || !reads, "slot {at} reads what nobody wants");
+        }
     }
 
     /// Who waits for a listing has it soon after the server that leads works again, whatever else flows.

@@ -24,6 +24,11 @@ impl World {
             let source = self.schedule.slots[at].source.place();
             format!("slot {at} of {source}: {}", brief(&order))
         });
+        assert_eq!(
+            matches!(order, Order::End),
+            self.stopped.is_some(),
+            "slot {at} ends as the run does"
+        );
         self.slots[at].turn += 1;
         let turn = self.slots[at].turn;
         match order {
@@ -60,7 +65,7 @@ impl World {
                     self.at(until, Happening::Wake(at, turn));
                 }
             }
-            Order::End => {}
+            Order::End => self.slots[at].ended = true,
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Doing, Happening, LEFT, ODD, Slot, WISHES, World};
+use super::{Doing, Happening, LEFT, ODD, STOPS, Slot, WISHES, World};
 use crate::{
     client::{
         id::SourceId,
@@ -42,6 +42,7 @@ impl World {
             doing: Doing::Nothing,
             turn: 0,
             pieces: 0,
+            ended: false,
         });
         let mut world = Self {
             seed,
@@ -64,6 +65,7 @@ impl World {
             browses: HashMap::new(),
             landed: HashSet::new(),
             waiting: Vec::new(),
+            stopped: None,
             verbose: false,
             workers,
         };
@@ -191,6 +193,10 @@ impl World {
                 let when = Duration::from_millis(rng.u64(..60_000));
                 self.at(when, Happening::Panic(rng.usize(..self.workers)));
             }
+        }
+        if self.seed >= STOPS {
+            let when = Duration::from_millis(fastrand::Rng::with_seed(self.seed).u64(..60_000));
+            self.at(when, Happening::Stop);
         }
         self.at(self.calm_at, Happening::Calm);
         self.carry_out();
