@@ -88,8 +88,7 @@ impl Proof {
         if !missing.is_empty() {
             return Err(Gap::Pieces(missing));
         }
-        let gap = (size > 0).then(|| written.gaps(&(0..size)).next());
-        match gap.flatten() {
+        match written.gaps(&(0..size)).next() {
             Some(gap) => Err(Gap::Bytes(gap)),
             None => Ok(Self(Verified::Unverified)),
         }
@@ -288,6 +287,32 @@ mod tests {
         assert_eq!(held(unverified), None);
         file.write_all_at(b"9more", 9).unwrap();
         assert_eq!(held(unverified), None);
+    }
+
+    #[test]
+    fn a_digest_of_the_whole_proves_a_file_as_it_is_read_back() {
+        use std::os::unix::fs::FileExt as _;
+        let digest = Digest::Blake3(blake3::hash(b"abc"));
+        let file = tempfile::tempfile().unwrap();
+        let held = || {
+            let unverified = Proof(Verified::Unverified);
+            let whole = unverified.with_digest(&file, &digest).unwrap();
+            let listed = unverified
+                .with_listed(&file, &digest, "SHA256SUMS")
+                .unwrap();
+            (whole.map(Proof::verified), listed.map(Proof::verified))
+        };
+        file.write_all_at(b"abd", 0).unwrap();
+        assert_eq!(held(), (None, None));
+        file.write_all_at(b"abc", 0).unwrap();
+        let listed = Verified::Listed("SHA256SUMS");
+        assert_eq!(held(), (Some(Verified::Blake3), Some(listed)));
+        let in_memory = |content: &[u8]| {
+            let proof = Proof(Verified::Unverified).of_listed(content, &digest, "SHA256SUMS");
+            proof.map(Proof::verified)
+        };
+        assert_eq!(in_memory(b"abc"), Some(listed));
+        assert_eq!(in_memory(b"abd"), None);
     }
 
     #[test]

@@ -281,4 +281,27 @@ mod tests {
             Err(BodyError::TooLong)
         );
     }
+
+    #[test]
+    fn what_is_left_is_told_where_the_framing_knows_it() {
+        for (framing, left) in [
+            (Framing::Empty, Some(0)),
+            (Framing::Length(0), Some(0)),
+            (Framing::Length(9), Some(9)),
+            (Framing::Chunked, None),
+            (Framing::Close, None),
+        ] {
+            let reader = BodyReader::new(framing);
+            assert_eq!(reader.left(), left, "{framing:?}");
+            assert_eq!(reader.is_done(), left == Some(0), "{framing:?}");
+        }
+        let mut reader = BodyReader::new(Framing::Length(9));
+        reader.step(b"1234").unwrap();
+        assert_eq!((reader.left(), reader.is_done()), (Some(5), false));
+        reader.step(b"56789NEXT").unwrap();
+        assert_eq!((reader.left(), reader.is_done()), (Some(0), true));
+        let mut reader = BodyReader::new(Framing::Chunked);
+        assert_eq!(reader.step(b"0\r\n\r\n"), Ok(Step::End { skip: 5 }));
+        assert_eq!((reader.left(), reader.is_done()), (Some(0), true));
+    }
 }
