@@ -86,20 +86,7 @@ impl Target {
                     disk::take_mode(dir, name, file)?;
                 }
                 // A nameless file cannot take another's place: it gets a name of its own first.
-                let mut turn = 0;
-                let between = loop {
-                    let between = part_name(name, turn);
-                    match disk::name_file(file, dir, &between) {
-                        Ok(()) => break between,
-                        Err(error)
-                            if error.kind() == io::ErrorKind::AlreadyExists
-                                && turn < COPIES_MAX =>
-                        {
-                            turn += 1;
-                        }
-                        Err(error) => return Err(error),
-                    }
-                };
+                let between = name_beside(file, dir, name)?;
                 disk::rename_over(dir, &between, name)
             },
         )
@@ -303,6 +290,18 @@ impl Target {
     }
 }
 
+/// Gives a nameless file a name that a part of `name` may have, and tells which.
+fn name_beside(file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<u8>> {
+    for turn in 0..COPIES_MAX {
+        let between = part_name(name, turn);
+        match disk::name_file(file, dir, &between) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            named => return named.map(|()| between),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 fn is_file(dir: BorrowedFd<'_>, name: &[u8]) -> bool {
     rustix::fs::statat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file())
@@ -310,30 +309,30 @@ fn is_file(dir: BorrowedFd<'_>, name: &[u8]) -> bool {
 
 fn equals(file: &File, content: &[u8]) -> io::Result<bool> {
     use std::io::Read;
-    if file.metadata()?.len() != content.len() as u64 {
-        return Ok(false);
-    }
-    let mut there = Vec::with_capacity(content.len());
-    file.take(content.len() as u64 + 1)
-        .read_to_end(&mut there)?;
+    // One byte more than there may be.
+    let most = content.len() as u64 + 1;
+    let mut there = Vec::with_capacity(most as usize);
+    file.take(most).read_to_end(&mut there)?;
     Ok(there == content)
 }
 
 fn same_content(a: &File, b: &File) -> io::Result<bool> {
+    Ok(a.metadata()?.len() == b.metadata()?.len() && begins_with(b, a)?)
+}
+
+/// Whether the first bytes of `file` are all those of `beginning`.
+fn begins_with(file: &File, beginning: &File) -> io::Result<bool> {
     use std::os::unix::fs::FileExt;
     const STEP: usize = 256 * 1024;
-    if a.metadata()?.len() != b.metadata()?.len() {
-        return Ok(false);
-    }
-    let (mut left, mut right) = (vec![0; STEP], vec![0; STEP]);
+    let (mut here, mut there) = (vec![0; STEP], vec![0; STEP]);
     let mut at = 0;
     loop {
-        let n = a.read_at(&mut left, at)?;
+        let n = beginning.read_at(&mut here, at)?;
         if n == 0 {
             return Ok(true);
         }
-        match b.read_exact_at(&mut right[..n], at) {
-            Ok(()) if left[..n] == right[..n] => at += n as u64,
+        match file.read_exact_at(&mut there[..n], at) {
+            Ok(()) if here[..n] == there[..n] => at += n as u64,
             Ok(()) => return Ok(false),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
             Err(error) => return Err(error),
@@ -345,6 +344,83 @@ fn same_content(a: &File, b: &File) -> io::Result<bool> {
 /// which a file that was written by something else hardly ever has.
 fn landed_with(local: Option<SystemTime>, remote: SystemTime) -> bool {
     let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
-    let (local, remote) = (local.and_then(since), since(remote));
-    local == remote || local == remote.map(|remote| Duration::from_secs(remote.as_secs()))
+    let (Some(local), Some(remote)) = (local.and_then(since), since(remote)) else {
+        return false;
+    };
+    local == remote || local == Duration::from_secs(remote.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file in memory.
+    fn holding(content: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    #[test]
+    fn files_are_compared_to_their_last_byte() {
+        use std::io::Seek as _;
+        let is_content = |there: &[u8], content: &[u8]| {
+            let mut file = holding(there);
+            file.rewind().unwrap();
+            equals(&file, content).unwrap()
+        };
+        assert!(is_content(b"", b""));
+        assert!(is_content(b"abc", b"abc"));
+        for other in ["", "ab", "abd", "abcd", "abcde"] {
+            assert!(!is_content(other.as_bytes(), b"abc"), "{other}");
+        }
+        // Over what is compared at a time.
+        let long = vec![1; 600_000];
+        let mut differs = long.clone();
+        differs[599_999] = 2;
+        for (a, b, same, begins) in [
+            (&long[..], &long[..], true, true),
+            (&long, &differs, false, false),
+            (&long[..599_999], &long, false, true),
+            (&long, &long[..599_999], false, false),
+            (&[], &[], true, true),
+        ] {
+            let (a, b) = (holding(a), holding(b));
+            assert_eq!(same_content(&a, &b).unwrap(), same);
+            assert_eq!(begins_with(&b, &a).unwrap(), begins);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_answer() {
+        let (temp, file) = (tempfile::tempdir().unwrap(), holding(b"abc"));
+        let write_only = File::create(temp.path().join("x")).unwrap();
+        assert!(begins_with(&write_only, &file).is_err());
+        assert!(begins_with(&file, &write_only).is_err());
+    }
+
+    #[test]
+    fn a_landed_file_is_known_by_its_time() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        let at = |millis| epoch + Duration::from_millis(millis);
+        assert!(landed_with(Some(at(1500)), at(1500)));
+        assert!(landed_with(Some(at(1000)), at(1500)));
+        assert!(!landed_with(Some(at(1499)), at(1500)));
+        assert!(!landed_with(Some(at(2000)), at(1500)));
+        assert!(!landed_with(None, at(1500)));
+        // Of times before 1970 nothing is known.
+        assert!(!landed_with(None, epoch - Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn what_keeps_a_file_from_its_name_is_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = File::open(temp.path()).unwrap();
+        let Some(file) = disk::nameless_file(dir.as_fd()).unwrap() else {
+            return;
+        };
+        drop(temp);
+        let error = name_beside(&file, dir.as_fd(), b"x").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
 }

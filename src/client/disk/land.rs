@@ -193,3 +193,6 @@ impl OpenPart {
         Ok(hasher.value())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -312,21 +312,4 @@ fn name(small: &SmallFile, written: &Written) -> Outcome {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::OnConflict;
-
-    /// Its address must not become another one's while a handle of its directory is kept.
-    #[test]
-    fn a_target_lives_as_long_as_the_handles_of_its_directories() {
-        let temp = tempfile::tempdir().unwrap();
-        let mut dirs = Dirs::default();
-        let target = Arc::new(Target::open(temp.path(), OnConflict::Verify).unwrap());
-        let alive = Arc::downgrade(&target);
-        dirs.get(&target, &RemotePath::root()).unwrap();
-        drop(target);
-        assert!(alive.upgrade().is_some());
-        drop(dirs);
-        assert!(alive.upgrade().is_none());
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@ use crate::{
     config::OnConflict,
     digest::Digest,
     http1::path::RemotePath,
+    piece_digests::PieceDigests,
     sys::disk,
 };
 
@@ -192,4 +193,86 @@ fn an_equal_file_is_found_before_anything_is_fetched() {
     assert!(matches!(given("else"), Already::Fetch));
     assert_eq!(target.look(&RemotePath::root(), b"x"), Local::File);
     assert_eq!(target.look(&RemotePath::root(), b"y"), Local::Nothing);
+}
+
+#[test]
+fn the_digests_of_a_files_pieces_tell_whether_it_is_here() {
+    let (temp, target) = target(OnConflict::Verify);
+    std::fs::write(temp.path().join("x"), "0123456789").unwrap();
+    let told = |content: &str| {
+        let pieces = content.as_bytes().chunks(4);
+        let digests = pieces.map(|piece| Digest::Blake3(blake3::hash(piece)));
+        PieceDigests::new(content.len() as u64, 4, digests.collect()).unwrap()
+    };
+    let is_here = |told: &PieceDigests| {
+        let remote = Remote {
+            size: 10,
+            modified: None,
+            blake3: None,
+            has_values: true,
+        };
+        let already = target.already(&RemotePath::root(), b"x", remote, None, Some(told));
+        match already.unwrap() {
+            Already::Here(proof) => {
+                assert_eq!(proof.verified(), Verified::Present);
+                true
+            }
+            Already::Fetch => false,
+            Already::Compare(_) => panic!("it is compared with what the server says"),
+        }
+    };
+    assert!(is_here(&told("0123456789")));
+    assert!(!is_here(&told("0123456780")));
+    // They are of another file, of which this is no more than the end or the beginning.
+    assert!(!is_here(&told("01234567")));
+}
+
+#[test]
+fn a_rule_says_what_is_looked_at_and_what_is_kept() {
+    for (rule, spares, skips, keeps, updates) in [
+        (OnConflict::Verify, true, false, true, false),
+        (OnConflict::Update, true, false, true, true),
+        (OnConflict::Skip, true, true, false, false),
+        (OnConflict::Rename, false, false, false, false),
+        (OnConflict::Overwrite, false, false, false, false),
+    ] {
+        let (temp, target) = target(rule);
+        for name in ["x", "x.part"] {
+            std::fs::write(temp.path().join(name), "old").unwrap();
+        }
+        let told = (target.spares(), target.skips(), target.updates());
+        assert_eq!(told, (spares, skips, updates), "{rule:?}");
+        let kept = |name| target.old(target.handle(), name).is_some();
+        assert_eq!(kept(b"x"), keeps, "{rule:?}");
+        // What is called a part may be one.
+        assert!(!kept(b"x.part") && !kept(b"y"), "{rule:?}");
+    }
+}
+
+#[test]
+fn what_is_written_here_obeys_the_rule_too() {
+    for (rule, name) in [
+        (OnConflict::Verify, "x (1)"),
+        (OnConflict::Overwrite, "x"),
+        (OnConflict::Update, "x"),
+    ] {
+        let (temp, target) = target(rule);
+        let dir = target.dir(&RemotePath::root()).unwrap();
+        let put = |content| target.put(&dir, b"x", content).unwrap();
+        assert_eq!(put(b"one").holds, Holds::New);
+        assert_eq!(put(b"one").holds, Holds::Equal);
+        let landed = put(b"two");
+        assert_eq!((landed.name, landed.holds), (name.into(), Holds::New));
+        assert_eq!(std::fs::read(temp.path().join(name)).unwrap(), b"two");
+    }
+}
+
+#[test]
+fn a_file_is_not_named_where_its_directory_is_gone() {
+    let (temp, target) = target(OnConflict::Verify);
+    if let Some(file) = disk::nameless_file(target.handle()).unwrap() {
+        drop(temp);
+        let landed = target.land_nameless(target.handle(), &file, b"x", b"");
+        assert_eq!(landed.unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    }
 }

@@ -19,6 +19,8 @@ use crate::{client::want::Wanted, exit::reason};
 const VERSION: u32 = 4;
 /// How long whoever held a journal may take to let go of it. Short: the caller may have a screen to draw.
 const LET_GO: Duration = Duration::from_millis(100);
+/// It is tried anew so often.
+const AGAIN: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -171,7 +173,7 @@ pub(super) fn open(path: &Path, dev: Option<u64>) -> std::io::Result<Inner> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let log = lock(path)?;
+    let log = lock(path, LET_GO)?;
     let mut inner = if let Ok(inner) = read(&log) {
         inner
     } else {
@@ -228,7 +230,7 @@ fn compact(inner: &Inner, path: &Path) -> std::io::Result<File> {
         .append(true)
         .create_new(true)
         .open(&next)?;
-    try_lock(&compacted)?;
+    try_lock(&compacted, LET_GO)?;
     compacted.write_all(&text(inner)?)?;
     compacted.sync_data()?;
     std::fs::rename(&next, path)?;
@@ -241,7 +243,7 @@ fn compact(inner: &Inner, path: &Path) -> std::io::Result<File> {
 }
 
 /// Opens the journal at `path`, made if missing, and locks it. One that was replaced before it could be locked is nobody's.
-fn lock(path: &Path) -> std::io::Result<File> {
+pub(super) fn lock(path: &Path, patience: Duration) -> std::io::Result<File> {
     use std::os::unix::fs::MetadataExt;
     loop {
         let log = OpenOptions::new()
@@ -249,7 +251,7 @@ fn lock(path: &Path) -> std::io::Result<File> {
             .append(true)
             .create(true)
             .open(path)?;
-        try_lock(&log)?;
+        try_lock(&log, patience)?;
         let (here, there) = (log.metadata()?, std::fs::metadata(path));
         if there.is_ok_and(|there| (there.dev(), there.ino()) == (here.dev(), here.ino())) {
             return Ok(log);
@@ -259,15 +261,15 @@ fn lock(path: &Path) -> std::io::Result<File> {
 
 /// Locks a journal. One that was given up just now may be held a moment longer: by a client that ends, or by a program
 /// that this process starts, between its fork and its exec.
-fn try_lock(log: &File) -> std::io::Result<()> {
-    let end = Instant::now() + LET_GO;
+fn try_lock(log: &File, patience: Duration) -> std::io::Result<()> {
+    let end = Instant::now() + patience;
     while rustix::fs::flock(log, FlockOperation::NonBlockingLockExclusive).is_err() {
         if Instant::now() >= end {
             return Err(std::io::Error::other(
                 "another haul works on the same target",
             ));
         }
-        std::thread::sleep(LET_GO / 20);
+        std::thread::sleep(AGAIN);
     }
     Ok(())
 }

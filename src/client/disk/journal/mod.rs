@@ -389,22 +389,64 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_that_is_let_go_of_just_now_is_waited_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
+        let first = open();
+        assert!(first.is_kept());
+        let path = file(temp.path());
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| log::lock(&path, Duration::from_secs(60)));
+            drop(first);
+            assert!(second.join().unwrap().is_ok());
+        });
+        let _held = open();
+        assert!(!open().is_kept() && !Journal::default().is_kept());
+    }
+
+    #[test]
+    fn a_part_has_one_job_at_a_time() {
+        let journal = Journal::default();
+        let claim = journal.claim(A).unwrap();
+        assert!(journal.claim(A).is_none() && journal.claim(B).is_some());
+        let soon = Duration::from_secs(60);
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| journal.claim_within(A, soon).is_some());
+            drop(claim);
+            assert!(waits.join().unwrap());
+        });
+        assert!(journal.claim(A).is_some());
+    }
+
+    #[test]
     fn a_cut_line_is_dropped_and_damage_is_set_aside() {
         let temp = tempfile::tempdir().unwrap();
         let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-        open().began(A);
+        let journal = open();
+        journal.began(A);
+        journal.began(B);
+        drop(journal);
         let path = file(temp.path());
-        let whole = std::fs::read(&path).unwrap();
+        let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
-        assert!(!open().owns(A));
+        let journal = open();
+        assert!(journal.owns(A) != journal.owns(B));
+        assert!(!path.with_extension("jsonl.bad").exists());
+        drop(journal);
+        let (first, rest) = whole.split_once('\n').unwrap();
         for damage in [
             "nonsense\n",
             "{\"journal\":{\"version\":9}}\n",
             "{\"began\":{\"dev\":1,\"ino\":2}}\n",
+            &first[..first.len() - 4],
+            &format!("{first}\n{first}\n{rest}"),
+            &format!("{first}\nnonsense\n{rest}"),
         ] {
             std::fs::write(&path, damage).unwrap();
-            assert!(!open().owns(A));
-            assert!(path.with_extension("jsonl.bad").exists());
+            assert!(!open().owns(A), "{damage}");
+            let aside = path.with_extension("jsonl.bad");
+            assert_eq!(std::fs::read_to_string(&aside).unwrap(), damage);
+            std::fs::remove_file(aside).unwrap();
         }
     }
 }
