@@ -133,7 +133,7 @@ impl BodyReader {
                     });
                 }
                 State::ChunkEnd => {
-                    if rest.len() < 2 && rest == b"\r" {
+                    if rest == b"\r" {
                         return Ok(Step::More { skip });
                     }
                     if !rest.starts_with(b"\r\n") {
@@ -280,6 +280,41 @@ mod tests {
             read(Framing::Chunked, &endless, 100),
             Err(BodyError::TooLong)
         );
+    }
+
+    #[test]
+    fn framing_may_be_so_long_and_no_longer() {
+        let chunk = |extension: usize| {
+            let line = format!("1;{}\r\nx\r\n0\r\n\r\n", "y".repeat(extension));
+            // In one piece, and with its end still to come.
+            let whole = read(Framing::Chunked, line.as_bytes(), line.len());
+            assert_eq!(whole, read(Framing::Chunked, line.as_bytes(), 1));
+            whole.map(|(body, _)| body)
+        };
+        assert_eq!(chunk(CHUNK_LINE_MAX - 3), Ok(b"x".to_vec()));
+        assert_eq!(chunk(CHUNK_LINE_MAX - 2), Err(BodyError::TooLong));
+        let trailers = |last: usize| {
+            let fields = "A: 6789\r\n".repeat(TRAILERS_MAX / 7);
+            let wire = format!("0\r\n{fields}{}\r\n\r\n", "z".repeat(last));
+            read(Framing::Chunked, wire.as_bytes(), 999)
+        };
+        assert_eq!(trailers(TRAILERS_MAX % 7), Ok((vec![], 0)));
+        assert_eq!(trailers(TRAILERS_MAX % 7 + 1), Err(BodyError::TooLong));
+    }
+
+    #[test]
+    fn sizes_of_chunks_are_read_as_they_are_written() {
+        let sized = |size: &str, bytes: usize| {
+            let wire = format!("{size}\r\n{}\r\n0\r\n\r\n", "x".repeat(bytes));
+            read(Framing::Chunked, wire.as_bytes(), 7)
+        };
+        for (size, bytes) in [("1A", 26), ("010", 16), ("00000000000001f", 31)] {
+            assert_eq!(sized(size, bytes), Ok((vec![b'x'; bytes], 0)), "{size}");
+        }
+        assert_eq!(sized("000000000000001f", 31), Err(BodyError::Chunk));
+        // A line that ends in LF alone is none, also where it would make sense without its last digit.
+        let bare = read(Framing::Chunked, b"44\nWiki\r\n0\r\n\r\n", 7);
+        assert_eq!(bare, Err(BodyError::Chunk));
     }
 
     #[test]

@@ -111,6 +111,16 @@ mod tests {
         }
         assert_eq!(Coding::parse("X-GZip"), Some(Coding::Gzip));
         assert_eq!(Coding::parse("aws-chunked,gzip"), Some(Coding::Gzip));
+        for (value, coding) in [
+            ("gzip", Coding::Gzip),
+            ("deflate", Coding::Deflate),
+            ("br", Coding::Brotli),
+            ("zstd", Coding::Zstd),
+            ("lz4", Coding::Other("lz4".into())),
+        ] {
+            assert_eq!(Coding::parse(value).as_ref(), Some(&coding));
+            assert_eq!(coding.to_string(), value);
+        }
         assert_eq!(
             Coding::parse("gzip, br"),
             Some(Coding::Other("gzip, br".into()))
@@ -127,7 +137,22 @@ mod tests {
         assert!(own("x-gzip", "a.tar.GZ", "application/x-tar"));
         assert!(own("gzip", "noname", "application/x-gzip"));
         assert!(own("x-compress", "old.tar.Z", ""));
-        assert!(own("bzip2", "a.bz2", ""));
+        for (coding, name) in [
+            ("gzip", "a.tgz"),
+            ("deflate", "a.zz"),
+            ("br", "a.br"),
+            ("zstd", "a.tzst"),
+            ("bzip2", "a.bz2"),
+            ("x-xz", "a.txz"),
+            ("lzma", "a.tlz"),
+            ("lz4", "a.lz4"),
+            ("zip", "a.zip"),
+        ] {
+            assert!(own(coding, name, ""), "{coding}");
+            assert!(!own(coding, "a.html", "text/html"), "{coding}");
+        }
+        assert!(own("zstd", "noname", "application/zstd"));
+        assert!(!own("rot13", "a.rot13", ""));
         assert!(!own("gzip", "page.html", "text/html"));
         assert!(!own("br", "a.gz", "application/x-gzip"));
     }

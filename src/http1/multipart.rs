@@ -92,6 +92,10 @@ mod tests {
         }
         bytes += &body.end();
         assert_eq!(bytes.len() as u64, body.length());
+        assert_eq!(
+            body.content_type(),
+            "multipart/byteranges; boundary=00000000000000000000000000000007"
+        );
         let expected = "--00000000000000000000000000000007\r\nContent-Type: text/plain\r\n\
                         Content-Range: bytes 500-599/1000\r\n\r\nx";
         assert!(bytes.starts_with(expected), "{bytes}");

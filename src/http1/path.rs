@@ -285,8 +285,20 @@ mod tests {
                 "{target}"
             );
         }
+        assert!(RemotePath::from_target(&[b'a'; 255]).is_ok());
         assert!(RemotePath::from_target(&[b'a'; 256]).is_err());
         assert_eq!(path("/...").as_bytes(), b"...");
+    }
+
+    #[test]
+    fn a_path_is_written_as_a_target_and_shown_as_text() {
+        let odd = path("/a%20b/%E6%97%A5%ff/");
+        assert_eq!(odd.to_string_lossy(), "a b/日\u{fffd}/");
+        assert_eq!(format!("{odd:?}"), "\"a b/日\u{fffd}/\"");
+        let written = serde_json::to_string(&odd).unwrap();
+        assert_eq!(written, "\"/a%20b/%E6%97%A5%FF/\"");
+        assert_eq!(serde_json::from_str::<RemotePath>(&written).unwrap(), odd);
+        assert!(serde_json::from_str::<RemotePath>("\"/../a\"").is_err());
     }
 
     #[test]

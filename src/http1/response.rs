@@ -104,6 +104,10 @@ mod tests {
     fn a_head_has_what_every_answer_has() {
         let mut out = Vec::new();
         let mut head = HeadWriter::new(&mut out, StatusCode::PARTIAL_CONTENT, 784_111_777);
+        let begun = head.len();
+        assert!(begun > "HTTP/1.1 206 Partial Content\r\n".len());
+        head.field("A", "b");
+        assert_eq!(head.len(), begun + "A: b\r\n".len());
         head.field("ETag", "\"x\"")
             .field_fmt("Content-Length", format_args!("{}", 5))
             .connection(true, true);
@@ -115,7 +119,7 @@ mod tests {
             format!(
                 "HTTP/1.1 206 Partial Content\r\nServer: haul/{version}\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                  X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n\
-                 Cache-Control: no-cache\r\nETag: \"x\"\r\nContent-Length: 5\r\n\
+                 Cache-Control: no-cache\r\nA: b\r\nETag: \"x\"\r\nContent-Length: 5\r\n\
                  Connection: keep-alive\r\n\r\nhello"
             )
         );

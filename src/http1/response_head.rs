@@ -351,6 +351,89 @@ mod tests {
     }
 
     #[test]
+    fn each_field_is_known_by_its_name() {
+        let all = head(
+            "302 Found\nServer: S\nVary: Cookie, accept-encoding\nDigest: old\nRepr-Digest: new\n\
+             Location: /l\nHaul-Dir: d\nHaul-Paused: 1\nHaul-Denied: kicked\nSet-Cookie: a\n\
+             Set-Cookie: b\nContent-Encoding: gzip\nETag: W/\"x-gzip\"\nWWW-Authenticate: Basic",
+        );
+        assert_eq!(all.server.as_deref(), Some("S"));
+        assert!(all.varies && all.variant && all.paused);
+        assert_eq!(all.digest.as_deref(), Some("new"));
+        assert_eq!(all.location.as_deref(), Some("/l"));
+        assert_eq!(all.haul_dir.as_deref(), Some("d"));
+        assert_eq!(all.denied, Some(Denied::Kicked));
+        assert_eq!(all.cookies, ["a", "b"]);
+        assert_eq!(all.coding, Some(Coding::Gzip));
+        assert_eq!(all.challenges, [""; 0]);
+        let other = head(
+            "401 Unauthorized\nRepr-Digest: new\nDigest: old\nVary: Cookie\nHaul-Denied: banned\n\
+             WWW-Authenticate: Basic\nSet-Cookie: a",
+        );
+        assert_eq!(other.digest.as_deref(), Some("new"));
+        assert!(!other.varies && !other.variant && !other.paused);
+        assert_eq!(other.denied, Some(Denied::Banned));
+        assert_eq!(other.challenges, ["Basic"]);
+        assert_eq!(other.cookies, [""; 0]);
+        assert_eq!(head("200 OK\nDigest: old").digest.as_deref(), Some("old"));
+        assert_eq!(head("200 OK\nHaul-Denied: x").denied, None);
+    }
+
+    #[test]
+    fn fields_that_are_as_long_as_known_ones_say_nothing() {
+        for status in [200, 302, 401] {
+            let plain = format!("{:?}", head(&format!("{status} S")));
+            for length in 1..20 {
+                let name = "X".repeat(length);
+                for value in [
+                    "7",
+                    "1",
+                    "\"a-gzip\"",
+                    "bytes",
+                    "bytes 0-1/2",
+                    "accept-encoding",
+                ] {
+                    let with = format!("{:?}", head(&format!("{status} S\n{name}: {value}")));
+                    assert_eq!(with, plain, "{name}: {value}");
+                }
+                let connection = head(&format!("{status} S\nContent-Length: 1\n{name}: close"));
+                assert!(connection.keep_alive, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_stays_open_as_its_version_and_options_say() {
+        let keeps = |version: &str, options: &str| {
+            let wire = format!("HTTP/1.{version} 200 OK\r\nContent-Length: 0\r\n{options}\r\n");
+            let head = ResponseHead::parse(wire.as_bytes(), false);
+            head.unwrap().unwrap().0.keep_alive
+        };
+        assert!(keeps("1", "") && !keeps("0", ""));
+        assert!(keeps("0", "Connection: x, Keep-Alive\r\n"));
+        assert!(!keeps("1", "Connection: x, Close\r\n"));
+    }
+
+    #[test]
+    fn a_head_may_be_so_long_and_no_longer() {
+        let parse = |length: usize, end: &str| {
+            let mut wire = "HTTP/1.1 200 OK\r\n".to_owned();
+            while wire.len() + 1000 < length {
+                wire += &format!("X: {}\r\n", "x".repeat(900));
+            }
+            wire += "Y: ";
+            wire += &"y".repeat(length - wire.len() - end.len());
+            wire += end;
+            assert_eq!(wire.len(), length);
+            ResponseHead::parse(wire.as_bytes(), false).map(|head| head.is_some())
+        };
+        assert_eq!(parse(HEAD_MAX, "\r\n\r\n"), Ok(true));
+        assert_eq!(parse(HEAD_MAX + 1, "\r\n\r\n"), Err(HeadError::TooLong));
+        assert_eq!(parse(HEAD_MAX - 1, ""), Ok(false));
+        assert_eq!(parse(HEAD_MAX, ""), Err(HeadError::TooLong));
+    }
+
+    #[test]
     fn a_weak_entity_tag_identifies_no_bytes() {
         assert_eq!(head("200 OK\nETag: W/\"abc\"").etag, None);
     }

@@ -254,8 +254,59 @@ fn unfinished_heads_end_at_their_limits() {
     let fields = "GET / HTTP/1.1\r\n".to_owned() + &"X: y\r\n".repeat(MAX_HEAD / 6);
     let refused = find_head(fields.as_bytes(), &mut 0).unwrap_err();
     assert_eq!(refused.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(find_head(&vec![b'\n'; MAX_HEAD], &mut 0), Ok(None));
+    assert!(find_head(&vec![b'\n'; MAX_HEAD + 1], &mut 0).is_err());
     let blank = "\r\n".repeat(MAX_HEAD);
     assert!(find_head(blank.as_bytes(), &mut 0).is_err());
+}
+
+#[test]
+fn a_head_may_be_so_long_and_no_longer() {
+    let begin = "GET / HTTP/1.1\r\nHost: x\r\nX: ";
+    for (length, is_taken) in [(0, true), (1, false), (2, false), (3, false), (4, false)] {
+        let field = "x".repeat(MAX_HEAD + length - begin.len() - 4);
+        let head = format!("{begin}{field}\r\n\r\n");
+        let found = find_head(head.as_bytes(), &mut 0);
+        assert_eq!(found.is_ok(), is_taken, "{length}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_refused_is_told_by_its_name() {
+    let why = |text: &str| parse(text).map(|_| ()).unwrap_err().why;
+    let get = |fields: &str| format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n");
+    assert_eq!(why(&get("X : y")), "a malformed field name");
+    assert_eq!(why(&get("X: a\0b")), "a malformed field value");
+    for mixed in [
+        "GET / HTTP/1.1\r\nHost: x\n\r\n",
+        "GET / HTTP/1.1\nHost: x\r\n\n",
+        "GET / HTTP/1.1\nHost: x\n\r\n",
+    ] {
+        assert_eq!(why(mixed), "lines that end in different ways");
+    }
+    let more = RequestHead::parse(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nmore\r\n");
+    assert_eq!(more.map(|_| ()).unwrap_err().why, "an incomplete head");
+}
+
+#[test]
+fn a_head_request_is_known_before_it_is_understood() {
+    assert!(is_head(b"HEAD /") && is_head(b"\r\n\nHEAD x y z"));
+    assert!(!is_head(b"GET /") && !is_head(b"HEADS /") && !is_head(b""));
+}
+
+#[test]
+fn a_browser_tells_whose_page_asks() {
+    for (site, is_another) in [
+        (None, false),
+        (Some("none"), false),
+        (Some("same-origin"), false),
+        (Some("same-site"), true),
+        (Some("cross-site"), true),
+    ] {
+        let field = site.map_or_else(String::new, |site| format!("Sec-Fetch-Site: {site}\r\n"));
+        let text = format!("GET / HTTP/1.1\r\nHost: x\r\n{field}\r\n");
+        assert_eq!(parse(&text).unwrap().is_from_another_site(), is_another);
+    }
 }
 
 #[test]
