@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{FileId, Flight, Hop, Placed, Schedule, SlotId, SourceId, SourceSet, Work};
+use super::{FileId, Flight, Hop, Phase, Placed, Schedule, SlotId, SourceId, SourceSet, Work};
 use crate::client::{
     Error,
     id::LED_MAX,
@@ -102,7 +102,9 @@ impl Schedule {
             Work::List(task) => !schedule.is_going(task.item),
             Work::Run(file, _) | Work::Values(file) => {
                 let transfer = schedule.transfers.get(file);
-                transfer.is_none_or(|transfer| transfer.off().contains(source))
+                transfer.is_none_or(|transfer| {
+                    transfer.phase != Phase::Flowing || transfer.off().contains(source)
+                })
             }
             Work::Browse(_) | Work::Spent => false,
         };

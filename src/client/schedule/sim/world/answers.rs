@@ -133,7 +133,8 @@ impl World {
             Work::Open(task) => self.open(at, task, &flight.ask),
             Work::Run(file, run) => self.run_head(at, file, run, flight.ask),
             Work::Values(file) => {
-                if self.schedule.transfer(file).is_none() {
+                let is_gone = self.schedule.transfer(file).is_none();
+                if is_gone || self.schedule.is_interrupted(SlotId(at)) {
                     return self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
                 }
                 self.next_step(at, Doing::Values(file, 0), Duration::from_millis(1));

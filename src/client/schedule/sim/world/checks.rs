@@ -66,7 +66,12 @@ impl World {
             let id = SlotId(at);
             let wanted = !self.schedule.is_unwanted(id)
                 && (!self.schedule.is_interrupted(id) || self.schedule.is_surplus(id));
-            assert!(wanted || !reads, "slot {at} reads what nobody wants");
+            assert!(
+                wanted || !reads,
+                "slot {at} reads what nobody wants: {:#?} {:#?}",
+                self.schedule.slots[at],
+                self.schedule.transfers
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use super::{ATTEMPTS_MAX, Doing, Happening, SILENCE, World};
 use crate::client::{
     disk::names::Local,
     id::{SlotId, SourceId},
-    schedule::{Flight, Order, Request, sim::server::Trouble},
+    schedule::{Flight, Order, Phase, Request, Work, sim::server::Trouble},
 };
 
 impl World {
@@ -82,6 +82,7 @@ impl World {
         if !send.is_empty() {
             self.attempt(source);
         }
+        self.check_asked_for(at, send.len());
         self.note_sent(at, send.into_iter().map(|request| request.subject));
         let server = &self.servers[self.elsewhere.index(source)];
         // The answer comes a round trip after its request, and behind those before it.
@@ -93,6 +94,17 @@ impl World {
         };
         self.slots[at].doing = Doing::Head(read);
         self.at(takes, Happening::Step(at, self.slots[at].turn));
+    }
+
+    /// What leaves now is of files that nobody stopped.
+    fn check_asked_for(&self, at: usize, leave: usize) {
+        let sent = self.schedule.slots[at].flight.iter().rev();
+        for flight in sent.filter(|flight| flight.sent).take(leave) {
+            if let Work::Run(file, _) | Work::Values(file) = &flight.work {
+                let phase = self.schedule.transfer(*file).map(|it| it.phase);
+                assert_eq!(phase, Some(Phase::Flowing), "slot {at} asks for {file:?}");
+            }
+        }
     }
 
     /// A connect or request reaches a server: not too often, and not while it wants to be left alone.
