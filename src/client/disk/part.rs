@@ -151,21 +151,13 @@ impl WriteGuard<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        sync::atomic::{AtomicBool, Ordering},
-        time::Duration,
-    };
-
-    use super::*;
-    use crate::{client::ItemId, config::OnConflict, http1::path::RemotePath, sys::disk};
-
-    /// A writer that has asked whether its piece is wanted, and is slow to write it, and one that judges the piece.
-    #[test]
-    fn no_write_reaches_a_piece_that_was_judged() {
+impl OpenPart {
+    /// A part of `/x`, `size` bytes of which nothing was written, in a directory of its own.
+    pub(super) fn empty(size: u64) -> (tempfile::TempDir, Self) {
         let temp = tempfile::tempdir().unwrap();
-        let target = Target::open(temp.path(), OnConflict::Verify).unwrap();
+        let target = Target::open(temp.path(), crate::config::OnConflict::Verify).unwrap();
         let file = disk::new_file(target.handle(), b"x.part").unwrap();
+        file.set_len(size).unwrap();
         let part = Part {
             claim: None,
             file,
@@ -175,9 +167,29 @@ mod tests {
             left: 0,
             known: Vec::new(),
         };
-        let path = RemotePath::from_target(b"/x").unwrap();
-        let task = FileTask::new(ItemId::default(), path);
-        let part = OpenPart::new(part, Arc::new(target), task, Facts::default());
+        let path = crate::http1::path::RemotePath::from_target(b"/x").unwrap();
+        let task = FileTask::new(crate::client::ItemId::default(), path);
+        let facts = Facts {
+            size,
+            ..Facts::default()
+        };
+        (temp, Self::new(part, Arc::new(target), task, facts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        time::Duration,
+    };
+
+    use super::*;
+
+    /// A writer that has asked whether its piece is wanted, and is slow to write it, and one that judges the piece.
+    #[test]
+    fn no_write_reaches_a_piece_that_was_judged() {
+        let (_temp, part) = OpenPart::empty(0);
         let asked = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {

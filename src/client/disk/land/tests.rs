@@ -3,20 +3,7 @@
 use std::{fs::File, time::Duration};
 
 use super::*;
-use crate::{
-    client::{
-        ItemId,
-        disk::{
-            part::{Old, Part},
-            target::Target,
-        },
-        facts::Facts,
-        task::FileTask,
-    },
-    config::OnConflict,
-    http1::path::RemotePath,
-    pieces::PIECE,
-};
+use crate::{client::disk::part::Old, pieces::PIECE};
 
 /// Two whole pieces and a little of a third.
 const SIZE: u64 = 2 * PIECE + 70_000;
@@ -37,29 +24,8 @@ fn value(index: u32, content: &[u8]) -> Value {
     hasher.value()
 }
 
-/// A part of nothing yet in a directory of its own.
 fn empty() -> (tempfile::TempDir, OpenPart) {
-    let temp = tempfile::tempdir().unwrap();
-    let target = Target::open(temp.path(), OnConflict::Verify).unwrap();
-    let file = disk::new_file(target.handle(), b"x.part").unwrap();
-    file.set_len(SIZE).unwrap();
-    let part = Part {
-        claim: None,
-        file,
-        dir: target.handle().try_clone_to_owned().unwrap(),
-        name: b"x.part".to_vec(),
-        old: None,
-        left: 0,
-        known: Vec::new(),
-    };
-    let path = RemotePath::from_target(b"/x").unwrap();
-    let task = FileTask::new(ItemId::default(), path);
-    let facts = Facts {
-        size: SIZE,
-        ..Facts::default()
-    };
-    let part = OpenPart::new(part, target.into(), task, facts);
-    (temp, part)
+    OpenPart::empty(SIZE)
 }
 
 fn old(content: &[u8], fresh: bool) -> Old {
