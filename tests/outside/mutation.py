@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Mutation testing of the modules that decide which bytes are right: the mutants of cargo-mutants, all in one build.
 
-    mutation.py [--jobs 1] [--whole] [GROUP...]  of pieces landing http1 pace escape schedule
+    mutation.py [--jobs 1] [GROUP...]            of pieces landing http1 pace escape schedule
     mutation.py --in-diff CHANGE.DIFF            of the lines that a change touches
     mutation.py --only 'PART OF A NAME' GROUP    those mutants alone, with what their tests print
 
@@ -9,8 +9,7 @@ cargo-mutants lists the mutants and builds each: for 3,000 of them that is days.
 each behind a question about a variable, so that there is one build and then a run of the tests for each. Those that do not compile
 are found by the compiler's errors and taken out (`unviable`). Of the few that cannot be asked for at run time (in a `const fn`, where
 an `impl` is returned, in a chain of `let`) each is built by itself. Each mutant is held against the tests beside it, then what those
-missed against all tests of the copy, the schedule against 100 seeds of each kind, and with --whole against tests of the whole
-program, which must fail twice.
+missed against all tests of the copy, the schedule against 100 seeds of each kind. Tests of the whole program do not count.
 
 The copy has no modules above the client in src/lib.rs, which nothing below them uses. Results are kept in
 target/mutation/GROUP.txt; each that is missed becomes a test, or a line in docs/RELIABILITY.md.
@@ -36,19 +35,14 @@ import tree_sitter_rust
 TOP = Path(__file__).resolve().parents[2]
 OUT = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / "mutation"
 COPY = OUT / "tree"
-WHOLE = OUT / "whole"
 # Modules of src/lib.rs that nothing below the client uses.
 ABOVE = "app cli compose control dashboard discovery error eval headless metrics plot server ui".split()
 MEMORY_MAX = 6 << 30
 # A mutant whose tests take longer than those of the program by so much never ends; a test fails by that.
 TIMES, AT_LEAST = 6, 20
-# The files of a group, the tests that are near them, and those of the whole program that have to do with them.
+# The files of a group, and the tests that are near them.
 GROUPS = {
-    "pieces": (
-        ["src/pieces/**/*.rs", "src/client/proof.rs"],
-        ["pieces::", "client::proof"],
-        ["resume::", "blocks::", "landing::", "published::", "repaired::", "damaged::", "ranges::"],
-    ),
+    "pieces": (["src/pieces/**/*.rs", "src/client/proof.rs"], ["pieces::", "client::proof"]),
     "landing": (
         [
             "src/client/disk/journal/**/*.rs",
@@ -57,20 +51,11 @@ GROUPS = {
             "src/client/disk/lander.rs",
         ],
         ["client::disk", "client::engine"],
-        "resume:: blocks:: landing:: published:: repaired:: update:: uptodate:: extras:: queue:: connect:: cli:: large::".split(),
     ),
-    "http1": (
-        ["src/http1/**/*.rs"],
-        ["http1::", "client::net"],
-        "wire:: ranges:: foreign:: answers:: serve:: pages:: page:: clients:: sums:: mirrors:: access:: private::".split(),
-    ),
-    "pace": (["src/pace.rs"], ["pace::"], ["limits::", "lines::", "serve::", "connect::", "queue::"]),
-    "escape": (["src/escape.rs"], ["escape::"], ["foreign::", "dashboard::", "serve::", "messages::", "cli::"]),
-    "schedule": (
-        ["src/client/schedule/**/*.rs"],
-        ["client::schedule"],
-        "connect:: resume:: mirrors:: outages:: redirects:: queue:: kicked:: lines:: limits:: large:: hangs:: blocks:: update::".split(),
-    ),
+    "http1": (["src/http1/**/*.rs"], ["http1::", "client::net"]),
+    "pace": (["src/pace.rs"], ["pace::"]),
+    "escape": (["src/escape.rs"], ["escape::"]),
+    "schedule": (["src/client/schedule/**/*.rs"], ["client::schedule"]),
 }
 NOT_MUTATED = ["src/client/schedule/sim/**", "**/tests.rs"]
 # What asks, at the end of src/lib.rs.
@@ -116,7 +101,8 @@ def listed(group, diff):
         command += ["-e", pattern]
     if diff:
         command += ["--in-diff", diff.resolve()]
-    mutants = json.loads(subprocess.check_output(command, cwd=COPY))
+    # It prints nothing where a change touches none.
+    mutants = json.loads(subprocess.check_output(command, cwd=COPY) or "[]")
     for number, mutant in enumerate(mutants, 1):
         mutant["number"] = number
     return mutants
@@ -300,9 +286,9 @@ class File:
         return b"%s%s%s%s" % (open_, head, tail, close)
 
 
-def cargo(*arguments, tree=COPY, **options):
+def cargo(*arguments, **options):
     environment = {**os.environ, "CARGO_INCREMENTAL": "1", "CARGO_TARGET_DIR": str(OUT / "build")}
-    return subprocess.run(["cargo", *arguments], cwd=tree, env=environment, **options)
+    return subprocess.run(["cargo", *arguments], cwd=COPY, env=environment, **options)
 
 
 def messages(output):
@@ -362,10 +348,10 @@ def put_in(files, dropped):
         print(f"  {len(news)} do not compile", flush=True)
 
 
-def built(*arguments, tree=COPY):
+def built(*arguments):
     """The test program; `None` where it does not compile."""
     command = ["test", *arguments, "--no-run", "--message-format", "json"]
-    result = cargo(*command, tree=tree, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    result = cargo(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     programs = [message["executable"] for message in messages(result.stdout) if message.get("profile", {}).get("test")]
     return next((program for program in programs if program), None)
 
@@ -375,13 +361,13 @@ def limited():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def run(program, number, tests, limit, seeds=1, show=False, tree=COPY):
+def run(program, number, tests, limit, seeds, show=False):
     """What the tests say of a mutant: missed, caught or timeout; and how long they took."""
     begun = time.monotonic()
     out = None if show else subprocess.DEVNULL
     child = subprocess.Popen(
         [program, *tests, *(["--nocapture"] if show else [])],
-        cwd=tree,
+        cwd=COPY,
         env={**os.environ, "HAUL_MUTANT": str(number), "HAUL_SEEDS": str(seeds), "RUST_BACKTRACE": "0"},
         stdout=out,
         stderr=out,
@@ -404,36 +390,6 @@ def rounds(group):
         return [(near, 4), (near, 100)]
     # Whether the samples are in the repository cannot be seen from the copy.
     return [(near, 1), (["--skip", "schedule::sim", "--skip", "samples::"], 1)]
-
-
-def whole(group, files, mutants, all_numbers):
-    """What tests of the whole program say of mutants."""
-    shutil.rmtree(WHOLE, ignore_errors=True)
-    tracked = subprocess.check_output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=TOP)
-    for name in filter(None, tracked.decode().split("\0")):
-        (WHOLE / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(TOP / name, WHOLE / name)
-    wanted = {mutant["number"] for mutant in mutants}
-    for name, file in files.items():
-        (WHOLE / name).write_bytes(file.mutated(all_numbers - wanted))
-    lib = WHOLE / "src/lib.rs"
-    lib.write_text(lib.read_text() + ASKS)
-    program = built("--release", "--test", "haul", tree=WHOLE)
-    if program is None:
-        sys.exit("the whole program does not build")
-    tests = GROUPS[group][2]
-    verdict, took = run(program, 0, tests, 1200, tree=WHOLE)
-    if verdict != "missed":
-        sys.exit(f"{group}: without any mutant tests of the whole program fail ({verdict})")
-    print(f"  {len(mutants)} against tests of the whole program that take {took:.0f} s", flush=True)
-    results = {}
-    for mutant in mutants:
-        for _ in range(2):
-            results[mutant["number"]], _ = run(program, mutant["number"], tests, TIMES * took, tree=WHOLE)
-            if results[mutant["number"]] != "caught":
-                break
-        print(f"  {results[mutant['number']]}: {mutant['name']}", flush=True)
-    return results
 
 
 def apart(group, mutants):
@@ -491,10 +447,8 @@ def test(group, options):
             for mutant, verdict in pool.map(of, todo):
                 results[mutant["number"]] = verdict
                 if verdict == "missed" and (tests, seeds) == rounds(group)[-1]:
-                    print(f"  missed beside: {mutant['name']}", flush=True)
+                    print(f"  missed: {mutant['name']}", flush=True)
         todo = [mutant for mutant in todo if results[mutant["number"]] == "missed"]
-    if options.whole and todo:
-        results |= whole(group, files, todo, {mutant["number"] for mutant in mutants})
     if alone:
         copy_tree()
         results |= apart(group, alone)
@@ -507,7 +461,6 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--in-diff", type=Path)
-    parser.add_argument("--whole", action="store_true")
     parser.add_argument("--only")
     parser.add_argument("groups", nargs="*")
     options = parser.parse_args()
