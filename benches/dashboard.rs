@@ -10,7 +10,7 @@ use std::{
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use haul::{
-    app::{self, Effect, Event, Looks, Sample, State, Tick, connect, update},
+    app::{self, Effect, Event, Looks, Sample, State, Tick, View, connect, update},
     client::{ItemId, ItemState, ItemView, Link, Snapshot},
     config::ThemeName,
     entry::Entry,
@@ -98,17 +98,21 @@ fn draw(state: &mut State, buf: &mut Buffer) {
     ui::draw(state, &ui::Theme::of(&state.looks), AREA, buf);
 }
 
+/// Answers the listing that is waited for.
+fn answer(state: &mut State, entries: Vec<Entry>) -> Vec<Effect> {
+    let View::Connect(view) = &state.view else {
+        return Vec::new();
+    };
+    let request = view.remote.request;
+    let result = Ok(entries);
+    update(state, Event::Listed { request, result })
+}
+
 /// A state with a listing of `count` names, arranged.
 fn listed(count: u32) -> State {
     let mut state = state();
     let _ = state.begin();
-    let effects = update(
-        &mut state,
-        Event::Listed {
-            path: RemotePath::root(),
-            result: Ok(entries(count)),
-        },
-    );
+    let effects = answer(&mut state, entries(count));
     arrange(&mut state, effects);
     state
 }
@@ -205,13 +209,7 @@ fn a_million_names(c: &mut Criterion) {
             || (listed(COUNT), entries(COUNT)),
             |(mut state, entries)| {
                 let _ = press(&mut state, 'r');
-                let effects = update(
-                    &mut state,
-                    Event::Listed {
-                        path: RemotePath::root(),
-                        result: Ok(entries),
-                    },
-                );
+                let effects = answer(&mut state, entries);
                 (state, effects)
             },
             BatchSize::PerIteration,

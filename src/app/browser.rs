@@ -19,8 +19,8 @@ pub enum Load {
     Idle,
     /// A directory is being listed.
     Loading(RemotePath),
-    /// It could not be; the reason is for people.
-    Failed(RemotePath, String),
+    /// It could not be.
+    Failed(RemotePath, Unlisted),
 }
 
 /// A directory on the screen.
@@ -38,6 +38,8 @@ pub struct Browser {
     pub previous: Option<RemotePath>,
     /// What is below directories, as far as it was counted.
     pub sums: Sums,
+    /// The number of the last request for a listing.
+    pub request: u64,
     /// What is marked in other directories.
     elsewhere: Vec<(RemotePath, Vec<Entry>)>,
     /// Since when a directory is waited for, as far as a tick has seen it.
@@ -47,6 +49,14 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// Forgets everything of a server that was left. Its answers stay unlike those of the next one.
+    pub(super) fn leave(&mut self) {
+        *self = Self {
+            request: self.request,
+            ..Self::default()
+        };
+    }
+
     /// Asks for a directory.
     pub fn open(&mut self, path: RemotePath) -> Effect {
         let path = path.into_dir();
@@ -59,7 +69,11 @@ impl Browser {
         };
         self.load = Load::Loading(path.clone());
         self.asked = None;
-        Effect::List(path)
+        self.request += 1;
+        Effect::List {
+            request: self.request,
+            path,
+        }
     }
 
     /// Asks for a directory, to stand on the entry of that name in it, whatever was filtered before.
@@ -110,19 +124,26 @@ impl Browser {
         (!self.path.is_root()).then(|| self.open(self.path.parent()))
     }
 
+    /// Whether the answer to a request is still waited for.
+    pub(super) fn awaits(&self, request: u64) -> bool {
+        matches!(self.load, Load::Loading(_)) && request == self.request
+    }
+
     /// Takes the answer to a request, if it is still the one that is waited for.
     pub fn listed(
         &mut self,
-        path: RemotePath,
+        request: u64,
         result: Result<Vec<Entry>, Unlisted>,
         wall: Option<Timestamp>,
     ) -> Option<Job> {
-        if self.load != Load::Loading(path.clone()) {
+        if !self.awaits(request) {
             return None;
         }
+        let Load::Loading(path) = std::mem::take(&mut self.load) else {
+            return None;
+        };
         match result {
             Ok(entries) => {
-                self.load = Load::Idle;
                 // Marks outlive a look elsewhere, and another look at the same.
                 let marked: Vec<_> = self.listing.marked().into_iter().cloned().collect();
                 if !marked.is_empty() {
@@ -149,7 +170,7 @@ impl Browser {
                 job
             }
             Err(error) => {
-                self.load = Load::Failed(path, error.reason);
+                self.load = Load::Failed(path, error);
                 None
             }
         }
@@ -343,30 +364,48 @@ mod tests {
         }
     }
 
+    fn request(effect: &Effect) -> u64 {
+        match effect {
+            Effect::List { request, .. } => *request,
+            _ => panic!("a directory is asked for"),
+        }
+    }
+
     #[test]
     fn going_up_stands_on_where_one_came_from() {
         let mut browser = Browser::default();
-        let root = RemotePath::root();
-        browser.open(root.clone());
-        browser.listed(root.clone(), Ok(vec![dir("a"), dir("b"), dir("c")]), None);
+        let asked = browser.open(RemotePath::root());
+        let all = || Ok(vec![dir("a"), dir("b"), dir("c")]);
+        browser.listed(request(&asked), all(), None);
         browser.listing.go(1);
-        let Some(Effect::List(path)) = browser.enter() else {
-            panic!("a directory opens")
-        };
-        assert_eq!(path.as_bytes(), b"b/");
-        browser.listed(path, Ok(vec![]), None);
-        browser.up();
-        browser.listed(root, Ok(vec![dir("a"), dir("b"), dir("c")]), None);
+        let asked = browser.enter().unwrap();
+        assert!(matches!(&asked, Effect::List { path, .. } if path.as_bytes() == b"b/"));
+        browser.listed(request(&asked), Ok(vec![]), None);
+        let asked = browser.up().unwrap();
+        browser.listed(request(&asked), all(), None);
         assert_eq!(browser.listing.current().unwrap().name, b"b");
     }
 
     #[test]
-    fn a_late_answer_is_not_taken() {
+    fn only_the_answer_to_the_last_request_is_taken() {
         let mut browser = Browser::default();
-        browser.open(RemotePath::root());
-        let other = RemotePath::root().join(b"x").unwrap().into_dir();
-        browser.listed(other, Ok(vec![dir("wrong")]), None);
+        let first = request(&browser.open(RemotePath::root()));
+        let second = request(&browser.refresh());
+        browser.listed(first, Err("of before the login".into()), None);
+        assert!(matches!(browser.load, Load::Loading(_)));
+        browser.listed(first, Ok(vec![dir("wrong")]), None);
         assert!(browser.listing.is_empty());
+        browser.leave();
+        let other = request(&browser.open(RemotePath::root()));
+        browser.listed(second, Ok(vec![dir("of another server")]), None);
+        assert!(browser.listing.is_empty());
+        browser.listed(other, Ok(vec![dir("right")]), None);
+        assert_eq!(
+            (browser.listing.entries().len(), &browser.load),
+            (1, &Load::Idle)
+        );
+        browser.listed(other, Err("twice".into()), None);
+        assert_eq!(browser.load, Load::Idle);
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Connect {
         self.book = Book::default();
         self.rows.clear();
         self.unfolded.clear();
-        self.remote = Browser::default();
+        self.remote.leave();
         self.remote.open(RemotePath::root())
     }
 

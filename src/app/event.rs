@@ -53,8 +53,8 @@ pub enum Event {
     Log(Vec<Line>),
     /// A directory was listed, or could not be.
     Listed {
-        /// The directory.
-        path: RemotePath,
+        /// The request's number.
+        request: u64,
         /// Its entries.
         result: Result<Vec<Entry>, Unlisted>,
     },
@@ -164,15 +164,25 @@ pub enum Event {
 pub struct Unlisted {
     /// For people, escaped.
     pub reason: String,
-    /// Whether it may be listed once the server can be reached, or the user has answered what it asks.
-    pub passing: bool,
+    /// Whether it may be listed once the server can be reached.
+    pub transient: bool,
+    /// What the user has to answer before.
+    pub asks: Option<Question>,
+}
+
+impl Unlisted {
+    /// Whether it may be listed later.
+    pub fn is_passing(&self) -> bool {
+        self.transient || self.asks.is_some()
+    }
 }
 
 impl<T: Into<String>> From<T> for Unlisted {
     fn from(reason: T) -> Self {
         Self {
             reason: reason.into(),
-            passing: false,
+            transient: false,
+            asks: None,
         }
     }
 }
@@ -272,7 +282,12 @@ pub enum Effect {
         usual: bool,
     },
     /// List a directory; answered by [`Event::Listed`].
-    List(RemotePath),
+    List {
+        /// Counts up with each request of a screen: only the answer to the last one is waited for.
+        request: u64,
+        /// The directory.
+        path: RemotePath,
+    },
     /// Filter and sort; answered by [`Event::Arranged`].
     #[serde(skip)]
     Arrange(listing::Job),

@@ -1,5 +1,7 @@
 //! How events change the state.
 
+use std::time::{Duration, Instant};
+
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
@@ -8,10 +10,16 @@ use super::{
     event::{Effect, Ending, Unlisted},
     keymap::{Action, Chord, Found},
 };
-use crate::{client::Link, entry::Entry, escape::display_path, http1::path::RemotePath};
+use crate::{
+    client::{self, Link},
+    entry::Entry,
+    escape::display_path,
+    http1::path::RemotePath,
+    server,
+};
 
 /// Figures on the screen are renewed this often, so that their digits can be read.
-const REFRESH: std::time::Duration = std::time::Duration::from_millis(450);
+const REFRESH: Duration = Duration::from_millis(450);
 
 /// Takes an event in; what has to be done outside is returned.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
@@ -49,7 +57,7 @@ impl State {
             Event::Mouse(mouse) => return self.mouse(mouse),
             Event::Layout(layout) => self.lay_out(layout),
             Event::Log(lines) => self.log.extend(lines),
-            Event::Listed { path, result } => return self.listed(path, result),
+            Event::Listed { request, result } => return self.listed(request, result),
             Event::Arranged(arranged) => {
                 let next = self.browser().listing.take(arranged);
                 return next.map(Effect::Arrange).into_iter().collect();
@@ -139,20 +147,20 @@ impl State {
         Vec::new()
     }
 
-    fn listed(&mut self, path: RemotePath, result: Result<Vec<Entry>, Unlisted>) -> Vec<Effect> {
-        if self.browser().load != Load::Loading(path.clone()) {
+    fn listed(&mut self, request: u64, result: Result<Vec<Entry>, Unlisted>) -> Vec<Effect> {
+        if !self.browser().awaits(request) {
             // Nobody waits for it any more.
             return Vec::new();
         }
         let wall = self.wall;
-        let (failed, passing) = match &result {
-            Ok(_) => (false, false),
+        let (failed, passing, asks) = match &result {
+            Ok(_) => (false, false, None),
             Err(error) => {
                 self.script_fails(&error.reason);
-                (true, error.passing)
+                (true, error.is_passing(), error.asks.clone())
             }
         };
-        let job = self.browser().listed(path, result, wall);
+        let job = self.browser().listed(request, result, wall);
         if failed {
             self.listing_failed();
         }
@@ -169,6 +177,9 @@ impl State {
         }
         if !failed {
             effects.extend(self.note_server());
+        }
+        if let Some(question) = asks {
+            effects.extend(self.take(question.into()));
         }
         effects
     }
@@ -212,88 +223,108 @@ impl State {
             self.notice = None;
             self.dirty = true;
         }
-        let (mut effects, mut said) = (Vec::new(), None);
-        match (&mut self.view, tick.sample) {
-            (View::Serve(view), Sample::Server(snapshot)) => {
-                self.dirty |= (snapshot.limit, snapshot.draining)
-                    != (view.snapshot.limit, view.snapshot.draining)
-                    || snapshot.gone != view.snapshot.gone
-                    || snapshot.sent != view.snapshot.sent
-                    || snapshot.requests != view.snapshot.requests
-                    || snapshot.connections != view.snapshot.connections;
-                let draining = snapshot.draining;
-                effects.extend(view.follow_root(&snapshot.root));
-                self.throughput.sample(tick.now, snapshot.sent);
-                view.sample(tick.now, snapshot, refresh);
-                if draining && view.busy().0 == 0 && self.attached.is_none() {
-                    return vec![Effect::Quit(Ending::Quit)];
-                }
-                if refresh && self.layout.rows[2] > 0 {
-                    let listing = &view.files.listing;
-                    let rows = listing.cursor().window(listing.len());
-                    let paths: Vec<_> = rows.filter_map(|row| view.files.path_at(row)).collect();
-                    if !paths.is_empty() {
-                        effects.push(Effect::CountDownloads(paths));
-                    }
-                }
-            }
-            (View::Connect(view), Sample::Client(mut snapshot)) => {
-                view.hide(&mut snapshot);
-                let before = &view.snapshot;
-                self.dirty |= snapshot.received != before.received
-                    || snapshot.link != before.link
-                    || snapshot.items.len() != before.items.len()
-                    || snapshot
-                        .items
-                        .iter()
-                        .zip(&before.items)
-                        .any(|(a, b)| (a.id, &a.state, a.done) != (b.id, &b.state, b.done));
-                let back = snapshot.link == Link::Up && before.link != Link::Up;
-                // It asks in the middle of a transfer, where nobody waits for a listing.
-                let asks = match &snapshot.link {
-                    Link::Asks(question) if snapshot.link != before.link => {
-                        Some(question.clone().into())
-                    }
-                    _ => None,
-                };
-                self.throughput.sample(tick.now, snapshot.received);
-                view.sample(tick.now, snapshot, refresh);
-                effects.extend(view.ask_free(tick.now));
-                effects.extend(view.look_again(tick.now));
-                if refresh {
-                    effects.extend(view.revive(tick.now));
-                }
-                let first = !std::mem::replace(&mut view.sampled, true);
-                let paused = view.counts().paused;
-                if first && paused > 0 && self.attached.is_none() {
-                    // Before anybody could pause anything.
-                    let what = if paused == 1 {
-                        "transfer waits"
-                    } else {
-                        "transfers wait"
-                    };
-                    said = Some(format!(
-                        "{paused} {what} from an earlier run: P goes on with all, x cancels one"
-                    ));
-                }
-                // The server is back: what could not be listed may be now.
-                if back && matches!(view.remote.load, Load::Failed(..)) {
-                    effects.push(view.remote.refresh());
-                }
-                if let Some(asks) = asks {
-                    self.dirty = true;
-                    effects.extend(self.take(asks));
-                }
-            }
-            _ => {}
-        }
-        if let Some(text) = said {
-            self.say(text);
-        }
+        let effects = match tick.sample {
+            Sample::Server(snapshot) => self.server_sampled(snapshot, tick.now, refresh),
+            Sample::Client(snapshot) => self.client_sampled(snapshot, tick.now, refresh),
+            Sample::Nothing => Vec::new(),
+        };
         let waits = self.browser().wait(tick.now);
         self.dirty |= waits && refresh;
         if refresh {
             self.throughput.refresh();
+        }
+        effects
+    }
+
+    fn server_sampled(
+        &mut self,
+        snapshot: server::Snapshot,
+        now: Instant,
+        refresh: bool,
+    ) -> Vec<Effect> {
+        let View::Serve(view) = &mut self.view else {
+            return Vec::new();
+        };
+        self.dirty |= (snapshot.limit, snapshot.draining)
+            != (view.snapshot.limit, view.snapshot.draining)
+            || snapshot.gone != view.snapshot.gone
+            || snapshot.sent != view.snapshot.sent
+            || snapshot.requests != view.snapshot.requests
+            || snapshot.connections != view.snapshot.connections;
+        let draining = snapshot.draining;
+        let mut effects: Vec<_> = view.follow_root(&snapshot.root).into_iter().collect();
+        self.throughput.sample(now, snapshot.sent);
+        view.sample(now, snapshot, refresh);
+        if draining && view.busy().0 == 0 && self.attached.is_none() {
+            return vec![Effect::Quit(Ending::Quit)];
+        }
+        if refresh && self.layout.rows[2] > 0 {
+            let listing = &view.files.listing;
+            let rows = listing.cursor().window(listing.len());
+            let paths: Vec<_> = rows.filter_map(|row| view.files.path_at(row)).collect();
+            if !paths.is_empty() {
+                effects.push(Effect::CountDownloads(paths));
+            }
+        }
+        effects
+    }
+
+    fn client_sampled(
+        &mut self,
+        mut snapshot: client::Snapshot,
+        now: Instant,
+        refresh: bool,
+    ) -> Vec<Effect> {
+        let View::Connect(view) = &mut self.view else {
+            return Vec::new();
+        };
+        view.hide(&mut snapshot);
+        let before = &view.snapshot;
+        self.dirty |= snapshot.received != before.received
+            || snapshot.link != before.link
+            || snapshot.items.len() != before.items.len()
+            || snapshot
+                .items
+                .iter()
+                .zip(&before.items)
+                .any(|(a, b)| (a.id, &a.state, a.done) != (b.id, &b.state, b.done));
+        let back = snapshot.link == Link::Up && before.link != Link::Up;
+        let answered = matches!(before.link, Link::Asks(_));
+        // It asks in the middle of a transfer, where nobody waits for a listing.
+        let asks: Option<Event> = match &snapshot.link {
+            Link::Asks(question) if snapshot.link != before.link => Some(question.clone().into()),
+            _ => None,
+        };
+        self.throughput.sample(now, snapshot.received);
+        view.sample(now, snapshot, refresh);
+        let mut effects: Vec<_> = view.ask_free(now).into_iter().collect();
+        effects.extend(view.look_again(now));
+        if refresh {
+            effects.extend(view.revive(now));
+        }
+        // The server is back: what could not be listed may be now. Not what waits for an answer of the user.
+        if let Load::Failed(_, error) = &view.remote.load
+            && back
+            && (error.asks.is_none() || answered)
+        {
+            effects.push(view.remote.refresh());
+        }
+        let first = !std::mem::replace(&mut view.sampled, true);
+        let paused = view.counts().paused;
+        if let Some(asks) = asks {
+            self.dirty = true;
+            effects.extend(self.take(asks));
+        }
+        if first && paused > 0 && self.attached.is_none() {
+            // Before anybody could pause anything.
+            let what = if paused == 1 {
+                "transfer waits"
+            } else {
+                "transfers wait"
+            };
+            self.say(format!(
+                "{paused} {what} from an earlier run: P goes on with all, x cancels one"
+            ));
         }
         effects
     }

@@ -278,11 +278,11 @@ impl World {
             entry(name, size, u64::from(i) * 7777)
         };
         let asked = self.asked.iter().rev().find_map(|effect| match effect {
-            Effect::List(path) => Some(path.clone()),
+            Effect::List { request, .. } => Some(*request),
             _ => None,
         });
         Event::Listed {
-            path: asked.unwrap_or_else(|| path("/")),
+            request: asked.unwrap_or_default(),
             result: if n == 7 {
                 Err("no".into())
             } else {

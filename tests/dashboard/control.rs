@@ -196,7 +196,7 @@ fn typed_lines_are_remembered_but_no_password_is() {
     assert_eq!(state.prompt.as_ref().unwrap().text(), "ls");
     let effects = keys(&mut state, "Enter");
     assert!(
-        effects.iter().any(|e| matches!(e, Effect::List(_))),
+        effects.iter().any(|e| matches!(e, Effect::List { .. })),
         "it was run"
     );
 }

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use haul::{
     app::{
-        Effect, Ending, Event, Pane, Popup, Sample, State, View,
+        Effect, Ending, Event, Pane, Popup, Sample, Server, State, View,
         browser::Load,
-        event::Control,
+        event::{Control, Unlisted},
         listing::{Row, SortKey},
     },
     client::{self, ItemId, ItemState, Link, Verified, Want},
@@ -180,33 +180,25 @@ fn marks_of_several_filters_are_one_choice() {
 fn opening_and_leaving_a_directory() {
     let mut state = browsing();
     let effects = keys(&mut state, "Enter");
-    assert!(matches!(&effects[..], [Effect::List(path)] if path.as_bytes() == b"photos/"));
-    send(
+    assert!(matches!(&effects[..], [Effect::List { path, .. }] if path.as_bytes() == b"photos/"));
+    answer_list(
         &mut state,
-        Event::Listed {
-            path: path("/photos/"),
-            result: Ok(vec![entry("a.jpg", Some(1), 0)]),
-        },
+        path("/photos/"),
+        Ok(vec![entry("a.jpg", Some(1), 0)]),
     );
     assert!(matches!(
         view(&state).remote.listing.row(0),
         Some(Row::Parent)
     ));
     let effects = keys(&mut state, "h");
-    assert!(matches!(&effects[..], [Effect::List(path)] if path.is_root()));
+    assert!(matches!(&effects[..], [Effect::List { path, .. }] if path.is_root()));
 }
 
 #[test]
 fn what_cannot_be_listed_says_why_and_leaves_the_way_back() {
     let mut state = browsing();
     keys(&mut state, "Enter");
-    send(
-        &mut state,
-        Event::Listed {
-            path: path("/photos/"),
-            result: Err("403 Forbidden".into()),
-        },
-    );
+    answer_list(&mut state, path("/photos/"), Err("403 Forbidden".into()));
     let screen = text(&draw(&mut state, 80, 24));
     assert!(screen.contains("cannot list /photos"), "{screen}");
     assert!(
@@ -448,13 +440,7 @@ fn patterns_are_meant_from_the_shown_directory_whose_name_is_literal() {
     let mut state = browsing();
     let dir = path("/odd[1]*/");
     keys(&mut state, ": c d Space o d d [ 1 ] * Enter");
-    send(
-        &mut state,
-        Event::Listed {
-            path: dir,
-            result: Ok(vec![]),
-        },
-    );
+    answer_list(&mut state, dir, Ok(vec![]));
     let effects = keys(&mut state, ": g e t Space * . j p g Enter");
     assert!(wanted_patterns(&effects) == ["odd[[]1[]][*]/*.jpg"]);
 }
@@ -463,13 +449,13 @@ fn patterns_are_meant_from_the_shown_directory_whose_name_is_literal() {
 fn a_script_waits_for_the_directory_that_it_goes_to() {
     let mut state = browsing();
     let effects = send(&mut state, script("cd photos"));
-    assert!(matches!(&effects[..], [Effect::List(_)]));
+    assert!(matches!(&effects[..], [Effect::List { .. }]));
     assert!(send(&mut state, script("get *")).is_empty(), "not yet");
-    let listed = Event::Listed {
-        path: path("/photos/"),
-        result: Ok(vec![entry("a", Some(1), 0)]),
-    };
-    let effects = send(&mut state, listed);
+    let effects = answer_list(
+        &mut state,
+        path("/photos/"),
+        Ok(vec![entry("a", Some(1), 0)]),
+    );
     assert!(wanted_patterns(&effects) == ["photos/*"]);
 }
 
@@ -547,20 +533,14 @@ fn help_begins_with_what_works_here_and_passes_headings() {
 #[test]
 fn a_server_that_nobody_named_is_asked_for() {
     let facts = haul::app::connect::Facts::default();
-    let server = haul::app::Server {
+    let server = Server {
         url: "http://127.0.0.1:8888/".parse().unwrap(),
         named: None,
     };
     let mut state = State::connect(facts, Some(server), looks());
     state.begin();
     assert!(state.prompt.is_none());
-    send(
-        &mut state,
-        Event::Listed {
-            path: path("/"),
-            result: Err("connection refused".into()),
-        },
-    );
+    answer_list(&mut state, path("/"), Err("connection refused".into()));
     assert_eq!(state.prompt.as_ref().unwrap().text(), "");
     let effects = keys(&mut state, "n a s Enter");
     assert!(
@@ -574,20 +554,70 @@ fn what_the_url_names_is_opened_or_downloaded() {
         let facts = haul::app::connect::Facts::default();
         let url = "http://nas/".parse().unwrap();
         let named = Some(path(&format!("/{name}")));
-        let mut state = State::connect(facts, Some(haul::app::Server { url, named }), looks());
+        let mut state = State::connect(facts, Some(Server { url, named }), looks());
         state.begin();
-        let effects = send(
-            &mut state,
-            Event::Listed {
-                path: path("/"),
-                result: Ok(entries()),
-            },
-        );
+        let effects = answer_list(&mut state, path("/"), Ok(entries()));
         match &effects[..] {
-            [Effect::List(path), ..] => assert!(opens && path.name() == name.as_bytes()),
+            [Effect::List { path, .. }, ..] => assert!(opens && path.name() == name.as_bytes()),
             other => assert!(!opens && wanted(other) == [name], "{name}: {other:?}"),
         }
     }
+}
+
+/// What a listing says that waits for a login.
+fn wants_login() -> Unlisted {
+    Unlisted {
+        reason: "the server wants a login (401)".into(),
+        transient: false,
+        asks: Some(client::Question::Login("who?".into())),
+    }
+}
+
+#[test]
+fn a_listing_that_waits_for_a_login_is_asked_for_once_that_is_given() {
+    let link = |link: Link| {
+        Sample::Client(client::Snapshot {
+            link,
+            ..client::Snapshot::default()
+        })
+    };
+    let asked = || {
+        let facts = haul::app::connect::Facts::default();
+        let url = "http://nas/".parse().unwrap();
+        let mut state = State::connect(facts, Some(Server { url, named: None }), looks());
+        state.begin();
+        answer_list(&mut state, path("/"), Err(wants_login()));
+        assert!(state.prompt.is_some());
+        state
+    };
+    // The server has answered, so it is there: that is no news for who waits for a login.
+    let mut state = asked();
+    let effects = tick(&mut state, Instant::now(), wall(), link(Link::Up));
+    assert!(!lists(&effects), "{effects:?}");
+    // Another screen has given it.
+    let mut state = asked();
+    let question = Link::Asks(client::Question::Login("who?".into()));
+    tick(&mut state, Instant::now(), wall(), link(question));
+    let effects = tick(&mut state, Instant::now(), wall(), link(Link::Up));
+    assert!(lists(&effects), "{effects:?}");
+}
+
+#[test]
+fn an_answer_from_before_the_login_ends_no_wait_and_asks_nothing() {
+    let mut state = browsing();
+    keys(&mut state, "r");
+    let before = client(&state).remote.request;
+    let effects = send(&mut state, Event::Answered);
+    assert!(lists(&effects), "{effects:?}");
+    let result = Err(wants_login());
+    let request = before;
+    let effects = send(&mut state, Event::Listed { request, result });
+    assert!(effects.is_empty() && state.prompt.is_none(), "{effects:?}");
+    assert_eq!(client(&state).remote.load, Load::Loading(path("/")));
+}
+
+fn lists(effects: &[Effect]) -> bool {
+    effects.iter().any(|e| matches!(e, Effect::List { .. }))
 }
 
 #[test]
@@ -616,14 +646,11 @@ fn a_lost_server_is_told_and_comes_back() {
         "{screen}"
     );
     let effects = keys(&mut state, "r");
-    assert!(matches!(&effects[..], [Effect::RetryNow, Effect::List(_)]));
-    send(
-        &mut state,
-        Event::Listed {
-            path: path("/"),
-            result: Err("gone".into()),
-        },
-    );
+    assert!(matches!(
+        &effects[..],
+        [Effect::RetryNow, Effect::List { .. }]
+    ));
+    answer_list(&mut state, path("/"), Err("gone".into()));
     let up = client::Snapshot {
         link: Link::Up,
         ..client::Snapshot::default()
@@ -635,7 +662,7 @@ fn a_lost_server_is_told_and_comes_back() {
         Sample::Client(up),
     );
     assert!(
-        matches!(&effects[..], [Effect::List(_)]),
+        matches!(&effects[..], [Effect::List { .. }]),
         "listed again by itself"
     );
 }
@@ -715,7 +742,7 @@ fn panes_are_reached_by_number_tab_and_mouse() {
     assert!(send(&mut state, press(at)).is_empty());
     assert_eq!(state.focus, Pane::Remote);
     let effects = send(&mut state, press(at + Duration::from_millis(200)));
-    assert!(matches!(&effects[..], [Effect::List(path)] if path.as_bytes() == b"releases/"));
+    assert!(matches!(&effects[..], [Effect::List { path, .. }] if path.as_bytes() == b"releases/"));
     let area = ratatui::layout::Rect::new(0, 0, 120, 36);
     assert_eq!(
         haul::ui::hit(&state, area, 10, 4),
@@ -770,13 +797,7 @@ fn every_hint_and_help_line_has_a_key_that_does_something() {
 }
 
 fn listed(state: &mut State, at: &str, entries: Vec<haul::entry::Entry>) {
-    send(
-        state,
-        Event::Listed {
-            path: path(at),
-            result: Ok(entries),
-        },
-    );
+    answer_list(state, path(at), Ok(entries));
 }
 
 #[test]

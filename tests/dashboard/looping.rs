@@ -50,9 +50,9 @@ impl Engine for Fake {
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         self.0.note(format!("{effect:?}"));
         match effect {
-            Effect::List(path) => {
+            Effect::List { request, .. } => {
                 let _ = answers.try_send(Event::Listed {
-                    path,
+                    request,
                     result: Ok(entries()),
                 });
             }

@@ -23,7 +23,7 @@ fn marked() -> State {
         entry("b.jpg", Some(1), 0),
     ]);
     let path = path("/photos/");
-    send(&mut state, Event::Listed { path, result });
+    answer_list(&mut state, path, result);
     keys(&mut state, "Space");
     state
 }
@@ -46,12 +46,12 @@ fn the_box_lists_the_marks_of_all_directories_and_their_sum() {
     assert_eq!(client(&state).remote.marked_count(), 2);
     assert_eq!(client(&state).remote.listing.marked_count(), 0);
     let effects = keys(&mut state, "j Enter");
-    let [Effect::List(path)] = &effects[..] else {
+    let [Effect::List { path, .. }] = &effects[..] else {
         panic!("{effects:?}")
     };
     assert!(path.is_root() && state.popup.is_none());
     let (path, result) = (path.clone(), Ok(entries()));
-    send(&mut state, Event::Listed { path, result });
+    answer_list(&mut state, path, result);
     let current = client(&state).remote.listing.current().unwrap();
     assert_eq!(current.name, b"backup-2026-11.tar.zst");
     assert_eq!(client(&state).remote.listing.marked_count(), 2);
@@ -93,9 +93,9 @@ fn looks_for(effects: Vec<Effect>) -> Option<(std::path::PathBuf, Arc<Vec<Entry>
 fn the_column_of_marks_shows_what_the_disk_holds() {
     let mut state = browsing();
     let refresh = keys(&mut state, "r");
-    assert!(matches!(&refresh[..], [Effect::List(_)]));
+    assert!(matches!(&refresh[..], [Effect::List { .. }]));
     let (path, result) = (path("/"), Ok(entries()));
-    let effects = send(&mut state, Event::Listed { path, result });
+    let effects = answer_list(&mut state, path, result);
     let (target, entries) = looks_for(effects).expect("a listing asks the disk");
     assert_eq!(target.to_str(), Some("/home/alice/Downloads"));
     let mut here = vec![Here::Nothing; entries.len()];
@@ -189,7 +189,7 @@ fn of_a_listing_of_many_the_disk_is_not_asked() {
     keys(&mut state, "r");
     let many = (0..=20_000).map(|n| entry(format!("f{n}"), Some(1), 0));
     let (path, result) = (path("/"), Ok(many.collect()));
-    let effects = send(&mut state, Event::Listed { path, result });
+    let effects = answer_list(&mut state, path, result);
     assert!(looks_for(effects).is_none());
 }
 

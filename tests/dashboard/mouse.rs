@@ -233,13 +233,7 @@ fn a_scrollbar_leads_to_its_place() {
         .collect();
     keys(&mut state, "r");
     let path = path("/");
-    send(
-        &mut state,
-        Event::Listed {
-            path,
-            result: Ok(many),
-        },
-    );
+    answer_list(&mut state, path, Ok(many));
     for (at, row) in [(19, 499), (0, 0), (10, 262), (100, 499)] {
         send(&mut state, to(at));
         assert_eq!(listing(&state).cursor().at(), row);

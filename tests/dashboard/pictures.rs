@@ -236,12 +236,10 @@ fn connect_troubles() {
     taken("connect-no-server", State::connect(facts, None, looks()));
     let mut failed = browsing();
     keys(&mut failed, "Enter");
-    send(
+    answer_list(
         &mut failed,
-        Event::Listed {
-            path: path("/photos/"),
-            result: Err("403 Forbidden: the server does not let you in".into()),
-        },
+        path("/photos/"),
+        Err("403 Forbidden: the server does not let you in".into()),
     );
     taken("connect-forbidden", failed);
 }

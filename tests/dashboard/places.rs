@@ -17,12 +17,12 @@ use crate::common::program::Haul;
 
 fn listed(state: &mut State, dir: &str) -> Vec<Effect> {
     let (path, result) = (path(dir), Ok(entries()));
-    send(state, Event::Listed { path, result })
+    answer_list(state, path, result)
 }
 
 fn opens(effects: &[Effect]) -> Option<String> {
     effects.iter().find_map(|effect| match effect {
-        Effect::List(path) => Some(path.to_target()),
+        Effect::List { path, .. } => Some(path.to_target()),
         _ => None,
     })
 }
@@ -97,7 +97,7 @@ fn a_server_is_kept_once_it_has_listed_something() {
     state.begin();
     let path = path("/");
     let result = Err("refused".into());
-    let failed = send(&mut state, Event::Listed { path, result });
+    let failed = answer_list(&mut state, path, result);
     assert!(
         !failed
             .iter()
@@ -233,7 +233,7 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
     let mut state = browsing();
     let before = text(&draw(&mut state, 120, 36));
     let (path, result) = (path("/"), Err("of a server that was left".into()));
-    let effects = send(&mut state, Event::Listed { path, result });
+    let effects = answer_list(&mut state, path, result);
     assert!(effects.is_empty(), "{effects:?}");
     assert_eq!(text(&draw(&mut state, 120, 36)), before);
 }

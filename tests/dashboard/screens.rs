@@ -292,21 +292,9 @@ fn hostile_client() -> State {
         items.insert(0, item);
         send(&mut state_log(&name), Event::Paste(name.clone()));
     }
-    send(
-        &mut state,
-        Event::Listed {
-            path: path("/"),
-            result: Ok(vec![]),
-        },
-    );
+    answer_list(&mut state, path("/"), Ok(vec![]));
     keys(&mut state, "r");
-    send(
-        &mut state,
-        Event::Listed {
-            path: path("/"),
-            result: Ok(entries),
-        },
-    );
+    answer_list(&mut state, path("/"), Ok(entries));
     let reason = hostile().concat();
     let link = Link::Retrying {
         attempt: u32::MAX,
@@ -364,13 +352,7 @@ fn hostile_server() -> State {
         wall(),
         Sample::Server(snapshot),
     );
-    send(
-        &mut state,
-        Event::Listed {
-            path: path("/"),
-            result: Ok(vec![]),
-        },
-    );
+    answer_list(&mut state, path("/"), Ok(vec![]));
     state
 }
 
@@ -489,11 +471,7 @@ fn a_large_listing_says_that_it_is_being_sorted() {
     draw(&mut state, 80, 24);
     keys(&mut state, "r");
     let all = (0..20_001).map(|n| entry(format!("{n}"), Some(1), 0));
-    let listed = Event::Listed {
-        path: path("/"),
-        result: Ok(all.collect()),
-    };
-    let effects = send(&mut state, listed);
+    let effects = answer_list(&mut state, path("/"), Ok(all.collect()));
     let screen = text(&draw(&mut state, 80, 24));
     assert!(screen.contains("sorting 20,001 names"), "{screen}");
     for effect in effects {
@@ -509,11 +487,7 @@ fn a_whole_directory_is_one_transfer_where_its_names_are_too_many() {
     let mut state = browsing();
     keys(&mut state, "r");
     let all = (0..10_001).map(|n| entry(format!("{n}"), Some(1), 0));
-    let listed = Event::Listed {
-        path: path("/"),
-        result: Ok(all.collect()),
-    };
-    send(&mut state, listed);
+    answer_list(&mut state, path("/"), Ok(all.collect()));
     keys(&mut state, "C-a");
     // One is left out.
     keys(&mut state, "Space");
@@ -528,11 +502,7 @@ fn a_whole_directory_is_one_transfer_where_its_names_are_too_many() {
     // The filter leaves more than are taken at once, but not all.
     keys(&mut state, "r");
     let all = (0..10_002).map(|n| entry(format!("{n}"), Some(1), 0));
-    let listed = Event::Listed {
-        path: path("/"),
-        result: Ok(all.collect()),
-    };
-    send(&mut state, listed);
+    answer_list(&mut state, path("/"), Ok(all.collect()));
     keys(&mut state, "C-a Space");
     assert!(keys(&mut state, "d").is_empty());
     let notice = state.notice.as_ref().unwrap();

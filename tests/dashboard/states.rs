@@ -7,7 +7,10 @@ use std::{
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use haul::{
-    app::{self, Event, Looks, Sample, State, Tick, connect, serve, update},
+    app::{
+        self, Event, Looks, Sample, State, Tick, browser::Load, connect, event::Unlisted, serve,
+        update,
+    },
     client::{self, FileView, FilesView, ItemId, ItemState, ItemView, Link, Verified},
     config::ThemeName,
     entry::Entry,
@@ -191,13 +194,7 @@ pub fn browsing() -> State {
     };
     tick(&mut state, Instant::now(), wall(), Sample::Client(up));
     let path = RemotePath::root();
-    update(
-        &mut state,
-        Event::Listed {
-            path,
-            result: Ok(entries()),
-        },
-    );
+    answer_list(&mut state, path, Ok(entries()));
     state
 }
 
@@ -382,7 +379,7 @@ pub fn serving() -> State {
     }
     let path = RemotePath::root();
     let result = Ok(entries());
-    update(&mut state, Event::Listed { path, result });
+    answer_list(&mut state, path, result);
     let alice = "alice 192.168.1.23";
     let lines = vec![
         line(
@@ -459,6 +456,24 @@ pub fn text(buf: &Buffer) -> String {
 /// Sends an event.
 pub fn send(state: &mut State, event: Event) -> Vec<app::Effect> {
     update(state, event)
+}
+
+/// Answers the request for the listing of `dir`; one that nobody waits for, where another is waited for.
+pub fn answer_list(
+    state: &mut State,
+    dir: RemotePath,
+    result: Result<Vec<Entry>, Unlisted>,
+) -> Vec<app::Effect> {
+    let browser = match &state.view {
+        app::View::Connect(view) => &view.remote,
+        app::View::Serve(view) => &view.files,
+    };
+    let request = if browser.load == Load::Loading(dir) {
+        browser.request
+    } else {
+        u64::MAX
+    };
+    update(state, Event::Listed { request, result })
 }
 
 /// Presses keys, with blanks between them: `j`, `Enter`, `C-a`; returns what the last ones asked for.

@@ -128,7 +128,7 @@ fn a_search_shows_what_comes_goes_there_and_marks() {
     assert!(screen(&mut state, 120, 36).contains("◆ /photos/"));
     let effects = keys(&mut state, "Enter");
     assert_eq!(ended(&effects), Some(id), "its walk ends");
-    let Some(Effect::List(dir)) = effects.first() else {
+    let Some(Effect::List { path: dir, .. }) = effects.first() else {
         panic!("{effects:?}")
     };
     assert_eq!(*dir, path("/photos/"));
@@ -137,7 +137,7 @@ fn a_search_shows_what_comes_goes_there_and_marks() {
         entry("\u{1b}[31mharbour.tif", Some(9), 0),
     ]);
     let dir = dir.clone();
-    send(&mut state, Event::Listed { path: dir, result });
+    answer_list(&mut state, dir, result);
     assert!(
         client(&state)
             .remote

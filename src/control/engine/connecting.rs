@@ -181,19 +181,17 @@ impl Connecting {
             return;
         };
         match effect {
-            Effect::List(path) => {
+            Effect::List { request, path } => {
+                self.end_asked(|asked| asked == Asked::List);
                 self.ask(Asked::List, async move {
                     let result = client.list(&path).await;
-                    let question = result.as_ref().err().and_then(Question::of);
                     let result = result.map_err(|error| Unlisted {
                         reason: display_error(&error),
-                        passing: error.is_transient() || error.asks(),
+                        transient: error.is_transient(),
+                        asks: Question::of(&error),
                     });
                     // Nobody listens once the dashboard has ended.
-                    let _ = answers.send(Event::Listed { path, result }).await;
-                    if let Some(question) = question {
-                        let _ = answers.send(question.into()).await;
-                    }
+                    let _ = answers.send(Event::Listed { request, result }).await;
                 });
             }
             Effect::Preview(path) => {

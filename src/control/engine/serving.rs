@@ -87,14 +87,14 @@ impl Engine for Serving {
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         let answers = answers.clone();
         match effect {
-            Effect::List(path) => {
+            Effect::List { request, path } => {
                 let server = self.server.clone();
                 spawn_blocking(move || {
                     let result = server
                         .list(&path)
                         .map_err(|error| display_error(&error).into());
                     // Nobody listens once the dashboard has ended.
-                    let _ = answers.blocking_send(Event::Listed { path, result });
+                    let _ = answers.blocking_send(Event::Listed { request, result });
                 });
             }
             Effect::CountDownloads(paths) => {

@@ -271,7 +271,7 @@ impl<E: Engine, W: Write> Lines<E, W> {
         };
         let mut effects = update(&mut self.state, Event::Tick(tick));
         // What else a look asks for and says is about a screen and its keys.
-        effects.retain(|effect| matches!(effect, Effect::List(_) | Effect::Quit(_)));
+        effects.retain(|effect| matches!(effect, Effect::List { .. } | Effect::Quit(_)));
         self.state.notice = None;
         let lines = self.changes.since(&self.state.view);
         self.tell(&lines)?;

@@ -16,7 +16,7 @@ pub(super) fn words(state: &State, theme: &Theme, browser: &Browser) -> Vec<(Str
     let listing = &browser.listing;
     let (chosen, all) = listing.counts();
     match &browser.load {
-        Load::Failed(path, reason) => {
+        Load::Failed(path, error) => {
             let back = if browser.read.is_some() {
                 " · h goes back"
             } else {
@@ -37,7 +37,7 @@ pub(super) fn words(state: &State, theme: &Theme, browser: &Browser) -> Vec<(Str
                     ),
                     theme.bad,
                 ),
-                (reason.clone(), theme.text),
+                (error.reason.clone(), theme.text),
                 (String::new(), theme.dim),
                 (remedy, theme.dim),
             ];
