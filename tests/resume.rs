@@ -572,16 +572,22 @@ fn the_part_of_a_file_that_is_here_by_other_means_goes() {
         file.set_modified(modified).unwrap();
     };
     let small: fn(&Path, &Path) = |from, _| fs::write(from, "small").unwrap();
-    for (what, comes, rule, left) in [
-        ("compared", same, "verify", 0),
-        ("as listed", same, "update", 0),
-        ("small now", small, "verify", 0),
-        ("skipped by its name", same, "skip", 1),
+    for (what, comes, rule, turn, left) in [
+        ("compared", same, "verify", 0, 0),
+        ("as listed", same, "update", 0, 0),
+        ("small now", small, "verify", 0, 0),
+        ("skipped by its name", same, "skip", 0, 1),
+        ("the first of its parts has landed", same, "verify", 1, 0),
+        ("all but its fourth have", same, "update", 3, 0),
     ] {
         let ((source, _), target, haul) = (source(24), temp(), Haul::new());
         let serving = serve(source.path());
         let proxy = proxy(serving.address);
         haul.is_killed_midway(&proxy, target.path());
+        if turn > 0 {
+            let name = target.path().join(format!("big.{turn}.part"));
+            fs::rename(target.path().join("big.part"), name).unwrap();
+        }
         comes(&source.path().join("big"), &target.path().join("big"));
         let (url, dir) = (proxy.url("/"), target.path().to_str().unwrap());
         let arguments = ["connect", &url, "--all", "-d", dir, "--on-conflict", rule];

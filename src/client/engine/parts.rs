@@ -35,6 +35,9 @@ const SIZE_MAX: u64 = u32::MAX as u64 * PIECE;
 /// Names that are tried for a part before giving up on finding a free one.
 const PART_TURNS: u32 = 1000;
 
+/// Names in a row that are free, behind which a part that was left is still looked for: of several, each lands by itself.
+const GAP_MAX: u32 = 3;
+
 /// How long connections may take to let go of a part that was given up.
 const LET_GO: Duration = Duration::from_secs(2);
 
@@ -276,11 +279,17 @@ impl Engine {
         let Some(dir) = target.look_in(&path.parent()) else {
             return;
         };
+        let mut free = 0;
         for turn in 0..PART_TURNS {
             let part = part_name(name, turn);
             let Ok(file) = disk::open_own(dir.as_fd(), &part, OFlags::RDONLY) else {
-                return;
+                free += 1;
+                if free > GAP_MAX {
+                    return;
+                }
+                continue;
             };
+            free = 0;
             let Ok(id) = FileId::of(&file) else { return };
             if let Some(_claim) = self.journal.claim_left(id) {
                 self.drop_named(&file, &dir, &part);
