@@ -140,8 +140,7 @@ impl Pace {
 
     /// Puts bytes back that were taken and not used.
     pub fn put_back(&self, bytes: u64) {
-        if bytes > 0
-            && self.is_on()
+        if self.is_on()
             && let Some(bucket) = &mut *self.bucket()
         {
             bucket.put_back(bytes);
@@ -264,6 +263,8 @@ impl Drop for Sharer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     const MIB: u64 = 1 << 20;
@@ -376,6 +377,22 @@ mod tests {
         assert!(bytes < portion, "{bytes}");
         let left = own.bucket().as_ref().unwrap().tokens;
         assert!(left >= (portion - bytes) as f64, "{left}");
+        // A limit that lets a byte a second go, with a portion saved up: what is given stays taken.
+        let own = Pace::new(Some(Rate(1)));
+        own.put_back(LEAST);
+        assert_eq!(share(&own, &all, MIB).await, LEAST);
+        let left = own.bucket().as_ref().unwrap().tokens;
+        assert!(left < LEAST as f64 / 2.0, "{left}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_no_more_shares_no_more() {
+        let pace = Pace::new(Some(Rate(MIB)));
+        assert!(pace.take(MIB).await < MIB);
+        assert_eq!(pace.sharers.load(Ordering::Relaxed), 0);
+        let pace = Pace::new(Some(Rate(1)));
+        assert_eq!(pace.take(MIB).now_or_never(), None);
+        assert_eq!(pace.sharers.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
