@@ -51,12 +51,13 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Forgets everything of a server that was left. Its answers stay unlike those of the next one.
-    pub(super) fn leave(&mut self) {
-        *self = Self {
+    /// The same for another server. What comes late for the one that was left is told from what comes for that.
+    pub(super) fn next(&self) -> Self {
+        Self {
             request: self.request,
+            listing: self.listing.next(),
             ..Self::default()
-        };
+        }
     }
 
     /// Asks for a directory.
@@ -278,7 +279,7 @@ mod tests {
         assert!(matches!(browser.load, Load::Loading(_)));
         browser.listed(first, Ok(vec![dir("wrong")]), None);
         assert!(browser.listing.is_empty());
-        browser.leave();
+        browser = browser.next();
         let other = request(&browser.open(RemotePath::root()));
         browser.listed(second, Ok(vec![dir("of another server")]), None);
         assert!(browser.listing.is_empty());

@@ -159,7 +159,7 @@ impl Connect {
         self.book = Book::default();
         self.rows.clear();
         self.unfolded.clear();
-        self.remote.leave();
+        self.remote = self.remote.next();
         self.remote.open(RemotePath::root())
     }
 
@@ -323,8 +323,10 @@ impl Connect {
     pub fn leave(&mut self) {
         let facts = std::mem::take(&mut self.facts);
         let lcd = self.lcd.take();
+        let remote = self.remote.next();
         *self = Self {
             lcd,
+            remote,
             ..Self::new(facts, None)
         };
     }

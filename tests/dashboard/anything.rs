@@ -8,7 +8,7 @@ use std::{
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use haul::{
     app::{
-        Effect, Event, Mouse, Pane, Popup, Sample, State, View,
+        Effect, Event, Mouse, Pane, Popup, Sample, Server, State, View,
         event::Fingerprint,
         here::Here,
         keymap::BINDINGS,
@@ -260,6 +260,11 @@ impl World {
                 known: None,
             })],
             Happening::Told(3) => vec![Event::Shared("/elsewhere".into())],
+            Happening::Told(4) => vec![Event::Connected(Server {
+                url: "http://other/".parse().unwrap(),
+                named: Some(path("/photos")),
+            })],
+            Happening::Told(5) => vec![Event::Answered],
             Happening::Told(n) => vec![Event::Refused(n.to_string())],
             Happening::Answers => {
                 let jobs = std::mem::take(&mut self.asked).into_iter();
@@ -283,10 +288,10 @@ impl World {
         });
         Event::Listed {
             request: asked.unwrap_or_default(),
-            result: if n == 7 {
-                Err("no".into())
-            } else {
-                Ok((0..n).map(entry).collect())
+            result: match n {
+                7 => Err("no".into()),
+                8 => Err(wants_login()),
+                _ => Ok((0..n).map(entry).collect()),
             },
         }
     }

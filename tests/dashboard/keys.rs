@@ -6,7 +6,7 @@ use haul::{
     app::{
         Effect, Ending, Event, Pane, Popup, Sample, Server, State, View,
         browser::Load,
-        event::{Control, Unlisted},
+        event::Control,
         listing::{Row, SortKey},
     },
     client::{self, ItemId, ItemState, Link, Verified, Want},
@@ -561,15 +561,6 @@ fn what_the_url_names_is_opened_or_downloaded() {
             [Effect::List { path, .. }, ..] => assert!(opens && path.name() == name.as_bytes()),
             other => assert!(!opens && wanted(other) == [name], "{name}: {other:?}"),
         }
-    }
-}
-
-/// What a listing says that waits for a login.
-fn wants_login() -> Unlisted {
-    Unlisted {
-        reason: "the server wants a login (401)".into(),
-        transient: false,
-        asks: Some(client::Question::Login("who?".into())),
     }
 }
 

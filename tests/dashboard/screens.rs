@@ -7,7 +7,7 @@ use std::{
 
 use haul::{
     app::{
-        Effect, Event, Popup, Sample, State,
+        Effect, Event, Popup, Sample, Server, State,
         survey::{Chunk, News},
     },
     client::{self, ItemState, Link},
@@ -480,6 +480,43 @@ fn a_large_listing_says_that_it_is_being_sorted() {
         }
     }
     assert!(text(&draw(&mut state, 80, 24)).contains("1/20,001"));
+}
+
+#[test]
+fn an_order_that_comes_late_is_not_taken_for_one_of_another_server() {
+    let state = || {
+        let mut state = browsing();
+        // As many listings as the next server will have had.
+        send(&mut state, Event::Connected(named("http://one/")));
+        let all = (0..20_001).map(|n| entry(format!("{n}"), Some(1), 0));
+        let effects = answer_list(&mut state, path("/"), Ok(all.collect()));
+        let job = effects.into_iter().find_map(|effect| match effect {
+            Effect::Arrange(job) => Some(job),
+            _ => None,
+        });
+        (state, Event::Arranged(job.unwrap().run()))
+    };
+    // Before and after the next one has listed anything, and after it was only left.
+    let (mut waiting, late) = state();
+    send(&mut waiting, Event::Connected(named("http://two/")));
+    send(&mut waiting, late);
+    let (mut listed, late) = state();
+    send(&mut listed, Event::Connected(named("http://two/")));
+    answer_list(&mut listed, path("/"), Ok(entries()));
+    send(&mut listed, late);
+    assert!(text(&draw(&mut listed, 80, 24)).contains("1/17"));
+    let (mut left, late) = state();
+    send(&mut left, Event::Disconnected);
+    send(&mut left, late);
+    for mut state in [waiting, left] {
+        assert!(client(&state).remote.listing.is_empty());
+        draw(&mut state, 80, 24);
+    }
+}
+
+fn named(url: &str) -> Server {
+    let url = url.parse().unwrap();
+    Server { url, named: None }
 }
 
 #[test]

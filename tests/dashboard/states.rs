@@ -458,6 +458,15 @@ pub fn send(state: &mut State, event: Event) -> Vec<app::Effect> {
     update(state, event)
 }
 
+/// What a listing says that waits for a login.
+pub fn wants_login() -> Unlisted {
+    Unlisted {
+        reason: "the server wants a login (401)".into(),
+        transient: false,
+        asks: Some(client::Question::Login("who?".into())),
+    }
+}
+
 /// Answers the request for the listing of `dir`; one that nobody waits for, where another is waited for.
 pub fn answer_list(
     state: &mut State,

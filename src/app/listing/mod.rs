@@ -84,6 +84,14 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// One without entries, for another server: an order of what was listed before is not taken for one of what it lists.
+    pub(super) fn next(&self) -> Self {
+        Self {
+            filled: self.filled + 1,
+            ..Self::default()
+        }
+    }
+
     /// Takes a directory's entries; `parent` adds a row that leads up, `at` names the entry to stand on.
     pub fn fill(&mut self, entries: Vec<Entry>, parent: bool, at: Option<&[u8]>) -> Option<Job> {
         self.marks = vec![false; entries.len()];
