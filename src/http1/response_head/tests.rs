@@ -197,11 +197,9 @@ fn what_is_malformed_is_refused_or_absent() {
     ] {
         assert_eq!(ContentRange::parse(range.as_bytes()), None, "{range}");
     }
-    assert_eq!(
-        ContentRange::parse(b"bytes */7"),
-        Some(ContentRange {
-            bytes: None,
-            total: Some(7)
-        })
-    );
+    for (range, bytes) in [("bytes */7", None), ("bytes 6-6/7", Some((6, 6)))] {
+        let total = Some(7);
+        let parsed = ContentRange::parse(range.as_bytes());
+        assert_eq!(parsed, Some(ContentRange { bytes, total }), "{range}");
+    }
 }
