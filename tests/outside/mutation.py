@@ -4,6 +4,7 @@
     mutation.py [--jobs 1] [GROUP...]            of pieces landing http1 pace escape schedule
     mutation.py --in-diff CHANGE.DIFF            of the lines that a change touches
     mutation.py --only 'PART OF A NAME' GROUP    those mutants alone, with what their tests print
+    mutation.py --again GROUP                    those alone that its last run missed, where no line has moved
 
 cargo-mutants lists the mutants and builds each: for 3,000 of them that is days. Here all of them are put into a copy of the tree,
 each behind a question about a variable, so that there is one build and then a run of the tests for each. Those that do not compile
@@ -19,8 +20,10 @@ Needs cargo-mutants, and tree-sitter and tree-sitter-rust from PyPI.
 import argparse
 import collections
 import concurrent.futures
+import hashlib
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -392,6 +395,26 @@ def rounds(group):
     return [(near, 1), (["--skip", "schedule::sim", "--skip", "samples::"], 1)]
 
 
+class Kept:
+    """Verdicts as they come: a run that was stopped goes on where it was, as long as the tree is the same."""
+
+    def __init__(self, group):
+        tree = hashlib.sha256()
+        for path in sorted(COPY.glob("src/**/*.rs")):
+            tree.update(path.read_bytes())
+        self.path = OUT / f"{group}.{tree.hexdigest()[:16]}.jsonl"
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.known = {(number, seeds): verdict for number, seeds, verdict in map(json.loads, lines)}
+        self.file = self.path.open("a")
+
+    def get(self, number, seeds):
+        return self.known.get((number, seeds))
+
+    def put(self, number, seeds, verdict):
+        self.file.write(json.dumps([number, seeds, verdict]) + "\n")
+        self.file.flush()
+
+
 def apart(group, mutants):
     """Those that have to be built one by one."""
     results = {}
@@ -416,6 +439,10 @@ def apart(group, mutants):
 def test(group, options):
     copy_tree()
     mutants = listed(group, options.in_diff)
+    if options.again:
+        before = (OUT / f"{group}.txt").read_text().splitlines()
+        missed = {line.removeprefix("missed: ") for line in before if line.startswith("missed: ")}
+        mutants = [mutant for mutant in mutants if mutant["name"] in missed]
     if options.only:
         mutants = [mutant for mutant in mutants if options.only in mutant["name"]]
     if not mutants:
@@ -433,6 +460,9 @@ def test(group, options):
     if program is None:
         sys.exit("the copy with all mutants does not build")
     todo = [mutant for mutant in mutants if mutant["number"] not in results and mutant not in alone]
+    # A run that is stopped has seen a part of each file.
+    random.Random(1).shuffle(todo)
+    kept = Kept(group)
     for tests, seeds in rounds(group):
         verdict, took = run(program, 0, tests, 600, seeds)
         if verdict != "missed":
@@ -441,7 +471,12 @@ def test(group, options):
         print(f"  {len(todo)} against tests that take {took:.1f} s", flush=True)
 
         def of(mutant):
-            return mutant, run(program, mutant["number"], tests, limit, seeds, bool(options.only))[0]
+            number = mutant["number"]
+            verdict = kept.get(number, seeds)
+            if verdict is None:
+                verdict, _ = run(program, number, tests, limit, seeds, bool(options.only))
+                kept.put(number, seeds, verdict)
+            return mutant, verdict
 
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             for mutant, verdict in pool.map(of, todo):
@@ -452,7 +487,13 @@ def test(group, options):
     if alone:
         copy_tree()
         results |= apart(group, alone)
-    (OUT / f"{group}.txt").write_text("".join(f"{results[m['number']]}: {m['name']}\n" for m in mutants))
+    told = OUT / f"{group}.txt"
+    verdicts = {mutant["name"]: results[mutant["number"]] for mutant in mutants}
+    if options.again:
+        before = (line.split(": ", 1) for line in told.read_text().splitlines())
+        verdicts = {name: verdict for verdict, name in before} | verdicts
+    if not options.only and not options.in_diff:
+        told.write_text("".join(f"{verdict}: {name}\n" for name, verdict in verdicts.items()))
     counts = collections.Counter(results.values())
     print(f"{group}: " + ", ".join(f"{counts[kind]} {kind}" for kind in ("caught", "timeout", "missed", "unviable")), flush=True)
 
@@ -462,6 +503,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--in-diff", type=Path)
     parser.add_argument("--only")
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("groups", nargs="*")
     options = parser.parse_args()
     COPY.mkdir(parents=True, exist_ok=True)
