@@ -69,3 +69,44 @@ impl Depth {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_gets_as_many_requests_ahead_as_it_has_shown_to_bear() {
+        let mut depth = Depth::default();
+        assert_eq!((depth.now(), depth.is_trial()), (1, false));
+        depth.kept_open();
+        assert_eq!((depth.now(), depth.is_trial()), (2, true));
+        depth.kept_open();
+        assert_eq!(depth.now(), 2);
+        depth.proven();
+        assert_eq!((depth.now(), depth.is_trial()), (DEPTH_MAX, false));
+        depth.kept_open();
+        assert_eq!(depth.now(), DEPTH_MAX);
+        // As many as it had answered, half of what was sent at most; never more again.
+        depth.lower(10);
+        assert_eq!(depth.now(), 10);
+        depth.lower(100);
+        assert_eq!(depth.now(), 5);
+        depth.proven();
+        assert_eq!(depth.now(), 5);
+        depth.lower(0);
+        assert_eq!(depth.now(), 1);
+        depth.kept_open();
+        assert_eq!(depth.now(), 1);
+    }
+
+    #[test]
+    fn one_refusal_of_what_was_sent_ahead_says_nothing_yet() {
+        let mut depth = Depth::default();
+        depth.proven();
+        depth.refused_ahead();
+        assert_eq!(depth.now(), DEPTH_MAX);
+        depth.refused_ahead();
+        depth.proven();
+        assert_eq!(depth.now(), 1);
+    }
+}

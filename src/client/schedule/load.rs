@@ -117,3 +117,85 @@ impl Load {
         (self.rests_until, self.next) = (None, None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_refusal_halves_the_connections_and_doubles_the_gap() {
+        let start = Instant::now();
+        let mut load = Load::default();
+        assert_eq!((load.window(), load.refusals()), (usize::MAX, 0));
+        assert!(load.wait(start).is_none() && !load.is_paced());
+        load.refused(start, start, 8, None);
+        assert_eq!((load.window(), load.refusals()), (4, 1));
+        assert!(load.is_paced() && load.rests_until(start).is_none());
+        assert_eq!(load.wait(start), Some(start + GAP_FIRST));
+        assert_eq!(load.wait(start + GAP_FIRST), None);
+        // It was on its way when the first came.
+        load.refused(start, start + MS, 8, None);
+        assert_eq!((load.window(), load.refusals()), (4, 1));
+        let mut now = start;
+        for (open, window, gap) in [(10, 2, 100), (1, 1, 200), (1, 1, 400), (1, 1, 800)] {
+            now += MS;
+            load.refused(now, now, open, None);
+            assert_eq!(load.window(), window);
+            assert_eq!(load.wait(now), Some(now + gap * MS));
+        }
+        for gap in [1600, 2000, 2000] {
+            now += MS;
+            load.refused(now, now, 1, None);
+            assert_eq!(load.wait(now), Some(now + gap * MS));
+        }
+        assert_eq!(load.refusals(), 8);
+        load.hurry();
+        assert!(load.wait(now).is_none() && load.is_paced());
+        load.asked(now);
+        assert_eq!(load.wait(now), Some(now + GAP_MAX));
+    }
+
+    #[test]
+    fn a_time_that_the_server_names_is_kept() {
+        let now = Instant::now();
+        let mut load = Load::default();
+        let second = Duration::from_secs(1);
+        load.refused(now, now, 1, Some(3 * second));
+        load.refused(now, now, 1, Some(second));
+        assert_eq!(load.rests_until(now), Some(now + 3 * second));
+        assert_eq!(load.wait(now), Some(now + 3 * second));
+        assert_eq!(load.wait(now + 3 * second), None);
+        assert_eq!(load.rests_until(now + 3 * second), None);
+        load.hurry();
+        assert_eq!(load.rests_until(now), None);
+    }
+
+    #[test]
+    fn answers_take_both_back() {
+        let now = Instant::now();
+        let mut load = Load::default();
+        load.answered();
+        load.asked(now);
+        assert_eq!(load.wait(now), None);
+        load.refused(now, now, 8, None);
+        // 50 ms times 15/16 to the 40th are less than 4.
+        for answer in 1..40 {
+            load.answered();
+            assert_eq!(load.window(), 4 + answer / 16, "{answer}");
+            assert!(load.is_paced() && load.refusals() == 0);
+        }
+        load.answered();
+        assert!(!load.is_paced() && load.wait(now).is_none());
+        assert_eq!(load.window(), usize::MAX);
+        // What was answered before a refusal opens no connection after it.
+        load.refused(now + MS, now + MS, 8, None);
+        (0..15).for_each(|_| load.answered());
+        load.refused(now + 2 * MS, now + 2 * MS, 8, None);
+        (0..15).for_each(|_| load.answered());
+        assert_eq!(load.window(), 2);
+        load.answered();
+        assert_eq!(load.window(), 3);
+    }
+}
