@@ -1,11 +1,15 @@
 //! What must hold after every step, and at the end.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, collections::HashSet, time::Duration};
 
 use super::{Doing, Trouble, World, is_finished, orders::brief};
-use crate::client::{
-    id::{SlotId, SourceId},
-    schedule::{Order, Transfer},
+use crate::{
+    client::{
+        ItemState, UNDER_WAY_MAX,
+        id::{SlotId, SourceId},
+        schedule::{Order, Transfer},
+    },
+    exit::Exit,
 };
 
 /// A listing is waited for no longer than this from a server that works: the longest pause before a try, and a run of pieces
@@ -18,11 +22,7 @@ impl World {
         let open = self.slots.iter().filter(|slot| slot.open).count();
         assert!(open <= self.workers, "{open} connections");
         let now = self.instant();
-        for view in self.schedule.views(now) {
-            if let Some(total) = view.total {
-                assert!(view.done <= total, "{view:?} has more than there is");
-            }
-        }
+        self.check_views();
         self.schedule.check_conserved();
         let transfers = self.schedule.transfers.values();
         transfers.for_each(Transfer::check_sought);
@@ -56,6 +56,54 @@ impl World {
             }
         }
         self.check_browses();
+    }
+
+    /// What a screen shows of each item agrees with itself, and with what the connections are at.
+    fn check_views(&self) {
+        for view in self.schedule.views(self.instant()) {
+            let finished = is_finished(&view.state);
+            if let Some(total) = view.total {
+                let whole = view.done == total;
+                assert!(view.done <= total, "{view:?} has more than there is");
+                assert!(
+                    whole || !finished,
+                    "{view:?} is complete with something missing"
+                );
+                assert!(
+                    !whole || finished || total == 0,
+                    "{view:?} is whole before it has landed"
+                );
+            }
+            let at_it = |slot: &&crate::client::schedule::slot::Slot| {
+                let front = slot.flight.front();
+                front.and_then(|flight| self.schedule.item_of(&flight.work)) == Some(view.id)
+            };
+            let connections = self.schedule.slots.iter().filter(at_it).count();
+            assert_eq!(view.connections, connections, "{view:?}");
+            let state = &view.state;
+            assert!(
+                connections == 0 || !matches!(state, ItemState::Queued | ItemState::Landing),
+                "{view:?} waits with connections"
+            );
+            let Some(files) = &view.files else { continue };
+            // What failed may be directories.
+            assert!(files.done <= files.found, "{view:?}");
+            assert!(
+                !finished || files.listed && files.done == files.found,
+                "{view:?}"
+            );
+            assert!(view.under_way.len() <= UNDER_WAY_MAX, "{view:?}");
+            let paths: HashSet<_> = view.under_way.iter().map(|file| &file.path).collect();
+            assert_eq!(paths.len(), view.under_way.len(), "{view:?}");
+            let shown: usize = view.under_way.iter().map(|file| file.connections).sum();
+            assert!(shown <= connections, "{view:?}");
+            for file in &view.under_way {
+                assert!(
+                    file.total.is_none_or(|total| file.done <= total),
+                    "{view:?}"
+                );
+            }
+        }
     }
 
     /// Whoever reads what the user stopped, or what is here already, was told so at once. Only what is one connection too many for a
@@ -104,6 +152,24 @@ impl World {
         }
     }
 
+    /// What a run comes to is the sum of what its items came to.
+    fn check_sums(&self) {
+        let (tally, (exit, only)) = (self.schedule.tally(), self.schedule.outcome());
+        let views = self.schedule.views(self.instant());
+        let failed = views
+            .iter()
+            .any(|view| matches!(view.state, ItemState::Failed(_)));
+        assert_eq!(failed, tally.failed > 0, "{tally:?} {views:?}");
+        assert!(only.is_none() || tally.failed == 1, "{only:?} of {tally:?}");
+        assert!(
+            !failed || exit != Exit::Done,
+            "{exit:?} with failures: {views:?}"
+        );
+        let trees = views.iter().filter_map(|view| view.files.as_ref());
+        let in_trees: u64 = trees.map(|files| files.done).sum();
+        assert!(tally.finished >= in_trees, "{tally:?} {views:?}");
+    }
+
     pub(super) fn check_end(&self) {
         assert!(
             self.schedule.is_idle(),
@@ -117,6 +183,21 @@ impl World {
             "seed {}: a listing is waited for",
             self.seed
         );
+        for view in self.schedule.views(self.instant()) {
+            assert!(view.state.is_ended() && view.connections == 0, "{view:?}");
+            let size = match &view.files {
+                Some(files) => {
+                    let all = self.files.len() as u64;
+                    assert!(!is_finished(&view.state) || files.found == all, "{view:?}");
+                    Some(self.files.values().map(|file| file.size).sum())
+                }
+                None => self.files.get(&view.path).map(|file| file.size),
+            };
+            if is_finished(&view.state) {
+                assert_eq!(Some(view.done), size, "{view:?}");
+            }
+        }
+        self.check_sums();
         for path in self.files.keys() {
             let tree = self.schedule.views(self.instant()).into_iter();
             let finished = tree
