@@ -281,3 +281,6 @@ impl Schedule {
             .min()
     }
 }
+
+#[cfg(test)]
+mod tests;

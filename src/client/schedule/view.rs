@@ -281,3 +281,6 @@ impl Schedule {
         (exit, only)
     }
 }
+
+#[cfg(test)]
+mod tests;
