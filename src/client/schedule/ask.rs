@@ -63,3 +63,130 @@ impl Schedule {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::client::{
+        id::BrowseId,
+        schedule::{
+            Browse, FileId, Limits,
+            report::testing::{MIB, add, begin, file, limits, path, ranges, schedule, schedule_of},
+        },
+        task::DirTask,
+    };
+
+    const SLOT: SlotId = SlotId(0);
+
+    fn range(first: u64, last: u64) -> Ask {
+        Ask::Range {
+            first,
+            last,
+            if_match: None,
+            if_range: None,
+        }
+    }
+
+    #[test]
+    fn a_file_is_asked_for_by_its_size_and_by_what_is_here_of_it() {
+        let first = range(0, MIB - 1);
+        // A connection whose speed is not known gets four pieces at first.
+        let run = range(0, 4 * MIB - 1);
+        for (size, local, ask) in [
+            (Some(0), Local::Nothing, Ask::Whole),
+            (Some(MIB), Local::Nothing, Ask::Whole),
+            (Some(MIB + 1), Local::Nothing, run.clone()),
+            (Some(9 * MIB), Local::Unknown, run.clone()),
+            (None, Local::Nothing, first.clone()),
+            (Some(MIB), Local::Part, Ask::Whole),
+            (Some(MIB + 1), Local::Part, Ask::Head),
+            (None, Local::Part, Ask::Head),
+            (Some(9 * MIB), Local::File, run.clone()),
+            (None, Local::File, first.clone()),
+        ] {
+            let mut task = file("a", 0);
+            (task.size, task.local) = (size, local);
+            assert_eq!(schedule(1).first_ask(&task, SLOT), ask, "{task:?}");
+            task.whole = true;
+            assert_eq!(schedule(1).first_ask(&task, SLOT), Ask::Whole);
+        }
+    }
+
+    #[test]
+    fn what_is_here_is_looked_at_where_that_may_spare_something() {
+        for (resume, spares, part, whole) in [
+            (false, false, false, false),
+            (true, false, true, false),
+            (false, true, false, true),
+        ] {
+            let limits = Limits {
+                resume,
+                spares,
+                ..limits()
+            };
+            let schedule = schedule_of(limits, 1);
+            let looks = |local, size| {
+                let mut task = file("a", size);
+                task.local = local;
+                schedule.first_ask(&task, SLOT) == Ask::Head
+            };
+            assert_eq!(looks(Local::Part, 9 * MIB), part);
+            assert_eq!(looks(Local::File, 9 * MIB), whole);
+            assert_eq!(looks(Local::File, 1), whole);
+        }
+    }
+
+    #[test]
+    fn each_work_is_asked_for_in_its_way_and_names_what_is_asked_for() {
+        let now = Instant::now();
+        let mut schedule = schedule(1);
+        let item = add(&mut schedule, vec![file("a", 9 * MIB)]);
+        let (file, run) = begin(&mut schedule, 0, ranges(9 * MIB), 2, now);
+        let run = run.unwrap();
+        let source = SourceId::default();
+        let browse = Work::Browse(Browse {
+            id: BrowseId(1),
+            dir: path("b/"),
+            failures: 0,
+            tried: crate::client::id::SourceSet::default(),
+        });
+        let gone = FileId(99);
+        let if_match = None;
+        let if_range = Some("e".to_owned());
+        let of_run = Ask::Range {
+            first: 0,
+            last: 2 * MIB - 1,
+            if_match: None,
+            if_range,
+        };
+        for (work, ask, subject) in [
+            (browse, Ask::List, Some("/b/")),
+            (
+                Work::List(DirTask::new(item, path("d/"))),
+                Ask::List,
+                Some("/d/"),
+            ),
+            (
+                Work::Open(FileTask::new(item, path("o"))),
+                range(0, MIB - 1),
+                Some("/o"),
+            ),
+            (Work::Run(file, run.clone()), of_run, Some("/a")),
+            (Work::Values(file), Ask::Pieces { if_match }, Some("/a")),
+            (Work::Run(gone, run), Ask::Whole, None),
+            (Work::Values(gone), Ask::Whole, None),
+            (Work::Spent, Ask::Whole, None),
+        ] {
+            assert_eq!(schedule.ask(source, &work, SLOT), ask, "{work:?}");
+            let named = schedule
+                .subject(source, &work)
+                .map(|subject| match subject {
+                    Subject::Path(path) => path.to_target(),
+                    Subject::Target(target) => target,
+                });
+            assert_eq!(named.as_deref(), subject, "{work:?}");
+        }
+    }
+}

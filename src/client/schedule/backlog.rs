@@ -265,3 +265,6 @@ impl Schedule {
             })
     }
 }
+
+#[cfg(test)]
+mod tests;

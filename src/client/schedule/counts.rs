@@ -88,3 +88,189 @@ impl Schedule {
         slots.filter(|slot| slot.flight.iter().any(its)).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::{
+        super::user::tests::{add_tree, file, path, put, put_run, schedule, transfer},
+        *,
+    };
+    use crate::{
+        client::{
+            facts::Facts,
+            id::RestId,
+            schedule::{Opened, Transfer, verdict::Values},
+            task::DirTask,
+        },
+        pieces::PIECE,
+        units::Rate,
+    };
+
+    fn open(item: ItemId) -> Work {
+        Work::Open(file(item, "/a", None))
+    }
+
+    fn list(item: ItemId) -> Work {
+        Work::List(DirTask::new(item, path("/t/")))
+    }
+
+    #[test]
+    fn an_item_has_work_where_something_waits_or_is_under_way() {
+        let mut schedule = schedule();
+        let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
+        let has = |schedule: &Schedule| schedule.has_work(schedule.item(id).unwrap());
+        assert!(has(&schedule));
+        schedule.item_mut(id).unwrap().dirs.clear();
+        transfer(&mut schedule, other);
+        let later = (file(id, "/a", None).into(), "busy".to_owned());
+        let item = schedule.item_mut(id).unwrap();
+        item.later.insert((Instant::now(), 0), later);
+        assert!(!has(&schedule), "it waits for a later time");
+        for size in [None, Some(2 * PIECE)] {
+            let item = schedule.item_mut(id).unwrap();
+            item.push_back(file(id, "/a", size));
+            assert!(has(&schedule));
+            let item = schedule.item_mut(id).unwrap();
+            item.small.clear();
+            item.large.clear();
+        }
+        transfer(&mut schedule, id);
+        assert!(has(&schedule));
+    }
+
+    #[test]
+    fn a_limited_item_has_enough_connections_and_the_last_are_too_many() {
+        let mut schedule = schedule();
+        let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
+        let large = transfer(&mut schedule, id);
+        put(&mut schedule, 0, open(other));
+        put(&mut schedule, 1, open(id));
+        put_run(&mut schedule, 2, large);
+        let enough = |schedule: &Schedule, but: Option<usize>| {
+            schedule.has_enough(schedule.item(id).unwrap(), but.map(SlotId))
+        };
+        let surplus = |schedule: &Schedule| {
+            let all = 0..schedule.slots.len();
+            all.filter(|at| schedule.is_surplus(SlotId(*at)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (enough(&schedule, None), surplus(&schedule)),
+            (false, vec![])
+        );
+        for (most, all, without_one, too_many) in [
+            (1, true, true, vec![2]),
+            (2, true, false, vec![]),
+            (3, false, false, vec![]),
+        ] {
+            schedule.item_mut(id).unwrap().limit = Some(Rate(most * PIECE));
+            assert_eq!(enough(&schedule, None), all, "{most}");
+            assert_eq!(enough(&schedule, Some(0)), all);
+            assert_eq!(enough(&schedule, Some(2)), without_one);
+            assert_eq!(surplus(&schedule), too_many);
+        }
+        put(&mut schedule, 3, Work::Values(large));
+        schedule.item_mut(id).unwrap().limit = Some(Rate(1));
+        assert_eq!(surplus(&schedule), [2, 3]);
+    }
+
+    #[test]
+    fn a_connection_is_of_the_item_of_its_first_work_and_stays_with_that_of_its_last() {
+        let mut schedule = schedule();
+        let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
+        put(&mut schedule, 0, open(id));
+        put(&mut schedule, 1, open(id));
+        put(&mut schedule, 1, open(other));
+        put(&mut schedule, 2, list(other));
+        let counts = |schedule: &Schedule, item| {
+            let stay = [0, 1, 2, 3].map(|at| schedule.others_that_stay(item, SlotId(at)));
+            (schedule.connections_of(item), stay)
+        };
+        assert_eq!(counts(&schedule, id), (2, [0, 1, 1, 1]));
+        assert_eq!(counts(&schedule, other), (1, [2, 1, 1, 2]));
+    }
+
+    #[test]
+    fn large_files_are_counted_from_their_first_request_on() {
+        let mut schedule = schedule();
+        let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
+        let count = |schedule: &Schedule| {
+            [None, Some(id), Some(other)].map(|item| schedule.large_open(item))
+        };
+        assert_eq!(count(&schedule), [0, 0, 0]);
+        transfer(&mut schedule, id);
+        transfer(&mut schedule, id);
+        put(&mut schedule, 0, open(other));
+        put(&mut schedule, 0, open(other));
+        put(&mut schedule, 1, list(id));
+        assert_eq!(count(&schedule), [3, 2, 1]);
+    }
+
+    #[test]
+    fn an_item_is_listed_by_a_connection_or_from_the_disk() {
+        let mut schedule = schedule();
+        let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
+        put(&mut schedule, 0, open(id));
+        put(&mut schedule, 0, list(id));
+        put(&mut schedule, 1, list(other));
+        assert!(!schedule.is_listing(id) && schedule.is_listing(other));
+        put(&mut schedule, 2, list(id));
+        assert!(schedule.is_listing(id));
+        schedule
+            .slots
+            .iter_mut()
+            .for_each(|slot| slot.flight.clear());
+        let dir = DirTask::new(id, path("/t/"));
+        schedule.loads.insert(RestId(1), dir);
+        assert!(schedule.is_listing(id) && !schedule.is_listing(other));
+    }
+
+    #[test]
+    fn connections_read_a_file_by_its_runs() {
+        let mut schedule = schedule();
+        let id = add_tree(&mut schedule);
+        let [one, other] = [0; 2].map(|_| transfer(&mut schedule, id));
+        put_run(&mut schedule, 0, other);
+        put_run(&mut schedule, 0, one);
+        put_run(&mut schedule, 1, one);
+        put_run(&mut schedule, 1, one);
+        put(&mut schedule, 2, Work::Values(one));
+        assert_eq!((schedule.reading(one), schedule.reading(other)), (2, 1));
+    }
+
+    #[test]
+    fn files_that_are_searched_count_while_they_flow() {
+        let mut schedule = schedule();
+        let id = add_tree(&mut schedule);
+        let now = Instant::now();
+        let size = 2 * PIECE;
+        for searched in [false, true, true] {
+            let opened = Opened {
+                facts: Facts {
+                    size,
+                    ranges: true,
+                    pieces: true,
+                    ..Facts::default()
+                },
+                left: size,
+                from_old: true,
+                ..Opened::default()
+            };
+            let file_id = schedule.new_file();
+            let task = file(id, "/a", Some(size));
+            let mut transfer = Transfer::new(file_id, task, opened, 1, now);
+            transfer.start(0, now);
+            transfer.left_piece(0, None, 0);
+            transfer.left_done();
+            transfer.verdict.values = Values::Settled;
+            assert!(!searched || transfer.begin_search());
+            schedule.transfers.insert(file_id, transfer);
+        }
+        assert_eq!(schedule.searched(), 2);
+        let last = schedule.transfers.values_mut().last().unwrap();
+        last.phase = Phase::Halted;
+        assert_eq!(schedule.searched(), 1);
+    }
+}

@@ -176,3 +176,6 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

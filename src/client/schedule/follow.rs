@@ -273,3 +273,6 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -395,3 +395,6 @@ impl Item {
             })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,3 +197,6 @@ impl Schedule {
         self.end_item(id);
     }
 }
+
+#[cfg(test)]
+mod tests;

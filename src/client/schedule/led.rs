@@ -259,3 +259,6 @@ fn follow(
     tracing::info!(path = %task.shown(), "redirected to {}", hop.shown);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

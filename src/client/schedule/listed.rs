@@ -162,3 +162,6 @@ impl Schedule {
         self.ring_all();
     }
 }
+
+#[cfg(test)]
+mod tests;

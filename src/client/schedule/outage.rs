@@ -175,3 +175,6 @@ impl Schedule {
         !self.sources.get(self.slots[id.0].source).is_kept()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::{
     Effect, Flight, Order, Request, Schedule, SlotId, Work,
-    depth::DEPTH_MAX,
     item::Item,
     order::{Fault, Kind},
     slot::Line,
@@ -169,9 +168,7 @@ impl Schedule {
             Some(Kind::Small) => {
                 // A pipeline is refilled in strides, so that requests leave many to a packet.
                 let stride = source.depth.is_trial() || in_flight > pipelining / 2;
-                in_flight < pipelining.min(DEPTH_MAX)
-                    && added < REQUESTS_MAX
-                    && !(stride && added == 0)
+                in_flight < pipelining && added < REQUESTS_MAX && !(stride && added == 0)
             }
             Some(Kind::Run) => pipelining > 1 && in_flight < RUNS_IN_FLIGHT,
             Some(Kind::Alone) => false,
@@ -182,9 +179,8 @@ impl Schedule {
     fn exchange(&mut self, id: SlotId, now: Instant) -> Order {
         let slot = &self.slots[id.0];
         let source = slot.source;
-        let unsent = slot.flight.iter().any(|flight| !flight.sent);
         let waits = slot.flight.front().is_some_and(|flight| !flight.sent);
-        if unsent && waits && self.sources.get(source).load.wait(now).is_some() {
+        if waits && self.sources.get(source).load.wait(now).is_some() {
             self.unassign(id);
             return self.idle_order(id, now);
         }
@@ -386,3 +382,6 @@ impl Schedule {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

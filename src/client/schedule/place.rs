@@ -193,3 +193,6 @@ impl Schedule {
         Order::Connect(source)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,3 +197,6 @@ impl Schedule {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -314,3 +314,8 @@ impl Schedule {
         FileId(self.new_id())
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;

@@ -151,3 +151,173 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        client::{
+            id::{BrowseId, SourceSet},
+            schedule::{Ask, Browse, plan::Plan},
+            task::{DirTask, FileTask},
+        },
+        http1::path::RemotePath,
+        pieces::PIECE,
+    };
+
+    const FILE: FileId = FileId(7);
+    const MS: Duration = Duration::from_millis(1);
+
+    fn slot() -> Slot {
+        Slot::new(SourceId::at(0))
+    }
+
+    fn open(size: Option<u64>, alone: bool) -> Work {
+        let mut task = FileTask::new(ItemId(1), RemotePath::root());
+        (task.size, task.alone) = (size, alone);
+        Work::Open(task)
+    }
+
+    fn list() -> Work {
+        Work::List(DirTask::new(ItemId(2), RemotePath::root()))
+    }
+
+    fn browse() -> Work {
+        Work::Browse(Browse {
+            id: BrowseId(1),
+            dir: RemotePath::root(),
+            failures: 0,
+            tried: SourceSet::default(),
+        })
+    }
+
+    fn run() -> Work {
+        Work::Run(FILE, Plan::new(1).begin_with(0..1, Instant::now()))
+    }
+
+    fn flight(work: Work) -> Flight {
+        Flight {
+            work,
+            ask: Ask::Whole,
+            at: Instant::now(),
+            sent: true,
+            ahead: false,
+            streamed: None,
+            progress: false,
+            last: false,
+        }
+    }
+
+    #[test]
+    fn a_run_takes_half_a_second_as_far_as_is_known() {
+        let mut slot = slot();
+        assert_eq!(slot.run_max(), 4);
+        slot.timed(0, 9000 * MS);
+        assert_eq!(slot.run_max(), 4, "no piece says nothing");
+        for (took, pieces) in [(0, 16), (10, 16), (50, 10), (250, 2), (500, 1), (9000, 1)] {
+            slot.piece_time = None;
+            slot.timed(2, took * 2 * MS);
+            assert_eq!(slot.run_max(), pieces, "{took} ms");
+        }
+    }
+
+    #[test]
+    fn a_connections_speed_changes_by_a_third_at_a_time() {
+        let mut slot = slot();
+        slot.timed(4, 400 * MS);
+        assert_eq!((slot.piece_time, slot.run_max()), (Some(100 * MS), 5));
+        slot.timed(1, 400 * MS);
+        assert_eq!((slot.piece_time, slot.run_max()), (Some(200 * MS), 2));
+    }
+
+    #[test]
+    fn a_slow_connection_has_patience_with_others() {
+        let mut slot = slot();
+        let patience = |slot: &Slot, head: u32| {
+            let patience = slot.patience(head * MS);
+            (patience.piece, patience.head)
+        };
+        assert_eq!(patience(&slot, 10), (300 * MS, 300 * MS));
+        assert_eq!(patience(&slot, 1000), (300 * MS, 1000 * MS));
+        slot.timed(1, 100 * MS);
+        assert_eq!(patience(&slot, 10), (300 * MS, 300 * MS));
+        slot.piece_time = Some(200 * MS);
+        assert_eq!(patience(&slot, 350), (400 * MS, 400 * MS));
+    }
+
+    #[test]
+    fn what_may_be_sent_behind_work_follows_from_it() {
+        for (work, kind) in [
+            (open(None, false), Kind::Small),
+            (open(Some(PIECE), false), Kind::Small),
+            (open(Some(PIECE), true), Kind::Alone),
+            (open(Some(PIECE + 1), false), Kind::Alone),
+            (run(), Kind::Run),
+            (Work::Values(FILE), Kind::Alone),
+            (list(), Kind::Alone),
+            (browse(), Kind::Alone),
+            (Work::Spent, Kind::Alone),
+        ] {
+            assert_eq!(work.kind(), kind, "{work:?}");
+            let mut slot = slot();
+            assert_eq!(slot.behind(), None);
+            slot.flight = [flight(browse()), flight(work)].into();
+            assert_eq!(slot.behind(), Some(kind));
+        }
+    }
+
+    #[test]
+    fn work_belongs_to_an_item_and_runs_to_a_file() {
+        let of = |file| (file == FILE).then_some(ItemId(3));
+        for (work, item, file) in [
+            (open(None, false), Some(1), None),
+            (list(), Some(2), None),
+            (run(), Some(3), Some(FILE)),
+            (Work::Values(FILE), Some(3), Some(FILE)),
+            (Work::Values(FileId(8)), None, Some(FileId(8))),
+            (browse(), None, None),
+            (Work::Spent, None, None),
+        ] {
+            assert_eq!((work.item(of), work.file()), (item.map(ItemId), file));
+            let mut slot = slot();
+            assert_eq!(slot.item(of), None);
+            slot.flight = [flight(work), flight(open(None, false))].into();
+            assert_eq!(slot.item(of), item.map(ItemId));
+        }
+    }
+
+    #[test]
+    fn only_what_is_read_in_pieces_can_be_let_go_of() {
+        let mut streamed = flight(open(None, false));
+        assert!(!slot().may_interrupt());
+        streamed.streamed = Some(0);
+        for (flight, may) in [
+            (flight(run()), true),
+            (flight(Work::Values(FILE)), true),
+            (streamed, true),
+            (flight(open(None, false)), false),
+            (flight(list()), false),
+            (flight(browse()), false),
+            (flight(Work::Spent), false),
+        ] {
+            for sent in [true, false] {
+                let mut slot = slot();
+                slot.flight.push_back(Flight {
+                    sent,
+                    ..flight.clone()
+                });
+                assert_eq!(slot.may_interrupt(), may && sent, "{flight:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_work_is_the_first_from_when_the_one_before_is_done() {
+        let mut slot = slot();
+        slot.flight = [flight(list()), flight(Work::Spent)].into();
+        let now = Instant::now();
+        let done = slot.pop(now).unwrap();
+        assert!(matches!(done.work, Work::List(_)));
+        assert_eq!((slot.front_since, slot.flight.len()), (Some(now), 1));
+    }
+}

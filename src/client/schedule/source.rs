@@ -283,3 +283,6 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -291,3 +291,6 @@ impl Sources {
         found
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -323,3 +323,6 @@ impl Transfer {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

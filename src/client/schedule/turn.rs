@@ -194,3 +194,6 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

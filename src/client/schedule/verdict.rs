@@ -287,3 +287,6 @@ pub enum Left {
     /// Something else.
     Differs,
 }
+
+#[cfg(test)]
+mod tests;

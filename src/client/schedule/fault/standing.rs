@@ -138,3 +138,6 @@ impl Schedule {
         load.refused(asked, now, open, rest);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,7 +135,7 @@ pub(super) fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
         (Fault::Busy { .. }, _) => Slower,
 
         (Fault::Refused(_) | Fault::Login(_), Run | Values) if at.outdated => Again,
-        (Fault::Login(error), _) if at.first && may_expire(error) => First,
+        (Fault::Login(_), _) if at.first => First,
         (Fault::Login(_), hit) if at.patient && hit != Browse && !at.led => Ask,
         (Fault::Refused(error), _) if at.pipelined && !is_about_the_file(error) => Alone,
         (Fault::Refused(error), _) if at.first && may_expire(error) => First,
@@ -179,11 +179,13 @@ fn is_about_ranges(error: &Error) -> bool {
 
 /// Whether a URL that was signed for a time may be refused so once that is over.
 fn may_expire(error: &Error) -> bool {
-    match error {
-        Error::Login { .. } => true,
-        Error::Status { status, .. } => matches!(status, 400 | 401 | 403 | 404 | 410),
-        _ => false,
-    }
+    matches!(
+        error,
+        Error::Status {
+            status: 400 | 401 | 403 | 404 | 410,
+            ..
+        }
+    )
 }
 
 /// Whether a refusal says that too much is asked.
@@ -196,3 +198,6 @@ pub(super) fn is_about_load(error: &Error) -> bool {
         }
     )
 }
+
+#[cfg(test)]
+mod tests;

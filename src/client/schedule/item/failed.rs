@@ -113,3 +113,163 @@ impl Item {
         !self.is_cancelled() && self.failures.iter().any(may_pass)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::{
+        super::{
+            NewItem,
+            tests::{dir, file, item, path, tree},
+        },
+        *,
+    };
+    use crate::{client::task::FileTask, pieces::PIECE};
+
+    /// Errors that may pass, and one that will not.
+    fn errors() -> [Error; 2] {
+        [Error::Broken("x".into()), Error::NoMatch]
+    }
+
+    #[test]
+    fn a_retry_tries_what_failed_and_nothing_else() {
+        let mut item = tree();
+        item.dirs.clear();
+        let tried = SourceSet::all(2);
+        let foreign = SourceSet::all(1);
+        item.keep_failed(
+            FileTask {
+                tried,
+                foreign,
+                refusals: 3,
+                failures: 3,
+                ..file("/t/a", Some(2 * PIECE))
+            }
+            .into(),
+        );
+        let mut failed = dir("/t/d/");
+        (failed.tried, failed.failures) = (tried, 3);
+        item.keep_failed(failed.into());
+        for error in errors() {
+            item.note_failure(error);
+        }
+        item.life = Life::Ended(ItemState::Failed("x".into()));
+        item.found = 1;
+        item.retry();
+        assert_eq!((item.life.clone(), item.failed), (Life::Going, 0));
+        assert!(item.failures.is_empty() && item.last_error.is_none());
+        assert!(item.failed_files.is_empty() && item.failed_dirs.is_empty());
+        assert_eq!((item.large.len(), item.dirs.len(), item.found), (1, 1, 1));
+        let file = &item.large[0];
+        assert_eq!((file.tried, file.failures, file.refusals), (foreign, 0, 0));
+        assert_eq!(file.local, Local::Unknown);
+        assert_eq!(
+            (item.dirs[0].tried, item.dirs[0].failures),
+            (SourceSet::default(), 0)
+        );
+    }
+
+    #[test]
+    fn an_item_of_which_nothing_came_begins_anew() {
+        let mut single = item(NewItem::new(path("/a")));
+        for (finished, waits) in [(0, 1), (1, 0)] {
+            single.small.clear();
+            single.finished = finished;
+            single.found = 7;
+            single.retry();
+            assert_eq!(single.small.len(), waits);
+            assert_eq!(single.found, if waits == 1 { 1 } else { 7 });
+        }
+        // What failed waits again, and is not asked for twice.
+        single.finished = 0;
+        single.keep_failed(file("/a", None).into());
+        single.retry();
+        assert_eq!((single.small.len(), single.found), (1, 7));
+    }
+
+    #[test]
+    fn an_item_that_forgot_what_failed_begins_anew() {
+        let mut item = tree();
+        item.dirs.clear();
+        item.keep_failed(file("/t/a", None).into());
+        item.keep_failed(dir("/t/d/").into());
+        item.forgetful = true;
+        (item.found, item.finished, item.total) = (9, 8, 7);
+        (item.settled, item.kept, item.verified) = (6, 5, Some(Verified::Blake3));
+        item.retry();
+        assert!(!item.forgetful && item.verified.is_none());
+        assert_eq!((item.found, item.finished, item.total), (0, 0, 0));
+        assert_eq!((item.settled, item.kept), (0, 0));
+        assert!(item.failed_files.is_empty() && item.failed_dirs.is_empty());
+        assert_eq!((item.known(), item.dirs.len()), (0, 1));
+    }
+
+    #[test]
+    fn only_so_much_of_what_failed_is_remembered() {
+        for task in [Task::from(file("/t/a", None)), dir("/t/d/").into()] {
+            let mut item = tree();
+            for _ in 0..FAILED_MAX {
+                item.keep_failed(task.clone());
+            }
+            assert!(!item.forgetful);
+            item.keep_failed(task);
+            assert!(item.forgetful);
+            let kept = item.failed_files.len() + item.failed_dirs.len();
+            assert_eq!(kept, FAILED_MAX);
+        }
+    }
+
+    #[test]
+    fn everything_that_waits_is_shelved_and_the_life_stays() {
+        let mut item = tree();
+        item.push_back(file("/t/a", None));
+        item.push_back(file("/t/b", Some(2 * PIECE)));
+        for name in ["/t/c", "/t/d", "/t/e"] {
+            item.take_back_later(file(name, None).into(), Instant::now(), String::new());
+        }
+        assert_eq!(item.shelve(), 6);
+        assert!(item.is_going() && item.waits_for_nothing());
+        assert_eq!((item.failed_files.len(), item.failed_dirs.len()), (5, 1));
+        assert_eq!(item.shelve(), 0);
+    }
+
+    #[test]
+    fn an_item_ends_as_what_became_of_it() {
+        let [broken, no_match] = errors();
+        let mut item = tree();
+        assert_eq!(item.final_state(), ItemState::Finished(Verified::Present));
+        item.verified = Some(Verified::Digest);
+        assert_eq!(item.final_state(), ItemState::Finished(Verified::Digest));
+        item.note_failure(no_match);
+        item.note_failure(broken.clone());
+        item.note_failure(broken.clone());
+        assert_eq!(item.failures, [Exit::Remote, Exit::Network]);
+        let all = format!("3 failed, the last: {broken}");
+        assert_eq!(item.final_state(), ItemState::Failed(all));
+        item.failed = 1;
+        assert_eq!(item.final_state(), ItemState::Failed(broken.to_string()));
+        item.last_error = None;
+        let some = "1 failed".to_owned();
+        assert_eq!(item.final_state(), ItemState::Failed(some));
+        item.life = Life::Cancelled;
+        assert_eq!(item.final_state(), ItemState::Cancelled);
+    }
+
+    #[test]
+    fn a_later_run_goes_on_with_what_may_pass() {
+        let [broken, no_match] = errors();
+        let mut item = tree();
+        assert!(!item.is_unsettled());
+        item.note_failure(no_match);
+        assert!(!item.is_unsettled());
+        item.note_failure(broken);
+        assert!(item.is_unsettled());
+        for exit in [Exit::Disk, Exit::Integrity] {
+            item.failures = vec![exit];
+            assert!(item.is_unsettled());
+        }
+        item.life = Life::Ended(ItemState::Cancelled);
+        assert!(!item.is_unsettled());
+    }
+}

@@ -1,3 +1,5 @@
+mod begun;
+
 use super::*;
 
 const NO_PATIENCE: Patience = Patience {
@@ -219,4 +221,143 @@ fn what_is_here_of_a_piece_is_gone_on_with_by_the_same_source_only() {
         plan.release(again.id);
         assert_eq!(plan.partial(), skip);
     }
+}
+
+/// The pieces of runs that take whatever is free.
+fn take_all(plan: &mut Plan) -> Vec<u32> {
+    let runs = std::iter::from_fn(|| plan.take(RUN_MAX, 1, Instant::now()));
+    runs.flat_map(|run| run.pieces).collect()
+}
+
+#[test]
+fn a_run_is_half_of_an_even_share_and_never_too_long() {
+    for (free, max, workers, pieces) in [
+        (100, 16, 4, 13),
+        (100, 4, 4, 4),
+        (100, 0, 4, 1),
+        (100, 16, 200, 1),
+        (1000, 99, 1, RUN_MAX),
+        (10, 16, 0, 5),
+    ] {
+        let run = plan(free).take(max, workers, Instant::now()).unwrap();
+        assert_eq!(run.pieces, 0..pieces, "{free} {max} {workers}");
+        assert!(!run.racing && run.skip == 0);
+    }
+    assert_eq!(plan(0).take(16, 4, Instant::now()), None);
+}
+
+#[test]
+fn a_plan_is_complete_once_every_piece_is_done() {
+    let mut plan = Plan::new(2);
+    plan.add_done(1);
+    plan.add_free(0..2);
+    assert!(!plan.is_complete() && plan.is_done(1) && !plan.is_done(0));
+    assert_eq!((plan.done_count(), plan.done()), (1, vec![1..2]));
+    assert!(plan.has_free() && plan.held() == 0);
+    let run = plan.take(1, 1, Instant::now()).unwrap();
+    assert_eq!((run.pieces, plan.held()), (0..1, 1));
+    assert!(!plan.has_free() && !plan.is_complete());
+    assert!(plan.finish_piece(run.id, 0, Instant::now()));
+    assert!(!plan.finish_piece(run.id, 0, Instant::now()), "it is done");
+    assert!(plan.is_complete());
+}
+
+#[test]
+fn a_run_that_has_all_its_pieces_has_nothing_to_be_taken() {
+    let start = Instant::now();
+    let mut plan = Plan::new(3);
+    let run = plan.begin_with(0..2, start);
+    (0..2).for_each(|piece| _ = plan.finish_piece(run.id, piece, start));
+    assert_eq!(plan.steal(start, NO_PATIENCE), None);
+    // Nor has one beyond its end.
+    plan.finish_piece(run.id, 2, start);
+    assert_eq!(plan.steal(start, NO_PATIENCE), None);
+}
+
+#[test]
+fn the_longest_run_is_helped_first_and_of_equals_the_earliest() {
+    let now = Instant::now();
+    let mut plan = Plan::new(30);
+    for pieces in [0..4, 10..14, 20..23] {
+        plan.begin_with(pieces, now);
+    }
+    // Three pieces lie ahead of the one that is read: two of them go.
+    assert_eq!(plan.steal(now, NO_PATIENCE).unwrap().pieces, 2..4);
+    assert_eq!(plan.steal(now, NO_PATIENCE).unwrap().pieces, 12..14);
+    assert_eq!(plan.steal(now, NO_PATIENCE).unwrap().pieces, 2..4);
+    assert_eq!(plan.held(), 6);
+}
+
+#[test]
+fn what_a_run_is_not_given_is_free_for_others() {
+    let mut plan = plan(12);
+    let now = Instant::now();
+    let first = plan.take(4, 1, now).unwrap();
+    let other = plan.take(4, 1, now).unwrap();
+    assert_eq!((&first.pieces, &other.pieces), (&(0..4), &(4..8)));
+    plan.finish_piece(first.id, 0, now);
+    plan.add_done(3);
+    plan.free.take_front(99);
+    plan.cut(first.id, 9);
+    assert!(!plan.has_free() && plan.wants(first.id, 2));
+    plan.cut(first.id, 1);
+    assert!(plan.wants(first.id, 1) && !plan.wants(first.id, 2));
+    assert!(plan.wants(other.id, 7));
+    assert_eq!(take_all(&mut plan), [2]);
+    plan.release(other.id);
+    plan.cut(other.id, 0);
+    assert_eq!(take_all(&mut plan), [4, 5, 6, 7]);
+}
+
+#[test]
+fn what_somebody_races_for_is_not_free_while_the_racer_has_it() {
+    let now = Instant::now();
+    let mut plan = Plan::new(4);
+    let mut slow = plan.hold(0..4, false, now);
+    let racer = plan.steal(now, NO_PATIENCE).unwrap();
+    assert_eq!((&racer.pieces, racer.racing), (&(0..4), true));
+    plan.cut(slow.id, 1);
+    plan.release(slow.id);
+    assert!(!plan.has_free());
+    plan.begin(&mut slow, now);
+    assert!(slow.pieces.is_empty(), "its run is over");
+    plan.finish_piece(racer.id, 0, now);
+    plan.release(racer.id);
+    plan.release(racer.id);
+    assert_eq!(take_all(&mut plan), [1, 2, 3]);
+}
+
+#[test]
+fn a_bad_piece_cuts_only_those_that_have_come_to_it() {
+    let now = Instant::now();
+    let mut plan = Plan::new(8);
+    let at_it = plan.begin_with(2..6, now);
+    let before = plan.begin_with(0..3, now);
+    plan.note_partial(at_it.id, 9);
+    plan.add_done(4);
+    plan.add_done(2);
+    plan.reject(2);
+    // What lies behind it is free again, unless it is done.
+    assert!(!plan.wants(at_it.id, 2) && !plan.wants(at_it.id, 5));
+    assert_eq!((plan.partial(), plan.free.count()), (0, 3));
+    assert_eq!(take_all(&mut plan), [2, 3, 5]);
+    assert!(plan.wants(before.id, 2));
+    plan.reject(7);
+    assert!(!plan.has_free(), "it was not done");
+}
+
+#[test]
+fn a_piece_that_a_run_is_still_to_begin_is_not_free_beside_it() {
+    let now = Instant::now();
+    let mut plan = Plan::new(4);
+    let run = plan.begin_with(0..3, now);
+    (0..2).for_each(|piece| _ = plan.finish_piece(run.id, piece, now));
+    plan.add_done(3);
+    plan.fetch_again(1);
+    plan.fetch_again(3);
+    assert_eq!(take_all(&mut plan), [1, 3]);
+    plan.add_done(2);
+    plan.fetch_again(2);
+    assert_eq!(take_all(&mut plan), [2]);
+    assert!(!plan.wants(run.id, 2));
 }

@@ -28,3 +28,85 @@ impl Transfer {
             .stop_landing(&mut self.plan, &Gap::Pieces(pieces))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::{
+        super::tests::{begin, judged_task, open, with_etag},
+        *,
+    };
+    use crate::{
+        client::{id::SourceId, schedule::Opened},
+        pieces::PIECE,
+    };
+
+    fn set(places: &[usize]) -> SourceSet {
+        places.iter().copied().map(SourceId::at).collect()
+    }
+
+    /// A file of two pieces that is complete, each from another source.
+    fn complete() -> Transfer {
+        let size = 2 * PIECE;
+        let opened = Opened {
+            facts: with_etag(size),
+            ..Opened::default()
+        };
+        let mut transfer = open(judged_task(size), opened);
+        let (run, _) = begin(&mut transfer, 2);
+        for piece in 0..2 {
+            let sender = (run, SourceId::at(piece as usize));
+            transfer
+                .piece_received(sender, piece, None, Instant::now())
+                .unwrap();
+        }
+        transfer.plan.release(run);
+        transfer
+    }
+
+    #[test]
+    fn who_sent_what_is_wrong_is_not_asked_while_others_may_be() {
+        let mut transfer = complete();
+        let outlook = |kept: &[usize]| Outlook {
+            kept: set(kept),
+            ..Outlook::default()
+        };
+        let off = transfer.off();
+        assert_eq!(transfer.off_for(&outlook(&[0, 1])), off);
+        transfer
+            .mend(std::slice::from_ref(&(0..1)), set(&[0, 1]))
+            .unwrap();
+        assert_eq!(transfer.off_for(&outlook(&[0, 1])), off.union(set(&[0])));
+        assert_eq!(transfer.off_for(&outlook(&[0])), off);
+        transfer.excluded.insert(SourceId::at(1));
+        assert_eq!(transfer.off_for(&outlook(&[0, 1])), transfer.off());
+    }
+
+    #[test]
+    fn those_that_are_not_asked_anyway_are_nobodys_hope() {
+        let mut transfer = complete();
+        transfer.excluded.insert(SourceId::at(2));
+        transfer.mend(&[0..1, 1..2], set(&[0, 1, 2])).unwrap();
+        assert!(
+            transfer.senders.doubted.is_empty(),
+            "one sent as much as the other"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_fetched_again_but_not_for_ever() {
+        let mut transfer = complete();
+        assert!(transfer.is_complete());
+        // Two digests reach into the same piece.
+        assert_eq!(transfer.mend(&[1..2, 1..2], set(&[0, 1])), Ok(()));
+        assert_eq!(transfer.plan.done(), [0..1]);
+        let run = transfer.plan.take(9, 1, Instant::now()).unwrap();
+        assert_eq!(run.pieces, 1..2);
+        transfer.plan.finish_piece(run.id, 1, Instant::now());
+        assert_eq!(
+            transfer.mend(std::slice::from_ref(&(1..2)), set(&[0, 1])),
+            Err(Error::Integrity { piece: Some(1) })
+        );
+    }
+}

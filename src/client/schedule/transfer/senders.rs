@@ -66,3 +66,71 @@ impl Senders {
         self.doubted = kept.without(asked);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(places: &[usize]) -> SourceSet {
+        places.iter().copied().map(SourceId::at).collect()
+    }
+
+    /// Who sent each piece; `None` where it lay here before.
+    fn senders(of: &[Option<usize>]) -> Senders {
+        let mut senders = Senders::new(of.len() as u32);
+        for (piece, sender) in (0..).zip(of) {
+            if let Some(place) = sender {
+                senders.note(piece, SourceId::at(*place));
+            }
+        }
+        senders
+    }
+
+    #[test]
+    fn nothing_is_noted_of_a_file_that_nobody_judges() {
+        let mut senders = senders(&[]);
+        assert!(!senders.are_noted());
+        senders.note(0, SourceId::at(0));
+        senders.doubt(&[0..1], set(&[0, 1]));
+        assert!(!senders.are_noted() && senders.doubted.is_empty());
+        assert!(Senders::new(1).are_noted());
+    }
+
+    #[test]
+    fn those_who_may_have_sent_least_of_what_is_wrong_are_asked_next() {
+        let mut senders = senders(&[Some(0), Some(0), Some(1), Some(2)]);
+        senders.doubt(&[0..1, 1..2, 2..3], set(&[0, 1, 2]));
+        assert_eq!(senders.doubted, set(&[0, 1]));
+        senders.doubt(std::slice::from_ref(&(3..4)), set(&[0, 1, 2]));
+        assert_eq!(senders.doubted, set(&[0]));
+        senders.doubt(&[2..3, 3..4], set(&[0, 1, 2]));
+        assert_eq!(senders.doubted, set(&[]));
+        // Only those that are left are told apart: the others are asked for nothing anyway.
+        senders.doubt(std::slice::from_ref(&(0..1)), set(&[0, 1]));
+        assert_eq!(senders.doubted, set(&[0]));
+    }
+
+    #[test]
+    fn only_one_is_asked_where_several_sent_something_wrong_together() {
+        for (wrong, doubted) in [
+            (vec![0..2], set(&[0, 1, 3])),
+            (vec![0..2, 2..3], set(&[0, 1, 3])),
+            (vec![2..3, 0..2], set(&[0, 1, 3])),
+            (vec![0..2, 1..3], set(&[0, 1, 3])),
+            (vec![2..3], set(&[0])),
+        ] {
+            let mut senders = senders(&[Some(0), Some(1), Some(0)]);
+            senders.doubt(&wrong, set(&[0, 1, 2, 3]));
+            assert_eq!(senders.doubted, doubted, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_doubted_for_what_lay_here_before() {
+        let mut senders = senders(&[None, Some(0)]);
+        senders.doubt(std::slice::from_ref(&(0..1)), set(&[0, 1]));
+        assert_eq!(senders.doubted, set(&[]));
+        senders.doubt(std::slice::from_ref(&(0..2)), set(&[0, 1]));
+        assert_eq!(senders.doubted, set(&[0]));
+    }
+}
