@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use crate::common::{
     fetching::{fetch_all, fetch_with, is_finished, settings},
     proxy::{Line, proxy},
-    scripted::{file, scripted},
+    scripted::{Reply, file, ok, scripted},
     serving::serve,
     trees::{assert_same, content, make_tree},
 };
@@ -448,6 +448,47 @@ fn nothing_is_left_beside_what_was_fetched() {
             .all(|(_, verified)| *verified >= Verified::Blake3)
     );
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 2);
+}
+
+/// More pieces than one run has, from a server that gives no ranges: it goes on from the first byte, and did not change.
+#[test]
+fn a_paused_file_without_ranges_begins_anew_and_nobody_is_blamed() {
+    const SIZE: usize = (20 << 20) + 77;
+    let bytes = content(3, SIZE);
+    let body = bytes.clone();
+    let plain = scripted(move |request| {
+        let whole = ok("application/octet-stream", &body);
+        if request.method == "HEAD" {
+            let head = whole.bytes.len() - body.len();
+            return Reply {
+                bytes: whole.bytes[..head].to_vec(),
+                ..whole
+            };
+        }
+        whole
+    });
+    for pieces in [0, 2] {
+        let target = temp();
+        let proxy = proxy(plain.address);
+        proxy.lines(|_| Line {
+            rate: Some(6 << 20),
+            ..Line::default()
+        });
+        let mut fetching = fetch_with(settings(&proxy.url("/"), target.path()));
+        fetching.get_path("/big");
+        let item = fetching.client.snapshot().items[0].id;
+        fetching.wait_for("the first bytes", |now| {
+            let item = &now.items[0];
+            now.received > pieces << 20 && (pieces == 0 || item.done >= pieces << 20)
+        });
+        fetching.client.pause(item);
+        fetching.wait_for("rest", |now| now.items[0].connections == 0);
+        proxy.lines(|_| Line::default());
+        fetching.client.resume(item);
+        let fetched = fetching.finish();
+        assert_eq!((fetched.failed, fetched.retried), (vec![], vec![]));
+        assert!(fs::read(target.path().join("big")).unwrap() == bytes);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     client::{
         Error, Event, ItemId,
-        disk::journal::Ticket,
+        disk::{journal::Ticket, names::Local},
         task::{FileTask, Task},
         want::Wanted,
     },
@@ -153,6 +153,9 @@ impl Schedule {
             Work::Run(file, run) => {
                 if let Some(transfer) = self.transfers.get_mut(&file) {
                     transfer.plan.release(run.id);
+                    if transfer.is_cut_short() {
+                        self.ask_anew(file);
+                    }
                 }
             }
             Work::Values(file) => {
@@ -161,6 +164,18 @@ impl Schedule {
                 }
             }
             Work::Spent => {}
+        }
+    }
+
+    /// A file is to be asked for again from its first byte, which is nobody's fault.
+    fn ask_anew(&mut self, file: FileId) {
+        if let Some(transfer) = self.let_go(file, Keep::AsIs) {
+            let task = FileTask {
+                local: Local::Part,
+                kept: 0,
+                ..transfer.task
+            };
+            self.put_back_task(task.into());
         }
     }
 

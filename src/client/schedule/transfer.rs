@@ -260,6 +260,11 @@ impl Transfer {
         }
     }
 
+    /// Whether an answer that had all of it was let go of before its end: without ranges there is no going on in the middle.
+    pub fn is_cut_short(&self) -> bool {
+        !self.facts.ranges && self.phase != Phase::Landing && !self.plan.is_complete()
+    }
+
     /// The file, once the transfer has ended without it, with what its part holds.
     pub fn into_task(self) -> FileTask {
         let here = self.done_bytes();

@@ -216,6 +216,10 @@ impl World {
         };
         let own = transfer.facts.source == source;
         let whole = matches!(ask, Ask::Whole);
+        if whole {
+            let all = 0..pieces::count(transfer.facts.size);
+            assert_eq!(run.pieces, all, "the whole is asked for, and not wanted");
+        }
         if odd == Some(OddRanges::Refused) && !whole {
             return self.report(at, Report::Fault(Fault::Refused(forbidden()), channel));
         }
