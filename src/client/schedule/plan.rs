@@ -187,6 +187,12 @@ impl Plan {
         Some(self.hold(pieces, false, now))
     }
 
+    /// Takes all that is free from the first such piece on: what has no ranges comes in one answer.
+    pub fn take_all(&mut self, now: Instant) -> Option<Run> {
+        let pieces = self.free.take_front(u32::MAX)?;
+        Some(self.hold(pieces, false, now))
+    }
+
     /// Registers a run over `pieces` that a connection reads already, whatever was free among them.
     pub fn begin_with(&mut self, pieces: Range<u32>, now: Instant) -> Run {
         let mut run = self.hold(pieces, false, now);

@@ -108,15 +108,8 @@ impl Transfer {
             Some(patience) if !self.plan.has_free() && self.facts.ranges => {
                 self.plan.steal(asker.now, patience)
             }
-            _ => {
-                let max = if self.facts.ranges {
-                    asker.run_max
-                } else {
-                    u32::MAX
-                };
-                let workers = if self.facts.ranges { asker.workers } else { 0 };
-                self.plan.take(max, workers, asker.now)
-            }
+            _ if self.facts.ranges => self.plan.take(asker.run_max, asker.workers, asker.now),
+            _ => self.plan.take_all(asker.now),
         };
         let mut run = run?;
         if self.facts.ranges {
