@@ -118,11 +118,22 @@ impl Meter {
         }
         let bytes = total.saturating_sub(before);
         if bytes > 0 {
+            self.end_rest(at);
             self.moved = Some(now);
         }
         self.shown.add(bytes as f64, seconds);
         self.calm.add(bytes as f64, seconds);
         self.last = Some((now, total));
+    }
+
+    /// Time in which nothing was to come says nothing of how fast it comes now: meters that were begun at different times, a
+    /// client's and the whole server's, show the same rate.
+    fn end_rest(&mut self, since: Instant) {
+        if self.shown.bytes <= 0.0 || self.stalled().is_some() {
+            self.shown = Ema::new(RATE_TAU);
+            self.calm = Ema::new(ETA_TAU);
+            self.began = Some(since);
+        }
     }
 
     /// Bytes per second, smoothed.
@@ -246,6 +257,24 @@ mod tests {
         run(&mut meter, start, 9..11, 0, 5000);
         assert!(meter.stalled().is_some());
         assert!(meter.rate() < 300, "{}", meter.rate());
+    }
+
+    #[test]
+    fn time_at_rest_lowers_no_rate() {
+        let start = Instant::now();
+        let [mut idle, mut new] = [Meter::default(); 2];
+        run(&mut idle, start, 0..60, 0, 0);
+        for meter in [&mut idle, &mut new] {
+            run(meter, start, 60..61, 1000, 0);
+        }
+        assert_eq!((idle.rate(), idle.eta(9000)), (new.rate(), None));
+        // Again after a stall; a shorter gap is a part of what is measured.
+        run(&mut idle, start, 61..67, 0, 1000);
+        run(&mut idle, start, 67..68, 1000, 1000);
+        assert_eq!((idle.rate(), idle.eta(9000)), (new.rate(), None));
+        run(&mut idle, start, 68..72, 0, 2000);
+        run(&mut idle, start, 72..73, 1000, 2000);
+        assert!(idle.rate() < 600, "{}", idle.rate());
     }
 
     #[test]
