@@ -3,10 +3,12 @@
 //! The entries never move. What moves is an index vector over them, so that a million entries are sorted and
 //! filtered without copying a name; above [`INLINE`] entries that happens off the loop (see [`Job`]).
 
+mod marks;
 mod order;
 
 use std::{collections::HashSet, sync::Arc};
 
+use self::marks::Marks;
 pub use self::order::{Arranged, Arrangement, Job, SortKey, holds};
 use super::{
     cursor::{Cursor, Motion},
@@ -29,34 +31,6 @@ pub enum Row<'a> {
 /// A key, and whether it descends.
 type Sort = (SortKey, bool);
 
-/// What is marked, in numbers.
-#[derive(Debug, Clone, Copy, Default)]
-struct Marked {
-    count: usize,
-    /// Of those whose size is known.
-    bytes: u64,
-    /// Those whose size is not.
-    sizeless: usize,
-}
-
-impl Marked {
-    fn add(&mut self, entry: &Entry) {
-        self.count += 1;
-        match entry.size {
-            Some(size) => self.bytes = self.bytes.saturating_add(size),
-            None => self.sizeless += 1,
-        }
-    }
-
-    fn take(&mut self, entry: &Entry) {
-        self.count -= 1;
-        match entry.size {
-            Some(size) => self.bytes = self.bytes.saturating_sub(size),
-            None => self.sizeless -= 1,
-        }
-    }
-}
-
 /// The entries of one directory.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -66,8 +40,7 @@ pub struct Listing {
     /// The order that a job works out now.
     sorting: Option<Sort>,
     order: Vec<u32>,
-    marks: Vec<bool>,
-    marked: Marked,
+    marks: Marks,
     /// What the disk holds of each entry; empty where nobody has looked.
     here: Vec<Here>,
     arrangement: Arrangement,
@@ -94,8 +67,7 @@ impl Listing {
 
     /// Takes a directory's entries; `parent` adds a row that leads up, `at` names the entry to stand on.
     pub fn fill(&mut self, entries: Vec<Entry>, parent: bool, at: Option<&[u8]>) -> Option<Job> {
-        self.marks = vec![false; entries.len()];
-        self.marked = Marked::default();
+        self.marks = Marks::none(entries.len());
         self.here.clear();
         self.anchor = None;
         let before = std::mem::replace(&mut self.entries, Arc::new(entries));
@@ -260,7 +232,7 @@ impl Listing {
             return Some(Row::Parent);
         };
         let entry = *self.order.get(index)? as usize;
-        Some(Row::Entry(&self.entries[entry], self.marks[entry]))
+        Some(Row::Entry(&self.entries[entry], self.marks.has(entry)))
     }
 
     /// The cursor.
@@ -350,86 +322,68 @@ impl Listing {
         }
     }
 
+    fn set_mark(&mut self, row: usize, on: bool) {
+        let index = row.checked_sub(usize::from(self.parent));
+        if let Some(&at) = index.and_then(|index| self.order.get(index)) {
+            self.marks.set(at as usize, &self.entries[at as usize], on);
+        }
+    }
+
     /// Marks every shown entry; takes all marks away where every one is marked.
     pub fn mark_all(&mut self) {
-        let all = self.order.iter().all(|&i| self.marks[i as usize]);
-        for &i in &self.order {
-            self.marks[i as usize] = !all;
-        }
-        self.marked = Marked::default();
-        for (entry, _) in self.entries.iter().zip(&self.marks).filter(|(_, m)| **m) {
-            self.marked.add(entry);
+        let shown = self.order.iter().map(|&at| at as usize);
+        let all = shown.clone().all(|at| self.marks.has(at));
+        for at in shown {
+            self.marks.set(at, &self.entries[at], !all);
         }
     }
 
     /// Marks the entries of these names, as far as there are such.
     pub fn mark_named(&mut self, names: impl Iterator<Item = Vec<u8>>) {
         let names: HashSet<_> = names.collect();
-        for (entry, mark) in self.entries.iter().zip(&mut self.marks) {
-            if !*mark && names.contains(&entry.name) {
-                *mark = true;
-                self.marked.add(entry);
+        for (at, entry) in self.entries.iter().enumerate() {
+            if names.contains(&entry.name) {
+                self.marks.set(at, entry, true);
             }
         }
     }
 
     /// Whether the entry of that name is marked.
     pub fn is_marked(&self, name: &[u8]) -> bool {
-        let at = self.entries.iter().position(|entry| entry.name == name);
-        at.is_some_and(|at| self.marks[at])
+        self.named(name).is_some_and(|at| self.marks.has(at))
     }
 
     /// Takes the mark of the entry of that name away.
     pub fn unmark_named(&mut self, name: &[u8]) {
-        if let Some(at) = self.entries.iter().position(|entry| entry.name == name)
-            && std::mem::take(&mut self.marks[at])
-        {
-            self.marked.take(&self.entries[at]);
+        if let Some(at) = self.named(name) {
+            self.marks.set(at, &self.entries[at], false);
         }
+    }
+
+    fn named(&self, name: &[u8]) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.name == name)
     }
 
     /// Takes all marks away; whether there were any.
     pub fn unmark_all(&mut self) -> bool {
-        self.marks.fill(false);
-        std::mem::take(&mut self.marked).count > 0
-    }
-
-    fn set_mark(&mut self, row: usize, on: bool) {
-        let Some(index) = row.checked_sub(usize::from(self.parent)) else {
-            return;
-        };
-        let Some(&entry) = self.order.get(index) else {
-            return;
-        };
-        let mark = &mut self.marks[entry as usize];
-        if *mark != on {
-            *mark = on;
-            let entry = &self.entries[entry as usize];
-            if on {
-                self.marked.add(entry);
-            } else {
-                self.marked.take(entry);
-            }
-        }
+        let none = Marks::none(self.entries.len());
+        std::mem::replace(&mut self.marks, none).count() > 0
     }
 
     /// How many entries are marked.
     pub fn marked_count(&self) -> usize {
-        self.marked.count
+        self.marks.count()
     }
 
     /// The marked entries, in the order of the list as far as they are shown, the others last.
     pub fn marked(&self) -> Vec<&Entry> {
-        let mut left = self.marks.clone();
-        let shown = self.order.iter().map(|&i| i as usize);
-        let mut all: Vec<_> = shown.filter(|&i| std::mem::take(&mut left[i])).collect();
-        all.extend((0..left.len()).filter(|&i| left[i]));
-        all.into_iter().map(|i| &self.entries[i]).collect()
+        let places = self.marks.places(&self.order);
+        places.into_iter().map(|at| &self.entries[at]).collect()
     }
 
     /// Bytes of the marked entries, and whether some of them have no known size.
     pub fn marked_size(&self) -> (u64, bool) {
-        (self.marked.bytes, self.marked.sizeless > 0)
+        self.marks.size()
     }
 }
 
