@@ -73,12 +73,10 @@ mod tests {
         id::BrowseId,
         schedule::{
             Browse, FileId, Limits,
-            report::testing::{MIB, add, begin, file, limits, path, ranges, schedule, schedule_of},
+            testing::{MIB, SLOT, add, begin, file, limits, path, ranges, schedule, schedule_of},
         },
         task::DirTask,
     };
-
-    const SLOT: SlotId = SlotId(0);
 
     fn range(first: u64, last: u64) -> Ask {
         Ask::Range {
@@ -148,7 +146,7 @@ mod tests {
         let source = SourceId::default();
         let browse = Work::Browse(Browse {
             id: BrowseId(1),
-            dir: path("b/"),
+            dir: path("/b/"),
             failures: 0,
             tried: crate::client::id::SourceSet::default(),
         });
@@ -164,12 +162,12 @@ mod tests {
         for (work, ask, subject) in [
             (browse, Ask::List, Some("/b/")),
             (
-                Work::List(DirTask::new(item, path("d/"))),
+                Work::List(DirTask::new(item, path("/d/"))),
                 Ask::List,
                 Some("/d/"),
             ),
             (
-                Work::Open(FileTask::new(item, path("o"))),
+                Work::Open(FileTask::new(item, path("/o"))),
                 range(0, MIB - 1),
                 Some("/o"),
             ),

@@ -153,8 +153,10 @@ impl Schedule {
             Work::Run(file, run) => {
                 if let Some(transfer) = self.transfers.get_mut(&file) {
                     transfer.plan.release(run.id);
-                    if transfer.is_cut_short() {
-                        self.ask_anew(file);
+                    if transfer.is_cut_short()
+                        && let Some(task) = self.begin_anew(file)
+                    {
+                        self.put_back_task(task.into());
                     }
                 }
             }
@@ -167,16 +169,13 @@ impl Schedule {
         }
     }
 
-    /// A file is to be asked for again from its first byte, which is nobody's fault.
-    fn ask_anew(&mut self, file: FileId) {
-        if let Some(transfer) = self.let_go(file, Keep::AsIs) {
-            let task = FileTask {
-                local: Local::Part,
-                kept: 0,
-                ..transfer.task
-            };
-            self.put_back_task(task.into());
-        }
+    /// Ends a transfer of which there is no going on in the middle: what is to be asked for again from its first byte.
+    pub(super) fn begin_anew(&mut self, file: FileId) -> Option<FileTask> {
+        let transfer = self.let_go(file, Keep::AsIs)?;
+        Some(FileTask {
+            local: Local::Part,
+            ..transfer.task
+        })
     }
 
     pub(super) fn put_back_flight(&mut self, flight: Option<Flight>) {

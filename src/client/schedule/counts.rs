@@ -94,9 +94,10 @@ mod tests {
     use std::time::Instant;
 
     use super::{
-        super::user::tests::{add_tree, file, path, put, put_run, schedule, transfer},
+        super::user::tests::{add_tree, file, put, put_run, transfer},
         *,
     };
+    use crate::client::schedule::testing::{path, schedule};
     use crate::{
         client::{
             facts::Facts,
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_item_has_work_where_something_waits_or_is_under_way() {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
         let has = |schedule: &Schedule| schedule.has_work(schedule.item(id).unwrap());
         assert!(has(&schedule));
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_limited_item_has_enough_connections_and_the_last_are_too_many() {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
         let large = transfer(&mut schedule, id);
         put(&mut schedule, 0, open(other));
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_of_the_item_of_its_first_work_and_stays_with_that_of_its_last() {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
         put(&mut schedule, 0, open(id));
         put(&mut schedule, 1, open(id));
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn large_files_are_counted_from_their_first_request_on() {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
         let count = |schedule: &Schedule| {
             [None, Some(id), Some(other)].map(|item| schedule.large_open(item))
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn an_item_is_listed_by_a_connection_or_from_the_disk() {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         let [id, other] = [0; 2].map(|_| add_tree(&mut schedule));
         put(&mut schedule, 0, open(id));
         put(&mut schedule, 0, list(id));
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn connections_read_a_file_by_its_runs() {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         let id = add_tree(&mut schedule);
         let [one, other] = [0; 2].map(|_| transfer(&mut schedule, id));
         put_run(&mut schedule, 0, other);
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn files_that_are_searched_count_while_they_flow() {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         let id = add_tree(&mut schedule);
         let now = Instant::now();
         let size = 2 * PIECE;

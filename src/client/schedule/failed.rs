@@ -7,11 +7,7 @@ use super::{
     fault::ASKED_MAX,
     order::{Flight, Keep, Work},
 };
-use crate::client::{
-    Error, Event,
-    disk::names::Local,
-    task::{FileTask, Task},
-};
+use crate::client::{Error, Event, task::Task};
 
 impl Schedule {
     /// An attempt at a file or a listing failed: it is tried again after a pause, or it has failed for good.
@@ -93,13 +89,7 @@ impl Schedule {
             return;
         }
         if !transfer.facts.ranges {
-            // There is no going on in the middle: the file is asked for again from its first byte.
-            if let Some(transfer) = self.let_go(file, Keep::AsIs) {
-                let local = Local::Part;
-                let task = FileTask {
-                    local,
-                    ..transfer.task
-                };
+            if let Some(task) = self.begin_anew(file) {
                 self.task_failed(task.into(), error, retry_after, now);
             }
             return;

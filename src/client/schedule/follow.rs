@@ -59,7 +59,6 @@ impl Schedule {
                 self.ask_whole(flight, why, error, now);
             }
             Follow::Drop => {
-                self.values_broke(flight.as_ref(), now);
                 self.put_back_flight(flight);
                 let error = fault.error();
                 if !self.drop_source(source, &error) {
@@ -263,14 +262,6 @@ impl Schedule {
             local: Local::Nothing,
             ..task
         }));
-    }
-
-    fn values_broke(&mut self, flight: Option<&Flight>, now: Instant) {
-        if let Some(Work::Values(file)) = flight.map(|flight| &flight.work)
-            && let Some(transfer) = self.transfers.get_mut(file)
-        {
-            transfer.values_failed(now, Duration::ZERO);
-        }
     }
 }
 

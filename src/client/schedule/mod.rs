@@ -49,6 +49,8 @@ mod sim;
 mod slot;
 mod source;
 mod sources;
+#[cfg(test)]
+mod testing;
 mod transfer;
 mod turn;
 mod user;

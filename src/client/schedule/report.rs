@@ -316,6 +316,4 @@ impl Schedule {
 }
 
 #[cfg(test)]
-pub(super) mod testing;
-#[cfg(test)]
 mod tests;

@@ -155,10 +155,11 @@ impl Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::schedule::testing::{MS, flight};
     use crate::{
         client::{
             id::{BrowseId, SourceSet},
-            schedule::{Ask, Browse, plan::Plan},
+            schedule::{Browse, plan::Plan},
             task::{DirTask, FileTask},
         },
         http1::path::RemotePath,
@@ -166,7 +167,6 @@ mod tests {
     };
 
     const FILE: FileId = FileId(7);
-    const MS: Duration = Duration::from_millis(1);
 
     fn slot() -> Slot {
         Slot::new(SourceId::at(0))
@@ -193,19 +193,6 @@ mod tests {
 
     fn run() -> Work {
         Work::Run(FILE, Plan::new(1).begin_with(0..1, Instant::now()))
-    }
-
-    fn flight(work: Work) -> Flight {
-        Flight {
-            work,
-            ask: Ask::Whole,
-            at: Instant::now(),
-            sent: true,
-            ahead: false,
-            streamed: None,
-            progress: false,
-            last: false,
-        }
     }
 
     #[test]
@@ -261,7 +248,11 @@ mod tests {
             assert_eq!(work.kind(), kind, "{work:?}");
             let mut slot = slot();
             assert_eq!(slot.behind(), None);
-            slot.flight = [flight(browse()), flight(work)].into();
+            slot.flight = [
+                flight(browse(), Instant::now()),
+                flight(work, Instant::now()),
+            ]
+            .into();
             assert_eq!(slot.behind(), Some(kind));
         }
     }
@@ -281,24 +272,28 @@ mod tests {
             assert_eq!((work.item(of), work.file()), (item.map(ItemId), file));
             let mut slot = slot();
             assert_eq!(slot.item(of), None);
-            slot.flight = [flight(work), flight(open(None, false))].into();
+            slot.flight = [
+                flight(work, Instant::now()),
+                flight(open(None, false), Instant::now()),
+            ]
+            .into();
             assert_eq!(slot.item(of), item.map(ItemId));
         }
     }
 
     #[test]
     fn only_what_is_read_in_pieces_can_be_let_go_of() {
-        let mut streamed = flight(open(None, false));
+        let mut streamed = flight(open(None, false), Instant::now());
         assert!(!slot().may_interrupt());
         streamed.streamed = Some(0);
         for (flight, may) in [
-            (flight(run()), true),
-            (flight(Work::Values(FILE)), true),
+            (flight(run(), Instant::now()), true),
+            (flight(Work::Values(FILE), Instant::now()), true),
             (streamed, true),
-            (flight(open(None, false)), false),
-            (flight(list()), false),
-            (flight(browse()), false),
-            (flight(Work::Spent), false),
+            (flight(open(None, false), Instant::now()), false),
+            (flight(list(), Instant::now()), false),
+            (flight(browse(), Instant::now()), false),
+            (flight(Work::Spent, Instant::now()), false),
         ] {
             for sent in [true, false] {
                 let mut slot = slot();
@@ -314,7 +309,11 @@ mod tests {
     #[test]
     fn the_next_work_is_the_first_from_when_the_one_before_is_done() {
         let mut slot = slot();
-        slot.flight = [flight(list()), flight(Work::Spent)].into();
+        slot.flight = [
+            flight(list(), Instant::now()),
+            flight(Work::Spent, Instant::now()),
+        ]
+        .into();
         let now = Instant::now();
         let done = slot.pop(now).unwrap();
         assert!(matches!(done.work, Work::List(_)));

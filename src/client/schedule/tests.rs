@@ -1,37 +1,25 @@
 use super::*;
+use crate::client::schedule::testing::{SLOT, broken, file, limits, path, schedule_of};
 use crate::{
     client::{Error, id::FileId},
     http1::path::RemotePath,
 };
 
-const SLOT: SlotId = SlotId(0);
-
 fn schedule(workers: usize) -> Schedule {
-    let limits = Limits {
-        workers,
-        retries: 1,
-        serial: false,
-        patient: false,
-        resume: true,
-        spares: false,
-        fail_empty: false,
-    };
-    Schedule::new(limits, vec!["s".into()], 1)
+    schedule_of(
+        Limits {
+            workers,
+            ..limits()
+        },
+        1,
+    )
 }
 
 /// A tree of so many small files.
 fn tree(schedule: &mut Schedule, files: u32) -> ItemId {
-    let file = |n| {
-        let path = RemotePath::from_target(format!("/t/{n}").as_bytes());
-        FileTask {
-            size: Some(5),
-            ..FileTask::new(ItemId(0), path.unwrap())
-        }
-    };
-    let path = RemotePath::from_target(b"/t/").unwrap();
     schedule.add(NewItem {
-        named: (0..files).map(file).collect(),
-        ..NewItem::new(path)
+        named: (0..files).map(|n| file(&format!("t/{n}"), 5)).collect(),
+        ..NewItem::new(path("/t/"))
     })
 }
 
@@ -94,7 +82,7 @@ fn what_failed_is_tried_again_after_a_pause() {
     assert!(matches!(schedule.next(SLOT, now), Order::Connect(_)));
     schedule.report(SLOT, Report::Connected(Duration::ZERO), now);
     assert!(matches!(schedule.next(SLOT, now), Order::Exchange { .. }));
-    let fault = Fault::Broke(Error::Broken("cut".into()));
+    let fault = Fault::Broke(broken());
     schedule.report(SLOT, Report::Fault(fault, Channel::CLOSED), now);
     let Order::Wait(Some(until)) = schedule.next(SLOT, now) else {
         panic!("it waits for a time")

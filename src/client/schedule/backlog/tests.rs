@@ -1,13 +1,12 @@
 use super::{
     super::{
         slot::Line,
-        user::tests::{
-            add_kept, add_tree, fail, file, path, put, put_run, rung, schedule, ticket, transfer,
-        },
+        user::tests::{add_kept, add_tree, fail, file, put, put_run, rung, ticket, transfer},
         verdict::Values,
     },
     *,
 };
+use crate::client::schedule::testing::{path, schedule};
 use crate::client::{
     id::{RestId, SourceId},
     read::pattern::Filter,
@@ -33,7 +32,7 @@ fn answered(schedule: &mut Schedule) -> Vec<BrowseId> {
 
 #[test]
 fn a_new_item_comes_first_only_where_none_does() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let first = |schedule: &Schedule| schedule.items.iter().map(|it| it.first).collect::<Vec<_>>();
     for all in [vec![true], vec![true, false]] {
         let mut new = NewItem::new(path("/k"));
@@ -53,7 +52,7 @@ fn a_new_item_comes_first_only_where_none_does() {
 
 #[test]
 fn the_journal_keeps_what_was_asked_for_in_the_queues_order() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let [one, two] = [1, 2].map(|number| add_kept(&mut schedule, number));
     assert!(schedule.is_kept() && schedule.paused().is_empty());
     schedule.reorder(two, -1);
@@ -78,7 +77,7 @@ fn the_journal_keeps_what_was_asked_for_in_the_queues_order() {
 
 #[test]
 fn an_item_that_has_ended_meanwhile_is_not_kept_again() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let [going, ended] = [0; 2].map(|_| add_tree(&mut schedule));
     fail(&mut schedule, ended);
     schedule.outbox.clear();
@@ -99,7 +98,7 @@ fn an_item_that_has_ended_meanwhile_is_not_kept_again() {
 #[test]
 fn a_listing_is_asked_for_unless_nobody_would_fetch_it() {
     let now = Instant::now();
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     *reach(&mut schedule) = Reach::Down(NOWHERE);
     let ring = rung(&mut schedule, |schedule| {
         _ = schedule.browse(path("/d/"), now);
@@ -124,7 +123,7 @@ fn a_listing_is_asked_for_unless_nobody_would_fetch_it() {
 
 #[test]
 fn who_reads_a_transfer_that_ends_lets_go_of_it() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let [gone, other] = [0; 2].map(|_| transfer(&mut schedule, id));
     put_run(&mut schedule, 0, other);
@@ -152,7 +151,7 @@ fn who_reads_a_transfer_that_ends_lets_go_of_it() {
 #[test]
 fn where_no_server_is_of_use_everything_that_waits_fails() {
     let now = Instant::now();
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     transfer(&mut schedule, id);
     put(&mut schedule, 0, Work::Open(file(id, "/t/a", None)));
@@ -184,7 +183,7 @@ fn where_no_server_is_of_use_everything_that_waits_fails() {
 #[test]
 fn work_that_was_not_done_waits_where_it_came_from() {
     let now = Instant::now();
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let large = transfer(&mut schedule, id);
     schedule.browse(path("/d/"), now);
@@ -229,7 +228,7 @@ fn work_that_was_not_done_waits_where_it_came_from() {
 
 #[test]
 fn only_a_file_is_asked_for_alone_next_time() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     put(&mut schedule, 0, Work::Open(file(id, "/t/a", None)));
     put(
@@ -260,7 +259,7 @@ fn only_a_file_is_asked_for_alone_next_time() {
 
 #[test]
 fn an_item_ends_once_nothing_of_it_is_under_way() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let other = add_tree(&mut schedule);
     let ends = |schedule: &mut Schedule| {
@@ -308,7 +307,7 @@ fn a_tree_without_a_file_fails_where_that_is_a_failure() {
         (false, false, 0, None),
         (true, true, 1, None),
     ] {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         schedule.limits.fail_empty = fail_empty;
         let id = schedule.add(NewItem {
             filter: filtered.then(|| Filter::new(&["*.iso".into()], &[]).unwrap()),
@@ -335,7 +334,7 @@ fn a_tree_without_a_file_fails_where_that_is_a_failure() {
 #[test]
 fn what_may_pass_stays_in_the_journal_with_the_bytes_that_are_here() {
     for (error, settled) in [(Error::NoMatch, true), (NOWHERE, false)] {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         let id = add_kept(&mut schedule, 4);
         let item = schedule.item_mut(id).unwrap();
         let mut task = item.small.pop_front().unwrap();

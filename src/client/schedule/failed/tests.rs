@@ -1,10 +1,11 @@
 use super::*;
 use crate::client::{
     ItemId,
+    disk::names::Local,
     id::SourceId,
     schedule::{
         Opened,
-        report::testing::{
+        testing::{
             Done, MIB, SECOND, add, begin, broken, done, file, later, led_file, ranges, read,
             receive, schedule, status, waiting, when,
         },

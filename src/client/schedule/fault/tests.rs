@@ -1,6 +1,9 @@
 use std::io;
 
 use super::*;
+use crate::client::schedule::testing::{
+    OPEN, SECOND, SLOT, broken, flight, limits, path, schedule_of, status,
+};
 use crate::{
     client::{
         ItemId,
@@ -15,66 +18,25 @@ use crate::{
     pieces::PIECE,
 };
 
-const SLOT: SlotId = SlotId(0);
-const OPEN: Channel = Channel {
-    open: true,
-    haul: false,
-};
-const SECOND: Duration = Duration::from_secs(1);
-
-fn path() -> RemotePath {
-    RemotePath::from_target(b"/f").unwrap()
-}
-
-fn status(status: u16) -> Error {
-    Error::Status {
-        status,
-        retry_after: None,
-        said: None,
-    }
-}
-
-fn broken() -> Error {
-    Error::Broken("it closed".into())
-}
-
 fn busy(retry_after: Option<Duration>) -> Fault {
     Fault::of(status(503), retry_after)
-}
-
-fn flight(work: Work, ask: Ask, at: Instant) -> Flight {
-    Flight {
-        work,
-        ask,
-        at,
-        sent: true,
-        ahead: false,
-        streamed: None,
-        progress: false,
-        last: false,
-    }
 }
 
 /// A connection, open, of one server, and the files of an item that are in flight on it, all of them sent.
 fn schedule(files: usize, now: Instant) -> Schedule {
     let limits = Limits {
         workers: 1,
-        retries: 1,
-        serial: false,
-        patient: false,
-        resume: true,
-        spares: false,
-        fail_empty: false,
+        ..limits()
     };
-    let mut schedule = Schedule::new(limits, vec!["s".into()], 1);
-    let named = vec![FileTask::new(ItemId(0), path()); files];
+    let mut schedule = schedule_of(limits, 1);
+    let named = vec![FileTask::new(ItemId(0), path("/f")); files];
     schedule.add(NewItem {
         named,
         ..NewItem::new(RemotePath::root())
     });
     schedule.slots[0].line = Line::Open;
     for task in std::mem::take(&mut schedule.items[0].small) {
-        let flight = flight(Work::Open(task), Ask::Whole, now);
+        let flight = flight(Work::Open(task), now);
         schedule.slots[0].flight.push_back(flight);
     }
     schedule
@@ -97,10 +59,10 @@ fn with_run(schedule: &mut Schedule, known: u32, now: Instant) -> FileId {
         known: std::iter::once(0..known).collect(),
         ..Opened::default()
     };
-    let mut transfer = Transfer::new(file, FileTask::new(item, path()), opened, 1, now);
+    let mut transfer = Transfer::new(file, FileTask::new(item, path("/f")), opened, 1, now);
     let run = transfer.plan.begin_with(0..2, now);
     schedule.transfers.insert(file, transfer);
-    let flight = flight(Work::Run(file, run), Ask::Whole, now);
+    let flight = flight(Work::Run(file, run), now);
     schedule.slots[0].flight.push_back(flight);
     file
 }
@@ -109,10 +71,13 @@ fn with_run(schedule: &mut Schedule, known: u32, now: Instant) -> FileId {
 fn a_failure_is_told_apart_by_what_it_hit_and_how_that_was_asked_for() {
     let now = Instant::now();
     let item = ItemId(0);
-    let (dir, task) = (DirTask::new(item, path()), FileTask::new(item, path()));
+    let (dir, task) = (
+        DirTask::new(item, path("/f")),
+        FileTask::new(item, path("/f")),
+    );
     let browse = Browse {
         id: BrowseId(0),
-        dir: path(),
+        dir: path("/f"),
         failures: 0,
         tried: SourceSet::default(),
     };
@@ -138,7 +103,10 @@ fn a_failure_is_told_apart_by_what_it_hit_and_how_that_was_asked_for() {
         ),
     ];
     for (work, ask, hit) in cases {
-        let flight = flight(work, ask, now);
+        let flight = Flight {
+            ask,
+            ..flight(work, now)
+        };
         assert_eq!(Hit::of(&flight), hit, "{flight:?}");
     }
 }
@@ -216,7 +184,7 @@ fn an_error_stands_for_a_fault_of_the_server_the_connection_the_file_or_the_disk
 
 #[test]
 fn what_is_told_of_a_fault_names_its_cause() {
-    let task = || Box::new(FileTask::new(ItemId(0), path()));
+    let task = || Box::new(FileTask::new(ItemId(0), path("/f")));
     let listed = Error::Listed {
         list: "SUMS".into(),
     };

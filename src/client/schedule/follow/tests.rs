@@ -5,40 +5,22 @@ use crate::client::{
     ItemId,
     id::{BrowseId, FileId, SourceSet},
     schedule::{
-        Ask, Browse, Run,
-        report::testing::{
-            Done, MIB, OPEN, SECOND, add, begin, broken, done, fault, file, later, led_file, login,
-            meet, open, path, ranges, read, receive, schedule, status, waiting, when, with_values,
+        Browse, Run,
+        testing::{
+            Done, MIB, OPEN, SECOND, SLOT, add, at, begin, broken, done, fault, file, flight,
+            later, led_file, login, meet, open, path, ranges, read, receive, schedule, status,
+            waiting, when, with_values,
         },
         verdict::Values,
     },
     task::Task,
 };
 
-const FIRST: SlotId = SlotId(0);
-
-fn at(place: usize) -> SourceId {
-    SourceId::at(place)
-}
-
-fn flight(work: Work, now: Instant) -> Flight {
-    Flight {
-        work,
-        ask: Ask::Whole,
-        at: now,
-        sent: true,
-        ahead: false,
-        streamed: None,
-        progress: false,
-        last: false,
-    }
-}
-
 /// Somebody waits for a listing, which is in flight.
 fn browses(failures: u32, now: Instant) -> Flight {
     let browse = Browse {
         id: BrowseId(7),
-        dir: path("d/"),
+        dir: path("/d/"),
         failures,
         tried: SourceSet::default(),
     };

@@ -121,11 +121,14 @@ mod tests {
     use super::{
         super::{
             NewItem,
-            tests::{dir, file, item, path, tree},
+            tests::{dir, file, item, tree},
         },
         *,
     };
-    use crate::{client::task::FileTask, pieces::PIECE};
+    use crate::{
+        client::{schedule::testing::path, task::FileTask},
+        pieces::PIECE,
+    };
 
     /// Errors that may pass, and one that will not.
     fn errors() -> [Error; 2] {

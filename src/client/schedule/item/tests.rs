@@ -1,11 +1,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::client::schedule::testing::path;
 use crate::{client::task::Led, client::want::Want, pieces::PIECE};
-
-pub(super) fn path(text: &str) -> RemotePath {
-    RemotePath::from_target(text.as_bytes()).unwrap()
-}
 
 pub(super) fn file(name: &str, size: Option<u64>) -> FileTask {
     FileTask {

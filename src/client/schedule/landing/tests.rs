@@ -1,30 +1,14 @@
 use super::*;
-use crate::client::{
-    id::SourceId,
-    schedule::{
-        Answered, Limits, Opened, Report, Run,
-        report::testing::{
-            Done, MIB, OPEN, add, begin, broken, done, file, later, limits, open, ranges, read,
-            receive, schedule, schedule_of, waiting, with_values,
-        },
+use crate::client::schedule::{
+    Answered, Limits, Opened, Report, Run,
+    testing::{
+        Done, MIB, OPEN, add, at, begin, broken, complete, done, file, later, limits, open, ranges,
+        read, receive, schedule, schedule_of, waiting, with_values,
     },
 };
 
-fn at(place: usize) -> SourceId {
-    SourceId::at(place)
-}
-
 fn disk() -> Error {
     Error::disk("a", &std::io::Error::other("x"))
-}
-
-fn complete(bytes: u64) -> Complete {
-    Complete {
-        local: "a".into(),
-        bytes,
-        verified: Verified::Digest,
-        took: Duration::ZERO,
-    }
 }
 
 /// A file of two pieces that the first connection brings whole, so that it lands.
@@ -65,13 +49,13 @@ fn a_small_file_lands_and_ends_its_item() {
     let opened = Report::Answered(Answered::Opened, OPEN);
     schedule.report(SlotId(0), opened, now);
     assert!(!has_ended(&schedule, item));
-    schedule.small_landed(file, Ok(complete(9)));
+    schedule.small_landed(file, Ok(complete(9, Verified::Digest)));
     assert!(has_ended(&schedule, item));
     let of = schedule.item(item).unwrap();
     assert_eq!((of.finished, of.settled), (1, 9));
     assert_eq!(of.verified, Some(Verified::Digest));
     // Nobody waits for it any more.
-    schedule.small_landed(file, Ok(complete(9)));
+    schedule.small_landed(file, Ok(complete(9, Verified::Digest)));
     assert_eq!(schedule.tally().finished, 1);
 }
 
@@ -98,7 +82,7 @@ fn of_several_files_the_best_check_does_not_hide_the_worst() {
         task.item = item;
         let complete = Complete {
             verified,
-            ..complete(9)
+            ..complete(9, Verified::Digest)
         };
         schedule.complete(task, complete, 0);
     }
@@ -142,7 +126,7 @@ fn a_large_file_lands_and_ends_its_item() {
     let now = Instant::now();
     let (mut schedule, item, file) = landing(schedule(1), 0, now);
     schedule.park(SlotId(2), now);
-    schedule.landed(file, Ok(complete(2 * MIB)), now);
+    schedule.landed(file, Ok(complete(2 * MIB, Verified::Digest)), now);
     let told = done(&mut schedule);
     assert_eq!((told.let_go, told.ended), (vec![Keep::AsIs], 1));
     assert_eq!(told.rung, [2]);

@@ -1,23 +1,18 @@
 mod chain;
 
 use super::*;
+use crate::client::schedule::testing::{MS, SLOT, at as named, flight, limits, path, schedule_of};
 use crate::{
     client::{
         ItemId,
         facts::Facts,
-        schedule::{Limits, NewItem, Opened, Transfer, order::Ask, slot::Line},
+        schedule::{Limits, NewItem, Opened, Transfer, slot::Line},
     },
     http1::path::RemotePath,
     pieces::PIECE,
 };
 
-const SLOT: SlotId = SlotId(0);
 const FILE: FileId = FileId(999);
-const MS: Duration = Duration::from_millis(1);
-
-fn named(place: usize) -> SourceId {
-    SourceId::at(place)
-}
 
 fn led(place: usize) -> SourceId {
     SourceId::led(place)
@@ -27,33 +22,15 @@ fn led(place: usize) -> SourceId {
 fn schedule() -> (Schedule, ItemId) {
     let limits = Limits {
         workers: 2,
-        retries: 1,
-        serial: false,
-        patient: false,
-        resume: true,
-        spares: false,
-        fail_empty: false,
+        ..limits()
     };
-    let mut schedule = Schedule::new(limits, vec!["a".into(), "b".into()], 1);
+    let mut schedule = schedule_of(limits, 2);
     let item = schedule.add(NewItem::new(RemotePath::root()));
     (schedule, item)
 }
 
 fn task(item: ItemId) -> FileTask {
-    FileTask::new(item, RemotePath::from_target(b"/f").unwrap())
-}
-
-fn flight(work: Work, at: Instant) -> Flight {
-    Flight {
-        work,
-        ask: Ask::Whole,
-        at,
-        sent: true,
-        ahead: false,
-        streamed: None,
-        progress: false,
-        last: false,
-    }
+    FileTask::new(item, path("/f"))
 }
 
 /// In flight on the first connection.

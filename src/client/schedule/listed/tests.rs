@@ -1,28 +1,18 @@
-use std::time::Duration;
-
 use super::{
     super::{
         NewItem,
         item::Life,
-        user::tests::{add_tree, fail, file, path, rung, schedule},
+        user::tests::{add_tree, fail, file, rung},
     },
     *,
 };
+use crate::client::schedule::testing::{complete, path, schedule};
 use crate::client::{Verified, snapshot::ItemState};
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
 fn two(id: ItemId) -> Vec<FileTask> {
     vec![file(id, "/t/a", Some(5)), file(id, "/t/b", None)]
-}
-
-fn complete() -> Complete {
-    Complete {
-        local: "a".into(),
-        bytes: 5,
-        verified: Verified::Present,
-        took: Duration::ZERO,
-    }
 }
 
 fn set_life(schedule: &mut Schedule, id: ItemId, life: Life) {
@@ -51,7 +41,7 @@ fn drops(schedule: &Schedule, rest: RestId) -> bool {
 
 #[test]
 fn entries_go_to_disk_while_a_going_item_is_full() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     assert!(!schedule.is_full(id) && !schedule.is_full(ItemId(99)));
     let small = vec![file(id, "/t/a", None); 20_001];
@@ -63,7 +53,7 @@ fn entries_go_to_disk_while_a_going_item_is_full() {
 
 #[test]
 fn a_tree_is_gone_once_it_is_cancelled_or_ended() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let filter = Filter::new(&["*.iso".into()], &[]).unwrap();
     let id = schedule.add(NewItem {
         filter: Some(filter),
@@ -86,7 +76,7 @@ fn a_tree_is_gone_once_it_is_cancelled_or_ended() {
 
 #[test]
 fn a_tree_wants_what_lies_below_it_and_its_filter_takes() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let filter = Filter::new(&["t/*.iso".into()], &[]).unwrap();
     let filtered = schedule.add(NewItem {
         filter: Some(filter),
@@ -110,7 +100,7 @@ fn a_tree_wants_what_lies_below_it_and_its_filter_takes() {
 
 #[test]
 fn what_a_listing_leaves_out_fails() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let task = DirTask::new(id, path("/t/"));
     schedule.outbox.clear();
@@ -128,7 +118,7 @@ fn what_a_listing_leaves_out_fails() {
 
 #[test]
 fn files_that_are_found_wait_unless_the_item_was_cancelled() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let ring = rung(&mut schedule, |schedule| {
         assert!(schedule.found(id, two(id)));
@@ -142,9 +132,14 @@ fn files_that_are_found_wait_unless_the_item_was_cancelled() {
 
 #[test]
 fn files_that_are_here_are_counted_once() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
-    let files = || two(id).into_iter().map(|file| (file, complete())).collect();
+    let files = || {
+        two(id)
+            .into_iter()
+            .map(|file| (file, complete(5, Verified::Present)))
+            .collect()
+    };
     assert!(schedule.here(id, files(), false));
     assert_eq!(counts(&schedule, id), (2, 2, 5));
     assert_eq!(schedule.item(id).unwrap().settled, 10);
@@ -164,7 +159,7 @@ fn files_that_are_here_are_counted_once() {
 
 #[test]
 fn a_run_that_changes_nothing_tells_what_it_would_do() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let files = || {
         two(id)
@@ -189,7 +184,7 @@ fn a_run_that_changes_nothing_tells_what_it_would_do() {
 
 #[test]
 fn what_was_read_from_the_disk_waits_and_the_rest_after_it() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let rest = loads(&mut schedule, id);
     assert_eq!(schedule.loading(rest).unwrap().dir, path("/t/"));
@@ -226,7 +221,7 @@ fn what_was_read_from_the_disk_waits_and_the_rest_after_it() {
 
 #[test]
 fn what_is_read_for_a_cancelled_item_is_kept_for_a_retry() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let rest = loads(&mut schedule, id);
     set_life(&mut schedule, id, Life::Cancelled);
@@ -239,7 +234,7 @@ fn what_is_read_for_a_cancelled_item_is_kept_for_a_retry() {
 
 #[test]
 fn an_item_ends_with_the_last_of_what_waited_on_disk() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let rest = loads(&mut schedule, id);
     schedule.end_item(id);
@@ -250,7 +245,7 @@ fn an_item_ends_with_the_last_of_what_waited_on_disk() {
 
 #[test]
 fn an_item_of_which_entries_were_lost_begins_anew_when_it_is_tried_again() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let rest = loads(&mut schedule, id);
     schedule.loads.get_mut(&rest).unwrap().failures = 2;

@@ -4,21 +4,16 @@ use crate::{
         Link,
         schedule::{
             Channel, Limits,
-            report::testing::{
-                MIB, OPEN, SECOND, add, begin, broken, done, fault, file, later, led_file, limits,
-                login, meet, path, reach, read, schedule, schedule_of, when, with_values,
+            testing::{
+                MIB, OPEN, SECOND, SLOT, add, at, begin, broken, done, fault, file, later,
+                led_file, limits, login, meet, path, reach, read, schedule, schedule_of, when,
+                with_values,
             },
         },
     },
     digest::Digest,
     pieces,
 };
-
-const FIRST: SlotId = SlotId(0);
-
-fn at(place: usize) -> SourceId {
-    SourceId::at(place)
-}
 
 /// With somebody who watches.
 fn watched(servers: usize) -> Schedule {
@@ -124,7 +119,7 @@ fn who_waits_for_a_listing_is_told_at_once_where_no_server_was_ever_reached() {
     for reached in [0, 1] {
         let mut schedule = watched(2);
         reach(&mut schedule, reached, now);
-        let id = schedule.browse(path("d/"), now);
+        let id = schedule.browse(path("/d/"), now);
         rest(&mut schedule, at(1), broken(), now);
         let told = when(reached == 0, (id, broken()));
         assert_eq!(done(&mut schedule).answers, told);
@@ -135,7 +130,7 @@ fn who_waits_for_a_listing_is_told_at_once_where_no_server_was_ever_reached() {
 fn nothing_is_told_of_one_that_fails_where_nobody_watches_and_others_are_left() {
     let now = Instant::now();
     let mut schedule = schedule(2);
-    schedule.browse(path("d/"), now);
+    schedule.browse(path("/d/"), now);
     rest(&mut schedule, at(1), broken(), now);
     assert_eq!(done(&mut schedule).answers, []);
 }
@@ -162,7 +157,7 @@ fn a_pause_lasts_as_long_as_the_server_says_within_limits() {
         (Some(31 * SECOND), PAUSED_MAX),
     ] {
         let mut schedule = schedule(2);
-        schedule.hold(FIRST, &Fault::Paused(says), now);
+        schedule.hold(SLOT, &Fault::Paused(says), now);
         let source = schedule.sources.get(at(0));
         assert_eq!(source.link(), Link::Paused);
         assert_eq!(source.may_ask(now), Err(Some(now + lasts)));
@@ -172,7 +167,7 @@ fn a_pause_lasts_as_long_as_the_server_says_within_limits() {
 
 fn kick(schedule: &mut Schedule, time: Option<Duration>, now: Instant) {
     let reason = "x".to_owned();
-    schedule.hold(FIRST, &Fault::Kicked { reason, time }, now);
+    schedule.hold(SLOT, &Fault::Kicked { reason, time }, now);
 }
 
 #[test]
@@ -200,15 +195,15 @@ fn one_that_kicks_too_often_is_dropped_or_the_last_given_up_unless_somebody_watc
     add(&mut single, vec![file("a", MIB)]);
     for schedule in [&mut several, &mut single, &mut patient] {
         kick(schedule, Some(SECOND), now);
-        assert!(!schedule.is_dropped(FIRST) && !is_down(schedule, 0));
+        assert!(!schedule.is_dropped(SLOT) && !is_down(schedule, 0));
         // That it is kicked is known.
         kick(schedule, Some(SECOND), now);
-        assert!(!schedule.is_dropped(FIRST) && !is_down(schedule, 0));
+        assert!(!schedule.is_dropped(SLOT) && !is_down(schedule, 0));
         kick(schedule, Some(SECOND), now + SECOND);
     }
-    assert!(several.is_dropped(FIRST) && !several.is_dropped(SlotId(1)));
+    assert!(several.is_dropped(SLOT) && !several.is_dropped(SlotId(1)));
     assert!(is_down(&single, 0) && single.has_ended());
-    assert!(!is_down(&patient, 0) && !patient.is_dropped(FIRST));
+    assert!(!is_down(&patient, 0) && !patient.is_dropped(SLOT));
 }
 
 #[test]
@@ -216,7 +211,7 @@ fn all_waits_for_an_answer_of_the_user_but_those_who_wait_for_a_listing() {
     let now = Instant::now();
     let mut schedule = watched(1);
     add(&mut schedule, vec![file("a", MIB)]);
-    let id = schedule.browse(path("d/"), now);
+    let id = schedule.browse(path("/d/"), now);
     schedule.ask_user(at(0), &login());
     assert_eq!(schedule.sources.get(at(0)).may_ask(now), Err(None));
     assert_eq!(done(&mut schedule).answers, [(id, login())]);
@@ -282,7 +277,7 @@ fn a_dropped_mirror_rings_those_that_wait() {
     schedule.distrust(at(1), "x");
     schedule.distrust(at(0), "x");
     assert!(done(&mut schedule).rung.is_empty());
-    assert!(schedule.is_dropped(SlotId(1)) && !schedule.is_dropped(FIRST));
+    assert!(schedule.is_dropped(SlotId(1)) && !schedule.is_dropped(SLOT));
     assert!(schedule.drop_source(at(1), &broken()));
     assert!(!schedule.drop_source(at(0), &broken()));
 }

@@ -1,15 +1,14 @@
 mod sending;
 
-use std::time::Duration;
-
 use super::*;
+use crate::client::schedule::testing::{MS, SLOT, file, flight, limits, path, schedule_of};
 use crate::{
     client::{
         Event,
         facts::Facts,
         id::{SourceId, SourceSet},
         schedule::{
-            Ask, FileId, Limits, NewItem, Opened, RestId, Transfer, depth::Depth, item::Life,
+            FileId, Limits, NewItem, Opened, RestId, Transfer, depth::Depth, item::Life,
             verdict::Values,
         },
         task::{DirTask, FileTask, Led},
@@ -18,44 +17,27 @@ use crate::{
     pieces::PIECE,
 };
 
-const SLOT: SlotId = SlotId(0);
 const FILE: FileId = FileId(9999);
-const MS: Duration = Duration::from_millis(1);
-
-fn path(name: &str) -> RemotePath {
-    RemotePath::from_target(format!("/{name}").as_bytes()).unwrap()
-}
 
 /// So many connections, open, all of the first of two servers.
 fn schedule(workers: usize) -> Schedule {
     let limits = Limits {
         workers,
-        retries: 1,
-        serial: false,
-        patient: false,
-        resume: true,
-        spares: false,
-        fail_empty: false,
+        ..limits()
     };
-    let mut schedule = Schedule::new(limits, vec!["a".into(), "b".into()], 1);
+    let mut schedule = schedule_of(limits, 2);
     for slot in &mut schedule.slots {
         (slot.source, slot.line) = (SourceId::at(0), Line::Open);
     }
     schedule
 }
 
-fn file(size: u64) -> FileTask {
-    let mut task = FileTask::new(ItemId(0), path("f"));
-    task.size = Some(size);
-    task
-}
-
 fn small() -> FileTask {
-    file(9)
+    file("f", 9)
 }
 
 fn large() -> FileTask {
-    file(9 * PIECE)
+    file("f", 9 * PIECE)
 }
 
 /// An item of these files and nothing else.
@@ -66,19 +48,6 @@ fn add(schedule: &mut Schedule, named: Vec<FileTask>) -> ItemId {
     });
     schedule.item_mut(id).unwrap().dirs.clear();
     id
-}
-
-fn flight(work: Work, at: Instant) -> Flight {
-    Flight {
-        work,
-        ask: Ask::Whole,
-        at,
-        sent: true,
-        ahead: false,
-        streamed: None,
-        progress: false,
-        last: false,
-    }
 }
 
 /// So many small files in flight on a connection.
@@ -150,8 +119,8 @@ fn directories_are_listed_ahead_one_at_a_time_while_few_files_are_known() {
         let work = schedule.pick(SLOT, None, now).unwrap();
         assert_eq!(matches!(work, Work::List(_)), lists, "{known}");
         // Another directory waits while one is listed and there is something else to do.
-        schedule.items[0].dirs = vec![DirTask::new(item, path("d/"))];
-        let listing = Work::List(DirTask::new(item, path("e/")));
+        schedule.items[0].dirs = vec![DirTask::new(item, path("/d/"))];
+        let listing = Work::List(DirTask::new(item, path("/e/")));
         schedule.slots[1].flight.push_back(flight(listing, now));
         let work = schedule.pick(SLOT, None, now).unwrap();
         assert_eq!(matches!(work, Work::List(_)), known == 0, "{known}");

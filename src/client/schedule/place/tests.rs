@@ -1,13 +1,8 @@
 use super::*;
-use crate::client::schedule::report::testing::{
-    MIB, SECOND, add, begin, done, file, led_file, meet, path, ranges, reach, read, schedule,
+use crate::client::schedule::testing::{
+    MIB, SECOND, SLOT, add, at, begin, done, file, led_file, meet, path, ranges, reach, read,
+    schedule,
 };
-
-const FIRST: SlotId = SlotId(0);
-
-fn at(place: usize) -> SourceId {
-    SourceId::at(place)
-}
 
 /// So many servers, all of which were reached, and connections of these.
 fn placed<const N: usize>(servers: usize, of: [usize; N], now: Instant) -> Schedule {
@@ -35,7 +30,7 @@ fn a_connection_leaves_a_server_that_rests_for_another() {
     schedule.park(SlotId(1), now);
     schedule.take_effects();
     rest(&mut schedule, 0, now + SECOND);
-    assert!(schedule.settle_source(FIRST, now).is_none());
+    assert!(schedule.settle_source(SLOT, now).is_none());
     assert_eq!(source_of(&schedule, 0), at(1));
     assert_eq!(done(&mut schedule).rung, [1]);
 }
@@ -45,12 +40,12 @@ fn it_waits_where_there_is_no_other_or_another_connection_tries_that_one() {
     let now = Instant::now();
     let mut schedule = placed(1, [0, 0], now);
     rest(&mut schedule, 0, now + SECOND);
-    let order = schedule.settle_source(FIRST, now);
+    let order = schedule.settle_source(SLOT, now);
     assert!(matches!(order, Some(Order::Wait(Some(at))) if at == now + SECOND));
     let mut schedule = placed(2, [0, 1], now);
     rest(&mut schedule, 0, now + SECOND);
     schedule.sources.get_mut(at(1)).trying = Some((SlotId(1), now));
-    let order = schedule.settle_source(FIRST, now);
+    let order = schedule.settle_source(SLOT, now);
     assert!(matches!(order, Some(Order::Wait(_))));
     assert_eq!(source_of(&schedule, 0), at(1));
 }
@@ -61,9 +56,9 @@ fn an_open_connection_is_kept_while_others_cannot_be_made_and_closed_for_a_pause
     let mut schedule = placed(1, [0], now);
     schedule.slots[0].line = Line::Open;
     rest(&mut schedule, 0, now + SECOND);
-    assert!(schedule.settle_source(FIRST, now).is_none());
+    assert!(schedule.settle_source(SLOT, now).is_none());
     schedule.sources.get_mut(at(0)).paused(now + SECOND, now);
-    let order = schedule.settle_source(FIRST, now);
+    let order = schedule.settle_source(SLOT, now);
     assert!(matches!(order, Some(Order::Close)));
     assert_eq!(schedule.slots[0].line, Line::Closed);
 }
@@ -75,10 +70,10 @@ fn what_a_connection_has_in_hand_is_left_to_others_where_it_leaves_its_server() 
     let item = add(&mut schedule, vec![file("a", MIB)]);
     read(&mut schedule, 0, now);
     schedule.sources.get_mut(at(0)).paused(now + SECOND, now);
-    assert!(matches!(schedule.next(FIRST, now), Order::Close));
+    assert!(matches!(schedule.next(SLOT, now), Order::Close));
     assert!(schedule.slots[0].flight.is_empty());
     assert_eq!(schedule.item(item).unwrap().small.len(), 1);
-    assert!(matches!(schedule.next(FIRST, now), Order::Wait(_)));
+    assert!(matches!(schedule.next(SLOT, now), Order::Wait(_)));
 }
 
 #[test]
@@ -86,10 +81,10 @@ fn a_connection_goes_where_the_fewest_are_without_itself() {
     let now = Instant::now();
     for (of, chosen) in [([0, 0, 1], 0), ([0, 1, 1], 0), ([1, 0, 0], 1)] {
         let schedule = placed(2, of, now);
-        assert_eq!(schedule.choose(FIRST, now), Some(at(chosen)), "{of:?}");
+        assert_eq!(schedule.choose(SLOT, now), Some(at(chosen)), "{of:?}");
     }
     let schedule = placed(3, [0, 0, 1], now);
-    assert_eq!(schedule.choose(FIRST, now), Some(at(2)));
+    assert_eq!(schedule.choose(SLOT, now), Some(at(2)));
 }
 
 #[test]
@@ -109,7 +104,7 @@ fn one_connection_tries_and_others_wait_until_it_has_tried_for_long() {
     let before = until.checked_sub(Duration::from_millis(1)).unwrap();
     assert!(waits(&schedule, 0, before));
     assert!(matches!(
-        schedule.settle_source(FIRST, now),
+        schedule.settle_source(SLOT, now),
         Some(Order::Wait(_))
     ));
     assert!(schedule.settle_source(SlotId(1), now).is_none());
@@ -150,15 +145,15 @@ fn who_closes_or_parks_tries_no_more_and_rings_those_that_waited() {
     let now = Instant::now();
     let mut schedule = placed(1, [0, 0], now);
     schedule.park(SlotId(1), now);
-    schedule.sources.get_mut(at(0)).trying = Some((FIRST, now));
+    schedule.sources.get_mut(at(0)).trying = Some((SLOT, now));
     schedule.take_effects();
-    schedule.close(FIRST);
+    schedule.close(SLOT);
     assert_eq!(done(&mut schedule).rung, [1]);
     schedule.park(SlotId(1), now);
-    schedule.stop_trying(FIRST);
+    schedule.stop_trying(SLOT);
     schedule.answers(at(0));
     assert!(done(&mut schedule).rung.is_empty());
-    schedule.sources.get_mut(at(0)).trying = Some((FIRST, now));
+    schedule.sources.get_mut(at(0)).trying = Some((SLOT, now));
     schedule.answers(at(0));
     assert_eq!(schedule.sources.get(at(0)).trying, None);
     assert_eq!(done(&mut schedule).rung, [1]);
@@ -203,18 +198,18 @@ fn a_connection_without_work_looks_again_while_others_fetch_pieces() {
 fn a_listing_that_somebody_waits_for_takes_a_connection_from_elsewhere() {
     let now = Instant::now();
     let mut schedule = placed(2, [1, 1], now);
-    assert_eq!(schedule.needed_elsewhere(FIRST, now), None);
-    schedule.browse(path("d/"), now);
-    assert_eq!(schedule.needed_elsewhere(FIRST, now), Some(at(0)));
+    assert_eq!(schedule.needed_elsewhere(SLOT, now), None);
+    schedule.browse(path("/d/"), now);
+    assert_eq!(schedule.needed_elsewhere(SLOT, now), Some(at(0)));
     // Even from the only one of its server, and not where one is there or tries to be.
     schedule.slots.truncate(1);
-    assert_eq!(schedule.needed_elsewhere(FIRST, now), Some(at(0)));
+    assert_eq!(schedule.needed_elsewhere(SLOT, now), Some(at(0)));
     let mut schedule = placed(2, [0, 1], now);
-    schedule.browse(path("d/"), now);
+    schedule.browse(path("/d/"), now);
     assert_eq!(schedule.needed_elsewhere(SlotId(1), now), None);
-    assert_eq!(schedule.needed_elsewhere(FIRST, now), None);
+    assert_eq!(schedule.needed_elsewhere(SLOT, now), None);
     schedule.slots[0].source = at(1);
-    schedule.sources.get_mut(at(0)).trying = Some((FIRST, now));
+    schedule.sources.get_mut(at(0)).trying = Some((SLOT, now));
     assert_eq!(schedule.needed_elsewhere(SlotId(1), now), None);
 }
 
@@ -236,7 +231,7 @@ fn a_file_that_only_one_server_has_takes_a_connection_from_where_there_are_more(
         for task in named {
             add(&mut schedule, vec![task]);
         }
-        schedule.needed_elsewhere(FIRST, now)
+        schedule.needed_elsewhere(SLOT, now)
     };
     assert_eq!(needed([1, 1, 1, 1], true), Some(at(0)));
     assert_eq!(needed([1, 1, 1, 0], true), Some(at(0)));
@@ -259,7 +254,7 @@ fn the_only_connection_of_a_server_goes_where_none_is_only_if_nothing_is_to_be_h
             other.tried.insert(at(0));
             add(&mut schedule, vec![other]);
         }
-        assert_eq!(schedule.needed_elsewhere(FIRST, now), needed, "{idle}");
+        assert_eq!(schedule.needed_elsewhere(SLOT, now), needed, "{idle}");
     }
 }
 
@@ -269,13 +264,13 @@ fn where_a_redirect_led_takes_connections_that_have_nothing_to_do() {
     let mut schedule = placed(1, [0, 0], now);
     let led = meet(&mut schedule);
     add(&mut schedule, vec![led_file("a", 5 * MIB, led)]);
-    assert_eq!(schedule.needed_elsewhere(FIRST, now), Some(led));
+    assert_eq!(schedule.needed_elsewhere(SLOT, now), Some(led));
     schedule.slots[1].source = led;
-    assert_eq!(schedule.needed_elsewhere(FIRST, now), Some(led));
+    assert_eq!(schedule.needed_elsewhere(SLOT, now), Some(led));
     let load = &mut schedule.sources.get_mut(led).load;
     load.refused(now, now, 2, None);
     assert_eq!(load.window(), 1);
-    assert_eq!(schedule.needed_elsewhere(FIRST, now), None);
+    assert_eq!(schedule.needed_elsewhere(SLOT, now), None);
 }
 
 #[test]
@@ -291,7 +286,7 @@ fn nothing_is_needed_for_what_is_stopped_or_has_enough_connections() {
     schedule.pause(item);
     assert!(schedule.needed(&outlook, now).is_empty());
     schedule.resume(item);
-    schedule.browse(path("d/"), now);
+    schedule.browse(path("/d/"), now);
     assert_eq!(schedule.browsed(&outlook), Some(at(0)));
     schedule.pause(item);
     assert_eq!(schedule.needed(&outlook, now), only(0));
@@ -315,7 +310,7 @@ fn a_transfer_needs_those_that_may_give_its_pieces_until_its_item_has_enough_con
     let task = &mut schedule.transfers.get_mut(&file).unwrap().task;
     task.redirecting.insert(at(0));
     assert_eq!(needed(&schedule), SourceSet::of(at(1)));
-    schedule.unassign(FIRST);
+    schedule.unassign(SLOT);
     assert_eq!(needed(&schedule), SourceSet::all(2));
 }
 
@@ -327,22 +322,22 @@ fn a_connection_that_goes_elsewhere_is_closed_first() {
         schedule.slots[0].line = line;
         schedule.park(SlotId(1), now);
         schedule.take_effects();
-        schedule.browse(path("d/"), now);
-        let order = schedule.idle_order(FIRST, now);
+        schedule.browse(path("/d/"), now);
+        let order = schedule.idle_order(SLOT, now);
         let closes = matches!(order, Order::Close);
         let connects = matches!(order, Order::Connect(to) if to == at(0));
         let is_open = line == Line::Open;
         assert_eq!((closes, connects), (is_open, !is_open));
         assert_eq!(source_of(&schedule, 0), at(0));
         assert!(done(&mut schedule).rung.contains(&1));
-        assert!(schedule.go_elsewhere(FIRST, now).is_none());
+        assert!(schedule.go_elsewhere(SLOT, now).is_none());
     }
 }
 
 #[test]
 fn only_a_server_that_may_be_out_of_reach_is_tried_by_one_connection() {
     let now = Instant::now();
-    for (known, tries) in [(true, None), (false, Some((FIRST, now)))] {
+    for (known, tries) in [(true, None), (false, Some((SLOT, now)))] {
         let mut schedule = placed(1, [0, 0], now);
         if !known {
             schedule.sources.get_mut(at(0)).reach = Reach::Unknown;
@@ -350,7 +345,7 @@ fn only_a_server_that_may_be_out_of_reach_is_tried_by_one_connection() {
         schedule.slots[0].answered = 3;
         schedule.park(SlotId(1), now);
         schedule.take_effects();
-        let order = schedule.dial(FIRST, now);
+        let order = schedule.dial(SLOT, now);
         assert!(matches!(order, Order::Connect(to) if to == at(0)));
         let slot = &schedule.slots[0];
         assert_eq!((slot.line, slot.answered), (Line::Dialing, 0));

@@ -4,17 +4,15 @@ use crate::{
         ItemId,
         schedule::{
             Opened,
-            report::testing::{
-                MIB, SECOND, add, begin, broken, done, file, ranges, receive, schedule, waiting,
-                with_values,
+            testing::{
+                MIB, SECOND, SLOT, add, begin, broken, done, file, ranges, receive, schedule,
+                waiting, with_values,
             },
         },
     },
     digest::Digest,
     pieces::{PieceHasher, root},
 };
-
-const FIRST: SlotId = SlotId(0);
 
 /// A file of five pieces, of which the first connection reads two.
 fn runs(opened: Opened) -> (Schedule, ItemId, FileId, Run) {
@@ -74,7 +72,7 @@ fn what_is_said_of_a_file_that_is_gone_is_of_no_interest() {
     assert_eq!(schedule.fit(gone, source, other), Fit::Yes);
     assert!(!schedule.wants(gone, run.id, 0));
     assert_eq!(
-        schedule.piece_received(FIRST, (gone, run.id), 0, None, now),
+        schedule.piece_received(SLOT, (gone, run.id), 0, None, now),
         Ok(())
     );
     assert!(!schedule.left_piece(gone, 0, None, 0));
@@ -97,10 +95,10 @@ fn a_run_reads_what_others_have_left_of_it() {
 fn of_an_answer_with_less_than_was_asked_for_others_fetch_the_rest() {
     for (gave, remembered) in [(1, 1), (0, 1)] {
         let (mut schedule, _, file, run) = runs(ranges(5 * MIB));
-        schedule.gave_less(FIRST, (file, run.id), gave);
+        schedule.gave_less(SLOT, (file, run.id), gave);
         let gives = |place| schedule.sources.get(SourceId::at(place)).gives;
         assert_eq!((gives(0), gives(1)), (Some(remembered), None));
-        assert_eq!(schedule.run_max(FIRST), 1);
+        assert_eq!(schedule.run_max(SLOT), 1);
         let wants = [0, 1].map(|piece| schedule.wants(file, run.id, piece));
         assert_eq!(wants, [gave > 0, false]);
         assert_eq!(done(&mut schedule).rung, [3]);
@@ -138,7 +136,7 @@ fn pieces_are_counted_as_progress_and_synced_from_time_to_time() {
     assert!(!schedule.slots[0].flight[0].progress);
     let mut receive = |piece, at| {
         let id = (file, run.id);
-        let got = schedule.piece_received(FIRST, id, piece, None, at);
+        let got = schedule.piece_received(SLOT, id, piece, None, at);
         assert_eq!(got, Ok(()));
         (done(&mut schedule).synced, schedule.pieces().0)
     };
@@ -159,7 +157,7 @@ fn who_waits_is_told_of_a_wrong_piece_that_is_free_again() {
     schedule.take_effects();
     let mut receive = |piece, byte| {
         let id = (file, run.id);
-        let got = schedule.piece_received(FIRST, id, piece, Some(value(byte)), now);
+        let got = schedule.piece_received(SLOT, id, piece, Some(value(byte)), now);
         assert_eq!(got, Ok(()));
         done(&mut schedule).rung
     };

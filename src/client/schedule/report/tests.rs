@@ -1,20 +1,21 @@
 mod begun;
 mod listed;
 
-use super::{
-    testing::{
-        MIB, OPEN, SECOND, add, begin, broken, done, file, limits, open, path, ranges, reach, read,
-        receive, schedule, schedule_of, waiting, with_values,
-    },
-    *,
-};
+use super::*;
 use crate::client::{
     ItemId,
     id::{RestId, SourceId},
-    schedule::{Ask, Limits, NewItem, Sum, depth::DEPTH_MAX, item::Life, source::Source},
+    schedule::{
+        Limits, NewItem, Sum,
+        depth::DEPTH_MAX,
+        item::Life,
+        source::Source,
+        testing::{
+            MIB, OPEN, SECOND, SLOT, add, begin, broken, done, file, flight, limits, open, path,
+            ranges, reach, read, receive, schedule, schedule_of, waiting, with_values,
+        },
+    },
 };
-
-const FIRST: SlotId = SlotId(0);
 
 fn source(schedule: &mut Schedule) -> &mut Source {
     schedule.sources.get_mut(SourceId::default())
@@ -32,26 +33,13 @@ fn opens(size: u64, now: Instant) -> (Schedule, ItemId, FileTask) {
 fn runs(now: Instant) -> (Schedule, ItemId, FileId, Run) {
     let (mut schedule, item, task) = opens(5 * MIB, now);
     let file = schedule.new_file();
-    let run = schedule.begin(FIRST, file, task, ranges(5 * MIB), 2, now);
+    let run = schedule.begin(SLOT, file, task, ranges(5 * MIB), 2, now);
     schedule.take_effects();
     (schedule, item, file, run.unwrap().unwrap())
 }
 
 fn answer(schedule: &mut Schedule, answered: Answered, channel: Channel, now: Instant) {
-    schedule.report(FIRST, Report::Answered(answered, channel), now);
-}
-
-fn flight(work: Work, now: Instant) -> Flight {
-    Flight {
-        work,
-        ask: Ask::Whole,
-        at: now,
-        sent: true,
-        ahead: false,
-        streamed: None,
-        progress: false,
-        last: false,
-    }
+    schedule.report(SLOT, Report::Answered(answered, channel), now);
 }
 
 #[test]
@@ -60,7 +48,7 @@ fn a_connection_that_is_made_is_open_and_rings_the_others() {
     let mut schedule = schedule(1);
     schedule.park(SlotId(3), now);
     schedule.slots[0].answered = 7;
-    schedule.report(FIRST, Report::Connected(SECOND), now);
+    schedule.report(SLOT, Report::Connected(SECOND), now);
     let slot = &schedule.slots[0];
     assert_eq!((slot.line, slot.answered), (Line::Open, 0));
     assert_eq!(schedule.connections(), 1);
@@ -73,8 +61,8 @@ fn of_a_worker_that_is_gone_nothing_is_lost() {
     let now = Instant::now();
     let (mut schedule, item, _) = opens(MIB, now);
     schedule.park(SlotId(3), now);
-    source(&mut schedule).trying = Some((FIRST, now));
-    schedule.gone(FIRST, now);
+    source(&mut schedule).trying = Some((SLOT, now));
+    schedule.gone(SLOT, now);
     assert_eq!(waiting(&schedule, item).failures, 0);
     assert_eq!(schedule.slots[0].line, Line::Closed);
     assert_eq!(source(&mut schedule).trying, None);
@@ -85,7 +73,7 @@ fn of_a_worker_that_is_gone_nothing_is_lost() {
     (1..5).for_each(|piece| plan.add_done(piece));
     let verdict = &mut schedule.transfers.get_mut(&file).unwrap().verdict;
     verdict.note_written(0, 5 * MIB);
-    schedule.gone(FIRST, now);
+    schedule.gone(SLOT, now);
     assert_eq!(done(&mut schedule).landed, [file]);
 }
 
@@ -97,7 +85,7 @@ fn an_answer_is_waited_for_from_when_it_was_asked_for_or_came_to_be_the_first() 
         schedule.slots[0].flight[0].at = now + asked * SECOND;
         schedule.slots[0].front_since = Some(now + first * SECOND);
         *source(&mut schedule) = Source::default();
-        schedule.head_came(FIRST, now + 6 * SECOND);
+        schedule.head_came(SLOT, now + 6 * SECOND);
         let patience = source(&mut schedule).head_patience();
         assert_eq!(patience, 4 * took * SECOND, "{asked} {first}");
     }
@@ -111,7 +99,7 @@ fn a_head_that_comes_ends_the_attempt_and_rings_those_that_wait_for_it() {
         schedule.park(SlotId(3), now);
         schedule.take_effects();
         source(&mut schedule).trying = tries.then_some((SlotId(2), now));
-        schedule.head_came(FIRST, now);
+        schedule.head_came(SLOT, now);
         assert_eq!(source(&mut schedule).trying, None);
         assert_eq!(done(&mut schedule).rung, rung);
     }
@@ -121,25 +109,25 @@ fn a_head_that_comes_ends_the_attempt_and_rings_those_that_wait_for_it() {
 fn what_was_stopped_while_it_is_read_is_let_go_of_and_never_what_has_not_begun() {
     let now = Instant::now();
     let (mut schedule, item, _) = opens(MIB, now);
-    assert!(!schedule.is_interrupted(FIRST));
+    assert!(!schedule.is_interrupted(SLOT));
     schedule.pause(item);
-    assert!(!schedule.is_interrupted(FIRST));
-    schedule.streamed(FIRST, 0);
-    assert!(schedule.is_interrupted(FIRST));
+    assert!(!schedule.is_interrupted(SLOT));
+    schedule.streamed(SLOT, 0);
+    assert!(schedule.is_interrupted(SLOT));
     schedule.resume(item);
-    assert!(!schedule.is_interrupted(FIRST));
+    assert!(!schedule.is_interrupted(SLOT));
     schedule.stop();
-    assert!(schedule.is_interrupted(FIRST));
+    assert!(schedule.is_interrupted(SLOT));
 }
 
 #[test]
 fn a_run_is_let_go_of_where_its_file_flows_no_more_or_its_item_has_enough_connections() {
     let now = Instant::now();
     let (mut schedule, item, file, _) = runs(now);
-    assert!(!schedule.is_interrupted(FIRST));
+    assert!(!schedule.is_interrupted(SLOT));
     for phase in [Phase::Halted, Phase::Landing] {
         schedule.transfers.get_mut(&file).unwrap().phase = phase;
-        assert!(schedule.is_interrupted(FIRST));
+        assert!(schedule.is_interrupted(SLOT));
     }
     schedule.transfers.get_mut(&file).unwrap().phase = Phase::Flowing;
     read(&mut schedule, 1, now);
@@ -147,21 +135,21 @@ fn a_run_is_let_go_of_where_its_file_flows_no_more_or_its_item_has_enough_connec
     let interrupted = [0, 1].map(|slot| schedule.is_interrupted(SlotId(slot)));
     assert_eq!(interrupted, [false, true]);
     schedule.transfers.clear();
-    assert!(schedule.is_interrupted(FIRST));
+    assert!(schedule.is_interrupted(SLOT));
     schedule.slots[0].flight[0].work = Work::Values(file);
-    assert!(schedule.is_interrupted(FIRST));
+    assert!(schedule.is_interrupted(SLOT));
     schedule.slots[0].flight[0].work = Work::Spent;
-    assert!(!schedule.is_interrupted(FIRST));
+    assert!(!schedule.is_interrupted(SLOT));
 }
 
 #[test]
 fn an_answer_for_what_was_cancelled_or_has_ended_is_wanted_by_nobody() {
     let now = Instant::now();
     let (mut schedule, item, task) = opens(MIB, now);
-    let list = Work::List(DirTask::new(item, path("d/")));
+    let list = Work::List(DirTask::new(item, path("/d/")));
     for work in [Work::Open(task), list] {
         schedule.slots[0].flight[0].work = work;
-        assert!(!schedule.is_unwanted(FIRST));
+        assert!(!schedule.is_unwanted(SLOT));
         let cancelled = Life::Cancelled;
         let ended = Life::Ended(crate::client::ItemState::Failed("x".into()));
         for (life, unwanted) in [
@@ -171,15 +159,15 @@ fn an_answer_for_what_was_cancelled_or_has_ended_is_wanted_by_nobody() {
             (Life::Going, false),
         ] {
             schedule.item_mut(item).unwrap().life = life.clone();
-            assert_eq!(schedule.is_unwanted(FIRST), unwanted, "{life:?}");
+            assert_eq!(schedule.is_unwanted(SLOT), unwanted, "{life:?}");
         }
     }
     schedule.items.clear();
-    assert!(schedule.is_unwanted(FIRST));
+    assert!(schedule.is_unwanted(SLOT));
     schedule.slots[0].flight[0].work = Work::Spent;
-    assert!(!schedule.is_unwanted(FIRST));
+    assert!(!schedule.is_unwanted(SLOT));
     schedule.slots[0].flight.clear();
-    assert!(!schedule.is_unwanted(FIRST));
+    assert!(!schedule.is_unwanted(SLOT));
 }
 
 #[test]
@@ -191,13 +179,13 @@ fn an_answer_for_a_file_that_is_whole_is_wanted_by_nobody_but_a_connection_that_
         let whole = phase == Phase::Landing;
         for (line, unwanted) in [(Line::Dialing, false), (Line::Open, whole)] {
             schedule.slots[0].line = line;
-            assert_eq!(schedule.is_unwanted(FIRST), unwanted, "{phase:?} {line:?}");
+            assert_eq!(schedule.is_unwanted(SLOT), unwanted, "{phase:?} {line:?}");
         }
     }
     schedule.transfers.clear();
-    assert!(schedule.is_unwanted(FIRST));
+    assert!(schedule.is_unwanted(SLOT));
     schedule.slots[0].flight[0].work = Work::Values(file);
-    assert!(schedule.is_unwanted(FIRST));
+    assert!(schedule.is_unwanted(SLOT));
 }
 
 #[test]
@@ -276,7 +264,7 @@ fn a_run_tells_how_fast_the_connection_is_and_what_is_left_of_it_is_free() {
     receive(&mut schedule, 0, file, &run, 0);
     let took = 5 * SECOND;
     answer(&mut schedule, Answered::Run { pieces: 1, took }, OPEN, now);
-    assert_eq!(schedule.run_max(FIRST), 1);
+    assert_eq!(schedule.run_max(SLOT), 1);
     let plan = &schedule.transfer(file).unwrap().plan;
     assert_eq!((plan.held(), plan.is_given(1)), (0, true));
 }
@@ -294,12 +282,12 @@ fn what_an_answer_leaves_undone_waits_again() {
     let changed = again(&|task| Answered::Again(FileTask { kept, ..task }));
     assert_eq!(changed.kept, 3);
     let (mut schedule, item, _) = opens(MIB, now);
-    let dir = DirTask::new(item, path("d/"));
+    let dir = DirTask::new(item, path("/d/"));
     answer(&mut schedule, Answered::Unlisted(dir), OPEN, now);
     assert_eq!(schedule.item(item).unwrap().dirs.len(), 1);
     let mut schedule = self::schedule(1);
     reach(&mut schedule, 1, now);
-    schedule.browse(path("d/"), now);
+    schedule.browse(path("/d/"), now);
     read(&mut schedule, 0, now);
     answer(&mut schedule, Answered::Browsed, OPEN, now);
     assert!(schedule.browses.is_empty());
@@ -309,7 +297,7 @@ fn what_an_answer_leaves_undone_waits_again() {
 fn the_size_that_an_answer_tells_counts() {
     let now = Instant::now();
     let (mut schedule, item, task) = opens(9, now);
-    schedule.resized(FIRST, &task, 12);
+    schedule.resized(SLOT, &task, 12);
     let of = schedule.item(item).unwrap();
     assert_eq!((of.total, of.sized), (12, true));
     let front = &schedule.slots[0].flight[0].work;
@@ -323,7 +311,7 @@ fn bytes_of_a_body_of_unknown_size_add_up() {
     let streamed = |schedule: &Schedule| schedule.slots[0].flight[0].streamed;
     assert_eq!(streamed(&schedule), None);
     for (bytes, sum) in [(0, 0), (3, 3), (4, 7)] {
-        schedule.streamed(FIRST, bytes);
+        schedule.streamed(SLOT, bytes);
         assert_eq!(streamed(&schedule), Some(sum));
     }
 }
@@ -334,7 +322,7 @@ fn what_was_looked_at_waits_to_be_asked_for() {
     let (mut schedule, item, task) = opens(9, now);
     schedule.park(SlotId(3), now);
     let kept = 3;
-    schedule.looked(FIRST, FileTask { kept, ..task }, now);
+    schedule.looked(SLOT, FileTask { kept, ..task }, now);
     assert_eq!(waiting(&schedule, item).kept, 3);
     assert!(schedule.slots[0].flight.is_empty());
     assert_eq!(done(&mut schedule).rung, [3]);

@@ -1,20 +1,8 @@
 use super::*;
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn broken() -> Error {
-    Error::Broken("x".into())
-}
+use crate::client::schedule::testing::{SECOND, broken, login};
 
 fn banned() -> Error {
     Error::Banned("x".into())
-}
-
-fn login() -> Error {
-    Error::Login {
-        sent: false,
-        said: None,
-    }
 }
 
 fn source(reach: Reach) -> Source {

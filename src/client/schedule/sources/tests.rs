@@ -1,15 +1,6 @@
 use super::*;
 use crate::client::schedule::source::Held;
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn broken() -> Error {
-    Error::Broken("x".into())
-}
-
-fn at(place: usize) -> SourceId {
-    SourceId::at(place)
-}
+use crate::client::schedule::testing::{SECOND, at, broken};
 
 fn led(place: usize) -> SourceId {
     SourceId::led(place)

@@ -37,14 +37,11 @@ mod tests {
         super::tests::{begin, judged_task, open, with_etag},
         *,
     };
+    use crate::client::schedule::testing::set;
     use crate::{
         client::{id::SourceId, schedule::Opened},
         pieces::PIECE,
     };
-
-    fn set(places: &[usize]) -> SourceSet {
-        places.iter().copied().map(SourceId::at).collect()
-    }
 
     /// A file of two pieces that is complete, each from another source.
     fn complete() -> Transfer {

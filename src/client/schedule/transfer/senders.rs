@@ -70,10 +70,7 @@ impl Senders {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn set(places: &[usize]) -> SourceSet {
-        places.iter().copied().map(SourceId::at).collect()
-    }
+    use crate::client::schedule::testing::set;
 
     /// Who sent each piece; `None` where it lay here before.
     fn senders(of: &[Option<usize>]) -> Senders {

@@ -124,19 +124,16 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        super::tests::{SECOND, open, task, tell, transfer, values, with_etag, with_values},
+        super::tests::{open, task, tell, transfer, values, with_etag, with_values},
         *,
     };
+    use crate::client::schedule::testing::{SECOND, set};
     use crate::{
         client::{id::SourceId, schedule::Opened},
         pieces::PIECE,
     };
 
     const SIZE: u64 = 20 * PIECE;
-
-    fn set(places: &[usize]) -> SourceSet {
-        places.iter().copied().map(SourceId::at).collect()
-    }
 
     /// What a connection of the source at `place` sees, where the first two may be asked.
     fn outlook(place: usize) -> Outlook {

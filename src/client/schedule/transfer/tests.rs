@@ -1,6 +1,7 @@
 mod ending;
 
 use super::*;
+use crate::client::schedule::testing::SECOND;
 use crate::{
     client::{ItemId, schedule::verdict::Values, task::Led},
     digest::Digest,
@@ -8,8 +9,6 @@ use crate::{
     piece_digests::PieceDigests,
     pieces::PIECE,
 };
-
-pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// A file of so many bytes on a server that gives ranges and values.
 pub(super) fn with_values(size: u64) -> Facts {

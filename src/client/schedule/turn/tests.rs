@@ -2,31 +2,14 @@ use super::*;
 use crate::client::{
     ItemId,
     schedule::{
-        Ask, Limits,
-        report::testing::{
-            MIB, OPEN, add, begin, broken, done, fault, file, later, led_file, limits, meet,
-            ranges, read, schedule, schedule_of, status, waiting, when, with_values,
+        Limits,
+        testing::{
+            MIB, OPEN, add, at, begin, broken, done, fault, file, flight, later, led_file, limits,
+            meet, ranges, read, schedule, schedule_of, status, waiting, when, with_values,
         },
     },
     task::{DirTask, Led},
 };
-
-fn at(place: usize) -> SourceId {
-    SourceId::at(place)
-}
-
-fn flight(work: Work, now: Instant) -> Flight {
-    Flight {
-        work,
-        ask: Ask::Whole,
-        at: now,
-        sent: true,
-        ahead: false,
-        streamed: None,
-        progress: false,
-        last: false,
-    }
-}
 
 /// A redirect of the first of so many servers leads elsewhere, for a transfer of which the first connection reads some.
 fn led_transfer(servers: usize, now: Instant) -> (Schedule, SourceId, ItemId, FileId) {

@@ -3,39 +3,21 @@ use std::time::{Duration, Instant};
 mod lives;
 
 use super::*;
+use crate::client::schedule::testing::{MIB, path, schedule};
 use crate::{
     client::{
         ItemState,
         disk::journal::Ticket,
         facts::Facts,
         id::{SlotId, SourceId},
-        schedule::{Ask, Flight, Limits, NewItem, Opened, Order, Report, slot::Line},
+        schedule::{Ask, Flight, NewItem, Opened, Order, Report, slot::Line},
         task::{DirTask, FileTask},
         want::{Want, Wanted},
     },
     http1::path::RemotePath,
 };
 
-const MIB: u64 = 1 << 20;
 const ALL: [usize; 4] = [0, 1, 2, 3];
-
-/// Four connections and one server.
-pub(in super::super) fn schedule() -> Schedule {
-    let limits = Limits {
-        workers: 4,
-        retries: 1,
-        serial: false,
-        patient: false,
-        resume: true,
-        spares: false,
-        fail_empty: false,
-    };
-    Schedule::new(limits, vec!["s".into()], 1)
-}
-
-pub(in super::super) fn path(text: &str) -> RemotePath {
-    RemotePath::from_target(text.as_bytes()).unwrap()
-}
 
 pub(in super::super) fn file(item: ItemId, name: &str, size: Option<u64>) -> FileTask {
     FileTask {
@@ -178,7 +160,7 @@ fn all_ask(schedule: &mut Schedule, items: &[ItemId]) -> Vec<usize> {
 
 #[test]
 fn a_limited_item_leaves_connections_to_others() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let items = ["a", "b"].map(|name| add(&mut schedule, name));
     assert_eq!(all_ask(&mut schedule, &items), [2, 2]);
     schedule.limit_item(items[0], Some(Rate(MIB)));
@@ -195,7 +177,7 @@ fn a_limited_item_leaves_connections_to_others() {
 
 #[test]
 fn the_first_gets_every_connection_until_it_lets_others_pass() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let items = ["a", "b", "c"].map(|name| add(&mut schedule, name));
     schedule.set_first(items[2], true);
     let order = |schedule: &Schedule| -> Vec<_> {
@@ -220,7 +202,7 @@ fn the_first_gets_every_connection_until_it_lets_others_pass() {
 
 #[test]
 fn an_item_moves_no_further_than_to_the_ends() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let [a, b, c] = [0; 3].map(|_| add_tree(&mut schedule));
     let order = |schedule: &Schedule| schedule.items.iter().map(|it| it.id).collect::<Vec<_>>();
     for (id, by, after) in [
@@ -251,7 +233,7 @@ fn an_item_moves_no_further_than_to_the_ends() {
 
 #[test]
 fn a_limit_is_kept_for_a_later_run() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_kept(&mut schedule, 1);
     put(&mut schedule, 1, Work::Open(file(id, "/k", None)));
     schedule.limit_item(id, Some(Rate(5)));
@@ -261,7 +243,7 @@ fn a_limit_is_kept_for_a_later_run() {
 
 #[test]
 fn those_that_wait_look_again_where_an_item_has_a_limit() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     assert!(rung(&mut schedule, Schedule::ring_for_limited).is_empty());
     schedule.limit_item(id, Some(Rate(5)));
@@ -272,7 +254,7 @@ fn those_that_wait_look_again_where_an_item_has_a_limit() {
 
 #[test]
 fn only_what_has_ended_is_cleared_with_what_waits_on_disk_of_it() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let [ended, going] = [0; 2].map(|_| add_tree(&mut schedule));
     for (id, rest) in [(ended, 8), (going, 9)] {
         let item = schedule.item_mut(id).unwrap();
@@ -296,7 +278,7 @@ fn only_what_has_ended_is_cleared_with_what_waits_on_disk_of_it() {
 fn an_impatient_user_ends_every_pause() {
     let now = Instant::now();
     let later = now + Duration::from_secs(9);
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);
     let large = transfer(&mut schedule, id);
     schedule.transfers.get_mut(&large).unwrap().wait(now, later);

@@ -1,51 +1,30 @@
 use std::time::Duration;
 
 use super::*;
+use crate::client::schedule::testing::{OPEN, SLOT, complete, file, limits, path, schedule_of};
 use crate::{
     client::{
         Verified,
         disk::names::Local,
         facts::Facts,
         id::SlotId,
-        schedule::{
-            Answered, Channel, Complete, Effect, Fault, Limits, NewItem, Opened, Order, Report, Run,
-        },
+        schedule::{Answered, Channel, Effect, Fault, Limits, NewItem, Opened, Order, Report, Run},
         task::FileTask,
     },
-    http1::path::RemotePath,
     pieces::PIECE,
 };
 
-const SLOT: SlotId = SlotId(0);
-const OPEN: Channel = Channel {
-    open: true,
-    haul: false,
-};
-
-fn schedule(workers: usize, servers: &[&str]) -> Schedule {
+fn schedule(workers: usize, servers: usize) -> Schedule {
     let limits = Limits {
         workers,
-        retries: 1,
-        serial: false,
-        patient: false,
-        resume: true,
-        spares: false,
-        fail_empty: false,
+        ..limits()
     };
-    let names = servers.iter().map(|name| (*name).to_owned()).collect();
-    Schedule::new(limits, names, 1)
-}
-
-fn path(text: &str) -> RemotePath {
-    RemotePath::from_target(text.as_bytes()).unwrap()
+    schedule_of(limits, servers)
 }
 
 /// A tree of files of these sizes, listed.
 fn tree(schedule: &mut Schedule, sizes: &[u64]) -> ItemId {
-    let file = |(n, size): (usize, &u64)| FileTask {
-        size: Some(*size),
-        ..FileTask::new(ItemId(0), path(&format!("/t/{n}")))
-    };
+    let file = |(n, size): (usize, &u64)| file(&format!("t/{n}"), *size);
     schedule.add(NewItem {
         named: sizes.iter().enumerate().map(file).collect(),
         ..NewItem::new(path("/t/"))
@@ -93,20 +72,11 @@ fn begun(schedule: &mut Schedule, slot: SlotId, begun: u32, now: Instant) -> (Fi
     (file, run.flatten().unwrap())
 }
 
-fn complete(bytes: u64) -> Complete {
-    Complete {
-        local: std::path::PathBuf::new(),
-        bytes,
-        verified: Verified::Unverified,
-        took: Duration::ZERO,
-    }
-}
-
 #[test]
 fn a_file_is_queued_active_landing_and_finished() {
     const SIZE: u64 = 3 * PIECE - 1;
     let now = Instant::now();
-    let mut schedule = schedule(1, &["s"]);
+    let mut schedule = schedule(1, 1);
     let id = schedule.add(NewItem {
         size: Some(SIZE),
         ..NewItem::new(path("/big"))
@@ -144,7 +114,7 @@ fn a_file_is_queued_active_landing_and_finished() {
     // All is here, and nothing has its name: that is not all of it.
     assert_eq!(shown(&schedule), (ItemState::Landing, 0, SIZE - 1, SIZE));
     assert!(!schedule.has_ended() && !schedule.is_idle());
-    schedule.landed(file, Ok(complete(SIZE)), now);
+    schedule.landed(file, Ok(complete(SIZE, Verified::Unverified)), now);
     let finished = ItemState::Finished(Verified::Unverified);
     assert_eq!(shown(&schedule), (finished, 0, SIZE, SIZE));
     assert!(schedule.has_ended() && schedule.is_idle() && !schedule.is_told());
@@ -160,7 +130,7 @@ fn a_file_is_queued_active_landing_and_finished() {
 #[test]
 fn what_is_paused_says_so_and_goes_on_with_what_is_here() {
     let now = Instant::now();
-    let mut schedule = schedule(1, &["s"]);
+    let mut schedule = schedule(1, 1);
     let id = tree(&mut schedule, &[3 * PIECE]);
     let (file, run) = begun(&mut schedule, SLOT, 3, now);
     schedule
@@ -181,7 +151,7 @@ fn what_is_paused_says_so_and_goes_on_with_what_is_here() {
 #[test]
 fn a_tree_names_what_is_on_its_way_large_files_first() {
     let now = Instant::now();
-    let mut schedule = schedule(3, &["s"]);
+    let mut schedule = schedule(3, 1);
     let id = tree(&mut schedule, &[3 * PIECE, 10, 20]);
     let (file, run) = begun(&mut schedule, SLOT, 3, now);
     schedule
@@ -212,7 +182,7 @@ fn a_tree_names_what_is_on_its_way_large_files_first() {
 #[test]
 fn of_many_files_on_their_way_some_are_named() {
     let now = Instant::now();
-    let mut schedule = schedule(40, &["s"]);
+    let mut schedule = schedule(40, 1);
     let sizes = [vec![2 * PIECE; 3], vec![5; 60]].concat();
     let id = tree(&mut schedule, &sizes);
     for slot in 0..40 {
@@ -226,7 +196,7 @@ fn of_many_files_on_their_way_some_are_named() {
 #[test]
 fn what_was_sent_ahead_waits_for_what_is_in_front_of_it() {
     let now = Instant::now();
-    let mut schedule = schedule(1, &["s"]);
+    let mut schedule = schedule(1, 1);
     let id = tree(&mut schedule, &[5; 9]);
     schedule.sources.get_mut(SourceId::default()).depth.proven();
     connected(&mut schedule, SLOT, now);
@@ -239,7 +209,7 @@ fn what_was_sent_ahead_waits_for_what_is_in_front_of_it() {
 #[test]
 fn a_tree_is_listed_once_nothing_of_it_is_to_be_listed() {
     let now = Instant::now();
-    let mut schedule = schedule(1, &["s"]);
+    let mut schedule = schedule(1, 1);
     let id = schedule.add(NewItem::new(path("/")));
     let listed = |schedule: &Schedule| view(schedule, id).files.unwrap().listed;
     assert!(!listed(&schedule), "it waits");
@@ -265,7 +235,7 @@ fn a_tree_is_listed_once_nothing_of_it_is_to_be_listed() {
 #[test]
 fn what_waits_for_another_try_says_why() {
     let now = Instant::now();
-    let mut schedule = schedule(1, &["s"]);
+    let mut schedule = schedule(1, 1);
     let id = tree(&mut schedule, &[5]);
     connected(&mut schedule, SLOT, now);
     let error = Error::Broken("a reason".into());
@@ -295,7 +265,7 @@ fn what_waits_for_another_try_says_why() {
 #[test]
 fn a_failure_counts_and_the_only_one_is_told() {
     let now = Instant::now();
-    let mut schedule = schedule(1, &["s"]);
+    let mut schedule = schedule(1, 1);
     let id = tree(&mut schedule, &[5, 5]);
     let refused = |schedule: &mut Schedule| {
         connected(schedule, SLOT, now);
@@ -325,7 +295,7 @@ fn a_failure_counts_and_the_only_one_is_told() {
 
 #[test]
 fn a_server_that_is_not_asked_any_more_says_why() {
-    let mut schedule = schedule(1, &["a", "b"]);
+    let mut schedule = schedule(1, 2);
     assert_eq!(schedule.dropped(), [None, None]);
     let [a, b] = [0, 1].map(SourceId::at);
     schedule.sources.get_mut(b).reach = Reach::Dropped("it is wrong".into());
@@ -341,7 +311,7 @@ fn a_server_that_is_not_asked_any_more_says_why() {
     let why = schedule.dropped()[0].clone().unwrap();
     assert!(why.contains("gone"), "{why}");
     // The only one there is stands for itself.
-    let mut schedule = self::schedule(1, &["a"]);
+    let mut schedule = self::schedule(1, 1);
     schedule.source_failed(a, &error, now);
     schedule.sources.get_mut(a).failures = 9;
     assert_eq!(schedule.dropped(), [None]);
@@ -350,7 +320,7 @@ fn a_server_that_is_not_asked_any_more_says_why() {
 #[test]
 fn connections_count_once_they_are_open() {
     let now = Instant::now();
-    let mut schedule = schedule(3, &["s"]);
+    let mut schedule = schedule(3, 1);
     tree(&mut schedule, &[5; 9]);
     assert_eq!(schedule.connections(), 0);
     assert!(matches!(schedule.next(SLOT, now), Order::Connect(_)));

@@ -1,66 +1,39 @@
 use std::time::Duration;
 
 use super::*;
+use crate::client::schedule::testing::{
+    SECOND, SLOT, at as named, broken, flight, limits, meet, path, schedule_of,
+};
 use crate::{
     client::{
         ItemId,
         facts::Facts,
         id::{BrowseId, FileId},
-        schedule::{Browse, Limits, Opened, Transfer, depth::DEPTH_MAX, order::Ask},
+        schedule::{Browse, Limits, Opened, Transfer, depth::DEPTH_MAX},
         task::{DirTask, FileTask},
     },
-    http1::path::RemotePath,
     pieces::PIECE,
 };
 
-const SLOT: SlotId = SlotId(0);
 const FILE: FileId = FileId(99);
-const SECOND: Duration = Duration::from_secs(1);
-
-fn named(place: usize) -> SourceId {
-    SourceId::at(place)
-}
 
 /// A connection of the first of so many servers, and of one that a redirect led to.
 fn schedule(servers: usize) -> Schedule {
     let limits = Limits {
         workers: 1,
-        retries: 1,
-        serial: false,
-        patient: false,
-        resume: true,
-        spares: false,
-        fail_empty: false,
+        ..limits()
     };
-    let mut schedule = Schedule::new(limits, vec!["s".into(); servers], 1);
-    schedule.led.push("led".into());
-    schedule.sources.meet(SourceId::led(0));
+    let mut schedule = schedule_of(limits, servers);
+    meet(&mut schedule);
     schedule
 }
 
-fn path() -> RemotePath {
-    RemotePath::from_target(b"/f").unwrap()
-}
-
 fn task() -> FileTask {
-    FileTask::new(ItemId(0), path())
-}
-
-fn flight(work: Work) -> Flight {
-    Flight {
-        work,
-        ask: Ask::Whole,
-        at: Instant::now(),
-        sent: true,
-        ahead: false,
-        streamed: None,
-        progress: false,
-        last: false,
-    }
+    FileTask::new(ItemId(0), path("/f"))
 }
 
 fn open() -> Flight {
-    flight(Work::Open(task()))
+    flight(Work::Open(task()), Instant::now())
 }
 
 /// A run of a file that is under way.
@@ -78,11 +51,7 @@ fn run(schedule: &mut Schedule, ranges: bool) -> Flight {
     let mut transfer = Transfer::new(FILE, task(), opened, 1, now);
     let run = transfer.plan.begin_with(0..2, now);
     schedule.transfers.insert(FILE, transfer);
-    flight(Work::Run(FILE, run))
-}
-
-fn broken() -> Error {
-    Error::Broken("it closed".into())
+    flight(Work::Run(FILE, run), Instant::now())
 }
 
 fn broke() -> Fault {
@@ -209,12 +178,12 @@ fn work_goes_to_others_that_have_not_refused_it() {
     let run = run(&mut schedule, true).work;
     let dir = |tried| DirTask {
         tried,
-        ..DirTask::new(ItemId(0), path())
+        ..DirTask::new(ItemId(0), path("/f"))
     };
     let works = |tried: SourceSet| {
         let browse = Browse {
             id: BrowseId(0),
-            dir: path(),
+            dir: path("/f"),
             failures: 0,
             tried,
         };

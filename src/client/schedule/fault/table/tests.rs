@@ -1,10 +1,8 @@
 use std::{io, time::Duration};
 
 use super::{Hit::Open, *};
-use crate::{
-    client::{ItemId, task::FileTask},
-    http1::path::RemotePath,
-};
+use crate::client::schedule::testing::{broken, login, path, status};
+use crate::client::{ItemId, task::FileTask};
 
 /// A server that the user named and that is alone; nobody watches, and nothing was sent ahead.
 const ALONE: Standing = Standing {
@@ -40,14 +38,6 @@ fn but(mut at: Standing, change: impl FnOnce(&mut Standing)) -> Standing {
     at
 }
 
-fn status(status: u16) -> Error {
-    Error::Status {
-        status,
-        retry_after: None,
-        said: None,
-    }
-}
-
 fn refused(code: u16) -> Fault {
     Fault::Refused(status(code))
 }
@@ -67,14 +57,7 @@ fn busy_for_a_second(code: u16) -> Fault {
 }
 
 fn broke() -> Fault {
-    Fault::Broke(Error::Broken("it closed".into()))
-}
-
-fn login() -> Fault {
-    Fault::Login(Error::Login {
-        sent: false,
-        said: None,
-    })
+    Fault::Broke(broken())
 }
 
 fn connect() -> Error {
@@ -101,8 +84,7 @@ fn certificate() -> Error {
 }
 
 fn task() -> Box<FileTask> {
-    let path = RemotePath::from_target(b"/f").unwrap();
-    Box::new(FileTask::new(ItemId(0), path))
+    Box::new(FileTask::new(ItemId(0), path("/f")))
 }
 
 /// Faults that say that the whole of a file is not what it should be.
@@ -249,7 +231,7 @@ fn a_busy_server_is_asked_less_until_it_has_refused_too_often() {
 #[test]
 fn what_was_asked_before_the_file_turned_elsewhere_is_asked_again() {
     let outdated = but(AMONG_OTHERS, |at| at.outdated = true);
-    for fault in [refused(404), refused(400), login()] {
+    for fault in [refused(404), refused(400), Fault::Login(login())] {
         for hit in [Run, Values] {
             assert_eq!(follows(&fault, hit, outdated), Again, "{hit:?}");
         }
@@ -271,24 +253,32 @@ fn a_url_that_may_have_expired_is_asked_for_where_it_was_led_from() {
     }
     assert_eq!(follows(&Fault::Refused(tls()), Open, first), Fail);
     let watched = but(first, |at| at.patient = true);
-    assert_eq!(follows(&login(), Open, watched), First);
+    assert_eq!(follows(&Fault::Login(login()), Open, watched), First);
 }
 
 #[test]
 fn a_login_is_asked_of_who_watches_and_fails_where_nobody_does() {
     for hit in [Hit::List, Head, Open, Start, Run, Values] {
-        assert_eq!(follows(&login(), hit, WATCHED), Ask, "{hit:?}");
-        assert_eq!(follows(&login(), hit, ALONE), Fail, "{hit:?}");
-        assert_eq!(follows(&login(), hit, AMONG_OTHERS), LeaveOut, "{hit:?}");
+        assert_eq!(
+            follows(&Fault::Login(login()), hit, WATCHED),
+            Ask,
+            "{hit:?}"
+        );
+        assert_eq!(follows(&Fault::Login(login()), hit, ALONE), Fail, "{hit:?}");
+        assert_eq!(
+            follows(&Fault::Login(login()), hit, AMONG_OTHERS),
+            LeaveOut,
+            "{hit:?}"
+        );
     }
     // Others that have the file do not answer the question.
     let others = but(WATCHED, |at| at.others = true);
-    assert_eq!(follows(&login(), Open, others), Ask);
+    assert_eq!(follows(&Fault::Login(login()), Open, others), Ask);
     // Who looks at a directory is told, and is asked there.
-    assert_eq!(follows(&login(), Browse, WATCHED), Fail);
+    assert_eq!(follows(&Fault::Login(login()), Browse, WATCHED), Fail);
     // No login is sent along a redirect.
     let led = but(WATCHED, |at| at.led = true);
-    assert_eq!(follows(&login(), Open, led), Fail);
+    assert_eq!(follows(&Fault::Login(login()), Open, led), Fail);
 }
 
 #[test]
@@ -311,7 +301,7 @@ fn a_refusal_that_may_be_of_another_request_is_asked_for_alone() {
 #[test]
 fn pieces_that_are_refused_while_others_fetch_some_are_asked_for_later() {
     let flows = but(AMONG_OTHERS, |at| at.flows = true);
-    for fault in [refused(404), refused(403), login()] {
+    for fault in [refused(404), refused(403), Fault::Login(login())] {
         assert_eq!(follows(&fault, Run, flows), Later);
         assert_eq!(follows(&fault, Run, AMONG_OTHERS), LeaveOut);
         assert_eq!(follows(&fault, Values, flows), LeaveOut);

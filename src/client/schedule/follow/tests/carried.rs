@@ -45,7 +45,7 @@ fn a_server_rests_for_what_others_do_unless_it_is_only_busy() {
     };
     for (fault, rests) in [(busy, false), (Fault::Broke(broken()), true)] {
         let mut schedule = schedule(2);
-        schedule.carry_out(FIRST, Follow::Elsewhere, &fault, Some(browses(0, now)), now);
+        schedule.carry_out(SLOT, Follow::Elsewhere, &fault, Some(browses(0, now)), now);
         assert_eq!(schedule.sources.get(at(0)).is_out(now), rests);
         assert_eq!(schedule.browses.len(), 1);
     }
@@ -62,7 +62,7 @@ fn what_is_asked_for_slower_is_told_with_its_pause() {
         error: status(503),
         retry_after: None,
     };
-    schedule.carry_out(FIRST, Follow::Slower, &busy, flight, now);
+    schedule.carry_out(SLOT, Follow::Slower, &busy, flight, now);
     assert_eq!(done(&mut schedule).retrying, [(2, 7 * SECOND, status(503))]);
     assert_eq!(waiting(&schedule, item).failures, 0);
 }
@@ -76,10 +76,10 @@ fn what_is_refused_behind_others_is_asked_for_alone() {
     schedule.sources.get_mut(at(0)).depth.proven();
     let before = depth(&schedule);
     let fault = Fault::Refused(status(404));
-    schedule.carry_out(FIRST, Follow::Alone, &fault, flight, now);
+    schedule.carry_out(SLOT, Follow::Alone, &fault, flight, now);
     assert!(waiting(&schedule, item).alone);
     let (_, list) = lists(&mut schedule, now);
-    schedule.carry_out(FIRST, Follow::Alone, &fault, list, now);
+    schedule.carry_out(SLOT, Follow::Alone, &fault, list, now);
     assert!(depth(&schedule) < before);
 }
 
@@ -93,7 +93,7 @@ fn what_waits_for_a_pause_or_an_answer_or_is_nobodys_fault_waits_as_it_was() {
     ] {
         let mut schedule = schedule(1);
         let (item, _, flight) = opens(&mut schedule, MIB, now);
-        schedule.carry_out(FIRST, follow, &fault, flight, now);
+        schedule.carry_out(SLOT, follow, &fault, flight, now);
         assert_eq!(waiting(&schedule, item).failures, 0);
         let may = schedule.sources.get(at(0)).may_ask(now).is_ok();
         assert_eq!(may, follow == Follow::Again);
@@ -111,7 +111,7 @@ fn a_server_that_closes_what_it_opens_rests_with_the_work() {
         let mut schedule = schedule(1);
         let (item, _, flight) = opens(&mut schedule, MIB, now);
         let flight = flight.filter(|_| again > 0);
-        schedule.carry_out(FIRST, follow, &Fault::Broke(broken()), flight, now);
+        schedule.carry_out(SLOT, follow, &Fault::Broke(broken()), flight, now);
         assert_eq!(schedule.sources.get(at(0)).is_out(now), rests);
         assert_eq!(later(&schedule, item), again);
     }
@@ -123,9 +123,9 @@ fn a_server_of_no_use_is_dropped_and_the_last_given_up_with_all_that_waits() {
     for servers in [1, 2] {
         let (mut schedule, item, file) = values(servers, now);
         let flight = popped(&mut schedule, now);
-        schedule.carry_out(FIRST, Follow::Drop, &Fault::BadValues, flight, now);
+        schedule.carry_out(SLOT, Follow::Drop, &Fault::BadValues, flight, now);
         let last = servers == 1;
-        assert_eq!(schedule.is_dropped(FIRST), !last);
+        assert_eq!(schedule.is_dropped(SLOT), !last);
         assert_eq!(schedule.item(item).unwrap().has_ended(), last);
         if !last {
             assert_eq!(values_of(&schedule, file), Values::Unasked);
@@ -140,7 +140,7 @@ fn each_other_way_is_carried_out_with_the_work() {
     let task_after = |follow| {
         let mut schedule = schedule(2);
         let (item, _, flight) = opens(&mut schedule, 5 * MIB, now);
-        schedule.carry_out(FIRST, follow, &refused, flight, now);
+        schedule.carry_out(SLOT, follow, &refused, flight, now);
         waiting(&schedule, item)
     };
     assert!(task_after(Follow::Whole).whole);
@@ -150,10 +150,10 @@ fn each_other_way_is_carried_out_with_the_work() {
     assert_eq!(task_after(Follow::Later).refusals, 0);
     let (mut schedule, item, _, _) = runs(1, now);
     let flight = popped(&mut schedule, now);
-    schedule.carry_out(FIRST, Follow::Restart, &Fault::Changed, flight, now);
+    schedule.carry_out(SLOT, Follow::Restart, &Fault::Changed, flight, now);
     assert_eq!(is_asked_later(&schedule, item).changes, 1);
     let (mut schedule, _, _, _) = runs(1, now);
     let flight = popped(&mut schedule, now);
-    schedule.carry_out(FIRST, Follow::Fail, &refused, flight, now);
+    schedule.carry_out(SLOT, Follow::Fail, &refused, flight, now);
     assert_eq!(done(&mut schedule).failed, [(1, status(416))]);
 }

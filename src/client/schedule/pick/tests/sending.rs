@@ -110,7 +110,7 @@ fn what_is_left_of_a_listing_is_read_from_the_disk_and_asked_of_nobody() {
     let item = schedule.add(NewItem::new(RemotePath::root()));
     schedule.items[0].dirs = vec![DirTask {
         rest: Some(RestId(7)),
-        ..DirTask::new(item, path("d/"))
+        ..DirTask::new(item, path("/d/"))
     }];
     assert_eq!(schedule.take_work(SLOT, Instant::now()), 0);
     assert!(schedule.loads.contains_key(&RestId(7)));
@@ -128,7 +128,7 @@ fn a_listing_that_somebody_waits_for_comes_first_and_lets_the_pipeline_run_dry()
     let item = schedule.items[0].id;
     fly(&mut schedule, 0, item, 1);
     assert!(!schedule.browses_here(SLOT, now));
-    schedule.browse(path("d/"), now);
+    schedule.browse(path("/d/"), now);
     assert!(schedule.browses_here(SLOT, now));
     assert_eq!(schedule.take_work(SLOT, now), 0);
     let behind = schedule.pick(SLOT, Some(Kind::Small), now);

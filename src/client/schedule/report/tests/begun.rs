@@ -9,10 +9,10 @@ fn a_transfer_begins_with_the_pieces_that_are_on_their_way() {
     schedule.park(SlotId(3), now);
     let of = schedule.new_file();
     assert_ne!(of, schedule.new_file());
-    assert_eq!(schedule.file_of(FIRST), None);
-    let run = schedule.begin(FIRST, of, task, ranges(5 * MIB), 2, now);
+    assert_eq!(schedule.file_of(SLOT), None);
+    let run = schedule.begin(SLOT, of, task, ranges(5 * MIB), 2, now);
     assert_eq!(run.unwrap().unwrap().pieces, 0..2);
-    assert_eq!(schedule.file_of(FIRST), Some(of));
+    assert_eq!(schedule.file_of(SLOT), Some(of));
     let effects = schedule.take_effects();
     let told = effects.iter().filter(
         |it| matches!(it, Effect::Tell(Event::Started { total, .. }) if *total == Some(5 * MIB)),
@@ -23,7 +23,7 @@ fn a_transfer_begins_with_the_pieces_that_are_on_their_way() {
     let hashes = |it: &Effect| matches!(it, Effect::HashLeft(_));
     assert!(!effects.iter().any(hashes));
     schedule.slots[0].flight[0].work = Work::Values(of);
-    assert_eq!(schedule.file_of(FIRST), Some(of));
+    assert_eq!(schedule.file_of(SLOT), Some(of));
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn what_is_compared_is_hashed_and_not_begun() {
         left: 5 * MIB,
         ..with_values(5 * MIB)
     };
-    let run = schedule.begin(FIRST, file, task, opened, 0, now);
+    let run = schedule.begin(SLOT, file, task, opened, 0, now);
     assert_eq!(run, Some(None));
     assert!(matches!(schedule.slots[0].flight[0].work, Work::Spent));
     let effects = schedule.take_effects();
@@ -53,7 +53,7 @@ fn what_was_stopped_meanwhile_begins_halted_or_not_at_all() {
         let (mut schedule, item, task) = opens(5 * MIB, now);
         change(&mut schedule, item);
         let file = schedule.new_file();
-        let begun = schedule.begin(FIRST, file, task, ranges(5 * MIB), 0, now);
+        let begun = schedule.begin(SLOT, file, task, ranges(5 * MIB), 0, now);
         let phase = schedule.transfer(file).map(|it| it.phase);
         assert_eq!(begun.is_some(), phase.is_some());
         phase
@@ -84,13 +84,13 @@ fn a_file_that_came_whole_in_one_answer_lands() {
     let (mut schedule, item, task) = opens(9, now);
     let file = schedule.new_file();
     let opened = ranges(2 * MIB);
-    assert!(schedule.begin_complete(FIRST, file, task.clone(), opened.clone(), now));
+    assert!(schedule.begin_complete(SLOT, file, task.clone(), opened.clone(), now));
     assert!(matches!(schedule.slots[0].flight[0].work, Work::Spent));
     assert_eq!(done(&mut schedule).landed, [file]);
     schedule.transfers.clear();
     schedule.slots[0].flight.clear();
     schedule.end_item(item);
-    assert!(!schedule.begin_complete(FIRST, file, task, opened, now));
+    assert!(!schedule.begin_complete(SLOT, file, task, opened, now));
     assert!(schedule.transfer(file).is_none());
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_pause_halts_what_flows_of_the_item_alone() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let [item, other] = [0; 2].map(|_| add_tree(&mut schedule));
     let files = [item, item, other].map(|item| transfer(&mut schedule, item));
     schedule.transfers.get_mut(&files[1]).unwrap().phase = Phase::Landing;
@@ -37,7 +37,7 @@ fn a_pause_halts_what_flows_of_the_item_alone() {
 
 #[test]
 fn only_connections_that_read_something_of_the_item_let_go_of_it() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let [item, other] = [0; 2].map(|_| add_tree(&mut schedule));
     let files = [item, other].map(|item| transfer(&mut schedule, item));
     let open = |item| Work::Open(file(item, "/a", None));
@@ -64,7 +64,7 @@ fn only_connections_that_read_something_of_the_item_let_go_of_it() {
 
 #[test]
 fn what_is_here_of_a_cancelled_item_stays_for_a_retry() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_kept(&mut schedule, 1);
     let files = [0; 2].map(|_| transfer(&mut schedule, id));
     schedule
@@ -103,7 +103,7 @@ fn what_is_here_of_a_cancelled_item_stays_for_a_retry() {
 
 #[test]
 fn only_what_failed_or_was_cancelled_is_tried_again() {
-    let mut schedule = schedule();
+    let mut schedule = schedule(1);
     let id = add_kept(&mut schedule, 1);
     assert!(rung(&mut schedule, |schedule| schedule.retry(id)).is_empty());
     schedule.cancel(id);
@@ -137,7 +137,7 @@ fn only_what_failed_or_was_cancelled_is_tried_again() {
 #[test]
 fn a_retry_that_lists_anew_forgets_what_waits_on_disk() {
     for forgetful in [false, true] {
-        let mut schedule = schedule();
+        let mut schedule = schedule(1);
         let id = add_tree(&mut schedule);
         let item = schedule.item_mut(id).unwrap();
         item.dirs[0].rest = Some(RestId(9));

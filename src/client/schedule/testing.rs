@@ -1,15 +1,18 @@
 //! A schedule for tests, and what is asked of it most.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use crate::{
     client::{
-        Error, Event, ItemId,
+        Error, Event, ItemId, Verified,
         facts::Facts,
-        id::{BrowseId, FileId, SlotId, SourceId},
+        id::{BrowseId, FileId, SlotId, SourceId, SourceSet},
         schedule::{
-            Channel, Effect, Fault, Flight, Keep, Limits, NewItem, Opened, Order, Report, Run,
-            Schedule, Work,
+            Ask, Channel, Complete, Effect, Fault, Flight, Keep, Limits, NewItem, Opened, Order,
+            Report, Run, Schedule, Work,
         },
         task::{FileTask, Led},
     },
@@ -18,6 +21,9 @@ use crate::{
 
 pub const MIB: u64 = 1 << 20;
 pub const SECOND: Duration = Duration::from_secs(1);
+pub const MS: Duration = Duration::from_millis(1);
+/// The first connection.
+pub const SLOT: SlotId = SlotId(0);
 /// The connection stays open behind an answer.
 pub const OPEN: Channel = Channel {
     open: true,
@@ -55,12 +61,23 @@ pub fn reach(schedule: &mut Schedule, servers: usize, now: Instant) {
     }
 }
 
-pub fn path(name: &str) -> RemotePath {
-    RemotePath::from_target(format!("/{name}").as_bytes()).unwrap()
+/// The server in that place of those that the user named.
+pub fn at(place: usize) -> SourceId {
+    SourceId::at(place)
+}
+
+/// Those in these places.
+pub fn set(places: &[usize]) -> SourceSet {
+    places.iter().copied().map(at).collect()
+}
+
+/// From a request's target: `/a/b`.
+pub fn path(target: &str) -> RemotePath {
+    RemotePath::from_target(target.as_bytes()).unwrap()
 }
 
 pub fn file(name: &str, size: u64) -> FileTask {
-    let mut task = FileTask::new(ItemId(0), path(name));
+    let mut task = FileTask::new(ItemId(0), path(&format!("/{name}")));
     task.size = Some(size);
     task
 }
@@ -109,6 +126,29 @@ pub fn login() -> Error {
     Error::Login {
         sent: false,
         said: None,
+    }
+}
+
+/// What was asked for as a whole, alone, at that time.
+pub fn flight(work: Work, at: Instant) -> Flight {
+    Flight {
+        work,
+        ask: Ask::Whole,
+        at,
+        sent: true,
+        ahead: false,
+        streamed: None,
+        progress: false,
+        last: false,
+    }
+}
+
+pub fn complete(bytes: u64, verified: Verified) -> Complete {
+    Complete {
+        local: PathBuf::new(),
+        bytes,
+        verified,
+        took: Duration::ZERO,
     }
 }
 
