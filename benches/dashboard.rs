@@ -105,7 +105,14 @@ fn answer(state: &mut State, entries: Vec<Entry>) -> Vec<Effect> {
     };
     let request = view.remote.request;
     let result = Ok(entries);
-    update(state, Event::Listed { request, result })
+    update(
+        state,
+        Event::Listed {
+            request,
+            path: RemotePath::root(),
+            result,
+        },
+    )
 }
 
 /// A state with a listing of `count` names, arranged.

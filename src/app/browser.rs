@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::{
-    event::{Effect, Unlisted},
+    effect::Effect,
+    event::Unlisted,
     listing::{Job, Listing},
     survey::Sums,
 };
@@ -128,7 +129,7 @@ impl Browser {
     }
 
     /// Whether the answer to a request is still waited for.
-    pub(super) fn awaits(&self, request: u64) -> bool {
+    pub fn awaits(&self, request: u64) -> bool {
         matches!(self.load, Load::Loading(_)) && request == self.request
     }
 

@@ -11,13 +11,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    browser::Browser,
-    cursor::Cursor,
-    event::{Effect, Server},
-    figures::Book,
-    here::Watch,
-    throughput::Gauge,
-    undone::Undo,
+    browser::Browser, cursor::Cursor, effect::Effect, event::Server, figures::Book, here::Watch,
+    throughput::Gauge, undone::Undo,
 };
 use crate::{
     client::{ItemId, Snapshot, Want},

@@ -6,7 +6,7 @@ use super::{
     Pane, Popup, State, View,
     clients::{address, label, running},
     command::{Command, Target, quoted},
-    event::{Control, Effect, Order},
+    effect::{Control, Effect, Order},
     keymap::Action,
     popup::{Ask, Subject, Then},
     prompt::Kind,

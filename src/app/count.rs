@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     State, View,
     browser::Browser,
-    event::Effect,
+    effect::Effect,
     survey::{Counting, News, Survey},
 };
 use crate::http1::path::RemotePath;

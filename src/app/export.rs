@@ -6,7 +6,7 @@ use super::{
     Pane, State, View,
     clients::{label, running},
     connect::local,
-    event::Effect,
+    effect::Effect,
     log::level_word,
 };
 use crate::{

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{
     Popup, State, View,
     cursor::Motion,
-    event::Effect,
+    effect::Effect,
     popup::motion,
     search::{Job, Matched, Search},
     survey::{News, Survey},

@@ -3,7 +3,7 @@
 use super::{
     State, View,
     complete::completions,
-    event::Effect,
+    effect::Effect,
     keymap::Edit,
     prompt::{Kind, Outcome, Prompt},
 };

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{Popup, State, View, cursor::Cursor, event::Effect, popup::motion_by_letters};
+use super::{Popup, State, View, cursor::Cursor, effect::Effect, popup::motion_by_letters};
 
 impl State {
     pub(super) fn show_marks(&mut self) {

@@ -8,6 +8,7 @@ pub mod command;
 mod complete;
 pub mod connect;
 pub mod cursor;
+pub mod effect;
 pub mod event;
 pub mod export;
 pub mod figures;
@@ -56,7 +57,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use event::{Effect, Ending, Event, Layout, Sample, Server, Tick};
+pub use effect::Effect;
+pub use event::{Ending, Event, Layout, Sample, Server, Tick};
 use jiff::Timestamp;
 pub use looks::{Depth, GlyphSet, Looks};
 pub use pane::Pane;

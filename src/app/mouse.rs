@@ -6,7 +6,7 @@ use crossterm::event::KeyCode;
 
 use super::{
     Mouse, Pane, Popup, State, View,
-    event::Effect,
+    effect::Effect,
     keymap::Action,
     listing::{Listing, SortKey},
     pointer::{InBox, Spot},

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{State, View, event::Effect, transfers::Counts};
+use super::{State, View, effect::Effect, transfers::Counts};
 
 /// Who waits for less is still there.
 const LONG: Duration = Duration::from_secs(20);

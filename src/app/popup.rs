@@ -7,7 +7,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{
     State,
     cursor::{Cursor, Motion},
-    event::{Effect, Ending, Fingerprint, Order},
+    effect::{Effect, Order},
+    event::{Ending, Fingerprint},
     help::{Help, Item},
     keymap::Action,
     prompt::Kind,

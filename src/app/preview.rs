@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Popup, State, View, cursor::Motion, event::Effect, popup::Subject};
+use super::{Popup, State, View, cursor::Motion, effect::Effect, popup::Subject};
 use crate::{escape::display_name, http1::path::RemotePath};
 
 /// Bytes that are asked for.

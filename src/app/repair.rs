@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     Popup, State, View,
-    event::Effect,
+    effect::Effect,
     popup::{Ask, Then},
 };
 use crate::{

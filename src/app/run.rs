@@ -5,7 +5,7 @@ use super::{
     act::theme_word,
     command::{Command, Place, Setting, SortBy, Target, parse},
     connect::Connect,
-    event::{Control, Effect},
+    effect::{Control, Effect},
     keymap::Action,
     serve::ClientSort,
 };

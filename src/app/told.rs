@@ -3,7 +3,7 @@
 use super::{
     Pane, State, View,
     connect::{Connect, Row},
-    event::{Control, Effect},
+    effect::{Control, Effect},
     keymap::Action,
 };
 use crate::{client::ItemState, escape::display_name, units};

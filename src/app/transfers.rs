@@ -9,7 +9,7 @@ use super::{
     command::Target,
     connect::{Connect, Row},
     cursor::{Cursor, Motion},
-    event::{Control, Effect},
+    effect::{Control, Effect},
     figures::{Figures, Whole},
     listing::holds,
 };

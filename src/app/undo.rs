@@ -6,7 +6,7 @@ use super::{
     State, View,
     command::Target,
     connect::Connect,
-    event::{Control, Effect},
+    effect::{Control, Effect},
     undone::{Last, Undo},
 };
 use crate::{

@@ -7,7 +7,8 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 use super::{
     Event, Layout, Pane, Popup, Sample, State, Tick, View,
     browser::Load,
-    event::{Effect, Ending, Unlisted},
+    effect::Effect,
+    event::{Ending, Unlisted},
     keymap::{Action, Chord, Found},
 };
 use crate::{
@@ -57,7 +58,9 @@ impl State {
             Event::Mouse(mouse) => return self.mouse(mouse),
             Event::Layout(layout) => self.lay_out(layout),
             Event::Log(lines) => self.log.extend(lines),
-            Event::Listed { request, result } => return self.listed(request, result),
+            Event::Listed {
+                request, result, ..
+            } => return self.listed(request, result),
             Event::Arranged(arranged) => {
                 let next = self.browser().listing.take(arranged);
                 return next.map(Effect::Arrange).into_iter().collect();

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{
     Popup, State, View,
     cursor::Cursor,
-    event::Effect,
+    effect::Effect,
     places::{Change, Place, change},
     popup::motion_by_letters,
     servers::Servers,

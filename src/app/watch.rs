@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{connect::Connect, event::Effect, here::Here};
+use super::{connect::Connect, effect::Effect, here::Here};
 use crate::entry::Entry;
 
 /// Of a longer listing the disk is not asked.

@@ -104,6 +104,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_effect_in_the_docs_is_read_and_written_so() {
+        let text = include_str!("../../docs/CONTROL.md");
+        let mut read = 0;
+        for part in text.split("| effect | |\n|---|---|\n").skip(1) {
+            let rows = part.lines().take_while(|line| line.starts_with('|'));
+            for form in rows.flat_map(|row| row.split('`').skip(1).step_by(2)) {
+                let Ok(form) = serde_json::from_str::<serde_json::Value>(form) else {
+                    continue;
+                };
+                let effect: Effect = serde_json::from_value(form.clone()).unwrap();
+                let again = serde_json::to_value(&effect).unwrap();
+                assert_eq!(again, form);
+                read += 1;
+            }
+        }
+        assert_eq!(read, 26, "one of them is no JSON");
+    }
+
+    #[test]
     fn lines_of_either_side() {
         crate::mutate::fuzz("control", |input| {
             for line in input.split(|byte| *byte == b'\n') {

@@ -26,7 +26,7 @@ use super::{
     seam::Engine,
 };
 use crate::{
-    app::{Effect, Ending, Event, Sample, event::Order},
+    app::{Effect, Ending, Event, Sample, effect::Order},
     client::Link,
     exit::reason,
     logging::Ring,
@@ -76,10 +76,27 @@ struct Shared {
 struct State {
     /// The last one, and when it was taken, since the hello.
     sample: Option<(Duration, Sample)>,
-    answers: HashMap<u64, mpsc::Sender<Event>>,
+    answers: HashMap<u64, Asked>,
     news: VecDeque<Event>,
     wrong: Option<String>,
     gone: bool,
+}
+
+/// Who waits for the answers to an effect.
+#[derive(Clone)]
+struct Asked {
+    /// The number of the request for a listing; numbers are this screen's own and are not sent.
+    request: u64,
+    answers: mpsc::Sender<Event>,
+}
+
+impl Asked {
+    async fn answer(&self, mut event: Event) {
+        if let Event::Listed { request, .. } = &mut event {
+            *request = self.request;
+        }
+        let _ = self.answers.send(event).await;
+    }
 }
 
 impl State {
@@ -228,6 +245,10 @@ impl Engine for Remote {
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         self.effects += 1;
         let id = self.effects;
+        let request = match &effect {
+            Effect::List { request, .. } => *request,
+            _ => 0,
+        };
         {
             let mut state = self.shared.state();
             // Nobody would take the answer's place away any more: who waits for it would wait for ever.
@@ -235,7 +256,8 @@ impl Engine for Remote {
                 let _ = answers.try_send(Event::Refused("it has ended".to_owned()));
                 return;
             }
-            state.answers.insert(id, answers.clone());
+            let answers = answers.clone();
+            state.answers.insert(id, Asked { request, answers });
         }
         let ask = Ask::Do {
             id,
@@ -329,9 +351,9 @@ async fn read(mut input: BufReader<OwnedReadHalf>, reached: Reached) {
             Tell::Log(lines) => lines.into_iter().for_each(|line| shared.log.push(line)),
             Tell::News(event) => shared.state().news.push_back(event),
             Tell::Answer { id, event } => {
-                let answers = shared.state().answers.get(&id).cloned();
-                if let Some(answers) = answers {
-                    let _ = answers.send(event).await;
+                let asked = shared.state().answers.get(&id).cloned();
+                if let Some(asked) = asked {
+                    asked.answer(event).await;
                 }
                 continue;
             }
@@ -363,6 +385,7 @@ async fn write(mut output: OwnedWriteHalf, mut asked: mpsc::Receiver<Ask>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::path::RemotePath;
 
     #[tokio::test]
     async fn what_is_asked_of_one_that_has_ended_is_refused() {
@@ -378,6 +401,43 @@ mod tests {
         assert!(matches!(said, Ok(Some(Event::Refused(_)))), "{said:?}");
         let more = timeout(PATIENCE, answered.recv()).await;
         assert!(more.expect("it is waited for").is_none());
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_listing_bears_its_request() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let (input, output) = here.into_split();
+        let mut remote = Remote::over(BufReader::new(input), output);
+        let (answers, mut answered) = mpsc::channel(4);
+        for request in [7, 8] {
+            let path = RemotePath::root();
+            remote.apply(Effect::List { request, path }, &answers);
+        }
+        let (input, mut output) = there.into_split();
+        let mut asked = BufReader::new(input).lines();
+        for id in [1, 2] {
+            let line = asked.next_line().await.unwrap().unwrap();
+            assert_eq!(
+                line,
+                format!(r#"{{"do":{{"id":{id},"effect":{{"list":"/"}}}}}}"#)
+            );
+        }
+        // The later one is answered first.
+        for (id, request) in [(2, 8), (1, 7)] {
+            let event = Event::Listed {
+                request: 0,
+                path: RemotePath::root(),
+                result: Ok(Vec::new()),
+            };
+            let mut line = serde_json::to_vec(&Tell::Answer { id, event }).unwrap();
+            line.push(b'\n');
+            output.write_all(&line).await.unwrap();
+            let told = timeout(PATIENCE, answered.recv()).await;
+            assert!(
+                matches!(&told, Ok(Some(Event::Listed { request: of, .. })) if *of == request),
+                "{told:?}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -288,6 +288,7 @@ impl World {
         });
         Event::Listed {
             request: asked.unwrap_or_default(),
+            path: path("/"),
             result: match n {
                 7 => Err("no".into()),
                 8 => Err(wants_login()),

@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use haul::{
     app::{
-        Effect, Ending, Event, Popup, Sample, State, Tick, View,
-        event::{Fingerprint, Order},
+        Effect, Ending, Event, Popup, Sample, State, Tick, View, effect::Order, event::Fingerprint,
     },
     client::Want,
     server,

@@ -6,7 +6,7 @@ use haul::{
     app::{
         Effect, Ending, Event, Pane, Popup, Sample, Server, State, View,
         browser::Load,
-        event::Control,
+        effect::Control,
         listing::{Row, SortKey},
     },
     client::{self, ItemId, ItemState, Link, Verified, Want},
@@ -601,8 +601,12 @@ fn an_answer_from_before_the_login_ends_no_wait_and_asks_nothing() {
     let effects = send(&mut state, Event::Answered);
     assert!(lists(&effects), "{effects:?}");
     let result = Err(wants_login());
-    let request = before;
-    let effects = send(&mut state, Event::Listed { request, result });
+    let late = Event::Listed {
+        request: before,
+        path: path("/"),
+        result,
+    };
+    let effects = send(&mut state, late);
     assert!(effects.is_empty() && state.prompt.is_none(), "{effects:?}");
     assert_eq!(client(&state).remote.load, Load::Loading(path("/")));
 }

@@ -50,9 +50,10 @@ impl Engine for Fake {
     fn apply(&mut self, effect: Effect, answers: &mpsc::Sender<Event>) {
         self.0.note(format!("{effect:?}"));
         match effect {
-            Effect::List { request, .. } => {
+            Effect::List { request, path } => {
                 let _ = answers.try_send(Event::Listed {
                     request,
+                    path,
                     result: Ok(entries()),
                 });
             }

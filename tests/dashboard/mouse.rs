@@ -5,7 +5,7 @@ use std::time::Instant;
 use haul::{
     app::{
         Effect, Event, InBox, Mouse, Pane, Popup, Spot, State, View,
-        event::Control,
+        effect::Control,
         keymap::Action,
         listing::{Listing, SortKey},
     },

@@ -477,12 +477,20 @@ pub fn answer_list(
         app::View::Connect(view) => &view.remote,
         app::View::Serve(view) => &view.files,
     };
-    let request = if browser.load == Load::Loading(dir) {
+    let request = if browser.load == Load::Loading(dir.clone()) {
         browser.request
     } else {
         u64::MAX
     };
-    update(state, Event::Listed { request, result })
+    let path = dir;
+    update(
+        state,
+        Event::Listed {
+            request,
+            path,
+            result,
+        },
+    )
 }
 
 /// Presses keys, with blanks between them: `j`, `Enter`, `C-a`; returns what the last ones asked for.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use haul::{
-    app::{Effect, State, View, event::Control},
+    app::{Effect, State, View, effect::Control},
     client::{self, ItemId, ItemState, ItemView, Link},
 };
 

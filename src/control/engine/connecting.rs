@@ -9,11 +9,7 @@ use tokio::{
 
 use super::hub::Hub;
 use crate::{
-    app::{
-        Effect, Event, Sample,
-        event::{Control, Unlisted},
-        preview,
-    },
+    app::{Effect, Event, Sample, effect::Control, event::Unlisted, preview},
     client::{Client, ItemId, Question},
     control::{seam::Engine, survey},
     credentials::Credentials,
@@ -182,7 +178,6 @@ impl Connecting {
         };
         match effect {
             Effect::List { request, path } => {
-                self.end_asked(|asked| asked == Asked::List);
                 self.ask(Asked::List, async move {
                     let result = client.list(&path).await;
                     let result = result.map_err(|error| Unlisted {
@@ -191,7 +186,13 @@ impl Connecting {
                         asks: Question::of(&error),
                     });
                     // Nobody listens once the dashboard has ended.
-                    let _ = answers.send(Event::Listed { request, result }).await;
+                    let _ = answers
+                        .send(Event::Listed {
+                            request,
+                            path,
+                            result,
+                        })
+                        .await;
                 });
             }
             Effect::Preview(path) => {

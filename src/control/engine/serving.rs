@@ -3,7 +3,7 @@
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
-    app::{Effect, Event, Sample, event::Order},
+    app::{Effect, Event, Sample, effect::Order},
     control::seam::Engine,
     escape::{display_error, display_name, display_path},
     http1::path::RemotePath,
@@ -94,7 +94,11 @@ impl Engine for Serving {
                         .list(&path)
                         .map_err(|error| display_error(&error).into());
                     // Nobody listens once the dashboard has ended.
-                    let _ = answers.blocking_send(Event::Listed { request, result });
+                    let _ = answers.blocking_send(Event::Listed {
+                        request,
+                        path,
+                        result,
+                    });
                 });
             }
             Effect::CountDownloads(paths) => {

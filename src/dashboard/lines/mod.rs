@@ -30,7 +30,7 @@ use crate::{
         browser::Load,
         command::{self, Command},
         connect,
-        event::Order,
+        effect::Order,
         serve, update,
     },
     client::Link,
@@ -287,8 +287,10 @@ impl<E: Engine, W: Write> Lines<E, W> {
         let failed = match &event {
             Event::LoginWanted(why) => Some(why.clone()),
             Event::Listed {
-                result: Err(why), ..
-            } => Some(why.reason.clone()),
+                request,
+                result: Err(why),
+                ..
+            } if self.awaits(*request) => Some(why.reason.clone()),
             _ => None,
         };
         let effects = update(&mut self.state, event);
@@ -310,6 +312,13 @@ impl<E: Engine, W: Write> Lines<E, W> {
             }
         }
         Ok(self.apply(effects))
+    }
+
+    fn awaits(&self, request: u64) -> bool {
+        match &self.state.view {
+            View::Connect(view) => view.remote.awaits(request),
+            View::Serve(view) => view.files.awaits(request),
+        }
     }
 
     /// Refuses for what came of it; the kind of failure is the link's, where that is down.
