@@ -189,6 +189,10 @@ mod tests {
         load.answered();
         assert!(!load.is_paced() && load.wait(now).is_none());
         assert_eq!(load.window(), usize::MAX);
+        // The gap ends where it is not above its least.
+        load.gap = Some(Duration::from_nanos(4_266_667));
+        load.answered();
+        assert!(!load.is_paced());
         // What was answered before a refusal opens no connection after it.
         load.refused(now + MS, now + MS, 8, None);
         (0..15).for_each(|_| load.answered());

@@ -250,10 +250,8 @@ impl Schedule {
             .map(|item| item.id)
             .collect();
         let front = abreast.min(order.len());
-        if front > 1 {
-            // By what comes last: by what is read now, all would leave one item for the other, and back, at once.
-            order[..front].sort_by_cached_key(|item| self.others_that_stay(*item, id));
-        }
+        // By what comes last: by what is read now, all would leave one item for the other, and back, at once.
+        order[..front].sort_by_cached_key(|item| self.others_that_stay(*item, id));
         let is_first = |id: &ItemId| self.item(*id).is_some_and(|item| item.first);
         if let Some(at) = order.iter().position(is_first) {
             order[..=at].rotate_right(1);

@@ -327,7 +327,7 @@ impl Plan {
     fn let_go(&mut self, piece: u32) {
         let mut rest = Vec::new();
         for run in self.runs.iter_mut().filter(|run| run.next == piece) {
-            rest.extend(piece + 1..run.end);
+            rest.extend(run.next..run.end);
             run.end = piece;
             run.partial = 0;
         }

@@ -209,10 +209,8 @@ impl Sources {
         let usable = self.outlook(SourceId::default(), now).usable;
         let usable = usable.without(SourceSet::LED);
         let held = |id: &SourceId| held[id.place()];
-        match usable.first() {
-            Some(lead) if held(&lead) == 0 => Some(lead),
-            _ => usable.iter().min_by_key(held),
-        }
+        // The first of those with as few: the one that leads, as long as it has none.
+        usable.iter().min_by_key(held)
     }
 
     /// A server failed. It rests; how long. `None` where that is known already: connections that break together are one

@@ -1,9 +1,14 @@
 //! A schedule for tests, and what is asked of it most.
 
 use std::{
+    fmt::Debug,
     path::PathBuf,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 use crate::{
     client::{
@@ -284,4 +289,26 @@ pub fn done(schedule: &mut Schedule) -> Done {
         }
     }
     done
+}
+
+/// What is logged meanwhile, without what it is about.
+pub fn logged(act: impl FnOnce()) -> Vec<String> {
+    struct Lines(Arc<Mutex<Vec<String>>>);
+    struct Message<'a>(&'a mut Vec<String>);
+    impl<S: tracing::Subscriber> Layer<S> for Lines {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            event.record(&mut Message(&mut self.0.lock().unwrap()));
+        }
+    }
+    impl Visit for Message<'_> {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            if field.name() == "message" {
+                self.0.push(format!("{value:?}"));
+            }
+        }
+    }
+    let lines = Arc::<Mutex<Vec<String>>>::default();
+    let log = tracing_subscriber::registry().with(Lines(Arc::clone(&lines)));
+    tracing::subscriber::with_default(log, act);
+    lines.lock().unwrap().clone()
 }

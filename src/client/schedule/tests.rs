@@ -1,3 +1,4 @@
+use super::user::tests::transfer;
 use super::*;
 use crate::client::schedule::testing::{SLOT, broken, file, limits, path, schedule_of};
 use crate::{
@@ -50,20 +51,33 @@ fn while_too_much_is_untold_nothing_new_is_begun() {
     assert_eq!((rings(&effects), changed(&effects)), (2, false));
     assert!(matches!(schedule.next(SLOT, now), Order::Connect(_)));
     assert!(!schedule.is_told());
+    // Nobody waited for that any more.
+    schedule.slots[1].parked = true;
     schedule.told(UNTOLD_MAX);
-    assert!(changed(&schedule.take_effects()) && schedule.is_told());
+    let effects = schedule.take_effects();
+    assert_eq!((rings(&effects), changed(&effects)), (0, true));
+    assert!(schedule.is_told());
 }
 
 #[test]
 fn nothing_is_given_out_once_it_is_stopped() {
     let now = Instant::now();
     let mut schedule = schedule(2);
-    tree(&mut schedule, 9);
+    let item = tree(&mut schedule, 9);
     assert!(matches!(schedule.next(SLOT, now), Order::Connect(_)));
     schedule.browse(RemotePath::root(), now);
     schedule.slots[1].parked = true;
+    let [flowing, landing] = [0; 2].map(|_| transfer(&mut schedule, item));
+    let lands = schedule.transfers.get_mut(&landing).unwrap();
+    (0..4).for_each(|piece| lands.plan.add_done(piece));
+    lands.phase = Phase::Landing;
     schedule.take_effects();
     schedule.stop();
+    let phase = |file| schedule.transfer(file).unwrap().phase;
+    assert_eq!(
+        (phase(flowing), phase(landing)),
+        (Phase::Halted, Phase::Landing)
+    );
     assert_eq!(rings(&schedule.take_effects()), 1, "who waits is told");
     for slot in 0..2 {
         assert!(matches!(schedule.next(SlotId(slot), now), Order::End));

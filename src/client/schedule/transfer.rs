@@ -178,8 +178,8 @@ impl Transfer {
         let done = u64::from(self.plan.done_count());
         let last = pieces::count(self.facts.size).saturating_sub(1);
         let short = pieces::PIECE - pieces::len(self.facts.size, last).max(1);
-        let has_last = done > 0 && self.plan.is_done(last);
-        done * pieces::PIECE - if has_last { short } else { 0 }
+        let short = if self.plan.is_done(last) { short } else { 0 };
+        done * pieces::PIECE - short
     }
 
     /// Sources that are not asked for it: see [`FileTask::off`].

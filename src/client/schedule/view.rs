@@ -29,7 +29,6 @@ pub struct Tally {
 struct UnderWay {
     connections: usize,
     listing: bool,
-    transfers: usize,
     landing: usize,
     /// Bytes that are here of files that are not complete.
     bytes: u64,
@@ -149,7 +148,6 @@ impl Schedule {
         }
         for transfer in self.transfers.values() {
             let its = all.entry(transfer.task.item).or_default();
-            its.transfers += 1;
             its.searched |= transfer.is_searched() && transfer.phase == Phase::Flowing;
             its.bytes += transfer.counted();
             its.landing += usize::from(transfer.phase == Phase::Landing);
@@ -159,9 +157,6 @@ impl Schedule {
             let its = all.entry(task.item).or_default();
             its.landing += 1;
             its.bytes += task.size.unwrap_or(0);
-        }
-        for task in self.loads.values() {
-            all.entry(task.item).or_default();
         }
         all
     }
@@ -193,8 +188,8 @@ impl Schedule {
                 .later
                 .values()
                 .any(|(task, _)| matches!(task, Task::File(task) if task.kept > 0));
-        if item.kept > done && (ended || judging) {
-            done = item.kept;
+        if ended || judging {
+            done = done.max(item.kept);
         }
         let mut done = done.min(total.unwrap_or(u64::MAX));
         if matches!(state, ItemState::Finished(_)) {

@@ -227,6 +227,32 @@ fn work_that_was_not_done_waits_where_it_came_from() {
 }
 
 #[test]
+fn a_file_without_ranges_that_is_let_go_of_is_begun_anew() {
+    for (ranges, all, stays) in [
+        (true, false, true),
+        (false, true, true),
+        (false, false, false),
+    ] {
+        let mut schedule = schedule(1);
+        let id = add_tree(&mut schedule);
+        let large = transfer(&mut schedule, id);
+        put_run(&mut schedule, 0, large);
+        let transfer = schedule.transfers.get_mut(&large).unwrap();
+        transfer.facts.ranges = ranges;
+        if all {
+            (0..4).for_each(|piece| transfer.plan.add_done(piece));
+        }
+        schedule.unassign(SlotId(0));
+        assert_eq!(schedule.transfer(large).is_some(), stays);
+        let waits = schedule.item(id).unwrap().large.front();
+        assert_eq!(
+            waits.map(|task| task.local),
+            (!stays).then_some(Local::Part)
+        );
+    }
+}
+
+#[test]
 fn only_a_file_is_asked_for_alone_next_time() {
     let mut schedule = schedule(1);
     let id = add_tree(&mut schedule);

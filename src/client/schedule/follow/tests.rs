@@ -8,8 +8,8 @@ use crate::client::{
         Browse, Run,
         testing::{
             Done, MIB, OPEN, SECOND, SLOT, add, at, begin, broken, done, fault, file, flight,
-            later, led_file, login, meet, open, path, ranges, read, receive, schedule, status,
-            waiting, when, with_values,
+            later, led_file, logged, login, meet, open, path, ranges, read, receive, schedule,
+            status, waiting, when, with_values,
         },
         verdict::Values,
     },

@@ -7,6 +7,7 @@ use crate::{
         ItemId,
         facts::Facts,
         schedule::{Limits, NewItem, Opened, Transfer, slot::Line},
+        task::DirTask,
     },
     http1::path::RemotePath,
     pieces::PIECE,
@@ -216,6 +217,14 @@ fn a_redirect_of_what_is_no_file_any_more_leads_nowhere() {
 }
 
 #[test]
+fn a_server_that_nothing_needs_is_remembered_while_there_are_places() {
+    let (mut schedule, _) = schedule();
+    schedule.meet(led(0), "http://0");
+    assert_eq!(schedule.place("http://1", true), Placed::New(led(1)));
+    assert_eq!(schedule.place("http://0", true), Placed::At(led(0)));
+}
+
+#[test]
 fn the_place_of_a_server_that_nothing_needs_is_the_next_ones() {
     let (mut schedule, item) = schedule();
     fill(&mut schedule);
@@ -297,29 +306,33 @@ fn what_is_unsent_and_not_wanted_here_any_more_goes_back() {
         Work::Open(task(stopped)),
         Work::Open(task(item)),
         run,
+        Work::List(DirTask::new(item, path("/d/"))),
+        Work::List(DirTask::new(stopped, path("/d/"))),
     ] {
         fly(&mut schedule, work);
     }
-    for unsent in 1..4 {
+    for unsent in 1..6 {
         schedule.slots[0].flight[unsent].sent = false;
     }
     schedule.slots[1].parked = true;
     schedule.recall(SLOT);
     let flight = &schedule.slots[0].flight;
     let left: Vec<bool> = flight.iter().map(|flight| flight.sent).collect();
-    assert_eq!(left, [true, false, false]);
-    assert_eq!(schedule.items[1].small.len(), 1);
+    assert_eq!(left, [true, false, false, false]);
+    let back = &schedule.items[1];
+    // An item begins with the listing of its own directory.
+    assert_eq!((back.small.len(), back.dirs.len()), (1, 2));
     assert!(!schedule.slots[1].parked);
     // A run goes where its server was not left out, while its file flows.
     let transfer = schedule.transfers.get_mut(&FILE).unwrap();
     transfer.excluded.insert(named(0));
     schedule.recall(SLOT);
-    assert_eq!(schedule.slots[0].flight.len(), 2);
+    assert_eq!(schedule.slots[0].flight.len(), 3);
     assert_eq!(schedule.transfer(FILE).unwrap().plan.held(), 0);
     // All of it is unsent: the first goes as well.
     schedule.slots[0].flight[0].sent = false;
     schedule.recall(SLOT);
-    assert_eq!(schedule.slots[0].flight.len(), 1);
+    assert_eq!(schedule.slots[0].flight.len(), 2);
     assert_eq!(schedule.items[1].small.len(), 2);
 }
 

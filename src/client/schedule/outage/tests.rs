@@ -6,8 +6,8 @@ use crate::{
             Channel, Limits,
             testing::{
                 MIB, OPEN, SECOND, SLOT, add, at, begin, broken, done, fault, file, later,
-                led_file, limits, login, meet, path, reach, read, schedule, schedule_of, when,
-                with_values,
+                led_file, limits, logged, login, meet, path, reach, read, schedule, schedule_of,
+                when, with_values,
             },
         },
     },
@@ -338,4 +338,22 @@ fn one_that_sends_wrong_pieces_of_a_file_with_a_digest_is_left_out_for_it_alone(
         assert_eq!(excluded.contains(at(1)), out);
         assert_eq!(schedule.pieces().1, u64::from(wrong));
     }
+}
+
+#[test]
+fn the_log_says_once_that_a_mirror_is_dropped_and_which_try_of_a_server_comes_when() {
+    let mut schedule = schedule(2);
+    let source = at(1);
+    let lines = logged(|| {
+        schedule.log_rest(source, &broken(), None);
+        schedule.sources.get_mut(source).failures = 2;
+        schedule.log_rest(source, &broken(), Some(SECOND));
+        for _ in 0..2 {
+            assert!(schedule.drop_source(source, &broken()));
+        }
+        assert!(!schedule.drop_source(at(0), &broken()), "the last stays");
+    });
+    let error = broken();
+    let rests = format!("{error}: try 3 of this server in 1.0 s");
+    assert_eq!(lines, [rests, format!("mirror dropped: {error}")]);
 }

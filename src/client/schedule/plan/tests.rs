@@ -328,6 +328,19 @@ fn what_somebody_races_for_is_not_free_while_the_racer_has_it() {
 }
 
 #[test]
+fn a_run_that_has_read_nothing_has_begun_nothing() {
+    let mut plan = plan(4);
+    let now = Instant::now();
+    for partial in [0, 9] {
+        let mut run = plan.take(2, 1, now).unwrap();
+        plan.fetch_from(&mut run, SourceId::at(0));
+        plan.note_partial(run.id, partial);
+        plan.release(run.id);
+        assert_eq!(plan.begun.is_empty(), partial == 0);
+    }
+}
+
+#[test]
 fn a_bad_piece_cuts_only_those_that_have_come_to_it() {
     let now = Instant::now();
     let mut plan = Plan::new(8);

@@ -171,6 +171,11 @@ mod tests {
         ] {
             assert_eq!(transfer.fit(source, told(etag)), fit);
         }
+        let run = transfer.plan.begin_with(0..1, Instant::now());
+        for (source, etag) in [(one, "\"1\""), (other, "\"2\"")] {
+            let its = range((0, PIECE - 1), None, Some(etag));
+            assert_eq!(transfer.ask(source, &run), its);
+        }
     }
 
     #[test]

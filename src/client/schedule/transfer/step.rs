@@ -186,6 +186,16 @@ mod tests {
     }
 
     #[test]
+    fn one_connection_of_the_source_that_leads_reads_all_of_a_file_without_ranges() {
+        let now = Instant::now();
+        let mut transfer = started(transfer(with_etag(SIZE)));
+        transfer.facts.ranges = false;
+        assert_eq!(pieces(transfer.next(&asker(1, now), 0)), None);
+        assert_eq!(pieces(transfer.next(&asker(0, now), 1)), None);
+        assert_eq!(pieces(transfer.next(&asker(0, now), 0)), Some(0..20));
+    }
+
+    #[test]
     fn values_are_asked_of_no_source_that_cannot_tell_them() {
         let now = Instant::now();
         let mut refused = started(transfer(with_values(SIZE)));

@@ -1,14 +1,19 @@
 use std::time::Duration;
 
 use super::*;
-use crate::client::schedule::testing::{OPEN, SLOT, complete, file, limits, path, schedule_of};
+use crate::client::schedule::testing::{
+    OPEN, SLOT, complete, file, flight, limits, path, schedule_of,
+};
 use crate::{
     client::{
         Verified,
         disk::names::Local,
         facts::Facts,
         id::SlotId,
-        schedule::{Answered, Channel, Effect, Fault, Limits, NewItem, Opened, Order, Report, Run},
+        schedule::{
+            Answered, Channel, Effect, Fault, Limits, NewItem, Opened, Order, Report, Run,
+            Transfer, slot::Line, verdict::Values,
+        },
         task::FileTask,
     },
     pieces::PIECE,
@@ -185,7 +190,8 @@ fn of_many_files_on_their_way_some_are_named() {
     let mut schedule = schedule(40, 1);
     let sizes = [vec![2 * PIECE; 3], vec![5; 60]].concat();
     let id = tree(&mut schedule, &sizes);
-    for slot in 0..40 {
+    begun(&mut schedule, SLOT, 2, now);
+    for slot in 1..40 {
         connected(&mut schedule, SlotId(slot), now);
     }
     let shown = view(&schedule, id);
@@ -331,4 +337,101 @@ fn connections_count_once_they_are_open() {
     assert_eq!(schedule.connections(), 2);
     let told = schedule.take_effects();
     assert!(told.iter().all(|it| !matches!(it, Effect::Changed)));
+}
+
+/// A transfer of a file of two pieces; what an earlier try left is to be judged, or was, and is searched for elsewhere.
+fn put_transfer(schedule: &mut Schedule, item: ItemId, left: u64, searched: bool) -> FileId {
+    let opened = Opened {
+        facts: Facts {
+            size: 2 * PIECE,
+            ranges: true,
+            pieces: true,
+            ..Facts::default()
+        },
+        left,
+        from_old: searched,
+        ..Opened::default()
+    };
+    let id = schedule.new_file();
+    let task = FileTask::new(item, path("/t/large"));
+    let mut transfer = Transfer::new(id, task, opened, 1, Instant::now());
+    transfer.start(0, Instant::now());
+    if searched {
+        transfer.left_piece(0, None, 0);
+        transfer.left_done();
+        transfer.verdict.values = Values::Settled;
+        assert!(transfer.begin_search());
+    }
+    schedule.transfers.insert(id, transfer);
+    id
+}
+
+#[test]
+fn what_an_earlier_try_left_counts_while_it_is_judged_again() {
+    const KEPT: u64 = 3 * PIECE;
+    let now = Instant::now();
+    let mut schedule = schedule(1, 1);
+    let id = tree(&mut schedule, &[5 * PIECE]);
+    let done = |schedule: &Schedule| view(schedule, id).done;
+    schedule.item_mut(id).unwrap().kept = KEPT;
+    assert_eq!(done(&schedule), 0, "there is nothing to judge");
+    let item = schedule.item_mut(id).unwrap();
+    item.large[0].kept = KEPT;
+    assert_eq!(done(&schedule), KEPT, "it waits");
+    let task = schedule.item_mut(id).unwrap().large.pop_front().unwrap();
+    let other = FileTask {
+        kept: 0,
+        ..task.clone()
+    };
+    schedule.slots[0].line = Line::Open;
+    for (task, shown) in [(task.clone(), KEPT), (other, 0)] {
+        schedule.slots[0].flight = [flight(Work::Open(task), now)].into();
+        assert_eq!(done(&schedule), shown, "it is asked for");
+    }
+    schedule.slots[0].flight.clear();
+    let item = schedule.item_mut(id).unwrap();
+    item.take_back_later(task.into(), now, String::new());
+    assert_eq!(done(&schedule), KEPT, "it is tried later");
+    schedule.item_mut(id).unwrap().later.clear();
+    let judged = put_transfer(&mut schedule, id, 0, false);
+    assert_eq!(done(&schedule), 0, "nothing was left");
+    put_transfer(&mut schedule, id, PIECE, false);
+    assert_eq!(done(&schedule), KEPT, "it is judged");
+    schedule.transfers.remove(&judged);
+    assert_eq!(done(&schedule), KEPT);
+}
+
+#[test]
+fn what_is_searched_is_active_without_a_connection_and_small_files_land() {
+    let mut schedule = schedule(1, 1);
+    let id = tree(&mut schedule, &[2 * PIECE]);
+    let state = |schedule: &Schedule| view(schedule, id).state;
+    let searched = put_transfer(&mut schedule, id, PIECE, true);
+    put_transfer(&mut schedule, id, 0, false);
+    assert_eq!(state(&schedule), ItemState::Active);
+    let transfer = schedule.transfers.get_mut(&searched).unwrap();
+    transfer.phase = Phase::Halted;
+    assert_eq!(state(&schedule), ItemState::Queued);
+    schedule.transfers.clear();
+    let landing = FileTask {
+        size: Some(7),
+        ..FileTask::new(id, path("/t/small"))
+    };
+    schedule.landings.insert(FileId(999), landing);
+    assert_eq!(state(&schedule), ItemState::Landing);
+    assert_eq!(view(&schedule, id).done, 7);
+}
+
+#[test]
+fn a_server_that_rests_does_not_lead() {
+    let now = Instant::now();
+    let mut schedule = schedule(1, 2);
+    let [a, b] = [0, 1].map(SourceId::at);
+    assert_eq!(
+        (schedule.lead(now), schedule.link(a)),
+        (a, Link::Connecting)
+    );
+    schedule.source_failed(a, &Error::Broken("gone".into()), now);
+    assert!(matches!(schedule.link(a), Link::Retrying { .. }));
+    assert_eq!(schedule.lead(now), b);
 }

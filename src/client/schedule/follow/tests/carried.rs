@@ -17,10 +17,21 @@ fn a_file_whose_ranges_are_refused_is_asked_for_whole_once() {
     let now = Instant::now();
     let error = status(400);
     let mut schedule = schedule(1);
-    let (item, _, flight_of_open) = opens(&mut schedule, 5 * MIB, now);
+    let (item, _, mut flight_of_open) = opens(&mut schedule, 5 * MIB, now);
+    if let Some(Flight {
+        work: Work::Open(task),
+        ..
+    }) = &mut flight_of_open
+    {
+        (task.local, task.kept) = (Local::Part, MIB);
+    }
     schedule.ask_whole(flight_of_open, Some("x"), error.clone(), now);
     let mut task = waiting(&schedule, item);
-    assert!(task.whole);
+    // What a part holds could not be proven.
+    assert_eq!(
+        (task.whole, task.local, task.kept),
+        (true, Local::Nothing, 0)
+    );
     // Where it was already, it has failed.
     schedule.item_mut(item).unwrap().large.clear();
     task.item = item;
@@ -156,4 +167,17 @@ fn each_other_way_is_carried_out_with_the_work() {
     let flight = popped(&mut schedule, now);
     schedule.carry_out(SLOT, Follow::Fail, &refused, flight, now);
     assert_eq!(done(&mut schedule).failed, [(1, status(416))]);
+}
+
+#[test]
+fn the_log_says_why_a_file_is_fetched_in_one_answer_unless_it_is_empty() {
+    let now = Instant::now();
+    for (code, said) in [(416, 0), (400, 1)] {
+        let mut schedule = schedule(1);
+        let (_, _, flight) = opens(&mut schedule, 5 * MIB, now);
+        let fault = Fault::Refused(status(code));
+        let lines = logged(|| schedule.carry_out(SLOT, Follow::Whole, &fault, flight, now));
+        let lines = lines.iter().filter(|line| line.contains("refuses ranges"));
+        assert_eq!(lines.count(), said, "{code}");
+    }
 }
