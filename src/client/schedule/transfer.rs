@@ -194,9 +194,10 @@ impl Transfer {
         news
     }
 
-    /// Whether `run` should still fetch `piece`.
+    /// Whether `run` should still fetch `piece`. Of what is paused too: bytes that have come are kept, and who reads is
+    /// interrupted.
     pub fn wants(&self, run: RunId, piece: u32) -> bool {
-        self.phase == Phase::Flowing && self.plan.wants(run, piece)
+        self.phase != Phase::Landing && self.plan.wants(run, piece)
     }
 
     /// A run has received `piece` whole from `sender`, and it is in the part; its value, where there are values. True

@@ -253,8 +253,8 @@ impl Verdict {
         }
     }
 
-    /// A landing did not hold: by a fault of this program, or since a Metalink's digests prove pieces wrong. What is missing is free to be fetched again, unless that
-    /// happened too often.
+    /// A landing did not hold: by a fault of this program, or since a Metalink's digests prove pieces wrong. What is missing is
+    /// free to be fetched again, unless that happened too often.
     pub fn stop_landing(&mut self, plan: &mut Plan, gap: &Gap) -> Result<(), Error> {
         let missing = gap.pieces();
         for piece in &missing {

@@ -106,13 +106,17 @@ fn of_an_answer_with_less_than_was_asked_for_others_fetch_the_rest() {
 }
 
 #[test]
-fn a_piece_is_wanted_until_it_is_here_or_its_item_is_paused() {
+fn a_piece_is_wanted_until_it_is_here_or_its_run_was_given_up() {
     let (mut schedule, item, file, run) = runs(ranges(5 * MIB));
     let wants = |schedule: &Schedule| [0, 1, 2].map(|piece| schedule.wants(file, run.id, piece));
     assert_eq!(wants(&schedule), [true, true, false]);
     receive(&mut schedule, 0, file, &run, 0);
     assert_eq!(wants(&schedule), [false, true, false]);
+    // What has come as the user pauses it is kept: who reads is told to stop.
     schedule.pause(item);
+    assert_eq!(wants(&schedule), [false, true, false]);
+    assert_eq!(done(&mut schedule).interrupted, [0]);
+    schedule.unassign(SLOT);
     assert_eq!(wants(&schedule), [false, false, false]);
 }
 

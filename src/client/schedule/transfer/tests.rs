@@ -221,12 +221,12 @@ fn a_failure_within_a_pause_is_of_the_same_outage() {
 }
 
 #[test]
-fn only_a_flowing_transfer_wants_pieces() {
+fn a_transfer_that_lands_wants_no_pieces() {
     let mut transfer = transfer(with_etag(4 * PIECE));
     let (run, _) = begin(&mut transfer, 2);
     for (phase, wanted) in [
         (Phase::Flowing, true),
-        (Phase::Halted, false),
+        (Phase::Halted, true),
         (Phase::Landing, false),
     ] {
         transfer.phase = phase;
