@@ -111,12 +111,13 @@ fn a_faster_mirror_gives_more() {
     fs::write(root.path().join("large"), &bytes).unwrap();
     let server = serve(root.path());
     let (slow, fast) = (proxy(server.address), proxy(server.address));
+    // Rates that a busy machine keeps up with.
     slow.lines(|_| Line {
-        rate: Some(2 << 20),
+        rate: Some(1 << 20),
         ..Line::default()
     });
     fast.lines(|_| Line {
-        rate: Some(20 << 20),
+        rate: Some(10 << 20),
         ..Line::default()
     });
     let urls = [slow.url("/"), fast.url("/")];
