@@ -89,20 +89,67 @@ fn patterns_choose_and_paths_are_kept() {
     assert!(target.path().join("a/b c/d%20/e#/f/deep.txt").is_file());
 }
 
+fn patterns(get: &[&str]) -> Want {
+    Want::Patterns {
+        get: get.iter().map(ToString::to_string).collect(),
+        exclude: Vec::new(),
+    }
+}
+
 #[test]
-fn a_pattern_that_matches_nothing_is_a_failure() {
+fn each_pattern_that_matches_nothing_is_a_failure() {
     let (source, target) = (temp(), temp());
+    fs::write(source.path().join("here"), "x").unwrap();
+    fs::create_dir(source.path().join("empty")).unwrap();
+    let serving = serve(source.path());
+    for (get, unmatched) in [
+        (&["nothing*"][..], &["nothing*"][..]),
+        (&["gone", "here", "no/where"], &["gone", "no/where"]),
+        (&["empty/*", "he*"], &["empty/*"]),
+        (&["empty/"], &[]),
+        (&["empty", "here"], &[]),
+    ] {
+        for dry_run in [true, false] {
+            let mut fetching = fetch_with(haul::client::Settings {
+                dry_run,
+                ..settings(&serving.url("/"), target.path())
+            });
+            fetching.get(patterns(get));
+            let fetched = fetching.finish();
+            let expected = unmatched.iter().map(|text| {
+                format!("nothing there matches `{text}`: check it against the listing")
+            });
+            let told = fetched.failed.iter().map(|(_, why)| why.clone());
+            assert!(told.eq(expected), "{get:?}: {:?}", fetched.failed);
+            let exit = if unmatched.is_empty() {
+                Exit::Done
+            } else {
+                Exit::Remote
+            };
+            assert_eq!(fetched.exit, Some(exit), "{get:?}");
+            let finished = usize::from(!dry_run && get.iter().any(|text| text.starts_with("he")));
+            assert_eq!(fetched.finished.len(), finished, "{get:?}");
+        }
+    }
+    assert!(target.path().join("empty").is_dir());
+}
+
+#[test]
+fn a_retry_finds_what_matches_by_then() {
+    let (source, target) = (temp(), temp());
+    fs::write(source.path().join("here"), "x").unwrap();
     let serving = serve(source.path());
     let mut fetching = fetch_with(settings(&serving.url("/"), target.path()));
-    fetching.get(Want::Patterns {
-        get: vec!["nothing*".into()],
-        exclude: Vec::new(),
-    });
+    fetching.get(patterns(&["here", "late"]));
     let snapshot = fetching.wait_for("an end", |snapshot| snapshot.items[0].state.is_ended());
-    assert!(
-        matches!(&snapshot.items[0].state, ItemState::Failed(reason) if reason.contains("matches"))
-    );
-    assert_eq!(fetching.finish().exit, Some(Exit::Remote));
+    let failed =
+        matches!(&snapshot.items[0].state, ItemState::Failed(reason) if reason.contains("`late`"));
+    assert!(failed, "{snapshot:#?}");
+    fs::write(source.path().join("late"), "y").unwrap();
+    fetching.client.retry(snapshot.items[0].id);
+    fetching.wait_for("the rest", |snapshot| is_finished(&snapshot.items[0].state));
+    assert_eq!(fetching.finish().exit, Some(Exit::Done));
+    assert_same(source.path(), target.path());
 }
 
 #[test]

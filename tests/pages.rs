@@ -124,14 +124,20 @@ fn names_that_no_file_can_have_fail_and_the_others_come() {
         fetched.failed
     );
     assert_eq!(fetched.exit, Some(Exit::Remote));
-    // What is not asked for fails nothing.
-    let target = temp();
-    let mut fetching = fetch_with(settings(&server.url("/"), target.path()));
-    fetching.get(Want::Patterns {
-        get: vec!["ok.*".into()],
-        exclude: Vec::new(),
-    });
-    assert_done(&fetching.finish());
+    let get = |pattern: &str| {
+        let target = temp();
+        let mut fetching = fetch_with(settings(&server.url("/"), target.path()));
+        fetching.get(Want::Patterns {
+            get: vec![pattern.into()],
+            exclude: Vec::new(),
+        });
+        fetching.finish()
+    };
+    // What is not asked for fails nothing; of what is asked for it is told once why it does not come.
+    assert_done(&get("ok.*"));
+    let fetched = get("a*.txt");
+    assert_eq!(fetched.failed.len(), 1, "{:?}", fetched.failed);
+    assert!(fetched.failed[0].1.starts_with("refused the name"));
 }
 
 /// An S3 server of 25 objects, ten a page.

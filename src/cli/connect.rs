@@ -35,7 +35,7 @@ pub struct ConnectArgs {
     /// What to download, repeatable: a path or a pattern
     ///
     /// Patterns match paths below the URL: `*` and `?` stay within a name, `**` crosses directories, a trailing `/`
-    /// takes the tree. What is fetched keeps its path below the URL.
+    /// takes the tree. What is fetched keeps its path below the URL. One that matches nothing is a failure.
     #[arg(short, long, env = "HAUL_GET", value_name = "PATTERN", value_parser = values::pattern)]
     pub get: Vec<String>,
     /// Download everything below the URL

@@ -211,9 +211,9 @@ pub enum Error {
         /// How deep it lies.
         depth: usize,
     },
-    /// Patterns that matched nothing.
-    #[error("nothing there matches: check the pattern against the listing")]
-    NoMatch,
+    /// A pattern, escaped, that matched nothing.
+    #[error("nothing there matches `{0}`: check it against the listing")]
+    NoMatch(String),
     /// A tree without a file, where that is asked to count as a failure.
     #[error("there is no file in it, and --fail-empty makes that a failure")]
     Empty,
@@ -248,7 +248,7 @@ impl Error {
             | Self::Banned(_)
             | Self::Loop(_)
             | Self::Deep { .. }
-            | Self::NoMatch
+            | Self::NoMatch(_)
             | Self::Empty => Exit::Remote,
             Self::Led { error, .. } => error.exit(),
             Self::Changed => Exit::Other,

@@ -268,7 +268,7 @@ impl Report {
                 ));
                 Ok(())
             }
-            Style::Lines | Style::Silent if now.received > 0 => {
+            Style::Lines | Style::Silent if now.received > 0 && total != Some(0) => {
                 tracing::info!(
                     "{}, {}, {} left",
                     amount(done, total),

@@ -86,7 +86,7 @@ impl Engine {
         last: bool,
     ) -> Result<bool, Error> {
         let filter = self.look(|schedule| schedule.tree(task.item));
-        let (Some(filter), Some(target)) = (filter, self.target(task.item)) else {
+        let (Some(mut filter), Some(target)) = (filter, self.target(task.item)) else {
             return Ok(false);
         };
         for entry in &entries {
@@ -100,8 +100,12 @@ impl Engine {
             |entry: &Entry| found.taken.is_empty() || !found.taken.contains(&key(&entry.name));
         let wanted: Vec<_> = entries
             .into_iter()
-            .filter(|entry| is_wanted(filter.as_ref(), &task.dir, entry) && is_new(entry))
+            .filter(|entry| is_wanted(filter.as_mut(), &task.dir, entry) && is_new(entry))
             .collect();
+        if let Some(filter) = &mut filter {
+            filter.enter(&task.dir);
+            self.with(|schedule| schedule.matched(task.item, filter));
+        }
         if self.settings.dry_run {
             return self.would(task, &target, wanted, found).await;
         }
@@ -314,7 +318,7 @@ async fn next_block(
 }
 
 /// Whether an entry is to be fetched, or may hold what is.
-fn is_wanted(filter: Option<&Filter>, dir: &RemotePath, entry: &Entry) -> bool {
+fn is_wanted(filter: Option<&mut Filter>, dir: &RemotePath, entry: &Entry) -> bool {
     let Ok(path) = dir.join_all(&entry.name) else {
         return false;
     };
@@ -326,7 +330,7 @@ fn is_wanted(filter: Option<&Filter>, dir: &RemotePath, entry: &Entry) -> bool {
     } else {
         // What lies deeper is not come to by way of its directory.
         let is_deep = entry.name.contains(&b'/');
-        filter.wants(&path) && (!is_deep || filter.may_hold(&path.parent()))
+        filter.takes(&path) && (!is_deep || filter.may_hold(&path.parent()))
     }
 }
 

@@ -11,18 +11,20 @@ use crate::{client::Error, http1::path::RemotePath};
 pub struct Filter {
     get: Vec<Pattern>,
     exclude: Vec<Pattern>,
-    /// The patterns of `get` as they were given.
-    label: String,
 }
 
 /// One pattern: `*` and `?` stay within a segment, `**` crosses segments, a trailing `/` takes the whole tree. A
 /// pattern without wildcards takes the tree of the directory that it names as well.
 #[derive(Debug, Clone)]
 struct Pattern {
+    /// As it was given.
+    text: String,
     segments: Vec<Segment>,
     /// Whether it takes the tree of a directory that it matches, and whether it matches nothing else.
     tree: bool,
     only_tree: bool,
+    /// Whether anything that it matches was seen; see [`Filter::unmatched`].
+    matched: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -47,17 +49,16 @@ impl Filter {
         Ok(Self {
             get: parse(get)?,
             exclude: parse(exclude)?,
-            label: get.join(" "),
         })
     }
 
     /// What is wanted, by the patterns as they were given; raw.
     pub fn label(&self) -> String {
-        if self.label.is_empty() {
-            "everything".to_owned()
-        } else {
-            self.label.clone()
+        if self.get.is_empty() {
+            return "everything".to_owned();
         }
+        let texts: Vec<_> = self.get.iter().map(|it| it.text.as_str()).collect();
+        texts.join(" ")
     }
 
     /// Whether the file at `path` is wanted.
@@ -66,6 +67,39 @@ impl Filter {
         let matches =
             |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches_file(&names));
         (self.get.is_empty() || matches(&self.get)) && !matches(&self.exclude)
+    }
+
+    /// The same of a file that is there, which patterns of `get` are noted to have matched, even where it is left out.
+    pub fn takes(&mut self, path: &RemotePath) -> bool {
+        let names: Vec<_> = path.names().collect();
+        let mut wanted = self.get.is_empty();
+        for pattern in &mut self.get {
+            if (!wanted || !pattern.matched) && pattern.matches_file(&names) {
+                (wanted, pattern.matched) = (true, true);
+            }
+        }
+        wanted && !self.exclude.iter().any(|it| it.matches_file(&names))
+    }
+
+    /// Notes that the directory at `path` is there: whoever wants all of it has what there is, and be it nothing.
+    pub fn enter(&mut self, path: &RemotePath) {
+        let names: Vec<_> = path.names().collect();
+        for pattern in &mut self.get {
+            pattern.matched |= pattern.takes_tree(&names);
+        }
+    }
+
+    /// Takes over what `other`, a copy of this one, has noted.
+    pub fn learn(&mut self, other: &Self) {
+        for (own, its) in self.get.iter_mut().zip(&other.get) {
+            own.matched |= its.matched;
+        }
+    }
+
+    /// Patterns of `get`, as they were given, that nothing has matched so far; raw.
+    pub fn unmatched(&self) -> impl Iterator<Item = &str> {
+        let unmatched = self.get.iter().filter(|pattern| !pattern.matched);
+        unmatched.map(|pattern| pattern.text.as_str())
     }
 
     /// Whether the directory at `path` may hold something that is wanted.
@@ -119,9 +153,11 @@ impl Pattern {
             }
         };
         Ok(Self {
+            text: text.to_owned(),
             segments: segments.iter().map(compile).collect::<Result<_, _>>()?,
             tree,
             only_tree,
+            matched: false,
         })
     }
 
@@ -237,6 +273,32 @@ mod tests {
         }
         assert!(some.wants_dir(&path("/x/empty/")) && !some.wants_dir(&path("/a/bc/")));
         assert!(filter(&["**/*.iso"], &[]).may_hold(&path("/any/depth/")));
+    }
+
+    #[test]
+    fn what_nothing_matched_is_known() {
+        let mut known = filter(&["*.iso", "a.iso", "d/", "e/*", "f"], &["*.iso"]);
+        let unmatched = |of: &Filter| of.unmatched().map(str::to_owned).collect::<Vec<_>>();
+        let mut seen = known.clone();
+        assert!(!seen.takes(&path("/a.iso")), "it is left out");
+        seen.enter(&path("/d/"));
+        seen.enter(&path("/e/"));
+        assert_eq!(unmatched(&known).len(), 5);
+        known.learn(&seen);
+        assert_eq!(unmatched(&known), ["e/*", "f"]);
+        assert!(known.takes(&path("/f/x/y")) && !known.takes(&path("/g")));
+        known.learn(&seen);
+        assert_eq!(unmatched(&known), ["e/*"]);
+        // One that others matched already is wanted as before, and what matches nothing is not.
+        for name in ["/e/z", "/f", "/e/f/z", "/b.iso"] {
+            assert_eq!(
+                known.clone().takes(&path(name)),
+                known.wants(&path(name)),
+                "{name}"
+            );
+        }
+        let mut all = filter(&[], &["x"]);
+        assert!(all.takes(&path("/a")) && !all.takes(&path("/x")) && unmatched(&all).is_empty());
     }
 
     #[test]

@@ -234,16 +234,16 @@ impl Schedule {
         let Some(item) = self.item_mut(id) else {
             return;
         };
-        let nothing = item.tree && item.found == 0 && item.failed == 0 && !item.is_cancelled();
-        let nothing = nothing.then(|| match item.filter {
-            Some(_) => Some(Error::NoMatch),
-            None => fails_empty.then_some(Error::Empty),
-        });
-        if let Some(None) = nothing {
-            tracing::warn!(path = %crate::escape::display_name(item.path.as_bytes()), "there is no file in it: nothing was downloaded");
+        let mut missing = item.missing();
+        if missing.is_empty() && item.is_empty() {
+            if fails_empty {
+                missing.push(Error::Empty);
+            } else {
+                let path = crate::escape::display_name(item.path.as_bytes());
+                tracing::warn!(%path, "there is no file in it: nothing was downloaded");
+            }
         }
-        let nothing = nothing.flatten();
-        if let Some(error) = &nothing {
+        for error in &missing {
             item.note_failure(error.clone());
         }
         let parts: u64 = item.failed_files.iter().map(|task| task.kept).sum();
@@ -256,10 +256,10 @@ impl Schedule {
         let path = item.path.clone();
         item.life = Life::Ended(item.final_state());
         self.outbox.extend(settled.map(Effect::Settle));
-        if let Some(error) = nothing {
+        for error in missing {
             self.tell(Event::Failed {
                 item: id,
-                path,
+                path: path.clone(),
                 attempts: 1,
                 error,
             });

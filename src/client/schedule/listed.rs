@@ -42,6 +42,13 @@ impl Schedule {
         })
     }
 
+    /// Patterns of an item have matched what a listing names: those that its filter's copy has noted.
+    pub fn matched(&mut self, id: ItemId, by: &Filter) {
+        if let Some(filter) = self.item_mut(id).and_then(|item| item.filter.as_mut()) {
+            filter.learn(by);
+        }
+    }
+
     /// Something of a listing is left out: it can have no name here, or leads nowhere new.
     pub fn refused(&mut self, task: &DirTask, error: Error) {
         self.tell(Event::Failed {

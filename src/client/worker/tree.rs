@@ -114,14 +114,14 @@ impl Worker {
 
     /// Names that no file may have are failures: a download that leaves something out is not whole.
     fn refuse(&self, task: &DirTask, listed: Listed) {
-        let Some(filter) = self.engine.look(|schedule| schedule.tree(task.item)) else {
+        let Some(mut filter) = self.engine.look(|schedule| schedule.tree(task.item)) else {
             return;
         };
-        let is_wanted = |name: &str| {
+        let mut is_wanted = |name: &str| {
             let path = task.dir.join(name.replace(['/', '\0'], "_").as_bytes());
             filter
-                .as_ref()
-                .is_none_or(|filter| path.is_ok_and(|path| filter.wants(&path)))
+                .as_mut()
+                .is_none_or(|filter| path.is_ok_and(|path| filter.takes(&path)))
         };
         let more = listed.more_refused;
         let refused = listed
@@ -141,9 +141,14 @@ impl Worker {
                 reason: "as with those".into(),
             });
         }
-        for error in errors {
-            self.engine.with(|schedule| schedule.refused(task, error));
-        }
+        self.engine.with(|schedule| {
+            if let Some(filter) = &filter {
+                schedule.matched(task.item, filter);
+            }
+            for error in errors {
+                schedule.refused(task, error);
+            }
+        });
     }
 
     /// Reads a listing's body. With a task, entries are handed on as they come; false once they are not wanted any more.

@@ -260,7 +260,7 @@ async fn a_retry_of_more_failures_than_are_remembered_begins_anew() {
             open: true,
             haul: false,
         };
-        let report = Report::Fault(Fault::Other(Error::NoMatch), channel);
+        let report = Report::Fault(Fault::Other(Error::Empty), channel);
         engine.with(|schedule| schedule.report(SLOT, report, Instant::now()));
     }
     let files = view(&engine).files.unwrap();
@@ -300,7 +300,7 @@ async fn a_retry_of_as_many_files_of_a_metalink_asks_for_those_and_lists_nothing
                 open: true,
                 haul: false,
             };
-            let report = Report::Fault(Fault::Other(Error::NoMatch), channel);
+            let report = Report::Fault(Fault::Other(Error::Empty), channel);
             engine.with(|schedule| schedule.report(SLOT, report, Instant::now()));
         }
         assert_eq!(asked.len(), COUNT);

@@ -324,42 +324,128 @@ fn an_item_ends_once_nothing_of_it_is_under_way() {
     );
 }
 
+/// A tree of which this was asked for, and that was listed: so many files were found, and the patterns saw `names`.
+fn listed(
+    fail_empty: bool,
+    (get, exclude): (&[&str], &[&str]),
+    found: u64,
+    names: &[&str],
+) -> (Schedule, ItemId) {
+    let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut schedule = schedule(1);
+    schedule.limits.fail_empty = fail_empty;
+    let filter = Filter::new(&owned(get), &owned(exclude)).unwrap();
+    let id = schedule.add(NewItem {
+        filter: (!get.is_empty() || !exclude.is_empty()).then(|| filter.clone()),
+        ..NewItem::new(RemotePath::root())
+    });
+    let mut seen = filter;
+    for name in names {
+        seen.takes(&path(name));
+    }
+    schedule.matched(id, &seen);
+    let item = schedule.item_mut(id).unwrap();
+    item.dirs.clear();
+    (item.found, item.finished) = (found, found);
+    schedule.outbox.clear();
+    (schedule, id)
+}
+
+fn told(schedule: &Schedule) -> Vec<Error> {
+    let errors = schedule.outbox.iter().filter_map(|effect| match effect {
+        Effect::Tell(Event::Failed { error, .. }) => Some(error.clone()),
+        _ => None,
+    });
+    errors.collect()
+}
+
+fn no_match(pattern: &str) -> Error {
+    Error::NoMatch(pattern.into())
+}
+
 #[test]
 fn a_tree_without_a_file_fails_where_that_is_a_failure() {
-    for (filtered, fail_empty, found, failed) in [
-        (true, false, 0, Some(Error::NoMatch)),
-        (true, true, 0, Some(Error::NoMatch)),
-        (false, true, 0, Some(Error::Empty)),
-        (false, false, 0, None),
-        (true, true, 1, None),
+    for (fail_empty, exclude, found, failed) in [
+        (true, &[][..], 0, true),
+        (false, &[][..], 0, false),
+        (true, &["*"][..], 0, true),
+        (false, &["*"][..], 0, false),
+        (true, &["*"][..], 1, false),
     ] {
-        let mut schedule = schedule(1);
-        schedule.limits.fail_empty = fail_empty;
-        let id = schedule.add(NewItem {
-            filter: filtered.then(|| Filter::new(&["*.iso".into()], &[]).unwrap()),
-            ..NewItem::new(path("/t/"))
-        });
-        let item = schedule.item_mut(id).unwrap();
-        item.dirs.clear();
-        item.found = found;
-        schedule.outbox.clear();
+        let (mut schedule, id) = listed(fail_empty, (&[], exclude), found, &[]);
         schedule.end_item(id);
         let item = schedule.item(id).unwrap();
-        assert_eq!(
-            (item.failed > 0, item.has_ended()),
-            (failed.is_some(), true)
-        );
-        let told = schedule.outbox.iter().find_map(|effect| match effect {
-            Effect::Tell(Event::Failed { error, .. }) => Some(error.clone()),
-            _ => None,
-        });
-        assert_eq!(told, failed);
+        assert_eq!((item.failed, item.has_ended()), (u64::from(failed), true));
+        let errors = failed.then_some(Error::Empty);
+        assert_eq!(told(&schedule), Vec::from_iter(errors));
+    }
+}
+
+#[test]
+fn each_pattern_that_matched_nothing_fails() {
+    let none: &[&str] = &[];
+    for (get, exclude, found, names, errors) in [
+        (&["*.iso"][..], none, 0, none, &["*.iso"][..]),
+        (
+            &["*.iso", "a\n", "b"],
+            none,
+            1,
+            &["/b"],
+            &["*.iso", "a\\x0a"],
+        ),
+        (&["b", "c"], none, 2, &["/b", "/c"], none),
+        (&["b"], &["b"], 0, &["/b"], none),
+    ] {
+        for fail_empty in [false, true] {
+            let (mut schedule, id) = listed(fail_empty, (get, exclude), found, names);
+            schedule.end_item(id);
+            let mut expected: Vec<_> = errors.iter().map(|text| no_match(text)).collect();
+            if expected.is_empty() && found == 0 && fail_empty {
+                expected.push(Error::Empty);
+            }
+            assert_eq!(told(&schedule), expected, "{get:?}");
+            let item = schedule.item(id).unwrap();
+            assert_eq!(item.failed, expected.len() as u64);
+            assert!(item.has_ended() && !item.is_unsettled());
+        }
+    }
+}
+
+#[test]
+fn patterns_are_not_blamed_for_what_could_not_be_looked_at() {
+    for hides in [0, 1, 2] {
+        let (mut schedule, id) = listed(false, (&["a", "b"], &[]), 1, &["/a"]);
+        let item = schedule.item_mut(id).unwrap();
+        match hides {
+            0 => item.keep_failed(DirTask::new(id, path("/d/")).into()),
+            1 => item.forgetful = true,
+            _ => item.life = Life::Cancelled,
+        }
+        schedule.end_item(id);
+        assert!(told(&schedule).is_empty());
+    }
+    // A file that failed hides nothing.
+    let (mut schedule, id) = listed(false, (&["a", "b"], &[]), 1, &["/a"]);
+    let item = schedule.item_mut(id).unwrap();
+    item.keep_failed(file(id, "/a", None).into());
+    schedule.end_item(id);
+    assert_eq!(told(&schedule), [no_match("b")]);
+}
+
+#[test]
+fn a_retry_looks_for_what_nothing_matched() {
+    for (names, dirs) in [(&["/a"][..], 1), (&["/a", "/b"][..], 0)] {
+        let (mut schedule, id) = listed(false, (&["a", "b"], &[]), 1, names);
+        schedule.end_item(id);
+        let item = schedule.item_mut(id).unwrap();
+        item.retry();
+        assert_eq!(item.dirs.len(), dirs, "{names:?}");
     }
 }
 
 #[test]
 fn what_may_pass_stays_in_the_journal_with_the_bytes_that_are_here() {
-    for (error, settled) in [(Error::NoMatch, true), (NOWHERE, false)] {
+    for (error, settled) in [(Error::Empty, true), (NOWHERE, false)] {
         let mut schedule = schedule(1);
         let id = add_kept(&mut schedule, 4);
         let item = schedule.item_mut(id).unwrap();

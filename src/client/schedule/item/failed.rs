@@ -6,9 +6,11 @@ use crate::{
         Error,
         disk::names::Local,
         id::SourceSet,
+        read::pattern::Filter,
         snapshot::{ItemState, Verified},
         task::Task,
     },
+    escape::display_name,
     exit::Exit,
 };
 
@@ -36,9 +38,14 @@ impl Item {
             dir.tried = SourceSet::default();
             self.dirs.push(dir);
         }
-        if self.waits_for_nothing() && self.finished == 0 {
+        if !self.waits_for_nothing() {
+            return;
+        }
+        if self.finished == 0 {
             self.found = 0;
             self.seed();
+        } else if self.unmatched().next().is_some() {
+            self.begin_anew();
         }
     }
 
@@ -82,6 +89,28 @@ impl Item {
         }
         self.life = cancelled;
         later + count
+    }
+
+    /// Patterns that nothing has matched so far.
+    fn unmatched(&self) -> impl Iterator<Item = &str> {
+        self.filter.iter().flat_map(Filter::unmatched)
+    }
+
+    /// What was asked for and is not there, now that all of it was looked at.
+    pub fn missing(&self) -> Vec<Error> {
+        // Of what could not be listed nobody knows what it holds.
+        let is_known = self.failed_dirs.is_empty() && !self.forgetful;
+        if !self.tree || self.is_cancelled() || !is_known {
+            return Vec::new();
+        }
+        let shown = |pattern: &str| display_name(pattern.as_bytes()).into_owned();
+        let unmatched = self.unmatched().map(|it| Error::NoMatch(shown(it)));
+        unmatched.collect()
+    }
+
+    /// Whether it is a tree in which there was no file.
+    pub fn is_empty(&self) -> bool {
+        self.tree && self.found == 0 && self.failed == 0 && !self.is_cancelled()
     }
 
     pub fn note_failure(&mut self, error: Error) {
@@ -132,7 +161,7 @@ mod tests {
 
     /// Errors that may pass, and one that will not.
     fn errors() -> [Error; 2] {
-        [Error::Broken("x".into()), Error::NoMatch]
+        [Error::Broken("x".into()), Error::Empty]
     }
 
     #[test]

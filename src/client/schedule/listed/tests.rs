@@ -104,12 +104,12 @@ fn what_a_listing_leaves_out_fails() {
     let id = add_tree(&mut schedule);
     let task = DirTask::new(id, path("/t/"));
     schedule.outbox.clear();
-    schedule.refused(&task, Error::NoMatch);
+    schedule.refused(&task, Error::Empty);
     assert!(matches!(
         schedule.outbox.back(),
         Some(Effect::Tell(Event::Failed {
             attempts: 1,
-            error: Error::NoMatch,
+            error: Error::Empty,
             ..
         }))
     ));
@@ -251,7 +251,7 @@ fn an_item_of_which_entries_were_lost_begins_anew_when_it_is_tried_again() {
     schedule.loads.get_mut(&rest).unwrap().failures = 2;
     schedule.outbox.clear();
     let ring = rung(&mut schedule, |schedule| {
-        schedule.load_failed(rest, Error::NoMatch);
+        schedule.load_failed(rest, Error::Empty);
     });
     assert_eq!(ring, ALL);
     assert!(drops(&schedule, rest));
@@ -264,7 +264,7 @@ fn an_item_of_which_entries_were_lost_begins_anew_when_it_is_tried_again() {
     assert!(item.forgetful && item.has_ended());
     assert_eq!((item.failed, item.failed_dirs[0].rest), (1, None));
     schedule.outbox.clear();
-    schedule.load_failed(rest, Error::NoMatch);
+    schedule.load_failed(rest, Error::Empty);
     assert!(schedule.outbox.is_empty());
     let other = add_tree(&mut schedule);
     fail(&mut schedule, other);
