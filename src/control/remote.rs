@@ -387,11 +387,16 @@ mod tests {
     use super::*;
     use crate::http1::path::RemotePath;
 
-    #[tokio::test]
-    async fn what_is_asked_of_one_that_has_ended_is_refused() {
+    /// What runs somewhere, and its side of the socket.
+    fn remote() -> (Remote, UnixStream) {
         let (here, there) = UnixStream::pair().unwrap();
         let (input, output) = here.into_split();
-        let mut remote = Remote::over(BufReader::new(input), output);
+        (Remote::over(BufReader::new(input), output), there)
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_of_one_that_has_ended_is_refused() {
+        let (mut remote, there) = remote();
         drop(there);
         remote.gone().await;
         let (answers, mut answered) = mpsc::channel(4);
@@ -405,9 +410,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_answer_to_a_listing_bears_its_request() {
-        let (here, there) = UnixStream::pair().unwrap();
-        let (input, output) = here.into_split();
-        let mut remote = Remote::over(BufReader::new(input), output);
+        let (mut remote, there) = remote();
         let (answers, mut answered) = mpsc::channel(4);
         for request in [7, 8] {
             let path = RemotePath::root();
@@ -442,9 +445,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_ends_in_any_way_leaves_nobody_waiting() {
-        let (here, _there) = UnixStream::pair().unwrap();
-        let (input, output) = here.into_split();
-        let mut remote = Remote::over(BufReader::new(input), output);
+        let (mut remote, _there) = remote();
         let (answers, mut answered) = mpsc::channel(4);
         remote.apply(Effect::Serve(Order::Drain), &answers);
         drop(answers);
