@@ -4,6 +4,7 @@ use std::{fs, path::Path, time::Instant};
 
 use haul::{
     client::{ItemId, ItemState, Settings, Snapshot, Want},
+    exit::Exit,
     http1::path::RemotePath,
     units::Rate,
 };
@@ -12,7 +13,8 @@ use tempfile::TempDir;
 use crate::common::{
     fetching::{fetch_with, settings},
     program::Haul,
-    proxy::{Line, Proxy, proxy},
+    proxy::{Line, Proxy, opaque_proxy, proxy},
+    scripted::{ok, scripted},
     serving::{Serving, serve},
     trees::content,
 };
@@ -296,4 +298,93 @@ fn order_first_and_limits_outlive_the_program() {
             ("/one".into(), false, None)
         ]
     );
+}
+
+/// A file of which a job waits for another to let go of the part, until that has landed it.
+#[test]
+fn a_file_that_is_asked_for_twice_stays_what_it_became() {
+    const SIZE: usize = 6 * MIB;
+    let root = tempfile::tempdir().unwrap();
+    let bytes = content(5, SIZE);
+    fs::write(root.path().join("big"), &bytes).unwrap();
+    let server = serve(root.path());
+    let body = bytes.clone();
+    let plain = scripted(move |_| ok("application/octet-stream", &body));
+    for address in [server.address, plain.address] {
+        let dir = tempfile::tempdir().unwrap();
+        let proxy = opaque_proxy(address);
+        proxy.lines(|_| Line {
+            rate: Some(3 << 20),
+            ..Line::default()
+        });
+        let mut fetching = fetch_with(Settings {
+            workers: 2,
+            ..settings(&proxy.url("/"), dir.path())
+        });
+        fetching.get_path("/big");
+        fetching.wait_for("the first half", |now| now.received > SIZE as u64 / 2);
+        fetching.get_path("/big");
+        let fetched = fetching.finish();
+        assert_eq!((fetched.failed.len(), fetched.exit), (0, Some(Exit::Done)));
+        assert!(fs::read(dir.path().join("big")).unwrap() == bytes);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_pause_stops_small_files_that_were_asked_for_ahead() {
+    const FILES: u64 = 120;
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..FILES {
+        fs::write(root.path().join(format!("{n:03}")), content(n, 10_000)).unwrap();
+    }
+    let server = serve(root.path());
+    let (proxy, dir) = (proxy(server.address), tempfile::tempdir().unwrap());
+    proxy.lines(|_| Line {
+        rate: Some(100_000),
+        ..Line::default()
+    });
+    let mut fetching = fetch_with(Settings {
+        workers: 2,
+        ..settings(&proxy.url("/"), dir.path())
+    });
+    fetching.get(Want::Patterns {
+        get: Vec::new(),
+        exclude: Vec::new(),
+    });
+    let finished = |now: &Snapshot| now.items[0].files.as_ref().map_or(0, |files| files.done);
+    fetching.wait_for("some files", |now| finished(now) > 4);
+    let item = fetching.client.snapshot().items[0].id;
+    fetching.client.pause(item);
+    let now = fetching.wait_for("rest", |now| now.items[0].connections == 0);
+    assert!(finished(&now) < FILES / 2, "{now:#?}");
+    proxy.lines(|_| Line::default());
+    fetching.client.resume(item);
+    let fetched = fetching.finish();
+    assert_eq!((fetched.failed, fetched.retried), (vec![], vec![]));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), FILES as usize);
+}
+
+#[test]
+fn a_client_that_stops_gives_way_to_the_next_of_its_process() {
+    let (root, _server, proxy) = stalling();
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = proxy.url("/");
+    let mut before = fetch_with(kept(&url, state.path(), dir.path()));
+    before.get_path("/one");
+    before.wait_for("some of it", |now| now.items[0].done >= MIB as u64);
+    // Another client beside it keeps no queue; one that it gives way to goes on with what it has.
+    let other = fetch_with(kept(&url, state.path(), dir.path()));
+    assert_eq!(other.client.restore(false), 0);
+    before.client.give_way(true);
+    let next = fetch_with(kept(&url, state.path(), dir.path()));
+    before.runtime.block_on(before.client.stop());
+    proxy.lines(|_| Line::default());
+    assert_eq!(next.client.restore(false), 1);
+    let fetched = next.finish();
+    assert_eq!((fetched.failed.len(), fetched.finished.len()), (0, 1));
+    assert!(fetched.received <= 5 * MIB as u64, "{}", fetched.received);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    let (here, there) = (dir.path().join("one"), root.path().join("one"));
+    assert!(fs::read(here).unwrap() == fs::read(there).unwrap());
 }

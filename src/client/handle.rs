@@ -305,9 +305,15 @@ impl Client {
         self.engine.look(Schedule::outcome)
     }
 
+    /// Whether another client of this process may go on with what this one has in its journal: it does once it is stopped.
+    pub fn give_way(&self, gives_way: bool) {
+        self.engine.journal().give_way(gives_way);
+    }
+
     /// Ends every connection at the next safe point; completes once all that was received is on disk. Once an
     /// event found no room for a second, nobody is taken to listen, and later ones are dropped.
     pub async fn stop(&self) {
+        self.give_way(true);
         self.engine.with(Schedule::stop);
         self.engine.stop.cancel();
         self.engine.forget_replies();
@@ -327,5 +333,6 @@ impl Client {
         });
         let _ = noted.await;
         self.wait_until(Schedule::is_told).await;
+        self.engine.give_up();
     }
 }

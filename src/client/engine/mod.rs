@@ -247,6 +247,13 @@ impl Engine {
         }
     }
 
+    /// Completes when nobody waits for the answer that a connection awaits to begin any more.
+    pub async fn unawaited(&self, slot: SlotId) {
+        while !self.look(|schedule| schedule.is_unawaited(slot)) {
+            self.interrupts[slot.0].notified().await;
+        }
+    }
+
     /// Completes when nobody wants the answer that a connection awaits any more.
     pub async fn unwanted(&self, slot: SlotId) {
         while !self.look(|schedule| schedule.is_unwanted(slot)) {
@@ -304,6 +311,12 @@ impl Engine {
     /// Remembers the open part of a transfer that is about to begin.
     pub fn add_part(&self, file: FileId, part: Arc<OpenPart>) {
         lock(&self.parts).insert(file, part);
+    }
+
+    /// Lets go of all parts and of the journal: another client may go on with them.
+    pub fn give_up(&self) {
+        lock(&self.parts).clear();
+        self.journal.let_go();
     }
 
     /// Takes out entries that wait on disk.

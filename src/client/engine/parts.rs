@@ -83,13 +83,24 @@ fn passes(error: &io::Error) -> bool {
 /// A part in hand: its claim, the file, how many bytes an earlier run left in it, and the pieces known to be right.
 type Held = (Option<Claim>, File, u64, Vec<Range<u32>>);
 
+/// What a part that is here already is to a job.
+enum Owned {
+    /// Its own from now on.
+    Held(Held),
+    /// Another download's: another name is free.
+    Taken,
+    /// None any more: whoever had it in hand has landed it, or given it up.
+    Gone,
+}
+
 impl Engine {
-    /// Opens the part of a file that is about to be fetched. Off the runtime's threads, since disks may be slow.
+    /// Opens the part of a file that is about to be fetched; see [`Self::open_part`]. Off the runtime's threads, since disks may
+    /// be slow.
     pub async fn open_transfer(
         self: &Arc<Self>,
         task: &FileTask,
         facts: Facts,
-    ) -> Result<OpenPart, Error> {
+    ) -> Result<Option<OpenPart>, Error> {
         let target = self.target(task.item).ok_or(Error::Changed)?;
         let (engine, task) = (Arc::clone(self), task.clone());
         blocking(move || {
@@ -102,36 +113,42 @@ impl Engine {
             } else {
                 facts.content().map_or(Keep::Nothing, Keep::Known)
             };
-            let mut part = engine.open_part(&target, &task, facts.size, &keep)?;
+            let Some(mut part) = engine.open_part(&target, &task, facts.size, &keep)? else {
+                return Ok(None);
+            };
             take_from_old(&mut part, &target, &task, &facts);
             let mut part = OpenPart::new(part, target, task, facts.clone());
             if let Some(told) = told {
                 part.judge_left(told)?;
             }
-            Ok(part)
+            Ok(Some(part))
         })
         .await
     }
 
-    /// Opens a part for a body whose size nobody tells. Off the runtime's threads.
-    pub async fn open_unsized(self: &Arc<Self>, task: &FileTask) -> Result<OpenPart, Error> {
+    /// The same for a body whose size nobody tells.
+    pub async fn open_unsized(
+        self: &Arc<Self>,
+        task: &FileTask,
+    ) -> Result<Option<OpenPart>, Error> {
         let target = self.target(task.item).ok_or(Error::Changed)?;
         let (engine, task) = (Arc::clone(self), task.clone());
         blocking(move || {
             let part = engine.open_part(&target, &task, 0, &Keep::Nothing)?;
-            Ok(OpenPart::new(part, target, task, Facts::default()))
+            Ok(part.map(|part| OpenPart::new(part, target, task, Facts::default())))
         })
         .await
     }
 
-    /// The part of `task`: one of ours to go on with, or a new one of `size` bytes. Blocking.
+    /// The part of `task`: one of ours to go on with, or a new one of `size` bytes. `None` where another job had it in hand and
+    /// has landed it meanwhile: what is here is to be looked at again. Blocking.
     pub fn open_part(
         &self,
         target: &Target,
         task: &FileTask,
         size: u64,
         keep: &Keep,
-    ) -> Result<Part, Error> {
+    ) -> Result<Option<Part>, Error> {
         let parent = task.path.parent();
         let dir = target.dir(&parent)?;
         let failed =
@@ -146,18 +163,22 @@ impl Engine {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     self.own_part(task, &dir, &name, size, keep)
                 }
-                part => part.map(Some),
+                part => part.map(Owned::Held),
             };
-            if let Some((claim, file, left, known)) = part.map_err(|error| failed(&name, &error))? {
-                return Ok(Part {
-                    claim,
-                    file,
-                    dir,
-                    name,
-                    old: None,
-                    left,
-                    known,
-                });
+            match part.map_err(|error| failed(&name, &error))? {
+                Owned::Held((claim, file, left, known)) => {
+                    return Ok(Some(Part {
+                        claim,
+                        file,
+                        dir,
+                        name,
+                        old: None,
+                        left,
+                        known,
+                    }));
+                }
+                Owned::Gone => return Ok(None),
+                Owned::Taken => {}
             }
         }
         Err(failed(
@@ -202,7 +223,7 @@ impl Engine {
         Ok((claim, file, 0, Vec::new()))
     }
 
-    /// The part of that name, where it is ours and nobody else has it in hand.
+    /// The part of that name, once nobody else has it in hand.
     fn own_part(
         &self,
         task: &FileTask,
@@ -210,15 +231,15 @@ impl Engine {
         name: &[u8],
         size: u64,
         keep: &Keep,
-    ) -> io::Result<Option<Held>> {
+    ) -> io::Result<Owned> {
         let file = match disk::open_own(dir.as_fd(), name, OFlags::RDWR) {
             Ok(file) => file,
             Err(error) if passes(&error) => return Err(error),
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(Owned::Taken),
         };
         let id = FileId::of(&file)?;
         if !self.journal.owns(id) {
-            return Ok(None);
+            return Ok(Owned::Taken);
         }
         // One that was given up just now is let go of soon; one that nobody knew of is another download's.
         let patience = match task.local {
@@ -227,7 +248,13 @@ impl Engine {
         };
         let claim = self.journal.claim_within(id, patience);
         if claim.is_none() {
-            return Ok(None);
+            return Ok(Owned::Taken);
+        }
+        // Whoever let go of it may have landed it: what was opened is the file itself then.
+        let is_named = disk::open_own(dir.as_fd(), name, OFlags::RDONLY)
+            .is_ok_and(|named| FileId::of(&named).is_ok_and(|named| named == id));
+        if !is_named || !self.journal.owns(id) {
+            return Ok(Owned::Gone);
         }
         self.journal.taken_up(id);
         let there = file.metadata()?.len();
@@ -238,7 +265,7 @@ impl Engine {
         };
         file.set_len(left)?;
         disk::allocate(&file, size)?;
-        Ok(Some((claim, file, left, known)))
+        Ok(Owned::Held((claim, file, left, known)))
     }
 
     /// Syncs a part and notes the pieces that it holds for certain then. Blocking.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Answered, Channel, Effect, Flight, Keep, Opened, Report, Run, Schedule, Work,
+    item::Life,
     slot::Line,
     transfer::{Phase, Transfer},
 };
@@ -91,6 +92,18 @@ impl Schedule {
                 }
                 Work::Browse(_) | Work::Spent => false,
             })
+    }
+
+    /// Whether nobody waits for the first answer to begin: it is unwanted, or of a file whose item is paused. What has begun
+    /// of it is kept, or read to its end where that is short.
+    pub fn is_unawaited(&self, id: SlotId) -> bool {
+        let front = self.slots[id.0].flight.front();
+        let is_paused = |task: &FileTask| {
+            let item = self.item(task.item);
+            item.is_some_and(|item| item.life == Life::Paused)
+        };
+        self.is_unwanted(id)
+            || matches!(front.map(|flight| &flight.work), Some(Work::Open(task)) if is_paused(task))
     }
 
     /// Whether the user stopped what the work is for, or all of it is here.

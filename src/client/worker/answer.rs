@@ -49,7 +49,7 @@ impl Worker {
         // The connection is put back only once the answer was read to its end.
         let head = tokio::select! {
             biased;
-            () = self.engine.unwanted(self.slot) => return (Err(Fault::Interrupted), false),
+            () = self.engine.unawaited(self.slot) => return (Err(Fault::Interrupted), false),
             head = self.head(&mut connection, &flight, patience) => head,
         };
         self.awaited = self.awaited.saturating_sub(1);

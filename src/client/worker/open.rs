@@ -345,7 +345,8 @@ impl Worker {
         let part = engine
             .open_transfer(&task, facts.clone())
             .await
-            .map_err(|error| Fault::of(error, None))?;
+            .map_err(|error| Fault::of(error, None))?
+            .ok_or(Fault::Interrupted)?;
         let opened = Opened {
             facts,
             left: part.part.left,

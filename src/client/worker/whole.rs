@@ -40,7 +40,8 @@ impl Worker {
         let mut part = engine
             .open_unsized(&task)
             .await
-            .map_err(|error| Fault::of(error, None))?;
+            .map_err(|error| Fault::of(error, None))?
+            .ok_or(Fault::Interrupted)?;
         part.began = began;
         let written = tokio::select! {
             biased;

@@ -141,9 +141,19 @@ impl Hub {
         let Some(open) = &mut *open else {
             return Err("it has no dashboard, and stays with its server".to_owned());
         };
-        let session = open(target)?;
-        self.turn_to(session)
-            .ok_or_else(|| "the server's address is no URL".to_owned())
+        // It may be the same server again: what is on its way is gone on with.
+        let before = self.client();
+        if let Some(before) = &before {
+            before.give_way(true);
+        }
+        let opened = open(target).and_then(|session| {
+            let server = self.turn_to(session);
+            server.ok_or_else(|| "the server's address is no URL".to_owned())
+        });
+        if let (Err(_), Some(before)) = (&opened, before) {
+            before.give_way(false);
+        }
+        opened
     }
 
     /// Leaves the server; what is here is kept.

@@ -69,8 +69,10 @@ pub(super) struct Inner {
     pub(super) order: Vec<Ticket>,
     /// The target directory's device.
     dev: Option<u64>,
-    /// `None`: parts are remembered for this run only.
+    /// `None`: parts are remembered for this run only, or it was closed.
     log: Option<File>,
+    /// It was kept until it was closed.
+    was_kept: bool,
 }
 
 impl Inner {
@@ -101,9 +103,19 @@ impl Inner {
         }
     }
 
-    /// Whether it is written.
+    /// Whether it is written, or was until it was closed.
     pub(super) fn is_kept(&self) -> bool {
-        self.log.is_some()
+        self.log.is_some() || self.was_kept
+    }
+
+    /// Unlocks it; nothing more is written.
+    pub(super) fn close(&mut self) {
+        self.was_kept |= self.log.take().is_some();
+    }
+
+    /// No job has taken up any of its parts.
+    pub(super) fn all_is_left(&mut self) {
+        self.left = self.parts.keys().copied().collect();
     }
 
     /// The target directory is on device `dev` now; where that cannot be told, on the one that it was on. Devices are numbered
@@ -187,7 +199,7 @@ pub(super) fn open(path: &Path, dev: Option<u64>) -> std::io::Result<Inner> {
     };
     let known = dev.is_none() || inner.dev == dev;
     inner.on_device(dev);
-    inner.left = inner.parts.keys().copied().collect();
+    inner.all_is_left();
     inner.log = Some(match compact(&inner, path) {
         Ok(compacted) => compacted,
         Err(error) if known && is_whole(&log)? => {

@@ -2,7 +2,8 @@
 //!
 //! A file named `NAME.part` may be anybody's. Only one that the journal names, by device and inode, is gone on with;
 //! beside any other a new name is used. One journal belongs to one target directory, by its path, and one origin, and to one
-//! process at a time (`flock`): a second client of the same pair works without it, on parts of its own.
+//! process at a time (`flock`): a second client of the same pair works without it, on parts of its own. In one process a client
+//! that stops gives way to the next, which goes on with what that lets go of.
 //!
 //! Where a server offers no pieces, nothing but the journal can tell what of a part is right: after each sync of the part
 //! it notes which pieces were there, and of which content (entity tag or date, and size). Only those are gone on with.
@@ -17,25 +18,30 @@
 
 mod claims;
 mod log;
+mod shared;
 
 use std::{
     ops::Range,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
-use claims::Claims;
 use log::{Inner, Line};
+use shared::{Hold, Shared};
 
-use crate::{client::want::Wanted, exit::reason};
+use crate::{client::want::Wanted, exit::reason, sync::lock};
 
 pub use claims::{Claim, FileId};
 pub use log::{Content, Ticket};
 
 /// The parts that are this client's own.
 #[derive(Debug, Default)]
-pub struct Journal(Mutex<Inner>, Arc<Claims>);
+pub struct Journal {
+    shared: Arc<Shared>,
+    /// `None` where it is not kept, or was let go of.
+    hold: Mutex<Option<Hold>>,
+}
 
 impl Journal {
     /// Opens the journal in `state_dir` of the target directory `target`, an absolute path without links, on device `dev` where
@@ -52,8 +58,13 @@ impl Journal {
         let path = state_dir
             .join("journals")
             .join(format!("{}.jsonl", &key[..32]));
-        match log::open(&path, dev) {
-            Ok(inner) => Self(Mutex::new(inner), Arc::default()),
+        let joined = Hold::join(&path).map(Ok);
+        let opened = joined.unwrap_or_else(|| Ok(Hold::of(&path, log::open(&path, dev)?)));
+        match opened {
+            Ok((shared, hold)) => Self {
+                shared,
+                hold: Mutex::new(Some(hold)),
+            },
             Err(error) => {
                 tracing::warn!(
                     "what is fetched now cannot be gone on with later: {}: {}",
@@ -63,6 +74,19 @@ impl Journal {
                 Self::default()
             }
         }
+    }
+
+    /// Whether another client of this process may take it over: one that is about to stop gives way.
+    pub fn give_way(&self, gives_way: bool) {
+        if let Some(hold) = &*lock(&self.hold) {
+            hold.give_way(gives_way);
+        }
+    }
+
+    /// Lets go of it: nothing more is noted, unless another client of this process has taken it over.
+    pub fn let_go(&self) {
+        let hold = lock(&self.hold).take();
+        drop(hold);
     }
 
     /// Whether a later run can read it.
@@ -121,7 +145,7 @@ impl Journal {
 
     /// The same, once another job has let go of it: waits for that at most so long. Blocking.
     pub fn claim_within(&self, file: FileId, patience: Duration) -> Option<Claim> {
-        self.1.claim(file, patience)
+        self.shared.claims.claim(file, patience)
     }
 
     /// A part was made.
@@ -188,8 +212,8 @@ impl Journal {
         }
     }
 
-    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.shared.inner)
     }
 }
 

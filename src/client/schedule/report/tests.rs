@@ -160,6 +160,11 @@ fn an_answer_for_what_was_cancelled_or_has_ended_is_wanted_by_nobody() {
         ] {
             schedule.item_mut(item).unwrap().life = life.clone();
             assert_eq!(schedule.is_unwanted(SLOT), unwanted, "{life:?}");
+            // Small files of a paused item that were asked for ahead are not waited for.
+            let opens = matches!(schedule.slots[0].flight[0].work, Work::Open(_));
+            let paused = opens && life == Life::Paused;
+            let unawaited = schedule.is_unawaited(SLOT);
+            assert_eq!(unawaited, unwanted || paused, "{life:?}");
         }
     }
     schedule.items.clear();

@@ -350,6 +350,8 @@ impl World {
         if unwanted && matches!(self.slots[at].doing, Doing::Dialing(_)) {
             return self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
         }
+        let waits = matches!(self.slots[at].doing, Doing::Head(_));
+        let unwanted = unwanted || waits && self.schedule.is_unawaited(id);
         if reads && (unwanted || self.schedule.is_interrupted(id)) {
             self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
         }

@@ -120,6 +120,12 @@ impl World {
                 self.schedule.slots[at],
                 self.schedule.transfers
             );
+            let waits = matches!(self.slots[at].doing, Doing::Head(_));
+            assert!(
+                !waits || !self.schedule.is_unawaited(id),
+                "slot {at} waits for what nobody does: {:#?}",
+                self.schedule.slots[at]
+            );
         }
     }
 
