@@ -164,6 +164,22 @@ fn a_listing_that_fails_removes_nothing() {
 }
 
 #[test]
+fn json_that_is_no_listing_removes_nothing() {
+    for json in [
+        r#"{"errors":["down for maintenance"]}"#,
+        r#"{"data":[],"message":"denied"}"#,
+        r#"["ok","b"]"#,
+        r#"[] {"error":"timeout"}"#,
+        r#"[{"name":"ok","size":2}]{"error":"timeout"}"#,
+    ] {
+        removes_nothing(move |target| match target {
+            "/" => ok("application/json", json.as_bytes()),
+            _ => ok("text/plain", b"ok"),
+        });
+    }
+}
+
+#[test]
 fn hostile_names_remove_nothing_and_lead_nowhere() {
     removes_nothing(|target| {
         match target {

@@ -16,17 +16,34 @@ const ELEMENT_MAX: usize = 64 << 10;
 /// Most brackets that are open at once: entries are flat, and every one that is open is remembered.
 const DEPTH_MAX: usize = 64;
 
-/// Cuts the objects out of the array at the top, or out of an array that is a member of the object at the top.
+/// The member that holds the entries where the top is an object: dufs'. An array of another name may be of anything.
+const ENTRIES: &[u8] = b"paths";
+
+/// What some servers write before the top (RFC 8259 §8.1 lets it be ignored).
+const MARK: [u8; 3] = *b"\xef\xbb\xbf";
+
+/// Cuts the objects out of the array at the top, or out of the array [`ENTRIES`] of the object at the top.
+///
+/// Nothing else may stand there or around the top: it is an answer of another kind, or tells that this one is not whole.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is so, or not")]
 pub struct Splitter {
     /// The brackets that are open, outermost first.
     open: Vec<u8>,
     in_string: bool,
     escaped: bool,
+    /// The last string of the object at the top, as far as it can be [`ENTRIES`].
+    name: Vec<u8>,
+    /// How many brackets are open between entries, inside of the array that holds them.
+    level: Option<usize>,
+    /// Bytes of [`MARK`] that came.
+    marked: usize,
+    /// The top has ended.
+    ended: bool,
     /// The element so far, once one has begun, and how many brackets were open then.
     element: Vec<u8>,
     inside: Option<usize>,
-    /// Whether there was an array that could hold entries, empty or not.
+    /// Whether there was an array of entries, empty or not.
     any: bool,
 }
 
@@ -45,38 +62,85 @@ impl Splitter {
                 }
             }
             if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
+                self.string(byte);
                 continue;
             }
             match byte {
-                b'"' => self.in_string = true,
+                b' ' | b'\t' | b'\n' | b'\r' => {}
                 b'{' | b'[' => self.opened(byte)?,
                 b'}' | b']' => self.closed(byte, found)?,
-                _ => {}
+                _ => self.other(byte)?,
             }
         }
         Ok(())
     }
 
+    /// A byte of a string, behind its first quote.
+    fn string(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' => self.escaped = true,
+            b'"' => {
+                self.in_string = false;
+                return;
+            }
+            _ => {}
+        }
+        // What is longer is another name.
+        if self.open.len() == 1 && self.name.len() <= ENTRIES.len() {
+            self.name.push(byte);
+        }
+    }
+
+    /// A byte of a scalar, or between values.
+    fn other(&mut self, byte: u8) -> Result<(), Error> {
+        if self.open.is_empty() {
+            if !self.ended && MARK.get(self.marked) == Some(&byte) {
+                self.marked += 1;
+                return Ok(());
+            }
+            return Err(self.outside());
+        }
+        if self.level == Some(self.open.len()) && byte != b',' {
+            return Err(malformed("an entry of it is no object"));
+        }
+        if self.open.len() == 1 && matches!(byte, b'"' | b',') {
+            self.name.clear();
+        }
+        self.in_string = byte == b'"';
+        Ok(())
+    }
+
+    /// Something stands before or behind the top.
+    fn outside(&self) -> Error {
+        malformed(if self.ended {
+            "there is more behind its end"
+        } else {
+            "there is no list of entries in it"
+        })
+    }
+
     fn opened(&mut self, byte: u8) -> Result<(), Error> {
-        if self.open.len() == DEPTH_MAX {
+        let depth = self.open.len();
+        if depth == DEPTH_MAX {
             return Err(malformed("it is nested too deeply"));
         }
-        let begins = byte == b'{'
-            && self.inside.is_none()
-            && self.open.last() == Some(&b'[')
-            && self.open.len() <= 2;
-        if begins {
-            self.inside = Some(self.open.len());
+        if self.ended {
+            return Err(self.outside());
+        }
+        if self.level == Some(depth) {
+            if byte == b'[' {
+                return Err(malformed("an entry of it is no object"));
+            }
+            self.inside = Some(depth);
             self.element.clear();
             self.element.push(byte);
         }
-        self.any |= byte == b'[' && self.open.len() <= 1;
+        let holds_entries = depth == 0 || (*self.open == *b"{" && self.name == ENTRIES);
+        if byte == b'[' && holds_entries {
+            self.any = true;
+            self.level = Some(depth + 1);
+        }
         self.open.push(byte);
         Ok(())
     }
@@ -90,6 +154,10 @@ impl Splitter {
         if opened != Some(if byte == b'}' { b'{' } else { b'[' }) {
             return Err(malformed("brackets do not match"));
         }
+        if self.level == Some(self.open.len() + 1) {
+            self.level = None;
+        }
+        self.ended = self.open.is_empty();
         if self.inside == Some(self.open.len()) {
             self.inside = None;
             found(&self.element)?;
@@ -209,119 +277,4 @@ fn name(wire: &Wire) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entries(json: &str, step: usize) -> Result<Vec<Entry>, Error> {
-        let (mut splitter, mut found) = (Splitter::default(), Vec::new());
-        for part in json.as_bytes().chunks(step) {
-            splitter.feed(part, &mut |element| {
-                found.extend(entry(element)?);
-                Ok(())
-            })?;
-        }
-        splitter.finish()?;
-        Ok(found)
-    }
-
-    fn shown(json: &str) -> Vec<(String, bool, Option<u64>, Option<u64>)> {
-        let seconds = |time: SystemTime| {
-            time.duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap()
-                .as_secs()
-        };
-        let each = |entry: Entry| {
-            (
-                String::from_utf8(entry.name).unwrap(),
-                entry.is_dir,
-                entry.size,
-                entry.modified.map(seconds),
-            )
-        };
-        let whole = entries(json, 1 << 20).unwrap();
-        for step in 1..40 {
-            assert_eq!(entries(json, step).unwrap(), whole);
-        }
-        whole.into_iter().map(each).collect()
-    }
-
-    #[test]
-    fn caddy_and_haul() {
-        let json = r#"[{"name":"photos/","size":4096,"url":"./photos/","mod_time":"1970-01-01T00:00:09.5Z","mode":2147484141,"is_dir":true,"is_symlink":false},
-            {"name":"a\"}[ ?.txt","size":7,"url":"./a%22%7D%5B%20%3F.txt","mod_time":"1970-01-01T00:00:10Z","mode":420,"is_dir":false,"is_symlink":false}]"#;
-        assert_eq!(
-            shown(json),
-            [
-                ("photos".into(), true, None, Some(9)),
-                ("a\"}[ ?.txt".into(), false, Some(7), Some(10))
-            ]
-        );
-        assert_eq!(shown("[]"), []);
-    }
-
-    #[test]
-    fn nginx_and_dufs() {
-        let nginx = r#"[ { "name":"d", "type":"directory", "mtime":"Thu, 01 Jan 1970 00:00:03 GMT" },
-            { "name":"f", "type":"file", "mtime":"Thu, 01 Jan 1970 00:00:04 GMT", "size":5 },
-            { "name":"fifo", "type":"other", "mtime":"Thu, 01 Jan 1970 00:00:04 GMT" } ]"#;
-        assert_eq!(
-            shown(nginx),
-            [
-                ("d".into(), true, None, Some(3)),
-                ("f".into(), false, Some(5), Some(4))
-            ]
-        );
-        let dufs = r#"{"href":"/","kind":"Index","paths":[{"path_type":"Dir","name":"d","mtime":5000,"size":3},
-            {"path_type":"File","name":"f","mtime":6000,"size":1}],"allow_upload":false}"#;
-        assert_eq!(
-            shown(dufs),
-            [
-                ("d".into(), true, None, Some(5)),
-                ("f".into(), false, Some(1), Some(6))
-            ]
-        );
-    }
-
-    #[test]
-    fn names_that_are_no_utf8_come_from_the_url() {
-        let found = entries(
-            r#"[{"name":"a\ufffd","url":"./a%ff","is_dir":false,"size":1}]"#,
-            7,
-        )
-        .unwrap();
-        assert_eq!(found[0].name, b"a\xff");
-    }
-
-    #[test]
-    fn names_that_are_no_utf8_may_stand_as_they_are() {
-        let (mut splitter, mut found) = (Splitter::default(), Vec::new());
-        let json = b"[{\"name\":\"a\xff\\n\xc3\xbc\",\"type\":\"file\",\"size\":1}]";
-        let each = &mut |element: &[u8]| {
-            found.extend(entry(element)?);
-            Ok(())
-        };
-        splitter.feed(json, each).unwrap();
-        assert_eq!(found[0].name, b"a\xff\n\xc3\xbc");
-    }
-
-    #[test]
-    fn what_is_cut_or_malformed_is_an_error() {
-        for json in [
-            "",
-            "[",
-            r#"[{"name":"a""#,
-            "[}",
-            r#"[{"size":1}]"#,
-            r#"[{"name":5}]"#,
-            r#"{"error":"no"}"#,
-            "nonsense",
-        ] {
-            assert!(matches!(entries(json, 3), Err(Error::Listing(_))), "{json}");
-        }
-        let endless = format!(r#"[{{"name":"{}"}}]"#, "x".repeat(ELEMENT_MAX));
-        assert!(entries(&endless, 4096).is_err());
-        let deep = "[".repeat(DEPTH_MAX + 1);
-        let error = entries(&deep, 4096).unwrap_err().to_string();
-        assert!(error.contains("too deeply"), "{error}");
-    }
-}
+mod tests;
