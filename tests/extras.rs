@@ -180,6 +180,24 @@ fn json_that_is_no_listing_removes_nothing() {
 }
 
 #[test]
+fn a_page_with_the_name_of_the_directory_removes_nothing() {
+    for page in [
+        "<title>a</title><form>Password: <input type=\"password\" name=\"p\"></form>",
+        "<title>Index of /a/</title><a href=\"../\">Home</a><input type=password>",
+        "<title>a</title><h1>a</h1><p>Service temporarily unavailable",
+    ] {
+        removes_nothing(move |target| match target {
+            "/" => ok(
+                "application/json",
+                br#"[{"name":"a/","is_dir":true},{"name":"ok","size":2}]"#,
+            ),
+            "/a/" => ok("text/html", page.as_bytes()),
+            _ => ok("text/plain", b"ok"),
+        });
+    }
+}
+
+#[test]
 fn hostile_names_remove_nothing_and_lead_nowhere() {
     removes_nothing(|target| {
         match target {

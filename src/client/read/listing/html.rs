@@ -56,7 +56,7 @@ impl Page {
             enough: AT_ONCE,
             seen: HashSet::new(),
             deep: Vec::new(),
-            looks: Looks::new(address),
+            looks: Looks::default(),
         }
     }
 

@@ -1,10 +1,9 @@
 //! What a page looks like: an empty listing, or what else.
 
 use html5gum::StartTag;
-use url::Url;
 
 use super::Error;
-use crate::{escape::display_name, http1::path::decode_leniently};
+use crate::escape::display_name;
 
 /// How titles and headings of listings begin: Apache, nginx, lighttpd, thttpd; python, rclone, Tomcat; Jetty; webfs; others.
 const HEADINGS: [&str; 10] = [
@@ -19,17 +18,15 @@ const HEADINGS: [&str; 10] = [
     "folder listing",
     "file listing",
 ];
+/// How what follows `directory listing` begins where there is none.
+const DENIALS: [&str; 5] = ["denied", "disabled", "forbidden", "is ", "not "];
 /// Bytes of a title or heading that are looked at.
 const HEADING_MAX: usize = 512;
-/// Bytes of text beyond which a page with nothing but `<pre>` is no empty listing of Go's.
-const BARE_MAX: usize = 16;
 
 /// What was seen of a page.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each was seen, or not")]
 pub struct Looks {
-    /// The page's path, decoded, without its slashes at the ends.
-    path: String,
     entries: bool,
     /// Its title or heading is a listing's.
     headed: bool,
@@ -50,15 +47,6 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// Nothing was seen yet of the page at this address.
-    pub fn new(address: &Url) -> Self {
-        let path = decode_leniently(address.path().as_bytes());
-        Self {
-            path: bare(&String::from_utf8_lossy(&path)),
-            ..Self::default()
-        }
-    }
-
     /// A tag began.
     pub fn tag(&mut self, tag: &StartTag<usize>) {
         self.tags = true;
@@ -96,9 +84,10 @@ impl Looks {
         };
         let heading = heading.split_whitespace().collect::<Vec<_>>().join(" ");
         let lower = heading.to_ascii_lowercase();
-        self.headed |= HEADINGS.iter().any(|start| lower.starts_with(start))
-            || (!self.path.is_empty()
-                && format!("/{}", bare(&heading)).ends_with(&format!("/{}", self.path)));
+        let denied = lower
+            .strip_prefix("directory listing ")
+            .is_some_and(|rest| DENIALS.iter().any(|start| rest.starts_with(start)));
+        self.headed |= !denied && HEADINGS.iter().any(|start| lower.starts_with(start));
         if self.title.is_empty() {
             self.title = heading;
         }
@@ -117,8 +106,9 @@ impl Looks {
     /// A link with this target and text.
     pub fn linked(&mut self, href: &[u8], text: &[u8]) {
         let text = String::from_utf8_lossy(text).to_ascii_lowercase();
-        self.up |=
-            matches!(href.trim_ascii(), b"../" | b".." | b"./..") || text.contains("parent dir");
+        self.up |= matches!(href.trim_ascii(), b"../" | b".." | b"./..")
+            || matches!(text.trim(), "../" | "..")
+            || text.contains("parent dir");
     }
 
     /// An entry was found.
@@ -127,9 +117,13 @@ impl Looks {
     }
 
     /// Whether the page is a listing, be it of nothing; else what it is.
+    ///
+    /// That it has the directory's name for a title says nothing: a login page may have it, and an error.
     pub fn verdict(&self) -> Result<(), Error> {
-        let bare = self.pre && !self.script && self.text <= BARE_MAX;
-        if self.entries || self.headed || self.up || bare {
+        // Go's has nothing else.
+        let bare = self.pre && !self.script && self.text == 0;
+        let looks_empty = !self.password && (self.headed || self.up || bare);
+        if self.entries || looks_empty {
             return Ok(());
         }
         let title = || display_name(&self.title).into_owned();
@@ -151,11 +145,6 @@ impl Looks {
             "it is an empty page".into()
         }))
     }
-}
-
-/// Without slashes at its ends.
-fn bare(path: &str) -> String {
-    path.trim().trim_matches('/').to_owned()
 }
 
 /// The URL in `5; url='...'`.

@@ -179,6 +179,18 @@ fn a_page_that_is_no_listing_is_told_by_what_it_is() {
             "leads to /elsewhere/",
         ),
         ("<title>It works!</title><p>Welcome", "`It works!`"),
+        ("<title>/x/</title>", "`/x/`"),
+        (
+            "<title>x</title><h1>x</h1>Service temporarily unavailable",
+            "`x`",
+        ),
+        (
+            "<title>Index of /x/</title><a href=\"../\">up</a><input type=Password>",
+            "a login page",
+        ),
+        ("<h1>Directory listing denied</h1>", "listing denied`"),
+        ("<title>Directory Listing is off</title>", "is off`"),
+        ("<pre>Forbidden</pre>", "without links"),
         ("plain", "without links"),
         ("", "an empty page"),
     ] {
@@ -191,8 +203,10 @@ fn a_page_that_is_no_listing_is_told_by_what_it_is() {
     for empty in [
         "<title>Index of /x/</title>",
         "<h1>Directory listing for /x/</h1><hr><ul>\n</ul>",
-        "<title>/x/</title>",
+        "<h1>Directory listing for /disabled/</h1>",
+        "<title>/x/</title><h1><a href=\"../\">/</a>x</h1><script>filter()</script>",
         "<a href=\"../\">../</a>",
+        "<a href=\"/\">..</a>",
         "<a href=\"/\">[To Parent Directory]</a>",
         "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n</pre>\n",
     ] {
