@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -177,6 +177,47 @@ fn json_that_is_no_listing_removes_nothing() {
             _ => ok("text/plain", b"ok"),
         });
     }
+}
+
+#[test]
+fn a_page_that_is_cut_with_its_connection_removes_nothing() {
+    for cut in [
+        "<html><head><title>Index of /</title></head><body><h1>Index of /</h1><pre><a href=\"../\">../</a>\n<a hr",
+        "<html><head><title>Index of /</title></head><body><pre><a href=\"ok\">ok</a>\n",
+        "<pre><a href=\"ok\">ok</a>\n",
+    ] {
+        removes_nothing(move |target| match target {
+            "/" => reply("200 OK\nContent-Type: text/html", cut.as_bytes()).then(Then::Close),
+            _ => ok("text/plain", b"ok"),
+        });
+    }
+}
+
+#[test]
+fn a_cut_page_is_asked_for_again() {
+    const WHOLE: &str =
+        "<html><body><pre><a href=\"a\">a</a>\n<a href=\"b\">b</a>\n</pre></body></html>";
+    let tries = AtomicUsize::new(0);
+    let server = scripted(move |request| match request.target.as_str() {
+        "/" => {
+            let cut = match tries.fetch_add(1, Ordering::Relaxed) {
+                0 => WHOLE.find("<a href=\"b\"").unwrap() + 5,
+                _ => WHOLE.len(),
+            };
+            let page = &WHOLE.as_bytes()[..cut];
+            reply("200 OK\nContent-Type: text/html", page).then(Then::Close)
+        }
+        _ => ok("text/plain", b"new"),
+    });
+    let target = temp();
+    for name in ["b", "c"] {
+        fs::write(target.path().join(name), "old").unwrap();
+    }
+    let (code, stdout, stderr) = run(&server.url("/"), target.path(), &["--delete", "--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("1 deleted"), "{stdout}");
+    assert!(target.path().join("a").exists() && target.path().join("b").exists());
+    assert!(!target.path().join("c").exists());
 }
 
 #[test]

@@ -13,13 +13,17 @@ use crate::{
 };
 
 /// What a body of this type lists, where it is no failure.
-fn listed<'a>(kind: &str, parts: impl Iterator<Item = &'a [u8]>) -> Option<Listed> {
+fn listed<'a>(
+    kind: &str,
+    parts: impl Iterator<Item = &'a [u8]>,
+    until_close: bool,
+) -> Option<Listed> {
     let address = Url::parse("http://nas:8888/pub/").unwrap();
     let (mut reader, mut listed) = (Reader::new(kind, &address).unwrap(), Listed::default());
     for part in parts {
         reader.feed(part, &mut listed).ok()?;
     }
-    reader.finish(&mut listed).ok()?;
+    reader.finish(until_close, &mut listed).ok()?;
     Some(listed)
 }
 
@@ -34,7 +38,7 @@ fn listings_name_nothing_outside_and_are_the_same_in_parts() {
             b'j' => "application/json",
             _ => "application/xml",
         };
-        let whole = listed(kind, [body].into_iter());
+        let whole = listed(kind, [body].into_iter(), false);
         if let Some(whole) = &whole {
             let names = whole
                 .entries
@@ -42,8 +46,11 @@ fn listings_name_nothing_outside_and_are_the_same_in_parts() {
                 .flat_map(|entry| entry.name.split(|byte| *byte == b'/'));
             assert!(names.map(check_name).all(|checked| checked.is_ok()));
         }
-        let parts = listed(kind, body.chunks(5));
+        let parts = listed(kind, body.chunks(5), false);
         assert_eq!(format!("{whole:?}"), format!("{parts:?}"));
+        if let Some(closed) = listed(kind, [body].into_iter(), true) {
+            assert_eq!(format!("{whole:?}"), format!("{:?}", Some(closed)));
+        }
     });
 }
 

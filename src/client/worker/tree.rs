@@ -258,7 +258,8 @@ impl Worker {
                 )));
             }
         }
-        reader.finish(listed)?;
+        let framing = reading.head.framing.unwrap_or(Framing::Close);
+        reader.finish(framing == Framing::Close, listed)?;
         Ok(true)
     }
 }

@@ -7,6 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use html5gum::{Token, Tokenizer, emitters::default::DefaultEmitter};
 use url::Url;
 
+use self::opened::{Opened, is_cut};
 use super::{
     Error,
     looks::{Looks, attribute},
@@ -15,6 +16,8 @@ use crate::{
     entry::Entry,
     http1::path::{self, PathError},
 };
+
+mod opened;
 
 /// Bytes of a page that are read at once: about two thousand entries.
 const AT_ONCE: usize = 256 << 10;
@@ -44,6 +47,10 @@ pub struct Page {
     /// What lies deeper: it is taken where the page has no link to the directory on the way.
     deep: Vec<Entry>,
     looks: Looks,
+    /// What is open where `rest` begins.
+    opened: Opened,
+    /// It ended inside of a tag.
+    cut: bool,
 }
 
 impl Page {
@@ -57,6 +64,8 @@ impl Page {
             seen: HashSet::new(),
             deep: Vec::new(),
             looks: Looks::default(),
+            opened: Opened::default(),
+            cut: false,
         }
     }
 
@@ -77,9 +86,14 @@ impl Page {
         Ok(())
     }
 
-    /// The page has ended. A page without entries must look like a listing of nothing.
-    pub fn finish(mut self, found: &mut Found<'_>) -> Result<(), Error> {
+    /// The page has ended, `until_close` if only the connection's end says so: then it must have closed what it opened.
+    /// A page without entries must look like a listing of nothing.
+    pub fn finish(mut self, until_close: bool, found: &mut Found<'_>) -> Result<(), Error> {
         self.entries(true, found);
+        if until_close && (self.cut || self.opened.any()) {
+            let text = "the server closed it in the middle of the listing";
+            return Err(Error::Broken(text.into()));
+        }
         for entry in std::mem::take(&mut self.deep) {
             let mut at = 0;
             let mut on_the_way = std::iter::from_fn(|| {
@@ -106,6 +120,7 @@ impl Page {
     /// what is behind it may be cut. Where it begins.
     fn entries(&mut self, all: bool, found: &mut Found<'_>) -> usize {
         let (mut begins, mut last) = (0, None);
+        let mut opened = self.opened;
         let page = std::mem::take(&mut self.rest);
         let mut emitter = DefaultEmitter::<usize>::new_with_span();
         // What looks like a link in a script or a title is none.
@@ -115,6 +130,7 @@ impl Page {
                 Token::StartTag(tag) if tag.name.as_slice() == LINK => {
                     self.link(last.take(), found);
                     begins = tag.span.start;
+                    self.opened = opened;
                     last = attribute(&tag, b"href").map(|href| Link {
                         href: href.to_vec(),
                         behind: Vec::new(),
@@ -127,6 +143,7 @@ impl Page {
                     }
                 }
                 Token::StartTag(tag) => {
+                    opened.start(&tag.name);
                     self.looks.tag(&tag);
                     if let Some(target) = self.looks.refreshes() {
                         // A page that leads on to a directory below it is a link to that.
@@ -144,7 +161,10 @@ impl Page {
                         link.behind.clear();
                     }
                 }
-                Token::EndTag(_) => self.looks.end(),
+                Token::EndTag(tag) => {
+                    opened.end(&tag.name);
+                    self.looks.end();
+                }
                 Token::String(text) => {
                     self.looks.text(&text);
                     if let Some(link) = &mut last
@@ -153,10 +173,12 @@ impl Page {
                         link.behind.extend_from_slice(&text);
                     }
                 }
+                Token::Error(error) if all => self.cut |= is_cut(error.value),
                 _ => {}
             }
         }
         if all {
+            self.opened = opened;
             self.link(last, found);
         }
         self.rest = page;

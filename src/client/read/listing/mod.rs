@@ -69,8 +69,12 @@ impl Reader {
         }
     }
 
-    /// The body has ended: adds what was held back.
-    pub fn finish(self, listed: &mut Listed) -> Result<(), Error> {
+    /// The body has ended, `until_close` if only the connection's end says so: adds what was held back.
+    ///
+    /// # Errors
+    ///
+    /// What came is not a whole listing; [`Error::Broken`] where the connection may have cut it.
+    pub fn finish(self, until_close: bool, listed: &mut Listed) -> Result<(), Error> {
         match self.0 {
             Format::Json(splitter) => splitter.finish(),
             Format::Html(page) => {
@@ -79,7 +83,9 @@ impl Reader {
                     feed_json(&mut splitter, &json, listed)?;
                     return splitter.finish();
                 }
-                page.finish(&mut |entry, checked| listed.accept(checked, entry))
+                page.finish(until_close, &mut |entry, checked| {
+                    listed.accept(checked, entry);
+                })
             }
             Format::Xml(bucket) => {
                 listed.next = bucket.finish(&mut |entry| listed.accept_key(entry))?;

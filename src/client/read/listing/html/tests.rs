@@ -10,7 +10,7 @@ fn page_at(target: &str) -> Page {
 fn read(html: &[u8], target: &str) -> Result<Vec<Entry>, Error> {
     let (mut reader, mut entries) = (page_at(target), Vec::new());
     reader.feed(html, &mut |entry, _| entries.push(entry))?;
-    reader.finish(&mut |entry, _| entries.push(entry))?;
+    reader.finish(false, &mut |entry, _| entries.push(entry))?;
     Ok(entries)
 }
 
@@ -110,10 +110,75 @@ fn a_long_page_is_read_in_parts_and_cut_only_between_tags() {
             reader.feed(part, &mut note).unwrap();
             longest = longest.max(reader.rest.len());
         }
-        reader.finish(&mut note).unwrap();
+        reader.finish(false, &mut note).unwrap();
         assert!(found == whole, "{step}: {} entries", found.len());
         assert!(longest < 2 * AT_ONCE.max(step), "{step}: {longest}");
     }
+}
+
+/// What becomes of a page whose end only its connection's tells.
+fn until_close(html: &[u8], step: usize) -> Result<usize, Error> {
+    let (mut reader, mut count) = (page_at("/d/"), 0);
+    for part in html.chunks(step) {
+        reader.feed(part, &mut |_, _| count += 1)?;
+    }
+    reader.finish(true, &mut |_, _| count += 1)?;
+    Ok(count)
+}
+
+#[test]
+fn a_page_that_ends_with_its_connection_is_whole_only_if_it_closed_what_it_opened() {
+    let end = NGINX.find("</body>").unwrap() + "</body>".len();
+    for at in 1..end {
+        let cut = until_close(&NGINX.as_bytes()[..at], at);
+        assert!(matches!(cut, Err(Error::Broken(_))), "{at}: {cut:?}");
+        // The framing knew better: it is as it was meant.
+        let proven = read(&NGINX.as_bytes()[..at], "/d/");
+        assert!(!matches!(proven, Err(Error::Broken(_))), "{at}: {proven:?}");
+    }
+    assert_eq!(until_close(NGINX.as_bytes(), 7).unwrap(), 3);
+    for (html, count) in [
+        // Nothing was opened, or all of it with the body.
+        ("<a href=\"a\">a</a>", Some(1)),
+        (
+            "<html><head><body><pre><ul><a href=\"a\">a</a></BODY>",
+            Some(1),
+        ),
+        ("<pre><a href=\"a\">a</a></pre></html>\n", Some(1)),
+        (
+            "<head><title>Index of /d/</title></head><pre>\n</pre>",
+            Some(0),
+        ),
+        ("<table><table></table><a href=\"a\">a</a>", None),
+        ("<ul><li><a href=\"a\">a</a>", None),
+        ("<a href=\"a\">a</a><!-- the rest", None),
+        ("<a href=\"a\">a</a><", None),
+    ] {
+        match (until_close(html.as_bytes(), 9), count) {
+            (Ok(found), Some(count)) => assert_eq!(found, count, "{html}"),
+            (read, count) => assert!(read.is_err() && count.is_none(), "{html}: {read:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_open_in_a_long_page_is_counted_once() {
+    let mut page = "<html><body>".to_owned();
+    for number in 0..14_000 {
+        let _ = write!(page, "<pre><a href=\"f{number}\">f</a></pre><pre></pre>");
+    }
+    for step in [1000, page.len()] {
+        for (rest, whole) in [("", false), ("<pre></html>", true)] {
+            let html = format!("{page}{rest}");
+            let read = until_close(html.as_bytes(), step);
+            assert_eq!(read.ok(), whole.then_some(14_000), "{step}: {rest:?}");
+        }
+    }
+    // Without anything around it, each of them has to be closed.
+    let page = page.replacen("<html><body>", "", 1);
+    assert_eq!(until_close(page.as_bytes(), 1000).ok(), Some(14_000));
+    let cut = &page.as_bytes()[..page.len() - "</pre>".len()];
+    assert!(until_close(cut, 1000).is_err());
 }
 
 #[test]
