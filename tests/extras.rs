@@ -239,6 +239,14 @@ fn a_page_with_the_name_of_the_directory_removes_nothing() {
 }
 
 #[test]
+fn a_bucket_that_is_not_all_removes_nothing() {
+    removes_nothing(|_| {
+        let page = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
+        ok("application/xml", page.as_bytes())
+    });
+}
+
+#[test]
 fn hostile_names_remove_nothing_and_lead_nowhere() {
     removes_nothing(|target| {
         match target {

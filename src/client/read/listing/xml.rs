@@ -49,12 +49,14 @@ impl Bucket {
         let (files, last) = match root.tag_name().name() {
             "ListBucketResult" => {
                 refuse_prefixes(root, "CommonPrefixes")?;
-                s3(root, found)
+                s3(root, found)?
             }
             "EnumerationResults" => {
-                let blobs = child(root, "Blobs").unwrap_or(root);
+                // One of containers, for example, has none of them.
+                let blobs = child(root, "Blobs")
+                    .ok_or_else(|| Error::Listing("it is a list of something else".into()))?;
                 refuse_prefixes(blobs, "BlobPrefix")?;
-                azure(blobs, found)
+                azure(blobs, found)?
             }
             other => {
                 return Err(Error::Listing(format!(
@@ -63,7 +65,7 @@ impl Bucket {
                 )));
             }
         };
-        let next = self.next(root, last);
+        let next = self.next(root, last)?;
         match next {
             // Without progress it would be asked for again and again.
             Some(_) if files == 0 => Err(Error::Listing(
@@ -74,15 +76,20 @@ impl Bucket {
     }
 
     /// What asks for the next page (`NextContinuationToken` of S3's version 2, else `marker`).
-    fn next(&self, root: Node<'_, '_>, last: Option<&str>) -> Option<String> {
+    fn next(&self, root: Node<'_, '_>, last: Option<&str>) -> Result<Option<String>, Error> {
         let token = value(root, "NextContinuationToken").filter(|token| !token.is_empty());
         let marker = value(root, "NextMarker").filter(|marker| !marker.is_empty());
-        let cut = value(root, "IsTruncated").is_some_and(|cut| cut.eq_ignore_ascii_case("true"));
-        let (key, value) = match (token, marker) {
-            (Some(token), _) => ("continuation-token", token),
-            (None, Some(marker)) => ("marker", marker),
-            (None, None) if cut => ("marker", last?),
-            (None, None) => return None,
+        let cut = value(root, "IsTruncated").map(str::trim);
+        let cut = cut.is_some_and(|cut| cut.eq_ignore_ascii_case("true") || cut == "1");
+        let (key, value) = match (token, marker, last) {
+            (Some(token), ..) => ("continuation-token", token),
+            (None, Some(marker), _) => ("marker", marker),
+            (None, None, Some(last)) if cut => ("marker", last),
+            (None, None, None) if cut => {
+                let text = "more follows a page that does not tell how to ask for it";
+                return Err(Error::Listing(text.into()));
+            }
+            (None, None, _) => return Ok(None),
         };
         let mut query = form_urlencoded::Serializer::new(String::new());
         let kept = self.query.iter().filter(|(name, _)| name != key);
@@ -90,7 +97,7 @@ impl Bucket {
         if key == "continuation-token" && !self.query.iter().any(|(name, _)| name == "list-type") {
             query.append_pair("list-type", "2");
         }
-        Some(query.finish())
+        Ok(Some(query.finish()))
     }
 }
 
@@ -103,13 +110,14 @@ fn refuse_prefixes(node: Node<'_, '_>, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The objects of an S3 page: how many, and the last one's key.
-fn s3<'a>(root: Node<'a, '_>, found: &mut dyn FnMut(Entry)) -> (usize, Option<&'a str>) {
+/// How many entries a page has, and the last one's key.
+type Entries<'a> = (usize, Option<&'a str>);
+
+/// The objects of an S3 page.
+fn s3<'a>(root: Node<'a, '_>, found: &mut dyn FnMut(Entry)) -> Result<Entries<'a>, Error> {
     let (mut count, mut last) = (0, None);
     for object in children(root, "Contents") {
-        let Some(key) = value(object, "Key") else {
-            continue;
-        };
+        let key = value(object, "Key").ok_or_else(nameless)?;
         (count, last) = (count + 1, Some(key));
         let modified =
             value(object, "LastModified").and_then(|text| text.parse::<jiff::Timestamp>().ok());
@@ -120,23 +128,26 @@ fn s3<'a>(root: Node<'a, '_>, found: &mut dyn FnMut(Entry)) -> (usize, Option<&'
             found,
         );
     }
-    (count, last)
+    Ok((count, last))
 }
 
-/// The blobs of an Azure page, in the same way.
-fn azure<'a>(blobs: Node<'a, '_>, found: &mut dyn FnMut(Entry)) -> (usize, Option<&'a str>) {
+/// The blobs of an Azure page.
+fn azure<'a>(blobs: Node<'a, '_>, found: &mut dyn FnMut(Entry)) -> Result<Entries<'a>, Error> {
     let (mut count, mut last) = (0, None);
     for blob in children(blobs, "Blob") {
-        let Some(name) = value(blob, "Name") else {
-            continue;
-        };
+        let name = value(blob, "Name").ok_or_else(nameless)?;
         (count, last) = (count + 1, Some(name));
         let about = child(blob, "Properties").unwrap_or(blob);
         let modified =
             value(about, "Last-Modified").and_then(|date| httpdate::parse_http_date(date).ok());
         note(name, value(about, "Content-Length"), modified, found);
     }
-    (count, last)
+    Ok((count, last))
+}
+
+/// A file that is there, and cannot be asked for: what is without it is not the whole.
+fn nameless() -> Error {
+    Error::Listing("an entry of it has no name".into())
 }
 
 /// A key that ends in a slash stands for a directory, which holds nothing itself.
@@ -209,6 +220,37 @@ mod tests {
             "<CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes></ListBucketResult>",
         );
         assert!(read("http://h/b/", &cut).is_err());
+    }
+
+    #[test]
+    fn a_page_that_is_not_all_and_tells_no_next_one_is_refused() {
+        let refused = |text: &str| {
+            let read = read("http://h/b/", text);
+            assert!(matches!(read, Err(Error::Listing(_))), "{text}: {read:?}");
+        };
+        for cut in ["true", " True\n", "1"] {
+            let page = format!("<ListBucketResult><IsTruncated>{cut}</IsTruncated>");
+            refused(&format!("{page}</ListBucketResult>"));
+            refused(&format!("{page}<NextMarker/></ListBucketResult>"));
+            refused(&format!("{page}<Contents/></ListBucketResult>"));
+            let page = format!("{page}<Contents><Key>d/</Key></Contents></ListBucketResult>");
+            let (files, next) = read("http://h/b/", &page).unwrap();
+            assert_eq!((files.len(), next.as_deref()), (0, Some("marker=d%2F")));
+        }
+        for nameless in [
+            "<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>",
+            "<EnumerationResults><Blobs><Blob><Name/></Blob></Blobs></EnumerationResults>",
+            "<EnumerationResults><Containers></Containers><NextMarker/></EnumerationResults>",
+            "<EnumerationResults><Blobs/><NextMarker>m</NextMarker></EnumerationResults>",
+        ] {
+            refused(nameless);
+        }
+        for empty in [
+            "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
+            "<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>",
+        ] {
+            assert_eq!(read("http://h/b/", empty).unwrap(), (Vec::new(), None));
+        }
     }
 
     #[test]
