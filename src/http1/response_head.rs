@@ -1,6 +1,9 @@
 //! Response heads as the client reads them (RFC 9112 §4): what it needs, copied out of the buffer.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use blake3::Hash;
 
@@ -143,6 +146,7 @@ impl ResponseHead {
             ..Self::default()
         };
         let (mut content_length, mut chunked) = (None, false);
+        let (mut codings, mut digests, mut old_digests) = (None, None, None);
         for field in response.headers.iter() {
             match field.name.len() {
                 14 if is(field, "content-length") => {
@@ -163,9 +167,14 @@ impl ResponseHead {
                     }
                     chunked = true;
                 }
+                16 if is(field, "content-encoding") => list(&mut codings, field),
+                11 if is(field, "repr-digest") => list(&mut digests, field),
+                6 if is(field, "digest") => list(&mut old_digests, field),
                 _ => head.take(field),
             }
         }
+        head.coding = codings.as_deref().and_then(Coding::parse);
+        head.digest = digests.or(old_digests);
         head.length = content_length;
         head.framing = Some(match (status, content_length) {
             _ if to_head || matches!(status, 100..=199 | 204 | 304) => Framing::Empty,
@@ -181,12 +190,8 @@ impl ResponseHead {
 
     /// Notes one field; what is malformed counts as absent.
     fn take(&mut self, field: &httparse::Header<'_>) {
-        let unfolded;
-        let mut value = field.value.trim_ascii();
-        if value.contains(&b'\n') {
-            unfolded = unfold(value);
-            value = &unfolded;
-        }
+        let value = value_of(field);
+        let value = &*value;
         let text = || String::from_utf8_lossy(value).into_owned();
         match field.name.len() {
             4 if is(field, "etag") => {
@@ -200,12 +205,10 @@ impl ResponseHead {
                 self.varies |= names.any(|name| name.eq_ignore_ascii_case(b"accept-encoding"));
             }
             6 if is(field, "server") => self.server = Some(text()),
-            6 if is(field, "digest") && self.digest.is_none() => self.digest = Some(text()),
             8 if is(field, "location") => self.location = Some(text()),
             8 if is(field, fields::DIR) => self.haul_dir = Some(text()),
             10 if self.status / 100 == 3 && is(field, "set-cookie") => self.cookies.push(text()),
             10 if is(field, "connection") => self.connection(value),
-            11 if is(field, "repr-digest") => self.digest = Some(text()),
             11 if is(field, fields::BLAKE3) => {
                 self.blake3 = std::str::from_utf8(value)
                     .ok()
@@ -238,9 +241,6 @@ impl ResponseHead {
             13 if is(field, "accept-ranges") => self.ranges = value.eq_ignore_ascii_case(b"bytes"),
             16 if self.status == 401 && is(field, "www-authenticate") => {
                 self.challenges.push(text());
-            }
-            16 if is(field, "content-encoding") => {
-                self.coding = Coding::parse(&text());
             }
             _ => {}
         }
@@ -284,10 +284,27 @@ impl ContentRange {
     }
 }
 
-/// A folded field's value with blanks in place of the line ends (RFC 9112 §5.2).
-fn unfold(value: &[u8]) -> Vec<u8> {
+/// A field's value; a folded one has blanks in place of the line ends (RFC 9112 §5.2).
+fn value_of<'b>(field: &httparse::Header<'b>) -> Cow<'b, [u8]> {
+    let value = field.value.trim_ascii();
+    if !value.contains(&b'\n') {
+        return value.into();
+    }
     let lines = value.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
-    lines.collect::<Vec<_>>().join(&b' ')
+    lines.collect::<Vec<_>>().join(&b' ').into()
+}
+
+/// Adds a field to the list that all fields of its name are together (RFC 9110 §5.3).
+fn list(all: &mut Option<String>, field: &httparse::Header<'_>) {
+    let value = value_of(field);
+    let text = String::from_utf8_lossy(&value);
+    match all {
+        Some(all) => {
+            all.push_str(", ");
+            all.push_str(&text);
+        }
+        None => *all = Some(text.into_owned()),
+    }
 }
 
 fn is(field: &httparse::Header<'_>, name: &str) -> bool {

@@ -66,6 +66,27 @@ fn each_field_is_known_by_its_name() {
 }
 
 #[test]
+fn several_fields_are_one_list() {
+    for (fields, coding) in [
+        ("Content-Encoding: gzip\nContent-Encoding: br", "gzip, br"),
+        (
+            "Content-Encoding: gzip\nContent-Encoding: gzip",
+            "gzip, gzip",
+        ),
+        ("Content-Encoding: gzip\nContent-Encoding: identity", "gzip"),
+    ] {
+        let coding = Coding::parse(coding);
+        assert_eq!(
+            head(&format!("200 OK\n{fields}")).coding,
+            coding,
+            "{fields}"
+        );
+    }
+    let digests = head("200 OK\nRepr-Digest: a=:b:\nDigest: old\nRepr-Digest: c=:d:");
+    assert_eq!(digests.digest.as_deref(), Some("a=:b:, c=:d:"));
+}
+
+#[test]
 fn fields_that_are_as_long_as_known_ones_say_nothing() {
     for status in [200, 302, 401] {
         let plain = format!("{:?}", head(&format!("{status} S")));
