@@ -1,7 +1,15 @@
 //! What servers ask a client to show: logins by host, a proof instead of a password, fields, cookies. Each goes where it
 //! belongs, and nowhere else.
 
-use std::{fs, path::Path, process::Command, sync::Mutex};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use crate::{
     common::{
@@ -15,7 +23,7 @@ use crate::{
 };
 
 /// Runs a download of everything below `url` into `dir`.
-fn all(dir: &Path, url: &str, more: &[&str]) -> (i32, String) {
+pub fn all(dir: &Path, url: &str, more: &[&str]) -> (i32, String) {
     let usual = [
         "connect",
         "--headless",
@@ -31,7 +39,7 @@ fn all(dir: &Path, url: &str, more: &[&str]) -> (i32, String) {
 }
 
 /// A server with one file that wants the login `ada:lovelace`.
-fn guarded() -> Scripted {
+pub fn guarded() -> Scripted {
     scripted(|request| {
         if request.field("Authorization") != Some("Basic YWRhOmxvdmVsYWNl") {
             return reply(
@@ -376,4 +384,62 @@ fn lighttpd_with_digest_authentication() {
     let (status, told) = all(dir.path(), &server.url("/"), &["--auth", "ada:lovelace"]);
     assert_eq!(status, 0, "{told}");
     assert_same(source.path(), dir.path());
+}
+
+/// A challenge to a Digest, with a nonce of its own.
+fn challenge(nonce: usize, stale: bool) -> Reply {
+    let head = format!(
+        "401 Unauthorized\nWWW-Authenticate: Digest realm=\"x\", nonce=\"n{nonce}\", qop=\"auth\", stale={stale}\nContent-Length: 0"
+    );
+    reply(&head, b"")
+}
+
+#[test]
+fn a_server_that_finds_every_proof_stale_refuses_the_login() {
+    let count = AtomicUsize::new(0);
+    let server = scripted(move |_| challenge(count.fetch_add(1, Ordering::Relaxed), true));
+    for url in [server.url("/"), server.url("/f")] {
+        let more: &[&str] = &["--auth", "ada:lovelace"];
+        let (status, told) = all(temp().path(), &url, more);
+        assert_eq!(status, 5, "{told}");
+        assert!(told.contains("refuses the login"), "{told}");
+    }
+    let requests = server.requests().len();
+    assert!(requests <= 20, "{requests}");
+}
+
+#[test]
+fn a_listing_asks_for_proofs_wherever_it_leads() {
+    // Each nonce is good for one request.
+    let next = AtomicUsize::new(0);
+    let server = scripted(move |request| {
+        if request.target == "/d/" {
+            return reply("302 Found\nLocation: /d/?C=N\nContent-Length: 0", b"");
+        }
+        let shown = request.field("Authorization").unwrap_or_default();
+        let now = next.load(Ordering::Relaxed);
+        if now == 0 || !shown.contains(&format!("nonce=\"n{now}\"")) {
+            let now = next.fetch_add(1, Ordering::Relaxed) + 1;
+            return challenge(now, shown.starts_with("Digest"));
+        }
+        next.fetch_add(1, Ordering::Relaxed);
+        let page = |name: &str, more: &str| {
+            let text = format!(
+                "<ListBucketResult><Contents><Key>d/{name}</Key><Size>7</Size></Contents>{more}</ListBucketResult>"
+            );
+            ok("application/xml", text.as_bytes())
+        };
+        match request.target.as_str() {
+            "/d/?C=N" => page(
+                "a",
+                "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>",
+            ),
+            target if target.starts_with("/d/?") => page("b", "<IsTruncated>false</IsTruncated>"),
+            _ => file(request, b"content", ""),
+        }
+    });
+    let dir = temp();
+    let more = ["--auth", "ada:lovelace", "--workers", "1", "--serial"];
+    let (status, told) = all(dir.path(), &server.url("/d/"), &more);
+    assert_eq!(status, 0, "{told}");
 }

@@ -193,6 +193,7 @@ impl<'a> Asking<'a> {
             connection.queue(origin, &target_of(at), ask);
             connection.flush().await?;
             let head = connection.head(false).await?;
+            let is_challenged = origin.is_challenged(&head, connection.round);
             match head.status {
                 206 if matches!(ask, Ask::Range { .. }) => return Ok((connection, head)),
                 200 | 203 => return Ok((connection, head)),
@@ -214,8 +215,7 @@ impl<'a> Asking<'a> {
                         other = Some(Origin::stranger(at, self.access)?);
                     }
                 }
-                401 if asked <= REDIRECTS_MAX
-                    && origin.is_challenged(&head.challenges, connection.round) => {}
+                401 if asked <= REDIRECTS_MAX && is_challenged => {}
                 407 => return Err(Error::ProxyLogin),
                 401 => {
                     let sent = origin.has_credentials();

@@ -18,9 +18,12 @@ use crate::{
     },
     config::proxy::Proxy,
     credentials::{Credentials, Secret},
-    http1::{fields, path::RemotePath},
+    http1::{fields, path::RemotePath, response_head::ResponseHead},
     tls::Connector,
 };
+
+/// Challenges in a row that call a proof stale: nonces wear out, but none before its first request.
+const STALE_MAX: u32 = 5;
 
 /// How this client names itself to every server.
 const USER_AGENT: &str = concat!("haul/", env!("CARGO_PKG_VERSION"));
@@ -54,6 +57,8 @@ pub(super) struct Asked {
     pub challenge: Option<Challenge>,
     /// How many challenges there were: a request that was sent before the last one may be sent again.
     pub round: u32,
+    /// Challenges since its last answer that call the proof before them stale.
+    pub stale: u32,
     /// Requests that were sent under this challenge.
     pub count: u32,
     pub cookies: Cookies,
@@ -205,13 +210,17 @@ impl Origin {
         self.asked().round
     }
 
-    /// Takes a 401 to a request that was sent in this `round`: whether it may be sent again, with the proof that the server
-    /// asks for. A login that was proved and refused is wrong.
-    pub fn is_challenged(&self, challenges: &[String], round: u32) -> bool {
+    /// Takes the head of an answer to a request that was sent in this `round`: whether it only asks for a proof, with which the
+    /// request may be sent again. A login that was proved and refused is wrong, and so is one whose every proof is stale.
+    pub fn is_challenged(&self, head: &ResponseHead, round: u32) -> bool {
         if self.proof().login.is_none() {
             return false;
         }
-        let Some(challenge) = Challenge::strongest(challenges) else {
+        if head.status != 401 {
+            self.asked().stale = 0;
+            return false;
+        }
+        let Some(challenge) = Challenge::strongest(&head.challenges) else {
             return false;
         };
         let mut asked = self.asked();
@@ -222,11 +231,21 @@ impl Origin {
             None => true,
             Some(before) => challenge.stale && !challenge.is_same(before),
         };
-        if is_news {
-            let challenge = Some(challenge);
-            (asked.challenge, asked.round, asked.count) = (challenge, round + 1, 0);
+        if !is_news {
+            return false;
         }
-        is_news
+        asked.stale = match asked.challenge {
+            Some(_) => asked.stale + 1,
+            None => 0,
+        };
+        let challenge = Some(challenge);
+        (asked.challenge, asked.round, asked.count) = (challenge, round + 1, 0);
+        if asked.stale > STALE_MAX {
+            // Whatever is asked for after this has its own tries.
+            asked.stale = 0;
+            return false;
+        }
+        true
     }
 
     /// Takes the cookies that a redirect sets: it will ask for them.
@@ -328,6 +347,34 @@ mod tests {
         assert_eq!(file.named().unwrap().as_bytes(), b"b.txt");
         assert_eq!(file.authority(), "h:80");
         assert_eq!(origin("http://[::1]:8888").authority(), "[::1]:8888");
+    }
+
+    #[test]
+    fn a_proof_that_is_always_stale_is_a_refused_one() {
+        let url = Url::parse("http://h/").unwrap();
+        let access = Access::default();
+        access.present(&url, Credentials::login("ada", "x").unwrap());
+        let origin = Origin::new(&url, "s", None, &access).unwrap();
+        let mut nonces = 0..;
+        let mut again = || {
+            let nonce = nonces.next().unwrap_or_default();
+            let head = ResponseHead {
+                status: 401,
+                challenges: vec![format!("Digest realm=x, nonce=n{nonce}, stale=true")],
+                ..ResponseHead::default()
+            };
+            origin.is_challenged(&head, origin.round())
+        };
+        let tries = 1 + STALE_MAX as usize;
+        assert_eq!((0..20).take_while(|_| again()).count(), tries);
+        // An answer begins the count again.
+        assert!(again());
+        let answer = ResponseHead {
+            status: 200,
+            ..ResponseHead::default()
+        };
+        assert!(!origin.is_challenged(&answer, origin.round()));
+        assert_eq!((0..20).take_while(|_| again()).count(), tries - 1);
     }
 
     #[test]

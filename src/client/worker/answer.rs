@@ -71,8 +71,7 @@ impl Worker {
             origin.keep_cookies(&reading.head.cookies);
         }
         let round = reading.connection.round;
-        let asks_again =
-            reading.head.status == 401 && origin.is_challenged(&reading.head.challenges, round);
+        let asks_again = origin.is_challenged(&reading.head, round);
         let engine = Arc::clone(&self.engine);
         let is_listing = matches!(flight.work, Work::List(_) | Work::Browse(_));
         let done = if asks_again {

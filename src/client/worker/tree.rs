@@ -190,13 +190,23 @@ impl Worker {
         }
     }
 
-    /// Asks for more of a listing, which nothing is in flight behind, and reads the head of its reading. False once the
-    /// listing is not wanted any more.
+    /// Asks for more of a listing, which nothing is in flight behind, and reads the head of its reading; again, where that asks
+    /// for a proof. False once the listing is not wanted any more.
     pub(super) async fn ask_on(&self, reading: &mut Reading, address: &Url) -> Result<bool, Error> {
-        let asked = self.ask_for_more(reading, address);
-        match self.engine.wanted(self.slot, asked).await {
-            Some(asked) => asked.map(|()| true),
-            None => Ok(false),
+        loop {
+            let asked = self.ask_for_more(reading, address);
+            match self.engine.wanted(self.slot, asked).await {
+                Some(asked) => asked?,
+                None => return Ok(false),
+            }
+            let origin = &self.server().origin;
+            if !origin.is_challenged(&reading.head, reading.connection.round) {
+                return Ok(true);
+            }
+            let drained = self.engine.wanted(self.slot, reading.drain()).await;
+            if drained.is_none() {
+                return Ok(false);
+            }
         }
     }
 
