@@ -1,7 +1,7 @@
 //! Proxies: which one a server is reached through, if any. Plain HTTP is asked of the proxy, TLS goes through a tunnel
 //! (CONNECT, RFC 9110 §9.3.6), so that the proxy sees none of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use url::{Host, Url};
 
@@ -76,8 +76,8 @@ enum Direct {
     Loopback,
     /// A name and all below it; a port, where one is named.
     Name(String, Option<u16>),
-    /// Addresses that begin with so many bits.
-    Net(IpAddr, u8),
+    /// Addresses that begin with so many bits; a port, where one is named.
+    Net(IpAddr, u8, Option<u16>),
 }
 
 impl Proxies {
@@ -150,7 +150,10 @@ impl Direct {
             .map_or((text, None), |(address, bits)| (address, bits.parse().ok()));
         let address = address.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = address.parse::<IpAddr>() {
-            return Self::Net(address, bits.unwrap_or(128));
+            return Self::Net(address, bits.unwrap_or(128), None);
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Self::Net(address.ip(), 128, Some(address.port()));
         }
         let (name, port) = match text.rsplit_once(':') {
             Some((name, port)) => (name, port.parse().ok()),
@@ -180,8 +183,9 @@ impl Direct {
                 below && at.is_none_or(|at| Some(at) == port)
             }
             (Self::Name(..), _) => false,
-            (Self::Net(net, bits), _) => {
+            (Self::Net(net, bits, at), _) => {
                 address.is_some_and(|address| begins(address, *net, *bits))
+                    && at.is_none_or(|at| Some(at) == port)
             }
         }
     }
@@ -211,7 +215,8 @@ mod tests {
             Some(match name {
                 "http_proxy" => "http://ada:l%3Ace@proxy:3128/".into(),
                 "HTTPS_PROXY" => "tunnel:8080".into(),
-                "no_proxy" => ".lan, example.org:8443,10.0.0.0/8 192.168.1.7, ::1".into(),
+                "no_proxy" => ".lan, example.org:8443,10.0.0.0/8 192.168.1.7, ::1,192.0.2.1:8080,[2001:db8::1]:81"
+                        .into(),
                 "HTTP_PROXY" => "http://evil/".into(),
                 _ => return None,
             })
@@ -233,6 +238,10 @@ mod tests {
             ("http://11.0.0.1/", Some("http://proxy:3128/")),
             ("http://192.168.1.7:99/", None),
             ("http://192.168.1.8/", Some("http://proxy:3128/")),
+            ("http://192.0.2.1:8080/", None),
+            ("http://192.0.2.1/", Some("http://proxy:3128/")),
+            ("http://[2001:db8::1]:81/", None),
+            ("http://[2001:db8::1]/", Some("http://proxy:3128/")),
             ("http://localhost:8888/", None),
             ("http://127.0.0.5/", None),
             ("http://[::1]/", None),
