@@ -183,21 +183,27 @@ impl Credentials {
     /// The login in the first line of a file; `None` where that is for one server only.
     pub fn first_login(option: &str, path: &Path) -> Result<Option<Self>, Error> {
         let text = read_file(option, path)?;
-        if text.starts_with("http://") || text.starts_with("https://") {
+        if is_for_one(&text) {
             return Ok(None);
         }
         Self::from_file(option, path, Self::parse_login).map(Some)
     }
 
-    /// The logins for single servers in a file: lines of a URL and `USER:PASS`. Other lines are left to others.
+    /// The logins for single servers in a file: lines of a URL and `USER:PASS`. The first line may be [`Self::first_login`]'s;
+    /// empty ones and those that begin with `#` are left out.
     pub fn by_server(option: &str, path: &Path) -> Result<Vec<(Url, Self)>, Error> {
         let text = read_file(option, path)?;
-        let lines = (1..)
-            .zip(text.lines())
-            .filter(|(_, line)| line.starts_with("http://") || line.starts_with("https://"));
+        let lines = (1..).zip(text.lines()).filter(|(number, line)| {
+            let says_nothing = line.trim().is_empty() || line.starts_with('#');
+            is_for_one(line) || (*number > 1 && !says_nothing)
+        });
         let read = |(number, line): (usize, &str)| {
             let (url, login) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            let url = Url::parse(url).map_err(|error| format!("it begins with no URL: {error}"));
+            let url = if is_for_one(line) {
+                Url::parse(url).map_err(|error| format!("it begins with no URL: {error}"))
+            } else {
+                Err("it is for no server: write http(s)://HOST[:PORT]/ USER:PASS".into())
+            };
             let login = url.and_then(|url| Ok((url, Self::parse_login(login.trim())?)));
             login.map_err(|why| {
                 Error::Content(format!("{option}: {}:{number}: {why}", path.display()))
@@ -205,6 +211,11 @@ impl Credentials {
         };
         lines.map(read).collect()
     }
+}
+
+/// Whether a line is for one server, which it begins with.
+fn is_for_one(line: &str) -> bool {
+    line.starts_with("http://") || line.starts_with("https://")
 }
 
 /// Reads a file of secrets, or says which option named it. What was read is overwritten in memory once it is dropped.

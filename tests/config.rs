@@ -412,7 +412,7 @@ fn a_login_is_never_shown() {
 
 #[test]
 fn a_login_comes_from_one_place() {
-    let (_dir, path) = file("ada:hunter2\nsecond line\n");
+    let (_dir, path) = file("ada:hunter2\n\n# others\n");
     let (got, _) = connect(&["connect", "nas", "--auth-file", &path]).unwrap();
     assert_eq!(
         got.credentials,
@@ -450,6 +450,12 @@ fn a_login_comes_from_one_place() {
     let line = connect(&["connect", "nas", "--auth-file", "/no/such"]).unwrap_err();
     assert!(
         line.starts_with("--auth-file: cannot read /no/such: no such file"),
+        "{line}"
+    );
+    let (_dir, path) = file("ada:hunter2\n\nnas ada:hunter2\n");
+    let line = connect(&["connect", "nas", "--auth-file", &path]).unwrap_err();
+    assert!(
+        line.contains(":3: it is for no server") && !line.contains("hunter2"),
         "{line}"
     );
     let zeros = "00".repeat(32);
