@@ -17,7 +17,7 @@ use rustls::crypto::CryptoProvider;
 pub use fingerprint::Fingerprint;
 pub use identity::{Identity, own_names};
 pub use known_hosts::KnownHosts;
-pub use trust::{Connector, Refusal, TlsStream};
+pub use trust::{Connector, Refusal, TlsStream, unusable};
 
 use crate::exit::{Exit, reason};
 

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::{
     client::{Error, net::access::Access, net::origin::Origin},
-    tls::{Fingerprint, HANDSHAKE_TIME, Refusal, TlsStream},
+    tls::{Fingerprint, HANDSHAKE_TIME, Refusal, TlsStream, unusable},
 };
 
 /// One connection to a server.
@@ -112,7 +112,7 @@ fn failed(origin: &Origin, error: &io::Error) -> Error {
         },
         (None, other) => Error::Tls {
             server,
-            reason: other.to_string(),
+            reason: unusable(other).map_or_else(|| other.to_string(), str::to_owned),
         },
     }
 }
