@@ -40,6 +40,7 @@ mod logins;
 mod messages;
 mod metrics;
 mod mirrors;
+mod named;
 mod network;
 mod outages;
 mod overload;

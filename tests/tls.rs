@@ -120,6 +120,36 @@ fn an_unknown_certificate_is_refused_with_its_fingerprint_and_the_remedy() {
 }
 
 #[test]
+fn a_fingerprint_is_of_the_server_that_a_local_metalink_names() {
+    let ((root, bytes), target) = (source(100), tempfile::tempdir().unwrap());
+    let daemon = Daemon::start(root.path(), &["--tls"]);
+    let metalink = target.path().join("big.meta4");
+    let text = format!(
+        "<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\"><file name=\"big\"><url>https://{}/big</url></file></metalink>",
+        daemon.authority()
+    );
+    fs::write(&metalink, text).unwrap();
+    let to = target.path().join("to");
+    let run = |fingerprint: &str| {
+        let line = [
+            "connect",
+            "--headless",
+            "-r",
+            "0",
+            "--fingerprint",
+            fingerprint,
+        ];
+        let from = [metalink.to_str().unwrap(), "-d", to.to_str().unwrap()];
+        Haul::new(&[&line[..], &from].concat())
+    };
+    let line = run(&"00".repeat(32)).fails(5);
+    assert!(line.contains("has changed"), "{line}");
+    let (code, _, stderr) = run(&daemon.fingerprint).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(fs::read(to.join("big")).unwrap() == bytes);
+}
+
+#[test]
 fn a_pin_is_believed_and_a_changed_certificate_is_not() {
     let ((root, bytes), target) = (source(100), tempfile::tempdir().unwrap());
     let daemon = Daemon::start(root.path(), &["--tls"]);

@@ -7,7 +7,11 @@ use url::Host;
 
 use super::common::{CommandsArgs, ControlArgs, LogArgs, NotifyArgs, RunArgs, ScreenArgs};
 use crate::{
-    config::{self, OnConflict, target::Goal, values},
+    config::{
+        self, OnConflict,
+        target::{Checksums, Goal},
+        values,
+    },
     credentials::{Credentials, Secret},
     digest::Digest,
     tls::Fingerprint,
@@ -68,8 +72,13 @@ pub struct ConnectArgs {
     /// Names in it count from where it lies on the server, else from the URL's directory. What it tells is held against,
     /// whatever the server says. Without it, lists that lie beside files or above them are found by themselves where
     /// nothing else proves a file.
-    #[arg(long, env = "HAUL_CHECKSUMS", value_name = "URL|FILE", value_parser = values::checksums, hide_short_help = true)]
-    pub checksums: Option<config::Checksums>,
+    #[arg(
+        long,
+        env = "HAUL_CHECKSUMS",
+        value_name = "URL|FILE",
+        hide_short_help = true
+    )]
+    pub checksums: Option<Checksums>,
     /// One file at a time
     #[arg(long, env = "HAUL_SERIAL", hide_short_help = true)]
     pub serial: bool,

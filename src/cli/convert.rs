@@ -101,8 +101,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         return usage("--fingerprint is a certificate's, which only https:// has: change the URL");
     }
     let url = target.url.clone();
-    let own = target.credentials.is_some();
-    if own
+    if target.credentials.is_some()
         && args
             .header
             .iter()
@@ -116,6 +115,8 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         Some(file) => Credentials::by_server("--auth-file", file)?,
         None => Vec::new(),
     };
+    // Nothing is for the usual server where a Metalink names its own.
+    let login = target.credentials.take_if(|_| metalink.is_some());
     let mirrors: Vec<Target> = urls.collect();
     let (mut bare, mut credentials) = (Vec::new(), others);
     for server in std::iter::once(target).chain(mirrors.iter().cloned()) {
@@ -130,6 +131,7 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
         metalink,
         bare,
         credentials,
+        login,
         netrc: args.netrc,
         headers: args.header,
         proxy: args.proxy,

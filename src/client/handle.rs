@@ -36,7 +36,17 @@ impl Client {
     pub fn start(settings: Settings, events: mpsc::Sender<Event>) -> Result<Self, Error> {
         let session = format!("{:032x}", fastrand::u128(..));
         let (user, access) = (settings.user.as_deref(), &settings.access);
-        let origin = |url| Origin::new(url, &session, user, access);
+        let by_document = |url: &Url| {
+            let at = settings.named_at.as_ref();
+            at.is_some_and(|at| at.origin() != url.origin())
+        };
+        let origin = |url: &Url| {
+            if by_document(url) {
+                Origin::named_by_document(url, access)
+            } else {
+                Origin::new(url, &session, user, access)
+            }
+        };
         let urls = std::iter::once(&settings.url).chain(&settings.mirrors);
         let origins = urls.map(origin).collect::<Result<Vec<_>, _>>()?;
         if origins.len() > SOURCES_MAX {

@@ -18,6 +18,9 @@ pub struct Settings {
     pub url: Url,
     /// Other directories that hold the same tree; empty for none.
     pub mirrors: Vec<Url>,
+    /// Where a Metalink was fetched that names those servers; `None` where the user named them. Those of other origins get no
+    /// login of their host, and do not learn the user's name.
+    pub named_at: Option<Url>,
     /// What is presented to servers, and which certificates are believed.
     pub access: Access,
     /// Where downloads go; made where it is missing.

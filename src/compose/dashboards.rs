@@ -256,7 +256,15 @@ pub(super) async fn first(settings: &config::Connect, access: &Access) -> Result
     if settings.only_browses() {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
         let checksums = checksums::given(settings, &url, access).await?;
-        let session = session(settings, url, mirrors, &settings.dir, access, checksums)?;
+        let session = session(
+            settings,
+            url,
+            mirrors,
+            None,
+            &settings.dir,
+            access,
+            checksums,
+        )?;
         restore(&session);
         return Ok(session);
     }
@@ -266,8 +274,10 @@ pub(super) async fn first(settings: &config::Connect, access: &Access) -> Result
         return Err(Error::Usage(line.into()));
     }
     let checksums = checksums::given(settings, &plan.url, access).await?;
-    let (url, mirrors) = (plan.url, plan.mirrors);
-    let session = session(settings, url, mirrors, &plan.dir, access, checksums)?;
+    let (url, mirrors, named_at) = (plan.url, plan.mirrors, plan.named_at);
+    let session = session(
+        settings, url, mirrors, named_at, &plan.dir, access, checksums,
+    )?;
     session.client.get(plan.want, None)?;
     restore(&session);
     Ok(session)
@@ -288,7 +298,7 @@ fn turn_to(
         access.present(&url, credentials);
     }
     // A list that was given is of the server that was named first.
-    session(settings, url, Vec::new(), &settings.dir, access, None)
+    session(settings, url, Vec::new(), None, &settings.dir, access, None)
 }
 
 /// What earlier runs left undone waits, paused, until the user lets it go on.
@@ -305,6 +315,7 @@ fn session(
     settings: &config::Connect,
     url: Url,
     mirrors: Vec<Url>,
+    named_at: Option<Url>,
     dir: &Path,
     access: &Access,
     checksums: Option<Arc<Given>>,
@@ -314,6 +325,7 @@ fn session(
         // Without a screen nobody could end endless patience.
         patient: settings.run != Some(Commands::Stdin),
         checksums,
+        named_at,
         ..headless::plan::engine_settings(settings, url, mirrors, dir, access)
     };
     let client = Client::start(engine, sender)?;

@@ -135,6 +135,8 @@ pub struct Connect {
     pub bare: Vec<Url>,
     /// What is presented to which URL's server, and to no other.
     pub credentials: Vec<(Url, Credentials)>,
+    /// What is presented to the server that the local Metalink names.
+    pub login: Option<Credentials>,
     /// Logins by host: another file than `~/.netrc`, or `off`.
     pub netrc: Option<PathBuf>,
     /// Fields for each request to the first server.
@@ -168,7 +170,7 @@ pub struct Connect {
     /// What the one file must hash to.
     pub checksum: Option<Digest>,
     /// A list of digests that files must have.
-    pub checksums: Option<Checksums>,
+    pub checksums: Option<target::Checksums>,
     /// One file at a time.
     pub serial: bool,
     /// Directories that are gone into, one inside the other, at most.
@@ -301,15 +303,6 @@ pub enum Commands {
     File(PathBuf),
     /// Standard input, without a dashboard.
     Stdin,
-}
-
-/// Where a list of digests is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checksums {
-    /// On a server.
-    Url(Url),
-    /// On this machine.
-    File(PathBuf),
 }
 
 /// What happens where a local file is in the way of a download.

@@ -47,6 +47,29 @@ impl FromStr for Goal {
     }
 }
 
+/// Where a list of digests is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checksums {
+    /// On a server.
+    Url(Target),
+    /// On this machine.
+    File(PathBuf),
+}
+
+impl FromStr for Checksums {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains("://") {
+            return text.parse().map(Self::Url);
+        }
+        match text {
+            "" => Err("no list is named: a URL or a file".into()),
+            file => Ok(Self::File(file.into())),
+        }
+    }
+}
+
 /// Whether a name is a Metalink's by its extension.
 fn names_metalink(name: &str) -> bool {
     Path::new(name)
@@ -272,6 +295,24 @@ mod tests {
             !shown.contains("s:cr") && !shown.contains("s%3A"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_list_is_a_file_here_or_on_a_server() {
+        assert_eq!(
+            "a/SUMS".parse(),
+            Ok(Checksums::File(PathBuf::from("a/SUMS")))
+        );
+        let list: Checksums = "http://ada:secret@nas/SUMS".parse().unwrap();
+        let Checksums::Url(list) = list else {
+            panic!("{list:?}");
+        };
+        assert_eq!(list.url.as_str(), "http://nas/SUMS");
+        assert_eq!(list.credentials, Credentials::login("ada", "secret").ok());
+        for wrong in ["ftp://u:secret@h/SUMS", "http://u:secret@h:99999/SUMS", ""] {
+            let error = wrong.parse::<Checksums>().unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

@@ -1,15 +1,11 @@
 //! What an option's value may be. Each function reads one kind of value, from wherever it came (command line,
 //! environment or file), or says in a sentence what was read and what is allowed.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tracing::Level;
-use url::Url;
 
-use super::{Checksums, ProxyChoice, proxy::Proxy};
+use super::{ProxyChoice, proxy::Proxy};
 use crate::{
     credentials::{Credentials, Secret},
     units::{Rate, Span},
@@ -291,22 +287,6 @@ pub fn proxy(text: &str) -> Result<ProxyChoice, String> {
     }
     let why = |why| format!("this is no proxy: {why}: write http://HOST:PORT, or off");
     Proxy::parse(text).map(ProxyChoice::Through).map_err(why)
-}
-
-/// Where a list of digests is: a URL, or a file.
-pub fn checksums(text: &str) -> Result<Checksums, String> {
-    if !text.contains("://") {
-        return match text {
-            "" => Err("no list is named: a URL or a file".into()),
-            file => Ok(Checksums::File(PathBuf::from(file))),
-        };
-    }
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Checksums::Url(url)),
-        _ => Err(format!(
-            "`{text}` is no address of a list: http(s)://HOST/PATH, or a file"
-        )),
-    }
 }
 
 /// A pattern of remote paths.

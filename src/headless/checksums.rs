@@ -7,7 +7,7 @@ use url::Url;
 use super::plan::engine_settings;
 use crate::{
     client::{self, Access},
-    config::{self, Checksums},
+    config::{self, target::Checksums},
     error::Error,
     escape::{display_name, display_path},
     exit::reason,
@@ -28,7 +28,8 @@ pub(crate) async fn given(
             let name = file.file_name().unwrap_or_default().as_bytes();
             Given::read(&read(file)?, name, display_path(file))
         }
-        Some(Checksums::Url(url)) => {
+        Some(Checksums::Url(list)) => {
+            let url = &list.url;
             let engine = engine_settings(settings, url.clone(), Vec::new(), &settings.dir, access);
             let text = client::read_document(&engine, LIST_MAX).await?;
             let path = decoded(url);

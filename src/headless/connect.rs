@@ -1,7 +1,7 @@
 //! `haul connect --headless`.
 
 use std::{
-    io::{self, BufRead as _, Write},
+    io::{self, BufRead as _, ErrorKind, Write},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -10,23 +10,25 @@ use tokio::sync::mpsc;
 
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{
     HandedOver, checksums, delete,
     follow::Running,
     hold::hold,
-    plan::{Plan, engine_settings},
+    plan::{Plan, engine_settings, only_server},
     report::Report,
     style::Style,
 };
 use crate::{
     app::connect::Facts,
     client::{self, Access, Client},
-    config::{self, proxy::Proxies},
+    config::{self, proxy::Proxies, target::Checksums},
     control::{self, Control, Hub, Subject},
     credentials::{self, Credentials, netrc},
     error::Error,
-    exit::{Exit, Local},
+    escape::display_path,
+    exit::{Exit, Local, reason},
     logging::{self, Ring},
     sys::{
         detach, emulator::takes_links, scratch::Scratch, signals::Signals,
@@ -60,6 +62,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         &plan.dir,
         &access,
     );
+    engine.named_at.clone_from(&plan.named_at);
     let elsewhere = dry(&settings, &mut engine)?;
     engine.checksums = checksums::given(&settings, &plan.url, &access).await?;
     let to_stdout = plan.stdout();
@@ -259,6 +262,38 @@ pub(crate) fn access(settings: &mut config::Connect) -> Result<Access, Error> {
         access.present(&url, credentials.clone());
     }
     (settings.url, settings.mirrors) = (url, mirrors);
+    if let Some(file) = &settings.metalink
+        && (settings.login.is_some() || expected || !settings.headers.is_empty())
+    {
+        settings.url = only_server(file)?;
+        if expected && settings.url.scheme() != "https" {
+            return Err(Error::Usage(format!(
+                "--fingerprint is a certificate's, which only https:// has: {} names http://",
+                display_path(file)
+            )));
+        }
+    }
+    if let Some(login) = &settings.login {
+        access.present(&settings.url, login.clone());
+    }
+    if let Some(Checksums::Url(list)) = &settings.checksums
+        && let Some(login) = &list.credentials
+    {
+        let (origin, first) = (list.url.origin(), settings.url.origin());
+        let mut names = settings.headers.iter().map(|(name, _)| name);
+        let has_other = settings
+            .credentials
+            .iter()
+            .any(|(url, other)| url.origin() == origin && other != login)
+            || (origin == first && settings.login.as_ref().is_some_and(|other| other != login))
+            || (origin == first && names.any(|name| name.eq_ignore_ascii_case("authorization")));
+        if has_other {
+            let line =
+                "--checksums has another login for a server that has one: leave one of them out";
+            return Err(Error::Usage(line.into()));
+        }
+        access.present(&list.url, login.clone());
+    }
     for (name, value) in &settings.headers {
         access.send(&settings.url, name, value.clone());
     }
@@ -289,10 +324,19 @@ fn host_logins(named: Option<&Path>) -> Result<Vec<(Option<String>, Credentials)
     let Some(path) = std::env::var_os("NETRC").map(PathBuf::from).or_else(home) else {
         return Ok(Vec::new());
     };
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        return Ok(Vec::new());
+    let text = match std::fs::read(&path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => {
+            let why = reason(&error);
+            tracing::warn!("{}: {why}: no login is taken from it", path.display());
+            return Ok(Vec::new());
+        }
     };
-    Ok(netrc::read(&text).unwrap_or_else(|why| {
+    let text = std::str::from_utf8(&text).map_err(|_| "it is no UTF-8".to_owned());
+    Ok(text.and_then(netrc::read).unwrap_or_else(|why| {
         tracing::warn!("{}: {why}: no login is taken from it", path.display());
         Vec::new()
     }))

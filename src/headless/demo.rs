@@ -112,6 +112,7 @@ fn settings(
         metalink: None,
         bare: Vec::new(),
         credentials: Vec::new(),
+        login: None,
         netrc: None,
         headers: Vec::new(),
         proxy: None,

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub url: Url,
     /// The same directory on other servers.
     pub mirrors: Vec<Url>,
+    /// Where the Metalink was fetched that names these servers.
+    pub(crate) named_at: Option<Url>,
     /// What to take below it.
     pub want: Want,
     /// The directory that it goes to.
@@ -55,6 +57,7 @@ impl Plan {
         let mut plan = Self {
             mirrors: mirrors(settings, &url)?,
             url,
+            named_at: None,
             want: match path {
                 Some(path) => Want::Path { path, size: None },
                 // No pattern at all matches everything.
@@ -88,14 +91,14 @@ impl Plan {
         if !settings.names_metalink() {
             return Self::new(settings);
         }
-        let text = if let Some(file) = &settings.metalink {
+        let metalink = if let Some(file) = &settings.metalink {
             read_metalink(file)?
         } else {
             let url = settings.url.clone();
             let engine = engine_settings(settings, url, Vec::new(), &settings.dir, access);
-            client::read_document(&engine, METALINK_MAX).await?
+            let text = client::read_document(&engine, METALINK_MAX).await?;
+            Metalink::parse(&String::from_utf8_lossy(&text))?
         };
-        let metalink = Metalink::parse(&String::from_utf8_lossy(&text))?;
         let mut servers = metalink.servers.into_iter();
         let Some(url) = servers.next() else {
             return Err(Error::Usage("the Metalink names no server".into()));
@@ -103,6 +106,7 @@ impl Plan {
         Ok(Self {
             url,
             mirrors: servers.collect(),
+            named_at: settings.metalink.is_none().then(|| settings.url.clone()),
             want: Want::Named(metalink.files),
             dir: settings.dir.clone(),
             for_stdout: None,
@@ -181,8 +185,20 @@ fn mirrors(settings: &config::Connect, base: &Url) -> Result<Vec<Url>, Error> {
     each.collect()
 }
 
-/// A local Metalink's text.
-fn read_metalink(file: &Path) -> Result<Vec<u8>, Error> {
+/// The server that a local Metalink names. Of several, none is the one that a login, a field or a fingerprint is for.
+pub(super) fn only_server(file: &Path) -> Result<Url, Error> {
+    let mut servers = read_metalink(file)?.servers;
+    match (servers.pop(), servers.is_empty()) {
+        (Some(server), true) => Ok(server),
+        _ => Err(Error::Usage(format!(
+            "{} names several servers, and a login, a field or a fingerprint is for one: write logins as lines `URL USER:PASS` into --auth-file, and leave the others out",
+            display_path(file)
+        ))),
+    }
+}
+
+/// A local Metalink.
+fn read_metalink(file: &Path) -> Result<Metalink, Error> {
     let failed = |why: &str| Error::Usage(format!("{}: {why}", display_path(file)));
     let mut text = Vec::new();
     let opened =
@@ -191,7 +207,7 @@ fn read_metalink(file: &Path) -> Result<Vec<u8>, Error> {
     if text.len() > METALINK_MAX {
         return Err(failed("too large for a Metalink: at most 16 MiB are read"));
     }
-    Ok(text)
+    Ok(Metalink::parse(&String::from_utf8_lossy(&text))?)
 }
 
 fn directory(url: &Url) -> Url {
@@ -244,6 +260,7 @@ pub(crate) fn engine_settings(
     client::Settings {
         url,
         mirrors,
+        named_at: None,
         access: access.clone(),
         dir: dir.to_owned(),
         state_dir: config::state_dir(),

@@ -24,6 +24,7 @@ pub fn settings(url: &str, dir: &Path) -> Settings {
     Settings {
         url: url.parse().unwrap(),
         mirrors: Vec::new(),
+        named_at: None,
         access: Access::default(),
         dir: dir.to_owned(),
         state_dir: None,

@@ -35,6 +35,11 @@ pub fn authority(url: &Url) -> String {
     format!("{host}:{}", url.port_or_known_default().unwrap_or(80))
 }
 
+/// Whether a field is the one that holds a login.
+pub(super) fn is_authorization(name: &str) -> bool {
+    name.eq_ignore_ascii_case("authorization")
+}
+
 impl Access {
     /// Believes what is pinned in `known_hosts` of a state directory; without one nothing is pinned.
     pub fn new(state_dir: Option<&Path>) -> Self {
@@ -50,6 +55,15 @@ impl Access {
             proxies: self.proxies.clone(),
             known_hosts: self.known_hosts.clone(),
             ..Self::default()
+        }
+    }
+
+    /// For servers that a document names, not the user: what he gave for an origin goes there all the same, but no login of a
+    /// host.
+    pub(super) fn for_named(&self) -> Self {
+        Self {
+            hosts: Arc::default(),
+            ..self.clone()
         }
     }
 
@@ -136,13 +150,17 @@ impl Access {
         Ok(url)
     }
 
-    /// What to present to the origin of `url`.
+    /// What to present to the origin of `url`. The user's own `Authorization` comes before a login of the host.
     pub(super) fn credentials(&self, url: &Url) -> Option<Credentials> {
         let origin = url.origin();
         let all = self.logins();
         let found = all.iter().find(|(known, _)| *known == origin);
         if let Some((_, credentials)) = found {
             return Some(credentials.clone());
+        }
+        let fields = self.fields(url);
+        if fields.iter().any(|(name, _)| is_authorization(name)) {
+            return None;
         }
         let host = url.host_str()?;
         let mut hosts = self.hosts.iter();

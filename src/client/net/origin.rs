@@ -11,7 +11,7 @@ use crate::{
     client::{
         Error,
         net::{
-            access::{self, Access},
+            access::{self, Access, is_authorization},
             challenge::Challenge,
             cookies::Cookies,
         },
@@ -42,6 +42,8 @@ pub struct Origin {
     pub(super) own: Vec<(String, Secret)>,
     /// What is presented and believed; it changes when the user answers a question.
     proof: RwLock<Proof>,
+    /// Whether a document named it, and not the user.
+    is_named: bool,
     /// How to go on after its certificate changed.
     remedy: String,
     /// What it is reached through.
@@ -147,6 +149,7 @@ impl Origin {
             named,
             fields,
             proof: RwLock::new(Proof::new(url, access)?),
+            is_named: false,
             remedy: access.remedy(url),
             proxy: access.proxy(url)?,
             own,
@@ -162,6 +165,17 @@ impl Origin {
         root.set_query(None);
         let session = format!("{:032x}", fastrand::u128(..));
         Self::new(&root, &session, None, &access.for_strangers())
+    }
+
+    /// For a server that a document names which was fetched from another origin: it gets what the user gave for its own
+    /// origin, but no login of its host, and learns neither the user's name nor the session's.
+    pub fn named_by_document(url: &Url, access: &Access) -> Result<Self, Error> {
+        let session = format!("{:032x}", fastrand::u128(..));
+        let origin = Self::new(url, &session, None, &access.for_named())?;
+        Ok(Self {
+            is_named: true,
+            ..origin
+        })
     }
 
     /// The file that the URL names, if it ends in one.
@@ -181,7 +195,11 @@ impl Origin {
 
     /// Takes over what `access` holds for this origin now.
     pub fn renew(&self, access: &Access) -> Result<(), Error> {
-        let proof = Proof::new(&self.url, access)?;
+        let proof = if self.is_named {
+            Proof::new(&self.url, &access.for_named())?
+        } else {
+            Proof::new(&self.url, access)?
+        };
         *self.proof.write().unwrap_or_else(PoisonError::into_inner) = proof;
         self.asked().challenge = None;
         Ok(())
@@ -198,7 +216,8 @@ impl Origin {
 
     /// Whether requests to it carry a login.
     pub fn has_credentials(&self) -> bool {
-        self.proof().authorization.is_some()
+        let own = || self.own.iter().any(|(name, _)| is_authorization(name));
+        self.proof().authorization.is_some() || own()
     }
 
     pub(super) fn asked(&self) -> MutexGuard<'_, Asked> {

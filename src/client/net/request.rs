@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
+    access::is_authorization,
     challenge::Request,
     origin::{Asked, Origin},
 };
@@ -84,11 +85,14 @@ impl Origin {
         if let Some(login) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
             field("Proxy-Authorization", login.expose());
         }
-        if let Some(authorization) = self.authorization(method.trim_end(), target, query) {
+        let login = self.authorization(method.trim_end(), target, query);
+        if let Some(authorization) = &login {
             field("Authorization", authorization.expose());
         }
         let mut cookies = self.asked().cookies.field();
-        for (name, value) in &self.own {
+        // A login that was given after them is there in place of their own.
+        let own = self.own.iter();
+        for (name, value) in own.filter(|(name, _)| login.is_none() || !is_authorization(name)) {
             match cookies.take_if(|_| name.eq_ignore_ascii_case("cookie")) {
                 Some(cookies) => field(name, &format!("{}; {cookies}", value.expose())),
                 None => field(name, value.expose()),
@@ -184,6 +188,46 @@ mod tests {
         let other = Url::parse("http://h:1/a/").unwrap();
         let other = Origin::new(&other, "s", None, &access).unwrap();
         assert!(!other.has_credentials(), "plain HTTP is another origin");
+    }
+
+    /// The `Authorization` fields of a request.
+    fn shown(origin: &Origin) -> Vec<String> {
+        let mut out = Vec::new();
+        origin.write_request(&mut out, "/f", Ask::Head);
+        let text = String::from_utf8(out).unwrap();
+        let fields = text.lines().map(str::to_ascii_lowercase);
+        fields
+            .filter(|line| line.starts_with("authorization:"))
+            .collect()
+    }
+
+    #[test]
+    fn a_login_is_shown_once() {
+        let url = Url::parse("http://h:1/").unwrap();
+        let mut access = Access::default();
+        access.present_to_hosts(vec![(None, Credentials::login("ada", "x").unwrap())]);
+        access.send(&url, "AUTHORIZATION", Secret::new("bearer own"));
+        let origin = Origin::new(&url, "s", None, &access).unwrap();
+        assert_eq!(shown(&origin), ["authorization: bearer own"]);
+        assert!(origin.has_credentials());
+        // One that is given afterwards, to the server that refused those.
+        access.present(&url, Credentials::parse_token("typed").unwrap());
+        origin.renew(&access).unwrap();
+        assert_eq!(shown(&origin), ["authorization: bearer typed"]);
+    }
+
+    #[test]
+    fn what_a_document_names_gets_what_was_given_for_it_alone() {
+        let url = Url::parse("http://h:1/").unwrap();
+        let mut access = Access::default();
+        access.present_to_hosts(vec![(None, Credentials::login("ada", "x").unwrap())]);
+        let origin = Origin::named_by_document(&url, &access).unwrap();
+        assert_eq!(shown(&origin), [""; 0]);
+        origin.renew(&access).unwrap();
+        assert_eq!(shown(&origin), [""; 0]);
+        access.present(&url, Credentials::parse_token("given").unwrap());
+        origin.renew(&access).unwrap();
+        assert_eq!(shown(&origin), ["authorization: bearer given"]);
     }
 
     #[test]

@@ -134,6 +134,9 @@ impl Servers {
                 server.set_path("/");
                 server.set_query(None);
                 server.set_fragment(None);
+                // A login that a document holds is nobody's. These fail for URLs without a host only.
+                let _ = server.set_username("");
+                let _ = server.set_password(None);
                 self.0.push((priority, server));
                 self.0.len() - 1
             }
@@ -248,7 +251,7 @@ mod tests {
         let metalink = parse(
             "<file name='a/b c.iso'><size> 7 </size>\
              <hash type='md5'>00</hash><hash type='sha-256'>e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855</hash>\
-             <url>http://last/x</url><url priority='2'>http://two:81/p/b?v=1#f</url>\
+             <url>http://last/x</url><url priority='2'>http://u:secret@two:81/p/b?v=1#f</url>\
              <url priority='1'>ftp://one/p/b</url><url priority='1'>https://one/b%20c</url></file>\
              <file name='d'><url>http://two:81/d</url></file>",
         )

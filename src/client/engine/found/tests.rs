@@ -27,6 +27,7 @@ fn engine(dir: &std::path::Path) -> (Arc<Engine>, ItemId) {
     let settings = Settings {
         url: "http://localhost/".parse().unwrap(),
         mirrors: Vec::new(),
+        named_at: None,
         dir: dir.to_owned(),
         state_dir: None,
         workers: 1,
