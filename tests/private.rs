@@ -16,6 +16,7 @@ use crate::common::{
     raw::{Answer, fetch, get},
     secure::{Daemon, own_identity},
     serving::{Serving, serve, serve_with},
+    tools::{need, skipped},
 };
 
 const BROWSER: &str = "Accept: text/html\r\n";
@@ -227,6 +228,80 @@ fn nothing_of_the_state_directory_is_there_whatever_leads_to_it() {
     ] {
         assert!(!told.contains(hidden), "{hidden}: {told}");
     }
+}
+
+#[test]
+fn a_state_directory_that_is_made_later_is_not_there_either() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join(".local/state/haul");
+    let serving = serve_with(Settings {
+        hidden: true,
+        own: Own::new(Vec::new(), Some(state.clone())),
+        ..Settings::new(home.path().into())
+    });
+    // Another haul of the same user comes first.
+    fs::create_dir_all(&state).unwrap();
+    fs::write(state.join("tls.pem"), "the key").unwrap();
+    for target in ["/.local/state/haul/tls.pem", "/.local/state/haul/"] {
+        let answer = fetch(serving.address, get(target, ""));
+        assert_eq!(answer.status, 404, "{target}");
+    }
+    assert!(!told(&serving, "/").contains("the key"));
+}
+
+#[test]
+fn no_mount_leads_to_the_state_directory() {
+    // What is mounted: all that holds the state, part of it, a file of it, and the served directory itself.
+    const MOUNTS: &str = "set -e; root=$1; shift; cd \"$XDG_STATE_HOME\"; mkdir -p haul/journals; \
+        echo the key >haul/tls.pem; echo a journal >haul/journals/one; echo no secret >other; \
+        mount --bind haul \"$root/own\"; mount --bind haul/journals \"$root/part\"; \
+        mount --bind haul/tls.pem \"$root/file\"; mount --bind . \"$root/home\"; \
+        mount --bind . \"$root/served\"; exec \"$@\"";
+    let namespace = ["unshare", "-rm", "--propagation", "private", "sh", "-c"];
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let served = root.join("served");
+    for dir in ["own", "part", "home", "served"] {
+        fs::create_dir(root.join(dir)).unwrap();
+    }
+    fs::write(root.join("file"), "").unwrap();
+    let works = need("unshare").is_some()
+        && std::process::Command::new("unshare")
+            .args(&namespace[1..])
+            .args(["mount --bind \"$1/own\" \"$1/home\"", "sh"])
+            .arg(root)
+            .status()
+            .unwrap()
+            .success();
+    if !works {
+        return skipped("no mount namespaces here");
+    }
+    let within = [&namespace[..], &[MOUNTS, "sh", root.to_str().unwrap()]].concat();
+    let start = |dir: &Path| Daemon::start_within(&within, dir, &["-p", "0"]);
+    let status = |daemon: &Daemon, target: &str| fetch(daemon.address(), get(target, "")).status;
+    let all = start(root);
+    for target in [
+        "/own/",
+        "/own/tls.pem",
+        "/part/",
+        "/part/one",
+        "/file",
+        "/home/haul/",
+        "/home/haul/tls.pem",
+        "/home/haul/journals/one",
+        "/served/haul/tls.pem",
+    ] {
+        assert_eq!(status(&all, target), 404, "{target}");
+    }
+    assert_eq!(status(&all, "/home/other"), 200);
+    let home = start(&served);
+    for target in ["/haul/", "/haul/tls.pem", "/haul/journals/one"] {
+        assert_eq!(status(&home, target), 404, "{target}");
+    }
+    let told = fetch(home.address(), get("/?tar", ""));
+    let told = String::from_utf8_lossy(&told.body).into_owned();
+    assert!(told.contains("no secret") && !told.contains("the key"));
+    home.wait_to_say("haul lies in the directory that is served");
 }
 
 #[test]

@@ -3,7 +3,10 @@
 //! A read of a disk of this machine ends; one of FUSE, NFS or SMB ends when somebody else says so, perhaps never, and no
 //! flag or signal changes that. Nothing here asks such a file system anything: the kernel's own tables say what lies where.
 
-use std::{os::fd::AsFd, path::Path};
+use std::{
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
 
 /// Where something lies: `None` on a file system of this machine, else on a mount that may hang, by its number.
 pub type Mount = Option<u64>;
@@ -58,17 +61,47 @@ pub fn may_hang(path: &Path) -> bool {
     }
 }
 
+/// Every path by which a file or directory is reached, whether it is there yet or not: where it lies, and where other mounts
+/// show the same. Where the system does not tell of mounts, only the first.
+pub fn places(path: &Path) -> Vec<PathBuf> {
+    let Ok(path) = std::path::absolute(path) else {
+        return Vec::new();
+    };
+    // What is not made yet will lie below what is there of the way to it.
+    let there = path.ancestors().find_map(|above| {
+        let real = above.canonicalize().ok()?;
+        Some((above, real))
+    });
+    let Some((above, real)) = there else {
+        return Vec::new();
+    };
+    let whole = match path.strip_prefix(above) {
+        Ok(rest) => real.join(rest).components().collect(),
+        Err(_) => path.clone(),
+    };
+    #[cfg(target_os = "linux")]
+    {
+        linux::places(&real, whole)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        vec![whole]
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::{
         collections::HashMap,
+        ffi::OsString,
         fs,
-        os::fd::BorrowedFd,
+        os::{fd::BorrowedFd, unix::ffi::OsStringExt as _},
+        path::{Path, PathBuf},
         sync::Mutex,
         time::{Duration, Instant},
     };
 
-    use rustix::fs::{AtFlags, StatxFlags, statx};
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
     use super::Seen;
     use crate::sync::lock;
@@ -146,6 +179,85 @@ mod linux {
             mode: u32::from(stat.stx_mode),
         })
     }
+
+    /// What of which file system a mount shows, and where.
+    struct Shown {
+        id: u64,
+        device: Vec<u8>,
+        /// The directory or file of that file system.
+        part: PathBuf,
+        at: PathBuf,
+    }
+
+    impl Shown {
+        /// A line of proc(5) mountinfo.
+        fn parse(line: &[u8]) -> Option<Self> {
+            let mut fields = line.split(|byte| *byte == b' ');
+            let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+            let device = fields.nth(1)?.to_vec();
+            let mut path = || Some(PathBuf::from(OsString::from_vec(unescaped(fields.next()?))));
+            let (part, at) = (path()?, path()?);
+            Some(Self {
+                id,
+                device,
+                part,
+                at,
+            })
+        }
+    }
+
+    /// Blanks, line ends and backslashes stand there as three octal digits.
+    fn unescaped(field: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut rest = field;
+        while let Some((first, behind)) = rest.split_first() {
+            let escaped = behind
+                .split_at_checked(3)
+                .filter(|_| *first == b'\\')
+                .and_then(|(digits, behind)| {
+                    let digits = std::str::from_utf8(digits).ok()?;
+                    Some((u8::from_str_radix(digits, 8).ok()?, behind))
+                });
+            let (byte, behind) = escaped.unwrap_or((*first, behind));
+            bytes.push(byte);
+            rest = behind;
+        }
+        bytes
+    }
+
+    /// Where what is or will be `whole` is shown; `there` is on the way to it.
+    pub(super) fn places(there: &Path, whole: PathBuf) -> Vec<PathBuf> {
+        let flags = AtFlags::STATX_DONT_SYNC;
+        let id = statx(CWD, there, flags, StatxFlags::MNT_ID)
+            .ok()
+            .filter(|stat| stat.stx_mask & StatxFlags::MNT_ID.bits() != 0)
+            .map(|stat| stat.stx_mnt_id);
+        let text = id.and_then(|_| fs::read("/proc/self/mountinfo").ok());
+        let others = shown(&text.unwrap_or_default(), id.unwrap_or_default(), &whole);
+        [whole].into_iter().chain(others).collect()
+    }
+
+    /// Where the mounts of a table show what lies at `path` on the mount `id`, or a part of it.
+    pub(super) fn shown(table: &[u8], id: u64, path: &Path) -> Vec<PathBuf> {
+        let lines = table.split(|byte| *byte == b'\n');
+        let mounts: Vec<Shown> = lines.filter_map(Shown::parse).collect();
+        let Some(on) = mounts.iter().find(|mount| mount.id == id) else {
+            return Vec::new();
+        };
+        let Ok(below) = path.strip_prefix(&on.at) else {
+            return Vec::new();
+        };
+        let inside = on.part.join(below);
+        let same = mounts.iter().filter(|mount| mount.device == on.device);
+        same.filter_map(|mount| {
+            if mount.part.starts_with(&inside) {
+                return Some(mount.at.clone());
+            }
+            let below = inside.strip_prefix(&mount.part).ok()?;
+            Some(mount.at.join(below)).filter(|place| place != path)
+        })
+        .collect()
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -185,6 +297,36 @@ mod tests {
         ] {
             assert_eq!(linux::parse(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_directory_lies_wherever_its_file_system_is_mounted() {
+        let table = b"20 1 8:1 / / rw - ext4 /dev/root rw\n\
+            30 20 8:2 / /home rw shared:1 - ext4 /dev/sdb rw\n\
+            31 20 8:2 /ada /srv/a\\040b rw - ext4 /dev/sdb rw\n\
+            32 20 8:2 /ada/state/haul/journals /srv/j rw - ext4 /dev/sdb rw\n\
+            33 20 8:2 /bob /srv/bob rw - ext4 /dev/sdb rw\n\
+            34 20 8:1 /ada /srv/other rw - ext4 /dev/root rw\n\
+            35 20 8:2 /ada/state/haul /srv/own rw - ext4 /dev/sdb rw\n";
+        let shown = |id, path: &str| linux::shown(table, id, Path::new(path));
+        let places = ["/srv/a b/state/haul", "/srv/j", "/srv/own"];
+        assert_eq!(shown(30, "/home/ada/state/haul"), places.map(PathBuf::from));
+        let below = shown(33, "/srv/bob/later");
+        assert_eq!(below, [PathBuf::from("/home/bob/later")]);
+        for (id, path) in [(20, "/var/lib"), (20, "/home"), (99, "/x"), (31, "/x")] {
+            let none: [PathBuf; 0] = [];
+            assert_eq!(shown(id, path), none, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_yet_lies_below_what_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let real = temp.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
+        let place = places(&real.join("link/not/yet"))[0].clone();
+        assert_eq!(place, real.join("not/yet"));
+        assert_eq!(places(&real.join("link"))[0], real);
     }
 
     #[test]

@@ -13,7 +13,10 @@ use std::{
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
 use super::stamp::Stamp;
-use crate::{escape::display_path, sys::real_path};
+use crate::{
+    escape::display_path,
+    sys::{mounts::places, real_path},
+};
 
 /// Files that were renamed over are looked for again after this time: a renewed key is another file of the same name.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -31,12 +34,17 @@ struct Inner {
     seen: RwLock<Seen>,
 }
 
-/// Every file that had one of the names since the start, by device and inode: an old key is a key. Each is held open, so that
-/// no other file gets its inode.
 #[derive(Debug)]
 struct Seen {
+    /// Every file that had one of the names since the start, by device and inode: an old key is a key. Each is held open, so
+    /// that no other file gets its inode.
     files: HashMap<(u64, u64), OwnedFd>,
+    /// By which paths the directory of the state is reached, or will be once it is made.
+    dirs: Vec<PathBuf>,
+    /// When the files were looked for.
     at: Instant,
+    /// When the paths were.
+    dirs_at: Option<Instant>,
 }
 
 impl Own {
@@ -46,7 +54,9 @@ impl Own {
         files.extend(dir.clone());
         let seen = Seen {
             files: HashMap::new(),
+            dirs: Vec::new(),
             at: Instant::now(),
+            dirs_at: None,
         };
         let inner = Inner {
             files,
@@ -80,25 +90,17 @@ impl Own {
             return StateDir::default();
         };
         for file in &inner.files {
-            if let Ok(real) = fs::canonicalize(file)
-                && real.starts_with(&root)
-            {
+            if file.exists() && places(file).iter().any(|place| place.starts_with(&root)) {
                 tracing::warn!(
                     "{} lies in the directory that is served: it is this server's own, and not there for visitors",
                     display_path(file)
                 );
             }
         }
-        let dir = inner.dir.as_ref().and_then(|dir| {
-            // Where it is not made yet, its parent is there mostly.
-            fs::canonicalize(dir).ok().or_else(|| {
-                let parent = fs::canonicalize(dir.parent()?).ok()?;
-                Some(parent.join(dir.file_name()?))
-            })
-        });
         StateDir {
-            dir: dir.filter(|dir| follows_links || dir.starts_with(&root)),
+            own: self.clone(),
             root,
+            follows_links,
         }
     }
 }
@@ -126,7 +128,14 @@ impl Inner {
                 there.push((Stamp::of(&stat).identity(), opened));
             }
         }
+        // Mounts come and go; a visitor who asks for one of the names again and again does not have them read as often.
+        let old = |seen: &Seen| seen.dirs_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
+        let is_old = old(&self.seen.read().unwrap_or_else(PoisonError::into_inner));
+        let dirs = self.dir.as_deref().filter(|_| is_old).map(places);
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dirs) = dirs {
+            (seen.dirs, seen.dirs_at) = (dirs, Some(Instant::now()));
+        }
         if seen.files.len() > MAX_SEEN {
             seen.files.clear();
         }
@@ -140,21 +149,32 @@ impl Inner {
 /// The state directory as far as it can be reached through a root; nothing below it is there.
 #[derive(Debug, Default)]
 pub struct StateDir {
-    /// `None` where no path leads to it.
-    dir: Option<PathBuf>,
+    own: Own,
     root: PathBuf,
+    follows_links: bool,
 }
 
 impl StateDir {
     /// Whether an open file or directory, found at `path` below the root, is it or lies in it.
     pub fn holds(&self, opened: BorrowedFd<'_>, path: &[u8]) -> bool {
         use std::os::unix::ffi::OsStrExt as _;
-        let Some(dir) = &self.dir else {
+        let Some(inner) = &self.own.0 else {
+            return false;
+        };
+        let seen = inner.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let mut near = seen.dirs.iter().filter(|dir| self.may_lead_to(dir));
+        let Some(first) = near.next() else {
             return false;
         };
         // Links may lead there under any name; only the system knows where an open file lies.
         let real =
             real_path(opened).unwrap_or_else(|| self.root.join(std::ffi::OsStr::from_bytes(path)));
-        real.starts_with(dir)
+        real.starts_with(first) || near.any(|dir| real.starts_with(dir))
+    }
+
+    /// Whether the root may lie in `dir` or hold it, which is all that is asked for mostly: no call, and no path taken apart.
+    fn may_lead_to(&self, dir: &Path) -> bool {
+        let [dir, root] = [dir, &self.root].map(|path| path.as_os_str().as_encoded_bytes());
+        self.follows_links || dir.starts_with(root) || root.starts_with(dir)
     }
 }
