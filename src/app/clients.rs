@@ -57,7 +57,7 @@ pub enum Standing {
     Aborted,
     /// It was kicked or banned from here; the word says which.
     Removed(&'static str),
-    /// Its last connection ended so long ago.
+    /// Its last connection ended so long ago; of a file, the client's did before all of it was sent.
     Left(Duration),
     /// Connected, and fetches nothing.
     Idle,
@@ -180,7 +180,7 @@ pub(super) fn removed(reason: &str) -> Option<&'static str> {
 /// When a transfer ended, if it did.
 pub(super) fn ended(transfer: &TransferView) -> Option<Instant> {
     match &transfer.state {
-        TransferState::Active => None,
+        TransferState::Active | TransferState::Left(_) => None,
         TransferState::Done(at) | TransferState::Aborted(at, _) => Some(*at),
     }
 }

@@ -232,6 +232,10 @@ impl Serve {
         let standing = match (&transfer.state, gauge.and_then(|g| g.stalled)) {
             (TransferState::Done(_), _) => Standing::Done,
             (TransferState::Aborted(..), _) => Standing::Aborted,
+            (TransferState::Left(at), _) => {
+                let now = self.now.unwrap_or(*at);
+                Standing::Left(now.saturating_duration_since(*at))
+            }
             (TransferState::Active, Some(time)) => Standing::Stalled(time),
             (TransferState::Active, None) => Standing::Active,
         };

@@ -207,6 +207,10 @@ fn sent(name: &str, transfer: &TransferView, known: Option<&TransferState>) -> O
     let path = display_name(transfer.path.as_bytes());
     let what = match &transfer.state {
         TransferState::Active => format!("started, {}", units::size(transfer.total)),
+        TransferState::Left(_) => {
+            let part = units::part_of(transfer.done, transfer.total);
+            format!("left, {part} sent")
+        }
         TransferState::Done(_) => format!("sent, {}", units::size(transfer.total)),
         TransferState::Aborted(_, why) => because("ended early", why),
     };

@@ -46,6 +46,8 @@ struct Progress {
     idle_since: Instant,
     /// Why the last flow ended early, once none runs.
     aborted: Option<String>,
+    /// Whether the client has gone since the last flow ended.
+    left: bool,
     /// When it was last told that one did.
     told: Option<Instant>,
     complete: bool,
@@ -87,6 +89,7 @@ impl Transfer {
             Some(reason) if progress.flows.is_empty() => {
                 TransferState::Aborted(progress.idle_since, reason.clone())
             }
+            None if progress.left => TransferState::Left(progress.idle_since),
             _ => TransferState::Active,
         };
         TransferView {
@@ -108,7 +111,7 @@ impl Transfer {
         });
         let mut progress = lock(&self.progress);
         progress.flows.push(Arc::clone(&running));
-        progress.aborted = None;
+        (progress.aborted, progress.left) = (None, false);
         drop(progress);
         running
     }
@@ -135,6 +138,12 @@ impl Transfer {
         complete
     }
 
+    /// The client's last connection ended: no further range is awaited.
+    fn left(&self) {
+        let mut progress = lock(&self.progress);
+        progress.left = progress.flows.is_empty();
+    }
+
     /// Since when nothing flows; `None` while something does.
     fn idle_since(&self) -> Option<Instant> {
         let progress = lock(&self.progress);
@@ -155,7 +164,7 @@ struct Ended {
 /// The rows of one client.
 #[derive(Debug, Default)]
 pub struct Rows {
-    /// Running, awaited or broken off: what another range request goes on with.
+    /// Running, awaited, left or broken off: what another range request goes on with.
     open: HashMap<RemotePath, Arc<Transfer>>,
     /// Complete ones, the newest last.
     ended: VecDeque<Ended>,
@@ -189,6 +198,7 @@ impl Rows {
                 flows: Vec::new(),
                 idle_since: now,
                 aborted: None,
+                left: false,
                 told: None,
                 complete: false,
             }),
@@ -284,6 +294,7 @@ impl Rows {
     pub(super) fn left(&mut self, now: Instant) {
         self.sweep(now);
         self.keep(MAX_LEFT);
+        self.open.values().for_each(|transfer| transfer.left());
         let surplus = self.ended.len().saturating_sub(MAX_LEFT);
         self.ended.drain(..surplus);
         // A thousand clients that left are remembered: what they had room for is more than what is kept of them.
@@ -346,6 +357,7 @@ mod tests {
             flows: Vec::new(),
             idle_since: start,
             aborted: None,
+            left: false,
             told: None,
             complete: false,
         };

@@ -113,6 +113,8 @@ pub struct TransferView {
 pub enum TransferState {
     /// Bytes flow, or the next range is awaited.
     Active,
+    /// The client's last connection ended between two ranges: it has what it asked for, or comes back for the rest.
+    Left(#[serde(with = "forms::age")] Instant),
     /// Every byte of the file was sent.
     Done(#[serde(with = "forms::age")] Instant),
     /// It ended early: the client went away or the file changed.

@@ -111,6 +111,41 @@ fn ranges_over_several_connections_are_one_row_and_their_union() {
 }
 
 #[test]
+fn a_file_is_under_way_only_while_its_client_is_there() {
+    let registry = Registry::default();
+    let attach = || registry.attach(&identity(None, "curl/8.5", 1));
+    let states = || {
+        let clients = registry.snapshot(Instant::now()).clients;
+        let rows = clients[0].transfers.iter();
+        rows.map(|row| row.state.clone()).collect::<Vec<_>>()
+    };
+    let begin = |attached: &Attached, file: &str, range| {
+        let taken = attached.client().taken();
+        taken.begin(&path(file), "\"e\"", 100, range)
+    };
+    let attached = attach();
+    begin(&attached, "/f", 0..10).add(10);
+    // The next range may be asked for at any moment.
+    assert_eq!(states(), [TransferState::Active]);
+    drop(attached);
+    assert!(matches!(states()[..], [TransferState::Left(_)]));
+    let again = attach();
+    begin(&again, "/g", 0..10).abort("reset".into());
+    assert!(matches!(
+        states()[..],
+        [TransferState::Left(_), TransferState::Aborted(..)]
+    ));
+    let rest = begin(&again, "/f", 10..100);
+    assert_eq!(states()[0], TransferState::Active);
+    rest.add(90);
+    drop((rest, again));
+    assert!(matches!(
+        states()[..],
+        [TransferState::Aborted(..), TransferState::Done(_)]
+    ));
+}
+
+#[test]
 fn no_sum_tells_of_more_than_its_parts_show() {
     for round in 0..200 {
         let registry = Registry::default();
