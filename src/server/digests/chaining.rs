@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     pieces::{self, PREAMBLE_LEN, PieceHasher, Preamble, Value},
-    server::tree::found::FoundFile,
+    server::tree::found::{FoundFile, Since},
     sys::send::{is_cached, read_ahead},
 };
 
@@ -65,8 +65,8 @@ impl Hashing {
     }
 }
 
-/// The digest of a whole file. Blocks on the disk.
-pub(super) fn digest(found: &FoundFile) -> io::Result<blake3::Hash> {
+/// The digest of a whole file as it was when it was opened, and whether it has grown since. Blocks on the disk.
+pub(super) fn digest(found: &FoundFile) -> io::Result<(blake3::Hash, Since)> {
     let mut block = vec![0; BLOCK];
     let (mut hasher, mut at) = (blake3::Hasher::new(), 0);
     while at < found.stamp.size {
@@ -79,10 +79,10 @@ pub(super) fn digest(found: &FoundFile) -> io::Result<blake3::Hash> {
             }
         }
     }
-    if !found.is_unchanged() {
-        return Err(io::Error::other(CHANGED));
+    match found.since() {
+        Since::Changed => Err(io::Error::other(CHANGED)),
+        since => Ok((hasher.finalize(), since)),
     }
-    Ok(hasher.finalize())
 }
 
 /// Whether a file seems to be in memory. To be asked before it is read: reading brings in what comes next.

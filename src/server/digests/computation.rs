@@ -21,6 +21,8 @@ pub(super) struct Computation {
     pub(super) key: String,
     pub(super) stores: Option<Arc<Stores>>,
     pub(super) known: Arc<Known>,
+    /// Whether the stamp named the content for good before the first byte was read; not known until then.
+    pub(super) settled: Option<bool>,
 }
 
 /// How far it is.
@@ -70,6 +72,8 @@ impl Computation {
                 let _turn = turn;
                 theirs.wanted()?;
                 theirs.begun();
+                let stamp = &self.found.stamp;
+                self.settled.get_or_insert_with(|| stamp.is_settled());
                 let done = self.hashing.step(&theirs, &self.found)?;
                 Ok((self, done))
             })
@@ -92,9 +96,9 @@ impl Computation {
         }
     }
 
-    /// Keeps what was computed; nothing of a file that may change again without its stamp showing it.
+    /// Keeps what was computed; nothing of a file that may have changed meanwhile without its stamp showing it.
     fn keep(self, bytes: &[u8]) {
-        if !self.found.stamp.is_settled() {
+        if self.settled != Some(true) {
             return;
         }
         if let Some(stores) = &self.stores

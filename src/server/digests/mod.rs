@@ -16,7 +16,10 @@ use crate::escape::display_path;
 use crate::pieces::{self, PIECE};
 use crate::server::{
     people::peers::Who,
-    tree::{catalog::blocking, found::FoundFile},
+    tree::{
+        catalog::blocking,
+        found::{FoundFile, Since},
+    },
 };
 use crate::sync::lock;
 use crate::sys::mounts::may_hang;
@@ -88,11 +91,9 @@ impl Values {
             .unwrap_or_default()
     }
 
-    /// Notes the BLAKE3 digest of a file that was hashed while it was sent.
-    pub fn learn(&self, found: &FoundFile, etag: &str, digest: blake3::Hash) {
-        if found.stamp.is_settled() {
-            self.known.learn(key(etag), Kind::Pieces, digest.into());
-        }
+    /// Notes the BLAKE3 digest of a file that was settled before it was read, and the same behind it.
+    pub fn learn(&self, etag: &str, digest: blake3::Hash) {
+        self.known.learn(key(etag), Kind::Pieces, digest.into());
     }
 
     /// The values of a file: those that are being computed, kept ones, or new ones, for which `who` must wait.
@@ -182,7 +183,8 @@ impl Values {
         known.blake3.map(Into::into)
     }
 
-    /// Computes that digest, in a turn of the caller's. The file is read in small blocks, and not kept.
+    /// Computes that digest, in a turn of the caller's; of a file that has grown meanwhile, the digest of what it was. The file
+    /// is read in small blocks, and not kept.
     pub async fn digest(
         &self,
         found: FoundFile,
@@ -191,11 +193,14 @@ impl Values {
     ) -> io::Result<(FoundFile, blake3::Hash)> {
         let hashed = blocking(move || {
             let _turn = turn;
-            let digest = chaining::digest(&found)?;
-            Ok((found, digest))
+            let settled = found.stamp.is_settled();
+            let (digest, since) = chaining::digest(&found)?;
+            Ok((found, digest, settled && since == Since::Same))
         });
-        let (found, digest) = hashed.await?;
-        self.learn(&found, etag, digest);
+        let (found, digest, is_for_good) = hashed.await?;
+        if is_for_good {
+            self.learn(etag, digest);
+        }
         Ok((found, digest))
     }
 
@@ -219,6 +224,7 @@ impl Values {
             key: key.1,
             stores: self.stores.clone(),
             known: Arc::clone(&self.known),
+            settled: None,
         };
         tokio::spawn(async move { job.see_to(task.run(&job, &place)).await });
         stream

@@ -165,6 +165,61 @@ async fn nothing_is_kept_of_a_file_that_was_just_changed() {
 }
 
 #[tokio::test]
+async fn nothing_is_kept_that_was_read_before_its_stamp_named_it() {
+    // Nothing here has changed for a while.
+    let catalog = Catalog::open(env!("CARGO_MANIFEST_DIR").as_ref(), false, false).unwrap();
+    let path = RemotePath::from_target(b"/Cargo.toml").unwrap();
+    for (settled, keeps) in [(Some(false), false), (None, true)] {
+        let Found::File(found) = catalog.find_blocking(&path).unwrap() else {
+            panic!("no file");
+        };
+        assert!(found.stamp.is_settled());
+        let (kind, size) = (Kind::Pieces, found.stamp.size);
+        let who = Who::Address(std::net::Ipv4Addr::LOCALHOST);
+        let place = Work::default().enter(kind.lane(size), None, &who).unwrap();
+        let known = Arc::new(Known::new(None));
+        let (job, stream) = Job::begin(kind.wire_len(size) as usize);
+        let task = Computation {
+            kind,
+            hashing: Hashing::new(kind, size),
+            found,
+            key: "e".into(),
+            stores: None,
+            known: Arc::clone(&known),
+            settled,
+        };
+        task.run(&job, &place).await.unwrap();
+        read(stream).await.unwrap();
+        let digests = known.recall("e", size).unwrap();
+        assert_eq!(digests.blake3.is_some(), keeps);
+    }
+}
+
+#[tokio::test]
+async fn the_digest_of_a_file_that_has_grown_is_that_of_what_it_was() {
+    use std::io::Write as _;
+    let disk = Disk::new(b"content", Duration::from_secs(60));
+    let values = Values::new(None, Work::default());
+    let who = Who::Address(std::net::Ipv4Addr::LOCALHOST);
+    let kind = crate::server::work::Kind::Small;
+    let place = values.work.enter(kind, None, &who).unwrap();
+    let open = || {
+        fs::File::options()
+            .append(true)
+            .open(disk.root.path().join("f"))
+    };
+    let found = disk.find();
+    open().unwrap().write_all(b" and more").unwrap();
+    let digest = values.digest(found, "\"e\"", place.turn().await.unwrap());
+    assert_eq!(digest.await.unwrap().1, blake3::hash(b"content"));
+    assert_eq!(values.known_digest(&disk.find(), "\"e\""), None);
+    let found = disk.find();
+    open().unwrap().set_len(3).unwrap();
+    let digest = values.digest(found, "\"e\"", place.turn().await.unwrap());
+    assert!(digest.await.is_err());
+}
+
+#[tokio::test]
 async fn sha256_of_pieces_and_file() {
     use sha2::{Digest as _, Sha256};
     for size in [0, 5, 1 << 20, (1 << 20) + 1, 5_000_000] {

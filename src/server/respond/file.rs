@@ -282,13 +282,14 @@ impl Request<'_> {
             head.connection(self.keep, self.head.http10);
             let out = head.end();
             let body = out.len();
+            let settled = file.found.stamp.is_settled();
             let (found, since) = append(file.found, out, self.link).await?;
             file.found = found;
             if since != Since::Changed {
                 if let Some(at) = digest {
                     let digest = blake3::hash(&out[body..]);
-                    if since == Since::Same {
-                        self.shared.values.learn(&file.found, &file.etag, digest);
+                    if settled && since == Since::Same {
+                        self.shared.values.learn(&file.etag, digest);
                     }
                     let hex = digest.to_hex();
                     out[at..at + hex.len()].copy_from_slice(hex.as_bytes());
