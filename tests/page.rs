@@ -5,7 +5,10 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
-    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _, fs::symlink},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt as _, fs::PermissionsExt as _, fs::symlink},
+    },
     path::Path,
     process::{Command, Stdio},
     time::{Duration, SystemTime},
@@ -21,7 +24,14 @@ use crate::common::{
     tools::need,
     trees::{NAMES, assert_same, content, make_tree, quick_temp},
 };
-use haul::entry::JsonListing;
+use haul::{
+    credentials::Credentials,
+    entry::JsonListing,
+    server::{
+        Settings,
+        access::{Access, Sources},
+    },
+};
 
 const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
 
@@ -232,6 +242,51 @@ fn long_names_and_deep_paths_survive_a_tar() {
     assert_same(root.path(), target.path());
     raw.send(get("/size-1.bin", ""));
     assert_eq!(raw.read().body.len(), 1);
+}
+
+#[test]
+fn a_tar_without_what_has_too_long_a_path_breaks_off() {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    let below = |dir: &OwnedFd, name: &str| {
+        mkdirat(dir, name, Mode::RWXU).unwrap();
+        openat(dir, name, OFlags::RDONLY, Mode::empty()).unwrap()
+    };
+    for ends_in_file in [true, false] {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("seen"), "content").unwrap();
+        let mut dir = openat(CWD, root.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        // One name more than the system can be asked for in one path.
+        for _ in 0..16 {
+            dir = below(&dir, &"d".repeat(250));
+        }
+        let name = "e".repeat(255);
+        if ends_in_file {
+            let flags = OFlags::WRONLY | OFlags::CREATE;
+            let file = openat(&dir, &name, flags, Mode::RWXU).unwrap();
+            rustix::io::write(&file, b"deep").unwrap();
+        } else {
+            below(&dir, &name);
+        }
+        let access = Access::new(&Sources {
+            logins: &[Credentials::parse_login("ada:lovelace").unwrap()],
+            ..Sources::default()
+        });
+        let serving = serve_with(Settings {
+            access: access.unwrap(),
+            ..settings(root.path())
+        });
+        let login = "Authorization: Basic YWRhOmxvdmVsYWNl\r\n";
+        let mut raw = Raw::connect(serving.address);
+        raw.send(get("/?tar", login));
+        assert_eq!(raw.read_head().status, 200);
+        let got = raw.rest();
+        assert!(!got.ends_with(b"\r\n0\r\n\r\n"), "it looks whole");
+        if ends_in_file {
+            let link = fetch(serving.address, get("/?meta4=hash", login));
+            let text = link.text();
+            assert!(text.contains("could not be hashed: 1"), "{text}");
+        }
+    }
 }
 
 /// A tar that a client reads slowly: its head is there, and most of its only file is not.

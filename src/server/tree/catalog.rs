@@ -284,6 +284,12 @@ pub fn is_not_found(error: &io::Error) -> bool {
         })
 }
 
+/// Whether it means that what a listing named is not there any more. A path that is too long for the system may be: what
+/// goes through a tree leaves it out, and must not look whole.
+pub fn is_gone(error: &io::Error) -> bool {
+    is_not_found(error) && Errno::from_io_error(error) != Some(Errno::NAMETOOLONG)
+}
+
 /// Runs what may wait for a disk away from the threads that serve sockets.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -8,7 +8,7 @@ use crate::server::work::budget::Budget;
 use crate::server::{
     tree::entries::{Entries, Listed},
     tree::{
-        catalog::{Catalog, is_not_found},
+        catalog::{Catalog, is_gone},
         found::Found,
         stamp::Stamp,
     },
@@ -95,7 +95,7 @@ impl Walk {
             Ok(Found::Dir(dir)) => self.enter(path.clone(), dir),
             // It became something else, or vanished.
             Ok(Found::File(_)) => Ok(false),
-            Err(error) if is_not_found(&error) => Ok(false),
+            Err(error) if is_gone(&error) => Ok(false),
             Err(error) => Err(error),
         };
         result.unwrap_or_else(|error| {

@@ -15,7 +15,7 @@ use crate::server::{
     },
     tree::walk::Walk,
     tree::{
-        catalog::{Catalog, blocking, is_not_found},
+        catalog::{Catalog, blocking, is_gone},
         found::{Found, FoundFile, Since},
         stamp::Stamp,
     },
@@ -162,7 +162,7 @@ impl Tar {
             match self.member(out, small, &name, &path) {
                 Ok(Some(found)) => return Ok(Step::File(path, found)),
                 Ok(None) => {}
-                Err(error) if is_not_found(&error) => {}
+                Err(error) if is_gone(&error) => {}
                 Err(error) => {
                     self.left_out += 1;
                     tracing::warn!(

@@ -18,7 +18,7 @@ use crate::{
         },
         shared::Shared,
         tree::{
-            catalog::{Catalog, blocking, is_not_found},
+            catalog::{Catalog, blocking, is_gone},
             found::{Found, FoundFile},
         },
     },
@@ -205,7 +205,7 @@ impl Reading {
                 }
                 // It became something else, or vanished.
                 Ok(Found::Dir(_)) => {}
-                Err(error) if is_not_found(&error) => {}
+                Err(error) if is_gone(&error) => {}
                 Err(error) => self.give_up(&file, &error, out),
             }
         }
