@@ -132,6 +132,36 @@ fn a_paused_client_that_goes_away_is_let_go() {
 }
 
 #[test]
+fn a_paused_client_that_goes_away_behind_the_last_byte_is_let_go() {
+    let (_temp, serving) = served(|_| {});
+    let mut gone = begin(serving.address, "gone");
+    serving.server.pause(id(&serving, "gone"));
+    let mut read = 1000;
+    while let sent = settle(&serving)
+        && read < sent
+    {
+        read += gone.count(sent - read);
+    }
+    // Nothing is unread: what closes is not reset.
+    drop(gone);
+    serving.wait_for("its connection ends", |now| now.connections == 0);
+}
+
+#[test]
+fn who_closes_its_sending_side_gets_its_answer_however_slowly() {
+    let (temp, serving) = served(|settings| settings.limit_client = Some(Rate(4 * MIB)));
+    fs::write(temp.path().join("some"), vec![7; 3 * MIB as usize]).unwrap();
+    let mut stream = std::net::TcpStream::connect(serving.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = get("/some", "Connection: close\r\n");
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut stream, &mut answer).unwrap();
+    assert!(answer.ends_with(&[7; 3 * MIB as usize]));
+}
+
+#[test]
 fn a_kicked_client_is_refused_for_a_while_and_others_are_not() {
     let (_temp, serving) = served(|_| {});
     let mut greedy = begin(serving.address, "greedy");

@@ -247,7 +247,8 @@ impl Sender {
         self.unsent.sent(stream, bytes);
     }
 
-    /// How many bytes may go now. A client that goes away while it is held is noticed.
+    /// How many bytes may go now. A client that goes away while it is held is noticed; where it is paused, it is taken for gone
+    /// once it closes its sending side, as where something is made for it: else it would keep its place for minutes.
     async fn allowance(
         &self,
         stream: &Stream,
@@ -257,11 +258,12 @@ impl Sender {
         if attached.is_free() {
             return Ok(most);
         }
-        tokio::select! {
+        let bytes = tokio::select! {
             biased;
-            bytes = attached.allowance(most) => Ok(bytes),
-            _ = stream.tcp().ready(Interest::ERROR) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
-        }
+            bytes = attached.allowance(most, stream.gone()) => bytes,
+            _ = stream.tcp().ready(Interest::ERROR) => None,
+        };
+        bytes.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset).into())
     }
 
     /// Waits for the client to take something.

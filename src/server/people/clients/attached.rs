@@ -1,6 +1,7 @@
 //! A connection's place among its client's.
 
 use std::{
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
@@ -76,13 +77,18 @@ impl Attached {
         self.client.taken().totals.pace.put_back(bytes);
     }
 
-    /// Waits until body bytes may go out to the client: how many, at most `most`.
-    pub async fn allowance(&self, most: u64) -> u64 {
+    /// Waits until body bytes may go out to the client: how many, at most `most`; `None` where it is `gone` while it is paused.
+    pub async fn allowance(&self, most: u64, gone: impl Future<Output = ()>) -> Option<u64> {
+        let mut gone = pin!(gone);
         loop {
-            self.client.standing().resumed().await;
+            tokio::select! {
+                biased;
+                () = self.client.standing().resumed() => {}
+                () = &mut gone => return None,
+            }
             let bytes = pace::share(&self.peer.pace, &self.client.taken().totals.pace, most).await;
             if !self.client.standing().is_paused() {
-                return bytes;
+                return Some(bytes);
             }
             self.put_back(bytes);
         }
