@@ -63,7 +63,8 @@ const MODE_PERMISSIONS: u32 = 0o777;
 #[derive(Serialize)]
 struct Written<'a> {
     name: Cow<'a, str>,
-    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
     url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     mod_time: Option<String>,
@@ -110,7 +111,8 @@ impl Entry {
         }
         let element = Written {
             name,
-            size: self.size.unwrap_or(0),
+            // Caddy's directories have one; no size is another thing than none.
+            size: self.size.or(self.is_dir.then_some(0)),
             url: format!("./{}", self.reference()),
             mod_time: self.modified.and_then(rfc3339),
             mode: mode & MODE_PERMISSIONS | if self.is_dir { MODE_DIR } else { 0 },
@@ -239,6 +241,19 @@ mod tests {
             written(&[entry(b"photos", true)]),
             r#"[{"name":"photos/","size":0,"url":"./photos/","mod_time":"2026-11-22T11:28:11.123456789Z","mode":2147484141,"is_dir":true,"is_symlink":false}]"#
         );
+    }
+
+    #[test]
+    fn a_file_whose_size_is_not_known_has_none() {
+        let unread = Entry {
+            size: None,
+            modified: None,
+            ..entry(b"f", false)
+        };
+        let json = written(std::slice::from_ref(&unread));
+        assert!(!json.contains("size"), "{json}");
+        let listing = JsonListing::read(json.as_bytes()).unwrap();
+        assert_eq!(listing.entries, [unread]);
     }
 
     #[test]

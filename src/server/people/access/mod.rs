@@ -210,13 +210,14 @@ impl Guard {
         const OPTION: &str = "--token-file";
         credentials::warn_if_readable("tokens", path);
         let text = credentials::read_file(OPTION, path)?;
+        let before = self.plain.len();
         for (number, line) in lines(&text) {
             let token = Credentials::parse_token(line).map_err(|why| {
                 Error::Content(format!("{OPTION}: {}:{number}: {why}", path.display()))
             })?;
             self.add_plain(&token, &format!("token {number}"));
         }
-        if self.plain.is_empty() {
+        if self.plain.len() == before {
             return Err(Error::Content(format!(
                 "{OPTION}: {} holds no token: write one a line",
                 path.display()

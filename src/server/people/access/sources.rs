@@ -56,6 +56,10 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// The line of an `--auth-file` for a user: `USER:HASH`, with a salt of its own. Takes some 30 ms.
 pub fn hashed_line(user: &str, password: &Secret) -> Result<String, String> {
     Credentials::login(user, password.expose())?;
+    if user.starts_with('#') || user.starts_with(char::is_whitespace) {
+        let why = "the user's name begins with `#` or a blank, which no file of logins keeps";
+        return Err(why.to_owned());
+    }
     let hash = Argon2::default()
         .hash_password(password.expose().as_bytes())
         .map_err(|error| format!("cannot hash the password: {error}"))?;

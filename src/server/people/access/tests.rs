@@ -186,6 +186,19 @@ fn files_that_make_no_sense_are_told_by_line_and_without_secrets() {
             "{error}"
         );
     }
+    // A login beside it makes no token.
+    fs::write(&path, "# none yet\n").unwrap();
+    let beside = Sources {
+        logins: &[login("ada:lovelace")],
+        token_file: Some(&path),
+        ..Sources::default()
+    };
+    let error = Access::new(&beside).unwrap_err().to_string();
+    assert!(error.contains("holds no token"), "{error}");
+    for name in ["#bob", " al", "\u{a0}al"] {
+        let error = hashed_line(name, &Secret::new("hunter2")).unwrap_err();
+        assert!(error.contains("begins with"), "{error}");
+    }
     let missing = Sources {
         auth_file: Some(&dir.path().join("none")),
         ..Sources::default()

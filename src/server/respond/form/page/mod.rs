@@ -137,8 +137,12 @@ impl Page {
             out,
             format_args!("<tr{class}><td><a href=\"./{href}\">{name}{slash}</a></td>"),
         );
-        if let Some(size) = entry.size {
+        if entry.is_dir {
+            self.dirs += 1;
+        } else {
             self.files += 1;
+        }
+        if let Some(size) = entry.size {
             self.bytes = self.bytes.saturating_add(size);
             let text = units::size(size);
             push(
@@ -146,7 +150,6 @@ impl Page {
                 format_args!("<td class=\"n\" data-n=\"{size}\">{text}</td>"),
             );
         } else {
-            self.dirs += 1;
             out.extend_from_slice(b"<td class=\"n\"></td>");
         }
         match entry.modified.and_then(utc) {
