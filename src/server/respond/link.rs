@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, io, pin::pin, task::Poll, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::server::{
     connection::{stream::Stream, table::Opened},
@@ -69,6 +69,23 @@ impl<'c> Link<'c> {
         }
     }
 
+    /// Does what is done in a moment, also for a client that has closed its sending side: it may still read. One that left
+    /// is noticed by what is sent.
+    async fn soon<T>(self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let Some((stream, _)) = self.0 else {
+            return Ok(work.await);
+        };
+        let gone = async {
+            stream.gone().await;
+            sleep(ANSWERS).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = gone => Err(Stop::Gone),
+        }
+    }
+
     /// Waits for others; meanwhile the connection may be closed to make room.
     pub async fn waits<T>(self, work: impl Future<Output = T>) -> Result<T, Stop> {
         if let Some((_, opened)) = self.0 {
@@ -105,7 +122,7 @@ impl<'c> Link<'c> {
     ) -> Result<T, Stop> {
         if mount.is_none() {
             // A tree may lead onto a mount all the same.
-            return Ok(self.unless_gone(work).await??);
+            return Ok(self.soon(work).await??);
         }
         let answered = self.waits(timeout(ANSWERS, work)).await?;
         Ok(answered.map_err(|_| Stop::Hangs)??)
@@ -114,5 +131,39 @@ impl<'c> Link<'c> {
     /// Waits for a turn. Meanwhile the connection may be closed to make room for others.
     pub async fn turn(self, place: &Place) -> Result<Turn, Stop> {
         Ok(self.waits(place.turn()).await??)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::{
+        io::AsyncWriteExt as _,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::server::connection::table::Open;
+
+    #[tokio::test]
+    async fn who_closes_its_sending_side_gets_what_is_made_in_a_moment() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let stream = Stream::Plain(listener.accept().await.unwrap().0);
+        client.shutdown().await.unwrap();
+        stream.gone().await;
+        let opened = Arc::new(Open::default()).enter(address.ip());
+        let link = Link::new(&stream, &opened);
+        let work = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            Ok(5)
+        };
+        assert_eq!(link.asked(None, work).await.unwrap(), 5);
+        let long = link.unless_gone(std::future::pending::<()>()).await;
+        assert!(matches!(long, Err(Stop::Gone)));
     }
 }
