@@ -31,6 +31,7 @@ mod fuzz;
 mod hangs;
 mod hostile;
 mod imports;
+mod intheway;
 mod kicked;
 mod landing;
 mod large;

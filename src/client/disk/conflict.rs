@@ -1,55 +1,20 @@
-//! The conflict rule: what becomes of a file that lands where one is already, and of one that need not be fetched.
+//! The conflict rule: what becomes of a file that lands where one is already.
 
 use std::{
     fs::File,
     io::{self, Write as _},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::{Duration, SystemTime},
 };
 
 use rustix::fs::OFlags;
 
 use super::{
     landed::{Holds, Landed},
-    names::{PART, copy_name, part_name},
-    part::{Part, new_file},
+    names::{COPIES_MAX, copy_name, part_name},
+    part::new_file,
     target::Target,
 };
-use crate::{
-    client::{Error, Verified, proof::Proof},
-    config::OnConflict,
-    digest::Digest,
-    http1::path::RemotePath,
-    piece_digests::PieceDigests,
-    sys::disk,
-};
-
-/// Copies that are tried as `name (1)`, `name (2)` … before the conflict is an error.
-const COPIES_MAX: u32 = 10_000;
-
-/// What the conflict rule makes of what is here.
-#[derive(Debug)]
-pub enum Already {
-    /// The file is to be fetched.
-    Fetch,
-    /// It is here.
-    Here(Proof),
-    /// A file of the same size is here: it is to be compared piece by piece.
-    Compare(Part),
-}
-
-/// What is known of a remote file when a local one is in its way.
-#[derive(Debug, Clone, Copy)]
-pub struct Remote {
-    /// Bytes.
-    pub size: u64,
-    /// `Last-Modified`.
-    pub modified: Option<SystemTime>,
-    /// Digest of the content.
-    pub blake3: Option<blake3::Hash>,
-    /// Whether the server tells the values of its pieces.
-    pub has_values: bool,
-}
+use crate::{config::OnConflict, sys::disk};
 
 impl Target {
     /// Names a complete file of `dir` by the conflict rule: a nameless one, or one that is called as its part. `content` is what
@@ -77,7 +42,7 @@ impl Target {
     ) -> io::Result<Landed> {
         let same = |there: &File| equals(there, content);
         self.land(
-            dir,
+            (dir, file),
             name,
             &mut |name| disk::name_file(file, dir, name),
             &same,
@@ -95,7 +60,7 @@ impl Target {
     /// Writes a file of this content to `name` of `dir`, by the conflict rule; one that is there and holds the same will do.
     pub fn put(&self, dir: &OwnedFd, name: &[u8], content: &[u8]) -> io::Result<Landed> {
         let handle = dir.as_fd();
-        if let Ok(there) = disk::open_own(handle, name, OFlags::RDONLY)
+        if let Ok(there) = disk::open_file(handle, name, OFlags::RDONLY)
             && equals(&there, content)?
         {
             return Ok(Landed {
@@ -115,16 +80,6 @@ impl Target {
         put
     }
 
-    /// The file that stands where `name` of `dir` is to land, where what is equal in it is kept.
-    pub fn old(&self, dir: BorrowedFd<'_>, name: &[u8]) -> Option<File> {
-        let keeps = matches!(self.on_conflict, OnConflict::Verify | OnConflict::Update);
-        let keeps = keeps && !name.ends_with(PART);
-        // It is only read: other names of it are no harm.
-        keeps
-            .then(|| disk::open_file(dir, name, OFlags::RDONLY).ok())
-            .flatten()
-    }
-
     /// Whether a local file that differs is brought up to date.
     pub fn updates(&self) -> bool {
         self.on_conflict == OnConflict::Update
@@ -140,7 +95,7 @@ impl Target {
     ) -> io::Result<Landed> {
         let same = |there: &File| same_content(there, part);
         let rename = &mut |name: &[u8]| disk::rename_new(dir, from, name);
-        let landed = self.land(dir, name, rename, &same, &|name| {
+        let landed = self.land((dir, part), name, rename, &same, &|name| {
             if self.updates() {
                 // It is the same file to whoever may read it.
                 disk::take_mode(dir, name, part)?;
@@ -153,11 +108,11 @@ impl Target {
         Ok(landed)
     }
 
-    /// The conflict rule: `give` gives the new file a free name, `same` compares it with the one in the way,
+    /// The conflict rule for a `new` file: `give` gives it a free name, `same` compares it with the one in the way,
     /// `replace` puts it in that one's place.
     fn land(
         &self,
-        dir: BorrowedFd<'_>,
+        (dir, new): (BorrowedFd<'_>, &File),
         name: &[u8],
         give: &mut dyn FnMut(&[u8]) -> io::Result<()>,
         same: &dyn Fn(&File) -> io::Result<bool>,
@@ -182,111 +137,34 @@ impl Target {
                         holds: Holds::Other,
                     });
                 }
-                // What ends like a part may be one, and on its way.
-                OnConflict::Overwrite | OnConflict::Update
-                    if copy == 0 && !candidate.ends_with(PART) && is_file(dir, &candidate) =>
-                {
-                    if self.backup {
-                        disk::name_also(dir, &candidate, &[&candidate, &b"~"[..]].concat())?;
-                    }
-                    replace(&candidate)?;
-                    return Ok(Landed {
-                        name: candidate,
-                        holds: Holds::New,
-                    });
+                OnConflict::Rename => continue,
+                OnConflict::Verify | OnConflict::Update | OnConflict::Overwrite => {}
+            }
+            let replaces = copy == 0 && self.replaces(dir, &candidate);
+            // It is only read: other names of it are no harm.
+            if let Ok(there) = disk::open_file(dir, &candidate, OFlags::RDONLY)
+                && same(&there).or_else(|error| if replaces { Ok(false) } else { Err(error) })?
+            {
+                if self.on_conflict != OnConflict::Verify {
+                    date_as(&there, new);
                 }
-                OnConflict::Verify => {
-                    let there = disk::open_own(dir, &candidate, OFlags::RDONLY);
-                    if let Ok(there) = there
-                        && same(&there)?
-                    {
-                        return Ok(Landed {
-                            name: candidate,
-                            holds: Holds::Equal,
-                        });
-                    }
+                return Ok(Landed {
+                    name: candidate,
+                    holds: Holds::Equal,
+                });
+            }
+            if replaces {
+                if self.backup {
+                    disk::name_also(dir, &candidate, &[&candidate, &b"~"[..]].concat())?;
                 }
-                OnConflict::Overwrite | OnConflict::Update | OnConflict::Rename => {}
+                replace(&candidate)?;
+                return Ok(Landed {
+                    name: candidate,
+                    holds: Holds::New,
+                });
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
-    }
-
-    /// Whether a file in the way may spare fetching.
-    pub fn spares(&self) -> bool {
-        matches!(
-            self.on_conflict,
-            OnConflict::Verify | OnConflict::Skip | OnConflict::Update
-        )
-    }
-
-    /// Whether a file in the way is never looked at.
-    pub fn skips(&self) -> bool {
-        self.on_conflict == OnConflict::Skip
-    }
-
-    /// What the conflict rule makes of a local file before anything is fetched. Reads the file where a digest is
-    /// known to hold it against; `checksum` is the one that was given for it, `pieces` are those of its pieces: no word of the
-    /// server's replaces them.
-    /// Blocking.
-    pub fn already(
-        &self,
-        dir: &RemotePath,
-        name: &[u8],
-        remote: Remote,
-        checksum: Option<&Digest>,
-        pieces: Option<&PieceDigests>,
-    ) -> Result<Already, Error> {
-        let failed = |error: &io::Error| Error::disk(self.local(dir, name), error);
-        if !self.spares() {
-            return Ok(Already::Fetch);
-        }
-        let handle = self.dir(dir)?;
-        let Ok(file) = disk::open_own(handle.as_fd(), name, OFlags::RDONLY) else {
-            return Ok(Already::Fetch);
-        };
-        if self.skips() {
-            return Ok(Already::Here(Proof::of_local(Verified::Unread)));
-        }
-        let there = file.metadata().map_err(|error| failed(&error))?;
-        if there.len() != remote.size {
-            return Ok(Already::Fetch);
-        }
-        let told = remote.blake3.map(Digest::Blake3);
-        if checksum.is_none()
-            && let Some(told) = pieces
-        {
-            let wrong = told.wrong(&file).map_err(|error| failed(&error))?;
-            let is_right = told.size() == remote.size && wrong.is_empty();
-            let here = is_right.then(|| Already::Here(Proof::of_local(Verified::Present)));
-            return Ok(here.unwrap_or(Already::Fetch));
-        }
-        let equal = match checksum.or(told.as_ref()) {
-            Some(digest) => {
-                let matches = digest.matches_file(&file);
-                let matches = matches.map_err(|error| failed(&error))?;
-                matches.then_some(Verified::Present)
-            }
-            None if remote.has_values => {
-                return Ok(Already::Compare(Part {
-                    claim: None,
-                    file,
-                    dir: handle,
-                    name: name.to_vec(),
-                    old: None,
-                    left: remote.size,
-                    known: Vec::new(),
-                }));
-            }
-            // Nothing to compare but what a quick check compares; it is reported as unread.
-            None => {
-                let time = remote
-                    .modified
-                    .filter(|time| landed_with(there.modified().ok(), *time));
-                time.map(|_| Verified::Unread)
-            }
-        };
-        Ok(equal.map_or(Already::Fetch, |how| Already::Here(Proof::of_local(how))))
     }
 }
 
@@ -302,9 +180,13 @@ fn name_beside(file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-fn is_file(dir: BorrowedFd<'_>, name: &[u8]) -> bool {
-    rustix::fs::statat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file())
+/// Gives a file that is equal to a `new` one its date, by which later runs know it. Another user's keeps its own, and is only read
+/// again then.
+fn date_as(there: &File, new: &File) {
+    let date = |file: &File| file.metadata().and_then(|about| about.modified()).ok();
+    if let Some(new) = date(new).filter(|new| date(there) != Some(*new)) {
+        let _ = disk::set_modified(there, new);
+    }
 }
 
 fn equals(file: &File, content: &[u8]) -> io::Result<bool> {
@@ -338,16 +220,6 @@ fn begins_with(file: &File, beginning: &File) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Whether a local file has the very time that landing gives: that of the listing, or whole seconds as HTTP dates have them,
-/// which a file that was written by something else hardly ever has.
-fn landed_with(local: Option<SystemTime>, remote: SystemTime) -> bool {
-    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
-    let (Some(local), Some(remote)) = (local.and_then(since), since(remote)) else {
-        return false;
-    };
-    local == remote || local == Duration::from_secs(remote.as_secs())
 }
 
 #[cfg(test)]
@@ -397,19 +269,6 @@ mod tests {
         let write_only = File::create(temp.path().join("x")).unwrap();
         assert!(begins_with(&write_only, &file).is_err());
         assert!(begins_with(&file, &write_only).is_err());
-    }
-
-    #[test]
-    fn a_landed_file_is_known_by_its_time() {
-        let epoch = SystemTime::UNIX_EPOCH;
-        let at = |millis| epoch + Duration::from_millis(millis);
-        assert!(landed_with(Some(at(1500)), at(1500)));
-        assert!(landed_with(Some(at(1000)), at(1500)));
-        assert!(!landed_with(Some(at(1499)), at(1500)));
-        assert!(!landed_with(Some(at(2000)), at(1500)));
-        assert!(!landed_with(None, at(1500)));
-        // Of times before 1970 nothing is known.
-        assert!(!landed_with(None, epoch - Duration::from_secs(9)));
     }
 
     #[test]

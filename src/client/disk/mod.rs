@@ -1,5 +1,6 @@
 //! The disk: the directory that downloads land in, parts and the journal of them, small files, and what waits there.
 
+pub mod already;
 pub mod caught;
 pub mod conflict;
 pub mod extra;

@@ -6,6 +6,9 @@ use std::{collections::HashSet, os::fd::OwnedFd};
 pub(super) const PART: &[u8] = b".part";
 /// The longest name that file systems take, in bytes.
 const NAME_MAX: usize = 255;
+/// Copies that are tried as `name (1)`, `name (2)` … before the conflict is an error.
+pub(super) const COPIES_MAX: u32 = 10_000;
+
 /// What a look into the target directory found where a file should land.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Local {
@@ -67,6 +70,16 @@ pub fn part_name(name: &[u8], turn: u32) -> Vec<u8> {
     }
     part.extend(end);
     part
+}
+
+/// The name that `copy` is one of: see [`copy_name`]. `None` where it is called otherwise, or the name was cut.
+pub fn copied_name(copy: &[u8]) -> Option<Vec<u8>> {
+    let mark = copy.windows(2).rposition(|two| two == b" (")?;
+    let (stem, rest) = copy.split_at(mark);
+    let close = rest.iter().position(|byte| *byte == b')')?;
+    let number = std::str::from_utf8(&rest[2..close]).ok()?.parse().ok()?;
+    let name = [stem, &rest[close + 1..]].concat();
+    (number > 0 && copy_name(&name, number) == copy).then_some(name)
 }
 
 /// `name (1).ext`; copy 0 is the name itself. The stem of a long name is cut so that the result still fits.

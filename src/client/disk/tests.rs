@@ -1,11 +1,13 @@
 //! A directory with files in the way of what lands.
 
+mod taken;
+
 use std::io::Write;
 
 use super::{
-    conflict::{Already, Remote},
+    already::{Already, Remote},
     landed::{Holds, Landed},
-    names::{Local, copy_name, part_name},
+    names::{Local, copied_name, copy_name, part_name},
     target::Target,
 };
 use crate::{
@@ -135,6 +137,24 @@ fn names_of_parts_and_copies_fit() {
     assert_ne!(part_name(&long, 0), part_name(&[b'a'; 254], 0));
     assert_eq!(copy_name(b"a.tar.gz", 1), b"a.tar (1).gz");
     assert_eq!(copy_name(b".bashrc", 2), b".bashrc (2)");
+    for name in ["a.tar.gz", ".bashrc", "a", "a (1).gz", "a (x)"] {
+        for copy in [1, 23] {
+            let copy = copy_name(name.as_bytes(), copy);
+            assert_eq!(copied_name(&copy).as_deref(), Some(name.as_bytes()));
+        }
+    }
+    for other in [
+        "a",
+        "a (0)",
+        "a (x)",
+        "a (1)b",
+        "a (01)",
+        "a (",
+        "a.b (1).c d",
+    ] {
+        let name = copied_name(other.as_bytes());
+        assert!(name.is_none_or(|name| name == b"a.b.c d"), "{other}");
+    }
     let umlauts = "ü".repeat(127);
     let copy = copy_name(umlauts.as_bytes(), 10);
     assert!(copy.len() <= 255 && std::str::from_utf8(&copy).is_ok());
@@ -167,7 +187,7 @@ fn an_equal_file_is_found_before_anything_is_fetched() {
     };
     assert!(matches!(
         already(remote(4, Some("same"), false)),
-        Already::Here(proof) if proof.verified() == Verified::Present
+        Already::Here(_, proof) if proof.verified() == Verified::Present
     ));
     assert!(matches!(
         already(remote(4, Some("else"), false)),
@@ -189,7 +209,7 @@ fn an_equal_file_is_found_before_anything_is_fetched() {
         let already = target.already(&RemotePath::root(), b"x", remote, Some(&given), None);
         already.unwrap()
     };
-    assert!(matches!(given("same"), Already::Here(_)));
+    assert!(matches!(given("same"), Already::Here(..)));
     assert!(matches!(given("else"), Already::Fetch));
     assert_eq!(target.look(&RemotePath::root(), b"x"), Local::File);
     assert_eq!(target.look(&RemotePath::root(), b"y"), Local::Nothing);
@@ -213,7 +233,7 @@ fn the_digests_of_a_files_pieces_tell_whether_it_is_here() {
         };
         let already = target.already(&RemotePath::root(), b"x", remote, None, Some(told));
         match already.unwrap() {
-            Already::Here(proof) => {
+            Already::Here(_, proof) => {
                 assert_eq!(proof.verified(), Verified::Present);
                 true
             }
@@ -242,7 +262,7 @@ fn a_rule_says_what_is_looked_at_and_what_is_kept() {
         }
         let told = (target.spares(), target.skips(), target.updates());
         assert_eq!(told, (spares, skips, updates), "{rule:?}");
-        let kept = |name| target.old(target.handle(), name).is_some();
+        let kept = |name| target.old(target.handle(), name, 3).is_some();
         assert_eq!(kept(b"x"), keeps, "{rule:?}");
         // What is called a part may be one.
         assert!(!kept(b"x.part") && !kept(b"y"), "{rule:?}");

@@ -6,10 +6,7 @@ use super::{Engine, Found, blocking::blocking, found::parted, says::key};
 use crate::{
     client::{
         Error, Verified,
-        disk::{
-            likeness::{Likeness, likeness},
-            target::Target,
-        },
+        disk::{likeness::Likeness, target::Target},
         event::Action,
         task::{DirTask, FileTask},
     },
@@ -29,7 +26,7 @@ impl Engine {
     ) -> Result<bool, Error> {
         let keys: Vec<_> = entries.iter().map(|entry| key(&entry.name)).collect();
         let (item, dir, target) = (task.item, task.dir.clone(), Arc::clone(target));
-        let rule = self.settings.on_conflict;
+        let (rule, listed) = (self.settings.on_conflict, self.settings.checksums.is_some());
         let (mut dirs, files) = blocking(move || {
             let (dirs, named) = parted(item, &dir, entries);
             let mut files = Vec::with_capacity(named.len());
@@ -42,13 +39,18 @@ impl Engine {
                     name: path.name().to_vec(),
                     ..entry
                 };
-                let stands =
-                    there.map_or(Likeness::Missing, |there| likeness(there.as_fd(), &named));
+                let (stands, replaces) = match there {
+                    Some(there) => (
+                        target.stands(there.as_fd(), &named),
+                        target.replaces(there.as_fd(), &named.name),
+                    ),
+                    None => (Likeness::Missing, false),
+                };
                 let file = FileTask {
                     size: named.size,
                     ..FileTask::new(item, path)
                 };
-                files.push((file, action(rule, stands)));
+                files.push((file, action(rule, stands, replaces, listed)));
             }
             Ok((dirs, files))
         })
@@ -62,18 +64,52 @@ impl Engine {
     }
 }
 
-/// What the conflict rule makes of a file.
-fn action(rule: OnConflict, stands: Likeness) -> Action {
+/// What the conflict rule makes of a file that is `listed` where the user gave a list of digests, which no listing replaces;
+/// `replaces` says that the new one takes the place of what has its name.
+fn action(rule: OnConflict, stands: Likeness, replaces: bool, listed: bool) -> Action {
     let is_verified = stands == Likeness::Same(Verified::Present);
-    let updates = rule == OnConflict::Update;
+    let decides = !listed && (is_verified || rule == OnConflict::Update);
     match (rule, stands) {
         (_, Likeness::Missing) => Action::Fetch,
         (OnConflict::Skip, _) => Action::Keep,
         (OnConflict::Rename, _) | (_, Likeness::InTheWay) => Action::Copy,
-        (OnConflict::Overwrite, _) => Action::Replace,
-        (_, Likeness::Differs) if updates => Action::Replace,
+        (OnConflict::Overwrite, _) | (_, Likeness::Differs) if replaces => Action::Replace,
         (_, Likeness::Differs) => Action::Copy,
-        (_, Likeness::Same(_)) if updates || is_verified => Action::Keep,
+        (OnConflict::Verify | OnConflict::Update, Likeness::Same(_)) if decides => Action::Keep,
         (_, Likeness::Open | Likeness::Same(_)) => Action::Compare,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_and_what_is_here_tell_what_is_done() {
+        use OnConflict::{Overwrite, Skip, Update, Verify};
+        const PRESENT: Likeness = Likeness::Same(Verified::Present);
+        const UNREAD: Likeness = Likeness::Same(Verified::Unread);
+        for (rule, stands, replaces, listed, expected) in [
+            (Update, PRESENT, true, false, Action::Keep),
+            (Update, UNREAD, true, false, Action::Keep),
+            (Verify, PRESENT, false, false, Action::Keep),
+            (Verify, UNREAD, false, false, Action::Compare),
+            // A list of the user's is held against what a listing finds the same.
+            (Update, PRESENT, true, true, Action::Compare),
+            (Update, UNREAD, true, true, Action::Compare),
+            (Verify, PRESENT, false, true, Action::Compare),
+            (Skip, UNREAD, false, true, Action::Keep),
+            // What has the name stays.
+            (Update, Likeness::Differs, false, false, Action::Copy),
+            (Update, Likeness::Differs, true, false, Action::Replace),
+            (Update, Likeness::InTheWay, false, false, Action::Copy),
+            (Update, PRESENT, false, false, Action::Keep),
+            (Overwrite, PRESENT, true, false, Action::Replace),
+            (Overwrite, PRESENT, false, false, Action::Compare),
+            (Overwrite, Likeness::InTheWay, false, false, Action::Copy),
+        ] {
+            let told = action(rule, stands, replaces, listed);
+            assert_eq!(told, expected, "{rule:?} {stands:?} {replaces} {listed}");
+        }
     }
 }

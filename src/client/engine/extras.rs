@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    os::fd::BorrowedFd,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
@@ -86,9 +86,13 @@ impl Engine {
                 filter: filter.as_ref(),
                 began: engine.extras.began,
             };
+            let handle = target.look_in(&dir);
             extras.of(&dir, |name| {
                 let is_told = |name: &[u8]| names.0.contains(&key(name));
-                is_told(name) || keeps_backups && name.strip_suffix(b"~").is_some_and(is_told)
+                let is_copy = |dir: &OwnedFd| target.is_copy_of(dir.as_fd(), name, is_told);
+                is_told(name)
+                    || keeps_backups && name.strip_suffix(b"~").is_some_and(is_told)
+                    || handle.as_ref().is_some_and(is_copy)
             })
         });
         let found = found.await?;

@@ -54,7 +54,7 @@ pub enum Keep {
 
 /// The file that stands where a part is to land gives what is equal in it, where the server tells values to hold it against.
 fn take_from_old(part: &mut Part, target: &Target, task: &FileTask, facts: &Facts) {
-    let Some(file) = target.old(part.dir.as_fd(), task.local_name()) else {
+    let Some(file) = target.old(part.dir.as_fd(), task.local_name(), facts.size) else {
         return;
     };
     if !facts.has_values() && facts.judged_by(task.pieces.as_deref()).is_none() {

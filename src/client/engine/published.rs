@@ -25,6 +25,7 @@ use crate::{
         },
         task::FileTask,
     },
+    digest::Digest,
     entry::Entry,
     escape::display_name,
     http1::path::RemotePath,
@@ -105,10 +106,15 @@ impl Lists {
 }
 
 impl Engine {
+    /// What a file must hash to by the list that the user gave.
+    pub fn given(&self, path: &RemotePath) -> Option<&Digest> {
+        self.settings.checksums.as_ref()?.of(path.as_bytes())
+    }
+
     /// What a file must hash to by the list that the user gave; where nothing else is `known` of it, by a published one.
     pub async fn told(&self, task: &FileTask, known: bool) -> Option<Listed> {
         if let Some(given) = &self.settings.checksums
-            && let Some(digest) = given.of(task.path.as_bytes())
+            && let Some(digest) = self.given(&task.path)
         {
             return Some(Listed {
                 digest: digest.clone(),
@@ -135,9 +141,7 @@ impl Engine {
             Verified::Listed(word) => word != METALINK,
             how => how == Verified::Unverified,
         };
-        let given = self.settings.checksums.as_ref();
-        let given = given.and_then(|given| given.of(task.path.as_bytes()));
-        if !listed || given.is_some() || task.signature.is_some() {
+        if !listed || self.given(&task.path).is_some() || task.signature.is_some() {
             return task.signature.clone();
         }
         let read = async {

@@ -4,10 +4,7 @@
     reason = "a fault is made once an answer, and moved once"
 )]
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use super::{Worker, answer::Reading};
 use crate::{
@@ -16,7 +13,7 @@ use crate::{
         disk::lander::SmallFile,
         disk::part::{OpenPart, Part},
         disk::{
-            conflict::{Already, Remote},
+            already::{Already, Remote},
             names::Local,
             target::Target,
         },
@@ -119,9 +116,18 @@ impl Worker {
             looked.map_err(|error| Fault::of(error, None))?
         };
         match already {
-            Already::Here(proof) => {
-                self.keep_signature(&task, target).await;
-                self.present(task, size, proof, began.elapsed());
+            Already::Here(name, proof) => {
+                self.keep_signature(&task, &target, &name).await;
+                let local = target.local(&task.path.parent(), &name);
+                self.present(
+                    task,
+                    Complete {
+                        local,
+                        bytes: size,
+                        verified: proof.verified(),
+                        took: began.elapsed(),
+                    },
+                );
                 Ok(Answered::Opened)
             }
             Already::Compare(there) => {
@@ -148,9 +154,10 @@ impl Worker {
         let (path, name) = (task.path.clone(), task.local_name().to_vec());
         let (checksum, pieces) = (task.checksum.clone(), task.pieces.clone());
         let look = tokio::task::spawn_blocking(move || {
-            let (dir, checksum, pieces) = (path.parent(), checksum.as_deref(), pieces.as_deref());
+            let (dir, pieces) = (path.parent(), pieces.as_deref());
+            let checksum = checksum.as_deref().or_else(|| engine.given(&path));
             let already = target.already(&dir, &name, remote, checksum, pieces)?;
-            if matches!(already, Already::Here(_)) {
+            if matches!(already, Already::Here(..)) {
                 engine.drop_left(&target, &path, &name);
             }
             Ok(already)
@@ -171,15 +178,7 @@ impl Worker {
     }
 
     /// An equal file is here already.
-    fn present(&self, task: FileTask, size: u64, proof: Proof, took: Duration) {
-        let target = self.engine.target(task.item);
-        let local = target.map(|target| target.local(&task.path.parent(), task.local_name()));
-        let complete = Complete {
-            local: local.unwrap_or_default(),
-            bytes: size,
-            verified: proof.verified(),
-            took,
-        };
+    fn present(&self, task: FileTask, complete: Complete) {
         self.engine.with(|schedule| {
             let file = schedule.landing(self.slot, task);
             schedule.small_landed(file, Ok(complete));
@@ -187,12 +186,13 @@ impl Worker {
     }
 
     /// Keeps the signature that a Metalink holds of a file that is here.
-    async fn keep_signature(&self, task: &FileTask, target: Arc<Target>) {
+    async fn keep_signature(&self, task: &FileTask, target: &Arc<Target>, name: &[u8]) {
         let Some(signature) = task.signature.clone() else {
             return;
         };
-        let (engine, task) = (Arc::clone(&self.engine), task.clone());
-        let keep = move || engine.keep_signature(&task, &target, task.local_name(), &signature);
+        let (engine, target) = (Arc::clone(&self.engine), Arc::clone(target));
+        let (task, name) = (task.clone(), name.to_vec());
+        let keep = move || engine.keep_signature(&task, &target, &name, &signature);
         // Nothing depends on it.
         let _ = tokio::task::spawn_blocking(keep).await;
     }

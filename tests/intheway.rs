@@ -1,0 +1,200 @@
+//! What has the name that a file is to get: it is looked at once, costs no second copy, and is held against what was given.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use haul::{client::Settings, config::OnConflict};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::{
+    common::{
+        fetching::{Fetched, fetch_with, settings},
+        program::Haul,
+        scripted::{Scripted, file, not_found, ok, scripted},
+        serving::serve,
+        trees::{content, hex},
+    },
+    foreign::temp,
+    update::MIB,
+};
+
+fn fetch(settings: Settings) -> Fetched {
+    let mut fetching = fetch_with(settings);
+    fetching.get_everything();
+    fetching.finish()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let each = fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = each
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A directory of files of `size` bytes, and one in which each name is taken by something that is not replaced; and what has the
+/// second name of the last one.
+fn in_the_way(size: usize) -> (TempDir, TempDir, TempDir) {
+    let (source, target, other) = (temp(), temp(), temp());
+    for (name, seed) in [
+        ("dir", 1),
+        ("fifo", 2),
+        ("hard", 3),
+        ("hidden.part", 4),
+        ("link", 5),
+    ] {
+        fs::write(source.path().join(name), content(seed, size)).unwrap();
+    }
+    let to = target.path();
+    fs::create_dir(to.join("dir")).unwrap();
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, to.join("fifo"), fifo, 0o644.into(), 0).unwrap();
+    fs::copy(source.path().join("hard"), to.join("hard")).unwrap();
+    fs::hard_link(to.join("hard"), other.path().join("hard")).unwrap();
+    fs::write(to.join("hidden.part"), content(6, size)).unwrap();
+    symlink("nowhere", to.join("link")).unwrap();
+    (source, target, other)
+}
+
+#[test]
+fn one_copy_beside_what_stays_is_enough_and_nothing_is_fetched_again() {
+    for size in [2000, 3 * MIB + 5] {
+        for rule in [
+            OnConflict::Verify,
+            OnConflict::Update,
+            OnConflict::Overwrite,
+            OnConflict::Skip,
+        ] {
+            let (source, target, _other) = in_the_way(size);
+            let serving = serve(source.path());
+            let mut before = Vec::new();
+            for turn in 0..3 {
+                let fetched = fetch(Settings {
+                    on_conflict: rule,
+                    ..settings(&serving.url("/"), target.path())
+                });
+                assert_eq!(fetched.failed, [], "{rule:?}");
+                let now = names(target.path());
+                if turn > 0 {
+                    assert_eq!(now, before, "{rule:?}");
+                }
+                // What is overwritten is fetched, whatever it holds.
+                if rule == OnConflict::Skip || (rule != OnConflict::Overwrite && turn > 0) {
+                    // No more than the listing.
+                    assert!(fetched.received < 2000, "{rule:?} {size} {turn}");
+                }
+                before = now;
+            }
+            let copies = before.iter().filter(|name| name.contains(" (1)")).count();
+            let expected = if rule == OnConflict::Skip { 0 } else { 4 };
+            assert_eq!(copies, expected, "{rule:?}: {before:?}");
+            for (name, seed) in [("dir (1)", 1), ("hidden (1).part", 4), ("link (1)", 5)] {
+                if expected > 0 {
+                    let there = fs::read(target.path().join(name)).unwrap();
+                    assert!(there == content(seed, size), "{rule:?} {name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_tells_of_copies() {
+    let (source, target, _other) = in_the_way(2000);
+    let serving = serve(source.path());
+    let to = target.path().to_str().unwrap();
+    let url = serving.url("/");
+    let told = || {
+        let line = ["connect", &url, "--all", "-d", to, "--headless", "--json"];
+        let update = ["--on-conflict", "update", "--dry-run"];
+        let (code, stdout, stderr) = Haul::new(&[&line[..], &update].concat()).run();
+        assert_eq!(code, 0, "{stderr}");
+        stdout.matches(r#""action":"copy""#).count()
+    };
+    // What may be the same is compared.
+    assert_eq!(told(), 3);
+    let fetched = fetch(Settings {
+        on_conflict: OnConflict::Update,
+        ..settings(&serving.url("/"), target.path())
+    });
+    assert_eq!(fetched.failed, []);
+    assert_eq!(told(), 0);
+    // They are what the server has.
+    fs::write(target.path().join("gone (1)"), "").unwrap();
+    let before = names(target.path());
+    let line = ["connect", &url, "--all", "-d", to, "--headless"];
+    let delete = ["--on-conflict", "update", "--delete", "--yes"];
+    let (code, _, stderr) = Haul::new(&[&line[..], &delete].concat()).run();
+    assert_eq!(code, 0, "{stderr}");
+    let mut left = names(target.path());
+    left.push("gone (1)".into());
+    left.sort();
+    assert_eq!(left, before);
+}
+
+/// A server of `x` and of a list of its directory, which tells no digest.
+fn plain(content: Vec<u8>) -> Scripted {
+    let date = "\nLast-Modified: Thu, 01 Jan 2026 10:00:33 GMT\nAccept-Ranges: bytes";
+    scripted(move |request| match &*request.target {
+        "/" => ok("text/html", b"<a href=\"x\">x</a>"),
+        "/x" => file(request, &content, date),
+        _ => not_found(),
+    })
+}
+
+fn sums(dir: &TempDir, content: &[u8]) -> String {
+    let list = dir.path().join("LIST");
+    fs::write(&list, format!("{}  x\n", hex(&Sha256::digest(content)))).unwrap();
+    list.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_list_that_is_given_is_held_against_what_is_here() {
+    let (right, wrong) = (content(1, 3000), content(2, 3000));
+    let (lists, source) = (temp(), temp());
+    let list = sums(&lists, &right);
+    fs::write(source.path().join("x"), &right).unwrap();
+    let (plain, serving) = (plain(right.clone()), serve(source.path()));
+    for url in [plain.url("/"), serving.url("/")] {
+        for (rule, name) in [("update", "x"), ("verify", "x (1)")] {
+            let target = temp();
+            let to = target.path().to_str().unwrap();
+            let run = |more: &[&str]| {
+                let line = ["connect", &url, "--all", "-d", to, "--headless"];
+                let rule = ["--on-conflict", rule, "--checksums", &list];
+                Haul::new(&[&line[..], &rule, more].concat()).run()
+            };
+            let (code, _, stderr) = run(&[]);
+            assert_eq!(code, 0, "{stderr}");
+            // Another content of the same size and date.
+            let x = target.path().join("x");
+            let date = fs::metadata(&x).unwrap().modified().unwrap();
+            fs::write(&x, &wrong).unwrap();
+            fs::File::open(&x).unwrap().set_modified(date).unwrap();
+            let (_, stdout, _) = run(&["--dry-run", "--json"]);
+            assert!(!stdout.contains(r#""action":"keep""#), "{stdout}");
+            let (code, stdout, stderr) = run(&[]);
+            assert_eq!(code, 0, "{stderr}");
+            assert!(!stdout.contains("not read"), "{stdout}");
+            assert!(fs::read(target.path().join(name)).unwrap() == right);
+        }
+    }
+}
+
+#[test]
+fn what_is_here_as_the_server_has_it_fails_where_the_list_says_otherwise() {
+    let (there, listed) = (content(1, 3000), content(2, 3000));
+    let (lists, source, target) = (temp(), temp(), temp());
+    let list = sums(&lists, &listed);
+    for dir in [&source, &target] {
+        fs::write(dir.path().join("x"), &there).unwrap();
+    }
+    let serving = serve(source.path());
+    let (url, to) = (serving.url("/"), target.path().to_str().unwrap());
+    let line = ["connect", &url, "--all", "-d", to, "--headless"];
+    let more = ["--retries=0", "--checksums", &list];
+    let (code, _, stderr) = Haul::new(&[&line[..], &more].concat()).run();
+    assert_eq!(code, 6, "{stderr}");
+    assert!(stderr.contains("it is not what"), "{stderr}");
+}
