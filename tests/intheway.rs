@@ -10,6 +10,7 @@ use crate::{
     common::{
         fetching::{Fetched, fetch_with, settings},
         program::Haul,
+        proxy::proxy,
         scripted::{Scripted, file, not_found, ok, scripted},
         serving::serve,
         trees::{content, hex},
@@ -197,4 +198,49 @@ fn what_is_here_as_the_server_has_it_fails_where_the_list_says_otherwise() {
     let (code, _, stderr) = Haul::new(&[&line[..], &more].concat()).run();
     assert_eq!(code, 6, "{stderr}");
     assert!(stderr.contains("it is not what"), "{stderr}");
+}
+
+#[test]
+fn a_large_file_that_a_list_refutes_is_had_from_another_mirror() {
+    let (right, lists, source) = (content(1, 3 * MIB + 7), temp(), temp());
+    let list = sums(&lists, &right);
+    fs::write(source.path().join("x"), &right).unwrap();
+    let mut wrong = right.clone();
+    wrong[MIB + 9] ^= 1;
+    let bad = temp();
+    fs::write(bad.path().join("x"), &wrong).unwrap();
+    let (bad, good) = (serve(bad.path()), serve(source.path()));
+    let to = temp();
+    let (url, mirror) = (bad.url("/"), good.url("/"));
+    let line = ["connect", &url, &mirror, "--all", "--headless"];
+    let more = ["-d", to.path().to_str().unwrap(), "--checksums", &list];
+    let (code, _, stderr) = Haul::new(&[&line[..], &more].concat()).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(fs::read(to.path().join("x")).unwrap() == right);
+    // Without values nobody knows who sent what is wrong.
+    let (bad, good) = (plain(wrong), plain(right.clone()));
+    let to = temp();
+    let (url, mirror) = (bad.url("/"), good.url("/"));
+    let line = ["connect", &url, &mirror, "--all", "--headless"];
+    let more = ["-d", to.path().to_str().unwrap(), "--checksums", &list];
+    let (code, _, stderr) = Haul::new(&[&line[..], &more].concat()).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(fs::read(to.path().join("x")).unwrap() == right);
+}
+
+#[test]
+fn a_damaged_answer_that_a_list_refutes_is_asked_for_again() {
+    let (right, lists, source, to) = (content(1, 3 * MIB + 7), temp(), temp(), temp());
+    let list = sums(&lists, &right);
+    fs::write(source.path().join("x"), &right).unwrap();
+    let plain = plain(right.clone());
+    let proxy = proxy(plain.address);
+    proxy.flip_once([MIB as u64 + 9]);
+    let url = proxy.url("/");
+    let line = ["connect", &url, "--all", "-d", to.path().to_str().unwrap()];
+    let more = ["--headless", "--json", "--checksums", &list];
+    let (code, stdout, stderr) = Haul::new(&[&line[..], &more].concat()).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(fs::read(to.path().join("x")).unwrap() == right);
+    assert!(stdout.contains(r#""unverified":0"#), "{stdout}");
 }

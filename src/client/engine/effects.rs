@@ -198,9 +198,9 @@ impl Engine {
             }
             Err(Error::Integrity { .. }) => Err(wrong(&part)),
             Err(error @ Error::Listed { .. }) => {
-                // What is in it stays to be looked at, but nothing vouches for it: a later run fetches it anew.
+                // What is in it stays to be looked at, but nothing vouches for it: it is fetched anew.
                 self.distrust(&part.part.file);
-                Err(Unlanded::Disk(error))
+                Err(Unlanded::Listed(error))
             }
             Err(error) => Err(Unlanded::Disk(error)),
         };

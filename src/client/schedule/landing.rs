@@ -35,6 +35,8 @@ pub enum Unlanded {
     Wrong,
     /// The same, and what is wrong are some of a Metalink's pieces: the pieces that each of those reaches into.
     Pieces(Vec<Range<u32>>),
+    /// The whole is not what a list of digests tells: others may have it.
+    Listed(Error),
     /// The disk.
     Disk(Error),
 }
@@ -82,34 +84,44 @@ impl Schedule {
         let Some(transfer) = self.transfers.remove(&file) else {
             return;
         };
-        let keep = match &outcome {
-            Err(Unlanded::Wrong) if !self.may_be_right_elsewhere(&transfer) => Keep::Nothing,
-            _ => Keep::AsIs,
-        };
-        self.outbox.push_back(Effect::LetGo(file, keep.clone()));
-        let teller = transfer.verdict.teller;
         match outcome {
             Ok(complete) => {
+                self.outbox.push_back(Effect::LetGo(file, Keep::AsIs));
                 let kept = transfer.kept();
                 self.complete(transfer.task, complete, kept);
             }
-            Err(Unlanded::Wrong) if keep == Keep::AsIs => {
-                let mut task = transfer.task;
-                task.tried.insert(teller);
-                task.local = Local::Part;
-                tracing::warn!(path = %task.shown(), "it does not match its digest: another mirror is asked");
-                self.put_back_task(task.into());
-            }
             Err(Unlanded::Wrong | Unlanded::Pieces(_)) => {
                 let error = Error::Integrity { piece: None };
-                self.task_failed(transfer.task.into(), error, None, now);
+                self.whole_is_wrong(transfer, error, Keep::Nothing, now);
             }
+            // It stays to be looked at: the list may be what is wrong.
+            Err(Unlanded::Listed(error)) => self.whole_is_wrong(transfer, error, Keep::AsIs, now),
             Err(Unlanded::Disk(error)) => {
+                self.outbox.push_back(Effect::LetGo(file, Keep::AsIs));
                 let attempts = transfer.task.failures + 1;
                 self.task_ended_after(transfer.into_task().into(), attempts, error);
             }
         }
         self.ring_all();
+    }
+
+    /// The whole of a file is not what it must be: another mirror goes on with its part, or it is tried again, and `keep` says what
+    /// becomes of that.
+    fn whole_is_wrong(&mut self, transfer: Transfer, error: Error, keep: Keep, now: Instant) {
+        let elsewhere = self.may_be_right_elsewhere(&transfer);
+        let keep = if elsewhere { Keep::AsIs } else { keep };
+        let (teller, mut task) = (transfer.verdict.teller, transfer.task);
+        if keep == Keep::AsIs {
+            task.local = Local::Part;
+        }
+        self.outbox.push_back(Effect::LetGo(transfer.id, keep));
+        if elsewhere {
+            task.tried.insert(teller);
+            tracing::warn!(path = %task.shown(), "{error}: another mirror is asked");
+            self.put_back_task(task.into());
+        } else {
+            self.task_failed(task.into(), error, None, now);
+        }
     }
 
     /// Some pieces of a file that was complete are wrong: the others stay, and these are fetched again, from other servers than

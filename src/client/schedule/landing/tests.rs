@@ -292,3 +292,42 @@ fn a_signature_is_told() {
         })]
     ));
 }
+
+fn listed() -> Error {
+    Error::Listed {
+        list: "SHA256SUMS".into(),
+    }
+}
+
+#[test]
+fn what_a_list_refutes_is_fetched_again_and_stays_to_be_looked_at() {
+    let now = Instant::now();
+    let (mut schedule, item, file) = landing(schedule(1), 0, now);
+    schedule.landed(file, Err(Unlanded::Listed(listed())), now);
+    let told = done(&mut schedule);
+    assert_eq!((told.let_go, told.failed), (vec![Keep::AsIs], vec![]));
+    let retrying: Vec<_> = told.retrying.into_iter().map(|it| (it.0, it.2)).collect();
+    assert_eq!(retrying, [(2, listed())]);
+    assert_eq!(later(&schedule, item), 1);
+    // The list has the last word.
+    let (mut schedule, item, file) = landing(self::schedule(1), 1, now);
+    schedule.landed(file, Err(Unlanded::Listed(listed())), now);
+    let told = done(&mut schedule);
+    assert_eq!(told.let_go, [Keep::AsIs]);
+    assert_eq!(told.failed, [(2, listed())]);
+    assert!(has_ended(&schedule, item));
+}
+
+#[test]
+fn what_a_list_refutes_twice_is_asked_of_another_mirror() {
+    let now = Instant::now();
+    let (mut schedule, item, file) = landing(schedule(2), 1, now);
+    schedule.landed(file, Err(Unlanded::Listed(listed())), now);
+    let told = done(&mut schedule);
+    assert_eq!((told.let_go, told.failed), (vec![Keep::AsIs], vec![]));
+    let task = waiting(&schedule, item);
+    assert_eq!(
+        (task.tried, task.local),
+        (SourceSet::of(at(0)), Local::Part)
+    );
+}
