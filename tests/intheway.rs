@@ -244,3 +244,19 @@ fn a_damaged_answer_that_a_list_refutes_is_asked_for_again() {
     assert!(fs::read(to.path().join("x")).unwrap() == right);
     assert!(stdout.contains(r#""unverified":0"#), "{stdout}");
 }
+
+#[test]
+fn the_name_that_a_copy_got_is_told() {
+    let (source, target) = (temp(), temp());
+    fs::write(source.path().join("x.txt"), "new").unwrap();
+    fs::write(target.path().join("x.txt"), "old").unwrap();
+    let serving = serve(source.path());
+    let (url, to) = (serving.url("/x.txt"), target.path().to_str().unwrap());
+    let line = ["connect", &url, "-d", to, "-o", "x.txt", "--headless"];
+    let (code, stdout, stderr) = Haul::new(&[&line[..], &["--json"]].concat()).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains(r#""local":"x (1).txt""#), "{stdout}");
+    let (code, stdout, stderr) = Haul::new(&line).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("x.txt -> x (1).txt\n"), "{stdout}");
+}

@@ -36,6 +36,8 @@ pub enum Event {
         path: RemotePath,
         /// Where it is, below the target directory.
         local: PathBuf,
+        /// The same as a path below the target, where it lies beside a file that has the name it was to get.
+        copy: Option<RemotePath>,
         /// Its size.
         bytes: u64,
         /// Bytes of it that the file gave that it replaced.
@@ -137,6 +139,7 @@ impl Event {
             }
             Self::Finished {
                 path,
+                copy,
                 bytes,
                 kept,
                 verified,
@@ -152,14 +155,16 @@ impl Event {
                     0 => String::new(),
                     kept => kept_and_fetched(*kept, *bytes),
                 };
+                let name = copy.as_ref().map(|copy| format!(", as {}", shown(copy)));
                 tracing::info!(
                     path = %shown(path),
                     file.bytes = bytes,
                     file.seconds = took.as_secs_f64(),
                     file.verified = verified.word(),
-                    "{} in {}, {checked}{parts}",
+                    "{} in {}, {checked}{parts}{}",
                     units::size(*bytes),
-                    units::took(*took)
+                    units::took(*took),
+                    name.unwrap_or_default()
                 );
             }
             Self::Retrying {

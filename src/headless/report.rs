@@ -33,6 +33,8 @@ struct Object<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
@@ -128,6 +130,7 @@ impl Report {
             Event::Finished {
                 path,
                 local,
+                copy,
                 bytes,
                 kept,
                 verified,
@@ -150,9 +153,15 @@ impl Report {
                 if !matches!(verified, Verified::Present | Verified::Unread) {
                     self.tally.bytes += bytes;
                 }
+                let copy = copy.as_ref();
+                if let Some(copy) = copy {
+                    let shown = |path: &RemotePath| display_name(path.as_bytes()).into_owned();
+                    self.line(&format!("{} -> {}", shown(path), shown(copy)))?;
+                }
                 self.json(&Object {
                     event: "finished",
                     path: Some(&name(path)),
+                    local: copy.map(name).as_deref(),
                     bytes: Some(*bytes),
                     total: Some(*bytes),
                     kept: (*kept > 0).then_some(*kept),

@@ -1,7 +1,9 @@
 //! Files that are whole reach their names.
 
 use std::{
+    ffi::OsStr,
     ops::Range,
+    os::unix::ffi::OsStrExt as _,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -192,10 +194,14 @@ impl Schedule {
             took,
         } = complete;
         let id = task.item;
+        let name = local.file_name().map(OsStr::as_bytes);
+        let copy = name.filter(|name| *name != task.local_name());
+        let copy = copy.and_then(|name| task.path.parent().join(name).ok());
         self.tell(Event::Finished {
             item: id,
             path: task.path,
             local,
+            copy,
             bytes,
             kept,
             verified,

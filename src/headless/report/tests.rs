@@ -34,6 +34,7 @@ fn finished(target: &str, bytes: u64, verified: Verified) -> Event {
         item: ItemId(1),
         path: path(target),
         local: "x".into(),
+        copy: None,
         bytes,
         kept: 0,
         verified,
@@ -109,5 +110,26 @@ fn what_was_here_already_is_no_download() {
     assert_eq!(
         out.text(),
         "1 file, 0 B in 1.0 s, 1 here already, all verified\n"
+    );
+}
+
+#[test]
+fn the_name_of_a_copy_is_told_to_people_and_programs() {
+    let began = Instant::now();
+    let mut copied = finished("/d/a.txt", 2, Verified::Blake3);
+    if let Event::Finished { copy, .. } = &mut copied {
+        *copy = Some(path("/d/a%20(1).txt"));
+    }
+    let told = |style| {
+        let out = Shared::default();
+        let mut report = Report::new(style, Box::new(out.clone()), began);
+        report.event(&copied).unwrap();
+        out.text()
+    };
+    assert_eq!(told(Style::Lines), "d/a.txt -> d/a (1).txt\n");
+    let json: serde_json::Value = serde_json::from_str(&told(Style::Json)).unwrap();
+    assert_eq!(
+        (&json["path"], &json["local"]),
+        (&"d/a.txt".into(), &"d/a (1).txt".into())
     );
 }

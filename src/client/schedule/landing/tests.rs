@@ -331,3 +331,32 @@ fn what_a_list_refutes_twice_is_asked_of_another_mirror() {
         (SourceSet::of(at(0)), Local::Part)
     );
 }
+
+#[test]
+fn a_name_beside_the_wanted_one_is_told() {
+    let mut schedule = schedule(1);
+    let item = add(&mut schedule, vec![file("d/a", 9), file("d/b", 9)]);
+    for (name, rename, local, copy) in [
+        ("d/a", None, "to/d/a", None),
+        ("d/a", None, "to/d/a (1)", Some("d/a (1)")),
+        // The name that was asked for is no news.
+        ("d/a", Some("b"), "to/d/b", None),
+        ("d/a", Some("b"), "to/d/b (1)", Some("d/b (1)")),
+    ] {
+        let mut task = file(name, 9);
+        (task.item, task.rename) = (item, rename.map(|name| name.as_bytes().to_vec()));
+        let complete = Complete {
+            local: local.into(),
+            ..complete(9, Verified::Digest)
+        };
+        schedule.complete(task, complete, 0);
+        let told = schedule.take_effects().into_iter().find_map(|it| match it {
+            Effect::Tell(Event::Finished { copy, .. }) => Some(copy),
+            _ => None,
+        });
+        let told = told
+            .unwrap()
+            .map(|copy| copy.to_string_lossy().into_owned());
+        assert_eq!(told.as_deref(), copy, "{local}");
+    }
+}
