@@ -13,7 +13,7 @@ use crate::{
         proxy::proxy,
         scripted::{Scripted, file, not_found, ok, scripted},
         serving::serve,
-        trees::{content, hex},
+        trees::{assert_same, content, hex},
     },
     foreign::temp,
     update::MIB,
@@ -259,4 +259,34 @@ fn the_name_that_a_copy_got_is_told() {
     let (code, stdout, stderr) = Haul::new(&line).run();
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("x.txt -> x (1).txt\n"), "{stdout}");
+}
+
+#[test]
+fn names_of_parts_and_backups_are_those_of_files_where_the_server_has_such() {
+    let (source, target) = (temp(), temp());
+    for (name, seed, size) in [
+        ("large", 1, 24 * MIB),
+        ("large.part", 2, 3000),
+        ("page", 3, 500),
+        ("page~", 4, 500),
+        ("small", 5, 700),
+        ("small.part", 6, 3 * MIB),
+    ] {
+        fs::write(source.path().join(name), content(seed, size)).unwrap();
+    }
+    let serving = serve(source.path());
+    let updating = || Settings {
+        on_conflict: OnConflict::Update,
+        backup: true,
+        ..settings(&serving.url("/"), target.path())
+    };
+    assert_eq!(fetch(updating()).failed, []);
+    assert_same(source.path(), target.path());
+    let old = fs::read(source.path().join("page")).unwrap();
+    fs::write(source.path().join("page"), "edited").unwrap();
+    assert_eq!(fetch(updating()).failed, []);
+    let backup = target.path().join("page~~");
+    assert_eq!(fs::read(&backup).unwrap(), old);
+    fs::remove_file(backup).unwrap();
+    assert_same(source.path(), target.path());
 }

@@ -11,7 +11,6 @@ use rustix::fs::OFlags;
 use super::{
     landed::{Holds, Landed},
     names::{COPIES_MAX, copy_name, part_name},
-    part::new_file,
     target::Target,
 };
 use crate::{config::OnConflict, sys::disk};
@@ -51,7 +50,7 @@ impl Target {
                     disk::take_mode(dir, name, file)?;
                 }
                 // A nameless file cannot take another's place: it gets a name of its own first.
-                let between = name_beside(file, dir, name)?;
+                let between = self.name_beside(file, dir, name)?;
                 disk::rename_over(dir, &between, name)
             },
         )
@@ -68,7 +67,7 @@ impl Target {
                 holds: Holds::Equal,
             });
         }
-        let (mut file, part) = new_file(dir, name)?;
+        let (mut file, part) = self.new_file(dir, name)?;
         let put = file.write_all(content).and_then(|()| {
             file.sync_data()?;
             self.land_content(handle, (&file, part.as_deref()), name, content)
@@ -155,7 +154,7 @@ impl Target {
             }
             if replaces {
                 if self.backup {
-                    disk::name_also(dir, &candidate, &[&candidate, &b"~"[..]].concat())?;
+                    disk::name_also(dir, &candidate, &self.backup_name(dir, &candidate))?;
                 }
                 replace(&candidate)?;
                 return Ok(Landed {
@@ -166,18 +165,27 @@ impl Target {
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
-}
 
-/// Gives a nameless file a name that a part of `name` may have, and tells which.
-fn name_beside(file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<u8>> {
-    for turn in 0..COPIES_MAX {
-        let between = part_name(name, turn);
-        match disk::name_file(file, dir, &between) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            named => return named.map(|()| between),
+    /// What a file that is replaced is kept as: `name~`, with more tildes where the server has a file of that name.
+    fn backup_name(&self, dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
+        let mut backup = [name, b"~"].concat();
+        while self.is_reserved(dir, &backup) {
+            backup.push(b'~');
         }
+        backup
     }
-    Err(io::ErrorKind::AlreadyExists.into())
+
+    /// Gives a nameless file a name that a part of `name` may have, and tells which.
+    fn name_beside(&self, file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<u8>> {
+        let parts = (0..COPIES_MAX).map(|turn| part_name(name, turn));
+        for between in parts.filter(|part| !self.is_reserved(dir, part)) {
+            match disk::name_file(file, dir, &between) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                named => return named.map(|()| between),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
 }
 
 /// Gives a file that is equal to a `new` one its date, by which later runs know it. Another user's keeps its own, and is only read
@@ -274,12 +282,13 @@ mod tests {
     #[test]
     fn what_keeps_a_file_from_its_name_is_told() {
         let temp = tempfile::tempdir().unwrap();
+        let target = Target::open(temp.path(), OnConflict::Update).unwrap();
         let dir = File::open(temp.path()).unwrap();
         let Some(file) = disk::nameless_file(dir.as_fd()).unwrap() else {
             return;
         };
         drop(temp);
-        let error = name_beside(&file, dir.as_fd(), b"x").unwrap_err();
+        let error = target.name_beside(&file, dir.as_fd(), b"x").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

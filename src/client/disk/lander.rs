@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::{
     client::{
         Error,
-        disk::{caught::caught, landed::Landed, part::new_file, target::Target},
+        disk::{caught::caught, landed::Landed, target::Target},
         id::FileId,
         proof::Proof,
         task::FileTask,
@@ -284,7 +284,7 @@ fn write(small: &SmallFile, dirs: &mut Dirs) -> Result<Written, Error> {
         Error::disk(small.target.local(&parent, small.task.local_name()), error)
     };
     let dir = dirs.get(&small.target, &parent)?;
-    let new = new_file(&dir, small.task.local_name());
+    let new = small.target.new_file(&dir, small.task.local_name());
     let (mut file, part) = new.map_err(|error| failed(&error))?;
     let filled = file
         .write_all(&small.content)

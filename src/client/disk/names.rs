@@ -55,6 +55,11 @@ impl Names {
     }
 }
 
+/// Whether a name ends like that of a part or a backup.
+pub fn may_be_ours(name: &[u8]) -> bool {
+    name.ends_with(PART) || name.ends_with(b"~")
+}
+
 /// The name of the part of `name`; `turn` tells several apart. Long names are shortened with a hash of the whole.
 pub fn part_name(name: &[u8], turn: u32) -> Vec<u8> {
     let mut part = name.to_vec();

@@ -48,22 +48,26 @@ pub struct Old {
     pub fresh: bool,
 }
 
-/// A file for what is to land as `name`: without a name, or where there is no such thing a part under the first name that is
-/// free.
-pub(super) fn new_file(dir: &OwnedFd, name: &[u8]) -> io::Result<(File, Option<Vec<u8>>)> {
-    if let Some(file) = disk::nameless_file(dir.as_fd())? {
-        return Ok((file, None));
-    }
-    let mut turn = 0;
-    loop {
-        let part = part_name(name, turn);
-        match disk::new_file(dir.as_fd(), &part) {
-            Ok(file) => return Ok((file, Some(part))),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && turn < 1000 => {
-                turn += 1;
-            }
-            Err(error) => return Err(error),
+impl Target {
+    /// A file for what is to land as `name`: without a name, or where there is no such thing a part under the first name that is
+    /// free.
+    pub(super) fn new_file(
+        &self,
+        dir: &OwnedFd,
+        name: &[u8],
+    ) -> io::Result<(File, Option<Vec<u8>>)> {
+        if let Some(file) = disk::nameless_file(dir.as_fd())? {
+            return Ok((file, None));
         }
+        let names = (0..=1000).map(|turn| part_name(name, turn));
+        for part in names.filter(|name| !self.is_reserved(dir.as_fd(), name)) {
+            match disk::new_file(dir.as_fd(), &part) {
+                Ok(file) => return Ok((file, Some(part))),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 }
 

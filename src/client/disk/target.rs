@@ -9,6 +9,7 @@ use std::{
         unix::fs::MetadataExt as _,
     },
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use rustix::{
@@ -23,6 +24,7 @@ use crate::{
     escape,
     exit::reason,
     http1::path::RemotePath,
+    sync::lock,
     sys::{
         dir_id::dir_id,
         disk,
@@ -32,6 +34,8 @@ use crate::{
 
 /// Names of a local directory that are remembered while it is listed; beyond that, each is looked up.
 const NAMES_MAX: usize = 10_000;
+/// Names that are kept free for files: a tree of more parts and backups is one of nothing else.
+const RESERVED_MAX: usize = 100_000;
 
 /// A directory that downloads land in.
 #[derive(Debug)]
@@ -40,7 +44,12 @@ pub struct Target {
     dir: OwnedFd,
     pub(super) on_conflict: OnConflict,
     pub(super) backup: bool,
+    /// Names that files are to get, though they end like those of parts and backups, by the id of their directory.
+    reserved: Mutex<HashSet<(DirId, Vec<u8>)>>,
 }
+
+/// Device and inode.
+type DirId = (u64, u64);
 
 impl Target {
     /// Opens `path`, making it and its parents where they are missing.
@@ -63,6 +72,7 @@ impl Target {
             dir,
             on_conflict,
             backup: false,
+            reserved: Mutex::default(),
         })
     }
 
@@ -160,6 +170,26 @@ impl Target {
         Ok(Names::Few(names))
     }
 
+    /// Keeps the names of files that are to come free of parts and backups. Blocking.
+    pub fn reserve(&self, files: &[RemotePath]) -> Result<(), Error> {
+        for file in files {
+            let parent = file.parent();
+            let failed = |error: &io::Error| Error::disk(self.local(&parent, b""), error);
+            let id = dir_key(self.dir(&parent)?.as_fd()).map_err(|error| failed(&error))?;
+            let mut reserved = lock(&self.reserved);
+            if reserved.len() < RESERVED_MAX {
+                reserved.insert((id, file.name().to_vec()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file is to get this name in `dir`, which nothing else gets then.
+    pub fn is_reserved(&self, dir: BorrowedFd<'_>, name: &[u8]) -> bool {
+        let reserved = lock(&self.reserved);
+        !reserved.is_empty() && dir_key(dir).is_ok_and(|id| reserved.contains(&(id, name.to_vec())))
+    }
+
     /// The directory `path` below this one, as it is; `None` where there is none, or a link leads away.
     pub fn look_in(&self, path: &RemotePath) -> Option<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -185,4 +215,9 @@ impl Target {
         let dir = self.look_in(dir);
         dir.map_or(Local::Nothing, |dir| Names::Many(dir).look(name))
     }
+}
+
+fn dir_key(dir: BorrowedFd<'_>) -> io::Result<DirId> {
+    let stat = rustix::fs::fstat(dir)?;
+    Ok((stat.st_dev as u64, stat.st_ino as u64))
 }

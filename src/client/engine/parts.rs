@@ -157,8 +157,8 @@ impl Engine {
             let error = io::ErrorKind::FileTooLarge.into();
             return Err(failed(task.local_name(), &error));
         }
-        for turn in 0..PART_TURNS {
-            let name = part_name(task.local_name(), turn);
+        let names = (0..PART_TURNS).map(|turn| part_name(task.local_name(), turn));
+        for name in names.filter(|name| !target.is_reserved(dir.as_fd(), name)) {
             let part = match self.new_part(&dir, &name, size) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     self.own_part(task, &dir, &name, size, keep)

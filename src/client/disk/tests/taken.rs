@@ -1,4 +1,6 @@
-//! Names that are taken: by what is no file, by other names of one.
+//! Names that are taken: by what is no file, by other names of one, by what the server has.
+
+use std::os::fd::AsFd as _;
 
 use super::*;
 
@@ -147,4 +149,24 @@ fn whatever_has_the_name_is_skipped() {
             "{kind}"
         );
     }
+}
+
+#[test]
+fn a_name_that_the_server_has_is_no_backups_and_no_parts() {
+    let (temp, target) = target(OnConflict::Update);
+    let target = target.keeping(true);
+    target.reserve(&[path("/x.txt~"), path("/d/y")]).unwrap();
+    for name in ["x.txt", "x.txt~", "x.txt~~"] {
+        std::fs::write(temp.path().join(name), name).unwrap();
+    }
+    assert_eq!(land(&target, b"new").holds, Holds::New);
+    let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
+    assert_eq!(read("x.txt~"), "x.txt~");
+    assert_eq!(
+        (read("x.txt"), read("x.txt~~")),
+        ("new".into(), "x.txt".into())
+    );
+    // In its directory only.
+    assert!(!target.is_reserved(target.handle(), b"y"));
+    assert!(target.is_reserved(target.dir(&path("/d/")).unwrap().as_fd(), b"y"));
 }
