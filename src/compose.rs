@@ -198,7 +198,9 @@ fn in_background<F: Future<Output = Result<Exit, Error>>>(
     let _log = Logging::start(log, "connect", Show::Ring(ring.clone()), None)?;
     note(notes);
     let ended = block_on(work(ring));
-    if let Err(error) = &ended {
+    if let Err(error) = &ended
+        && !matches!(error, Error::Signal(_))
+    {
         tracing::error!("{error}");
     }
     ended

@@ -13,6 +13,7 @@ use std::{
 
 use haul::{client::Settings, config::OnConflict};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     common::{
@@ -305,7 +306,7 @@ fn what_is_put_there_meanwhile_stays() {
     fs::rename(target.path().join("other"), target.path().join("before")).unwrap();
     fetching
         .client
-        .remove(&extras, |_| panic!("removed"))
+        .remove(&extras, &CancellationToken::new(), |_| panic!("removed"))
         .unwrap();
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 2);
 }
@@ -385,7 +386,7 @@ fn it_asks_on_a_terminal_and_refuses_without_one() {
         assert!(told.contains(why), "{told}");
     }
     assert!(!target.path().join("x").exists(), "nothing was begun");
-    for (answer, gone) in [("no\n", false), ("yes\n", true)] {
+    for (answer, gone, status) in [("\x03", false, 130), ("no\n", false, 0), ("yes\n", true, 0)] {
         let pair = native_pty_system().openpty(PtySize::default()).unwrap();
         let state = temp();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_haul"));
@@ -411,7 +412,8 @@ fn it_asks_on_a_terminal_and_refuses_without_one() {
                 std::io::Write::write_all(&mut writer, answer.as_bytes()).unwrap();
             }
         }
-        assert!(child.wait().unwrap().success(), "{seen}");
+        assert_eq!(child.wait().unwrap().exit_code(), status, "{seen}");
+        assert_eq!(seen.contains("interrupted"), status != 0, "{seen}");
         assert!(
             seen.contains("does not have 1 files (3 B) and 0 directories"),
             "{seen}"

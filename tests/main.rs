@@ -62,6 +62,7 @@ mod servers;
 mod service;
 mod sums;
 mod tls;
+mod unwatched;
 mod update;
 mod uptodate;
 mod wire;

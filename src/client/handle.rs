@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
@@ -144,10 +145,15 @@ impl Client {
         self.engine.extras.all()
     }
 
-    /// Removes what [`Self::extras`] told from the target, as far as it is still the same; `tell` is told of each that is gone.
-    /// Blocking.
-    pub fn remove(&self, extras: &[Extra], tell: impl FnMut(&Extra)) -> Result<(), Error> {
-        extra::remove(&self.target, extras, tell)
+    /// Removes what [`Self::extras`] told from the target, as far as it is still the same, until `stop`; `tell` is told of each
+    /// that is gone. Blocking.
+    pub fn remove(
+        &self,
+        extras: &[Extra],
+        stop: &CancellationToken,
+        tell: impl FnMut(&Extra),
+    ) -> Result<(), Error> {
+        extra::remove(&self.target, extras, stop, tell)
     }
 
     /// Lists a directory, ahead of everything else. Links and dotfiles are the server's business.

@@ -3,7 +3,7 @@
 use std::{io::Write as _, net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::join;
-use tokio::{signal::unix::SignalKind, sync::mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -21,7 +21,7 @@ use crate::{
     logging::Ring,
     server::{Server, Stop, TransferState},
     sums::Given,
-    sys::terminal::UnlessIgnored,
+    sys::signals::Signals,
     units::Rate,
 };
 
@@ -108,14 +108,14 @@ pub(super) async fn serve_shown(
 
 /// Completes once running answers get no more time: at another signal, or soon where one has `told` it to end.
 async fn hurried(told: bool) {
-    let interrupted = async {
-        match UnlessIgnored::new(SignalKind::interrupt()) {
-            Ok(mut interrupt) => interrupt.recv().await,
+    let signalled = async {
+        match Signals::new() {
+            Ok(mut signals) => signals.next().await,
             Err(_) => std::future::pending().await,
         }
     };
     tokio::select! {
-        () = interrupted => {}
+        _ = signalled => {}
         () = tokio::time::sleep(TERMINATED), if told => {}
     }
 }

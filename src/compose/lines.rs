@@ -16,7 +16,7 @@ use crate::{
     exit::Exit,
     headless,
     logging::{Ring, one_line},
-    sys::signals::end_whatever_hangs,
+    sys::signals::{Signals, end_whatever_hangs},
 };
 
 /// Serves, and takes commands, until one of them, a signal or the end of standard input ends it.
@@ -25,10 +25,11 @@ pub(super) async fn serve(
     sockets: Vec<TcpListener>,
     ring: Ring,
 ) -> Result<Exit, Error> {
+    let signals = Signals::new()?;
     end_whatever_hangs();
     let mut refused = Exit::Done;
     let shown = async |server, facts, quit| {
-        let (ending, status) = lines::serve(server, facts, quit, io::stdout()).await?;
+        let (ending, status) = lines::serve(server, facts, (signals, quit), io::stdout()).await?;
         refused = status;
         Ok(ending)
     };
@@ -39,9 +40,11 @@ pub(super) async fn serve(
 /// Browses and downloads by commands, until one of them or a signal ends it, or standard input has ended and nothing is under
 /// way.
 pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
+    let mut signals = Signals::new()?;
     end_whatever_hangs();
     let access = headless::connect::access(&mut settings)?;
-    let session = first(&settings, &access).await?;
+    let begun = signals.or(first(&settings, &access)).await;
+    let session = begun.map_err(Error::Signal)??;
     let facts = headless::connect::facts(&settings);
     let seen = settings.control.clone();
     let hub = hub(settings, access);
@@ -56,7 +59,7 @@ pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result
         // Without a reader the commands' answers tell so.
         let _ = writeln!(io::stdout(), "metrics on {url}");
     }
-    let ended = lines::connect((facts, server), &hub, quits, io::stdout()).await;
+    let ended = lines::connect((facts, server), &hub, (signals, quits), io::stdout()).await;
     drop(control);
     // What was received is on disk before the program ends.
     let left = hub.stop(STOP).await;

@@ -19,7 +19,7 @@ use crate::{
     config::Screen,
     eval::live::Board,
     exit::{Exit, Local},
-    sys::signals::Signals,
+    sys::signals::{Signals, end_whatever_hangs},
     ui,
 };
 
@@ -44,6 +44,7 @@ pub async fn measurement(
     screen: &Screen,
 ) -> Result<Option<Exit>, Local> {
     let mut signals = Signals::new()?;
+    end_whatever_hangs();
     let shown = show(board, stop, ended, screen, &mut signals).await;
     if shown.is_err() {
         // Without a screen nobody could stop it.

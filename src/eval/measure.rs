@@ -27,7 +27,10 @@ use crate::{
     exit::{Exit, Local},
     logging::Sink,
     samples,
-    sys::{self, signals::Signals},
+    sys::{
+        self,
+        signals::{Signals, end_whatever_hangs},
+    },
     units,
 };
 
@@ -52,6 +55,7 @@ pub async fn measure(
     told: &Sink,
 ) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
+    end_whatever_hangs();
     let mut session = Session::new(settings)?;
     let stop = session.lab.stop.clone();
     let (result, signal) = {

@@ -1,7 +1,7 @@
 //! `haul connect --headless`.
 
 use std::{
-    io::{self, BufRead as _, ErrorKind, Write},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -13,7 +13,9 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
-    HandedOver, checksums, delete,
+    HandedOver,
+    ask::says_yes,
+    checksums, delete,
     follow::Running,
     hold::hold,
     plan::{Plan, engine_settings, only_server},
@@ -31,7 +33,10 @@ use crate::{
     exit::{Exit, Local, reason},
     logging::{self, Ring},
     sys::{
-        detach, emulator::takes_links, scratch::Scratch, signals::Signals,
+        detach,
+        emulator::takes_links,
+        scratch::Scratch,
+        signals::{Signals, end_whatever_hangs},
         terminal::is_in_foreground,
     },
 };
@@ -46,13 +51,15 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         vouch(&settings, &access).await?;
     }
     let mut signals = Signals::new()?;
+    end_whatever_hangs();
     if settings.hold
         && let Some(exit) = hold(&mut signals, settings.json).await?
     {
         return Ok(exit);
     }
     delete::check(&settings)?;
-    let plan = Plan::prepare(&settings, &access).await?;
+    let prepared = signals.or(Plan::prepare(&settings, &access)).await;
+    let plan = prepared.map_err(Error::Signal)??;
     let mut report = reporter(&settings, style, &plan);
     let (sender, mut events) = mpsc::channel(EVENTS);
     let mut engine = engine_settings(
@@ -64,7 +71,8 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     );
     engine.named_at.clone_from(&plan.named_at);
     let elsewhere = dry(&settings, &mut engine)?;
-    engine.checksums = checksums::given(&settings, &plan.url, &access).await?;
+    let given = signals.or(checksums::given(&settings, &plan.url, &access));
+    engine.checksums = given.await.map_err(Error::Signal)??;
     let to_stdout = plan.stdout();
     if to_stdout.is_some() {
         // Nothing of it is there to be gone on with.
@@ -89,16 +97,23 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         quit: &quit,
         to_stdout: to_stdout.as_ref().map(|out| (out, item)),
     };
-    let (exit, signal) = running.until_end().await?;
+    let (exit, mut signal) = running.until_end().await?;
     if let Some(to_stdout) = &to_stdout
         && signal.is_none()
         && exit == Exit::Done
     {
-        to_stdout.finish().await?;
+        // A reader may take nothing for ever.
+        match signals.or(to_stdout.finish()).await {
+            Ok(finished) => finished?,
+            Err(exit) => signal = Some(exit),
+        }
     }
     drop((control, elsewhere));
     if settings.delete && signal.is_none() {
-        delete::delete(&client, &settings, exit, &mut report).await?;
+        match delete::delete(&client, &settings, exit, &mut report, &mut signals).await {
+            Err(Error::Signal(exit)) => signal = Some(exit),
+            ended => ended?,
+        }
     }
     let (_, failed) = client.tally();
     report.end(Instant::now(), failed, signal.is_some())?;
@@ -115,8 +130,10 @@ pub async fn go_on(
     let HandedOver { client: left, lcd } = left;
     left.present(&access);
     let mut signals = Signals::new()?;
+    end_whatever_hangs();
     let checksums = if left.checksums {
-        checksums::given(&settings, &left.url, &access).await?
+        let given = signals.or(checksums::given(&settings, &left.url, &access));
+        given.await.map_err(Error::Signal)??
     } else {
         None
     };
@@ -358,16 +375,12 @@ async fn vouch(settings: &config::Connect, access: &Access) -> Result<(), Error>
         reason,
     } = &error
     {
-        // In one piece: the question's end is where it waits.
         let question = format!(
             "The certificate of {server} cannot be checked: {reason}.\n\
              Its fingerprint is SHA256:{fingerprint}\n\
              If that is what the server shows, answer yes, and it is not asked again. Trust it? [yes/no] "
         );
-        let _ = io::stderr().write_all(question.as_bytes());
-        let mut answer = String::new();
-        let read = io::stdin().lock().read_line(&mut answer);
-        if read.is_ok() && answer.trim().eq_ignore_ascii_case("yes") {
+        if says_yes(question).await {
             access.trust(&settings.url, fingerprint)?;
             return Ok(());
         }

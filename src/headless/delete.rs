@@ -1,15 +1,18 @@
 //! `--delete`: what the server does not have any more is removed here, once all else succeeded.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, Write as _};
 
-use super::report::Report;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::{ask::says_yes, report::Report};
 use crate::{
     client::{Client, Extra},
     config,
     error::Error,
     escape::{display_name, display_path},
     exit::Exit,
-    sys::terminal::is_in_foreground,
+    sys::{signals::Signals, terminal::is_in_foreground},
     units,
 };
 
@@ -26,12 +29,13 @@ pub(super) fn check(settings: &config::Connect) -> Result<(), Error> {
 }
 
 /// Removes it after a question, or tells what that would be. `exit` says how the downloads ended: after a failure nothing is
-/// removed, since what could not be listed or fetched may be there all the same.
+/// removed, since what could not be listed or fetched may be there all the same. A signal ends it, and is its error.
 pub(super) async fn delete(
     client: &Client,
     settings: &config::Connect,
     exit: Exit,
     report: &mut Report,
+    signals: &mut Signals,
 ) -> Result<(), Error> {
     let extras = client.extras();
     if extras.is_empty() {
@@ -48,26 +52,42 @@ pub(super) async fn delete(
         return extras.iter().try_for_each(|extra| report.deleted(extra));
     }
     report.clear();
-    if !settings.yes && !ask(&extras, settings) {
-        tracing::warn!("not deleted: the answer was not yes");
-        return Ok(());
+    if !settings.yes {
+        let answered = signals.or(says_yes(question(&extras, settings))).await;
+        let yes = answered.map_err(|exit| {
+            // What follows begins a line of its own.
+            let _ = writeln!(io::stderr());
+            Error::Signal(exit)
+        })?;
+        if !yes {
+            tracing::warn!("not deleted: the answer was not yes");
+            return Ok(());
+        }
     }
-    let handle = client.clone();
-    let removed = tokio::task::spawn_blocking(move || {
+    let stop = CancellationToken::new();
+    let (handle, until) = (client.clone(), stop.clone());
+    let mut removing = spawn_blocking(move || {
         let mut gone = Vec::new();
-        let ended = handle.remove(&extras, |extra| gone.push(extra.clone()));
+        let ended = handle.remove(&extras, &until, |extra| gone.push(extra.clone()));
         (gone, ended)
     });
+    let (removed, signal) = match signals.or(&mut removing).await {
+        Ok(removed) => (removed, None),
+        Err(exit) => {
+            stop.cancel();
+            (removing.await, Some(exit))
+        }
+    };
     let (gone, ended) = removed
-        .await
         .map_err(io::Error::other)
         .map_err(super::report::unwritable)?;
     gone.iter().try_for_each(|extra| report.deleted(extra))?;
-    Ok(ended?)
+    ended?;
+    signal.map_or(Ok(()), |exit| Err(Error::Signal(exit)))
 }
 
-/// Asks once, with what it is about.
-fn ask(extras: &[Extra], settings: &config::Connect) -> bool {
+/// What is asked once, with what it is about.
+fn question(extras: &[Extra], settings: &config::Connect) -> String {
     const SHOWN: usize = 10;
     let files = || extras.iter().filter(|extra| !extra.path.is_dir());
     let bytes: u64 = files().map(|extra| extra.bytes).sum();
@@ -80,17 +100,12 @@ fn ask(extras: &[Extra], settings: &config::Connect) -> bool {
         let more = units::count((extras.len() - SHOWN) as u64);
         lines.push(format!("  and {more} more\n"));
     }
-    // In one piece: the question's end is where it waits.
-    let question = format!(
+    format!(
         "{}The server does not have {} files ({}) and {} directories of {} any more. Delete them? [yes/no] ",
         lines.concat(),
         units::count(count as u64),
         units::size(bytes),
         units::count((extras.len() - count) as u64),
         display_path(&settings.dir),
-    );
-    let _ = io::stderr().write_all(question.as_bytes());
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    read.is_ok() && answer.trim().eq_ignore_ascii_case("yes")
+    )
 }

@@ -43,8 +43,8 @@ impl Running<'_> {
         if signal.is_some() {
             tracing::info!("stopping: what is here is kept, a second signal ends at once");
         }
-        self.stop().await?;
-        Ok((exit, signal))
+        let late = self.stop().await?;
+        Ok((exit, signal.or(late)))
     }
 
     async fn until_ended(&mut self) -> Result<Option<Exit>, Error> {
@@ -83,19 +83,19 @@ impl Running<'_> {
     }
 
     /// Ends the client's connections and lets parts reach the disk. Events are taken meanwhile: workers may wait to
-    /// hand theirs over.
-    async fn stop(&mut self) -> Result<(), Error> {
+    /// hand theirs over. The status of a signal that ends it early.
+    async fn stop(&mut self) -> Result<Option<Exit>, Error> {
         let mut stopped = std::pin::pin!(timeout(STOP, self.client.stop()));
-        loop {
+        let signal = loop {
             tokio::select! {
-                _ = &mut stopped => break,
-                _ = self.signals.next() => break,
+                _ = &mut stopped => break None,
+                exit = self.signals.next() => break Some(exit),
                 Some(event) = self.events.recv() => self.report.event(&event)?,
             }
-        }
+        };
         while let Ok(event) = self.events.try_recv() {
             self.report.event(&event)?;
         }
-        Ok(())
+        Ok(signal)
     }
 }

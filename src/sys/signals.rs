@@ -70,4 +70,13 @@ impl Signals {
             () = self.hangup.recv() => Exit::Terminated,
         }
     }
+
+    /// What `work` comes to. A signal that comes first drops it where it waits, and gives its status instead.
+    pub(crate) async fn or<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Exit> {
+        tokio::select! {
+            biased;
+            exit = self.next() => Err(exit),
+            done = work => Ok(done),
+        }
+    }
 }

@@ -15,6 +15,7 @@ use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, statat, unlinkat},
     io::Errno,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{names::PART, target::Target};
 use crate::{
@@ -154,11 +155,12 @@ fn extra(path: RemotePath, stat: &Stat) -> Extra {
     }
 }
 
-/// Removes what was found, directories after what is in them; `tell` is told of each that is gone. What is another file by
-/// now stays, and so does a directory that holds something. Blocking.
+/// Removes what was found, directories after what is in them, until `stop`; `tell` is told of each that is gone. What is
+/// another file by now stays, and so does a directory that holds something. Blocking.
 pub fn remove(
     target: &Target,
     extras: &[Extra],
+    stop: &CancellationToken,
     mut tell: impl FnMut(&Extra),
 ) -> Result<(), Error> {
     let mut seen = HashSet::new();
@@ -167,6 +169,9 @@ pub fn remove(
         .rev()
         .filter(|extra| seen.insert(extra.path.as_bytes()))
     {
+        if stop.is_cancelled() {
+            return Ok(());
+        }
         let parent = extra.path.parent();
         let failed =
             |error: io::Error| Error::disk(target.local(&parent, extra.path.name()), &error);

@@ -45,21 +45,21 @@ const SAMPLE: Duration = Duration::from_millis(100);
 /// Answers to one command that may wait.
 const ANSWERS: usize = 64;
 
-/// Runs commands for a client until one of them, a signal or `stop` ends it, or standard input has ended and nothing is under
-/// way. `out` is flushed after each line. Tells how it ended, and the status that refused commands amount to.
+/// Runs commands for a client until one of them, one of `ends` or the end of standard input, once nothing is under way, ends it.
+/// `out` is flushed after each line. Tells how it ended, and the status that refused commands amount to.
 ///
 /// # Errors
 ///
 /// Where `out` cannot be written to.
-pub async fn connect(
+pub(crate) async fn connect(
     (facts, server): (connect::Facts, Option<Server>),
     hub: &Hub,
-    stop: CancellationToken,
+    ends: (Signals, CancellationToken),
     out: impl Write,
 ) -> Result<(Ending, Exit), Local> {
     let state = State::connect(facts, server, looks());
     let lines = Lines::new(state, hub.engine(), out);
-    lines.until_end(stop).await
+    lines.until_end(ends).await
 }
 
 /// The same for a server; at the end of standard input it finishes what runs and takes no one new.
@@ -67,10 +67,10 @@ pub async fn connect(
 /// # Errors
 ///
 /// Where `out` cannot be written to.
-pub async fn serve(
+pub(crate) async fn serve(
     server: server::Server,
     facts: serve::Facts,
-    stop: CancellationToken,
+    ends: (Signals, CancellationToken),
     out: impl Write,
 ) -> Result<(Ending, Exit), Local> {
     let listening = facts.urls.iter().map(|url| format!("listening on {url}"));
@@ -80,7 +80,7 @@ pub async fn serve(
     let state = State::serve(facts, looks());
     let mut lines = Lines::new(state, Serving::new(server), out);
     lines.tell(&first)?;
-    lines.until_end(stop).await
+    lines.until_end(ends).await
 }
 
 /// A session of commands.
@@ -115,17 +115,19 @@ impl<E: Engine, W: Write> Lines<E, W> {
         }
     }
 
-    async fn until_end(mut self, stop: CancellationToken) -> Result<(Ending, Exit), Local> {
-        let ending = self.turn(input::lines(), stop).await?;
+    async fn until_end(
+        mut self,
+        ends: (Signals, CancellationToken),
+    ) -> Result<(Ending, Exit), Local> {
+        let ending = self.turn(input::lines(), ends).await?;
         Ok((ending, self.refused))
     }
 
     async fn turn(
         &mut self,
         mut lines: mpsc::Receiver<Line>,
-        stop: CancellationToken,
+        (mut signals, stop): (Signals, CancellationToken),
     ) -> Result<Ending, Local> {
-        let mut signals = Signals::new()?;
         let mut tick = interval(SAMPLE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ended = false;
