@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
+    path::Path,
     process::{Child, Stdio},
     time::Instant,
 };
@@ -11,10 +12,12 @@ use rustix::{
     fs::{CWD, FileType, mknodat},
     process::{Pid, Signal, kill_process},
 };
+use serde_json::Value;
 
 use crate::common::{
     program::{Haul, ended},
     scripted::{Reply, Then, scripted},
+    secure::Daemon,
     serving::{PATIENCE, serve},
     trees::content,
 };
@@ -116,4 +119,129 @@ fn a_signal_ends_a_file_that_nobody_reads() {
         let end = rest.last().map_or("", String::as_str);
         assert!(end.contains("interrupted"), "{output}: {rest:?}");
     }
+}
+
+/// A run that others steer, at a server that sends slowly.
+struct Steered {
+    daemon: Daemon,
+    run: Run,
+}
+
+impl Steered {
+    fn start(root: &Path, target: &Path, more: &[&str]) -> Self {
+        let daemon = Daemon::start(root, &["--limit", "100k"]);
+        let dir = target.to_str().unwrap();
+        let url = format!("{}/", daemon.url);
+        let arguments = [&["connect", &url, "--headless", "-d", dir][..], more].concat();
+        let runtime = daemon.state.path().to_str().unwrap();
+        let run = Run::start(Haul::new(&arguments).env("XDG_RUNTIME_DIR", runtime));
+        Self { daemon, run }
+    }
+
+    fn beside(&self, arguments: &[&str]) -> (i32, String, String) {
+        let runtime = self.daemon.state.path().to_str().unwrap();
+        Haul::new(arguments).env("XDG_RUNTIME_DIR", runtime).run()
+    }
+
+    /// Waits until a figure of its status is `count`.
+    fn until(&self, key: &str, count: u64) {
+        let begun = Instant::now();
+        loop {
+            let (_, stdout, _) = self.beside(&["status", "--json"]);
+            let runs = stdout
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap());
+            let mut connects = runs.filter(|run: &Value| run["command"] == "connect");
+            if connects.next().is_some_and(|run| run[key] == count) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{key}: {stdout}");
+        }
+    }
+}
+
+#[test]
+fn what_is_cancelled_from_elsewhere_is_no_success() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("large"), content(1, 4 << 20)).unwrap();
+    let update = ["--delete", "--yes", "--on-conflict", "update"];
+    for (more, json) in [
+        (&[&["--all"][..], &update].concat()[..], false),
+        (&["--get", "large", "--json"], true),
+        (&["--get", "large", "-o", "-"], false),
+    ] {
+        let target = tempfile::tempdir().unwrap();
+        fs::write(target.path().join("old"), "old").unwrap();
+        let steered = Steered::start(root.path(), target.path(), more);
+        steered.until("items", 1);
+        let (code, _, stderr) = steered.beside(&["ctl", "connect", "cancel", "all"]);
+        assert_eq!(code, 0, "{stderr}");
+        let (code, out, err) = steered.run.end();
+        assert_eq!(code, 1, "{more:?}: {out}{err}");
+        assert!(target.path().join("old").exists(), "{more:?}");
+        if json {
+            let last = serde_json::from_str::<Value>(out.lines().last().unwrap()).unwrap();
+            let told = (&last["event"], &last["cancelled"], &last["failed"]);
+            assert_eq!(told, (&"summary".into(), &1.into(), &0.into()), "{out}");
+        } else {
+            let told = format!("{out}{err}");
+            assert!(told.contains("1 cancelled"), "{told}");
+            assert!(!told.contains("no such file"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn what_is_cleared_from_elsewhere_is_gone_and_still_counts() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("large"), content(1, 4 << 20)).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let steered = Steered::start(root.path(), target.path(), &["--get", "large"]);
+    steered.until("items", 1);
+    assert_eq!(steered.beside(&["ctl", "connect", "get", "none"]).0, 0);
+    steered.until("failed", 1);
+    let cleared = steered.beside(&["ctl", "connect", "clear"]);
+    assert_eq!(
+        (cleared.0, cleared.1.as_str()),
+        (0, "cleared 1 transfer\n"),
+        "{}",
+        cleared.2
+    );
+    steered.until("items", 1);
+    steered.until("failed", 0);
+    assert_eq!(steered.beside(&["ctl", "serve", "limit", "off"]).0, 0);
+    let (code, out, err) = steered.run.end();
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(out.contains("1 failed"), "{out}");
+}
+
+#[test]
+fn an_output_that_takes_nothing_is_told_in_json_too() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a"), "hello").unwrap();
+    let server = serve(root.path());
+    let url = server.url("/a");
+    let line = ["connect", &url, "--headless", "--json", "-o", "/dev/full"];
+    let (code, out, err) = Haul::new(&line).run();
+    assert_eq!((code, out.as_str()), (7, ""), "{err}");
+    // Where a file goes on to somewhere else, the report is on stderr.
+    let (lines, said): (Vec<&str>, Vec<&str>) = err.lines().partition(|line| line.starts_with('{'));
+    let told = said.concat();
+    assert!(
+        told.starts_with("haul: cannot write to /dev/full: "),
+        "{err}"
+    );
+    let told = serde_json::json!({"event": "failed", "error": &told["haul: ".len()..]});
+    let lines = lines
+        .into_iter()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<Value> = lines.collect();
+    let [.., failed, last] = &lines[..] else {
+        panic!("{err}");
+    };
+    assert_eq!(failed, &told);
+    assert_eq!(
+        (&last["event"], &last["failed"]),
+        (&"summary".into(), &1.into())
+    );
 }

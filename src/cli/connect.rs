@@ -236,7 +236,7 @@ pub struct ConnectArgs {
     /// Headless: print one JSON object a line on stdout
     ///
     /// Its keys: event, path, bytes, total, kept, rate, eta, verified, error, attempt. Its events: started, progress,
-    /// finished, failed, summary.
+    /// finished, failed, summary, which counts files, failed and cancelled.
     #[arg(long, env = "HAUL_JSON", help_heading = "Running")]
     pub json: bool,
     /// Headless: say `ready` on stdout, and connect once stdin ends

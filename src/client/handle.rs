@@ -15,7 +15,7 @@ use super::{
     engine::{Engine, Server},
     id::{SOURCES_MAX, SlotId},
     net::{document, origin::Origin},
-    schedule::{Schedule, Tally},
+    schedule::{Outcome, Schedule, Tally},
     snapshot::{ItemId, Snapshot, SourceView},
     worker::Worker,
 };
@@ -314,6 +314,11 @@ impl Client {
     pub fn tally(&self) -> (u64, u64) {
         let Tally { finished, failed } = self.engine.look(Schedule::tally);
         (finished, failed)
+    }
+
+    /// What the run amounts to where nobody watches; see [`Outcome`].
+    pub fn amount(&self) -> Outcome {
+        self.engine.look(Schedule::amount)
     }
 
     /// The exit status that all failures amount to, and the error if there was just one.

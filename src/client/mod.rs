@@ -41,6 +41,7 @@ pub use handle::Client;
 pub use handover::Handover;
 pub use net::{access::Access, document::read_document, stream::try_connection};
 pub use read::metalink;
+pub use schedule::Outcome;
 pub use settings::Settings;
 pub use snapshot::{
     FileView, FilesView, ItemId, ItemState, ItemView, Link, Question, Snapshot, SourceView,

@@ -128,6 +128,8 @@ impl Run {
         for effect in effects {
             match effect {
                 Effect::Quit(_) => ends = true,
+                // What one screen hides is back with the next, and this one is gone at once.
+                Effect::Hide(_) => self.remote.apply(Effect::ClearEnded, &answers),
                 effect => {
                     if let Some(effect) = local::apply(effect, &Kept::default(), &answers) {
                         self.remote.apply(effect, &answers);

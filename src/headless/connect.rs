@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     app::connect::Facts,
-    client::{self, Access, Client},
+    client::{self, Access, Client, Outcome},
     config::{self, proxy::Proxies, target::Checksums},
     control::{self, Control, Hub, Subject},
     credentials::{self, Credentials, netrc},
@@ -97,27 +97,53 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         quit: &quit,
         to_stdout: to_stdout.as_ref().map(|out| (out, item)),
     };
-    let (exit, mut signal) = running.until_end().await?;
-    if let Some(to_stdout) = &to_stdout
-        && signal.is_none()
-        && exit == Exit::Done
-    {
+    let mut ended = running.until_end().await;
+    if let (Some(to_stdout), Ok((Exit::Done, None))) = (&to_stdout, &ended) {
         // A reader may take nothing for ever.
-        match signals.or(to_stdout.finish()).await {
-            Ok(finished) => finished?,
-            Err(exit) => signal = Some(exit),
-        }
+        let finished = signals.or(to_stdout.finish()).await;
+        ended = after(
+            Exit::Done,
+            finished.unwrap_or_else(|exit| Err(Error::Signal(exit))),
+        );
     }
     drop((control, elsewhere));
-    if settings.delete && signal.is_none() {
-        match delete::delete(&client, &settings, exit, &mut report, &mut signals).await {
-            Err(Error::Signal(exit)) => signal = Some(exit),
-            ended => ended?,
+    if let Ok((exit, None)) = ended
+        && settings.delete
+    {
+        let deleted = delete::delete(&client, &settings, exit, &mut report, &mut signals);
+        ended = after(exit, deleted.await);
+    }
+    end(report, &client, ended)
+}
+
+/// How a run ended: what its downloads amount to, and the status of a signal.
+type Ended = Result<(Exit, Option<Exit>), Error>;
+
+/// The same after one more step.
+fn after(exit: Exit, step: Result<(), Error>) -> Ended {
+    match step {
+        Ok(()) => Ok((exit, None)),
+        Err(Error::Signal(signal)) => Ok((exit, Some(signal))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Tells what the run came to, whatever ended it; its status.
+fn end(mut report: Report, client: &Client, ended: Ended) -> Result<Exit, Error> {
+    let Outcome {
+        failed, cancelled, ..
+    } = client.amount();
+    report.cancelled(cancelled);
+    match ended {
+        Ok((exit, signal)) => {
+            report.end(Instant::now(), failed, signal.is_some())?;
+            Ok(signal.unwrap_or(exit))
+        }
+        Err(error) => {
+            report.broken(Instant::now(), failed, &error);
+            Err(error)
         }
     }
-    let (_, failed) = client.tally();
-    report.end(Instant::now(), failed, signal.is_some())?;
-    Ok(signal.unwrap_or(exit))
 }
 
 /// Goes on, without a terminal, with what a dashboard of the same command line left.
@@ -168,11 +194,9 @@ pub async fn go_on(
         quit: &quit,
         to_stdout: None,
     };
-    let (exit, signal) = running.until_end().await?;
+    let ended = running.until_end().await;
     drop(control);
-    let (_, failed) = client.tally();
-    report.end(Instant::now(), failed, signal.is_some())?;
-    Ok(signal.unwrap_or(exit))
+    end(report, &client, ended)
 }
 
 /// Lets screens and commands reach the client; `quit` is cancelled where one of them ends it.

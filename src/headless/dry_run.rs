@@ -30,7 +30,13 @@ impl Would {
     }
 
     /// `would fetch 3 (1.20 MiB), keep 99,997 (19.5 MiB), delete 2 (14 B), in 0.4 s: nothing was changed`.
-    pub(super) fn summary(&self, failed: u64, took: Duration, interrupted: bool) -> String {
+    pub(super) fn summary(
+        &self,
+        failed: u64,
+        cancelled: u64,
+        took: Duration,
+        interrupted: bool,
+    ) -> String {
         let part = |(action, (count, bytes)): (&Action, &(u64, u64))| {
             format!(
                 "{} {} ({})",
@@ -45,6 +51,9 @@ impl Would {
         }
         if failed > 0 {
             parts.push(format!("{} failed", units::count(failed)));
+        }
+        if cancelled > 0 {
+            parts.push(format!("{} cancelled", units::count(cancelled)));
         }
         if interrupted {
             parts.push("interrupted before all was listed".into());

@@ -36,7 +36,7 @@ impl Running<'_> {
     /// disk. What the downloads amount to, and the status of a signal.
     pub async fn until_end(mut self) -> Result<(Exit, Option<Exit>), Error> {
         let signal = self.until_ended().await?;
-        let (exit, _) = self.client.outcome();
+        let exit = self.client.amount().exit;
         if let Link::Down(reason) | Link::Banned(reason) = self.client.snapshot().link {
             self.report.lost(&reason)?;
         }

@@ -57,6 +57,8 @@ struct Object<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unread: Option<u64>,
@@ -309,6 +311,26 @@ impl Report {
         })
     }
 
+    /// So many downloads were cancelled, by whoever steers the run from elsewhere.
+    pub fn cancelled(&mut self, count: u64) {
+        self.tally.cancelled = count;
+    }
+
+    /// Ends it after `error`, whose line is the caller's to print: who reads JSON gets that, and the summary.
+    pub fn broken(mut self, at: Instant, failed: u64, error: &Error) {
+        self.clear();
+        if matches!(self.style, Style::Json) {
+            let told = Object {
+                event: "failed",
+                error: Some(error.to_string()),
+                ..Object::default()
+            };
+            // It may be stdout that failed.
+            let _ = self.json(&told);
+            let _ = self.end(at, failed.max(1), false);
+        }
+    }
+
     /// Prints the summary; `failed` files or directories did not arrive.
     pub fn end(mut self, at: Instant, failed: u64, interrupted: bool) -> Result<(), Error> {
         let took = at.saturating_duration_since(self.began);
@@ -322,6 +344,7 @@ impl Report {
                     kept,
                     unverified,
                     unread,
+                    cancelled,
                     ..
                 } = self.tally;
                 self.json(&Object {
@@ -331,6 +354,7 @@ impl Report {
                     rate: Some(rate),
                     files: Some(files),
                     failed: Some(failed),
+                    cancelled: (cancelled > 0).then_some(cancelled),
                     unverified: Some(unverified),
                     unread: (unread > 0).then_some(unread),
                     seconds: Some(took.as_secs_f64()),
@@ -346,7 +370,7 @@ impl Report {
                     bar.finish_and_clear();
                 }
                 let line = match &self.would {
-                    Some(would) => would.summary(failed, took, interrupted),
+                    Some(would) => would.summary(failed, self.tally.cancelled, took, interrupted),
                     None => summary(self.tally, failed, took, rate, interrupted),
                 };
                 let landed = self.landed.as_ref();

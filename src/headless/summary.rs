@@ -21,6 +21,8 @@ pub(super) struct Tally {
     pub deleted: u64,
     /// Those that nothing vouches for.
     pub unverified: u64,
+    /// Downloads that were cancelled: a tree is one.
+    pub cancelled: u64,
 }
 
 /// `12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified`.
@@ -31,7 +33,8 @@ pub(super) fn summary(
     rate: u64,
     interrupted: bool,
 ) -> String {
-    if tally.files == 0 && tally.deleted == 0 && failed == 0 && !interrupted {
+    let nothing = tally.files == 0 && tally.deleted == 0 && tally.cancelled == 0;
+    if nothing && failed == 0 && !interrupted {
         return format!("0 files: there is none there, in {}", units::took(took));
     }
     let plural = if tally.files == 1 { "" } else { "s" };
@@ -77,6 +80,9 @@ pub(super) fn summary(
     }
     if failed > 0 {
         add(format!("{} failed", units::count(failed)));
+    }
+    if tally.cancelled > 0 {
+        add(format!("{} cancelled", units::count(tally.cancelled)));
     }
     if interrupted {
         add("interrupted: the same command goes on from here".into());
@@ -125,6 +131,14 @@ mod tests {
         assert_eq!(
             line(Tally::default(), 1, false),
             "0 files, 0 B in 4.1 s, 1 failed"
+        );
+        let cancelled = Tally {
+            cancelled: 1,
+            ..Tally::default()
+        };
+        assert_eq!(
+            line(cancelled, 0, false),
+            "0 files, 0 B in 4.1 s, 1 cancelled"
         );
         assert_eq!(
             line(Tally::default(), 0, false),

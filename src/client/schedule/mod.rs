@@ -73,7 +73,7 @@ pub use plan::{Run, RunId};
 
 pub use retry::backoff;
 pub use transfer::{Fit, Phase, Transfer};
-pub use view::Tally;
+pub use view::{Outcome, Tally};
 
 use item::Item;
 use slot::{Line, Slot};
@@ -134,6 +134,8 @@ pub struct Schedule {
     untold: usize,
     /// Pieces that came whole, and those that were bad, since the start.
     pieces: (u64, u64),
+    /// What the items that were cleared came to.
+    cleared: Outcome,
     next_id: u64,
     stopped: bool,
 }
@@ -158,6 +160,7 @@ impl Schedule {
             outbox: VecDeque::new(),
             untold: 0,
             pieces: (0, 0),
+            cleared: Outcome::NONE,
             next_id: 0,
             stopped: false,
         }

@@ -1,7 +1,7 @@
 //! What the user does to items: stops them, goes on, gives them up, tries them again, moves and clears them.
 
 use super::{
-    Effect, FileId, Keep, RestId, Schedule, Transfer, Work,
+    Effect, FileId, Keep, Outcome, RestId, Schedule, Transfer, Work,
     item::{Item, Life},
     source::Reach,
     transfer::Phase,
@@ -191,7 +191,7 @@ impl Schedule {
         }
     }
 
-    /// Forgets items that have ended: those that are gone now.
+    /// Forgets items that have ended, but for what they came to: those that are gone now.
     pub fn clear_ended(&mut self) -> Vec<ItemId> {
         let ended = |item: &Item| item.has_ended();
         let gone: Vec<ItemId> = self
@@ -204,6 +204,8 @@ impl Schedule {
             let rests = item.failed_dirs.iter().filter_map(|task| task.rest);
             self.outbox.extend(rests.map(Effect::DropRest));
         }
+        let cleared = self.items.iter().filter(|item| ended(item));
+        self.cleared = cleared.fold(self.cleared, Outcome::with);
         self.items.retain(|item| !ended(item));
         gone
     }

@@ -24,6 +24,37 @@ pub struct Tally {
     pub failed: u64,
 }
 
+/// What a run amounts to where nobody watches: what was cancelled counts as well, and what was cleared is not forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The status of all failures; a cancel is one of [`Exit::Other`].
+    pub exit: Exit,
+    /// Files and directories that failed.
+    pub failed: u64,
+    /// Items that were cancelled.
+    pub cancelled: u64,
+}
+
+impl Outcome {
+    /// Nothing failed yet.
+    pub(super) const NONE: Self = Self {
+        exit: Exit::Done,
+        failed: 0,
+        cancelled: 0,
+    };
+
+    /// The same with what an item comes to.
+    pub(super) fn with(self, item: &Item) -> Self {
+        let cancel = item.is_cancelled().then_some(Exit::Other);
+        let failures = item.failures.iter().copied();
+        Self {
+            exit: Exit::of_all(failures.chain(cancel).chain([self.exit])),
+            failed: self.failed + item.failed,
+            cancelled: self.cancelled + u64::from(item.is_cancelled()),
+        }
+    }
+}
+
 /// What is under way for one item.
 #[derive(Debug, Default)]
 struct UnderWay {
@@ -261,6 +292,11 @@ impl Schedule {
             tally.failed += item.failed;
         }
         tally
+    }
+
+    /// What the run amounts to, cleared items among it.
+    pub fn amount(&self) -> Outcome {
+        self.items.iter().fold(self.cleared, Outcome::with)
     }
 
     /// The exit statuses of all failures, and the only error if there was just one.

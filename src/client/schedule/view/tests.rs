@@ -297,6 +297,25 @@ fn a_failure_counts_and_the_only_one_is_told() {
         failed: 2,
     };
     assert_eq!(schedule.tally(), tally);
+    // Cleared, it is not what is shown any more, and still what the run came to.
+    let amount = schedule.amount();
+    schedule.clear_ended();
+    assert_eq!(schedule.tally(), Tally::default());
+    assert_eq!((amount.exit, amount.failed), (Exit::Remote, 2));
+    assert_eq!(schedule.amount(), amount);
+}
+
+#[test]
+fn a_cancel_counts_also_once_it_is_cleared() {
+    let mut schedule = schedule(1, 1);
+    let id = tree(&mut schedule, &[5]);
+    assert_eq!(schedule.amount().cancelled, 0);
+    schedule.cancel(id);
+    for _ in 0..2 {
+        let amount = schedule.amount();
+        assert_eq!((amount.exit, amount.cancelled), (Exit::Other, 1));
+        schedule.clear_ended();
+    }
 }
 
 #[test]
