@@ -209,6 +209,18 @@ fn what_is_refused_is_a_line_and_a_status() {
         let line = Haul::new(&["connect", "--run", "-", "--headless", option]).fails(2);
         assert!(line.contains("--run - has stdin and stdout"), "{line}");
     }
+    for option in ["--delete", "--dry-run"] {
+        let line = Haul::new(&["connect", "--run", "-", "--all", option]).fails(2);
+        let why = format!("--run - does what its lines say: leave {option} out");
+        assert!(line.starts_with(&why), "{line}");
+    }
+    let device = ["connect", &slow.url("/a"), "--headless", "-o", "/dev/null"];
+    let (code, _, stderr) = Session::start(&device).end();
+    assert_eq!(code, 2, "{stderr}");
+    assert!(
+        stderr.contains("to which --run - does not write"),
+        "{stderr}"
+    );
     for command in ["connect", "serve"] {
         let line = Haul::new(&[command, "--run", "file", "--headless"]).fails(2);
         assert!(line.contains("--run FILE needs the dashboard"), "{line}");

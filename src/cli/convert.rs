@@ -173,8 +173,8 @@ pub fn connect(args: ConnectArgs, terminal: bool) -> Result<config::Connect, Err
     }
     backup(&settings)?;
     selection(&settings)?;
-    tree(&settings)?;
     lines(&settings)?;
+    tree(&settings)?;
     headless(&settings, args.run.headless, args.detach)?;
     one_file(&settings)?;
     output(&settings)?;
@@ -295,22 +295,23 @@ fn selection(settings: &config::Connect) -> Result<(), Error> {
     Ok(())
 }
 
-/// `--run -` has stdin and stdout.
+/// `--run -` has stdin and stdout, and does what its lines say.
 fn lines(settings: &config::Connect) -> Result<(), Error> {
     if settings.run != Some(Commands::Stdin) {
         return Ok(());
     }
-    let taken = [
-        (settings.json, "--json"),
-        (settings.hold, "--hold"),
-        (settings.detach, "--detach"),
-        (
-            settings.output.as_deref() == Some(Path::new("-")),
-            "--output -",
-        ),
+    let to_stdout = settings.output.as_deref() == Some(Path::new("-"));
+    let (streams, order) = ("has stdin and stdout", "does what its lines say");
+    let wrong = [
+        (settings.json, "--json", streams),
+        (settings.hold, "--hold", streams),
+        (settings.detach, "--detach", streams),
+        (to_stdout, "--output -", streams),
+        (settings.delete, "--delete", order),
+        (settings.dry_run, "--dry-run", order),
     ];
-    match taken.iter().find(|(given, _)| *given) {
-        Some((_, option)) => usage(&format!("--run - has stdin and stdout: leave {option} out")),
+    match wrong.iter().find(|(given, ..)| *given) {
+        Some((_, option, why)) => usage(&format!("--run - {why}: leave {option} out")),
         None => Ok(()),
     }
 }

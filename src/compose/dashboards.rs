@@ -270,7 +270,11 @@ pub(super) async fn first(settings: &config::Connect, access: &Access) -> Result
     }
     let plan = Plan::prepare(settings, access).await?;
     if plan.for_stdout.is_some() {
-        let line = "--output names a device or a pipe, which needs --headless";
+        let line = if settings.run == Some(Commands::Stdin) {
+            "--output names a device or a pipe, to which --run - does not write: leave one of them out"
+        } else {
+            "--output names a device or a pipe, which needs --headless"
+        };
         return Err(Error::Usage(line.into()));
     }
     let checksums = checksums::given(settings, &plan.url, access).await?;
