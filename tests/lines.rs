@@ -228,6 +228,38 @@ fn what_is_refused_is_a_line_and_a_status() {
 }
 
 #[test]
+fn what_was_here_already_is_said_of_a_tree_where_all_of_it_was() {
+    let (root, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (seed, name) in (1..).zip(["a", "b", "c"]) {
+        fs::write(root.path().join(name), content(seed, 1000)).unwrap();
+    }
+    fs::copy(root.path().join("a"), to.path().join("a")).unwrap();
+    let dir = to.path().to_str().unwrap();
+    // Each server is a new one, which knows no digests yet.
+    let all = |more: &[&str]| {
+        let serving = serve(root.path());
+        let url = serving.url("/");
+        let line = [&["connect", &url, "--all", "-d", dir][..], more].concat();
+        let (code, told, stderr) = Session::start(&line).end();
+        assert_eq!(code, 0, "{told}{stderr}");
+        told.lines().last().unwrap().to_owned()
+    };
+    let everything = "everything: finished, 3 files, 2.93 KiB, ";
+    assert_eq!(all(&[]), format!("{everything}verified"));
+    assert_eq!(all(&[]), format!("{everything}here already"));
+    for name in ["a", "b"] {
+        fs::remove_file(to.path().join(name)).unwrap();
+    }
+    let update = ["--on-conflict", "update"];
+    for checked in [
+        "verified, 1 here already (not read)",
+        "here already (3 not read)",
+    ] {
+        assert_eq!(all(&update), format!("{everything}{checked}"));
+    }
+}
+
+#[test]
 fn a_server_tells_who_comes_and_goes_and_is_steered() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("large"), content(1, 8 << 20)).unwrap();

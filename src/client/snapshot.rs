@@ -233,6 +233,9 @@ pub struct FilesView {
     pub done: u64,
     /// Failed for good.
     pub failed: u64,
+    /// Of those that are complete, the ones that were here already and were not read.
+    #[serde(default)]
+    pub unread: u64,
     /// Found by listing so far.
     pub found: u64,
     /// Whether listing has ended, so that `found` and the item's `total` are final.
@@ -292,6 +295,18 @@ fn list<'de, D: serde::Deserializer<'de>>(from: D) -> Result<sums::Word, D::Erro
 }
 
 impl Verified {
+    /// What vouches for the files of a tree, one of which has this and another that: the weaker of the two. That some were here
+    /// already says nothing of those that were fetched.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        let was_here = |one| matches!(one, Self::Present | Self::Unread);
+        match (was_here(self), was_here(other)) {
+            (true, false) => other,
+            (false, true) => self,
+            _ => self.max(other),
+        }
+    }
+
     /// The word for logs and JSON: `blake3`, `digest`, `present`, `unread`, `unverified`, or the published list's name.
     pub const fn word(self) -> &'static str {
         match self {
@@ -301,6 +316,25 @@ impl Verified {
             Self::Present => "present",
             Self::Unread => "unread",
             Self::Unverified => "unverified",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verified::{self, Blake3, Present, Unread, Unverified};
+
+    #[test]
+    fn what_was_here_says_nothing_of_what_was_fetched() {
+        for (files, all) in [
+            (&[Present, Blake3][..], Blake3),
+            (&[Blake3, Unread], Blake3),
+            (&[Blake3, Present, Unverified], Unverified),
+            (&[Present, Unread, Present], Unread),
+            (&[Present], Present),
+        ] {
+            let with = files.iter().copied().reduce(Verified::with);
+            assert_eq!(with, Some(all), "{files:?}");
         }
     }
 }

@@ -209,7 +209,7 @@ fn here(state: &State, path: &RemotePath, theme: &Theme) -> Option<Fact> {
     match &state.view {
         View::Connect(view) => {
             let item = view.item_for(path)?;
-            let state = super::transfers::word(&item.state, theme);
+            let state = super::transfers::word(item, theme);
             let percent = view.figures(item).percent;
             let percent = percent.filter(|_| !item.state.is_ended());
             let text = percent.map_or_else(|| state.clone(), |p| format!("{state} {p}%"));
@@ -250,7 +250,7 @@ fn item(state: &State, id: ItemId, theme: &Theme) -> Vec<Fact> {
     };
     let figures = view.figures(item);
     let mut facts = vec![("name", shown(view.name(item)).into_owned())];
-    let word = super::transfers::word(&item.state, theme);
+    let word = super::transfers::word(item, theme);
     facts.push((
         "state",
         if word.is_empty() {

@@ -73,6 +73,7 @@ impl Queue {
             item.files = Some(FilesView {
                 done: 0,
                 failed: 0,
+                unread: 0,
                 found: 1,
                 listed: false,
             });

@@ -114,6 +114,7 @@ pub fn items() -> Vec<ItemView> {
     photos.files = Some(FilesView {
         done: 41,
         failed: 0,
+        unread: 0,
         found: 312,
         listed: true,
     });

@@ -131,6 +131,8 @@ pub struct Item {
     /// Bytes that were here when it ended without being complete, those of parts included: what a retry finds.
     pub kept: u64,
     pub verified: Option<Verified>,
+    /// Files that were here already and were not read.
+    pub unread: u64,
     /// Where the last redirect of one of its files led, for people.
     pub led: Option<String>,
 }
@@ -185,6 +187,7 @@ impl Item {
             settled: 0,
             kept: 0,
             verified: None,
+            unread: 0,
             led: None,
         };
         item.seed();

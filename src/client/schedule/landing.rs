@@ -210,7 +210,8 @@ impl Schedule {
         if let Some(item) = self.item_mut(id) {
             item.finished += 1;
             item.settled += bytes;
-            item.verified = item.verified.max(Some(verified));
+            item.unread += u64::from(verified == Verified::Unread);
+            item.verified = Some(item.verified.map_or(verified, |it| it.with(verified)));
         }
         self.end_item(id);
     }

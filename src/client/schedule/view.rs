@@ -236,6 +236,7 @@ impl Schedule {
             files: item.tree.then_some(FilesView {
                 done: item.finished,
                 failed: item.failed,
+                unread: item.unread,
                 found: item.found,
                 listed,
             }),

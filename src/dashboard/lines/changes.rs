@@ -160,13 +160,22 @@ pub(super) fn state(item: &ItemView) -> Option<String> {
         ItemState::Waiting(why) => format!("waits: {why}"),
         ItemState::Finished(verified) => {
             let files = item.files.map(|files| format!(", {}", count(files.done)));
+            let unread = item.files.map_or(0, |files| files.unread);
+            let unread = match verified {
+                _ if unread == 0 => String::new(),
+                Verified::Present | Verified::Unread => {
+                    format!(" ({} not read)", units::count(unread))
+                }
+                _ => format!(", {} here already (not read)", units::count(unread)),
+            };
             let checked = match verified {
                 Verified::Blake3 | Verified::Digest => "verified".to_owned(),
                 Verified::Listed(list) => format!("verified ({list})"),
                 Verified::Present | Verified::Unread => "here already".to_owned(),
                 Verified::Unverified => "unverified".to_owned(),
             };
-            format!("finished{}{size}, {checked}", files.unwrap_or_default())
+            let files = files.unwrap_or_default();
+            format!("finished{files}{size}, {checked}{unread}")
         }
         ItemState::Failed(why) => format!("failed: {why}"),
         ItemState::Cancelled => "cancelled".to_owned(),

@@ -71,7 +71,7 @@ impl Transfer {
             _ if held.is_some() => (held.iter().map(|(word, _)| *word).collect(), theme.warn),
             (ItemState::Active, Some(_)) => ("stalled".to_owned(), theme.warn),
             (ItemState::Active, None) => (units::rate(figures.rate), theme.text),
-            (state, _) => (word(state, theme), style),
+            _ => (word(item, theme), style),
         };
         // What a retry goes on from.
         let kept = item.is_kept();
@@ -311,10 +311,11 @@ fn part(figures: &Figures) -> String {
     }
 }
 
-/// A state in a word of at most ten cells.
-pub fn word(state: &ItemState, theme: &Theme) -> String {
-    let done = theme.glyphs.done;
-    match state {
+/// A state in a word of at most ten cells. A tree of which some files were not read has no mark behind it.
+pub fn word(item: &ItemView, theme: &Theme) -> String {
+    let all_read = item.files.is_none_or(|files| files.unread == 0);
+    let done = if all_read { theme.glyphs.done } else { "" };
+    let word: String = match &item.state {
         ItemState::Queued => "queued".into(),
         ItemState::Active => String::new(),
         ItemState::Paused => "paused".into(),
@@ -328,7 +329,8 @@ pub fn word(state: &ItemState, theme: &Theme) -> String {
         ItemState::Finished(Verified::Unverified) => "unverified".into(),
         ItemState::Failed(_) => "failed".into(),
         ItemState::Cancelled => "cancelled".into(),
-    }
+    };
+    word.trim_end().to_owned()
 }
 
 /// Cells of the columns on one line; they are left out in the order DONE, TOTAL, ETA, bar.

@@ -55,7 +55,7 @@ impl Item {
         self.failed_files.clear();
         self.failed_dirs.clear();
         (self.found, self.finished, self.total) = (0, 0, 0);
-        (self.settled, self.kept) = (0, 0);
+        (self.settled, self.kept, self.unread) = (0, 0, 0);
         self.verified = None;
         self.seed();
     }
