@@ -165,6 +165,10 @@ fn a_wrong_command_line_is_one_line_and_status_2() {
             "SHELL: `csh` is not allowed: bash, elvish, fish, powershell or zsh",
         ),
         (&["completions"], "missing SHELL"),
+        (
+            &["eval", "--address", "http://ada:secret@nas/"],
+            "--address: a login in the URL is not handed to the clients",
+        ),
         (&["man", "woman"], "`woman` is no command"),
     ] {
         let line = Haul::new(arguments).fails(2);

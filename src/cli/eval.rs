@@ -125,6 +125,17 @@ pub fn eval(args: EvalArgs, terminal: bool) -> Result<config::Eval, Error> {
              `haul eval --help`"
         )));
     }
+    if args
+        .address
+        .as_ref()
+        .is_some_and(|it| it.credentials.is_some())
+    {
+        return Err(Error::Usage(
+            "--address: a login in the URL is not handed to the clients, whose command lines others can read: put it into \
+             ~/.netrc, which they read; see `haul eval --help`"
+                .into(),
+        ));
+    }
     let home = match &args.out {
         Some(out) => out.clone(),
         None if config::in_repository() => PathBuf::from("."),
