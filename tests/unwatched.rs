@@ -2,15 +2,17 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::Path,
     process::{Child, Stdio},
     time::Instant,
 };
 
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::{
     fs::{CWD, FileType, mknodat},
     process::{Pid, Signal, kill_process},
+    termios::LocalModes,
 };
 use serde_json::Value;
 
@@ -244,4 +246,40 @@ fn an_output_that_takes_nothing_is_told_in_json_too() {
         (&last["event"], &last["failed"]),
         (&"summary".into(), &1.into())
     );
+}
+
+#[test]
+fn a_signal_at_a_password_gives_the_echo_back() {
+    for (signal, status) in [(None, 130), (Some(Signal::TERM), 143)] {
+        let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+        let echoes = || {
+            let modes = pair.master.get_termios().unwrap().local_flags.bits();
+            modes & LocalModes::ECHO.bits() != 0
+        };
+        assert!(echoes());
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_haul"));
+        command.args(["passwd", "ada"]);
+        // The terminal outlives it, as a shell's does.
+        let mut child = pair.slave.spawn_command(command).unwrap();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let mut writer = pair.master.take_writer().unwrap();
+        let (mut seen, mut buffer) = (String::new(), [0; 4096]);
+        while !seen.contains("Password: ") {
+            let read = reader.read(&mut buffer).unwrap();
+            seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+        let begun = Instant::now();
+        while echoes() {
+            assert!(begun.elapsed() < PATIENCE, "{seen}");
+        }
+        match signal {
+            None => writer.write_all(b"\x03").unwrap(),
+            Some(signal) => {
+                let pid = child.process_id().unwrap().cast_signed();
+                kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+            }
+        }
+        assert_eq!(child.wait().unwrap().exit_code(), status, "{seen}");
+        assert!(echoes(), "{signal:?}");
+    }
 }

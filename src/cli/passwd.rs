@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     exit::{Exit, Local},
     server::access::hashed_line,
+    sys::{signals::end_after, terminal::restorer},
 };
 
 /// Reads a password, from the terminal twice or from stdin once, and writes `USER:HASH`.
@@ -29,8 +30,16 @@ pub fn print_login(user: &str, out: &mut impl Write) -> Result<Exit, Error> {
     print(format!("{line}\n").as_bytes(), out)
 }
 
+/// Asks twice, without echo, which a signal must not leave so.
 fn from_terminal() -> Result<String, Error> {
-    let ask = |prompt| rpassword::prompt_password(prompt).map_err(unreadable);
+    end_after(restorer().map_err(unreadable)?)?;
+    let ask = |prompt| {
+        rpassword::prompt_password(prompt).map_err(|source| match source.kind() {
+            // Ctrl-C, which it reads as a key and sends on as the signal.
+            io::ErrorKind::Interrupted => Error::Signal(Exit::Interrupted),
+            _ => unreadable(source),
+        })
+    };
     let first = ask("Password: ")?;
     if first != ask("Again: ")? {
         return Err(Error::Usage("the two passwords differ: try again".into()));

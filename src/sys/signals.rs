@@ -42,6 +42,31 @@ pub(crate) fn end_whatever_hangs() {
         .spawn(watch);
 }
 
+/// Ends the program at a signal, after `last`: for what waits on a thread without a runtime, and has changed what must not
+/// stay so.
+///
+/// # Errors
+///
+/// Where signals cannot be waited for.
+pub(crate) fn end_after(last: impl FnOnce() + Send + 'static) -> Result<(), Local> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(cannot_wait)?;
+    // Waited for from now on: the thread may take its time to begin.
+    let mut signals = {
+        let _within = runtime.enter();
+        Signals::new()?
+    };
+    let watch = move || {
+        let exit = runtime.block_on(signals.next());
+        last();
+        std::process::exit(exit as i32)
+    };
+    let thread = thread::Builder::new().name("haul-signals".into());
+    thread.spawn(watch).map(drop).map_err(cannot_wait)
+}
+
 fn cannot_wait(source: io::Error) -> Local {
     Local {
         what: "cannot wait for signals".into(),

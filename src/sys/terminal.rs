@@ -1,19 +1,34 @@
 //! Whose terminal it is, and which signals are for somebody else: what a shell says with `&`, and `nohup`.
 
 use std::{
+    fs::OpenOptions,
     future::pending,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write as _},
     os::fd::AsFd,
     sync::OnceLock,
 };
 
-use rustix::{process::getpgrp, termios::tcgetpgrp};
+use rustix::{
+    process::getpgrp,
+    termios::{OptionalActions, tcgetattr, tcgetpgrp, tcsetattr},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Whether `stream` is a terminal on which this program is in the foreground: only then may it draw there and ask. A terminal
 /// that controls nobody here knows no foreground, and is whose it is.
 pub fn is_in_foreground(stream: &(impl IsTerminal + AsFd)) -> bool {
     stream.is_terminal() && tcgetpgrp(stream).map_or(true, |foreground| foreground == getpgrp())
+}
+
+/// What gives the terminal of this process the modes back that it has now, echo among them, and begins a new line there.
+pub(crate) fn restorer() -> io::Result<impl FnOnce() + Send + 'static> {
+    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    let modes = tcgetattr(&terminal)?;
+    Ok(move || {
+        // A terminal that is gone has no modes.
+        let _ = tcsetattr(&terminal, OptionalActions::Now, &modes);
+        let _ = terminal.write_all(b"\n");
+    })
 }
 
 /// A signal that ends the program, unless whoever started it had it ignored (`nohup`, `&` in a script): then it never comes.
