@@ -166,6 +166,14 @@ fn a_wrong_command_line_is_one_line_and_status_2() {
         ),
         (&["completions"], "missing SHELL"),
         (
+            &["plot", "--compare", "a,b", "--label", "c"],
+            "--compare: does not go with --label: leave one of them out; see",
+        ),
+        (
+            &["plot", "--run", "1", "--compare", "a,b"],
+            "--run: does not go with --compare: leave one of them out; see",
+        ),
+        (
             &["eval", "--address", "http://ada:secret@nas/"],
             "--address: a login in the URL is not handed to the clients",
         ),
@@ -222,6 +230,13 @@ fn variables_stand_between_the_command_line_and_the_defaults() {
         .env("HAUL_CONFIG", path.to_str().unwrap())
         .fails(2);
     assert!(line.starts_with(not_all), "below the file: {line}");
+
+    // What was typed rules out the variables of what does not go with it.
+    let compare = ["plot", "--tui", "--times", "/no/such", "--compare", "a,b"];
+    for (name, value) in [("HAUL_LABEL", "c"), ("HAUL_RUN", "1"), ("HAUL_LOGS", "x")] {
+        let (_, _, stderr) = Haul::new(&compare).env(name, value).run();
+        assert!(stderr.contains("run `haul eval` first"), "{name}: {stderr}");
+    }
 }
 
 #[test]

@@ -73,7 +73,8 @@ pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
     let Some((name, given)) = given.subcommand() else {
         return Err(Stop::Wrong("no command: see `haul --help`".into()));
     };
-    let mut decided: HashSet<String> = links.into_iter().chain(by_target(name, given)).collect();
+    let decided = links.into_iter().chain(by_target(name, given));
+    let mut decided: HashSet<String> = decided.chain(ruled_out(name, given)).collect();
     if !CONFIGURED.contains(&name) {
         return finish(argv, &decided, notes);
     }
@@ -99,6 +100,23 @@ pub fn parse(argv: &[OsString]) -> Result<Parsed, Stop> {
         _ => {}
     }
     Ok(parsed)
+}
+
+/// The options that cannot go with what was typed: a variable says nothing beside it.
+fn ruled_out(command: &str, given: &ArgMatches) -> Vec<String> {
+    let definition = without_environment();
+    let Some(options) = definition.find_subcommand(command) else {
+        return Vec::new();
+    };
+    let is_typed =
+        |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let rivals = options.get_arguments().flat_map(|arg| {
+        let others = options.get_arg_conflicts_with(arg).into_iter();
+        others.flat_map(move |other| [(arg, other), (other, arg)])
+    });
+    let out = rivals.filter(|(one, _)| is_typed(one));
+    out.filter_map(|(_, other)| other.get_long().map(str::to_owned))
+        .collect()
 }
 
 /// The options of `connect` that its target spells: a variable says nothing beside it.

@@ -42,13 +42,18 @@ pub(super) fn subject(error: &clap::Error) -> Option<String> {
         | ErrorKind::TooFewValues
         | ErrorKind::WrongNumberOfValues => {
             let shown = text(error, ContextKind::InvalidArg)?;
-            // `--port <PORT>`, `--hidden[=<HIDDEN>]`
-            if shown.starts_with('-') {
-                return shown.split([' ', '=', '[']).next().map(str::to_owned);
-            }
-            Some(bare(&shown).into())
+            Some(named(&shown).into())
         }
         _ => None,
+    }
+}
+
+/// `--port <PORT>`, `--hidden[=<HIDDEN>]` and `[DIR]` by their names alone.
+fn named(shown: &str) -> &str {
+    if shown.starts_with('-') {
+        shown.split([' ', '=', '[']).next().unwrap_or(shown)
+    } else {
+        bare(shown)
     }
 }
 
@@ -67,7 +72,13 @@ pub(super) fn problem(error: &clap::Error) -> String {
             Some(allowed) => format!("`{read}` is not allowed: {allowed}"),
             None => format!("`{read}` is not allowed"),
         },
-        ErrorKind::ArgumentConflict => "given more than once".into(),
+        ErrorKind::ArgumentConflict => {
+            let (this, other) = (ContextKind::InvalidArg, ContextKind::PriorArg);
+            match text(error, other).filter(|other| text(error, this).as_ref() != Some(other)) {
+                Some(other) => format!("does not go with {}: leave one of them out", named(&other)),
+                None => "given more than once".into(),
+            }
+        }
         ErrorKind::UnknownArgument => {
             let option = text(error, ContextKind::InvalidArg).unwrap_or_default();
             let what = if option.starts_with('-') {

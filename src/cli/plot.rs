@@ -28,7 +28,7 @@ pub struct PlotArgs {
     #[arg(long, env = "HAUL_TUI")]
     pub tui: bool,
     /// Draw one measurement against another
-    #[arg(long, env = "HAUL_COMPARE", value_name = "LABEL,LABEL", value_parser = values::labels, conflicts_with = "label")]
+    #[arg(long, env = "HAUL_COMPARE", value_name = "LABEL,LABEL", value_parser = values::labels, conflicts_with_all = ["label", "run"])]
     pub compare: Option<(String, String)>,
     /// The measurement to draw [default: the last]
     #[arg(long, env = "HAUL_LABEL", value_name = "NAME", value_parser = values::label)]
