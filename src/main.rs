@@ -50,15 +50,7 @@ fn run(typed: &[std::ffi::OsString]) -> Result<Exit, Error> {
     let parsed = match cli::parse(typed) {
         Ok(parsed) => parsed,
         Err(Stop::Wrong(line)) => return Err(Error::Usage(line)),
-        Err(Stop::Show(help)) => {
-            // A reader such as `head` may close the pipe early.
-            let _ = help.print();
-            return Ok(if help.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            });
-        }
+        Err(Stop::Show(help)) => return cli::print_help(&help),
     };
     match parsed.command {
         Command::Serve(args) => compose::serve(*args, &parsed.notes),

@@ -1,7 +1,7 @@
 //! Runs without a screen: what signals, cancels from elsewhere and outputs that take nothing make of them.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::Path,
     process::{Child, Stdio},
@@ -246,6 +246,24 @@ fn an_output_that_takes_nothing_is_told_in_json_too() {
         (&last["event"], &last["failed"]),
         (&"summary".into(), &1.into())
     );
+}
+
+#[test]
+fn help_that_nobody_can_take_is_told() {
+    for arguments in [
+        &["--version"][..],
+        &["--help"],
+        &["serve", "-h"],
+        &["completions", "bash"],
+    ] {
+        let mut haul = Haul::new(arguments);
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let piped = haul.command.stdout(full).stderr(Stdio::piped());
+        let output = piped.spawn().unwrap().wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(7), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("cannot write to stdout"), "{stderr}");
+    }
 }
 
 #[test]

@@ -254,6 +254,19 @@ pub fn print_manual(command: Option<&str>, out: &mut impl Write) -> Result<Exit,
     print(&text, out)
 }
 
+/// Writes the help or the version that was asked for, or a short help to stderr where nothing was.
+pub fn print_help(help: &clap::Error) -> Result<Exit, Error> {
+    let printed = help.print().and_then(|()| io::stdout().flush());
+    match printed {
+        // Without stderr there is nobody to tell.
+        _ if help.use_stderr() => Ok(Exit::Usage),
+        Ok(()) => Ok(Exit::Done),
+        // A reader such as `head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        Err(source) => Err(writing(source)),
+    }
+}
+
 fn print(text: &[u8], out: &mut impl Write) -> Result<Exit, Error> {
     match out.write_all(text).and_then(|()| out.flush()) {
         Ok(()) => Ok(Exit::Done),
