@@ -11,8 +11,14 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    browser::Browser, cursor::Cursor, effect::Effect, event::Server, figures::Book, here::Watch,
-    throughput::Gauge, undone::Undo,
+    browser::Browser,
+    cursor::Cursor,
+    effect::Effect,
+    event::{LocalFile, Server},
+    figures::Book,
+    here::Watch,
+    throughput::Gauge,
+    undone::Undo,
 };
 use crate::{
     client::{ItemId, Snapshot, Want},
@@ -293,13 +299,19 @@ impl Connect {
         let local = self
             .dir()
             .join(std::ffi::OsStr::from_bytes(path.as_bytes()));
+        let server = self.url.clone().ok_or("verify: there is no server")?;
+        let file = LocalFile {
+            server,
+            path,
+            local,
+        };
         let Some(expected) = entry.blake3 else {
             // One that was not hashed yet may tell values all the same.
             let server = self.snapshot.server.as_deref();
             let asks = server.is_some_and(|name| name.starts_with("haul/"))
                 && entry.size.is_some_and(|size| pieces::value_count(size) > 0);
             return if asks {
-                Ok(Effect::FindDamage { path, local })
+                Ok(Effect::FindDamage(file))
             } else {
                 Err(format!(
                     "verify: the server told no digest of {shown}: downloading it again checks it"
@@ -307,8 +319,7 @@ impl Connect {
             };
         };
         Ok(Effect::Verify {
-            path,
-            local,
+            file,
             expected,
             name: shown,
         })

@@ -5,7 +5,12 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{ending::Ending, event::Fingerprint, listing, places, search, survey::Survey};
+use super::{
+    ending::Ending,
+    event::{Fingerprint, LocalFile},
+    listing, places, search,
+    survey::Survey,
+};
 use crate::{
     client::{ItemId, Want},
     config::target::Target,
@@ -96,23 +101,15 @@ pub enum Effect {
     /// Hold a file that is here against a digest; answered by `Event::Told`, `Event::Differs` or `Event::Refused`.
     #[serde(skip)]
     Verify {
-        /// The file on the server.
-        path: RemotePath,
-        /// The file here.
-        local: PathBuf,
+        /// The file.
+        file: LocalFile,
         /// What it must hash to.
         expected: blake3::Hash,
         /// What to call it, escaped.
         name: String,
     },
     /// Find out what of a file that is here is not the server's; answered by `Event::Damaged`.
-    FindDamage {
-        /// The file on the server.
-        path: RemotePath,
-        /// The file here.
-        #[serde(with = "forms::path")]
-        local: PathBuf,
-    },
+    FindDamage(LocalFile),
     /// Give the server a login, and go on; answered by `Event::Answered`.
     Login {
         /// Who.

@@ -14,6 +14,7 @@ use crate::{
     config::ThemeName,
     discovery::Known,
     entry::Entry,
+    forms,
     http1::path::RemotePath,
     logging::Line,
     server,
@@ -95,16 +96,11 @@ pub enum Event {
     },
     /// A file that is here is not the server's, in answer to `Effect::Verify`.
     #[serde(skip)]
-    Differs {
-        /// The file on the server.
-        path: RemotePath,
-        /// The file here.
-        local: PathBuf,
-    },
+    Differs(LocalFile),
     /// What of a file that is here is not the server's, in answer to `Effect::FindDamage`; the error is for people and escaped.
     Damaged {
-        /// The file on the server.
-        path: RemotePath,
+        /// Which.
+        file: LocalFile,
         /// What.
         result: Result<client::Damage, String>,
     },
@@ -221,6 +217,26 @@ pub struct Server {
     pub url: Url,
     /// What was named in it: a directory to open or a file to download, once the listing tells which.
     pub named: Option<RemotePath>,
+}
+
+/// A file that is here, held against the server's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalFile {
+    /// The server, as [`Server::url`] has it.
+    pub server: Url,
+    /// The file on the server.
+    pub path: RemotePath,
+    /// The file here.
+    #[serde(with = "forms::path")]
+    pub local: PathBuf,
+}
+
+impl LocalFile {
+    /// The directory that a download would have had to go to, to be this file; `None` where there is none.
+    pub fn target(&self) -> Option<PathBuf> {
+        let above = self.local.ancestors().nth(self.path.names().count())?;
+        Some(above.to_owned())
+    }
 }
 
 /// A certificate that a person has to judge.

@@ -111,11 +111,6 @@ impl State {
 
     pub(super) fn ask_login(&mut self, reason: String) {
         self.complain(reason);
-        let typing = |prompt: &Prompt| matches!(prompt.kind, Kind::User | Kind::Password);
-        if self.prompt.as_ref().is_some_and(typing) {
-            // It asks on more than one connection.
-            return;
-        }
         if let Some(notice) = &mut self.notice {
             notice.stays();
         }

@@ -25,6 +25,7 @@ mod pointer;
 pub mod popup;
 pub mod preview;
 pub mod prompt;
+mod questions;
 pub mod search;
 pub mod serve;
 pub mod servers;
@@ -170,6 +171,8 @@ pub struct State {
     script_failed: bool,
     /// The certificate that the user has judged to be the server's own.
     trusted: Option<event::Fingerprint>,
+    /// What is asked by itself.
+    questions: questions::Questions,
     /// The user of a login whose password is typed.
     login_user: Option<String>,
     /// A local directory's names, for completions.
@@ -234,6 +237,7 @@ impl State {
             script_at: None,
             script_failed: false,
             trusted: None,
+            questions: questions::Questions::default(),
             login_user: None,
             local: None,
             filter_before: String::new(),

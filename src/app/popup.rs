@@ -128,7 +128,10 @@ impl State {
                     },
                 }]
             }
-            Some(Popup::Trust(seen)) if yes && seen.known.is_none() => {
+            // Enter is pressed at the end of a line: what is kept for ever takes a letter.
+            Some(Popup::Trust(seen))
+                if matches!(key.code, KeyCode::Char('y' | 'Y')) && seen.known.is_none() =>
+            {
                 let seen = seen.clone();
                 self.popup = None;
                 self.say(format!("{} is trusted from now on", seen.host));

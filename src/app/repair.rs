@@ -1,16 +1,15 @@
 //! A file that is here and not the server's: what of it, and whether it is to be repaired.
 
-use std::path::PathBuf;
-
 use super::{
-    Popup, State, View,
+    State, View,
     effect::Effect,
+    event::LocalFile,
     popup::{Ask, Then},
+    questions::Question,
 };
 use crate::{
     client::{Damage, Want},
     escape::display_name,
-    http1::path::RemotePath,
     pieces, units,
 };
 
@@ -19,32 +18,42 @@ const NAMED: usize = 8;
 
 impl State {
     /// A file here does not have the server's digest: what of it differs is asked for, where the server has values of its pieces.
-    pub(super) fn differs(&mut self, path: RemotePath, local: PathBuf) -> Vec<Effect> {
+    pub(super) fn differs(&mut self, file: LocalFile) -> Vec<Effect> {
         let View::Connect(view) = &self.view else {
             return Vec::new();
         };
+        if view.url.as_ref() != Some(&file.server) {
+            // Its server was left.
+            return Vec::new();
+        }
         let mut entries = view.remote.listing.entries().iter();
-        let listed = entries.find(|entry| view.remote.path_of(entry).as_ref() == Some(&path));
+        let listed = entries.find(|entry| view.remote.path_of(entry).as_ref() == Some(&file.path));
         let Some(size) = listed.and_then(|entry| entry.size) else {
-            return vec![Effect::FindDamage { path, local }];
+            return vec![Effect::FindDamage(file)];
         };
         if pieces::value_count(size) > 0 {
-            return vec![Effect::FindDamage { path, local }];
+            return vec![Effect::FindDamage(file)];
         }
         let damage = Damage {
             size,
             pieces: (0..pieces::count(size)).collect(),
             resized: false,
         };
-        self.damaged(path, Ok(damage));
+        self.damaged(file, Ok(damage));
         Vec::new()
     }
 
     /// It is known what differs: whether to repair it is asked.
-    pub(super) fn damaged(&mut self, path: RemotePath, result: Result<Damage, String>) {
+    pub(super) fn damaged(&mut self, file: LocalFile, result: Result<Damage, String>) {
         let View::Connect(view) = &self.view else {
             return;
         };
+        if view.url.as_ref() != Some(&file.server) {
+            return;
+        }
+        // Where it is, and not where downloads go by now.
+        let to = file.target().filter(|to| *to != view.facts.dir);
+        let path = file.path;
         let shown = display_name(path.as_bytes()).into_owned();
         let damage = match result {
             Ok(damage) => damage,
@@ -67,18 +76,14 @@ impl State {
             "{shown}: the file here is not the server's: {}: --on-conflict update repairs it",
             ends.join(", ")
         );
-        if self.popup.is_some() {
-            // What is on the screen has the keys.
-            return self.complain(unasked);
-        }
-        self.popup = Some(Popup::Ask(Ask {
+        self.ask(Question::Repair(Box::new(Ask {
             title: "File",
             question: format!("Repair {shown}?"),
             ends,
             note: note.into(),
             yes: "repair it",
             then: Then::Update {
-                to: view.lcd.clone(),
+                to,
                 want: Want::Path {
                     path,
                     size: Some(damage.size),
@@ -86,7 +91,7 @@ impl State {
             },
             done: None,
             unasked,
-        }));
+        })));
     }
 }
 

@@ -10,6 +10,8 @@ use super::{
     effect::Effect,
     event::{Ending, Unlisted},
     keymap::{Action, Chord, Found},
+    prompt::{Kind, Prompt},
+    questions::Question,
 };
 use crate::{
     client::{self, Link},
@@ -41,6 +43,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     {
         effects.extend(state.run_script(&line));
     }
+    state.ask_next();
     effects.extend(state.end_search());
     // A list that was made anew knows as many rows as the one before it.
     state.lay_out(state.layout);
@@ -50,6 +53,8 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
 impl State {
     fn take(&mut self, event: Event) -> Vec<Effect> {
         match event {
+            // It was meant for what was open before.
+            Event::Key(_) | Event::Paste(_) | Event::Mouse(_) if !self.takes_answers() => {}
             Event::Key(key) if key.kind != KeyEventKind::Release => return self.key(key),
             Event::Background(theme) if !self.looks.chosen => self.looks.theme = theme,
             // A theme that was chosen since stays.
@@ -67,8 +72,8 @@ impl State {
             }
             Event::Surveyed { id, news } => return self.surveyed(id, news),
             Event::Previewed { path, result } => self.previewed(&path, result),
-            Event::Differs { path, local } => return self.differs(path, local),
-            Event::Damaged { path, result } => self.damaged(path, result),
+            Event::Differs(file) => return self.differs(file),
+            Event::Damaged { file, result } => self.damaged(file, result),
             Event::Matched(matched) => return self.matched(matched),
             Event::Downloads(counts) => {
                 if let View::Serve(view) = &mut self.view {
@@ -77,6 +82,7 @@ impl State {
             }
             Event::Connected(server) => {
                 self.leave_server();
+                self.forget_ways();
                 if let View::Connect(view) = &mut self.view {
                     return vec![view.turn_to(server)];
                 }
@@ -110,7 +116,7 @@ impl State {
                 if let View::Connect(view) = &mut self.view {
                     view.leave();
                 }
-                self.ask_address();
+                self.ask(Question::Address);
             }
             Event::LocalListed { dir, names } => {
                 self.local = Some((dir, names));
@@ -130,13 +136,8 @@ impl State {
                     view.free = free;
                 }
             }
-            Event::LoginWanted(reason) => self.ask_login(reason),
-            // Several connections ask the same; a question that was under way when it was answered is answered too.
-            Event::Fingerprint(seen) => {
-                if self.trusted.as_ref() != Some(&seen) {
-                    self.popup = Some(Popup::Trust(seen));
-                }
-            }
+            Event::LoginWanted(reason) => self.ask(Question::Login(reason)),
+            Event::Fingerprint(seen) => self.ask(Question::Certificate(seen)),
             Event::Answered => {
                 if let View::Connect(view) = &mut self.view {
                     return vec![view.remote.refresh()];
@@ -164,7 +165,8 @@ impl State {
             }
         };
         let job = self.browser().listed(request, result, wall);
-        if failed {
+        // One that asks something does answer.
+        if failed && asks.is_none() {
             self.listing_failed();
         }
         let mut effects: Vec<_> = job.map(Effect::Arrange).into_iter().collect();
@@ -191,10 +193,19 @@ impl State {
     fn leave_server(&mut self) {
         self.throughput.clear();
         self.preview = None;
+        self.forget_questions();
         let of_it = |popup: &mut Popup| {
             matches!(popup, Popup::Search(_) | Popup::Marks(_) | Popup::Info(_))
         };
         self.popup.take_if(of_it);
+    }
+
+    /// What leads to a server goes with a turn to one.
+    fn forget_ways(&mut self) {
+        let leads = |popup: &mut Popup| matches!(popup, Popup::Places(_) | Popup::Servers(_));
+        self.popup.take_if(leads);
+        let leads = |prompt: &mut Prompt| prompt.kind == Kind::Address;
+        self.prompt.take_if(leads);
     }
 
     /// A server that nobody named and that does not answer is not what the user meant: ask.
@@ -203,7 +214,7 @@ impl State {
             return;
         };
         if !view.facts.named && view.remote.read.is_none() && self.prompt.is_none() {
-            self.ask_address();
+            self.ask(Question::Address);
         }
     }
 
@@ -212,6 +223,7 @@ impl State {
         self.dirty |= self.wall.map(second) != Some(second(tick.wall));
         self.now = Some(tick.now);
         self.wall = Some(tick.wall);
+        self.let_answer(tick.now);
         let refresh = self
             .refreshed
             .is_none_or(|at| tick.now.saturating_duration_since(at) >= REFRESH);
@@ -314,6 +326,9 @@ impl State {
         }
         let first = !std::mem::replace(&mut view.sampled, true);
         let paused = view.counts().paused;
+        if answered && asks.is_none() && back {
+            self.forget_answered();
+        }
         if let Some(asks) = asks {
             self.dirty = true;
             effects.extend(self.take(asks));

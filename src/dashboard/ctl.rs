@@ -108,8 +108,8 @@ impl Run {
             // What a command asks for is done; what a screen would look at next is not for this.
             effects = if listed { follow } else { Vec::new() };
         }
-        if let Some(Popup::Ask(ask)) = &self.state.popup {
-            self.said.push((ask.unasked.clone(), true));
+        for unasked in self.state.unasked() {
+            self.said.push((unasked, true));
         }
     }
 

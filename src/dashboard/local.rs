@@ -12,12 +12,11 @@ use url::Url;
 
 use super::{here, history, kept::Kept, places};
 use crate::{
-    app::{Effect, Event},
+    app::{Effect, Event, event::LocalFile},
     config::target::Target,
     discovery::survey,
     escape::{display_name, display_path},
     exit::reason,
-    http1::path::RemotePath,
     sys::disk,
 };
 
@@ -54,11 +53,10 @@ pub(super) fn apply(effect: Effect, kept: &Kept, answers: &mpsc::Sender<Event>) 
             Some(Event::LocalListed { dir, names })
         }),
         Effect::Verify {
-            path,
-            local,
+            file,
             expected,
             name,
-        } => Box::new(move || Some(verify(path, local, expected, &name))),
+        } => Box::new(move || Some(verify(file, expected, &name))),
         Effect::Remember(line) => {
             let file = kept.history.clone();
             Box::new(move || {
@@ -170,20 +168,20 @@ fn names(dir: &Path) -> io::Result<Vec<(String, bool)>> {
     Ok(names)
 }
 
-fn verify(path: RemotePath, local: PathBuf, expected: blake3::Hash, name: &str) -> Event {
+fn verify(file: LocalFile, expected: blake3::Hash, name: &str) -> Event {
     let hash = || -> io::Result<blake3::Hash> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(fs::File::open(&local)?)?;
+        hasher.update_reader(fs::File::open(&file.local)?)?;
         Ok(hasher.finalize())
     };
     match hash() {
         Ok(hash) if hash == expected => {
             Event::Told(format!("{name}: the file here is the server's, by BLAKE3"))
         }
-        Ok(_) => Event::Differs { path, local },
+        Ok(_) => Event::Differs(file),
         Err(error) => Event::Refused(format!(
             "verify: {}: {}",
-            display_name(&local.to_string_lossy().into_owned()),
+            display_name(&file.local.to_string_lossy().into_owned()),
             reason(&error)
         )),
     }
@@ -192,6 +190,7 @@ fn verify(path: RemotePath, local: PathBuf, expected: blake3::Hash, name: &str) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::path::RemotePath;
 
     #[test]
     fn nothing_is_exported_over_another_file() {
@@ -208,14 +207,18 @@ mod tests {
         let path = dir.path().join("f");
         fs::write(&path, "content").unwrap();
         let held = |local: &Path, content: &[u8]| {
-            let local = local.to_owned();
-            verify(RemotePath::root(), local, blake3::hash(content), "f")
+            let file = LocalFile {
+                server: "http://nas/".parse().unwrap(),
+                path: RemotePath::root(),
+                local: local.to_owned(),
+            };
+            verify(file, blake3::hash(content), "f")
         };
         let right = held(&path, b"content");
         assert!(matches!(right, Event::Told(_)), "{right:?}");
         let wrong = held(&path, b"other");
         assert!(
-            matches!(&wrong, Event::Differs { local, .. } if *local == path),
+            matches!(&wrong, Event::Differs(file) if file.local == path),
             "{wrong:?}"
         );
         let missing = held(&dir.path().join("g"), b"");

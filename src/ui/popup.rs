@@ -131,12 +131,16 @@ fn halves(fingerprint: &str) -> [&str; 2] {
 impl<'a> Question<'a> {
     /// The one that is asked, if one is.
     pub fn open(state: &'a State, theme: &Theme) -> Option<Self> {
-        Some(match state.popup.as_ref()? {
+        let mut question = match state.popup.as_ref()? {
             Popup::Quit(running) => quit(state, running, theme),
             Popup::Ask(asked) => ask(asked, theme),
             Popup::Trust(seen) => trust(seen, theme),
             _ => return None,
-        })
+        };
+        if !state.takes_answers() {
+            question.answers.clear();
+        }
+        Some(question)
     }
 
     fn new(

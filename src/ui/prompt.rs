@@ -46,12 +46,19 @@ pub fn draw(state: &State, theme: &Theme, row: Rect, screen: Rect, buf: &mut Buf
         return;
     };
     fill(buf, row, " ", theme.ground);
+    // What is not taken yet is not shown.
+    let unread = Prompt::new(prompt.kind, "");
+    let prompt = if state.takes_answers() {
+        prompt
+    } else {
+        &unread
+    };
     let column = usage_column(row);
     let free = usize::from(row.right().saturating_sub(column + 1));
     let usage = usage(state, prompt, free);
     let narrow = usize::from(column - row.x).saturating_sub(3);
     // The usage gives way to a long line.
-    let beside = !usage.is_empty() && line_width(prompt) < narrow;
+    let beside = !usage.is_empty() && !state.has_questions() && line_width(prompt) < narrow;
     let room = if beside { narrow } else { cells };
     line(prompt, theme, row, room, buf);
     if beside {

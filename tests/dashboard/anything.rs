@@ -146,9 +146,9 @@ fn answers(effect: Effect) -> Vec<Event> {
             path,
             result: Ok(b"a\x1b\xff\n".repeat(30)),
         }],
-        Effect::Verify { path, local, .. } => vec![Event::Differs { path, local }],
-        Effect::FindDamage { path, .. } => vec![Event::Damaged {
-            path,
+        Effect::Verify { file, .. } => vec![Event::Differs(file)],
+        Effect::FindDamage(file) => vec![Event::Damaged {
+            file,
             result: Ok(client::Damage {
                 size: 9 << 20,
                 pieces: vec![0, 3, 4, 5],

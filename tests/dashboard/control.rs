@@ -47,13 +47,10 @@ fn clients_are_paused_kicked_and_banned() {
 
 #[test]
 fn what_is_damaged_is_named_and_fetched_if_so_wanted() {
-    let differs = |name: &str| Event::Differs {
-        path: path(name),
-        local: "/home/alice/Downloads/x".into(),
-    };
+    let differs = |name: &str| Event::Differs(local_file(name));
     let mut state = browsing();
     let effects = send(&mut state, differs("/manual.pdf"));
-    let [Effect::FindDamage { path: asked, .. }] = &effects[..] else {
+    let [Effect::FindDamage(asked)] = &effects[..] else {
         panic!("{effects:?}");
     };
     assert!(state.popup.is_none(), "nobody knows yet what to ask");
@@ -63,10 +60,11 @@ fn what_is_damaged_is_named_and_fetched_if_so_wanted() {
         resized: false,
     };
     let found = |pieces| Event::Damaged {
-        path: asked.clone(),
+        file: asked.clone(),
         result: Ok(damage(pieces)),
     };
     send(&mut state, found(vec![2, 3, 4, 9]));
+    read(&mut state);
     let screen = screen(&mut state, 100, 30);
     assert!(screen.contains("Repair manual.pdf?"), "{screen}");
     assert!(
@@ -80,8 +78,12 @@ fn what_is_damaged_is_named_and_fetched_if_so_wanted() {
     send(&mut state, found(vec![2]));
     assert!(matches!(&state.popup, Some(Popup::Help(_))));
     keys(&mut state, "Esc");
+    read(&mut state);
+    assert!(matches!(&state.popup, Some(Popup::Ask(ask)) if ask.question == "Repair manual.pdf?"));
+    assert!(keys(&mut state, "n").is_empty());
     // A file of one piece needs no look.
     assert!(send(&mut state, differs("/notes.md")).is_empty());
+    read(&mut state);
     let effects = keys(&mut state, "y");
     let [
         Effect::Get {
@@ -208,6 +210,7 @@ fn a_login_is_asked_for_and_a_password_is_hidden() {
         Event::LoginWanted("the server asks for a login".into()),
     );
     assert_eq!(state.prompt.as_ref().unwrap().text(), "alice");
+    read(&mut state);
     keys(&mut state, "Enter s e c r e t");
     let screen = text(&draw(&mut state, 120, 36));
     assert!(screen.contains("password ••••••"), "{screen}");
@@ -230,12 +233,15 @@ fn a_new_certificate_is_asked_about_and_a_changed_one_refused() {
     };
     let mut state = browsing();
     send(&mut state, Event::Fingerprint(seen(None)));
+    read(&mut state);
     assert!(keys(&mut state, "j q x").is_empty() || state.popup.is_none());
     let mut state = browsing();
     send(&mut state, Event::Fingerprint(seen(None)));
+    read(&mut state);
     let effects = keys(&mut state, "y");
     assert!(matches!(&effects[..], [Effect::Trust(f)] if f.seen == "9F:3A:C1"));
     send(&mut state, Event::Fingerprint(seen(Some("00:11:22"))));
+    read(&mut state);
     let screen = text(&draw(&mut state, 80, 24));
     assert!(
         screen.contains("00:11:22") && screen.contains("9F:3A:C1"),

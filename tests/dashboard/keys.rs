@@ -940,6 +940,7 @@ fn a_certificate_that_was_judged_is_not_asked_about_again() {
         })
     };
     send(&mut state, seen("AA"));
+    read(&mut state);
     keys(&mut state, "y");
     // Another connection had asked the same before the answer.
     send(&mut state, seen("AA"));

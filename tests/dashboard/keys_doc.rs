@@ -28,6 +28,9 @@ Everything can be done by the mouse as well: a row is pressed to choose it and t
 scrolls; hints, column heads, scrollbars, answers and the keys in a box's border are pressed; a press beside a box leaves it. In
 `?` a line that is pressed twice does what its key does. Shift with the mouse selects text, in most terminals.
 
+A question that comes up by itself (a login, a certificate, a file to be repaired) waits for the end of what is typed and of the box
+that is open. It shows its answers after 0.6 s and takes none before; only `y` trusts a certificate.
+
 ";
 
 /// A table's cell: a bar would end it.

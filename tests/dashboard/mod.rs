@@ -23,3 +23,4 @@ mod states;
 mod survey;
 mod terminal;
 mod undo;
+mod unread;

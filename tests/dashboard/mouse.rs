@@ -99,6 +99,7 @@ fn unknown_server() -> State {
         known: None,
     };
     send(&mut state, Event::Fingerprint(seen));
+    read(&mut state);
     state
 }
 

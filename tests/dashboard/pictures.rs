@@ -148,6 +148,7 @@ fn connect_lines() {
         &mut login,
         Event::LoginWanted("401: the server asks for a login".into()),
     );
+    read(&mut login);
     taken("connect-login", after(login, "Enter a b c"));
 }
 
@@ -167,6 +168,7 @@ fn connect_boxes() {
                 known: known.map(str::to_owned),
             }),
         );
+        read(&mut state);
         state
     };
     taken("connect-trust", certificate(None));

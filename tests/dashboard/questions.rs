@@ -189,6 +189,7 @@ fn a_certificate_is_judged_once_and_what_was_queued_goes_on() {
     pty.wait("its fingerprint", |seen| {
         shows(&screen(&seen.bytes, (80, 24)), &fingerprint)
     });
+    pty.expect("y trust it from now on");
     pty.press("y");
     pty.expect("1 done");
     assert_whole(root.path(), into.path(), "readme.txt");
@@ -206,6 +207,7 @@ fn a_certificate_is_judged_once_and_what_was_queued_goes_on() {
         let screen = screen(&seen.bytes, (80, 24));
         shows(&screen, &fingerprint) && shows(&screen, &other)
     });
+    pty.expect("Esc leave the server");
     pty.press("y");
     pty.expect("connect to ");
     // The servers that were used before are offered.
@@ -219,7 +221,7 @@ fn a_certificate_that_is_not_believed_is_left() {
     let (root, into) = (files(), tempfile::tempdir().unwrap());
     let serving = serve_with(secured(root.path()).0);
     let mut pty = connect(&serving.url("/"), into.path(), &[]);
-    pty.expect("Trust this server?");
+    pty.expect("n leave");
     pty.press("n");
     pty.expect("no server yet");
     assert_eq!(serving.server.snapshot().requests, 0, "nothing was sent");

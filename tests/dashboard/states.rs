@@ -8,8 +8,11 @@ use std::{
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use haul::{
     app::{
-        self, Event, Looks, Sample, State, Tick, browser::Load, connect, event::Unlisted, serve,
-        update,
+        self, Event, Looks, Sample, State, Tick,
+        browser::Load,
+        connect,
+        event::{Fingerprint, LocalFile, Unlisted},
+        serve, update,
     },
     client::{self, FileView, FilesView, ItemId, ItemState, ItemView, Link, Verified},
     config::ThemeName,
@@ -457,6 +460,30 @@ pub fn text(buf: &Buffer) -> String {
 /// Sends an event.
 pub fn send(state: &mut State, event: Event) -> Vec<app::Effect> {
     update(state, event)
+}
+
+/// Lets so much time go by that a question which came up by itself takes answers.
+pub fn read(state: &mut State) {
+    let now = state.now.unwrap() + Duration::from_secs(1);
+    tick(state, now, wall(), Sample::Nothing);
+}
+
+/// A local file that is held against the one of that path on the server of [`browsing`].
+pub fn local_file(target: &str) -> LocalFile {
+    LocalFile {
+        server: "http://nas.lan:8888/".parse().unwrap(),
+        path: path(target),
+        local: format!("/home/alice/Downloads{target}").into(),
+    }
+}
+
+/// A certificate of that server that is not known.
+pub fn certificate(seen: &str) -> Event {
+    Event::Fingerprint(Fingerprint {
+        host: "nas.lan:8888".into(),
+        seen: seen.into(),
+        known: None,
+    })
 }
 
 /// What a listing says that waits for a login.

@@ -156,15 +156,14 @@ fn whatever_closes_a_search_ends_its_walk() {
     let id = survey(keys(&mut state, "C-f")).id;
     assert_eq!(ended(&keys(&mut state, "Esc")), Some(id));
     let id = survey(keys(&mut state, "C-f")).id;
-    let asks = Event::Fingerprint(haul::app::event::Fingerprint {
-        host: "nas".into(),
-        seen: "00".into(),
-        known: None,
+    let turn = Event::Connected(haul::app::Server {
+        url: "http://other/".parse().unwrap(),
+        named: None,
     });
-    assert_eq!(ended(&send(&mut state, asks)), Some(id));
+    assert_eq!(ended(&send(&mut state, turn)), Some(id));
     let late = News::Ended(Extent::default());
     assert!(send(&mut state, Event::Surveyed { id, news: late }).is_empty());
-    keys(&mut state, "n");
+    answer_list(&mut state, path("/"), Ok(entries()));
     keys(&mut state, "C-f x y z");
     assert!(matches!(state.popup, Some(Popup::Search(_))));
     send(&mut state, Event::Paste("\u{7}abc".into()));

@@ -203,11 +203,11 @@ impl Connecting {
                     let _ = answers.send(Event::Previewed { path, result }).await;
                 });
             }
-            Effect::FindDamage { path, local } => {
+            Effect::FindDamage(file) => {
                 self.ask(Asked::Damage, async move {
-                    let result = client.damage(&path, local).await;
+                    let result = client.damage(&file.path, file.local.clone()).await;
                     let result = result.map_err(|error| display_error(&error));
-                    let _ = answers.send(Event::Damaged { path, result }).await;
+                    let _ = answers.send(Event::Damaged { file, result }).await;
                 });
             }
             Effect::Survey(plan) => {

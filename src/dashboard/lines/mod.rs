@@ -134,11 +134,9 @@ impl<E: Engine, W: Write> Lines<E, W> {
         let effects = self.state.begin();
         self.apply(effects);
         loop {
-            if matches!(self.state.popup, Some(Popup::Ask(_)))
-                && let Some(Popup::Ask(ask)) = self.state.popup.take()
-            {
+            for unasked in self.state.unasked() {
                 // Nobody is there to say yes.
-                self.refuse(&plain(&ask.unasked), Exit::Integrity)?;
+                self.refuse(&plain(&unasked), Exit::Integrity)?;
             }
             let settled = self.pending.is_empty();
             if settled && let Some(command) = self.under_way.take() {
