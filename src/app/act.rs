@@ -322,7 +322,13 @@ impl State {
 
     /// What is done to transfers, and to the link.
     fn transfer(&mut self, action: Action) -> Vec<Effect> {
-        self.choose_transfer(action);
+        let target = match self.transfer_of(action) {
+            Ok(target) => target,
+            Err(reason) => {
+                self.complain(reason);
+                return Vec::new();
+            }
+        };
         let View::Connect(view) = &mut self.view else {
             return Vec::new();
         };
@@ -336,26 +342,26 @@ impl State {
             },
             Action::Pause => {
                 let paused = view
-                    .item()
+                    .chosen(target)
                     .is_some_and(|item| item.state == ItemState::Paused);
                 let control = if paused {
                     Control::Resume
                 } else {
                     Control::Pause
                 };
-                view.control(Target::Current, control)
+                view.control(target, control)
             }
             Action::PauseAll => view
                 .control(Target::All, Control::Pause)
                 .or_else(|_| view.control(Target::All, Control::Resume)),
-            Action::Cancel => view.cancel(Target::Current),
+            Action::Cancel => view.cancel(target),
             Action::MoveUp => view.control(Target::Current, Control::Reorder(-1)),
             Action::MoveDown => view.control(Target::Current, Control::Reorder(1)),
             Action::First => {
-                let first = view.item().is_some_and(|item| item.first);
-                view.control(Target::Current, Control::First(!first))
+                let first = view.chosen(target).is_some_and(|item| item.first);
+                view.control(target, Control::First(!first))
             }
-            Action::Retry => view.control(Target::Current, Control::Retry),
+            Action::Retry => view.control(target, Control::Retry),
             Action::RetryAll => view.control(Target::All, Control::Retry),
             Action::Clear => view.clear(),
             Action::Undo => return self.undo(),

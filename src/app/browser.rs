@@ -203,6 +203,16 @@ impl Browser {
         Some(self.open(previous))
     }
 
+    /// Whether no row is to be seen, for what was asked for last could not be listed.
+    pub fn is_unlisted(&self) -> bool {
+        matches!(self.load, Load::Failed(..))
+    }
+
+    /// The entry under the cursor, where it is to be seen.
+    pub fn current(&self) -> Option<&Entry> {
+        self.listing.current().filter(|_| !self.is_unlisted())
+    }
+
     /// The path of the `row`th entry; `None` for the way up.
     pub fn path_at(&self, row: usize) -> Option<RemotePath> {
         match self.listing.row(row)? {

@@ -62,15 +62,25 @@ impl State {
 
     /// Begins the command that limits the current transfer, where that can be.
     pub(super) fn ask_limit_one(&mut self) -> Vec<Effect> {
-        self.choose_transfer(Action::LimitOne);
+        let target = self.transfer_of(Action::LimitOne);
         let View::Connect(view) = &self.view else {
             return Vec::new();
         };
-        if let Err(reason) = view.control(Target::Current, Control::Limit(None)) {
-            self.complain(reason);
-            return Vec::new();
+        let fits = target.and_then(|target| {
+            view.control(target, Control::Limit(None))?;
+            Ok(target)
+        });
+        match fits {
+            Ok(target) => {
+                let effects = self.open_prompt(Kind::Command, "limit this ");
+                self.limited = target;
+                effects
+            }
+            Err(reason) => {
+                self.complain(reason);
+                Vec::new()
+            }
         }
-        self.open_prompt(Kind::Command, "limit this ")
     }
 
     /// Limits the current transfer alone.
@@ -78,9 +88,9 @@ impl State {
         let View::Connect(view) = &self.view else {
             return Ok(Vec::new());
         };
-        let effects = view.control(Target::Current, Control::Limit(rate))?;
+        let effects = view.control(self.limited, Control::Limit(rate))?;
         let name = view
-            .item()
+            .chosen(self.limited)
             .map(|item| display_name(view.name(item)).into_owned());
         self.say(limited(&name.unwrap_or_default(), rate));
         Ok(effects)

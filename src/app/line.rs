@@ -2,6 +2,7 @@
 
 use super::{
     State, View,
+    command::Target,
     complete::completions,
     effect::Effect,
     keymap::Edit,
@@ -21,6 +22,7 @@ impl State {
             Outcome::Cancelled => {
                 let kind = prompt.kind;
                 self.prompt = None;
+                self.limited = Target::Current;
                 match kind {
                     Kind::Filter => {
                         let before = std::mem::take(&mut self.filter_before);
@@ -71,6 +73,7 @@ impl State {
                     effects.push(Effect::Remember(line.clone()));
                 }
                 effects.extend(self.run_line(&line));
+                self.limited = Target::Current;
                 effects
             }
             Kind::User => {
@@ -105,6 +108,7 @@ impl State {
         if kind == Kind::Filter {
             self.filter_before = self.filter().to_owned();
         }
+        self.limited = Target::Current;
         self.prompt = Some(Prompt::new(kind, text));
         self.typed()
     }

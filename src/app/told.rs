@@ -2,6 +2,7 @@
 
 use super::{
     Pane, State, View,
+    command::Target,
     connect::{Connect, Row},
     effect::{Control, Effect},
     keymap::Action,
@@ -38,41 +39,48 @@ impl Connect {
         })
     }
 
-    /// Makes the transfer of Remote's current entry the current one, where it has one that `action` may be for.
-    fn choose_of_entry(&mut self, action: Action) {
-        let Some(entry) = self.remote.listing.current() else {
-            return;
+    /// The transfer of Remote's current entry, shown or not, which `verb` is to be done to by `action`; the current one where
+    /// it has none. A row that it has becomes the current one. The error is for people: it has ended.
+    fn of_entry(&mut self, action: Action, verb: &str) -> Result<Target, String> {
+        let entry = self.remote.current();
+        let path = entry.and_then(|entry| self.remote.path.join(&entry.name).ok());
+        let Some(item) = path.and_then(|path| self.item_for(&path)) else {
+            return Ok(Target::Current);
         };
-        let Ok(path) = self.remote.path.join(&entry.name) else {
-            return;
+        let (fits, why) = match action {
+            Action::Retry => (
+                matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled),
+                "has not failed",
+            ),
+            _ => (!item.state.is_ended(), "has ended"),
         };
-        let Some(item) = self.item_for(&path) else {
-            return;
-        };
-        let fits = match action {
-            Action::Retry => matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled),
-            _ => !item.state.is_ended(),
-        };
+        if !fits {
+            let name = display_name(self.name(item));
+            return Err(format!("nothing to {verb}: {name} {why}"));
+        }
         let id = item.id;
         let is_its = |row: &Row| matches!(row, Row::Item(at) if self.snapshot.items.get(*at).is_some_and(|item| item.id == id));
-        if fits && let Some(row) = self.rows.iter().position(is_its) {
+        if let Some(row) = self.rows.iter().position(is_its) {
             self.go(row);
         }
+        Ok(Target::One(id))
     }
 }
 
 impl State {
-    /// A key for the current transfer that is pressed in Remote is for that of the entry there, if it has one.
-    pub(super) fn choose_transfer(&mut self, action: Action) {
-        let one = matches!(
-            action,
-            Action::Pause | Action::Cancel | Action::First | Action::Retry | Action::LimitOne
-        );
-        if let View::Connect(view) = &mut self.view
-            && self.focus == Pane::Remote
-            && one
-        {
-            view.choose_of_entry(action);
+    /// Which transfer a key is for that is for one: in Remote that of the entry there, if it has one. The error is for people.
+    pub(super) fn transfer_of(&mut self, action: Action) -> Result<Target, String> {
+        let verb = match action {
+            Action::Pause => "pause",
+            Action::Cancel => "cancel",
+            Action::First => "put first",
+            Action::Retry => "retry",
+            Action::LimitOne => "limit",
+            _ => return Ok(Target::Current),
+        };
+        match &mut self.view {
+            View::Connect(view) if self.focus == Pane::Remote => view.of_entry(action, verb),
+            _ => Ok(Target::Current),
         }
     }
 }

@@ -278,6 +278,15 @@ impl Connect {
         running.map(|item| self.name(item)).collect()
     }
 
+    /// The transfer that is meant by `target`, where one is.
+    pub(super) fn chosen(&self, target: Target) -> Option<&ItemView> {
+        match target {
+            Target::Current => self.item(),
+            Target::One(id) => self.snapshot.items.iter().find(|item| item.id == id),
+            Target::All => None,
+        }
+    }
+
     /// Does something to the current transfer or to all that it fits.
     pub fn control(&self, target: Target, control: Control) -> Result<Vec<Effect>, &'static str> {
         let fits = |item: &&ItemView| match control {
@@ -285,7 +294,7 @@ impl Connect {
             Control::Resume => item.state == ItemState::Paused,
             Control::Cancel | Control::First(_) | Control::Limit(_) => !item.state.is_ended(),
             Control::Retry => match target {
-                Target::Current => {
+                Target::Current | Target::One(_) => {
                     matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled)
                 }
                 Target::All => matches!(item.state, ItemState::Failed(_)),
@@ -293,7 +302,7 @@ impl Connect {
             Control::Reorder(_) => true,
         };
         let chosen: Vec<&ItemView> = match target {
-            Target::Current => self.item().into_iter().collect(),
+            Target::Current | Target::One(_) => self.chosen(target).into_iter().collect(),
             Target::All => self.snapshot.items.iter().collect(),
         };
         if chosen.is_empty() {

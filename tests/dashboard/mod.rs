@@ -22,5 +22,6 @@ mod screens;
 mod states;
 mod survey;
 mod terminal;
+mod transfers;
 mod undo;
 mod unread;

@@ -14,6 +14,7 @@ pub use self::{
 };
 use super::listing::SortKey;
 use crate::{
+    client::ItemId,
     config::{ThemeName, target},
     units::Rate,
 };
@@ -97,6 +98,8 @@ pub struct Spec {
 pub enum Target {
     /// The one under the cursor.
     Current,
+    /// This one, whether it has a row or not.
+    One(ItemId),
     /// All that it can be done to.
     All,
 }
