@@ -95,6 +95,7 @@ impl State {
             Action::Qr => self.show_qr(),
             Action::PauseClient => return self.pause_client(),
             Action::Kick | Action::Ban => self.ask_to_remove(action == Action::Ban),
+            Action::Refresh => return self.refresh(),
             _ => return self.transfer(action),
         }
         Vec::new()
@@ -365,7 +366,6 @@ impl State {
             Action::RetryAll => view.control(Target::All, Control::Retry),
             Action::Clear => view.clear(),
             Action::Undo => return self.undo(),
-            Action::Refresh => return self.refresh(),
             _ => Ok(Vec::new()),
         };
         match result {
@@ -383,8 +383,9 @@ impl State {
     }
 
     pub(super) fn refresh(&mut self) -> Vec<Effect> {
-        let View::Connect(view) = &mut self.view else {
-            return Vec::new();
+        let view = match &mut self.view {
+            View::Connect(view) => view,
+            View::Serve(view) => return vec![view.files.refresh()],
         };
         if view.url.is_none() {
             self.ask_address();

@@ -65,12 +65,8 @@ impl Browser {
     pub fn open(&mut self, path: RemotePath) -> Effect {
         let path = path.into_dir();
         // On the way up the cursor goes to where one came from, on a refresh it stays.
-        self.wanted = if path == self.path {
-            self.listing.current().map(|entry| entry.name.clone())
-        } else {
-            let below = self.path.below(&path);
-            below.and_then(|rest| rest.names().next().map(<[u8]>::to_vec))
-        };
+        let below = self.path.below(&path).filter(|_| path != self.path);
+        self.wanted = below.and_then(|rest| rest.names().next().map(<[u8]>::to_vec));
         self.load = Load::Loading(path.clone());
         self.asked = None;
         self.request += 1;
@@ -148,6 +144,12 @@ impl Browser {
         };
         match result {
             Ok(entries) => {
+                let again = self.path == path && self.read.is_some();
+                if again && self.wanted.is_none() && self.listing.entries() == entries {
+                    // Nothing moves, for nothing has changed.
+                    self.read = wall;
+                    return None;
+                }
                 // Marks outlive a look elsewhere, and another look at the same.
                 let marked: Vec<_> = self.listing.marked().into_iter().cloned().collect();
                 if !marked.is_empty() {
@@ -162,10 +164,18 @@ impl Browser {
                 }
                 self.path = path;
                 self.read = wall;
-                let wanted = self.wanted.take();
+                let before = again.then(|| *self.listing.cursor());
+                let current = || self.listing.current().map(|entry| entry.name.clone());
+                let wanted = self
+                    .wanted
+                    .take()
+                    .or_else(|| before.and_then(|_| current()));
                 let job = self
                     .listing
                     .fill(entries, !self.path.is_root(), wanted.as_deref());
+                if let (Some(before), None) = (before, &job) {
+                    self.listing.stay(before, wanted.as_deref());
+                }
                 if let Some(at) = self.elsewhere.iter().position(|(dir, _)| *dir == self.path) {
                     let (_, marked) = self.elsewhere.swap_remove(at);
                     self.listing

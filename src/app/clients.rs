@@ -57,6 +57,8 @@ pub enum Standing {
     Aborted,
     /// It was kicked or banned from here; the word says which.
     Removed(&'static str),
+    /// What it fetched last ended early, and it left.
+    BrokenOff,
     /// Its last connection ended so long ago; of a file, the client's did before all of it was sent.
     Left(Duration),
     /// Connected, and fetches nothing.

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     escape::{display_name, display_path},
-    http1::path::RemotePath,
     server::{ClientId, ClientView},
     units::Rate,
 };
@@ -294,9 +293,7 @@ impl Serve {
         if shown == self.facts.root {
             return None;
         }
-        self.facts.root = shown;
-        self.downloads.clear();
-        Some(self.files.open(RemotePath::root()))
+        Some(self.turn_to(shown))
     }
 
     /// What a client is called in commands: its name where no other has it, else its address, else its number.

@@ -3,13 +3,15 @@
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
-    browser::Browser,
+    browser::{Browser, Load},
     clients::{label, running},
     cursor::{Cursor, Motion},
+    effect::Effect,
+    listing::Arrangement,
     throughput::Gauge,
 };
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,11 @@ use crate::{
 mod rows;
 
 pub use super::clients::{ClientSort, Figures, Row, RowKind, Standing, What};
+
+/// A directory that is shown is read again so often.
+const AGAIN_AFTER: Duration = Duration::from_secs(4);
+/// One of more entries is read again only when it is asked for.
+const READ_AGAIN: usize = 10_000;
 
 /// What does not change while the server runs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -59,6 +66,8 @@ pub struct Serve {
     pub rows: Vec<Row>,
     /// The served directory.
     pub files: Browser,
+    /// When it was read last by itself.
+    looked: Option<Instant>,
     /// How often files of the directory were taken.
     pub downloads: HashMap<RemotePath, u64>,
     /// The text that shown clients hold.
@@ -83,6 +92,7 @@ impl Serve {
             now: None,
             rows: Vec::new(),
             files: Browser::default(),
+            looked: None,
             downloads: HashMap::new(),
             filter: String::new(),
             sort: ClientSort::Rate,
@@ -132,6 +142,35 @@ impl Serve {
         self.clients.retain(|id, _| clients.contains(id));
         self.transfers.retain(|id, _| running.contains(id));
         self.unfolded.retain(|id| clients.contains(id));
+    }
+
+    /// Reads the served directory again from time to time: files come and go.
+    pub(super) fn look_again(&mut self, now: Instant) -> Option<Effect> {
+        let looked = *self.looked.get_or_insert(now);
+        if now.saturating_duration_since(looked) < AGAIN_AFTER
+            || self.files.load != Load::Idle
+            || self.files.listing.entries().len() > READ_AGAIN
+        {
+            return None;
+        }
+        self.looked = Some(now);
+        Some(self.files.refresh())
+    }
+
+    /// Shows another directory that is served from now on; its name is for people.
+    pub(super) fn turn_to(&mut self, root: String) -> Effect {
+        self.facts.root = root;
+        self.downloads.clear();
+        let order = self.files.listing.arrangement().clone();
+        self.files = self.files.next();
+        // Nothing is listed yet: there is nothing to arrange.
+        let _ = self.files.listing.rearrange(|a| {
+            *a = Arrangement {
+                filter: String::new(),
+                ..order
+            };
+        });
+        self.files.open(RemotePath::root())
     }
 
     /// The cursor in the clients pane.

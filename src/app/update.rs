@@ -17,7 +17,6 @@ use crate::{
     client::{self, Link},
     entry::Entry,
     escape::display_path,
-    http1::path::RemotePath,
     server,
 };
 
@@ -106,9 +105,7 @@ impl State {
             Event::Shared(root) => {
                 self.say(format!("{root} is served from now on"));
                 if let View::Serve(view) = &mut self.view {
-                    view.facts.root = root;
-                    view.downloads.clear();
-                    return vec![view.files.open(RemotePath::root())];
+                    return vec![view.turn_to(root)];
                 }
             }
             Event::Disconnected => {
@@ -274,6 +271,7 @@ impl State {
             return vec![Effect::Quit(Ending::Quit)];
         }
         if refresh && self.layout.rows[2] > 0 {
+            effects.extend(view.look_again(now));
             let listing = &view.files.listing;
             let rows = listing.cursor().window(listing.len());
             let paths: Vec<_> = rows.filter_map(|row| view.files.path_at(row)).collect();

@@ -19,6 +19,7 @@ mod preview;
 mod pty;
 mod questions;
 mod screens;
+mod served;
 mod states;
 mod survey;
 mod terminal;

@@ -41,7 +41,7 @@ pub const COMMANDS: &[Spec] = &[
     spec("get", "<pattern>… [--to DIR]", "download", Connect, Entries, get),
     spec("cd", "[DIR]", "go to a directory, `/` is the top", Connect, Directories,
         |a| at_most(a, 1).map(|()| Command::Cd(first(a, "/")))),
-    spec("ls", "", "list again", Connect, Nothing, |a| none(a, Command::Ls)),
+    spec("ls", "", "list again", Both, Nothing, |a| none(a, Command::Ls)),
     spec("lcd", "<dir>", "download into another directory, made if missing", Connect, LocalDirectories, |a| one(a).map(Command::Lcd)),
     spec("pause", "[all]", "pause the current transfer, or all", Connect, ALL, |a| target(a).map(Command::Pause)),
     spec("resume", "[all]", "go on with it, or with all", Connect, ALL, |a| target(a).map(Command::Resume)),

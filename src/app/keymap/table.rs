@@ -298,6 +298,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Clients, "client-info", &["i"], Action::Info, "details of the current client"),
     bind(Serve, "limit-clients", &["L"], Action::Limit, "limit the current client's rate, or that of all")
         .hint("limit", 43, 45),
+    bind(Serve, "list", &["r"], Action::Refresh, "list the served directory again"),
     bind(Serve, "qr", &["Q"], Action::Qr, "the URL as a QR code, for a phone").hint("qr", 71, 34),
     bind(Log, "follow", &["f"], Action::Follow, "follow new lines").hint("follow", 20, 56),
     bind(Log, "wrap", &["w"], Action::Wrap, "wrap long lines").hint("wrap", 21, 55),

@@ -82,6 +82,18 @@ impl Listing {
         self.arrange_again(Some(before))
     }
 
+    /// Leaves the window where it was `before` the same directory was listed again, and the cursor where `at` has gone.
+    pub(super) fn stay(&mut self, before: Cursor, at: Option<&[u8]>) {
+        let current = self.current().map(|entry| entry.name.as_slice());
+        let row = if at.is_some() && current == at {
+            self.cursor.at()
+        } else {
+            before.at()
+        };
+        self.cursor = before;
+        self.cursor.go(row, self.len());
+    }
+
     /// How the entries are chosen and ordered.
     pub fn arrangement(&self) -> &Arrangement {
         &self.arrangement

@@ -165,20 +165,25 @@ impl Serve {
             figures.standing = Standing::Active;
             return (What::Taken(client.files), figures);
         }
-        if let Some((left, now)) = client
-            .left
-            .filter(|_| client.connections == 0)
-            .zip(self.now)
-            && client.refused.is_none()
-        {
-            figures.standing = Standing::Left(now.saturating_duration_since(left));
-            return (What::Taken(client.files), figures);
-        }
         let last = client
             .transfers
             .iter()
             .filter_map(|t| Some((ended(t)?, t)))
             .max_by_key(|(at, _)| *at);
+        let left = client
+            .left
+            .filter(|_| client.connections == 0 && client.refused.is_none());
+        if let Some((left, now)) = left.zip(self.now) {
+            if let Some((_, last)) = last
+                && is_aborted(last)
+            {
+                let (what, mut figures) = self.aborted(client, last);
+                figures.standing = Standing::BrokenOff;
+                return (what, figures);
+            }
+            figures.standing = Standing::Left(now.saturating_duration_since(left));
+            return (What::Taken(client.files), figures);
+        }
         // What a kick broke off ended after it.
         let after = |reason: &str| match removed(reason) {
             Some(_) => FOR_THAT,
@@ -193,18 +198,25 @@ impl Serve {
         let Some((_, last)) = last else {
             return (What::Taken(client.files), figures);
         };
+        if is_aborted(last) {
+            return self.aborted(client, last);
+        }
         figures = self.transfer_figures(last);
-        if figures.standing == Standing::Aborted {
-            let aborted = |t: &&TransferView| matches!(t.state, TransferState::Aborted(..));
-            let aborted: Vec<_> = client.transfers.iter().filter(aborted).collect();
-            if aborted.len() > 1 {
-                figures.done = aborted.iter().map(|t| t.done).sum();
-                figures.total = Some(aborted.iter().map(|t| t.total).sum());
-                return (What::Aborted(aborted.len()), figures);
-            }
-        } else if client.files > 1 {
+        if client.files > 1 {
             (figures.done, figures.total) = (client.sent, Some(client.sent));
             return (What::Taken(client.files), figures);
+        }
+        (What::Path(last.path.clone()), figures)
+    }
+
+    /// What a client's row says whose last transfer ended early.
+    fn aborted(&self, client: &ClientView, last: &TransferView) -> (What, Figures) {
+        let mut figures = self.transfer_figures(last);
+        let aborted: Vec<_> = client.transfers.iter().filter(|t| is_aborted(t)).collect();
+        if aborted.len() > 1 {
+            figures.done = aborted.iter().map(|t| t.done).sum();
+            figures.total = Some(aborted.iter().map(|t| t.total).sum());
+            return (What::Aborted(aborted.len()), figures);
         }
         (What::Path(last.path.clone()), figures)
     }
@@ -247,4 +259,8 @@ impl Serve {
             left: gauge.and_then(|g| g.left),
         }
     }
+}
+
+fn is_aborted(transfer: &TransferView) -> bool {
+    matches!(transfer.state, TransferState::Aborted(..))
 }

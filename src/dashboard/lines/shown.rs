@@ -110,7 +110,7 @@ pub(super) fn clients(view: &Serve) -> Vec<String> {
 pub(super) fn help(connect: bool) -> Vec<String> {
     let specs = command::commands(connect).filter(|spec| {
         let screen = ["theme", "log", "copy", "qr"].contains(&spec.name);
-        let list = ["sort", "filter", "set"].contains(&spec.name);
+        let list = ["sort", "filter", "set", "ls"].contains(&spec.name);
         !screen && (connect || !list)
     });
     specs
@@ -129,7 +129,10 @@ pub(super) fn help(connect: bool) -> Vec<String> {
 /// Whether nothing of it can be told by lines.
 pub(super) fn is_of_a_screen(command: &Command, connect: bool) -> bool {
     match command {
-        Command::Sort { .. } | Command::Filter(_) | Command::Set(Setting::Hidden(_)) => !connect,
+        Command::Sort { .. }
+        | Command::Filter(_)
+        | Command::Set(Setting::Hidden(_))
+        | Command::Ls => !connect,
         Command::Theme(_)
         | Command::Log(_)
         | Command::Copy

@@ -136,9 +136,10 @@ impl Columns {
                 let glyph = match row.figures.standing {
                     Standing::Done => theme.glyphs.done,
                     Standing::Left(_) => theme.glyphs.waiting,
-                    Standing::Refused | Standing::Aborted | Standing::Removed(_) => {
-                        theme.glyphs.failed
-                    }
+                    Standing::Refused
+                    | Standing::Aborted
+                    | Standing::BrokenOff
+                    | Standing::Removed(_) => theme.glyphs.failed,
                     Standing::Paused if !*unfolded => theme.glyphs.paused,
                     _ if *unfolded => theme.glyphs.unfolded,
                     _ => theme.glyphs.folded,
@@ -301,6 +302,7 @@ impl Columns {
             Standing::Done if self.left.1 > 0 => (String::new(), "done".into()),
             Standing::Done => ("done".into(), String::new()),
             Standing::Aborted => ("aborted".into(), String::new()),
+            Standing::BrokenOff => ("aborted".into(), "left".into()),
             Standing::Removed(word) => (word.into(), String::new()),
             Standing::Left(time) => ("left".into(), units::age(time)),
             Standing::Idle | Standing::Refused => (String::new(), String::new()),
@@ -346,7 +348,9 @@ impl Looks {
             },
             Standing::Stalled(_) | Standing::Paused => all(theme.warn),
             Standing::Done | Standing::Left(_) => all(theme.faint),
-            Standing::Aborted | Standing::Refused | Standing::Removed(_) => all(theme.bad),
+            Standing::Aborted | Standing::BrokenOff | Standing::Refused | Standing::Removed(_) => {
+                all(theme.bad)
+            }
         }
     }
 }
