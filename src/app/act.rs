@@ -25,6 +25,10 @@ impl State {
         if !matches!(action, Action::Move(_)) {
             self.forget_complaint();
         }
+        if let Some(reason) = self.unlisted(action) {
+            self.complain(reason);
+            return Vec::new();
+        }
         match action {
             Action::Help => {
                 let connect = matches!(self.view, View::Connect(_));
@@ -101,6 +105,33 @@ impl State {
         Vec::new()
     }
 
+    /// Why an action for rows of a directory does nothing: none of them is to be seen.
+    fn unlisted(&self, action: Action) -> Option<&'static str> {
+        let of_rows = match action {
+            Action::Copy => self.focus == Pane::Remote,
+            Action::Open
+            | Action::Mark
+            | Action::Range
+            | Action::MarkAll
+            | Action::Download
+            | Action::Update
+            | Action::Count
+            | Action::Info => matches!(self.focus, Pane::Remote | Pane::Files),
+            _ => false,
+        };
+        let browser = match &self.view {
+            View::Connect(view) => &view.remote,
+            View::Serve(view) => &view.files,
+        };
+        if !of_rows || !browser.is_unlisted() {
+            return None;
+        }
+        Some(match browser.read {
+            Some(_) => "nothing is listed: h goes back, r tries again",
+            None => "nothing is listed: r tries again",
+        })
+    }
+
     /// What failed before something else was done is no news any more.
     pub(super) fn forget_complaint(&mut self) {
         let old = |notice: &mut super::Notice| notice.bad && notice.until.is_some();
@@ -137,7 +168,7 @@ impl State {
             View::Serve(view) => view.facts.urls.first().cloned(),
             View::Connect(view) => view.url.as_ref().map(|url| {
                 let mut text = url.as_str().trim_end_matches('/').to_owned();
-                let path = match view.remote.listing.current() {
+                let path = match view.remote.current() {
                     Some(entry) if self.focus == Pane::Remote => {
                         let path = view.remote.path.join(&entry.name);
                         path.map(|p| if entry.is_dir { p.into_dir() } else { p })

@@ -278,8 +278,7 @@ fn limited(what: &str, rate: Option<Rate>) -> String {
 }
 
 fn entry(browser: &super::browser::Browser) -> Option<Subject> {
-    let path = browser.path_at(browser.listing.cursor().at())?;
-    Some(Subject::Entry(path))
+    Some(Subject::Entry(browser.path_of(browser.current()?)?))
 }
 
 impl Serve {

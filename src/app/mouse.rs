@@ -29,7 +29,9 @@ impl State {
             Mouse::InBox { .. } => {}
             Mouse::Mark { pane, row } => {
                 self.focus_on(pane);
-                if let (Pane::Remote, View::Connect(view)) = (pane, &mut self.view) {
+                if let (Pane::Remote, View::Connect(view)) = (pane, &mut self.view)
+                    && !view.remote.is_unlisted()
+                {
                     let listing = &mut view.remote.listing;
                     if listing.cursor().window(listing.len()).start + row >= listing.len() {
                         return Vec::new();

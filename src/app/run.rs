@@ -34,7 +34,7 @@ impl State {
         match command {
             Command::Help => return Ok(self.act(Action::Help)),
             Command::Quit { force } => return Ok(self.quit(force)),
-            Command::Copy => return Ok(self.copy()),
+            Command::Copy => return Ok(self.act(Action::Copy)),
             Command::Theme(None) => self.say(format!("theme {}", theme_word(self.looks.theme))),
             Command::Theme(Some(theme)) => {
                 self.looks.theme = theme;
@@ -47,7 +47,7 @@ impl State {
             Command::Sort { by, descending } => return self.sort_by(by, descending),
             Command::Ls => return Ok(self.refresh()),
             Command::Set(setting) => return Ok(self.set(setting)),
-            Command::Info => return Ok(self.show_info()),
+            Command::Info => return Ok(self.act(Action::Info)),
             Command::Export(file) => return self.export(&file),
             Command::Limit { who: None, rate } => return Ok(self.limit_all(rate)),
             Command::LimitCurrent(rate) => return self.limit_current(rate),

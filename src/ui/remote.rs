@@ -25,7 +25,7 @@ pub fn detail(state: &State, theme: &Theme, view: &Connect, inner: Rect, buf: &m
         height: 1,
     };
     fill(buf, rule, theme.glyphs.horizontal, theme.border);
-    let Some(entry) = view.remote.listing.current() else {
+    let Some(entry) = view.remote.current() else {
         return;
     };
     let date = entry

@@ -6,7 +6,7 @@ use std::{
 };
 
 use haul::{
-    app::{Effect, Event, GlyphSet, Popup, Sample, State, here::Here},
+    app::{Effect, Event, GlyphSet, Mouse, Pane, Popup, Sample, State, here::Here},
     client::{self, ItemState, Link, Verified},
     entry::Entry,
 };
@@ -203,4 +203,29 @@ fn a_box_of_marks_takes_the_wheel() {
         panic!("a box")
     };
     assert_eq!(cursor.window(17).len(), 3);
+}
+
+#[test]
+fn what_is_not_listed_is_not_touched() {
+    let mut state = browsing();
+    keys(&mut state, "j j : c d Space n o n e Enter");
+    answer_list(&mut state, path("/none/"), Err("404 not found".into()));
+    for key in ["d", "U", "Space", "v", "C-a", "i", "y", "Enter", "*"] {
+        assert!(keys(&mut state, key).is_empty(), "{key}");
+        let notice = state.notice.as_ref().unwrap();
+        assert!(notice.text.starts_with("nothing is listed: h goes back"));
+        assert!(state.popup.is_none(), "{key}");
+    }
+    send(
+        &mut state,
+        Event::Mouse(Mouse::Mark {
+            pane: Pane::Remote,
+            row: 1,
+        }),
+    );
+    assert_eq!(client(&state).remote.marked_count(), 0);
+    assert!(!screen(&mut state, 120, 36).contains("blake3"));
+    // Where the rows are in sight again, they have the keys.
+    keys(&mut state, "h Space");
+    assert_eq!(client(&state).remote.marked_count(), 1);
 }

@@ -201,7 +201,7 @@ fn rows(
     let listing = &browser.listing;
     let old = is_stale(state);
     let words = words(state, theme, browser);
-    let only_words = matches!(browser.load, Load::Failed(..)) || browser.read.is_none();
+    let only_words = browser.is_unlisted() || browser.read.is_none();
     let window = listing.cursor().window(listing.len());
     let shown = if only_words { 0..0 } else { window.clone() };
     for (i, row) in shown.clone().enumerate() {

@@ -26,7 +26,7 @@ pub(super) fn words(state: &State, theme: &Theme, browser: &Browser) -> Vec<(Str
                 View::Connect(_) => {
                     format!("r tries again{back} · :connect URL turns to another server")
                 }
-                View::Serve(_) => back.trim_start_matches(" · ").to_owned(),
+                View::Serve(_) => format!("r tries again{back}"),
             };
             return vec![
                 (
