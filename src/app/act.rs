@@ -40,7 +40,7 @@ impl State {
             Action::Command => return self.open_prompt(Kind::Command, ""),
             Action::Filter => {
                 let filter = self.filter().to_owned();
-                return self.open_prompt(Kind::Filter, &filter);
+                return self.open_prompt(Kind::Filter(self.filtered()), &filter);
             }
             Action::NextPane => self.step_pane(1),
             Action::PreviousPane => self.step_pane(3),
@@ -201,7 +201,7 @@ impl State {
         }
         // Before the marks: what was marked here and there in filtered lists is one choice.
         if !self.filter().is_empty() {
-            return self.set_filter("");
+            return self.set_filter(self.filtered(), "");
         }
         if self.marking().is_some() && self.browser().unmark_all() {
             return Vec::new();
@@ -290,24 +290,6 @@ impl State {
         names
     }
 
-    fn sort(&mut self, reverse: bool) -> Vec<Effect> {
-        if let (Pane::Clients, View::Serve(view)) = (self.filtered(), &mut self.view) {
-            if reverse {
-                view.sort_by(view.sort, !view.reversed);
-            } else {
-                view.sort_next();
-            }
-            return Vec::new();
-        }
-        let listing = &mut self.browser().listing;
-        let job = if reverse {
-            listing.reverse()
-        } else {
-            listing.sort_next()
-        };
-        job.map(Effect::Arrange).into_iter().collect()
-    }
-
     fn browse(&mut self, action: Action) -> Vec<Effect> {
         let on_file = matches!(&self.view, View::Connect(view)
             if view.remote.listing.current().is_some_and(|entry| !entry.is_dir));
@@ -383,6 +365,10 @@ impl State {
                 };
                 view.control(target, control)
             }
+            // What the notice at the start has promised.
+            Action::PauseAll if std::mem::take(&mut view.undo.restored) => view
+                .control(Target::All, Control::Resume)
+                .or_else(|_| view.control(Target::All, Control::Pause)),
             Action::PauseAll => view
                 .control(Target::All, Control::Pause)
                 .or_else(|_| view.control(Target::All, Control::Resume)),

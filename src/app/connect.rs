@@ -21,7 +21,7 @@ use super::{
     undone::Undo,
 };
 use crate::{
-    client::{ItemId, Snapshot, Want},
+    client::{self, ItemId, Snapshot, Want},
     escape::display_name,
     forms,
     http1::path::RemotePath,
@@ -156,6 +156,7 @@ impl Connect {
         self.undo = Undo::default();
         self.link_lost = None;
         self.chosen = false;
+        self.filter.clear();
         self.gauges.clear();
         self.book = Book::default();
         self.rows.clear();
@@ -343,12 +344,9 @@ impl Connect {
             return absolute.to_owned();
         }
         let mut whole = String::new();
-        for c in self.remote.path.to_string_lossy().chars() {
-            if matches!(c, '*' | '?' | '[' | ']' | '{' | '}') {
-                whole.extend(['[', c, ']']);
-            } else {
-                whole.push(c);
-            }
+        for name in self.remote.path.names() {
+            whole.push_str(&client::literal(name));
+            whole.push('/');
         }
         whole + pattern
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Pane, Popup, State, View,
     clients::{address, label, running},
-    command::{Command, Target, quoted},
+    command::{Command, quoted},
     effect::{Control, Effect, Order},
     keymap::Action,
     popup::{Ask, Subject, Then},

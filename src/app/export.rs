@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     Pane, State, View,
-    clients::{label, running},
+    clients::{Row, label, running},
     connect::local,
     effect::Effect,
     log::level_word,
@@ -45,7 +45,10 @@ impl State {
             (Pane::Files, View::Serve(view)) => entries(view.files.listing.shown()),
             (_, View::Connect(view)) => entries(view.remote.listing.shown()),
             (_, View::Serve(view)) => {
-                let rows = view.snapshot.clients.iter().map(client);
+                let clients = &view.snapshot.clients;
+                let of = |row: &Row| clients.iter().find(|client| client.id == row.client);
+                let rows = view.rows.iter().filter(|row| row.path().is_none());
+                let rows = rows.filter_map(of).map(client);
                 lines(
                     &["client", "address", "agent", "sent", "files", "running"],
                     rows,

@@ -24,9 +24,9 @@ impl State {
                 self.prompt = None;
                 self.limited = Target::Current;
                 match kind {
-                    Kind::Filter => {
+                    Kind::Filter(pane) => {
                         let before = std::mem::take(&mut self.filter_before);
-                        self.set_filter(&before)
+                        self.set_filter(pane, &before)
                     }
                     // Without a login there is nothing to be had from this server.
                     Kind::User | Kind::Password => {
@@ -49,9 +49,9 @@ impl State {
             return Vec::new();
         };
         prompt.completions = found;
-        if prompt.kind == Kind::Filter {
+        if let Kind::Filter(pane) = prompt.kind {
             let text = prompt.text().to_owned();
-            return self.set_filter(&text);
+            return self.set_filter(pane, &text);
         }
         ask.map(Effect::ListLocal).into_iter().collect()
     }
@@ -61,7 +61,7 @@ impl State {
             return Vec::new();
         };
         match prompt.kind {
-            Kind::Filter => Vec::new(),
+            Kind::Filter(_) => Vec::new(),
             Kind::Command => {
                 let line = prompt.text().trim();
                 if line.is_empty() {
@@ -105,7 +105,7 @@ impl State {
     }
 
     pub(super) fn open_prompt(&mut self, kind: Kind, text: &str) -> Vec<Effect> {
-        if kind == Kind::Filter {
+        if matches!(kind, Kind::Filter(_)) {
             self.filter_before = self.filter().to_owned();
         }
         self.limited = Target::Current;

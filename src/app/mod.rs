@@ -343,8 +343,7 @@ impl State {
         }
     }
 
-    fn set_filter(&mut self, text: &str) -> Vec<Effect> {
-        let pane = self.filtered();
+    fn set_filter(&mut self, pane: Pane, text: &str) -> Vec<Effect> {
         let job = match (pane, &mut self.view) {
             (Pane::Log, _) => {
                 self.log.set_filter(text);

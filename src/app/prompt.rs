@@ -1,6 +1,6 @@
 //! The line at the bottom: readline keys, history, completions and the dimmed text that would complete it.
 
-use super::{history::History, keymap::Edit};
+use super::{history::History, keymap::Edit, pane::Pane};
 
 /// Characters that a line takes; more than any command needs.
 const LENGTH_MAX: usize = 4096;
@@ -10,8 +10,8 @@ const LENGTH_MAX: usize = 4096;
 pub enum Kind {
     /// A `:` command.
     Command,
-    /// The text that shown rows hold; it takes effect while it is typed.
-    Filter,
+    /// The text that shown rows of this pane hold; it takes effect while it is typed.
+    Filter(Pane),
     /// The address of a server.
     Address,
     /// The user of a login that a server asks for.

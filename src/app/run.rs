@@ -1,7 +1,7 @@
 //! What each `:` command does.
 
 use super::{
-    GlyphSet, State, View,
+    GlyphSet, Pane, State, View,
     act::theme_word,
     command::{Command, Place, Setting, SortBy, Target, parse},
     connect::Connect,
@@ -43,7 +43,7 @@ impl State {
             Command::Log(level) => self.log.set_level(level),
             Command::Detach => return self.detach(),
             Command::Servers => return Ok(self.show_servers()),
-            Command::Filter(text) => return Ok(self.set_filter(&text)),
+            Command::Filter(text) => return Ok(self.set_filter(self.filtered(), &text)),
             Command::Sort { by, descending } => return self.sort_by(by, descending),
             Command::Ls => return Ok(self.refresh()),
             Command::Set(setting) => return Ok(self.set(setting)),
@@ -108,6 +108,34 @@ impl State {
             }
         }
         Vec::new()
+    }
+
+    /// Sorts what has the focus by the next key, or turns its order round.
+    pub(super) fn sort(&mut self, reverse: bool) -> Vec<Effect> {
+        if let (Pane::Clients, View::Serve(view)) = (self.filtered(), &mut self.view) {
+            if reverse {
+                view.sort_by(view.sort, !view.reversed);
+            } else {
+                view.sort_next();
+            }
+            return Vec::new();
+        }
+        let why = match self.filtered() {
+            Pane::Transfers => "transfers stand in the order in which they begin: J and K move one",
+            Pane::Log => "the log stands in the order of time",
+            _ => "",
+        };
+        if !why.is_empty() {
+            self.complain(why);
+            return Vec::new();
+        }
+        let listing = &mut self.browser().listing;
+        let job = if reverse {
+            listing.reverse()
+        } else {
+            listing.sort_next()
+        };
+        job.map(Effect::Arrange).into_iter().collect()
     }
 
     fn sort_by(&mut self, by: SortBy, descending: bool) -> Result<Vec<Effect>, String> {

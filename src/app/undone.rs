@@ -21,4 +21,6 @@ pub(super) struct Undo {
     pub(super) hidden: HashSet<ItemId>,
     /// To be tried again as soon as their cancel is through.
     pub(super) reviving: Vec<(ItemId, Option<Instant>)>,
+    /// Whether transfers of an earlier run wait, and the key for all lets them go on.
+    pub(super) restored: bool,
 }

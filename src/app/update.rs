@@ -324,6 +324,8 @@ impl State {
         }
         let first = !std::mem::replace(&mut view.sampled, true);
         let paused = view.counts().paused;
+        let waits = first && paused > 0 && self.attached.is_none();
+        view.undo.restored |= waits;
         if answered && asks.is_none() && back {
             self.forget_answered();
         }
@@ -331,7 +333,7 @@ impl State {
             self.dirty = true;
             effects.extend(self.take(asks));
         }
-        if first && paused > 0 && self.attached.is_none() {
+        if waits {
             // Before anybody could pause anything.
             let what = if paused == 1 {
                 "transfer waits"

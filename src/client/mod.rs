@@ -40,7 +40,7 @@ pub use event::{Action, Event, kept_and_fetched, signature};
 pub use handle::Client;
 pub use handover::Handover;
 pub use net::{access::Access, document::read_document, stream::try_connection};
-pub use read::metalink;
+pub use read::{metalink, pattern::literal};
 pub use schedule::Outcome;
 pub use settings::Settings;
 pub use snapshot::{

@@ -341,7 +341,7 @@ pub fn status(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let mode = match &state.prompt {
         Some(prompt) => match prompt.kind {
             Kind::Command => "COMMAND",
-            Kind::Filter => "FILTER",
+            Kind::Filter(_) => "FILTER",
             Kind::Address => "ADDRESS",
             Kind::User | Kind::Password => "LOGIN",
         },

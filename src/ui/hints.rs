@@ -76,7 +76,7 @@ fn placed(state: &State, area: Rect) -> Vec<Placed<'_>> {
 const fn answers(kind: Kind) -> Option<(&'static str, &'static str)> {
     match kind {
         Kind::Command => None,
-        Kind::Filter => Some(("keep", "clear")),
+        Kind::Filter(_) => Some(("keep", "clear")),
         Kind::Address => Some(("connect", "cancel")),
         Kind::User | Kind::Password => Some(("go on", "leave")),
     }

@@ -92,7 +92,7 @@ fn lead(prompt: &Prompt) -> Cow<'static, str> {
     }
     match prompt.kind {
         Kind::Command => ":".into(),
-        Kind::Filter => "/".into(),
+        Kind::Filter(_) => "/".into(),
         Kind::Address => "connect to ".into(),
         Kind::User => "user ".into(),
         Kind::Password => "password ".into(),
@@ -145,8 +145,8 @@ fn usage(state: &State, prompt: &Prompt, cells: usize) -> String {
                 if width(&whole) <= cells { whole } else { usage }
             })
         }
-        Kind::Filter if cells < 60 => "Enter keeps it · Esc clears".to_owned(),
-        Kind::Filter => "shows only what holds this · Enter keeps it, Esc clears".to_owned(),
+        Kind::Filter(_) if cells < 60 => "Enter keeps it · Esc clears".to_owned(),
+        Kind::Filter(_) => "shows only what holds this · Enter keeps it, Esc clears".to_owned(),
         Kind::Address if state.notice.as_ref().is_some_and(|n| n.bad) => String::new(),
         Kind::Address => "HOST[:PORT] or URL".to_owned(),
         Kind::User => "who logs in · Esc leaves it".to_owned(),

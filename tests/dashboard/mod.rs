@@ -13,6 +13,7 @@ mod looping;
 mod manners;
 mod marks;
 mod mouse;
+mod panes;
 mod pictures;
 mod places;
 mod preview;

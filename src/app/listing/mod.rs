@@ -279,9 +279,11 @@ impl Listing {
         self.extend_range(before);
     }
 
-    /// Moves the window.
+    /// Moves the window; a range that was begun follows the cursor.
     pub fn scroll(&mut self, by: isize) {
+        let before = self.cursor.at();
         self.cursor.scroll(by, self.len());
+        self.extend_range(before);
     }
 
     /// Tells how many rows the window has.

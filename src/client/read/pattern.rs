@@ -1,10 +1,32 @@
 //! Which remote paths are wanted: patterns over segments, with a look ahead that spares listing what cannot match.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+use std::{borrow::Cow, ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::{client::Error, http1::path::RemotePath};
+use crate::{
+    client::Error,
+    http1::path::{RemotePath, decode_leniently, encode_name},
+};
+
+/// Begins a segment that is one name as a URL has it, of any bytes: no name holds it.
+const NAME: char = '\0';
+
+/// The segment of a pattern that matches `name` and nothing else.
+pub fn literal(name: &[u8]) -> String {
+    let Ok(text) = str::from_utf8(name) else {
+        return format!("{NAME}{}", encode_name(name));
+    };
+    let mut segment = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '{' | '}') {
+            segment.extend(['[', c, ']']);
+        } else {
+            segment.push(c);
+        }
+    }
+    segment
+}
 
 /// What is wanted below a directory.
 #[derive(Debug, Clone)]
@@ -17,7 +39,7 @@ pub struct Filter {
 /// pattern without wildcards takes the tree of the directory that it names as well.
 #[derive(Debug, Clone)]
 struct Pattern {
-    /// As it was given.
+    /// As it was given, for people.
     text: String,
     segments: Vec<Segment>,
     /// Whether it takes the tree of a directory that it matches, and whether it matches nothing else.
@@ -35,6 +57,8 @@ enum Segment {
         text: Vec<u8>,
         glob: GlobMatcher,
     },
+    /// See [`literal`].
+    Name(Vec<u8>),
 }
 
 impl Filter {
@@ -132,10 +156,15 @@ impl Pattern {
             ));
         }
         let only_tree = text.ends_with('/');
-        let tree = only_tree || !text.contains(['*', '?', '[', '{']);
+        let wild = |text: &&str| !text.starts_with(NAME) && text.contains(['*', '?', '[', '{']);
+        let tree = only_tree || !segments.iter().any(wild);
         let compile = |segment: &&str| -> Result<Segment, Error> {
             match *segment {
                 "**" => Ok(Segment::Any),
+                text if text.starts_with(NAME) => {
+                    let name = decode_leniently(&text.as_bytes()[NAME.len_utf8()..]);
+                    Ok(Segment::Name(name.into_owned()))
+                }
                 text => {
                     let glob = GlobBuilder::new(text).backslash_escape(true).build();
                     let glob = glob.map_err(|error| {
@@ -153,7 +182,7 @@ impl Pattern {
             }
         };
         Ok(Self {
-            text: text.to_owned(),
+            text: shown(text),
             segments: segments.iter().map(compile).collect::<Result<_, _>>()?,
             tree,
             only_tree,
@@ -180,7 +209,7 @@ impl Pattern {
             match segment {
                 Segment::Any => return true,
                 one if !one.matches(name) => return false,
-                Segment::One { .. } => {}
+                Segment::One { .. } | Segment::Name(_) => {}
             }
         }
         names.len() < self.segments.len()
@@ -191,11 +220,23 @@ impl Segment {
     fn matches(&self, name: &[u8]) -> bool {
         match self {
             Self::Any => true,
+            Self::Name(own) => own == name,
             Self::One { text, glob } => {
                 text == name || glob.is_match(Path::new(OsStr::from_bytes(name)))
             }
         }
     }
+}
+
+/// A pattern for people: names of any bytes as far as they are text.
+fn shown(pattern: &str) -> String {
+    let segments = pattern.split('/').map(|segment| {
+        segment.strip_prefix(NAME).map_or(segment.into(), |name| {
+            let name = decode_leniently(name.as_bytes()).into_owned();
+            Cow::Owned(String::from_utf8_lossy(&name).into_owned())
+        })
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 fn matches(segments: &[Segment], names: &[&[u8]]) -> bool {
@@ -253,6 +294,23 @@ mod tests {
                 && !without.wants(&path("/a.tmp"))
                 && !without.wants(&path("/cache/x/y"))
         );
+    }
+
+    #[test]
+    fn names_of_any_bytes_are_literal_where_they_are_to_be() {
+        for name in [&b"a\xff b%41"[..], b"odd[1]{*}?", b"plain"] {
+            let pattern = format!("{}/*.txt", literal(name));
+            let it = filter(&[&pattern], &[]);
+            let mut dir = RemotePath::root();
+            dir.push(name).unwrap();
+            assert!(it.wants(&dir.join(b"x.txt").unwrap()), "{pattern:?}");
+            assert!(it.may_hold(&dir) && !it.wants(&dir.join(b"x").unwrap()));
+            assert!(!it.wants(&path("/a%fe%20b%2541/x.txt")) && !it.wants(&path("/odd1/x.txt")));
+        }
+        let bytes = format!("{}/sub", literal(b"a\xff"));
+        let tree = filter(&[&bytes], &[]);
+        assert!(tree.wants(&path("/a%ff/sub/x")));
+        assert_eq!(tree.label(), "a\u{fffd}/sub");
     }
 
     #[test]
