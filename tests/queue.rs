@@ -5,6 +5,7 @@ use std::{fs, path::Path, time::Instant};
 use haul::{
     client::{ItemId, ItemState, Settings, Snapshot, Want},
     exit::Exit,
+    config::OnConflict,
     http1::path::RemotePath,
     units::Rate,
 };
@@ -148,6 +149,111 @@ fn a_killed_run_is_gone_on_with_by_the_next_unless_told_otherwise() {
     assert!(!dir.path().join("one").exists());
     run(copy.path(), &[]);
     assert!(dir.path().join("one").exists());
+}
+
+/// Files of `dir` below `photos`, by their names, and what is in the small ones.
+fn photos(dir: &Path) -> Vec<(String, String)> {
+    let names = fs::read_dir(dir.join("photos")).unwrap();
+    let mut photos: Vec<_> = names
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let bytes = fs::read(entry.path()).unwrap();
+            let text = match bytes.len() {
+                0..100 => String::from_utf8_lossy(&bytes).into_owned(),
+                n => format!("{n} from {}", bytes[0]),
+            };
+            (entry.file_name().into_string().unwrap(), text)
+        })
+        .collect();
+    photos.sort_unstable();
+    photos
+}
+
+/// A run by one rule is interrupted, and one by another goes on: what is below `photos` then, and what the second would delete.
+fn interrupted(first: OnConflict, get: &str, second: OnConflict) -> Vec<(String, String)> {
+    let root = tempfile::tempdir().unwrap();
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for at in [root.path(), dir.path()] {
+        fs::create_dir(at.join("photos")).unwrap();
+        fs::create_dir(at.join("docs")).unwrap();
+    }
+    fs::write(root.path().join("photos/big"), vec![b'S'; 6 * MIB]).unwrap();
+    fs::write(dir.path().join("photos/big"), "my edit").unwrap();
+    fs::write(dir.path().join("photos/mine"), "mine").unwrap();
+    fs::write(root.path().join("docs/d"), "newer").unwrap();
+    fs::write(dir.path().join("docs/d"), "old").unwrap();
+    let server = serve(root.path());
+    let proxy = proxy(server.address);
+    proxy.lines(|_| Line {
+        stall_after: Some(2 * MIB as u64),
+        ..Line::default()
+    });
+    let url = proxy.url("/");
+    let kept = |on_conflict| Settings {
+        on_conflict,
+        delete: on_conflict == OnConflict::Update,
+        ..kept(&url, &state.path().join("haul"), dir.path())
+    };
+    {
+        let mut before = fetch_with(kept(first));
+        before.get(pattern("photos/"));
+        before.wait_for("some bytes", |now| now.received > MIB as u64);
+    }
+    proxy.lines(|_| Line::default());
+    let target = dir.path().to_str().unwrap();
+    let before = photos(dir.path());
+    let dry = [
+        "connect",
+        &url,
+        "-g",
+        get,
+        "-d",
+        target,
+        "--headless",
+        "--dry-run",
+    ];
+    let mut dry = Haul::new(&dry);
+    dry.command.env("XDG_STATE_HOME", state.path());
+    let (status, stdout, stderr) = dry.run();
+    assert_eq!(status, 0, "{stderr}");
+    assert_eq!(
+        stderr.contains("left from an earlier run: 1 to download"),
+        get == "docs/",
+        "{stdout}{stderr}"
+    );
+    assert_eq!(photos(dir.path()), before, "nothing is changed");
+    let mut again = fetch_with(kept(second));
+    again.get(pattern(get));
+    assert_eq!(again.client.restore(false), usize::from(get == "docs/"));
+    again.wait_for("all ended", |now| {
+        now.items.iter().all(|item| item.state.is_ended())
+    });
+    let extras = again.client.extras();
+    let extras: Vec<_> = extras.iter().map(|it| it.path.to_string_lossy()).collect();
+    let all = get == "photos/" && second == OnConflict::Update;
+    assert_eq!(extras, if all { vec!["photos/mine"] } else { vec![] });
+    let fetched = again.finish();
+    assert_eq!(fetched.failed, []);
+    if get == "docs/" {
+        let updated = fs::read_to_string(dir.path().join("docs/d")).unwrap() == "newer";
+        assert_eq!(updated, second == OnConflict::Update);
+    }
+    photos(dir.path())
+}
+
+#[test]
+fn what_an_earlier_run_left_keeps_its_own_rule() {
+    let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let big = format!("{} from {}", 6 * MIB, b'S');
+    let mine = pair("mine", "mine");
+    let beside = [pair("big", "my edit"), pair("big (1)", &big), mine.clone()];
+    let updated = [pair("big", &big), mine];
+    let (verify, update) = (OnConflict::Verify, OnConflict::Update);
+    assert_eq!(interrupted(verify, "docs/", update), beside);
+    assert_eq!(interrupted(update, "docs/", verify), updated);
+    // The same is asked for by another rule: that one counts.
+    assert_eq!(interrupted(verify, "photos/", update), updated);
+    assert_eq!(interrupted(update, "photos/", verify), beside);
 }
 
 #[test]

@@ -4,14 +4,17 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     Error, Want,
-    disk::{journal::Ticket, target::Target},
+    disk::{
+        journal::{Journal, Ticket},
+        target::Target,
+    },
     handle::Client,
     id::SourceSet,
     read::{metalink::NamedFile, pattern::Filter},
     schedule::{NewItem, Schedule},
     snapshot::ItemId,
     task::FileTask,
-    want::Wanted,
+    want::{Rule, Wanted},
 };
 use crate::{
     config::OnConflict,
@@ -20,27 +23,58 @@ use crate::{
 };
 
 impl Client {
-    /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`.
+    /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`. With the
+    /// setting `delete`, what the target holds of it and the server does not is noted.
     pub fn get(&self, want: Want, to: Option<&Path>) -> Result<ItemId, Error> {
-        self.want(want, to, false)
+        self.want(want, to, self.rule(), self.engine.settings.delete)
+    }
+
+    /// The same for somebody who watches the run: whatever the settings say, nothing is noted.
+    pub fn get_also(&self, want: Want, to: Option<&Path>) -> Result<ItemId, Error> {
+        self.want(want, to, self.rule(), false)
     }
 
     /// The same; files that are here in another version are brought up to date, whatever the settings say of them.
     pub fn update(&self, want: Want, to: Option<&Path>) -> Result<ItemId, Error> {
-        self.want(want, to, true)
+        let rule = Rule {
+            on_conflict: OnConflict::Update,
+            ..self.rule()
+        };
+        self.want(want, to, rule, false)
     }
 
-    fn want(&self, want: Want, to: Option<&Path>, update: bool) -> Result<ItemId, Error> {
-        let wanted = Wanted::new(&want, to, update);
-        let (new, target) = self.new_item(want, to, update)?;
+    fn want(
+        &self,
+        want: Want,
+        to: Option<&Path>,
+        rule: Rule,
+        extras: bool,
+    ) -> Result<ItemId, Error> {
+        let wanted = Wanted::new(&want, to, rule);
+        let new = new_item(want, self.engine.servers.len())?;
+        let target = self.target_for(to, rule)?;
         let journal = self.engine.journal();
         let kept_as = wanted.map(|wanted| (journal.want(wanted.clone()), wanted));
-        Ok(self.add(NewItem { kept_as, ..new }, target))
+        let new = NewItem {
+            kept_as,
+            extras,
+            ..new
+        };
+        Ok(self.add(new, target))
     }
 
-    /// Goes on with what earlier runs on the same target and server were asked for and did not end, in their order:
-    /// how many items were added. What is in the queue already is not added again. Without resuming, all that is
-    /// forgotten.
+    /// What the settings say of files in the way.
+    fn rule(&self) -> Rule {
+        let settings = &self.engine.settings;
+        Rule {
+            on_conflict: settings.on_conflict,
+            backup: settings.backup,
+        }
+    }
+
+    /// Goes on with what earlier runs on the same target and server were asked for and did not end, in their order and each
+    /// by its own conflict rule: how many items were added. What is in the queue already is not added again, whatever the
+    /// rule. Without resuming, all that is forgotten.
     pub fn restore(&self, paused: bool) -> usize {
         self.restore_each(|_| paused)
     }
@@ -60,7 +94,10 @@ impl Client {
             let again = (self.engine.settings.resume && !is_known)
                 .then(|| wanted.want())
                 .flatten()
-                .and_then(|(want, to)| self.new_item(want, to.as_deref(), wanted.updates()).ok());
+                .and_then(|(want, to)| {
+                    let new = new_item(want, self.engine.servers.len()).ok()?;
+                    Some((new, self.target_for(to.as_deref(), wanted.rule()).ok()?))
+                });
             let Some((new, target)) = again else {
                 journal.settle(ticket);
                 continue;
@@ -80,6 +117,20 @@ impl Client {
         restored
     }
 
+    /// How much an earlier run on the same target and server left that one which changes something would go on with. For a dry
+    /// run: nothing is changed. Blocking.
+    pub fn left_over(&self) -> usize {
+        let engine = &self.engine;
+        let settings = &engine.settings;
+        let Some(state_dir) = settings.state_dir.as_deref().filter(|_| settings.resume) else {
+            return 0;
+        };
+        let kept = Journal::look(state_dir, &self.target.lasting_path(), &self.base_url());
+        let (_, known) = engine.look(Schedule::kept);
+        let is_known = |wanted: &Wanted| known.iter().any(|it| it.asks_the_same(wanted));
+        kept.iter().filter(|(_, it)| !is_known(it)).count()
+    }
+
     fn add(&self, new: NewItem, target: Arc<Target>) -> ItemId {
         self.engine.with(|schedule| {
             let limit = new.kept_as.as_ref().and_then(|(_, wanted)| wanted.limit());
@@ -89,68 +140,56 @@ impl Client {
         })
     }
 
-    fn target_for(&self, to: Option<&Path>, update: bool) -> Result<Arc<Target>, Error> {
-        let settings = &self.engine.settings;
-        let (dir, rule) = match (to, update) {
-            (None, false) => return Ok(Arc::clone(&self.target)),
-            (to, true) => (to, OnConflict::Update),
-            (to, false) => (to, settings.on_conflict),
-        };
-        let dir = dir.unwrap_or(self.target.path());
-        Ok(Arc::new(Target::open(dir, rule)?.keeping(settings.backup)))
+    /// Where files land; opens a directory where it is not the target, or not with its rule.
+    fn target_for(&self, to: Option<&Path>, rule: Rule) -> Result<Arc<Target>, Error> {
+        if to.is_none() && rule == self.rule() {
+            return Ok(Arc::clone(&self.target));
+        }
+        let target = Target::open(to.unwrap_or(self.target.path()), rule.on_conflict)?;
+        Ok(Arc::new(target.keeping(rule.backup)))
     }
+}
 
-    fn new_item(
-        &self,
-        want: Want,
-        to: Option<&Path>,
-        update: bool,
-    ) -> Result<(NewItem, Arc<Target>), Error> {
-        let target = self.target_for(to, update)?;
-        let new = NewItem::new(RemotePath::root());
-        let new = match want {
-            Want::Path { path, size } => NewItem { path, size, ..new },
-            Want::File {
+/// What is asked for of so many servers, as an item.
+fn new_item(want: Want, servers: usize) -> Result<NewItem, Error> {
+    let new = NewItem::new(RemotePath::root());
+    Ok(match want {
+        Want::Path { path, size } => NewItem { path, size, ..new },
+        Want::File {
+            path,
+            name,
+            checksum,
+        } => {
+            if let Some(name) = &name {
+                check_name(name).map_err(|error| {
+                    Error::Usage(format!(
+                        "`{}` is no file name: it is {error}",
+                        display_name(name)
+                    ))
+                })?;
+            }
+            NewItem {
                 path,
-                name,
-                checksum,
-            } => {
-                if let Some(name) = &name {
-                    check_name(name).map_err(|error| {
-                        Error::Usage(format!(
-                            "`{}` is no file name: it is {error}",
-                            display_name(name)
-                        ))
-                    })?;
-                }
-                NewItem {
-                    path,
-                    rename: name,
-                    checksum: checksum.map(Box::new),
-                    ..new
-                }
+                rename: name,
+                checksum: checksum.map(Box::new),
+                ..new
             }
-            Want::Named(files) => {
-                let servers = SourceSet::all(self.engine.servers.len());
-                let task = |file: &NamedFile| FileTask::named(file, servers);
-                NewItem {
-                    path: match files.as_slice() {
-                        [file] => file.path.clone(),
-                        _ => RemotePath::root(),
-                    },
-                    named: files.iter().map(task).collect(),
-                    ..new
-                }
+        }
+        Want::Named(files) => {
+            let servers = SourceSet::all(servers);
+            let task = |file: &NamedFile| FileTask::named(file, servers);
+            NewItem {
+                path: match files.as_slice() {
+                    [file] => file.path.clone(),
+                    _ => RemotePath::root(),
+                },
+                named: files.iter().map(task).collect(),
+                ..new
             }
-            Want::Patterns { get, exclude } => {
-                let filter =
-                    (!get.is_empty() || !exclude.is_empty()).then(|| Filter::new(&get, &exclude));
-                NewItem {
-                    filter: filter.transpose()?,
-                    ..new
-                }
-            }
-        };
-        Ok((new, target))
-    }
+        }
+        Want::Patterns { get, exclude } => NewItem {
+            filter: Filter::of(&get, &exclude)?,
+            ..new
+        },
+    })
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::read::metalink::NamedFile;
-use crate::{digest::Digest, http1::path::RemotePath, units::Rate};
+use crate::{config::OnConflict, digest::Digest, http1::path::RemotePath, units::Rate};
 
 /// What to download.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +40,15 @@ pub enum Want {
     Named(Vec<NamedFile>),
 }
 
+/// What happens where local files are in the way of what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rule {
+    /// The conflict rule.
+    pub on_conflict: OnConflict,
+    /// What is replaced is kept as `name~`.
+    pub backup: bool,
+}
+
 /// One thing that was asked for. Names are percent-encoded: they may be any bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
@@ -47,9 +56,17 @@ pub struct Wanted {
     /// Another directory than the target, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<PathBuf>,
-    /// What is here in another version is brought up to date.
+    /// What happens where a local file is in the way. Journals before version 5 say no more than `"update":true`.
+    #[serde(
+        default,
+        alias = "update",
+        deserialize_with = "on_conflict",
+        skip_serializing_if = "is_usual"
+    )]
+    on_conflict: OnConflict,
+    /// What is replaced is kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    update: bool,
+    backup: bool,
     /// What its connections together may take, in bytes a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
@@ -73,9 +90,32 @@ enum Kept {
     },
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "it is called with a reference"
+)]
+fn is_usual(rule: &OnConflict) -> bool {
+    *rule == OnConflict::default()
+}
+
+/// Reads a rule, or whether it is `update`.
+fn on_conflict<'de, D: Deserializer<'de>>(from: D) -> Result<OnConflict, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Kept {
+        Updates(bool),
+        Rule(OnConflict),
+    }
+    Ok(match Kept::deserialize(from)? {
+        Kept::Updates(true) => OnConflict::Update,
+        Kept::Updates(false) => OnConflict::default(),
+        Kept::Rule(rule) => rule,
+    })
+}
+
 impl Wanted {
     /// How `want` is kept. `None` for a Metalink's files: the same Metalink names them again.
-    pub fn new(want: &Want, to: Option<&Path>, update: bool) -> Option<Self> {
+    pub fn new(want: &Want, to: Option<&Path>, rule: Rule) -> Option<Self> {
         let want = match want {
             Want::Path { path, .. } => Kept::Path(path.encoded()),
             Want::File {
@@ -98,15 +138,16 @@ impl Wanted {
         Some(Self {
             want,
             to: to.and_then(|dir| std::path::absolute(dir).ok()),
-            update,
+            on_conflict: rule.on_conflict,
+            backup: rule.backup,
             limit: None,
             first: false,
         })
     }
 
-    /// Whether both ask for the same, however fast and in whatever turn.
+    /// Whether both ask for the same, however fast, in whatever turn, and whatever is to happen to files in the way.
     pub fn asks_the_same(&self, other: &Self) -> bool {
-        (&self.want, &self.to, self.update) == (&other.want, &other.to, other.update)
+        (&self.want, &self.to) == (&other.want, &other.to)
     }
 
     /// What its connections together may take.
@@ -119,9 +160,12 @@ impl Wanted {
         self.limit = limit.map(|rate| rate.0);
     }
 
-    /// Whether files that are here in another version are brought up to date.
-    pub fn updates(&self) -> bool {
-        self.update
+    /// What happens where local files are in the way.
+    pub fn rule(&self) -> Rule {
+        Rule {
+            on_conflict: self.on_conflict,
+            backup: self.backup,
+        }
     }
 
     /// What was asked for, and where it goes if not to the target; `None` where nobody could have asked for it.
@@ -168,7 +212,11 @@ mod tests {
     fn what_is_kept_is_what_was_asked_for() {
         let path = |text: &[u8]| RemotePath::from_target(text).unwrap();
         let checksum = format!("blake3={}", blake3::hash(b"x").to_hex());
-        for (want, update) in [
+        let rule = |on_conflict, backup| Rule {
+            on_conflict,
+            backup,
+        };
+        for (want, rule) in [
             Want::Path {
                 path: path(b"/a%2520b/%ff%0a/"),
                 size: None,
@@ -184,23 +232,44 @@ mod tests {
             },
         ]
         .into_iter()
-        .zip([false, true, false])
-        {
+        .zip([
+            Rule::default(),
+            rule(OnConflict::Update, true),
+            rule(OnConflict::Skip, false),
+        ]) {
             let to = Some(PathBuf::from("/elsewhere"));
-            let mut wanted = Wanted::new(&want, to.as_deref(), update).unwrap();
-            assert_eq!(wanted.updates(), update);
+            let mut wanted = Wanted::new(&want, to.as_deref(), rule).unwrap();
+            assert_eq!(wanted.rule(), rule);
             let text = serde_json::to_string(&wanted).unwrap();
             assert!(!text.contains("limit") && !text.contains("first"), "{text}");
             let plain = wanted.clone();
             wanted.set_limit(Some(Rate(5)));
             wanted.first = true;
             assert!(wanted.asks_the_same(&plain) && wanted != plain);
+            let other = Wanted::new(&want, to.as_deref(), Rule::default()).unwrap();
+            assert!(wanted.asks_the_same(&other), "by whatever rule");
             let text = serde_json::to_string(&wanted).unwrap();
             let read: Wanted = serde_json::from_str(&text).unwrap();
             assert_eq!(read, wanted);
             let (again, there) = read.want().unwrap();
-            assert_eq!(Wanted::new(&again, there.as_deref(), update), Some(plain));
+            assert_eq!(Wanted::new(&again, there.as_deref(), rule), Some(plain));
             assert_eq!(format!("{again:?}"), format!("{want:?}"));
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_has_its_rule() {
+        for (more, rule) in [
+            ("", OnConflict::Verify),
+            (r#","update":false"#, OnConflict::Verify),
+            (r#","update":true"#, OnConflict::Update),
+            (r#","on_conflict":"overwrite""#, OnConflict::Overwrite),
+        ] {
+            let text = format!(r#"{{"want":{{"path":"a"}}{more}}}"#);
+            let wanted: Wanted = serde_json::from_str(&text).unwrap();
+            assert_eq!(wanted.rule().on_conflict, rule, "{text}");
+            let text = serde_json::to_string(&wanted).unwrap();
+            assert_eq!(serde_json::from_str::<Wanted>(&text).unwrap(), wanted);
         }
     }
 }

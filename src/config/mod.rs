@@ -306,7 +306,18 @@ pub enum Commands {
 }
 
 /// What happens where a local file is in the way of a download.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnConflict {
     /// Equal content counts as done; another content makes `name (1).ext`.
     #[default]

@@ -80,10 +80,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     }
     let client = Client::start(engine, sender)?;
     let item = client.get(plan.want.clone(), None)?;
-    let restored = client.restore(false);
-    if restored > 0 {
-        tracing::info!("left from an earlier run, gone on with: {restored} to download");
-    }
+    go_on_with_left(&client, settings.dry_run);
     let quit = CancellationToken::new();
     let control = listen(&settings, facts(&settings), &client, ring, &quit)?;
     if settings.detach {
@@ -213,6 +210,23 @@ fn listen(
     Ok(control::listen(settings, "connect", subject, ring, stop)?)
 }
 
+/// Goes on with what earlier runs left; a dry run says that one that is none would.
+fn go_on_with_left(client: &Client, dry_run: bool) {
+    if dry_run {
+        let left = client.left_over();
+        if left > 0 {
+            tracing::warn!(
+                "left from an earlier run: {left} to download, which a run without --dry-run goes on with, each by its own rule"
+            );
+        }
+        return;
+    }
+    let restored = client.restore(false);
+    if restored > 0 {
+        tracing::info!("left from an earlier run, gone on with: {restored} to download");
+    }
+}
+
 /// Who tells what happens.
 fn reporter(settings: &config::Connect, style: Style, plan: &Plan) -> Report {
     // Data on stdout leaves only stderr to speak to people.
@@ -229,7 +243,7 @@ fn reporter(settings: &config::Connect, style: Style, plan: &Plan) -> Report {
     }
 }
 
-/// A run that changes nothing makes no directory either, and leaves no journal: an empty one stands for a target that is missing.
+/// A run that changes nothing makes no directory either: an empty one stands for a target that is missing.
 fn dry(
     settings: &config::Connect,
     engine: &mut client::Settings,
@@ -237,7 +251,6 @@ fn dry(
     if !settings.dry_run {
         return Ok(None);
     }
-    engine.state_dir = None;
     if engine.dir.exists() {
         return Ok(None);
     }

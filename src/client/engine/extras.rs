@@ -68,7 +68,8 @@ impl ToldNames {
 }
 
 impl Engine {
-    /// The listing of `task` was read to its end, and these are all its names: notes what else is here.
+    /// The listing of `task` was read to its end, and these are all its names: notes what else is here. Only what this run was
+    /// asked for is brought to what the server has, not what an earlier one left.
     pub async fn note_extras(
         self: &Arc<Self>,
         task: &DirTask,

@@ -97,7 +97,7 @@ impl Engine {
             found.says.add(entry);
         }
         self.lists.note(&task.dir, &entries);
-        if self.settings.delete {
+        if self.look(|schedule| schedule.notes_extras(task.item)) {
             found.told.add(&entries);
         }
         let is_new =

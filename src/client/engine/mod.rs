@@ -129,7 +129,9 @@ impl Engine {
             .map(|origin| Arc::new(Server::new(origin, ids.clone())))
             .collect();
         let base = servers[0].origin.base_url();
+        // A run that changes nothing leaves no journal.
         let state_dir = settings.state_dir.as_deref();
+        let state_dir = state_dir.filter(|_| !settings.dry_run);
         let journal = Journal::open(state_dir, &target.lasting_path(), target.device(), &base);
         let limits = Limits {
             workers: settings.workers,

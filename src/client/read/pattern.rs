@@ -76,6 +76,12 @@ impl Filter {
         })
     }
 
+    /// The same; `None` where no pattern at all is given, so that everything is taken.
+    pub fn of(get: &[String], exclude: &[String]) -> Result<Option<Self>, Error> {
+        let any = !get.is_empty() || !exclude.is_empty();
+        any.then(|| Self::new(get, exclude)).transpose()
+    }
+
     /// What is wanted, by the patterns as they were given; raw.
     pub fn label(&self) -> String {
         if self.get.is_empty() {

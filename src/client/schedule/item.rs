@@ -57,6 +57,8 @@ pub struct NewItem {
     pub kept_as: Option<(Ticket, Wanted)>,
     /// Whether it waits until somebody lets it go on.
     pub paused: bool,
+    /// Whether what its target holds and its listings do not is noted.
+    pub extras: bool,
 }
 
 impl NewItem {
@@ -71,6 +73,7 @@ impl NewItem {
             named: Vec::new(),
             kept_as: None,
             paused: false,
+            extras: false,
         }
     }
 }
@@ -105,6 +108,8 @@ pub struct Item {
     /// What the journal keeps of it, to be kept again if it is tried again.
     pub wanted: Option<Wanted>,
     pub life: Life,
+    /// What its target holds and its listings do not is noted.
+    pub extras: bool,
     /// What its connections together may take.
     pub limit: Option<Rate>,
     /// It gets every connection that it has work for before others do; one item at most.
@@ -167,6 +172,7 @@ impl Item {
             wanted,
             limit,
             first,
+            extras: new.extras,
             life: if new.paused {
                 Life::Paused
             } else {

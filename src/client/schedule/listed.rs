@@ -34,6 +34,11 @@ impl Schedule {
         (!item.has_ended() && !item.is_cancelled()).then(|| item.filter.clone())
     }
 
+    /// Whether what a tree's target holds and its listings do not is noted.
+    pub fn notes_extras(&self, id: ItemId) -> bool {
+        self.item(id).is_some_and(|item| item.extras)
+    }
+
     /// Whether a file is fetched with an item's tree.
     pub fn tree_wants(&self, id: ItemId, path: &RemotePath) -> bool {
         self.item(id).is_some_and(|item| {

@@ -67,7 +67,7 @@ impl Worker {
         }
         if let Ok(true) = read {
             self.refuse(&task, listed);
-            if engine.settings.delete
+            if engine.look(|schedule| schedule.notes_extras(task.item))
                 && let Err(error) = engine.note_extras(&task, found.told()).await
             {
                 self.engine.with(|schedule| schedule.refused(&task, error));

@@ -126,7 +126,7 @@ impl Hub {
             let added = if update {
                 client.update(want, to)
             } else {
-                client.get(want, to)
+                client.get_also(want, to)
             };
             if let Err(error) = added {
                 return Event::Refused(display_error(&error));

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::claims::FileId;
 use crate::{client::want::Wanted, exit::reason};
 
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// How long whoever held a journal may take to let go of it. Short: the caller may have a screen to draw.
 const LET_GO: Duration = Duration::from_millis(100);
 /// It is tried anew so often.
@@ -141,6 +141,14 @@ impl Inner {
         queue
     }
 
+    /// The same, with what each is.
+    pub(super) fn kept(&self) -> Vec<(Ticket, Wanted)> {
+        let queue = self.queue().into_iter();
+        queue
+            .filter_map(|ticket| Some((ticket, self.wanted.get(&ticket)?.clone())))
+            .collect()
+    }
+
     /// The fewest lines that say the same.
     fn lines(&self) -> Vec<Line> {
         let mut lines = vec![Line::Journal {
@@ -214,6 +222,14 @@ pub(super) fn open(path: &Path, dev: Option<u64>) -> std::io::Result<Inner> {
         Err(error) => return Err(error),
     });
     Ok(inner)
+}
+
+/// What the journal at `path` amounts to. Nothing is changed; `None` where there is none, it cannot be read, or another client
+/// works with it.
+pub(super) fn look(path: &Path) -> Option<Inner> {
+    let log = File::open(path).ok()?;
+    rustix::fs::flock(&log, FlockOperation::NonBlockingLockShared).ok()?;
+    read(&log).ok()
 }
 
 /// Whether the last line is not cut, so that others can follow.

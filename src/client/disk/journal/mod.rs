@@ -10,11 +10,11 @@
 //!
 //! It keeps the queue, too: what was asked for and has not ended, so that a later run can go on with that.
 //!
-//! Format, version 4: JSON objects, a line each. The first names format, version, and the target's device, which may have
+//! Format, version 5: JSON objects, a line each. The first names format, version, and the target's device, which may have
 //! another number after a restart of the machine; `began`, `synced` and `ended` (parts) and `wanted`, `settled` and `order`
 //! (the queue) follow in the order in which they happened; a later `synced` of a part or `wanted` of a number replaces the
-//! earlier. Version 1 had no queue, version 2 no order of it, version 3 no device: they are read as well. A journal that
-//! cannot be read is set aside as `NAME.bad`, never trusted.
+//! earlier. Version 1 had no queue, version 2 no order of it, version 3 no device, version 4 of the conflict rules only
+//! `update`: they are read as well. A journal that cannot be read is set aside as `NAME.bad`, never trusted.
 
 mod claims;
 mod log;
@@ -22,7 +22,7 @@ mod shared;
 
 use std::{
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -51,13 +51,7 @@ impl Journal {
         let Some(state_dir) = state_dir else {
             return Self::default();
         };
-        let mut key = blake3::Hasher::new();
-        key.update(target.as_os_str().as_encoded_bytes());
-        key.update(b"\0").update(origin.as_bytes());
-        let key = key.finalize().to_hex();
-        let path = state_dir
-            .join("journals")
-            .join(format!("{}.jsonl", &key[..32]));
+        let path = path(state_dir, target, origin);
         let joined = Hold::join(&path).map(Ok);
         let opened = joined.unwrap_or_else(|| Ok(Hold::of(&path, log::open(&path, dev)?)));
         match opened {
@@ -87,6 +81,13 @@ impl Journal {
     pub fn let_go(&self) {
         let hold = lock(&self.hold).take();
         drop(hold);
+    }
+
+    /// What the journal in `state_dir` of a target directory and an origin says was asked for and has not ended, in the queue's
+    /// order. It is not changed; where another client works with it, that is nothing.
+    pub fn look(state_dir: &Path, target: &Path, origin: &str) -> Vec<(Ticket, Wanted)> {
+        let inner = log::look(&path(state_dir, target, origin));
+        inner.map(|inner| inner.kept()).unwrap_or_default()
     }
 
     /// Whether a later run can read it.
@@ -157,11 +158,7 @@ impl Journal {
 
     /// What was asked for and has not ended, also by earlier runs, in the queue's order.
     pub fn wanted(&self) -> Vec<(Ticket, Wanted)> {
-        let inner = self.inner();
-        let queue = inner.queue().into_iter();
-        queue
-            .filter_map(|ticket| Some((ticket, inner.wanted.get(&ticket)?.clone())))
-            .collect()
+        self.inner().kept()
     }
 
     /// The user changed the queue: its order, or how something in it is fetched. What is not in it any more stays away.
@@ -215,6 +212,16 @@ impl Journal {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         lock(&self.shared.inner)
     }
+}
+
+/// Where the journal of a target directory and an origin is.
+fn path(state_dir: &Path, target: &Path, origin: &str) -> PathBuf {
+    let mut key = blake3::Hasher::new();
+    key.update(target.as_os_str().as_encoded_bytes());
+    key.update(b"\0").update(origin.as_bytes());
+    let key = key.finalize().to_hex();
+    let name = format!("{}.jsonl", &key[..32]);
+    state_dir.join("journals").join(name)
 }
 
 #[cfg(test)]

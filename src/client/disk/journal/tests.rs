@@ -1,11 +1,12 @@
 //! What a later run finds in the journal.
 
 use super::*;
+use crate::client::want::Rule;
 
 const A: FileId = FileId { dev: 1, ino: 2 };
 const B: FileId = FileId { dev: 1, ino: 3 };
 
-fn file(dir: &Path) -> std::path::PathBuf {
+fn file(dir: &Path) -> PathBuf {
     std::fs::read_dir(dir.join("journals"))
         .unwrap()
         .next()
@@ -107,7 +108,12 @@ fn what_was_asked_for_is_remembered_until_it_ends() {
     let wanted = |name: &str| {
         let get = vec![name.to_owned()];
         let exclude = Vec::new();
-        Wanted::new(&crate::client::Want::Patterns { get, exclude }, None, false).unwrap()
+        Wanted::new(
+            &crate::client::Want::Patterns { get, exclude },
+            None,
+            Rule::default(),
+        )
+        .unwrap()
     };
     let journal = open();
     let first = journal.want(wanted("one"));
@@ -127,12 +133,36 @@ fn what_was_asked_for_is_remembered_until_it_ends() {
 }
 
 #[test]
+fn a_look_changes_nothing_and_keeps_out_of_a_running_clients_way() {
+    let temp = tempfile::tempdir().unwrap();
+    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
+    let look = || Journal::look(temp.path(), Path::new("/target"), "origin");
+    assert_eq!(look(), []);
+    assert!(!temp.path().join("journals").exists());
+    let journal = open();
+    let (get, exclude) = (vec!["a".to_owned()], Vec::new());
+    let want = crate::client::Want::Patterns { get, exclude };
+    let wanted = Wanted::new(&want, None, Rule::default()).unwrap();
+    let ticket = journal.want(wanted.clone());
+    assert_eq!(look(), [], "it is another client's to go on with");
+    drop(journal);
+    let before = std::fs::read(file(temp.path())).unwrap();
+    assert_eq!(look(), [(ticket, wanted)]);
+    assert_eq!(std::fs::read(file(temp.path())).unwrap(), before);
+}
+
+#[test]
 fn the_queue_keeps_its_order_and_its_limits() {
     let temp = tempfile::tempdir().unwrap();
     let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
     let wanted = |name: &str| {
         let (get, exclude) = (vec![name.to_owned()], Vec::new());
-        Wanted::new(&crate::client::Want::Patterns { get, exclude }, None, false).unwrap()
+        Wanted::new(
+            &crate::client::Want::Patterns { get, exclude },
+            None,
+            Rule::default(),
+        )
+        .unwrap()
     };
     let journal = open();
     let [a, b, c] = ["a", "b", "c"].map(|name| journal.want(wanted(name)));

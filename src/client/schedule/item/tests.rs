@@ -2,7 +2,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::client::schedule::testing::path;
-use crate::{client::task::Led, client::want::Want, pieces::PIECE};
+use crate::{
+    client::task::Led,
+    client::want::{Rule, Want},
+    pieces::PIECE,
+};
 
 pub(super) fn file(name: &str, size: Option<u64>) -> FileTask {
     FileTask {
@@ -120,7 +124,7 @@ fn what_the_journal_keeps_of_an_item_holds_from_the_start() {
         path: path("/a"),
         size: None,
     };
-    let mut wanted = Wanted::new(&want, None, false).unwrap();
+    let mut wanted = Wanted::new(&want, None, Rule::default()).unwrap();
     wanted.set_limit(Some(Rate(5)));
     wanted.first = true;
     let ticket: Ticket = serde_json::from_str("4").unwrap();

@@ -12,7 +12,7 @@ use crate::{
         id::{SlotId, SourceId},
         schedule::{Ask, Flight, NewItem, Opened, Order, Report, slot::Line},
         task::{DirTask, FileTask},
-        want::{Want, Wanted},
+        want::{Rule, Want, Wanted},
     },
     http1::path::RemotePath,
 };
@@ -37,7 +37,7 @@ pub(in super::super) fn add_kept(schedule: &mut Schedule, number: u64) -> ItemId
         path: path("/k"),
         size: None,
     };
-    let wanted = Wanted::new(&want, None, false).unwrap();
+    let wanted = Wanted::new(&want, None, Rule::default()).unwrap();
     schedule.add(NewItem {
         kept_as: Some((ticket(number), wanted)),
         ..NewItem::new(path("/k"))
