@@ -261,6 +261,42 @@ fn hostile_names_remove_nothing_and_lead_nowhere() {
 }
 
 #[test]
+fn what_a_pattern_takes_goes_from_directories_that_are_gone_too() {
+    let (source, target) = (temp(), temp());
+    fs::write(source.path().join("a.txt"), "a").unwrap();
+    for file in [
+        "gone/g.txt",
+        "gone/kept",
+        "gone/deep/g.txt",
+        "left/out/g.txt",
+    ] {
+        let path = target.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file).unwrap();
+    }
+    let serving = serve(source.path());
+    let (url, to) = (serving.url("/"), target.path().to_str().unwrap());
+    let line = [
+        "connect",
+        &url,
+        "-g",
+        "**/*.txt",
+        "--exclude",
+        "left/",
+        "-d",
+        to,
+    ];
+    let update = ["--on-conflict", "update", "--headless", "--delete", "--yes"];
+    let (code, stdout, stderr) = Haul::new(&[&line[..], &update].concat()).run();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("2 deleted"), "{stdout}");
+    let there = |path: &str| target.path().join(path).exists();
+    assert!(!there("gone/g.txt") && !there("gone/deep/g.txt"));
+    // Directories are not what the pattern takes.
+    assert!(there("gone/kept") && there("gone/deep") && there("left/out/g.txt"));
+}
+
+#[test]
 fn a_directory_that_is_listed_as_empty_is_emptied() {
     let (source, target) = (temp(), temp());
     fs::create_dir(target.path().join("d")).unwrap();

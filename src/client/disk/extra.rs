@@ -105,20 +105,24 @@ impl Extras<'_> {
             let Ok(path) = dir.join(&name) else { continue };
             let kind = FileType::from_raw_mode(stat.st_mode);
             if kind.is_file() {
-                if !name.ends_with(PART) && self.is_old(&stat) && self.wants(&path, false) {
+                if !name.ends_with(PART) && self.is_old(&stat) && self.wants(&path) {
                     found.push(extra(path, &stat));
                 }
             } else if kind.is_dir() && stat.st_dev == device && depth < DEPTH_MAX {
                 let path = path.into_dir();
-                if self.wants(&path, true) {
-                    found.push(extra(path.clone(), &stat));
-                    let below = match self.open(&path) {
-                        Ok(below) => below,
-                        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
-                        Err(error) => return Err(error.into()),
-                    };
-                    self.gather(&below, &path, &|_| false, (device, depth + 1), found)?;
+                if !self.filter.is_none_or(|filter| filter.may_hold(&path)) {
+                    continue;
                 }
+                // A pattern of files takes what is in it, and leaves the directory itself.
+                if self.filter.is_none_or(|filter| filter.wants_dir(&path)) {
+                    found.push(extra(path.clone(), &stat));
+                }
+                let below = match self.open(&path) {
+                    Ok(below) => below,
+                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+                self.gather(&below, &path, &|_| false, (device, depth + 1), found)?;
             }
         }
         Ok(())
@@ -129,14 +133,8 @@ impl Extras<'_> {
         changed(stat).is_some_and(|changed| changed < self.began)
     }
 
-    fn wants(&self, path: &RemotePath, dir: bool) -> bool {
-        self.filter.is_none_or(|filter| {
-            if dir {
-                filter.wants_dir(path) && filter.may_hold(path)
-            } else {
-                filter.wants(path)
-            }
-        })
+    fn wants(&self, path: &RemotePath) -> bool {
+        self.filter.is_none_or(|filter| filter.wants(path))
     }
 }
 
