@@ -257,6 +257,36 @@ fn what_an_earlier_run_left_keeps_its_own_rule() {
 }
 
 #[test]
+fn a_file_that_is_asked_for_again_comes_once() {
+    let (root, _server, proxy) = stalling();
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(root.path().join("three"), "3").unwrap();
+    let url = proxy.url("/");
+    {
+        let mut first = fetch_with(kept(&url, state.path(), dir.path()));
+        first.get_path("/two");
+        first.get_everything();
+        first.wait_for("some bytes", |now| now.received > MIB as u64);
+    }
+    proxy.lines(|_| Line::default());
+    let mut again = fetch_with(Settings {
+        fail_empty: true,
+        ..kept(&url, state.path(), dir.path())
+    });
+    again.get(pattern("t*"));
+    // The one file is taken by what was asked for later.
+    assert_eq!(again.client.restore(false), 1);
+    let fetched = again.finish();
+    assert_eq!(fetched.paths(), ["one", "three", "two"]);
+    assert_eq!(fetched.failed, []);
+    assert!(fetched.received < 13 * MIB as u64, "{}", fetched.received);
+    let names = fs::read_dir(dir.path()).unwrap();
+    assert_eq!(names.count(), 3, "no part is left");
+    let last = fetch_with(kept(&url, state.path(), dir.path()));
+    assert_eq!(last.client.restore(false), 0);
+}
+
+#[test]
 fn what_is_kept_of_a_cancelled_file_is_shown_and_a_retry_begins_there() {
     let (root, _server, proxy) = stalling();
     proxy.lines(|_| Line {

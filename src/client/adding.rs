@@ -73,8 +73,8 @@ impl Client {
     }
 
     /// Goes on with what earlier runs on the same target and server were asked for and did not end, in their order and each
-    /// by its own conflict rule: how many items were added. What is in the queue already is not added again, whatever the
-    /// rule. Without resuming, all that is forgotten.
+    /// by its own conflict rule: how many items were added. What was asked for again since then is not added, whatever the
+    /// rule, and files of it that something takes which was asked for later are left to that. Without resuming, all is forgotten.
     pub fn restore(&self, paused: bool) -> usize {
         self.restore_each(|_| paused)
     }
@@ -82,53 +82,79 @@ impl Client {
     /// The same; `paused` says what waits until the user lets it go on.
     pub(super) fn restore_each(&self, paused: impl Fn(Ticket) -> bool) -> usize {
         let journal = self.engine.journal();
-        let mut restored = 0;
-        let kept = journal.wanted();
+        let mut kept = journal.wanted();
         // What was asked for just now may have ended already, and still be in the journal for a moment.
-        let (present, mut known) = self.engine.look(Schedule::kept);
-        for (ticket, wanted) in kept {
-            if present.contains(&ticket) {
-                continue;
-            }
-            let is_known = known.iter().any(|other| other.asks_the_same(&wanted));
-            let again = (self.engine.settings.resume && !is_known)
-                .then(|| wanted.want())
-                .flatten()
-                .and_then(|(want, to)| {
-                    let new = new_item(want, self.engine.servers.len()).ok()?;
-                    Some((new, self.target_for(to.as_deref(), wanted.rule()).ok()?))
-                });
-            let Some((new, target)) = again else {
-                journal.settle(ticket);
+        let (present, _) = self.engine.look(Schedule::kept);
+        kept.retain(|(ticket, _)| !present.contains(ticket));
+        let all: Vec<_> = kept.iter().map(|(ticket, _)| *ticket).collect();
+        let mut added = Vec::new();
+        for left in self.left(kept) {
+            let Left {
+                ticket,
+                wanted,
+                new,
+            } = left;
+            let Ok(target) = self.target_for(wanted.to(), wanted.rule()) else {
                 continue;
             };
-            let kept_as = Some((ticket, wanted.clone()));
             self.add(
                 NewItem {
-                    kept_as,
+                    kept_as: Some((ticket, wanted)),
+                    earlier: Some(ticket),
                     paused: paused(ticket),
                     ..new
                 },
                 target,
             );
-            known.push(wanted);
-            restored += 1;
+            added.push(ticket);
         }
-        restored
+        for ticket in all.iter().filter(|ticket| !added.contains(ticket)) {
+            journal.settle(*ticket);
+        }
+        added.len()
     }
 
     /// How much an earlier run on the same target and server left that one which changes something would go on with. For a dry
     /// run: nothing is changed. Blocking.
     pub fn left_over(&self) -> usize {
-        let engine = &self.engine;
-        let settings = &engine.settings;
-        let Some(state_dir) = settings.state_dir.as_deref().filter(|_| settings.resume) else {
+        let Some(state_dir) = self.engine.settings.state_dir.as_deref() else {
             return 0;
         };
         let kept = Journal::look(state_dir, &self.target.lasting_path(), &self.base_url());
-        let (_, known) = engine.look(Schedule::kept);
-        let is_known = |wanted: &Wanted| known.iter().any(|it| it.asks_the_same(wanted));
-        kept.iter().filter(|(_, it)| !is_known(it)).count()
+        self.left(kept).len()
+    }
+
+    /// Of what the journal keeps, what is to be gone on with: nothing that was asked for again later.
+    fn left(&self, kept: Vec<(Ticket, Wanted)>) -> Vec<Left> {
+        if !self.engine.settings.resume {
+            return Vec::new();
+        }
+        let servers = self.engine.servers.len();
+        let left = kept.into_iter().filter_map(|(ticket, wanted)| {
+            let (want, _) = wanted.want()?;
+            let new = new_item(want, servers).ok()?;
+            Some(Left {
+                ticket,
+                wanted,
+                new,
+            })
+        });
+        let mut left: Vec<_> = left.collect();
+        let (_, known) = self.engine.look(Schedule::kept);
+        let is_over = |it: &Left| {
+            let file = it.new.scope().file();
+            let mut later = left.iter().filter(|other| other.ticket > it.ticket);
+            known.iter().any(|wanted| wanted.asks_the_same(&it.wanted))
+                || later.any(|other| other.replaces(it))
+                || file.is_some_and(|file| {
+                    let to = it.wanted.to();
+                    self.engine.look(|schedule| schedule.takes(file, to))
+                })
+        };
+        let over: Vec<_> = left.iter().map(is_over).collect();
+        let mut over = over.into_iter();
+        left.retain(|_| !over.next().unwrap_or(false));
+        left
     }
 
     fn add(&self, new: NewItem, target: Arc<Target>) -> ItemId {
@@ -147,6 +173,23 @@ impl Client {
         }
         let target = Target::open(to.unwrap_or(self.target.path()), rule.on_conflict)?;
         Ok(Arc::new(target.keeping(rule.backup)))
+    }
+}
+
+/// What an earlier run left.
+struct Left {
+    ticket: Ticket,
+    wanted: Wanted,
+    new: NewItem,
+}
+
+impl Left {
+    /// Whether nothing of an older one is left to do beside this.
+    fn replaces(&self, older: &Self) -> bool {
+        let file = self.new.scope().file();
+        let same_file = file.is_some() && file == older.new.scope().file();
+        self.wanted.asks_the_same(&older.wanted)
+            || same_file && self.wanted.to() == older.wanted.to()
     }
 }
 

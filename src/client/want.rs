@@ -168,6 +168,11 @@ impl Wanted {
         }
     }
 
+    /// Another directory than the target.
+    pub fn to(&self) -> Option<&Path> {
+        self.to.as_deref()
+    }
+
     /// What was asked for, and where it goes if not to the target; `None` where nobody could have asked for it.
     pub fn want(&self) -> Option<(Want, Option<PathBuf>)> {
         let path = |text: &str| RemotePath::from_target(format!("/{text}").as_bytes()).ok();

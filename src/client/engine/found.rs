@@ -110,6 +110,7 @@ impl Engine {
             filter.enter(&task.dir);
             self.with(|schedule| schedule.matched(task.item, filter));
         }
+        let wanted = self.with(|schedule| schedule.without_later(task.item, &task.dir, wanted));
         if self.settings.dry_run {
             return self.would(task, &target, wanted, found).await;
         }

@@ -1,6 +1,7 @@
 //! One item of the queue: a file, or a tree and what is known of it so far.
 
 mod failed;
+mod scope;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -55,6 +56,8 @@ pub struct NewItem {
     pub named: Vec<FileTask>,
     /// Its number in the journal and what is kept there, if anything is.
     pub kept_as: Option<(Ticket, Wanted)>,
+    /// Its number in the journal, where an earlier run was asked for it.
+    pub earlier: Option<Ticket>,
     /// Whether it waits until somebody lets it go on.
     pub paused: bool,
     /// Whether what its target holds and its listings do not is noted.
@@ -72,6 +75,7 @@ impl NewItem {
             size: None,
             named: Vec::new(),
             kept_as: None,
+            earlier: None,
             paused: false,
             extras: false,
         }
@@ -105,6 +109,10 @@ pub struct Item {
     pub named: Vec<FileTask>,
     /// Its number in the journal; `None` once that has no more to say of it.
     pub ticket: Option<Ticket>,
+    /// The same, where an earlier run was asked for it; it keeps that.
+    pub earlier: Option<Ticket>,
+    /// Files of it were left to items that were asked for later.
+    pub left: bool,
     /// What the journal keeps of it, to be kept again if it is tried again.
     pub wanted: Option<Wanted>,
     pub life: Life,
@@ -169,6 +177,8 @@ impl Item {
             size: new.size,
             named: new.named,
             ticket,
+            earlier: new.earlier,
+            left: false,
             wanted,
             limit,
             first,

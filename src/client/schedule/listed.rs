@@ -1,6 +1,8 @@
 //! What listings find, and what of it waits on disk.
 
-use super::{Complete, Effect, RestId, Schedule, Sum};
+use std::path::Path;
+
+use super::{Complete, Effect, RestId, Schedule, Sum, item::Item};
 use crate::{
     client::{
         Error, Event, ItemId,
@@ -8,6 +10,7 @@ use crate::{
         read::pattern::Filter,
         task::{DirTask, FileTask},
     },
+    entry::Entry,
     http1::path::RemotePath,
 };
 
@@ -21,7 +24,7 @@ impl Schedule {
     /// Files of an item that are known and not begun.
     #[cfg(test)]
     pub fn known(&self, id: ItemId) -> usize {
-        self.item(id).map_or(0, super::item::Item::known)
+        self.item(id).map_or(0, Item::known)
     }
 
     /// A tree's filter, for whoever lists it; `None` once the item is gone, cancelled or ended.
@@ -45,6 +48,36 @@ impl Schedule {
             let mut filter = item.filter.iter();
             item.tree && path.below(&item.path).is_some() && filter.all(|it| it.wants(path))
         })
+    }
+
+    /// Whether something takes the file at a path, to land in the target or in `to`, and was not cancelled.
+    pub fn takes(&self, file: &RemotePath, to: Option<&Path>) -> bool {
+        let mut items = self.items.iter().filter(|item| !item.is_cancelled());
+        items.any(|item| item.to() == to && item.scope().takes(file))
+    }
+
+    /// What a listing names, without the files that items take which were asked for later: of an item that an earlier run left.
+    pub fn without_later(
+        &mut self,
+        id: ItemId,
+        dir: &RemotePath,
+        mut entries: Vec<Entry>,
+    ) -> Vec<Entry> {
+        let Some(item) = self.item(id).filter(|item| item.earlier.is_some()) else {
+            return entries;
+        };
+        let others = self.items.iter().filter(|other| other.comes_after(item));
+        let later: Vec<_> = others.map(Item::scope).collect();
+        let before = entries.len();
+        let is_taken = |path: &RemotePath| later.iter().any(|scope| scope.takes(path));
+        entries.retain(|entry| {
+            entry.is_dir || !dir.join_all(&entry.name).is_ok_and(|path| is_taken(&path))
+        });
+        let left = entries.len() < before;
+        if let Some(item) = self.item_mut(id) {
+            item.left |= left;
+        }
+        entries
     }
 
     /// Patterns of an item have matched what a listing names: those that its filter's copy has noted.

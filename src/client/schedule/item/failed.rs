@@ -110,7 +110,8 @@ impl Item {
 
     /// Whether it is a tree in which there was no file.
     pub fn is_empty(&self) -> bool {
-        self.tree && self.found == 0 && self.failed == 0 && !self.is_cancelled()
+        let none = self.found == 0 && self.failed == 0 && !self.left;
+        self.tree && none && !self.is_cancelled()
     }
 
     pub fn note_failure(&mut self, error: Error) {

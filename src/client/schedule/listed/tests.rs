@@ -2,12 +2,16 @@ use super::{
     super::{
         NewItem,
         item::Life,
-        user::tests::{add_tree, fail, file, rung},
+        user::tests::{add_tree, fail, file, rung, ticket},
     },
     *,
 };
 use crate::client::schedule::testing::{complete, path, schedule};
-use crate::client::{Verified, snapshot::ItemState};
+use crate::client::{
+    Verified,
+    snapshot::ItemState,
+    want::{Rule, Want, Wanted},
+};
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
@@ -96,6 +100,89 @@ fn a_tree_wants_what_lies_below_it_and_its_filter_takes() {
     ] {
         assert_eq!(schedule.tree_wants(id, &path(file)), wants, "{id:?} {file}");
     }
+}
+
+#[test]
+fn what_an_earlier_run_left_leaves_files_to_what_was_asked_for_later() {
+    let mut schedule = schedule(1);
+    let wanted = |to: Option<&str>| {
+        let want = Want::Path {
+            path: path("/t/"),
+            size: None,
+        };
+        Wanted::new(&want, to.map(Path::new), Rule::default()).unwrap()
+    };
+    let mut add = |earlier: Option<u64>, to: Option<&str>, what: &str| {
+        schedule.add(NewItem {
+            earlier: earlier.map(ticket),
+            kept_as: Some((ticket(earlier.unwrap_or(9)), wanted(to))),
+            ..NewItem::new(path(what))
+        })
+    };
+    let old = add(Some(3), None, "/t/");
+    let older = add(Some(2), None, "/t/b");
+    let newer = add(Some(4), None, "/t/c");
+    let now = add(None, None, "/t/d");
+    let elsewhere = add(None, Some("/elsewhere"), "/t/a");
+    let left = |schedule: &mut Schedule, id| {
+        let names = ["a", "b", "c", "d", "e/"];
+        let entries = names.map(|name| Entry {
+            name: name.trim_end_matches('/').into(),
+            is_dir: name.ends_with('/'),
+            size: None,
+            modified: None,
+            blake3: None,
+        });
+        let left = schedule.without_later(id, &path("/t/"), entries.into());
+        let names = left
+            .iter()
+            .map(|it| String::from_utf8_lossy(&it.name).into_owned());
+        names.collect::<String>()
+    };
+    // One that is about a file alone has it, whichever was first.
+    assert_eq!(left(&mut schedule, old), "ae");
+    let item = schedule.item_mut(old).unwrap();
+    assert!(item.left && !item.is_empty());
+    for of_now in [now, elsewhere] {
+        assert_eq!(left(&mut schedule, of_now), "abcde");
+    }
+    assert!(schedule.takes(&path("/t/b"), None) && !schedule.takes(&path("/x"), None));
+    assert!(schedule.takes(&path("/t/a"), Some(Path::new("/elsewhere"))));
+    set_life(
+        &mut schedule,
+        now,
+        Life::Ended(ItemState::Failed("x".into())),
+    );
+    set_life(&mut schedule, newer, Life::Cancelled);
+    set_life(&mut schedule, older, Life::Cancelled);
+    assert_eq!(left(&mut schedule, old), "abcde", "they were given up");
+    set_life(
+        &mut schedule,
+        now,
+        Life::Ended(ItemState::Finished(Verified::Blake3)),
+    );
+    assert_eq!(left(&mut schedule, old), "abce", "that one is here");
+    let renamed = schedule.add(NewItem {
+        rename: Some(b"c".to_vec()),
+        ..NewItem::new(path("/t/a"))
+    });
+    assert_eq!(
+        left(&mut schedule, old),
+        "abce",
+        "it lands under another name"
+    );
+    set_life(&mut schedule, renamed, Life::Cancelled);
+    schedule.add(NewItem {
+        filter: Some(Filter::new(&["t/*".into()], &["t/b".into()]).unwrap()),
+        ..NewItem::new(RemotePath::root())
+    });
+    assert_eq!(left(&mut schedule, old), "be");
+    let named = vec![file(ItemId(0), "/t/b", None)];
+    schedule.add(NewItem {
+        named,
+        ..NewItem::new(RemotePath::root())
+    });
+    assert_eq!(left(&mut schedule, old), "e");
 }
 
 #[test]
