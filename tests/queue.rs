@@ -6,6 +6,7 @@ use haul::{
     client::{ItemId, ItemState, Settings, Snapshot, Want},
     exit::Exit,
     config::OnConflict,
+    exit::Exit,
     http1::path::RemotePath,
     units::Rate,
 };
@@ -284,6 +285,60 @@ fn a_file_that_is_asked_for_again_comes_once() {
     assert_eq!(names.count(), 3, "no part is left");
     let last = fetch_with(kept(&url, state.path(), dir.path()));
     assert_eq!(last.client.restore(false), 0);
+}
+
+#[test]
+fn what_fails_for_good_is_not_tried_by_later_runs() {
+    let root = tempfile::tempdir().unwrap();
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(root.path().join("sub")).unwrap();
+    for name in ["a", "b", "sub/c"] {
+        fs::write(root.path().join(name), name).unwrap();
+    }
+    fs::write(dir.path().join("sub"), "in the way").unwrap();
+    let server = serve(root.path());
+    let url = server.url("/");
+    let mistyped = Want::File {
+        path: RemotePath::from_target(b"/a").unwrap(),
+        name: None,
+        checksum: Some(format!("sha-256={}", "0".repeat(64)).parse().unwrap()),
+    };
+    for (want, status) in [(mistyped, Exit::Integrity), (pattern("sub/"), Exit::Disk)] {
+        let mut first = fetch_with(kept(&url, state.path(), dir.path()));
+        first.get(want);
+        assert_eq!(first.finish().exit, Some(status));
+        let mut second = fetch_with(kept(&url, state.path(), dir.path()));
+        second.get(pattern("b"));
+        assert_eq!(second.client.restore(false), 0);
+        let fetched = second.finish();
+        assert_eq!(
+            (fetched.exit, fetched.paths()),
+            (Some(Exit::Done), vec!["b"])
+        );
+    }
+}
+
+#[test]
+fn another_digest_takes_the_place_of_one_that_an_earlier_run_was_given() {
+    let (root, _server, proxy) = stalling();
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = proxy.url("/");
+    let want = |hash: String| Want::File {
+        path: RemotePath::from_target(b"/one").unwrap(),
+        name: None,
+        checksum: Some(format!("blake3={hash}").parse().unwrap()),
+    };
+    {
+        let mut first = fetch_with(kept(&url, state.path(), dir.path()));
+        first.get(want("0".repeat(64)));
+        first.wait_for("some bytes", |now| now.received > MIB as u64);
+    }
+    proxy.lines(|_| Line::default());
+    let content = fs::read(root.path().join("one")).unwrap();
+    let mut again = fetch_with(kept(&url, state.path(), dir.path()));
+    again.get(want(blake3::hash(&content).to_hex().to_string()));
+    assert_eq!(again.client.restore(false), 0);
+    assert_eq!(again.finish().exit, Some(Exit::Done));
 }
 
 #[test]

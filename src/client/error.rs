@@ -286,6 +286,29 @@ impl Error {
         }
     }
 
+    /// Whether a later run may find that it has passed. Not where it stays until somebody does something about it: a file stands
+    /// where a directory is to be, say.
+    pub fn may_pass(&self) -> bool {
+        use io::ErrorKind as Kind;
+        match self {
+            Self::Disk { kind, .. } => {
+                let in_the_way = matches!(
+                    kind,
+                    Kind::NotADirectory
+                        | Kind::IsADirectory
+                        | Kind::DirectoryNotEmpty
+                        | Kind::AlreadyExists
+                        | Kind::InvalidFilename
+                        | Kind::FileTooLarge
+                        | Kind::PermissionDenied
+                );
+                // A link in the way has a kind that cannot be named yet.
+                !in_the_way && *kind != rustix::io::Errno::LOOP.kind()
+            }
+            _ => matches!(self.exit(), Exit::Network | Exit::Disk | Exit::Integrity),
+        }
+    }
+
     /// Whether it is this machine's own network that is down.
     pub fn is_own_network(&self) -> bool {
         matches!(

@@ -134,6 +134,8 @@ pub struct Item {
     pub forgetful: bool,
     pub failed: u64,
     pub failures: Vec<Exit>,
+    /// One of them may have passed when a later run comes.
+    pub may_pass: bool,
     pub last_error: Option<Error>,
     pub found: u64,
     pub finished: u64,
@@ -197,6 +199,7 @@ impl Item {
             forgetful: false,
             failed: 0,
             failures: Vec::new(),
+            may_pass: false,
             last_error: None,
             found: 0,
             finished: 0,

@@ -21,6 +21,7 @@ impl Item {
         self.life = Life::Going;
         self.failed = 0;
         self.failures.clear();
+        self.may_pass = false;
         self.last_error = None;
         if self.forgetful {
             self.begin_anew();
@@ -119,6 +120,9 @@ impl Item {
         if !self.failures.contains(&error.exit()) {
             self.failures.push(error.exit());
         }
+        // A digest that the user gave was mistyped, or is of another version.
+        let is_refuted = self.checksum.is_some() && error.exit() == Exit::Integrity;
+        self.may_pass |= error.may_pass() && !is_refuted;
         self.last_error = Some(error);
     }
 
@@ -139,14 +143,15 @@ impl Item {
 
     /// Whether a later run should go on with it: it failed, but not for good.
     pub fn is_unsettled(&self) -> bool {
-        let may_pass = |exit: &Exit| matches!(exit, Exit::Network | Exit::Disk | Exit::Integrity);
-        !self.is_cancelled() && self.failures.iter().any(may_pass)
+        !self.is_cancelled() && self.may_pass
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
+
+    use rustix::io::Errno;
 
     use super::{
         super::{
@@ -157,6 +162,7 @@ mod tests {
     };
     use crate::{
         client::{schedule::testing::path, task::FileTask},
+        digest::Digest,
         pieces::PIECE,
     };
 
@@ -298,11 +304,34 @@ mod tests {
         assert!(!item.is_unsettled());
         item.note_failure(broken);
         assert!(item.is_unsettled());
-        for exit in [Exit::Disk, Exit::Integrity] {
-            item.failures = vec![exit];
-            assert!(item.is_unsettled());
+        let disk = |errno: Errno| Error::disk("x", &errno.into());
+        let damaged = Error::Integrity { piece: None };
+        for (error, passes) in [
+            (disk(Errno::NOSPC), true),
+            (disk(Errno::IO), true),
+            (damaged.clone(), true),
+            (disk(Errno::NOTDIR), false),
+            (disk(Errno::ISDIR), false),
+            (disk(Errno::EXIST), false),
+            (disk(Errno::LOOP), false),
+            (disk(Errno::ACCESS), false),
+            (disk(Errno::NAMETOOLONG), false),
+        ] {
+            let mut item = tree();
+            item.note_failure(error.clone());
+            assert_eq!(item.is_unsettled(), passes, "{error:?}");
         }
         item.life = Life::Ended(ItemState::Cancelled);
         assert!(!item.is_unsettled());
+        let mut checked = super::super::tests::item(NewItem {
+            checksum: Some(Box::new(Digest::Md5([0; 16]))),
+            ..NewItem::new(path("/a"))
+        });
+        checked.note_failure(damaged);
+        assert!(!checked.is_unsettled(), "the user's digest refutes it");
+        checked.note_failure(Error::Broken("x".into()));
+        assert!(checked.is_unsettled());
+        checked.retry();
+        assert!(!checked.is_unsettled());
     }
 }
