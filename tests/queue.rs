@@ -319,6 +319,42 @@ fn what_fails_for_good_is_not_tried_by_later_runs() {
 }
 
 #[test]
+fn a_run_that_is_refused_leaves_nothing_to_a_later_one() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        fs::write(root.path().join(name), name).unwrap();
+    }
+    let server = serve(root.path());
+    let (url, temp) = (server.url("/"), tempfile::tempdir().unwrap());
+    let dir = temp.path().join("new");
+    let target = dir.to_str().unwrap();
+    let line = |more: &[&str]| Haul::new(&[&["connect", &url, "-d", target], more].concat());
+    let malformed = line(&["--get", ".", "--headless"]).fails(2);
+    assert!(malformed.contains("an empty pattern"), "{malformed}");
+    assert!(!dir.exists(), "nothing is made for what is refused");
+    let file = temp.path().join("file");
+    fs::write(&file, "").unwrap();
+    let socket = file.join("socket");
+    let nowhere = ["--control", socket.to_str().unwrap()];
+    for more in [&["--headless"][..], &["--run", "-"]] {
+        let refused = line(&[&["--all"], more, &nowhere].concat());
+        let state = refused.state.path().to_owned();
+        let mut again = line(&["--get", "a", "--headless"]);
+        again.command.env("XDG_STATE_HOME", &state);
+        let mut refused = refused;
+        let output = refused.command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{stderr}");
+        assert!(!stderr.contains("report it"), "{stderr}");
+        let (status, stdout, stderr) = again.run();
+        assert_eq!(status, 0, "{stderr}");
+        assert!(stdout.starts_with("1 file"), "{stdout}");
+        assert!(!dir.join("b").exists());
+        fs::remove_file(dir.join("a")).unwrap();
+    }
+}
+
+#[test]
 fn another_digest_takes_the_place_of_one_that_an_earlier_run_was_given() {
     let (root, _server, proxy) = stalling();
     let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

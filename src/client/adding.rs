@@ -16,11 +16,7 @@ use super::{
     task::FileTask,
     want::{Rule, Wanted},
 };
-use crate::{
-    config::OnConflict,
-    escape::display_name,
-    http1::path::{RemotePath, check_name},
-};
+use crate::{config::OnConflict, http1::path::RemotePath};
 
 impl Client {
     /// Adds to the end of the queue. Files keep their path below the base URL, in the target directory or in `to`. With the
@@ -195,6 +191,7 @@ impl Left {
 
 /// What is asked for of so many servers, as an item.
 fn new_item(want: Want, servers: usize) -> Result<NewItem, Error> {
+    want.check()?;
     let new = NewItem::new(RemotePath::root());
     Ok(match want {
         Want::Path { path, size } => NewItem { path, size, ..new },
@@ -202,22 +199,12 @@ fn new_item(want: Want, servers: usize) -> Result<NewItem, Error> {
             path,
             name,
             checksum,
-        } => {
-            if let Some(name) = &name {
-                check_name(name).map_err(|error| {
-                    Error::Usage(format!(
-                        "`{}` is no file name: it is {error}",
-                        display_name(name)
-                    ))
-                })?;
-            }
-            NewItem {
-                path,
-                rename: name,
-                checksum: checksum.map(Box::new),
-                ..new
-            }
-        }
+        } => NewItem {
+            path,
+            rename: name,
+            checksum: checksum.map(Box::new),
+            ..new
+        },
         Want::Named(files) => {
             let servers = SourceSet::all(servers);
             let task = |file: &NamedFile| FileTask::named(file, servers);

@@ -4,8 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::read::metalink::NamedFile;
-use crate::{config::OnConflict, digest::Digest, http1::path::RemotePath, units::Rate};
+use super::{
+    Error,
+    read::{metalink::NamedFile, pattern::Filter},
+};
+use crate::{
+    config::OnConflict,
+    digest::Digest,
+    escape::display_name,
+    http1::path::{RemotePath, check_name},
+    units::Rate,
+};
 
 /// What to download.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,6 +47,22 @@ pub enum Want {
     /// What a Metalink names, from its servers: those that the client was started with.
     #[serde(skip)]
     Named(Vec<NamedFile>),
+}
+
+impl Want {
+    /// Refuses what nobody can be asked for: a malformed pattern, or a name that no file can have.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Patterns { get, exclude } => Filter::of(get, exclude).map(drop),
+            Self::File {
+                name: Some(name), ..
+            } => check_name(name).map_err(|error| {
+                let name = display_name(name);
+                Error::Usage(format!("`{name}` is no file name: it is {error}"))
+            }),
+            Self::Path { .. } | Self::File { .. } | Self::Named(_) => Ok(()),
+        }
+    }
 }
 
 /// What happens where local files are in the way of what was asked for.

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     app::{self, serve::Facts},
-    client::{self, Access, Client},
+    client::{self, Access, Client, Want},
     config::{self, Commands, target::Target},
     control::{self, Found, Hub, Left, Session, Subject, Watched},
     dashboard::{self, ConnectStart, Ending},
@@ -157,6 +157,8 @@ async fn connect_with(
         Some(why) => hub.staying(why),
         None => hub,
     };
+    let (first, asked) = first.unzip();
+    let asked = first.as_ref().map(|first| first.client.clone()).zip(asked);
     let start = ConnectStart {
         facts: facts.clone(),
         server: first.and_then(|first| hub.turn_to(first)),
@@ -169,6 +171,9 @@ async fn connect_with(
     };
     let quits = CancellationToken::new();
     let control = control::listen(&seen, "connect", subject, ring.clone(), quits.clone())?;
+    if let Some((client, want)) = asked {
+        ask(&client, want)?;
+    }
     let ended = dashboard::connect(start, hub.clone(), ring, &screen, quits).await;
     drop(control);
     match (ended.map_err(no_terminal)?, hub.handover()) {
@@ -184,7 +189,7 @@ async fn connect_with(
 pub(super) fn hub(settings: config::Connect, access: Access) -> Hub {
     Hub::new(move |target: Target| {
         turn_to(&settings, target, &access)
-            .inspect(restore)
+            .inspect(|session| restore(&session.client))
             .map_err(|error| display_error(&error))
     })
 }
@@ -251,8 +256,11 @@ async fn choose(mut found: Vec<Found>) -> Option<Found> {
     }
 }
 
-/// A client of the server that the settings name, which downloads what they ask for.
-pub(super) async fn first(settings: &config::Connect, access: &Access) -> Result<Session, Error> {
+/// A client of the server that the settings name, and what they ask for there, which is for [`ask`].
+pub(super) async fn first(
+    settings: &config::Connect,
+    access: &Access,
+) -> Result<(Session, Option<Want>), Error> {
     if settings.only_browses() {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
         let checksums = checksums::given(settings, &url, access).await?;
@@ -265,8 +273,7 @@ pub(super) async fn first(settings: &config::Connect, access: &Access) -> Result
             access,
             checksums,
         )?;
-        restore(&session);
-        return Ok(session);
+        return Ok((session, None));
     }
     let plan = Plan::prepare(settings, access).await?;
     if plan.for_stdout.is_some() {
@@ -282,9 +289,17 @@ pub(super) async fn first(settings: &config::Connect, access: &Access) -> Result
     let session = session(
         settings, url, mirrors, named_at, &plan.dir, access, checksums,
     )?;
-    session.client.get(plan.want, None)?;
-    restore(&session);
-    Ok(session)
+    Ok((session, Some(plan.want)))
+}
+
+/// Asks for what the settings name, once nothing can refuse the run any more: else a later one would go on with it. What
+/// earlier runs left is found.
+pub(super) fn ask(client: &Client, want: Option<Want>) -> Result<(), Error> {
+    if let Some(want) = want {
+        client.get(want, None)?;
+    }
+    restore(client);
+    Ok(())
 }
 
 /// A client of another server that the user names, with the login that its URL may hold.
@@ -306,8 +321,8 @@ fn turn_to(
 }
 
 /// What earlier runs left undone waits, paused, until the user lets it go on.
-fn restore(session: &Session) {
-    let restored = session.client.restore(true);
+fn restore(client: &Client) {
+    let restored = client.restore(true);
     if restored > 0 {
         tracing::info!(
             "from an earlier run, paused: {restored} to download: P lets all go on, x forgets one"

@@ -7,7 +7,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::dashboards::{exit, first, hub, quit, serve_shown};
+use super::dashboards::{ask, exit, first, hub, quit, serve_shown};
 use crate::{
     config,
     control::{self, STOP, Subject},
@@ -44,10 +44,11 @@ pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result
     end_whatever_hangs();
     let access = headless::connect::access(&mut settings)?;
     let begun = signals.or(first(&settings, &access)).await;
-    let session = begun.map_err(Error::Signal)??;
+    let (session, want) = begun.map_err(Error::Signal)??;
     let facts = headless::connect::facts(&settings);
     let seen = settings.control.clone();
     let hub = hub(settings, access);
+    let client = session.client.clone();
     let server = hub.turn_to(session);
     let subject = Subject::Connect {
         hub: hub.clone(),
@@ -55,6 +56,7 @@ pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result
     };
     let quits = CancellationToken::new();
     let control = control::listen(&seen, "connect", subject, ring, quits.clone())?;
+    ask(&client, want)?;
     if let Some(url) = control.metrics() {
         // Without a reader the commands' answers tell so.
         let _ = writeln!(io::stdout(), "metrics on {url}");

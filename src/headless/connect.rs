@@ -79,10 +79,11 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         engine.state_dir = None;
     }
     let client = Client::start(engine, sender)?;
+    let quit = CancellationToken::new();
+    // Before anything is asked for: a run that is refused here leaves nothing for a later one.
+    let control = listen(&settings, facts(&settings), &client, ring, &quit)?;
     let item = client.get(plan.want.clone(), None)?;
     go_on_with_left(&client, settings.dry_run);
-    let quit = CancellationToken::new();
-    let control = listen(&settings, facts(&settings), &client, ring, &quit)?;
     if settings.detach {
         runs(&settings)?;
     }

@@ -80,6 +80,7 @@ impl Plan {
         if let Some(output) = &settings.output {
             plan.rename(output)?;
         }
+        plan.want.check()?;
         Ok(plan)
     }
 

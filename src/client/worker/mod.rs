@@ -62,6 +62,10 @@ impl Worker {
         loop {
             let worker = tokio::spawn(Self::new(Arc::clone(&engine), slot).run());
             let Err(error) = worker.await else { return };
+            if error.is_cancelled() {
+                // The runtime ends, and all of it with it.
+                return;
+            }
             tracing::error!(
                 "a connection's task failed, and begins anew: {error}: a fault of haul, please report it"
             );
