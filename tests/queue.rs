@@ -355,6 +355,33 @@ fn a_run_that_is_refused_leaves_nothing_to_a_later_one() {
 }
 
 #[test]
+fn what_has_no_directory_now_waits_for_a_later_run() {
+    let (_root, _server, proxy) = stalling();
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = proxy.url("/");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let to = elsewhere.path().join("to");
+    {
+        let mut first = fetch_with(kept(&url, state.path(), dir.path()));
+        first.client.get(pattern("one"), Some(&to)).unwrap();
+        first.wait_for("some bytes", |now| now.received > MIB as u64);
+    }
+    proxy.lines(|_| Line::default());
+    let aside = elsewhere.path().join("aside");
+    fs::rename(&to, &aside).unwrap();
+    fs::write(&to, "no directory").unwrap();
+    let second = fetch_with(kept(&url, state.path(), dir.path()));
+    assert_eq!(second.client.restore(false), 0);
+    drop(second);
+    fs::remove_file(&to).unwrap();
+    fs::rename(&aside, &to).unwrap();
+    let third = fetch_with(kept(&url, state.path(), dir.path()));
+    assert_eq!(third.client.restore(false), 1);
+    assert_eq!(third.finish().exit, Some(Exit::Done));
+    assert!(to.join("one").exists() && !dir.path().join("one").exists());
+}
+
+#[test]
 fn another_digest_takes_the_place_of_one_that_an_earlier_run_was_given() {
     let (root, _server, proxy) = stalling();
     let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -70,7 +70,8 @@ impl Client {
 
     /// Goes on with what earlier runs on the same target and server were asked for and did not end, in their order and each
     /// by its own conflict rule: how many items were added. What was asked for again since then is not added, whatever the
-    /// rule, and files of it that something takes which was asked for later are left to that. Without resuming, all is forgotten.
+    /// rule, and files of it that something takes which was asked for later are left to that. What has a directory of its own that
+    /// cannot be used now stays for a later run. Without resuming, all is forgotten.
     pub fn restore(&self, paused: bool) -> usize {
         self.restore_each(|_| paused)
     }
@@ -83,15 +84,20 @@ impl Client {
         let (present, _) = self.engine.look(Schedule::kept);
         kept.retain(|(ticket, _)| !present.contains(ticket));
         let all: Vec<_> = kept.iter().map(|(ticket, _)| *ticket).collect();
-        let mut added = Vec::new();
+        let (mut stays, mut added) = (Vec::new(), 0);
         for left in self.left(kept) {
             let Left {
                 ticket,
                 wanted,
                 new,
             } = left;
-            let Ok(target) = self.target_for(wanted.to(), wanted.rule()) else {
-                continue;
+            stays.push(ticket);
+            let target = match self.target_for(wanted.to(), wanted.rule()) {
+                Ok(target) => target,
+                Err(error) => {
+                    waits_for_its_directory(&error);
+                    continue;
+                }
             };
             self.add(
                 NewItem {
@@ -102,12 +108,12 @@ impl Client {
                 },
                 target,
             );
-            added.push(ticket);
+            added += 1;
         }
-        for ticket in all.iter().filter(|ticket| !added.contains(ticket)) {
+        for ticket in all.iter().filter(|ticket| !stays.contains(ticket)) {
             journal.settle(*ticket);
         }
-        added.len()
+        added
     }
 
     /// How much an earlier run on the same target and server left that one which changes something would go on with. For a dry
@@ -187,6 +193,15 @@ impl Left {
         self.wanted.asks_the_same(&older.wanted)
             || same_file && self.wanted.to() == older.wanted.to()
     }
+}
+
+/// Says that the directory of what an earlier run left cannot be used now: a disk is not there, say, and may be later.
+fn waits_for_its_directory(error: &Error) {
+    let why = match error {
+        Error::Target { path, reason } => format!("cannot use {path}: {reason}"),
+        error => error.to_string(),
+    };
+    tracing::warn!("left from an earlier run, and waits for a later one: {why}");
 }
 
 /// What is asked for of so many servers, as an item.
