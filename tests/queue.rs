@@ -1,6 +1,6 @@
 //! What was asked for outlives the program that was asked.
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, path::Path, process::Stdio, time::Instant};
 
 use haul::{
     client::{ItemId, ItemState, Settings, Snapshot, Want},
@@ -10,6 +10,7 @@ use haul::{
     http1::path::RemotePath,
     units::Rate,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::common::{
@@ -379,6 +380,66 @@ fn what_has_no_directory_now_waits_for_a_later_run() {
     assert_eq!(third.client.restore(false), 1);
     assert_eq!(third.finish().exit, Some(Exit::Done));
     assert!(to.join("one").exists() && !dir.path().join("one").exists());
+}
+
+/// Names in a directory, sorted.
+fn names(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_run_without_a_journal_leaves_no_part() {
+    let (_root, _server, proxy) = stalling();
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = proxy.url("/");
+    let mut first = fetch_with(kept(&url, state.path(), dir.path()));
+    first.get_path("/one");
+    first.wait_for("some bytes", |now| now.received > MIB as u64);
+    let mut second = fetch_with(kept(&url, state.path(), dir.path()));
+    second.get_path("/one");
+    second.get_path("/two");
+    second.wait_for("some bytes", |now| now.received > MIB as u64);
+    let cancelled = second.client.snapshot().items[0].id;
+    second.client.cancel(cancelled);
+    second.wait_for("the other", |now| now.received > 2 * MIB as u64);
+    assert_eq!(names(dir.path()).len(), 3);
+    assert!(first.client.can_be_gone_on_with() && !second.client.can_be_gone_on_with());
+    drop(second);
+    assert_eq!(names(dir.path()), ["one.part"]);
+    drop(first);
+    assert_eq!(names(dir.path()), ["one.part"]);
+}
+
+#[test]
+fn only_what_can_be_gone_on_with_is_said_to_go_on() {
+    let (_root, _server, proxy) = stalling();
+    let url = proxy.url("/");
+    for (more, goes_on) in [(&[][..], true), (&["--no-resume"], false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().to_str().unwrap();
+        let line = ["connect", &url, "-g", "one", "-d", target, "--headless"];
+        let mut haul = Haul::new(&[&line[..], more].concat());
+        haul.command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let before = proxy.file_bytes();
+        let child = haul.command.spawn().unwrap();
+        let start = Instant::now();
+        while proxy.file_bytes() == before {
+            assert!(start.elapsed() < crate::common::serving::PATIENCE);
+            std::thread::yield_now();
+        }
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains(", interrupted"), "{said}");
+        assert_eq!(said.contains("the same command goes on"), goes_on, "{said}");
+    }
 }
 
 #[test]

@@ -287,6 +287,11 @@ impl Client {
         Some((part.part.file.try_clone().ok()?, checked))
     }
 
+    /// Whether a later run can go on with what this one leaves. One that cannot be gone on with leaves no parts.
+    pub fn can_be_gone_on_with(&self) -> bool {
+        self.engine.settings.resume && self.engine.journal().is_kept()
+    }
+
     /// Whether every item has ended.
     pub fn has_ended(&self) -> bool {
         self.engine.look(Schedule::has_ended)
@@ -343,6 +348,9 @@ impl Client {
         let engine = Arc::clone(&self.engine);
         // What only the journal can vouch for is noted, so that a later run goes on from here.
         let noted = tokio::task::spawn_blocking(move || {
+            if engine.journal().is_fleeting() {
+                engine.drop_own();
+            }
             for (file, pieces) in engine.look(Schedule::worth_noting) {
                 if let Some(part) = engine.part(file) {
                     engine.sync_part(&part, pieces);

@@ -384,10 +384,11 @@ fn script(run: Option<&Commands>, connect: bool) -> Result<Vec<(String, String)>
 pub(super) fn quit(left: Left) -> Result<Exit, Error> {
     let line = match (left.failed, left.unfinished) {
         (0, 0) => return Ok(Exit::Done),
-        (0, n) => format!(
+        (0, n) if left.goes_on => format!(
             "stopped with {} unfinished: the same command goes on",
             transfers(n)
         ),
+        (0, n) => format!("stopped with {} unfinished", transfers(n)),
         (1, _) => match left.error {
             Some(error) => return Err(error.into()),
             None => "a transfer failed: the log says why".to_owned(),

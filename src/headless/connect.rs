@@ -21,6 +21,7 @@ use super::{
     plan::{Plan, engine_settings, only_server},
     report::Report,
     style::Style,
+    summary::Ended,
 };
 use crate::{
     app::connect::Facts,
@@ -114,11 +115,11 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     end(report, &client, ended)
 }
 
-/// How a run ended: what its downloads amount to, and the status of a signal.
-type Ended = Result<(Exit, Option<Exit>), Error>;
+/// What a run came to: what its downloads amount to, and the status of a signal.
+type Came = Result<(Exit, Option<Exit>), Error>;
 
 /// The same after one more step.
-fn after(exit: Exit, step: Result<(), Error>) -> Ended {
+fn after(exit: Exit, step: Result<(), Error>) -> Came {
     match step {
         Ok(()) => Ok((exit, None)),
         Err(Error::Signal(signal)) => Ok((exit, Some(signal))),
@@ -127,14 +128,15 @@ fn after(exit: Exit, step: Result<(), Error>) -> Ended {
 }
 
 /// Tells what the run came to, whatever ended it; its status.
-fn end(mut report: Report, client: &Client, ended: Ended) -> Result<Exit, Error> {
+fn end(mut report: Report, client: &Client, came: Came) -> Result<Exit, Error> {
     let Outcome {
         failed, cancelled, ..
     } = client.amount();
     report.cancelled(cancelled);
-    match ended {
+    match came {
         Ok((exit, signal)) => {
-            report.end(Instant::now(), failed, signal.is_some())?;
+            let ended = Ended::of(client, signal.is_some());
+            report.end(Instant::now(), failed, ended)?;
             Ok(signal.unwrap_or(exit))
         }
         Err(error) => {

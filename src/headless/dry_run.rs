@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::summary::Ended;
 use crate::{
     client::Action, escape::display_name, http1::path::RemotePath, logging::one_line, units,
 };
@@ -35,7 +36,7 @@ impl Would {
         failed: u64,
         cancelled: u64,
         took: Duration,
-        interrupted: bool,
+        ended: Ended,
     ) -> String {
         let part = |(action, (count, bytes)): (&Action, &(u64, u64))| {
             format!(
@@ -55,7 +56,7 @@ impl Would {
         if cancelled > 0 {
             parts.push(format!("{} cancelled", units::count(cancelled)));
         }
-        if interrupted {
+        if ended != Ended::Whole {
             parts.push("interrupted before all was listed".into());
         }
         let took = units::took(took);

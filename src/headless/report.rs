@@ -13,7 +13,7 @@ use super::{
     dry_run::Would,
     landed::Landed,
     style::Style,
-    summary::{Tally, summary},
+    summary::{Ended, Tally, summary},
 };
 use crate::{
     client::{Action, Event, Extra, Snapshot, Verified, signature},
@@ -327,12 +327,12 @@ impl Report {
             };
             // It may be stdout that failed.
             let _ = self.json(&told);
-            let _ = self.end(at, failed.max(1), false);
+            let _ = self.end(at, failed.max(1), Ended::Whole);
         }
     }
 
     /// Prints the summary; `failed` files or directories did not arrive.
-    pub fn end(mut self, at: Instant, failed: u64, interrupted: bool) -> Result<(), Error> {
+    pub fn end(mut self, at: Instant, failed: u64, ended: Ended) -> Result<(), Error> {
         let took = at.saturating_duration_since(self.began);
         let fetched = self.tally.bytes.saturating_sub(self.tally.kept);
         let rate = (fetched as f64 / took.as_secs_f64().max(0.001)).round() as u64;
@@ -362,7 +362,7 @@ impl Report {
                 })?;
             }
             Style::Silent => {
-                let line = summary(self.tally, failed, took, rate, interrupted);
+                let line = summary(self.tally, failed, took, rate, ended);
                 tracing::info!("{line}");
             }
             Style::Bar(_) | Style::Lines => {
@@ -370,8 +370,8 @@ impl Report {
                     bar.finish_and_clear();
                 }
                 let line = match &self.would {
-                    Some(would) => would.summary(failed, self.tally.cancelled, took, interrupted),
-                    None => summary(self.tally, failed, took, rate, interrupted),
+                    Some(would) => would.summary(failed, self.tally.cancelled, took, ended),
+                    None => summary(self.tally, failed, took, rate, ended),
                 };
                 let landed = self.landed.as_ref();
                 let line = landed.map_or_else(|| line.clone(), |landed| landed.link(&line));

@@ -2,7 +2,32 @@
 
 use std::time::Duration;
 
-use crate::{client::kept_and_fetched, units};
+use crate::{
+    client::{Client, kept_and_fetched},
+    units,
+};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With all that it had to do.
+    Whole,
+    /// Before that, by a signal; the same command begins afresh.
+    Interrupted,
+    /// The same, and the same command goes on from there.
+    GoesOn,
+}
+
+impl Ended {
+    /// By a signal or not.
+    pub(super) fn of(client: &Client, interrupted: bool) -> Self {
+        match interrupted {
+            false => Self::Whole,
+            true if client.can_be_gone_on_with() => Self::GoesOn,
+            true => Self::Interrupted,
+        }
+    }
+}
 
 /// What became of the files so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,10 +56,10 @@ pub(super) fn summary(
     failed: u64,
     took: Duration,
     rate: u64,
-    interrupted: bool,
+    ended: Ended,
 ) -> String {
     let nothing = tally.files == 0 && tally.deleted == 0 && tally.cancelled == 0;
-    if nothing && failed == 0 && !interrupted {
+    if nothing && failed == 0 && ended == Ended::Whole {
         return format!("0 files: there is none there, in {}", units::took(took));
     }
     let plural = if tally.files == 1 { "" } else { "s" };
@@ -84,8 +109,10 @@ pub(super) fn summary(
     if tally.cancelled > 0 {
         add(format!("{} cancelled", units::count(tally.cancelled)));
     }
-    if interrupted {
-        add("interrupted: the same command goes on from here".into());
+    match ended {
+        Ended::Whole => {}
+        Ended::Interrupted => add("interrupted".into()),
+        Ended::GoesOn => add("interrupted: the same command goes on from here".into()),
     }
     line
 }
@@ -97,16 +124,14 @@ mod tests {
     #[test]
     fn the_summary_says_what_nothing_vouches_for() {
         let took = Duration::from_millis(4100);
-        let line = |tally: Tally, failed, interrupted| {
-            summary(tally, failed, took, 750 << 20, interrupted)
-        };
+        let line = |tally: Tally, failed, ended| summary(tally, failed, took, 750 << 20, ended);
         let tally = Tally {
             files: 12,
             bytes: 3 << 30,
             ..Tally::default()
         };
         assert_eq!(
-            line(tally, 0, false),
+            line(tally, 0, Ended::Whole),
             "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, all verified"
         );
         let unread = Tally {
@@ -115,7 +140,7 @@ mod tests {
             ..tally
         };
         assert_eq!(
-            line(unread, 0, false),
+            line(unread, 0, Ended::Whole),
             "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, 5 here already (4 not read), all others verified"
         );
         let unverified = Tally {
@@ -124,12 +149,16 @@ mod tests {
             ..tally
         };
         assert_eq!(
-            line(unverified, 2, true),
+            line(unverified, 2, Ended::GoesOn),
             "12 files, 3.00 GiB in 4.1 s, 750 MiB/s, 1 here already, 3 unverified, 2 failed, interrupted: the same \
              command goes on from here"
         );
         assert_eq!(
-            line(Tally::default(), 1, false),
+            line(Tally::default(), 0, Ended::Interrupted),
+            "0 files, 0 B in 4.1 s, interrupted"
+        );
+        assert_eq!(
+            line(Tally::default(), 1, Ended::Whole),
             "0 files, 0 B in 4.1 s, 1 failed"
         );
         let cancelled = Tally {
@@ -137,11 +166,11 @@ mod tests {
             ..Tally::default()
         };
         assert_eq!(
-            line(cancelled, 0, false),
+            line(cancelled, 0, Ended::Whole),
             "0 files, 0 B in 4.1 s, 1 cancelled"
         );
         assert_eq!(
-            line(Tally::default(), 0, false),
+            line(Tally::default(), 0, Ended::Whole),
             "0 files: there is none there, in 4.1 s"
         );
     }

@@ -11,7 +11,7 @@ use std::{
 
 use rustix::{fs::OFlags, io::Errno};
 
-use super::{Engine, blocking::blocking};
+use super::{Engine, blocking::blocking, lock};
 use crate::{
     client::{
         Error,
@@ -22,6 +22,7 @@ use crate::{
             target::Target,
         },
         facts::Facts,
+        schedule::Schedule,
         task::FileTask,
     },
     http1::path::RemotePath,
@@ -303,6 +304,30 @@ impl Engine {
         if !self.journal.has_left() || target.skips() {
             return;
         }
+        self.drop_parts(target, path, name, |id| self.journal.claim_left(id));
+    }
+
+    /// Removes the parts of this run: no later one would know them for its own. Blocking.
+    pub fn drop_own(&self) {
+        let open: Vec<_> = lock(&self.parts).values().map(Arc::clone).collect();
+        let open = open.iter().map(|part| part.task.clone());
+        let tasks = open.chain(self.look(Schedule::begun));
+        for task in tasks {
+            if let Some(target) = self.target(task.item) {
+                let own = |id| self.journal.owns(id).then_some(());
+                self.drop_parts(&target, &task.path, task.local_name(), own);
+            }
+        }
+    }
+
+    /// Removes parts of a file, those that `take` gives.
+    fn drop_parts<T>(
+        &self,
+        target: &Target,
+        path: &RemotePath,
+        name: &[u8],
+        take: impl Fn(FileId) -> Option<T>,
+    ) {
         let Some(dir) = target.look_in(&path.parent()) else {
             return;
         };
@@ -318,7 +343,7 @@ impl Engine {
             };
             free = 0;
             let Ok(id) = FileId::of(&file) else { return };
-            if let Some(_claim) = self.journal.claim_left(id) {
+            if let Some(_taken) = take(id) {
                 self.drop_named(&file, &dir, &part);
             }
         }

@@ -3,10 +3,16 @@
 use std::time::Instant;
 
 use super::{
-    Effect, FileId, Fit, Keep, Run, RunId, Schedule, SlotId, SourceId, Transfer, transfer::Phase,
+    Effect, FileId, Fit, Keep, Run, RunId, Schedule, SlotId, SourceId, Transfer, item::Item,
+    transfer::Phase,
 };
 use crate::{
-    client::{Error, disk::names::Local, facts::Validators, task::FileTask},
+    client::{
+        Error,
+        disk::names::Local,
+        facts::Validators,
+        task::{FileTask, Task},
+    },
     pieces::Value,
 };
 
@@ -184,6 +190,20 @@ impl Schedule {
             None => transfer.verdict.checked_prefix(),
         };
         Some((transfer.id, checked))
+    }
+
+    /// Files that are not here and may have a part; for the end of a run.
+    pub fn begun(&self) -> Vec<FileTask> {
+        let items = self.items.iter();
+        let waiting = items.clone().flat_map(Item::waiting);
+        let waiting = waiting.filter(|task| task.kept > 0 || task.local == Local::Part);
+        let failed = items.clone().flat_map(|item| &item.failed_files);
+        let later = items.flat_map(|item| item.later.values());
+        let later = later.filter_map(|(task, _)| match task {
+            Task::File(task) => Some(task),
+            Task::Dir(_) => None,
+        });
+        waiting.chain(failed).chain(later).cloned().collect()
     }
 
     /// What of the parts under way only the journal can vouch for; for the end of a run.

@@ -24,6 +24,8 @@ pub struct Left {
     pub error: Option<client::Error>,
     /// Transfers that were stopped on their way; what the user had paused is not among them.
     pub unfinished: usize,
+    /// Whether a later run can go on with them.
+    pub goes_on: bool,
 }
 
 impl Left {
@@ -53,6 +55,7 @@ impl Left {
             failed,
             error,
             unfinished,
+            goes_on: clients.iter().all(|it| it.client.can_be_gone_on_with()),
         }
     }
 }

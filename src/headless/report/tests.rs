@@ -78,7 +78,7 @@ fn json_has_an_object_a_line_for_each_turning_point() {
         .unwrap();
     report.lost("cannot connect").unwrap();
     report
-        .end(began + Duration::from_secs(2), 1, false)
+        .end(began + Duration::from_secs(2), 1, Ended::Whole)
         .unwrap();
     let text = out.text();
     assert!(!text.contains('\u{9b}'), "{text}");
@@ -105,7 +105,7 @@ fn what_was_here_already_is_no_download() {
         .event(&finished("/a", 2048, Verified::Present))
         .unwrap();
     report
-        .end(began + Duration::from_secs(1), 0, false)
+        .end(began + Duration::from_secs(1), 0, Ended::Whole)
         .unwrap();
     assert_eq!(
         out.text(),

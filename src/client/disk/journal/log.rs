@@ -73,6 +73,8 @@ pub(super) struct Inner {
     log: Option<File>,
     /// It was kept until it was closed.
     was_kept: bool,
+    /// It was written until that failed.
+    failed: bool,
 }
 
 impl Inner {
@@ -133,6 +135,11 @@ impl Inner {
             .collect();
     }
 
+    /// Whether nothing of it was ever written.
+    pub(super) fn is_fleeting(&self) -> bool {
+        self.log.is_none() && !self.failed
+    }
+
     /// What is wanted, in the queue's order.
     pub(super) fn queue(&self) -> Vec<Ticket> {
         let mut queue: Vec<Ticket> = self.wanted.keys().copied().collect();
@@ -183,7 +190,7 @@ impl Inner {
             });
         if let Err(error) = written {
             tracing::warn!("the journal cannot be written: {}", reason(&error));
-            self.log = None;
+            (self.log, self.failed) = (None, true);
         }
     }
 }

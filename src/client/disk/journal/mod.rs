@@ -95,6 +95,11 @@ impl Journal {
         self.inner().is_kept()
     }
 
+    /// Whether no later run can know a part of this one.
+    pub fn is_fleeting(&self) -> bool {
+        self.inner().is_fleeting()
+    }
+
     /// Whether there are parts that earlier runs left and that no job of this one has taken up.
     pub fn has_left(&self) -> bool {
         !self.inner().left.is_empty()

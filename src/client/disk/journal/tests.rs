@@ -240,8 +240,11 @@ fn a_journal_that_is_let_go_of_just_now_is_waited_for() {
         drop(first);
         assert!(second.join().unwrap().is_ok());
     });
-    let _held = open();
-    assert!(!open().is_kept() && !Journal::default().is_kept());
+    let held = open();
+    assert!(held.is_kept() && !held.is_fleeting());
+    for other in [open(), Journal::default()] {
+        assert!(!other.is_kept() && other.is_fleeting());
+    }
 }
 
 #[test]
