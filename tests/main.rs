@@ -35,6 +35,7 @@ mod intheway;
 mod kicked;
 mod landing;
 mod large;
+mod left;
 mod limits;
 mod lines;
 mod logins;

@@ -137,7 +137,7 @@ impl Inner {
 
     /// Whether nothing of it was ever written.
     pub(super) fn is_fleeting(&self) -> bool {
-        self.log.is_none() && !self.failed
+        !self.is_kept() && !self.failed
     }
 
     /// What is wanted, in the queue's order.

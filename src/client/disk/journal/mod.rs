@@ -2,8 +2,8 @@
 //!
 //! A file named `NAME.part` may be anybody's. Only one that the journal names, by device and inode, is gone on with;
 //! beside any other a new name is used. One journal belongs to one target directory, by its path, and one origin, and to one
-//! process at a time (`flock`): a second client of the same pair works without it, on parts of its own. In one process a client
-//! that stops gives way to the next, which goes on with what that lets go of.
+//! process at a time (`flock`): a second client of the same pair works without it, on parts of its own, which it removes at its
+//! end. In one process a client that stops gives way to the next, which goes on with what that lets go of.
 //!
 //! Where a server offers no pieces, nothing but the journal can tell what of a part is right: after each sync of the part
 //! it notes which pieces were there, and of which content (entity tag or date, and size). Only those are gone on with.
