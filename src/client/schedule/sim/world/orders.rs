@@ -6,7 +6,7 @@ use super::{ATTEMPTS_MAX, Doing, Happening, SILENCE, World};
 use crate::client::{
     disk::names::Local,
     id::{SlotId, SourceId},
-    schedule::{Flight, Order, Phase, Request, Work, sim::server::Trouble},
+    schedule::{Channel, Fault, Flight, Order, Phase, Report, Request, Work, sim::server::Trouble},
 };
 
 impl World {
@@ -93,6 +93,10 @@ impl World {
             _ => arrives.max(self.now),
         };
         self.slots[at].doing = Doing::Head(read);
+        if self.schedule.is_unawaited(SlotId(at)) {
+            // What it is of was paused while another answer was read.
+            return self.report(at, Report::Fault(Fault::Interrupted, Channel::CLOSED));
+        }
         self.at(takes, Happening::Step(at, self.slots[at].turn));
     }
 
