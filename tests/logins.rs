@@ -6,13 +6,19 @@ use std::{
     path::Path,
     process::Command,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use haul::{
+    client::{ItemState, Link, Question, Settings},
+    credentials::Credentials,
+};
+
 use crate::{
     common::{
+        fetching::{fetch_with, settings},
         program::Haul,
         scripted::{Reply, Request, Scripted, file, not_found, ok, reply, scripted},
         tools::need,
@@ -52,6 +58,47 @@ pub fn guarded() -> Scripted {
             _ => file(request, b"content", ""),
         }
     })
+}
+
+#[test]
+fn a_login_goes_to_the_server_that_asked_for_it_although_another_leads() {
+    let asks = guarded();
+    let seen = Arc::<Mutex<Vec<_>>>::default();
+    let has_nothing = {
+        let seen = Arc::clone(&seen);
+        scripted(move |request| {
+            let login = request.field("Authorization").map(str::to_owned);
+            seen.lock().unwrap().push(login);
+            not_found()
+        })
+    };
+    let dir = temp();
+    let mut fetching = fetch_with(Settings {
+        mirrors: vec![has_nothing.url("/").parse().unwrap()],
+        patient: true,
+        ..settings(&asks.url("/"), dir.path())
+    });
+    fetching.get_path("/f");
+    // The other one has answered, so it leads; what waits for the login is told all the same.
+    let told = fetching.wait_for("the login is asked for", |now| {
+        let asked = matches!(now.link, Link::Asks(Question::Login(_)));
+        asked && !seen.lock().unwrap().is_empty()
+    });
+    assert_eq!(told.login_at, Some(asks.address.to_string()));
+    assert!(
+        matches!(&told.items[0].state, ItemState::Waiting(what) if what.contains("login")),
+        "{told:?}"
+    );
+    let login = || Credentials::login("ada", "lovelace").unwrap();
+    let client = fetching.client.clone();
+    let elsewhere = client.login(login(), Some("127.0.0.1:1")).unwrap_err();
+    assert!(elsewhere.to_string().contains("not asked any more"));
+    client.login(login(), told.login_at.as_deref()).unwrap();
+    let fetched = fetching.finish();
+    assert_eq!(fetched.failed, []);
+    assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"content");
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().all(Option::is_none), "{seen:?}");
 }
 
 #[test]

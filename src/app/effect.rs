@@ -110,13 +110,17 @@ pub enum Effect {
     },
     /// Find out what of a file that is here is not the server's; answered by `Event::Damaged`.
     FindDamage(LocalFile),
-    /// Give the server a login, and go on; answered by `Event::Answered`.
+    /// Give a server a login, and go on; answered by `Event::Answered` or `Event::Refused`.
     Login {
         /// Who.
         user: String,
         /// The password.
         #[serde(with = "credentials::exposed")]
         password: Secret,
+        /// Which server, see [`client::Snapshot::login_at`](crate::client::Snapshot::login_at); without it, the only one that
+        /// asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
     },
     /// Take the certificate for the server's own from now on, and go on; answered by `Event::Answered`.
     Trust(Fingerprint),

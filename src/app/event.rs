@@ -120,8 +120,13 @@ pub enum Event {
     /// Bytes that are free in a local directory, in answer to `Effect::LookForSpace`; `None` where that is not told.
     #[serde(skip)]
     Space(Option<u64>),
-    /// The server asks for a login, or refused the one it was given; the reason is for people and escaped.
-    LoginWanted(String),
+    /// A server asks for a login, or refused the one it was given.
+    LoginWanted {
+        /// Why, for people and escaped.
+        reason: String,
+        /// Which one, where that is known: host and port.
+        at: Option<String>,
+    },
     /// The server showed a certificate that is not known here, or not the one that is.
     Fingerprint(Fingerprint),
     /// What a server asked is answered, in answer to `Effect::Login` and `Effect::Trust`.
@@ -157,6 +162,9 @@ pub struct Unlisted {
     pub transient: bool,
     /// What the user has to answer before.
     pub asks: Option<Question>,
+    /// Which server wants the login that is asked for, see [`client::Snapshot::login_at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_at: Option<Box<str>>,
 }
 
 impl Unlisted {
@@ -172,14 +180,19 @@ impl<T: Into<String>> From<T> for Unlisted {
             reason: reason.into(),
             transient: false,
             asks: None,
+            login_at: None,
         }
     }
 }
 
-impl From<Question> for Event {
-    fn from(question: Question) -> Self {
+impl Event {
+    /// A server asks; the one at `login_at`, where that is for a login.
+    pub(super) fn asked(question: Question, login_at: Option<String>) -> Self {
         match question {
-            Question::Login(reason) => Self::LoginWanted(reason),
+            Question::Login(reason) => Self::LoginWanted {
+                reason,
+                at: login_at,
+            },
             Question::Certificate { host, seen, known } => {
                 Self::Fingerprint(Fingerprint { host, seen, known })
             }

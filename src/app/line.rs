@@ -30,7 +30,7 @@ impl State {
                     }
                     // Without a login there is nothing to be had from this server.
                     Kind::User | Kind::Password => {
-                        self.login_user = None;
+                        (self.login_user, self.login_at) = (None, None);
                         self.complain(
                             "no login: r asks again, :connect URL turns to another server",
                         );
@@ -91,7 +91,8 @@ impl State {
                 let user = self.login_user.take().unwrap_or_default();
                 let password = Secret::new(prompt.text());
                 self.say(format!("logging in as {}", display_name(&user)));
-                vec![Effect::Login { user, password }]
+                let at = self.login_at.take();
+                vec![Effect::Login { user, password, at }]
             }
             Kind::Address => match super::command::address(prompt.text()) {
                 Ok(target) => vec![Effect::Connect(target)],
@@ -113,12 +114,19 @@ impl State {
         self.typed()
     }
 
-    pub(super) fn ask_login(&mut self, reason: String) {
-        self.complain(reason);
+    pub(super) fn ask_login(&mut self, reason: String, at: Option<String>) {
+        let several = match &self.view {
+            View::Connect(view) => view.snapshot.sources.len() > 1,
+            View::Serve(_) => false,
+        };
+        self.complain(match &at {
+            Some(at) if several => format!("{}: {reason}", display_name(at)),
+            _ => reason,
+        });
         if let Some(notice) = &mut self.notice {
             notice.stays();
         }
-        self.login_user = None;
+        (self.login_user, self.login_at) = (None, at);
         let user = match &self.view {
             View::Connect(view) => view.facts.user.clone().unwrap_or_default(),
             View::Serve(_) => String::new(),

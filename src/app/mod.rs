@@ -175,6 +175,8 @@ pub struct State {
     questions: questions::Questions,
     /// The user of a login whose password is typed.
     login_user: Option<String>,
+    /// Which server that login is for.
+    login_at: Option<String>,
     /// The transfer that `:limit this` is for: the one that the line was begun for by a key.
     limited: command::Target,
     /// A local directory's names, for completions.
@@ -241,6 +243,7 @@ impl State {
             trusted: None,
             questions: questions::Questions::default(),
             login_user: None,
+            login_at: None,
             limited: command::Target::Current,
             local: None,
             filter_before: String::new(),

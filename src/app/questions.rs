@@ -21,8 +21,13 @@ const WAITS: &str = "a question waits: ";
 /// What is asked.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// A login, and why, escaped.
-    Login(String),
+    /// A login.
+    Login {
+        /// Why, escaped.
+        reason: String,
+        /// Which server, where there are several.
+        at: Option<String>,
+    },
     /// Whether a certificate is the server's own.
     Certificate(Fingerprint),
     /// Whether a file is to be repaired.
@@ -35,7 +40,7 @@ impl Question {
     /// What it is about, escaped.
     fn about(&self) -> String {
         match self {
-            Self::Login(reason) => reason.clone(),
+            Self::Login { reason, .. } => reason.clone(),
             Self::Certificate(seen) if seen.known.is_some() => {
                 format!("{} shows another certificate than before", seen.host)
             }
@@ -47,7 +52,7 @@ impl Question {
 
     /// Whether a server asks.
     fn is_of_the_server(&self) -> bool {
-        matches!(self, Self::Login(_) | Self::Certificate(_))
+        matches!(self, Self::Login { .. } | Self::Certificate(_))
     }
 }
 
@@ -110,9 +115,11 @@ impl State {
         let mut waiting = self.questions.waiting.iter();
         let kind = self.prompt.as_ref().map(|prompt| prompt.kind);
         match question {
-            Question::Login(_) => {
-                matches!(kind, Some(Kind::User | Kind::Password))
-                    || waiting.any(|other| matches!(other, Question::Login(_)))
+            Question::Login { at, .. } => {
+                let typed = matches!(kind, Some(Kind::User | Kind::Password));
+                typed && self.login_at == *at
+                    || waiting
+                        .any(|other| matches!(other, Question::Login { at: one, .. } if one == at))
             }
             Question::Certificate(seen) => {
                 self.trusted.as_ref() == Some(seen)
@@ -144,7 +151,7 @@ impl State {
         self.dirty = true;
         self.forget_waiting();
         match question {
-            Question::Login(reason) => self.ask_login(reason),
+            Question::Login { reason, at } => self.ask_login(reason, at),
             Question::Certificate(seen) => self.popup = Some(Popup::Trust(seen)),
             Question::Repair(ask) => self.popup = Some(Popup::Ask(*ask)),
             // No key that is typed here does anything but write an address.
@@ -181,7 +188,7 @@ impl State {
         self.popup.take_if(of_it);
         let of_it = |prompt: &mut Prompt| matches!(prompt.kind, Kind::User | Kind::Password);
         if self.prompt.take_if(of_it).is_some() {
-            self.login_user = None;
+            (self.login_user, self.login_at) = (None, None);
             self.notice = None;
         }
     }

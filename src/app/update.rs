@@ -133,7 +133,7 @@ impl State {
                     view.free = free;
                 }
             }
-            Event::LoginWanted(reason) => self.ask(Question::Login(reason)),
+            Event::LoginWanted { reason, at } => self.ask(Question::Login { reason, at }),
             Event::Fingerprint(seen) => self.ask(Question::Certificate(seen)),
             Event::Answered => {
                 if let View::Connect(view) = &mut self.view {
@@ -158,7 +158,10 @@ impl State {
             Ok(_) => (false, false, None),
             Err(error) => {
                 self.script_fails(&error.reason);
-                (true, error.is_passing(), error.asks.clone())
+                let question = error.asks.clone();
+                let asks = question
+                    .map(|asks| Event::asked(asks, error.login_at.clone().map(String::from)));
+                (true, error.is_passing(), asks)
             }
         };
         let job = self.browser().listed(request, result, wall);
@@ -180,8 +183,8 @@ impl State {
         if !failed {
             effects.extend(self.note_server());
         }
-        if let Some(question) = asks {
-            effects.extend(self.take(question.into()));
+        if let Some(asks) = asks {
+            effects.extend(self.take(asks));
         }
         effects
     }
@@ -305,7 +308,11 @@ impl State {
         let answered = matches!(before.link, Link::Asks(_));
         // It asks in the middle of a transfer, where nobody waits for a listing.
         let asks: Option<Event> = match &snapshot.link {
-            Link::Asks(question) if snapshot.link != before.link => Some(question.clone().into()),
+            Link::Asks(question)
+                if (&snapshot.link, &snapshot.login_at) != (&before.link, &before.login_at) =>
+            {
+                Some(Event::asked(question.clone(), snapshot.login_at.clone()))
+            }
             _ => None,
         };
         self.throughput.sample(now, snapshot.received);

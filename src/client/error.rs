@@ -68,6 +68,8 @@ pub enum Error {
     /// The server wants a login (401).
     #[error("{}", login_text(*.sent, .said.as_deref()))]
     Login {
+        /// The server: host and port.
+        at: String,
         /// Whether one was sent, which it refused then.
         sent: bool,
         /// The server's own words, where it is not of our kind.

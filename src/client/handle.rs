@@ -16,12 +16,12 @@ use super::{
     id::{SOURCES_MAX, SlotId},
     net::{document, origin::Origin},
     schedule::{Outcome, Schedule, Tally},
-    snapshot::{ItemId, Snapshot, SourceView},
+    snapshot::{ItemId, Link, Question, Snapshot, SourceView},
     worker::Worker,
 };
 use crate::{
-    credentials::Credentials, entry::Entry, exit::Exit, http1::path::RemotePath, tls::Fingerprint,
-    units::Rate,
+    credentials::Credentials, entry::Entry, escape::display_name, exit::Exit,
+    http1::path::RemotePath, tls::Fingerprint, units::Rate,
 };
 
 /// A handle to a running download engine; clones are the same engine.
@@ -88,25 +88,63 @@ impl Client {
         &self.engine.settings.url
     }
 
-    /// Pins a certificate for the server that asks: the user has said that it is the right one. What waited for that
-    /// goes on.
-    pub fn trust(&self, fingerprint: &Fingerprint) -> Result<(), Error> {
-        let lead = self.engine.lead();
+    /// Pins a certificate for the server that showed it, `host:port` as [`Question::Certificate`] tells it: the user has said
+    /// that it is the right one. What waited for that goes on. An error where this client asks no such server.
+    ///
+    /// [`Question::Certificate`]: super::Question::Certificate
+    pub fn trust(&self, host: &str, fingerprint: &Fingerprint) -> Result<(), Error> {
+        let server = self.server_at(host)?;
         self.engine
             .settings
             .access
-            .trust(lead.origin.url(), fingerprint)
+            .trust(server.origin.url(), fingerprint)
             .map_err(|error| Error::Pin(error.to_string()))?;
         self.renew()
     }
 
-    /// Presents a login to the server that asks, also in later clients with the same [`Access`](super::Access). What waited for that
-    /// goes on.
-    pub fn login(&self, credentials: Credentials) -> Result<(), Error> {
-        let lead = self.engine.lead();
+    /// Presents a login to the server that asked for it, `host:port` as [`Snapshot::login_at`] tells it, also in later clients
+    /// with the same [`Access`](super::Access). What waited for that goes on. An error where this client asks no such server;
+    /// without `at`, where there are several and not exactly one of them asks.
+    pub fn login(&self, credentials: Credentials, at: Option<&str>) -> Result<(), Error> {
+        let server = match at {
+            Some(at) => self.server_at(at)?,
+            None => self.only_asker()?,
+        };
         let access = &self.engine.settings.access;
-        access.present(lead.origin.url(), credentials);
+        access.present(server.origin.url(), credentials);
         self.renew()
+    }
+
+    /// The server that an answer of the user is for. The one that leads may be another one by now than when they read the
+    /// question.
+    fn server_at(&self, at: &str) -> Result<Arc<Server>, Error> {
+        let kept = self.engine.look(Schedule::kept_sources);
+        let mut servers = kept.iter().map(|id| self.engine.server(id));
+        let found = servers.find(|server| display_name(&server.origin.authority()) == at);
+        found.ok_or_else(|| {
+            let at = display_name(at);
+            Error::Usage(format!(
+                "{at} is not asked any more: your answer was not used"
+            ))
+        })
+    }
+
+    fn only_asker(&self) -> Result<Arc<Server>, Error> {
+        let engine = &self.engine;
+        if let [only] = &engine.servers[..] {
+            return Ok(Arc::clone(only));
+        }
+        let asking = engine.look(Schedule::login_wanted);
+        let mut asking = asking.iter().map(|id| engine.server(id));
+        let first = asking.next();
+        let same = |server: &Arc<Server>| {
+            asking.all(|other| other.origin.url().origin() == server.origin.url().origin())
+        };
+        first.filter(same).ok_or_else(|| {
+            let text =
+                "not exactly one of the servers asks for a login: say which it is for, with `at`";
+            Error::Usage(text.into())
+        })
     }
 
     /// Asks the servers again with what the user has answered.
@@ -245,17 +283,20 @@ impl Client {
     pub fn snapshot(&self) -> Snapshot {
         let engine = &self.engine;
         let now = Instant::now();
-        let (lead, link, items, connections, dropped) = engine.look(|schedule| {
-            let lead = schedule.lead(now);
+        let (lead, shown, link, items, connections, dropped) = engine.look(|schedule| {
+            let shown = schedule.shown(now);
             (
-                lead,
-                schedule.link(lead),
+                schedule.lead(now),
+                shown,
+                schedule.link(shown),
                 schedule.views(now),
                 schedule.connections(),
                 schedule.dropped(),
             )
         });
         let lead = engine.server(lead);
+        let wants_login = matches!(link, Link::Asks(Question::Login(_)));
+        let login_at = wants_login.then(|| engine.server(shown).origin.authority());
         let source = |(server, dropped): (&Arc<Server>, Option<String>)| SourceView {
             url: server.origin.base_url(),
             received: server.received.get(),
@@ -267,6 +308,7 @@ impl Client {
             limit: engine.pace.rate(),
             connections,
             link,
+            login_at,
             rtt: lead.rtt(),
             certificate: lead.certificate(),
             server: lead.name(),

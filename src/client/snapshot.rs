@@ -32,8 +32,11 @@ pub struct Snapshot {
     pub limit: Option<Rate>,
     /// Open connections.
     pub connections: usize,
-    /// Whether the server can be reached.
+    /// Whether the server can be reached; where something waits for the answer to a question, the one that asks.
     pub link: Link,
+    /// Which server asks for the login that `link` wants: host and port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_at: Option<String>,
     /// Time of the last connection's handshake.
     pub rtt: Option<Duration>,
     /// The certificate that the server was believed for; `None` without TLS.
@@ -131,6 +134,14 @@ impl Question {
                 ..
             } => certificate(server, found, Some(known.to_string())),
             Error::Login { .. } => Some(Self::Login(display_error(error))),
+            _ => None,
+        }
+    }
+
+    /// Which server wants the login that `error` asks for: host and port.
+    pub fn login_at(error: &Error) -> Option<String> {
+        match error {
+            Error::Login { at, .. } => Some(at.clone()),
             _ => None,
         }
     }

@@ -119,7 +119,7 @@ mod tests {
                 read += 1;
             }
         }
-        assert_eq!(read, 26, "one of them is no JSON");
+        assert_eq!(read, 27, "one of them is no JSON");
     }
 
     #[test]

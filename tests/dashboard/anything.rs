@@ -253,7 +253,10 @@ impl World {
             }
             Happening::Later(ms) => self.tick(*ms, None),
             Happening::Told(0) => vec![Event::Disconnected],
-            Happening::Told(1) => vec![Event::LoginWanted("who".into())],
+            Happening::Told(1) => vec![Event::LoginWanted {
+                reason: "who".into(),
+                at: Some("h".into()),
+            }],
             Happening::Told(2) => vec![Event::Fingerprint(Fingerprint {
                 host: "h".into(),
                 seen: "AA".into(),

@@ -207,16 +207,28 @@ fn a_login_is_asked_for_and_a_password_is_hidden() {
     let mut state = browsing();
     send(
         &mut state,
-        Event::LoginWanted("the server asks for a login".into()),
+        Event::LoginWanted {
+            reason: "the server asks for a login".into(),
+            at: Some("nas.lan:8888".into()),
+        },
     );
     assert_eq!(state.prompt.as_ref().unwrap().text(), "alice");
     read(&mut state);
     keys(&mut state, "Enter s e c r e t");
+    // What is typed for one server is not for another that asks meanwhile.
+    send(
+        &mut state,
+        Event::LoginWanted {
+            reason: "the server asks for a login".into(),
+            at: Some("mirror:1".into()),
+        },
+    );
     let screen = text(&draw(&mut state, 120, 36));
     assert!(screen.contains("password ••••••"), "{screen}");
     let effects = keys(&mut state, "Enter");
     match &effects[..] {
-        [login @ Effect::Login { user, password }] => {
+        [login @ Effect::Login { user, password, at }] => {
+            assert_eq!(at.as_deref(), Some("nas.lan:8888"));
             assert_eq!((user.as_str(), password.expose()), ("alice", "secret"));
             assert!(!format!("{login:?}").contains("secret"));
         }

@@ -146,7 +146,10 @@ fn connect_lines() {
     let mut login = browsing();
     send(
         &mut login,
-        Event::LoginWanted("401: the server asks for a login".into()),
+        Event::LoginWanted {
+            reason: "401: the server asks for a login".into(),
+            at: None,
+        },
     );
     read(&mut login);
     taken("connect-login", after(login, "Enter a b c"));

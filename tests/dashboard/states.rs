@@ -492,6 +492,7 @@ pub fn wants_login() -> Unlisted {
         reason: "the server wants a login (401)".into(),
         transient: false,
         asks: Some(client::Question::Login("who?".into())),
+        login_at: None,
     }
 }
 

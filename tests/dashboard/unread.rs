@@ -37,7 +37,10 @@ fn changed() -> Event {
 }
 
 fn login() -> Event {
-    Event::LoginWanted("the server wants a login (401)".into())
+    Event::LoginWanted {
+        reason: "the server wants a login (401)".into(),
+        at: None,
+    }
 }
 
 fn connected(url: &str) -> Event {

@@ -10,6 +10,7 @@ fn exit_statuses_follow_the_table() {
     assert_eq!(status(404).exit(), Exit::Remote);
     assert_eq!(
         Error::Login {
+            at: "s:80".into(),
             sent: true,
             said: None
         }

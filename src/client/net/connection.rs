@@ -32,6 +32,8 @@ const SHORT_HEAD: usize = 8 * 1024;
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
+    /// Where it leads: host and port.
+    pub at: String,
     /// Whether requests carry a login.
     pub has_credentials: bool,
     /// `start..end` is unread input.
@@ -58,6 +60,7 @@ impl Connection {
         let stream = Stream::open(origin, silence).await?;
         Ok(Self {
             stream,
+            at: origin.authority(),
             has_credentials: origin.has_credentials(),
             input: vec![0; BUFFER].into_boxed_slice(),
             start: 0,

@@ -218,8 +218,11 @@ impl<'a> Asking<'a> {
                 401 if asked <= REDIRECTS_MAX && is_challenged => {}
                 407 => return Err(Error::ProxyLogin),
                 401 => {
-                    let sent = origin.has_credentials();
-                    return Err(Error::Login { sent, said: None });
+                    return Err(Error::Login {
+                        at: origin.authority(),
+                        sent: origin.has_credentials(),
+                        said: None,
+                    });
                 }
                 status => {
                     return Err(Error::Status {

@@ -389,12 +389,17 @@ impl Item {
         // Redirects lead the files at the front apart.
         let apart = !outlook.kept.both(SourceSet::LED).is_empty();
         let look = if apart { LOOK_MAX } else { 1 };
+        let off = self.fronts(look);
+        off.filter_map(|off| outlook.lead(off)).collect()
+    }
+
+    /// Of what waits at the front, at most `look` files of a queue: the sources that are not asked for it.
+    pub fn fronts(&self, look: usize) -> impl Iterator<Item = SourceSet> {
         let files = [&self.small, &self.large].into_iter();
-        let files = files.flat_map(|files| files.iter().take(look));
+        let files = files.flat_map(move |files| files.iter().take(look.min(LOOK_MAX)));
         let dir = self.dirs.last();
         let dir = dir.map(|task| task.tried.union(SourceSet::LED));
-        let off = files.map(FileTask::off).chain(dir);
-        off.filter_map(|off| outlook.lead(off)).collect()
+        files.map(FileTask::off).chain(dir)
     }
 
     /// Files that wait to be asked for.

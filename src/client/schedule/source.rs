@@ -256,6 +256,14 @@ impl Source {
         }
     }
 
+    /// What it asks of the user.
+    pub fn asks(&self) -> Option<&Error> {
+        match &self.reach {
+            Reach::Asks(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// How it stands, for a screen.
     pub fn link(&self) -> Link {
         let retrying = |(attempt, after, error): &(u32, Duration, Error)| Link::Retrying {

@@ -129,6 +129,7 @@ pub fn status(status: u16) -> Error {
 
 pub fn login() -> Error {
     Error::Login {
+        at: "s0".into(),
         sent: false,
         said: None,
     }

@@ -6,11 +6,13 @@ use super::{
     FileId, Schedule, SourceId, Work,
     item::{Item, Life},
     source::Reach,
-    transfer::Phase,
+    sources::Outlook,
+    transfer::{Phase, Transfer},
 };
 use crate::{
     client::{
-        Error, FileView, FilesView, ItemId, ItemState, ItemView, Link, UNDER_WAY_MAX, task::Task,
+        Error, FileView, FilesView, ItemId, ItemState, ItemView, Link, UNDER_WAY_MAX,
+        id::SourceSet, task::Task,
     },
     exit::Exit,
 };
@@ -75,6 +77,48 @@ impl Schedule {
         self.sources.lead(now)
     }
 
+    /// The server that a screen tells of: where something waits for nobody but servers that ask the user, one of those; else the
+    /// one that leads.
+    pub fn shown(&self, now: Instant) -> SourceId {
+        let outlook = self.sources.outlook(SourceId::default(), now);
+        let going = self.items.iter().filter(|item| item.is_going());
+        let mut askers = going.filter_map(|item| self.asker_of(item, &outlook));
+        let browse = self.browses.front();
+        let browse = browse.and_then(|browse| {
+            let off = browse.tried.union(SourceSet::LED);
+            self.asker_for(off, &outlook)
+        });
+        let asker = browse.or_else(|| askers.next());
+        asker.unwrap_or_else(|| self.sources.lead(now))
+    }
+
+    /// The server whose question has to be answered before anything of an item can go on that is at its front.
+    fn asker_of(&self, item: &Item, outlook: &Outlook) -> Option<SourceId> {
+        let its = self.transfers.values();
+        let its = its.filter(|it| it.task.item == item.id && it.phase == Phase::Flowing);
+        let mut off = item.fronts(usize::MAX).chain(its.map(Transfer::off));
+        off.find_map(|off| self.asker_for(off, outlook))
+    }
+
+    /// The same of what those in `off` are not asked for.
+    fn asker_for(&self, off: SourceSet, outlook: &Outlook) -> Option<SourceId> {
+        let left = outlook.kept.without(off);
+        let asks = |id: SourceId| self.sources.get(id).asks().is_some();
+        left.iter().all(asks).then(|| left.first())?
+    }
+
+    /// The servers that the user named and that were not dropped.
+    pub fn kept_sources(&self) -> SourceSet {
+        self.sources.kept()
+    }
+
+    /// Those that want a login.
+    pub fn login_wanted(&self) -> SourceSet {
+        let each = self.sources.each();
+        let asking = each.filter(|(_, source)| matches!(source.asks(), Some(Error::Login { .. })));
+        asking.map(|(id, _)| id).collect()
+    }
+
     /// How a server stands.
     pub fn link(&self, source: SourceId) -> Link {
         self.sources.get(source).link()
@@ -102,6 +146,12 @@ impl Schedule {
         let waits = self.sources.get(lead).link().waits_for(now);
         let busy = self.sources.get(lead).load.rests_until(now).is_some();
         let waits = waits.or_else(|| busy.then(|| "the server is busy".to_owned()));
+        let outlook = self.sources.outlook(lead, now);
+        // Others may go on meanwhile.
+        let asked_for = |item: &Item| {
+            let asker = self.asker_of(item, &outlook)?;
+            self.sources.get(asker).link().waits_for(now)
+        };
         let each = self.items.iter().map(|item| {
             let mut view = Self::view(item, &under_way.remove(&item.id).unwrap_or_default());
             if item.tree {
@@ -114,6 +164,10 @@ impl Schedule {
                 )
             {
                 view.state = ItemState::Waiting(what.clone());
+            } else if view.state == ItemState::Queued
+                && let Some(what) = asked_for(item)
+            {
+                view.state = ItemState::Waiting(what);
             }
             view
         });

@@ -254,7 +254,8 @@ impl Reading {
             // One of our kind says what this program says anyway.
             let server = self.head.server.as_deref().unwrap_or_default();
             let said = said.filter(|_| !server.starts_with("haul/"));
-            return Some(Error::Login { sent, said });
+            let at = self.connection.at.clone();
+            return Some(Error::Login { at, sent, said });
         }
         if status == 407 {
             return Some(Error::ProxyLogin);

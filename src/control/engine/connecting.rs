@@ -134,16 +134,16 @@ impl Connecting {
             return Err("there is no server".to_owned());
         };
         match effect {
-            Effect::Login { user, password } => {
+            Effect::Login { user, password, at } => {
                 let credentials = Credentials::login(&user, password.expose())?;
                 client
-                    .login(credentials)
+                    .login(credentials, at.as_deref())
                     .map_err(|error| display_error(&error))
             }
             Effect::Trust(seen) => {
                 let fingerprint = seen.seen.parse()?;
                 client
-                    .trust(&fingerprint)
+                    .trust(&seen.host, &fingerprint)
                     .map_err(|error| display_error(&error))
             }
             _ => Err("that answers nothing".to_owned()),
@@ -184,6 +184,7 @@ impl Connecting {
                         reason: display_error(&error),
                         transient: error.is_transient(),
                         asks: Question::of(&error),
+                        login_at: Question::login_at(&error).map(String::into_boxed_str),
                     });
                     // Nobody listens once the dashboard has ended.
                     let _ = answers

@@ -285,7 +285,7 @@ impl<E: Engine, W: Write> Lines<E, W> {
             _ => None,
         };
         let failed = match &event {
-            Event::LoginWanted(why) => Some(why.clone()),
+            Event::LoginWanted { reason, .. } => Some(reason.clone()),
             Event::Listed {
                 request,
                 result: Err(why),

@@ -124,6 +124,7 @@ fn an_error_stands_for_a_fault_of_the_server_the_connection_the_file_or_the_disk
         reason: "it leads out".into(),
     };
     let login = Error::Login {
+        at: "s0".into(),
         sent: true,
         said: None,
     };

@@ -169,6 +169,7 @@ impl World {
         Some(match status {
             // The user would be asked for a login of a server that they named.
             401 if source.is_led() => Error::Login {
+                at: "led".into(),
                 sent: false,
                 said: None,
             },
