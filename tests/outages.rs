@@ -1,10 +1,12 @@
 //! Mirrors that are busy, down or back: what that costs, in requests and time.
 
 use std::{
+    collections::HashSet,
     fmt::Write as _,
     fs,
     net::{SocketAddr, TcpListener},
     path::Path,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -15,7 +17,7 @@ use crate::{
         fetching::{Fetched, fetch_with, settings},
         program::Haul,
         proxy::{Line, proxy},
-        scripted::{file, reply, scripted},
+        scripted::{file, ok, reply, scripted},
         serving::serve,
         trees::content,
     },
@@ -157,4 +159,37 @@ fn a_dead_first_url_costs_a_metalink_little_time() {
         with < without + Duration::from_secs(3),
         "{with:?} and {without:?}"
     );
+}
+
+#[test]
+fn a_file_that_always_fails_inside_takes_no_tries_from_others() {
+    let asked = Mutex::new(HashSet::new());
+    let names = ["a-bad", "b", "c", "d"];
+    let server = scripted(move |request| match request.target.as_str() {
+        "/" => {
+            let links = names.map(|name| format!("<a href=\"{name}\">{name}</a>"));
+            ok("text/html", links.concat().as_bytes())
+        }
+        target => {
+            let first = asked.lock().unwrap().insert(target.to_owned());
+            if first || target == "/a-bad" {
+                return reply("500 Internal Server Error\nContent-Length: 0", b"");
+            }
+            file(request, b"content", "")
+        }
+    });
+    let dir = temp();
+    let mut fetching = fetch_with(Settings {
+        // Nothing is sent ahead: what is refused there is asked for alone, and counts nothing.
+        serial: true,
+        retries: 1,
+        ..settings(&server.url("/"), dir.path())
+    });
+    fetching.get_everything();
+    let fetched = fetching.finish();
+    let failed: Vec<_> = fetched.failed.iter().map(|(path, _)| path).collect();
+    assert_eq!(failed, ["a-bad"], "{fetched:?}");
+    assert_eq!(fetched.paths(), ["b", "c", "d"]);
+    // Each says that it is tried again.
+    assert!(fetched.retried.len() >= names.len(), "{fetched:?}");
 }

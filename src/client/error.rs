@@ -311,6 +311,15 @@ impl Error {
         }
     }
 
+    /// The pause that the server asks for before another try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Led { error, .. } => error.retry_after(),
+            _ => None,
+        }
+    }
+
     /// Whether it is this machine's own network that is down.
     pub fn is_own_network(&self) -> bool {
         matches!(

@@ -18,7 +18,7 @@ use super::{
 use crate::client::Error;
 
 /// The longest pause that a server may ask for.
-pub(super) const ASKED_MAX: Duration = Duration::from_secs(300);
+pub const ASKED_MAX: Duration = Duration::from_secs(300);
 
 impl Hit {
     fn of(flight: &Flight) -> Self {
@@ -45,7 +45,11 @@ impl Fault {
             },
             Error::Banned(_) => Self::Banned(error),
             Error::Login { .. } => Self::Login(error),
-            Error::Status { .. } if error.is_transient() => Self::Busy { error, retry_after },
+            Error::Status { .. } if error.is_transient() => Self::Busy {
+                // An answer behind the first one names a time of its own.
+                retry_after: error.retry_after().or(retry_after),
+                error,
+            },
             Error::Status { .. } => Self::Refused(error),
             Error::Changed => Self::Changed,
             Error::Integrity { piece: Some(_) } => Self::BadPiece(error),
@@ -113,7 +117,7 @@ impl Schedule {
         let hit = flight.as_ref().map_or(Hit::Dial, Hit::of);
         let named = fault.retry_after().is_some();
         if let Some(flight) = flight.as_ref().filter(|flight| named || !flight.ahead) {
-            self.refused_for_load(source, flight.at, fault, now);
+            self.refused_for_load(source, flight, fault, now);
         }
         let standing = self.standing(id, fault, flight.as_ref(), pipelined);
         let flight = flight.map(|flight| self.spent_if_landing(flight));

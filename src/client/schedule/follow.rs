@@ -49,7 +49,13 @@ impl Schedule {
                 self.blame(source, flight, fault, now);
                 self.rest(source, fault, now);
             }
-            Follow::Fail => self.fail(flight, self.told_by(source, fault)),
+            Follow::Fail => {
+                let browses = |flight: &Flight| matches!(flight.work, Work::Browse(_));
+                if matches!(fault, Fault::Busy { .. }) && !flight.as_ref().is_some_and(browses) {
+                    self.sources.forgive(source);
+                }
+                self.fail(flight, self.told_by(source, fault));
+            }
             Follow::Restart => self.restart(flight, now),
             Follow::Whole => {
                 let error = fault.error();

@@ -69,6 +69,11 @@ impl Load {
         self.refusals
     }
 
+    /// A file failed for them: the next one has as many tries.
+    pub fn forgive(&mut self) {
+        self.refusals = 0;
+    }
+
     /// The server answered.
     pub fn answered(&mut self) {
         self.refusals = 0;

@@ -63,6 +63,7 @@ use std::{
 };
 
 pub use depth::DEPTH_MAX;
+pub use fault::ASKED_MAX;
 pub use item::NewItem;
 pub use landing::{Complete, Unlanded};
 pub use order::{

@@ -251,6 +251,14 @@ impl Sources {
         is_down || source.failures > self.retries || source.load.refusals() > self.retries
     }
 
+    /// A file failed for the refusals of a source, and of the others that the user named: they do not count against the next.
+    pub fn forgive(&mut self, id: SourceId) {
+        if id.is_led() {
+            return self.get_mut(id).load.forgive();
+        }
+        self.all.iter_mut().for_each(|source| source.load.forgive());
+    }
+
     /// Why none of those that are left is tried any more, before something is asked for anew.
     pub fn all_down(&self) -> Option<Error> {
         let mut kept = self.all.iter().filter(|source| source.is_kept());

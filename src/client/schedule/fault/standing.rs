@@ -115,17 +115,21 @@ impl Schedule {
         !self.sources.hopeful().without(without).is_empty()
     }
 
-    /// The server said that it is asked too much, or failed inside.
+    /// The server said that it is asked too much; or it failed inside, and others may do the work. Where nobody else may, such a
+    /// failure is that of the file alone, and holds up no other.
     pub(super) fn refused_for_load(
         &mut self,
         source: SourceId,
-        asked: Instant,
+        flight: &Flight,
         fault: &Fault,
         now: Instant,
     ) {
         let Fault::Busy { error, retry_after } = fault else {
             return;
         };
+        if !is_about_load(error) && !self.others_may_do(&flight.work, source, fault) {
+            return;
+        }
         let open = self.open_lines(source);
         let refusals = self.sources.get(source).load.refusals();
         // One that counts requests is asked less, at first without a pause.
@@ -135,7 +139,7 @@ impl Schedule {
             None => Some(self.backoff(refusals + 1)),
         };
         let load = &mut self.sources.get_mut(source).load;
-        load.refused(asked, now, open, rest);
+        load.refused(flight.at, now, open, rest);
     }
 }
 

@@ -4,7 +4,7 @@ use Follow::{
     Again, Alone, Ask, Drop, Elsewhere, Fail, First, Get, Hold, Later, LeaveOut, Rest, Restart,
     Retry, RetryAndRest, Slower, Whole,
 };
-use Hit::{Browse, Dial, Head, Run, Start, Values};
+use Hit::{Browse, Dial, Head, List, Open, Run, Start, Values};
 
 use crate::client::{Error, schedule::Fault};
 
@@ -128,9 +128,16 @@ pub(super) fn follows(fault: &Fault, hit: Hit, at: Standing) -> Follow {
         (Fault::Busy { error, .. }, Head) if !is_about_load(error) => Get,
         // One that names a time means it, whatever was in front of the request.
         (Fault::Busy { .. }, _) if at.ahead && fault.retry_after().is_none() => Alone,
+        // What fails inside may do so for one file alone: others may have it, and it counts its own tries.
+        (Fault::Busy { error, .. }, Browse | List | Open | Start)
+            if at.others && !is_about_load(error) =>
+        {
+            LeaveOut
+        }
         (Fault::Busy { .. }, _) if at.others && !at.worn => Elsewhere,
         (Fault::Busy { .. }, Values) => Retry,
         (Fault::Busy { .. }, Browse) => Fail,
+        (Fault::Busy { error, .. }, _) if !is_about_load(error) => Retry,
         (Fault::Busy { .. }, _) if at.worn => Fail,
         (Fault::Busy { .. }, _) => Slower,
 
@@ -188,15 +195,13 @@ fn may_expire(error: &Error) -> bool {
     )
 }
 
-/// Whether a refusal says that too much is asked.
+/// Whether a refusal says that too much is asked, or that it ends by itself.
 pub(super) fn is_about_load(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Status {
-            status: 429 | 503,
-            ..
-        }
-    )
+    match error {
+        Error::Status { status: 403, .. } => error.retry_after().is_some(),
+        Error::Status { status, .. } => matches!(status, 429 | 503),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -255,6 +255,14 @@ fn one_is_worn_by_failures_or_refusals_in_a_row_or_was_given_up() {
     assert!(sources.are_worn());
     sources.get_mut(at(1)).load.answered();
     assert!(!sources.are_worn());
+    for refusals in 4..=6 {
+        let when = now + refusals * SECOND;
+        sources.get_mut(at(1)).load.refused(when, when, 1, None);
+    }
+    assert!(sources.are_worn());
+    // A file failed for that, of whichever of the two.
+    sources.forgive(at(0));
+    assert!(!sources.are_worn());
     sources.get_mut(at(1)).reach = Reach::Down(broken());
     assert!(sources.is_worn(at(1)) && sources.are_worn());
     let mut sources = up(2);

@@ -262,7 +262,8 @@ fn a_server_that_is_asked_too_much_rests_at_the_third_refusal_or_as_it_says() {
     let mut schedule = schedule(1);
     let mut rests = |fault: &Fault, ms: u64| {
         let now = now + Duration::from_millis(ms);
-        schedule.refused_for_load(named(0), now, fault, now);
+        let flight = flight(Work::Open(task()), now);
+        schedule.refused_for_load(named(0), &flight, fault, now);
         let load = &schedule.sources.get(named(0)).load;
         (
             load.refusals(),
@@ -284,10 +285,13 @@ fn a_server_that_is_asked_too_much_rests_at_the_third_refusal_or_as_it_says() {
 }
 
 #[test]
-fn a_server_that_failed_inside_rests_at_once() {
+fn a_server_that_failed_inside_rests_at_once_where_others_may_do_the_work() {
     let now = Instant::now();
-    let mut schedule = schedule(1);
-    schedule.refused_for_load(named(0), now, &busy(500, None), now);
-    let load = &schedule.sources.get(named(0)).load;
-    assert!(load.rests_until(now).is_some());
+    for (servers, rests) in [(1, false), (2, true)] {
+        let mut schedule = schedule(servers);
+        schedule.refused_for_load(named(0), &open(), &busy(500, None), now);
+        let load = &schedule.sources.get(named(0)).load;
+        assert_eq!(load.rests_until(now).is_some(), rests);
+        assert_eq!(load.refusals(), u32::from(rests));
+    }
 }

@@ -1,6 +1,6 @@
 use std::{io, time::Duration};
 
-use super::{Hit::Open, *};
+use super::*;
 use crate::client::schedule::testing::{broken, login, path, status};
 use crate::client::{ItemId, task::FileTask};
 
@@ -31,7 +31,7 @@ const WORN: Standing = Standing {
     worn: true,
     ..ALONE
 };
-const ALL: [Hit; 8] = [Dial, Browse, Hit::List, Head, Open, Start, Run, Values];
+const ALL: [Hit; 8] = [Dial, Browse, List, Head, Open, Start, Run, Values];
 
 fn but(mut at: Standing, change: impl FnOnce(&mut Standing)) -> Standing {
     change(&mut at);
@@ -149,7 +149,7 @@ fn whole_pieces_that_came_are_not_asked_for_again_and_nobody_is_blamed() {
 #[test]
 fn a_kept_connection_that_broke_blames_nobody() {
     let stale = but(AMONG_OTHERS, |at| at.stale = true);
-    for hit in [Browse, Hit::List, Head, Open, Start, Run, Values] {
+    for hit in [Browse, List, Head, Open, Start, Run, Values] {
         assert_eq!(follows(&broke(), hit, stale), Again, "{hit:?}");
     }
 }
@@ -211,8 +211,8 @@ fn what_was_sent_ahead_and_refused_for_load_is_asked_for_alone_unless_a_time_is_
 #[test]
 fn a_busy_server_is_asked_less_until_it_has_refused_too_often() {
     let worn_among_others = but(WORN, |at| at.others = true);
-    for fault in [busy(500), busy_for_a_second(429)] {
-        for hit in [Hit::List, Open, Start, Run] {
+    for fault in [busy(503), busy_for_a_second(429)] {
+        for hit in [List, Open, Start, Run] {
             assert_eq!(follows(&fault, hit, ALONE), Slower, "{hit:?}");
             assert_eq!(follows(&fault, hit, AMONG_OTHERS), Elsewhere, "{hit:?}");
             assert_eq!(follows(&fault, hit, WORN), Fail, "{hit:?}");
@@ -226,6 +226,36 @@ fn a_busy_server_is_asked_less_until_it_has_refused_too_often() {
         assert_eq!(follows(&fault, Values, WORN), Retry);
         assert_eq!(follows(&fault, Values, AMONG_OTHERS), Elsewhere);
     }
+}
+
+#[test]
+fn what_fails_inside_for_one_file_is_left_to_others_or_counts_as_that_files_own_tries() {
+    let worn_among_others = but(WORN, |at| at.others = true);
+    for fault in [busy(408), busy(500), busy(502), busy_for_a_second(504)] {
+        for hit in [List, Open, Start] {
+            assert_eq!(follows(&fault, hit, ALONE), Retry, "{hit:?}");
+            assert_eq!(follows(&fault, hit, WORN), Retry, "{hit:?}");
+            assert_eq!(follows(&fault, hit, AMONG_OTHERS), LeaveOut, "{hit:?}");
+            assert_eq!(follows(&fault, hit, worn_among_others), LeaveOut);
+        }
+        assert_eq!(follows(&fault, Run, ALONE), Retry);
+        assert_eq!(follows(&fault, Run, WORN), Retry);
+        // Pieces that come later may be had from it.
+        assert_eq!(follows(&fault, Run, AMONG_OTHERS), Elsewhere);
+        assert_eq!(follows(&fault, Browse, ALONE), Fail);
+        assert_eq!(follows(&fault, Browse, AMONG_OTHERS), LeaveOut);
+        assert_eq!(follows(&fault, Values, ALONE), Retry);
+        assert_eq!(follows(&fault, Values, AMONG_OTHERS), Elsewhere);
+    }
+    // A refusal that ends by itself is about whoever asks, not about the file.
+    let error = Error::Status {
+        status: 403,
+        retry_after: Some(Duration::from_secs(1)),
+        said: None,
+    };
+    let ends = Fault::of(error, None);
+    assert_eq!(follows(&ends, Open, ALONE), Slower);
+    assert_eq!(follows(&ends, Open, WORN), Fail);
 }
 
 #[test]
@@ -258,7 +288,7 @@ fn a_url_that_may_have_expired_is_asked_for_where_it_was_led_from() {
 
 #[test]
 fn a_login_is_asked_of_who_watches_and_fails_where_nobody_does() {
-    for hit in [Hit::List, Head, Open, Start, Run, Values] {
+    for hit in [List, Head, Open, Start, Run, Values] {
         assert_eq!(
             follows(&Fault::Login(login()), hit, WATCHED),
             Ask,
@@ -379,7 +409,7 @@ fn what_no_server_can_help_with_fails() {
 fn an_answer_that_cannot_be_used_is_asked_for_again_where_that_may_help() {
     let undecodable = Fault::Other(Error::Undecodable("a short block".into()));
     let encoded = Fault::Other(Error::Encoded("br".into()));
-    for hit in [Hit::List, Open, Run] {
+    for hit in [List, Open, Run] {
         assert_eq!(follows(&undecodable, hit, AMONG_OTHERS), Retry, "{hit:?}");
         assert_eq!(follows(&encoded, hit, ALONE), Fail, "{hit:?}");
     }

@@ -170,6 +170,30 @@ fn each_other_way_is_carried_out_with_the_work() {
 }
 
 #[test]
+fn refusals_that_a_file_failed_for_do_not_count_against_the_next() {
+    let now = Instant::now();
+    let busy = Fault::of(status(503), None);
+    for (fault, browsing, refusals) in [
+        (&busy, false, 0),
+        (&busy, true, 1),
+        (&Fault::Refused(status(404)), false, 1),
+    ] {
+        let mut schedule = schedule(1);
+        let (_, _, flight) = opens(&mut schedule, MIB, now);
+        let flight = if browsing {
+            Some(browses(0, now))
+        } else {
+            flight
+        };
+        let load = &mut schedule.sources.get_mut(at(0)).load;
+        load.refused(now, now, 1, None);
+        schedule.carry_out(SLOT, Follow::Fail, fault, flight, now);
+        let load = &schedule.sources.get(at(0)).load;
+        assert_eq!(load.refusals(), refusals, "{fault:?} {browsing}");
+    }
+}
+
+#[test]
 fn the_log_says_why_a_file_is_fetched_in_one_answer_unless_it_is_empty() {
     let now = Instant::now();
     for (code, said) in [(416, 0), (400, 1)] {
