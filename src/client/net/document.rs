@@ -16,7 +16,7 @@ use crate::{
             redirect::{follow, is_redirect, target_of},
             request::Ask,
         },
-        schedule::backoff,
+        schedule::{ASKED_MAX, backoff},
         task::REDIRECTS_MAX,
     },
     http1::{
@@ -38,7 +38,10 @@ pub async fn read_document(settings: &Settings, max: usize) -> Result<Vec<u8>, E
         match attempt(settings, max).await {
             Err(error) if error.is_transient() && failures < settings.retries => {
                 failures += 1;
-                let pause = backoff(failures, &mut fastrand::Rng::new());
+                let pause = error.retry_after().map_or_else(
+                    || backoff(failures, &mut fastrand::Rng::new()),
+                    |time| time.min(ASKED_MAX),
+                );
                 tracing::warn!(path = %settings.url.path(), "{error}: try {} in {}", failures + 1, crate::units::took(pause));
                 tokio::time::sleep(pause).await;
             }

@@ -37,7 +37,7 @@ impl Worker {
         let read = self.read_listing(reading, place, &mut listed, None).await;
         let entries = read
             .and_then(|_| one_level(listed.entries))
-            .map_err(|error| Fault::of(error, None))?;
+            .map_err(|error| Fault::of(error, reading.head.retry_after))?;
         self.engine.lists.note(&browse.dir, &entries);
         self.engine.answer(browse.id, Ok(entries));
         Ok(Answered::Browsed)
@@ -88,7 +88,7 @@ impl Worker {
                 let work = Work::List(task);
                 self.engine
                     .with(|schedule| schedule.set_front(self.slot, work));
-                Err(Fault::of(error, None))
+                Err(Fault::of(error, reading.head.retry_after))
             }
         }
     }

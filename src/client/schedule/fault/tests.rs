@@ -219,6 +219,19 @@ fn a_connection_that_cannot_be_made_blames_the_server_and_not_what_waits_for_it(
 }
 
 #[test]
+fn the_pause_that_an_error_names_counts_wherever_it_came_up() {
+    let error = Error::Status {
+        status: 503,
+        retry_after: Some(7 * SECOND),
+        said: None,
+    };
+    let fault = |head| Fault::of(error.clone(), head).retry_after();
+    assert_eq!(fault(None), Some(7 * SECOND));
+    // The head is that of an answer before it.
+    assert_eq!(fault(Some(SECOND)), Some(7 * SECOND));
+}
+
+#[test]
 fn a_refusal_on_a_connection_that_stays_open_is_an_answer() {
     let now = Instant::now();
     for (channel, left) in [(OPEN, 1), (Channel::CLOSED, 0)] {
