@@ -4,11 +4,15 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use haul::{
-    client::{Settings, Verified},
+    client::{Settings, Verified, Want},
     exit::Exit,
     sums,
 };
@@ -18,7 +22,7 @@ use crate::{
     common::{
         fetching::{Fetched, fetch_with, settings},
         program::Haul,
-        scripted::{file, not_found, ok, scripted},
+        scripted::{file, not_found, ok, reply, scripted},
         serving::serve,
         trees::{assert_same, content, hex},
     },
@@ -449,4 +453,35 @@ fn a_signature_beside_a_file_that_only_lists_prove_is_fetched_and_named() {
     let serving = serve(source.path());
     let (names, told) = get(&serving.url("/"), &["--get", "x.iso", "--get", "?"]);
     assert_eq!((names.len(), told.len()), (3, 0), "{names:?}");
+}
+
+#[test]
+fn a_list_is_asked_for_again_when_the_server_says() {
+    let bytes = content(3, 5000);
+    let text = format!("{}  f\n", sha256(&bytes));
+    let until = Mutex::new(None);
+    let server = scripted(move |request| match request.target.as_str() {
+        "/" => ok(
+            "text/html",
+            b"<a href=\"f\">f</a><a href=\"SHA256SUMS\">x</a>",
+        ),
+        "/SHA256SUMS" if request.field("Range").is_none() => {
+            let mut until = until.lock().unwrap();
+            let end = *until.get_or_insert_with(|| Instant::now() + Duration::from_secs(1));
+            if Instant::now() < end {
+                let busy = "503 Service Unavailable\nRetry-After: 1\nContent-Length: 0";
+                return reply(busy, b"");
+            }
+            file(request, text.as_bytes(), "")
+        }
+        "/f" => file(request, &bytes, ""),
+        _ => not_found(),
+    });
+    let target = temp();
+    let mut fetching = fetch_with(settings(&server.url("/"), target.path()));
+    fetching.get(Want::Patterns {
+        get: vec!["f".into()],
+        exclude: Vec::new(),
+    });
+    assert_verified(&fetching.finish(), 1, SHA256SUMS);
 }

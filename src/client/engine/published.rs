@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::{Notify, OnceCell};
 
-use super::{Engine, Server, lock};
+use super::{Engine, Server, beside::in_time, lock};
 use crate::{
     client::{
         Error, Verified,
@@ -30,12 +30,14 @@ use crate::{
     escape::display_name,
     http1::path::RemotePath,
     sums::{Covers, LIST_MAX, METALINK, Table},
+    units,
 };
 
 /// Bytes of lists that are remembered, and how many lists; the oldest are fetched again where they are needed.
 const KEPT_MAX: usize = 64 << 20;
 const LISTS_MAX: usize = 64;
-/// How long a list may take, however it drips in: the files that need it wait.
+/// How long a list or a signature may take, however it drips in, where the user's own limit does not hold it back: the files
+/// that need it wait.
 const TIME_MAX: Duration = Duration::from_secs(60);
 /// Most bytes of a signature.
 const SIGNATURE_MAX: usize = 64 << 10;
@@ -153,15 +155,13 @@ impl Engine {
                 return None;
             }
             let lead = self.lead();
-            let asked = self.asking(&lead).whole(&path, SIGNATURE_MAX);
-            let read = tokio::time::timeout(TIME_MAX, asked).await;
-            match read.unwrap_or(Err(Error::Timeout(TIME_MAX))) {
-                Ok(bytes) => Some(Arc::new(Signature { end, bytes })),
-                Err(error) => {
-                    tracing::warn!(path = %display_name(path.as_bytes()), "this signature is not here: {error}");
-                    None
-                }
-            }
+            let why = match self.in_list_time(&lead, &path, SIGNATURE_MAX).await {
+                Some(Ok(bytes)) => return Some(Arc::new(Signature { end, bytes })),
+                Some(Err(error)) => error.to_string(),
+                None => too_slow(),
+            };
+            tracing::warn!(path = %display_name(path.as_bytes()), "this signature is not here: {why}");
+            None
         };
         tokio::select! {
             biased;
@@ -222,24 +222,40 @@ impl Engine {
         }
     }
 
+    /// The whole of a list or a signature; `None` where it takes too long.
+    async fn in_list_time(
+        &self,
+        server: &Server,
+        path: &RemotePath,
+        max: usize,
+    ) -> Option<Result<Vec<u8>, Error>> {
+        let time = (!self.pace.is_on()).then_some(TIME_MAX);
+        in_time(time, self.asking(server).whole(path, max)).await
+    }
+
     /// Fetches a list over a connection of its own. What cannot be had tells nothing.
     async fn fetch(&self, candidate: &Candidate) -> (Arc<Table>, usize) {
         let lead = self.lead();
-        let asking = self.asking(&lead);
         let shown = display_name(candidate.list.as_bytes());
         let mut tries = 0;
         let text = loop {
             tries += 1;
-            let read = tokio::time::timeout(TIME_MAX, asking.whole(&candidate.list, LIST_MAX));
-            let read = read.await.unwrap_or(Err(Error::Timeout(TIME_MAX)));
-            match read {
-                Ok(text) => break text,
-                Err(error) if error.is_transient() && tries < TRIES => {}
-                Err(error) => {
-                    tracing::warn!(path = %shown, "what it lists is not held against it: {error}");
-                    return (Arc::default(), 0);
+            let read = self.in_list_time(&lead, &candidate.list, LIST_MAX).await;
+            let why = match read {
+                Some(Ok(text)) => break text,
+                Some(Err(error)) => {
+                    let pause = error.retry_after().unwrap_or_default();
+                    if error.is_transient() && tries < TRIES && pause <= TIME_MAX {
+                        tokio::time::sleep(pause).await;
+                        continue;
+                    }
+                    error.to_string()
                 }
-            }
+                // It would take as long again.
+                None => too_slow(),
+            };
+            tracing::warn!(path = %shown, "what it lists is not held against it: {why}");
+            return (Arc::default(), 0);
         };
         let table = Table::read(&text, candidate.published.algorithm);
         let signed = candidate.signed.map_or_else(String::new, |end| {
@@ -249,4 +265,9 @@ impl Engine {
         tracing::info!(path = %shown, "tells the digests of {files} files, {refused} lines left out{signed}");
         (Arc::new(table), text.len())
     }
+}
+
+/// Why there is none of what dripped in for too long.
+fn too_slow() -> String {
+    format!("it is not here after {}", units::took(TIME_MAX))
 }
