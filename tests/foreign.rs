@@ -669,6 +669,37 @@ fn weak_tags_say_nothing_about_bytes() {
 }
 
 #[test]
+fn the_date_of_a_listing_is_no_validator() {
+    let bytes = content(17, 9 * MIB);
+    let date = "Wed, 01 Jan 2025 00:00:00 GMT";
+    let server = scripted({
+        let bytes = bytes.clone();
+        move |request| match request.target.as_str() {
+            "/" => {
+                let page = format!(
+                    r#"[{{"name":"f","type":"file","mtime":"{date}","size":{}}}]"#,
+                    bytes.len()
+                );
+                ok("application/json", page.as_bytes())
+            }
+            // It never told a date, so none is that of what it has (RFC 9110 §13.1.5).
+            _ if request.field("If-Range").is_some() => ok("application/octet-stream", &bytes),
+            _ => file(request, &bytes, ""),
+        }
+    });
+    let target = temp();
+    let fetched = fetch(settings(&server.url("/"), target.path()));
+    assert_done(&fetched);
+    assert_eq!(fetched.retried, [] as [String; 0]);
+    let conditional = |request: &Request| request.field("If-Range").is_some();
+    assert!(!server.requests().iter().any(conditional));
+    let there = target.path().join("f");
+    assert!(fs::read(&there).unwrap() == bytes);
+    let modified = fs::metadata(&there).unwrap().modified().unwrap();
+    assert_eq!(httpdate::fmt_http_date(modified), date);
+}
+
+#[test]
 fn without_a_strong_tag_the_date_tells_of_a_change() {
     let answers = AtomicUsize::new(0);
     let odd = odd(24 * MIB, move |request, bytes| {

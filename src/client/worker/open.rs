@@ -170,7 +170,7 @@ impl Worker {
             source: self.source,
             size,
             etag: head.etag.clone(),
-            modified: head.modified.or(task.modified),
+            modified: head.modified,
             ranges,
             pieces: head.pieces && !task.whole && self.may_ask_values(task),
             digest: head.digest.as_deref().and_then(Digest::from_field),

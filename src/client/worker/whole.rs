@@ -62,7 +62,7 @@ impl Worker {
         part.facts = Facts {
             source: self.source,
             size: written,
-            modified: head.modified.or(task.modified),
+            modified: head.modified,
             digest: head.digest.as_deref().and_then(Digest::from_field),
             ..Facts::default()
         };
