@@ -17,7 +17,7 @@ use crate::{
     common::{
         fetching::{Fetched, fetch_with, settings},
         program::Haul,
-        scripted::{Scripted, file, not_found, ok, reply, scripted},
+        scripted::{Request, Scripted, file, not_found, ok, reply, scripted},
         trees::content,
     },
     foreign::{MIB, assert_done, fetch, temp},
@@ -488,4 +488,31 @@ fn an_empty_directory_is_told_and_fails_where_that_is_asked_for() {
     let (status, _, told) = Haul::new(&[&all[..], &["--fail-empty"]].concat()).run();
     assert_eq!(status, 3, "{told}");
     assert!(told.contains("--fail-empty"), "{told}");
+}
+
+#[test]
+fn pages_that_lead_in_a_circle_are_an_error_soon() {
+    let server = scripted(|request| {
+        let turn = [("a", "b"), ("b", "c"), ("c", "a")];
+        let next = turn.iter().find(|(token, _)| {
+            let asked = format!("continuation-token={token}");
+            request.target.contains(&asked)
+        });
+        let token = next.map_or("a", |(_, next)| next);
+        let page = format!(
+            "<?xml version=\"1.0\"?><ListBucketResult><Name>n</Name><IsTruncated>true</IsTruncated>\
+             <NextContinuationToken>{token}</NextContinuationToken>\
+             <Contents><Key>{token}.txt</Key><Size>1</Size></Contents></ListBucketResult>"
+        );
+        match request.target.split('?').next() {
+            Some("/") => ok("application/xml", page.as_bytes()),
+            _ => file(request, b"x", ""),
+        }
+    });
+    let fetched = fetch(settings(&server.url("/"), temp().path()));
+    let told = format!("{:?}", fetched.failed);
+    assert!(told.contains("lead in a circle"), "{told}");
+    let listed = |request: &&Request| request.target.split('?').next() == Some("/");
+    let count = server.requests().iter().filter(listed).count();
+    assert!(count < 12, "{count} pages");
 }

@@ -395,6 +395,8 @@ fn told_size(head: &ResponseHead, ask: &Ask) -> Result<Option<u64>, Fault> {
         {
             Ok(range.total)
         }
+        // Ranges whose total the server does not know: only the whole tells where the file ends.
+        (206, Some(range), _) if range.total.is_none() => Err(Fault::NoRanges),
         (206, ..) => {
             let text = "the answer is not the range that was asked for";
             Err(Fault::of(Error::Protocol(text.into()), None))

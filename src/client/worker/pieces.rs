@@ -36,7 +36,7 @@ impl Worker {
             head.status == 200 && first == 0 && head.framing == Some(Framing::Length(facts.size));
         // Less than was asked for is taken as well: the rest is asked for again.
         let given = match (head.status, head.range) {
-            (206, Some(range)) if range.total == Some(facts.size) => range
+            (206, Some(range)) if range.total.is_none_or(|total| total == facts.size) => range
                 .bytes
                 .and_then(|(from, last)| (from == first && last < end).then_some(last + 1)),
             _ => None,

@@ -167,6 +167,8 @@ impl Worker {
             }
             Place::Unwanted => return Ok(false),
         };
+        // Brent's way to find a circle: each page is held against one that was some time before it.
+        let (mut before, mut pages, mut next_mark) = (None, 0_u64, 1);
         loop {
             if !self.read_page(reading, &address, listed, &mut into).await? {
                 return Ok(false);
@@ -177,6 +179,14 @@ impl Worker {
             if address.query() == Some(&query) {
                 let text = "its next page is the same again";
                 return Err(Error::Listing(text.into()));
+            }
+            if before.as_ref() == Some(&query) {
+                let text = "its pages lead in a circle";
+                return Err(Error::Listing(text.into()));
+            }
+            pages += 1;
+            if pages == next_mark {
+                (before, next_mark) = (Some(query.clone()), next_mark * 2);
             }
             address.set_query(Some(&query));
             if !self.ask_on(reading, &address).await? {
