@@ -9,8 +9,9 @@ use crate::common::{
     fetching::{Fetched, Fetching, fetch_with, settings},
     program::Haul,
     proxy::{Line, proxy},
+    scripted::{Scripted, file, not_found, scripted},
     serving::serve,
-    trees::{content, digest},
+    trees::{content, digest, hex},
 };
 
 const MIB: u64 = 1 << 20;
@@ -358,6 +359,60 @@ fn a_metalink_is_downloaded_from_its_mirrors_and_held_against_its_digests() {
         fs::remove_dir_all(&target).unwrap();
     }
     assert!(!dir.path().join("escape").exists());
+}
+
+#[test]
+fn urls_of_a_metalink_at_one_server_are_tried_in_turn() {
+    let server = scripted(|request| match request.target.as_str() {
+        "/new" => file(request, b"content", ""),
+        _ => not_found(),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let hex = {
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(b"content");
+        hex(&digest)
+    };
+    let urls = ["/old", "/older", "/new"].map(|target| server.url(target));
+    let text = metalink(&[("f", "sha-256", &hex, urls.to_vec())]);
+    fs::write(dir.path().join("x.meta4"), text).unwrap();
+    let mut run = Haul::new(&["connect", "--headless", "x.meta4"]);
+    run.command.current_dir(dir.path());
+    let (status, _, stderr) = run.run();
+    assert_eq!(status, 0, "{stderr}");
+    assert!(stderr.contains("its next URL there is asked"), "{stderr}");
+    assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"content");
+}
+
+#[test]
+fn what_has_another_size_than_a_metalink_tells_is_another_file() {
+    let [wrong, right] = [&b"an error page"[..], b"abc"].map(|content| {
+        scripted(move |request| match request.method.as_str() {
+            "GET" => file(request, content, ""),
+            _ => not_found(),
+        })
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let text = |urls: &str| {
+        format!(
+            "<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\"><file name=\"f\"><size>3</size>{urls}</file></metalink>"
+        )
+    };
+    let url = |server: &Scripted| format!("<url>{}</url>", server.url("/f"));
+    for (urls, expected) in [
+        (url(&wrong), None),
+        (url(&wrong) + &url(&right), Some(&b"abc"[..])),
+    ] {
+        fs::write(dir.path().join("x.meta4"), text(&urls)).unwrap();
+        let mut run = Haul::new(&["connect", "--headless", "x.meta4"]);
+        run.command.current_dir(dir.path());
+        let (status, _, stderr) = run.run();
+        assert_eq!(status == 0, expected.is_some(), "{stderr}");
+        assert!(
+            stderr.contains("not what the Metalink tells of it"),
+            "{stderr}"
+        );
+        assert_eq!(fs::read(dir.path().join("f")).ok().as_deref(), expected);
+    }
 }
 
 #[test]

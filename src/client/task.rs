@@ -88,7 +88,8 @@ pub struct FileTask {
     pub refusals: u32,
     /// Whether it is to be asked for with nothing in front of it: it was refused behind other requests.
     pub alone: bool,
-    /// Request targets where a Metalink points, rather than at the path below the source's base.
+    /// Request targets where a Metalink points, rather than at the path below the source's base: the first of a source's is
+    /// asked for, the others once that is refused.
     pub targets: Vec<(SourceId, String)>,
 }
 
@@ -150,6 +151,20 @@ impl FileTask {
             || Subject::Path(self.path.clone()),
             |(_, target)| Subject::Target(target.clone()),
         )
+    }
+
+    /// Whether a Metalink points to more than what a source is asked for.
+    pub fn has_next_url(&self, source: SourceId) -> bool {
+        let its = self.targets.iter().filter(|(of, _)| *of == source);
+        its.count() > 1
+    }
+
+    /// Asks a source for the next of what a Metalink points to there.
+    pub fn turn_to_next_url(&mut self, source: SourceId) {
+        let first = self.targets.iter().position(|(of, _)| *of == source);
+        if let Some(first) = first.filter(|_| self.has_next_url(source)) {
+            self.targets.remove(first);
+        }
     }
 
     /// Whether a source is known not to have it: a Metalink names others.

@@ -47,7 +47,7 @@ pub struct NamedFile {
     pub pieces: Option<Arc<PieceDigests>>,
     /// Its detached signature.
     pub signature: Option<Arc<Signature>>,
-    /// What to ask which of the servers for.
+    /// What to ask which of the servers for, the most wanted first; several of one server are tried in turn.
     pub(in crate::client) places: Vec<(SourceId, String)>,
 }
 
@@ -203,7 +203,7 @@ fn read_file(
             None => url.path().to_owned(),
         };
         if let Some(source) = servers.place(&url, priority)
-            && places.iter().all(|(known, _)| *known != source)
+            && !places.contains(&(source, target.clone()))
         {
             places.push((source, target));
         }
@@ -270,6 +270,18 @@ mod tests {
             [place(0, "/b%20c"), place(1, "/p/b?v=1"), place(2, "/x")]
         );
         assert_eq!(metalink.files[1].places, [place(1, "/d")]);
+    }
+
+    #[test]
+    fn each_url_of_one_server_is_kept_once_in_its_order() {
+        let metalink = parse(
+            "<file name='a'><url priority='2'>http://h/new</url><url priority='1'>http://h/old</url>\
+             <url priority='3'>http://h/old</url></file>",
+        )
+        .unwrap();
+        let at = SourceId::at(0);
+        let place = |target: &str| (at, target.to_owned());
+        assert_eq!(metalink.files[0].places, [place("/old"), place("/new")]);
     }
 
     #[test]

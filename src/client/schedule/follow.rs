@@ -24,6 +24,10 @@ impl Schedule {
         now: Instant,
     ) {
         let source = self.slots[id.0].source;
+        let flight = match follow {
+            Follow::LeaveOut | Follow::Fail => self.turn_to_next_url(source, fault, flight),
+            _ => flight,
+        };
         match follow {
             Follow::Again => self.put_back_flight(flight),
             Follow::Alone => {
@@ -118,6 +122,32 @@ impl Schedule {
         };
         let local = Local::Nothing;
         self.put_back(Work::Open(FileTask { local, ..task }));
+    }
+
+    /// A Metalink may name several URLs at one server: a file that is refused at one is asked for at the next. What is left to be
+    /// done.
+    fn turn_to_next_url(
+        &mut self,
+        source: SourceId,
+        fault: &Fault,
+        flight: Option<Flight>,
+    ) -> Option<Flight> {
+        match (flight, fault) {
+            (
+                Some(Flight {
+                    work: Work::Open(mut task),
+                    ..
+                }),
+                Fault::Refused(why),
+            ) if task.has_next_url(source) => {
+                task.turn_to_next_url(source);
+                let server = self.name_of(source);
+                tracing::warn!(path = %task.shown(), "{server}: {why}: its next URL there is asked");
+                self.put_back(Work::Open(task));
+                None
+            }
+            (flight, _) => flight,
+        }
     }
 
     /// The server is left out for this work, and others are asked.
