@@ -46,6 +46,14 @@ impl Digest {
         Self::from_bytes(algorithm, &bytes)
     }
 
+    /// Whether [`from_hex`](Self::from_hex) knows an algorithm by this name.
+    pub fn is_known(algorithm: &str) -> bool {
+        let known = ["blake3", "sha-256", "sha256", "sha-512", "sha512", "md5"];
+        known
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(algorithm))
+    }
+
     /// Orders digests of one content by what they prove.
     pub fn strength(&self) -> u8 {
         match self {

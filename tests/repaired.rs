@@ -273,3 +273,73 @@ fn a_signature_is_kept_beside_its_file_and_named() {
         }
     }
 }
+
+/// What comes of a file of `body` that a Metalink tells `more` of.
+fn told(body: &[u8], size: usize, more: &str) -> (i32, String, String) {
+    let (dir, target) = (temp(), temp());
+    let sent = body.to_vec();
+    let server = scripted(move |request| file(request, &sent, "\nAccept-Ranges: bytes"));
+    let text = format!(
+        "<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\"><file name=\"x\"><size>{size}</size>{more}\
+         <url>{}</url></file></metalink>",
+        server.url("/x")
+    );
+    let path = dir.path().join("x.meta4");
+    fs::write(&path, text).unwrap();
+    let told = connect(
+        path.to_str().unwrap(),
+        target.path(),
+        &["--json", "-r", "0"],
+    )
+    .run();
+    assert_eq!(target.path().join("x").exists(), told.0 == 0);
+    told
+}
+
+#[test]
+fn a_weak_digest_counts_where_nothing_else_proves_the_file() {
+    for size in [70_000, 3 * MIB] {
+        let body = content(10, size);
+        let md5 = |bytes: &[u8]| {
+            let digest = hex(&md5::Md5::digest(bytes));
+            format!("<hash type=\"md5\">{digest}</hash>")
+        };
+        let pieces = |bytes: &[u8]| {
+            let hash = |piece| format!("<hash>{}</hash>", sha256(piece));
+            let hashes: String = bytes.chunks(MIB).map(hash).collect();
+            format!("<pieces type=\"sha-256\" length=\"{MIB}\">{hashes}</pieces>")
+        };
+        let other = content(11, size);
+        for (more, status, word) in [
+            (md5(&body), 0, "Metalink, weak"),
+            (md5(&other), 6, ""),
+            (md5(&body) + &whole(&body), 0, "digest"),
+            (md5(&body) + &whole(&other), 6, ""),
+            (md5(&body) + &pieces(&body), 0, "Metalink"),
+            (md5(&body) + &pieces(&other), 6, ""),
+        ] {
+            let (code, stdout, stderr) = told(&body, size, &more);
+            assert_eq!(code, status, "{more}: {stderr}");
+            let said = stdout.contains(&format!("\"verified\":\"{word}\""));
+            assert_eq!(said, status == 0, "{more}: {stdout}");
+        }
+    }
+}
+
+#[test]
+fn another_size_than_the_metalinks_is_damage() {
+    for (size, named) in [(10, 11), (0, 1), (3 * MIB, 3 * MIB - 1), (3 * MIB, 10)] {
+        let (code, _, stderr) = told(&content(12, size), named, "");
+        assert_eq!(code, 6, "{size}: {stderr}");
+        assert!(stderr.contains("the Metalink says"), "{stderr}");
+    }
+}
+
+#[test]
+fn digits_that_are_no_digest_are_named() {
+    let body = content(13, 100);
+    let more = format!("<hash type=\"sha-256\">{}0</hash>", sha256(&body));
+    let (code, _, stderr) = told(&body, 100, &more);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("65 digits are no sha-256"), "{stderr}");
+}

@@ -160,6 +160,14 @@ pub enum Error {
         /// The list: its path below the base URL, or what the user called it.
         list: String,
     },
+    /// A server has another number of bytes than a Metalink tells.
+    #[error("it has {} bytes on the server, the Metalink says {}: one of the two is damaged, or of another day", units::count(*.there), units::count(*.told))]
+    Size {
+        /// What the server has.
+        there: u64,
+        /// What the Metalink tells.
+        told: u64,
+    },
     /// The local disk.
     #[error("cannot write {path}: {reason}{}", remedy(*.kind))]
     Disk {
@@ -254,7 +262,7 @@ impl Error {
             | Self::Empty => Exit::Remote,
             Self::Led { error, .. } => error.exit(),
             Self::Changed => Exit::Other,
-            Self::Integrity { .. } | Self::Listed { .. } => Exit::Integrity,
+            Self::Integrity { .. } | Self::Listed { .. } | Self::Size { .. } => Exit::Integrity,
             Self::Disk { .. } | Self::Target { .. } | Self::Pin(_) => Exit::Disk,
             Self::Usage(_) => Exit::Usage,
         }

@@ -38,6 +38,15 @@ pub struct Led {
     pub hops: u32,
 }
 
+/// What a Metalink tells of a file's content, besides a digest that proves it.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Bytes that it must have.
+    pub size: Option<u64>,
+    /// A weak digest: it counts where nothing else proves the file.
+    pub weak: Option<Digest>,
+}
+
 /// Redirects that are followed in a row.
 pub const REDIRECTS_MAX: u32 = 5;
 
@@ -58,6 +67,8 @@ pub struct FileTask {
     pub blake3: Option<blake3::Hash>,
     /// Digest that the user asks for.
     pub checksum: Option<Box<Digest>>,
+    /// What else a Metalink tells of its content.
+    pub named: Option<Box<Named>>,
     /// Digests of its pieces, as a Metalink tells them.
     pub pieces: Option<Arc<PieceDigests>>,
     /// Its signature, which a Metalink holds.
@@ -104,6 +115,7 @@ impl FileTask {
             modified: None,
             blake3: None,
             checksum: None,
+            named: None,
             pieces: None,
             signature: None,
             local: Local::Nothing,
@@ -130,6 +142,10 @@ impl FileTask {
         Self {
             size: file.size,
             checksum: file.digest.clone().map(Box::new),
+            named: Some(Box::new(Named {
+                size: file.size,
+                weak: file.weak.clone(),
+            })),
             pieces: file.pieces.clone(),
             signature: file.signature.clone(),
             local: Local::Unknown,

@@ -8,7 +8,9 @@ mod names;
 mod table;
 
 pub use list::{LIST_MAX, Line, Lines, NoLine, beside, line, lines, shown, write_line};
-pub use names::{Covers, METALINK, Published, SIGNATURES, Word, algorithm_of, published, word};
+pub use names::{
+    Covers, METALINK, METALINK_WEAK, Published, SIGNATURES, Word, algorithm_of, published, word,
+};
 pub use table::{Given, Table};
 
 /// How a digest of a list is computed.

@@ -54,6 +54,9 @@ pub const GIVEN: &str = "--checksums";
 /// What a Metalink's digests of a file's pieces are called.
 pub const METALINK: Word = "Metalink";
 
+/// What a weak digest of a file in a Metalink is called.
+pub const METALINK_WEAK: Word = "Metalink, weak";
+
 /// Ends of the names of lists of one file, and what those are called.
 const SUFFIXES: [(&str, &str, Algorithm); 8] = [
     (".b3", ".b3", Algorithm::Blake3),
@@ -91,7 +94,7 @@ pub fn published(name: &[u8]) -> Option<Published> {
 /// The word that reads like this one, of those that [`Published::word`] may be; another program's version may know others.
 pub fn word(text: &str) -> Word {
     let words = LISTS.iter().chain(&SUFFIXES).map(|(_, word, _)| *word);
-    let mut words = words.chain([GIVEN, METALINK]);
+    let mut words = words.chain([GIVEN, METALINK, METALINK_WEAK]);
     words.find(|word| *word == text).unwrap_or("a list")
 }
 

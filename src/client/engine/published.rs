@@ -2,8 +2,8 @@
 //! else proves.
 //!
 //! What counts, the first before the second: a digest or a list that the user gave; a Metalink's; the server's own values
-//! and digests; published lists. A list is asked for only where none of the others is known. One that cannot be had fails
-//! no file, and one that lies about a file harms that file only.
+//! and digests; published lists; a Metalink's weak digest. A list is asked for only where none of those before it is known.
+//! One that cannot be had fails no file, and one that lies about a file harms that file only.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +29,7 @@ use crate::{
     entry::Entry,
     escape::display_name,
     http1::path::RemotePath,
-    sums::{Covers, LIST_MAX, METALINK, Table},
+    sums::{Covers, LIST_MAX, METALINK, METALINK_WEAK, Table},
     units,
 };
 
@@ -113,7 +113,8 @@ impl Engine {
         self.settings.checksums.as_ref()?.of(path.as_bytes())
     }
 
-    /// What a file must hash to by the list that the user gave; where nothing else is `known` of it, by a published one.
+    /// What a file must hash to by the list that the user gave; where nothing else is `known` of it, by a published one, or by
+    /// the weak digest of a Metalink.
     pub async fn told(&self, task: &FileTask, known: bool) -> Option<Listed> {
         if let Some(given) = &self.settings.checksums
             && let Some(digest) = self.given(&task.path)
@@ -132,7 +133,7 @@ impl Engine {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            told = self.published(&task.path) => told,
+            told = self.published(&task.path) => told.or_else(|| weak(task)),
         }
     }
 
@@ -270,4 +271,16 @@ impl Engine {
 /// Why there is none of what dripped in for too long.
 fn too_slow() -> String {
     format!("it is not here after {}", units::took(TIME_MAX))
+}
+
+/// What a Metalink tells of a file that only accidents are told by.
+fn weak(task: &FileTask) -> Option<Listed> {
+    let digest = task.named.as_ref()?.weak.clone()?;
+    Some(Listed {
+        digest,
+        word: METALINK_WEAK,
+        differs: Error::Listed {
+            list: "the Metalink".into(),
+        },
+    })
 }

@@ -41,8 +41,10 @@ pub struct NamedFile {
     pub path: RemotePath,
     /// Its size in bytes, if it is told.
     pub size: Option<u64>,
-    /// The strongest of its digests that haul knows.
+    /// The strongest of its digests that haul knows, but for a weak one.
     pub digest: Option<Digest>,
+    /// A weak digest, which counts where nothing else proves the file.
+    pub weak: Option<Digest>,
     /// The digests of its pieces, where haul knows their kind and they cover all of it.
     pub pieces: Option<Arc<PieceDigests>>,
     /// Its detached signature.
@@ -180,11 +182,11 @@ fn read_file(
 ) -> Result<NamedFile, String> {
     let children = |name| node.children().filter(move |child| is(*child, name));
     let size = children("size").find_map(|size| size.text()?.trim().parse().ok());
-    let digest = children("hash")
-        .filter_map(|hash| Digest::from_hex(hash.attribute("type")?, hash.text()?.trim()))
-        .max_by_key(Digest::strength);
+    let (weak, strong): (Vec<_>, Vec<_>) = children("hash")
+        .filter_map(|hash| read_hash(hash, hash.attribute("type")?, &path))
+        .partition(Digest::is_weak);
     let pieces = size.and_then(|size| {
-        let told = children("pieces").filter_map(|told| read_pieces(told, size));
+        let told = children("pieces").filter_map(|told| read_pieces(told, size, &path));
         told.max_by_key(|(strength, _)| *strength)
     });
     let mut urls: Vec<(u32, Url)> = children("url")
@@ -214,7 +216,8 @@ fn read_file(
     Ok(NamedFile {
         path,
         size,
-        digest,
+        digest: strong.into_iter().max_by_key(Digest::strength),
+        weak: weak.into_iter().next(),
         pieces: pieces.map(|(_, pieces)| Arc::new(pieces)),
         signature: children("signature")
             .find_map(Signature::read)
@@ -223,14 +226,26 @@ fn read_file(
     })
 }
 
+/// The digest that a `hash` element tells; `None` where haul does not know its kind. Digits that are none of that kind are named
+/// in the log: whoever wrote them takes the file for proven.
+fn read_hash(node: Node<'_, '_>, kind: &str, path: &RemotePath) -> Option<Digest> {
+    let digits = node.text().unwrap_or_default().trim();
+    let digest = Digest::from_hex(kind, digits);
+    if digest.is_none() && Digest::is_known(kind) {
+        let (path, kind) = (display_name(path.as_bytes()), display_name(kind));
+        let count = digits.chars().count();
+        tracing::warn!(%path, "a digest of it in the Metalink is left out: {count} digits are no {kind}");
+    }
+    digest
+}
+
 /// What a `pieces` element tells of a file of `size` bytes, and what its digests prove; `None` where it does not cover it, or
 /// haul does not know their kind.
-fn read_pieces(node: Node<'_, '_>, size: u64) -> Option<(u8, PieceDigests)> {
+fn read_pieces(node: Node<'_, '_>, size: u64, path: &RemotePath) -> Option<(u8, PieceDigests)> {
     let kind = node.attribute("type")?;
     let length = node.attribute("length")?.trim().parse().ok()?;
     let hashes = node.children().filter(|child| is(*child, "hash"));
-    let digests = hashes
-        .map(|hash| Digest::from_hex(kind, hash.text()?.trim()).filter(|digest| !digest.is_weak()));
+    let digests = hashes.map(|hash| read_hash(hash, kind, path).filter(|digest| !digest.is_weak()));
     let digests: Vec<Digest> = digests.collect::<Option<_>>()?;
     let strength = digests.first().map_or(0, Digest::strength);
     Some((strength, PieceDigests::new(size, length, digests)?))
@@ -282,6 +297,23 @@ mod tests {
         let at = SourceId::at(0);
         let place = |target: &str| (at, target.to_owned());
         assert_eq!(metalink.files[0].places, [place("/old"), place("/new")]);
+    }
+
+    #[test]
+    fn a_weak_digest_stands_apart() {
+        let md5 = "<hash type='MD5'>d41d8cd98f00b204e9800998ecf8427e</hash>";
+        let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let sha256 = format!("<hash type='sha-256'>{sha256}</hash>");
+        for (hashes, strong) in [
+            (md5.to_owned(), false),
+            (format!("{md5}{sha256}"), true),
+            (format!("{sha256}{md5}"), true),
+        ] {
+            let text = format!("<file name='x'>{hashes}<url>http://h/x</url></file>");
+            let file = parse(&text).unwrap().files.remove(0);
+            assert_eq!(file.digest.is_some(), strong, "{hashes}");
+            assert!(matches!(file.weak, Some(Digest::Md5(_))), "{hashes}");
+        }
     }
 
     #[test]

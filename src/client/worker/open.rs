@@ -41,7 +41,7 @@ impl Worker {
             // An empty file has no first byte: nginx and others say so to a range request.
             416 if matches!(reading.head.range, Some(range) if range.total == Some(0)) => {
                 reading.drain().await;
-                is_as_told(&task, 0)?;
+                is_as_named(&task, 0)?;
                 self.resize(&mut task, 0);
                 return self
                     .complete_small(&reading.head, task, Vec::new(), began)
@@ -66,7 +66,7 @@ impl Worker {
             told_size(&reading.head, ask)?
         };
         if let Some(size) = size {
-            is_as_told(&task, size)?;
+            is_as_named(&task, size)?;
         }
         if *ask == Ask::Head {
             return self.looked_at(reading, task, size, began).await;
@@ -384,13 +384,12 @@ impl Worker {
     }
 }
 
-/// A Metalink may tell the size of what it names: what has another one is another file.
-pub(super) fn is_as_told(task: &FileTask, size: u64) -> Result<(), Fault> {
-    if task.targets.is_empty() || task.size.is_none_or(|told| told == size) {
-        return Ok(());
+/// Refuses a file of `size` bytes where a Metalink tells another number.
+pub(super) fn is_as_named(task: &FileTask, size: u64) -> Result<(), Fault> {
+    match task.named.as_ref().and_then(|named| named.size) {
+        Some(told) if told != size => Err(Fault::Refused(Error::Size { there: size, told })),
+        _ => Ok(()),
     }
-    let list = "the Metalink".into();
-    Err(Fault::Refused(Error::Listed { list }))
 }
 
 /// The file's size, as far as the answer tells it.

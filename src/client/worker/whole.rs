@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Worker, answer::Reading, open::is_as_told};
+use super::{Worker, answer::Reading, open::is_as_named};
 use crate::{
     client::{
         Error,
@@ -36,7 +36,7 @@ impl Worker {
             read = self.read_start(reading, &task, &mut content) => read.map_err(|error| Fault::of(error, None)),
         };
         if !read? {
-            is_as_told(&task, content.len() as u64)?;
+            is_as_named(&task, content.len() as u64)?;
             self.resize(&mut task, content.len() as u64);
             return self
                 .complete_small(&reading.head, task, content, began)
@@ -53,7 +53,7 @@ impl Worker {
             () = engine.interrupted(self.slot) => Err(Fault::Interrupted),
             read = self.read_rest(reading, &task, &part, &content) => read.map_err(|error| Fault::of(error, None)),
         };
-        let written = written.and_then(|written| is_as_told(&task, written).map(|()| written));
+        let written = written.and_then(|written| is_as_named(&task, written).map(|()| written));
         let written = match written {
             Ok(written) => written,
             Err(fault) => {
