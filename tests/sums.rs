@@ -269,3 +269,25 @@ fn a_terminal_gets_no_name_that_acts() {
         );
     }
 }
+
+#[test]
+fn a_word_in_a_files_name_does_not_speak_for_its_list() {
+    let Some(sha256sum) = need("sha256sum") else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["b3sum-1.5.tar.gz", "sha512-tool.zip", "md5.txt"] {
+        fs::write(dir.path().join(name), name).unwrap();
+        let mut command = Command::new(&sha256sum);
+        command.arg(name);
+        let (_, list, _) = run(command, dir.path(), b"");
+        let list_name = format!("{name}.sha256");
+        fs::write(dir.path().join(&list_name), list).unwrap();
+        let (code, stdout, stderr) = haul(&["check", &list_name], dir.path(), b"");
+        assert_eq!(
+            (code, text(&stdout)),
+            (0, format!("{name}: OK\n")),
+            "{stderr}"
+        );
+    }
+}

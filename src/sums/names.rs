@@ -98,20 +98,26 @@ pub fn word(text: &str) -> Word {
     words.find(|word| *word == text).unwrap_or("a list")
 }
 
-/// How the digests of a list are computed, as far as its name tells, wherever in it.
+/// How the digests of a list are computed, as far as its name tells: by its end, else by a word anywhere in it. Words that
+/// contradict each other tell nothing: one of them may be part of a file's name.
 pub fn algorithm_of(name: &[u8]) -> Option<Algorithm> {
     let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
+    let end = lower.strip_suffix(".txt").unwrap_or(&lower);
+    let mut suffixes = SUFFIXES.iter();
+    if let Some((.., algorithm)) = suffixes.find(|(suffix, ..)| end.ends_with(suffix)) {
+        return Some(*algorithm);
+    }
+    let words: [(&[&str], _); 4] = [
+        (&["b3sum", "blake3"], Algorithm::Blake3),
+        (&["sha512", "sha-512"], Algorithm::Sha512),
+        (&["sha256", "sha-256"], Algorithm::Sha256),
+        (&["md5"], Algorithm::Md5),
+    ];
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if says(&["b3sum", "blake3"]) || lower.rsplit('.').next() == Some("b3") {
-        Some(Algorithm::Blake3)
-    } else if says(&["sha512", "sha-512"]) {
-        Some(Algorithm::Sha512)
-    } else if says(&["sha256", "sha-256"]) {
-        Some(Algorithm::Sha256)
-    } else if says(&["md5"]) {
-        Some(Algorithm::Md5)
-    } else {
-        None
+    let mut said = words.iter().filter(|(words, _)| says(words));
+    match (said.next(), said.next()) {
+        (Some((_, algorithm)), None) => Some(*algorithm),
+        _ => None,
     }
 }
 
@@ -151,5 +157,22 @@ mod tests {
             assert_eq!(published(name), None);
         }
         assert_eq!(algorithm_of(b"sums.txt"), None);
+    }
+
+    #[test]
+    fn a_word_in_the_name_of_a_file_does_not_speak_for_its_list() {
+        for (name, algorithm) in [
+            ("b3sum-1.5.tar.gz.sha256", Some(Algorithm::Sha256)),
+            ("b3sum-1.5.tar.gz.SHA256.txt", Some(Algorithm::Sha256)),
+            ("sha512-tool.zip.sha256", Some(Algorithm::Sha256)),
+            ("sha512-tool.zip.md5", Some(Algorithm::Md5)),
+            ("md5deep.sha512sum", Some(Algorithm::Sha512)),
+            ("sha256-x.b3", Some(Algorithm::Blake3)),
+            ("release-sha256-checksums", Some(Algorithm::Sha256)),
+            ("B3SUMS-2026", Some(Algorithm::Blake3)),
+            ("b3sum-1.5-sha256-sums", None),
+        ] {
+            assert_eq!(algorithm_of(name.as_bytes()), algorithm, "{name}");
+        }
     }
 }
