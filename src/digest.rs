@@ -107,18 +107,62 @@ impl Digest {
         &self,
         read: impl FnMut(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<bool> {
-        Ok(match self {
-            Self::Blake3(hash) => {
-                let mut hasher = blake3::Hasher::new();
-                feed(read, |bytes| {
-                    hasher.update(bytes);
-                })?;
-                hasher.finalize() == *hash
+        let mut hasher = Hasher::like(self);
+        feed(read, |bytes| hasher.update(bytes))?;
+        Ok(hasher.end() == *self)
+    }
+
+    /// Whether what `read` gives, up to where it gives nothing, has one of two digests; it is read once. Blocking.
+    pub fn either_matches_stream(
+        either: [&Self; 2],
+        read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<bool> {
+        let mut hashers = either.map(Hasher::like);
+        feed(read, |bytes| {
+            for hasher in &mut hashers {
+                hasher.update(bytes);
             }
-            Self::Sha256(hash) => hashed::<Sha256>(read)?[..] == hash[..],
-            Self::Sha512(hash) => hashed::<Sha512>(read)?[..] == hash[..],
-            Self::Md5(hash) => hashed::<Md5>(read)?[..] == hash[..],
-        })
+        })?;
+        let mut both = hashers.into_iter().zip(either);
+        Ok(both.any(|(hasher, digest)| hasher.end() == *digest))
+    }
+}
+
+/// A digest of what is told so far.
+enum Hasher {
+    Blake3(Box<blake3::Hasher>),
+    Sha256(Sha256),
+    Sha512(Sha512),
+    Md5(Md5),
+}
+
+impl Hasher {
+    /// Of nothing, and of the same kind as `digest`.
+    fn like(digest: &Digest) -> Self {
+        match digest {
+            Digest::Blake3(_) => Self::Blake3(Box::default()),
+            Digest::Sha256(_) => Self::Sha256(Sha256::new()),
+            Digest::Sha512(_) => Self::Sha512(Sha512::new()),
+            Digest::Md5(_) => Self::Md5(Md5::new()),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Blake3(hasher) => _ = hasher.update(bytes),
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sha512(hasher) => hasher.update(bytes),
+            Self::Md5(hasher) => hasher.update(bytes),
+        }
+    }
+
+    fn end(self) -> Digest {
+        match self {
+            Self::Blake3(hasher) => Digest::Blake3(hasher.finalize()),
+            Self::Sha256(hasher) => Digest::Sha256(hasher.finalize().into()),
+            Self::Sha512(hasher) => Digest::Sha512(hasher.finalize().into()),
+            Self::Md5(hasher) => Digest::Md5(hasher.finalize().into()),
+        }
     }
 }
 
@@ -151,14 +195,6 @@ impl FromStr for Digest {
             .filter(|digest| !digest.is_weak())
             .ok_or_else(wrong)
     }
-}
-
-fn hashed<D: sha2::Digest>(
-    read: impl FnMut(&mut [u8]) -> io::Result<usize>,
-) -> io::Result<Vec<u8>> {
-    let mut hasher = D::new();
-    feed(read, |bytes| hasher.update(bytes))?;
-    Ok(hasher.finalize().to_vec())
 }
 
 /// Reads to the end.

@@ -271,6 +271,73 @@ fn a_terminal_gets_no_name_that_acts() {
 }
 
 #[test]
+fn what_stdin_was_read_of_does_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = content(5, 6 << 20);
+    fs::write(dir.path().join("f"), &bytes).unwrap();
+    let mut file = File::open(dir.path().join("f")).unwrap();
+    file.read_exact(&mut [0; 1000]).unwrap();
+    let Haul { mut command, state } = Haul::new(&["sum", "-"]);
+    let output = command.stdin(file).output().unwrap();
+    drop(state);
+    let expected = format!("{}  -\n", blake3::hash(&bytes[1000..]));
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn stdin_is_checked_where_a_list_names_it_and_read_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, list, _) = haul(&["sum", "-"], dir.path(), b"from a pipe");
+    fs::write(dir.path().join("list"), &list).unwrap();
+    for (stdin, code, says) in [
+        (&b"from a pipe"[..], 0, "-: OK\n"),
+        (b"another", 6, "-: FAILED\n"),
+    ] {
+        let (status, stdout, stderr) = haul(&["check", "list"], dir.path(), stdin);
+        assert_eq!((status, text(&stdout)), (code, says.into()), "{stderr}");
+    }
+    // A list cannot be what it tells of as well.
+    for (arguments, stdin) in [
+        (&["sum", "-", "-"][..], &b"x"[..]),
+        (&["check", "-"], &list),
+    ] {
+        let (status, _, stderr) = haul(arguments, dir.path(), stdin);
+        assert_eq!(status, 7, "{stderr}");
+        assert!(stderr.contains("-: it was read already"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_list_without_a_digest_is_told_beside_a_good_one() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a"), "a").unwrap();
+    let (_, list, _) = haul(&["sum", "a"], dir.path(), b"");
+    fs::write(dir.path().join("good"), list).unwrap();
+    fs::write(dir.path().join("empty"), "").unwrap();
+    fs::write(dir.path().join("other"), "no digest\n").unwrap();
+    let (code, stdout, stderr) = haul(&["check", "good", "empty", "other"], dir.path(), b"");
+    assert_eq!((code, text(&stdout)), (1, "a: OK\n".into()));
+    let line =
+        |list: &str| format!("haul: {list}: no line is a digest and a name: is that a list?\n");
+    assert_eq!(stderr, line("empty") + &line("other"));
+}
+
+#[test]
+fn failures_are_the_status_also_where_the_reader_leaves() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a"), "a").unwrap();
+    let line = format!("{}  a\n", "0".repeat(64));
+    fs::write(dir.path().join("B3SUMS"), line.repeat(50_000)).unwrap();
+    let Haul { mut command, state } = Haul::new(&["check", "B3SUMS"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.current_dir(dir.path()).stdout(writer).output();
+    drop(state);
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_word_in_a_files_name_does_not_speak_for_its_list() {
     let Some(sha256sum) = need("sha256sum") else {
         return;

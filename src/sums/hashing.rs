@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _},
     os::unix::fs::FileExt as _,
     sync::{
         Arc, Mutex, PoisonError,
@@ -97,7 +97,9 @@ impl<T> Queue<T> {
             Ask::Hash => true,
             Ask::Matches(digest, or) => matches!(digest, Digest::Blake3(_)) && or.is_none(),
         };
-        if !about.is_file() || size <= PIECE || !by_pieces {
+        // One that was handed over counts from where it stands, as for every other reader.
+        let is_whole = || (&file).stream_position().is_ok_and(|at| at == 0);
+        if !about.is_file() || size <= PIECE || !by_pieces || !is_whole() {
             disk::will_need(&file, 0, size.min(PIECE));
             let job = Job::Whole { file, ask, reply };
             return self.jobs.send(job).is_ok();
@@ -124,7 +126,7 @@ impl<T> Queue<T> {
 
 #[derive(Debug)]
 enum Job {
-    /// A small file, one that is no regular file, or one whose digest has no pieces.
+    /// A small file, one that is no regular file or was read from before, or one whose digest has no pieces.
     Whole {
         file: File,
         ask: Ask,
@@ -189,13 +191,20 @@ fn whole(
                 }
             }
         }
-        Ask::Matches(digest, or) => {
+        Ask::Matches(digest, None) => {
+            let is_so = matches(digest, &mut |buffer| file.read(buffer))?;
+            Ok(Found::Matches(is_so))
+        }
+        Ask::Matches(digest, Some(or)) => {
+            let Ok(mut at) = file.stream_position() else {
+                // A pipe is read once.
+                let is_so = Digest::either_matches_stream([digest, or], |buffer| {
+                    file.read(buffer).inspect(|n| read(*n as u64))
+                });
+                return is_so.map(Found::Matches);
+            };
             let mut is_so = matches(digest, &mut |buffer| file.read(buffer))?;
-            if let Some(or) = or
-                && !is_so
-            {
-                // Its position is at the end, and a pipe has none.
-                let mut at = 0;
+            if !is_so {
                 is_so = matches(or, &mut |buffer| {
                     let n = file.read_at(buffer, at)?;
                     at += n as u64;
@@ -356,6 +365,65 @@ mod tests {
         assert_eq!(done, Ok(()));
         let expected = cases.iter().map(|case| Some(Found::Matches(case.3)));
         assert_eq!(told, expected.chain([None]).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_read_of_a_file_before_does_not_count() {
+        let content: Vec<u8> = (0..3 * PIECE).map(|at| (at / 1000) as u8).collect();
+        let rest = &content[1000..];
+        let hash = blake3::hash(rest);
+        let sha256 = <sha2::Sha256 as sha2::Digest>::digest(rest);
+        let asks = [
+            (Ask::Hash, Found::Hash(hash)),
+            (
+                Ask::Matches(Digest::Blake3(hash), None),
+                Found::Matches(true),
+            ),
+            (
+                Ask::Matches(
+                    Digest::Blake3(blake3::hash(b"else")),
+                    Some(Digest::Sha256(sha256.into())),
+                ),
+                Found::Matches(true),
+            ),
+        ];
+        let mut told = Vec::new();
+        let done: Result<(), ()> = run(
+            2,
+            &|_| {},
+            |queue| {
+                for (ask, _) in &asks {
+                    let mut file = file(&content);
+                    file.seek(io::SeekFrom::Start(1000)).unwrap();
+                    queue.add((), Ok(file), ask.clone());
+                }
+            },
+            |(), found| {
+                told.push(found.unwrap());
+                Ok(())
+            },
+        );
+        assert_eq!(done, Ok(()));
+        assert_eq!(told, asks.map(|(_, expected)| expected));
+    }
+
+    #[test]
+    fn a_pipe_is_held_against_either_digest() {
+        let sha256 = <sha2::Sha256 as sha2::Digest>::digest(b"piped");
+        let else_ = Digest::Blake3(blake3::hash(b"else"));
+        for (digest, or, expected) in [
+            (Digest::Blake3(blake3::hash(b"piped")), else_.clone(), true),
+            (else_.clone(), Digest::Sha256(sha256.into()), true),
+            (else_.clone(), else_.clone(), false),
+        ] {
+            let (reader, mut writer) = io::pipe().unwrap();
+            writer.write_all(b"piped").unwrap();
+            drop(writer);
+            let reader = File::from(std::os::fd::OwnedFd::from(reader));
+            let ask = Ask::Matches(digest, Some(or));
+            let found = whole(&reader, &ask, &|_| {}, &mut [0; 16]);
+            assert_eq!(found.unwrap(), Found::Matches(expected));
+        }
     }
 
     #[test]

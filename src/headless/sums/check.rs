@@ -2,19 +2,20 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead as _, BufReader, Write},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use super::{
+    Stdin,
     shown::{Lines, Progress, ended, unread},
     threads,
 };
 use crate::{
     error::Error,
+    escape::display_path,
     exit::Exit,
     sums::{
         self, Covers, Line, NoLine,
@@ -32,6 +33,8 @@ enum Item {
     File(PathBuf),
     /// A list that cannot be read.
     List(PathBuf),
+    /// A list without a line that could be used.
+    Useless(PathBuf),
 }
 
 /// What lists amounted to.
@@ -40,6 +43,7 @@ struct Seen {
     lines: AtomicU64,
     wrong: AtomicU64,
     weak: AtomicBool,
+    stdin: Stdin,
 }
 
 /// Holds files against what `lists` tell of them, with a line for each; with `quiet`, for those that fail.
@@ -55,6 +59,13 @@ pub fn check(lists: &[PathBuf], quiet: bool, out: &mut impl Write) -> Result<Exi
         let (path, is_list) = match item {
             Item::File(path) => (path, false),
             Item::List(path) => (path, true),
+            Item::Useless(path) => {
+                exits.push(Exit::Other);
+                let shown = display_path(&path);
+                return lines.tell(&format!(
+                    "{shown}: no line is a digest and a name: is that a list?"
+                ));
+            }
         };
         let say = |word: &str| {
             let name = sums::shown(path.as_os_str().as_bytes());
@@ -83,12 +94,8 @@ pub fn check(lists: &[PathBuf], quiet: bool, out: &mut impl Write) -> Result<Exi
         }
     });
     if result.is_ok() {
-        let none = seen.lines.load(Ordering::Relaxed) == 0 && exits.is_empty();
         result = lines.end().and_then(|()| {
-            if none {
-                exits.push(Exit::Other);
-                lines.tell("no line is a digest and a name: is that a list?")?;
-            } else if let Some(line) = summary(differ, unreadable, &seen) {
+            if let Some(line) = summary(differ, unreadable, &seen) {
                 lines.tell(&line)?;
             }
             if seen.weak.load(Ordering::Relaxed) {
@@ -119,40 +126,48 @@ fn summary(differ: u64, unreadable: u64, seen: &Seen) -> Option<String> {
 /// Puts what a list names into the queue; false once nobody takes it.
 fn give(queue: &Queue<Item>, list: &Path, seen: &Seen) -> bool {
     let failed = |error| queue.add(Item::List(list.to_owned()), Err(error), Ask::Hash);
-    let opened: io::Result<Box<dyn BufRead>> = if list == Path::new("-") {
-        Ok(Box::new(io::stdin().lock()))
-    } else {
-        File::open(list).map(|file| Box::new(BufReader::new(file)) as Box<dyn BufRead>)
-    };
-    let mut text = match opened {
-        Ok(text) => text,
+    let mut text = match seen.stdin.open(list) {
+        Ok(file) => BufReader::new(file),
         Err(error) => return failed(error),
     };
     let name = list.file_name().unwrap_or_default().as_bytes();
     let mut reader = sums::Lines::new(sums::algorithm_of(name));
-    let mut raw = Vec::new();
-    loop {
+    let (mut raw, mut used, mut wrong) = (Vec::new(), false, 0);
+    let read = loop {
         raw.clear();
         match io::Read::take(&mut text, LINE_MAX).read_until(b'\n', &mut raw) {
-            Ok(0) => return true,
+            Ok(0) => break Ok(()),
             Ok(_) => {}
-            Err(error) => return failed(error),
+            Err(error) => break Err(error),
         }
         let line = match reader.read(&raw) {
             None => continue,
             Some(line) => line.and_then(|line| Ok((path(&line, list)?, line))),
         };
         let Ok((path, line)) = line else {
-            seen.wrong.fetch_add(1, Ordering::Relaxed);
+            wrong += 1;
             continue;
         };
+        used = true;
         seen.lines.fetch_add(1, Ordering::Relaxed);
         if line.digest.is_weak() {
             seen.weak.store(true, Ordering::Relaxed);
         }
-        let file = File::open(&path);
+        let file = seen.stdin.open(&path);
         if !queue.add(Item::File(path), file, Ask::Matches(line.digest, line.or)) {
             return false;
+        }
+    };
+    match read {
+        Err(error) => failed(error),
+        // A list of which nothing was checked is told by its name, not by its lines.
+        Ok(()) if !used => {
+            let none = Err(io::ErrorKind::InvalidData.into());
+            queue.add(Item::Useless(list.to_owned()), none, Ask::Hash)
+        }
+        Ok(()) => {
+            seen.wrong.fetch_add(wrong, Ordering::Relaxed);
+            true
         }
     }
 }

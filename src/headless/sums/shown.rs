@@ -40,11 +40,10 @@ impl From<io::Error> for Ended {
     }
 }
 
-/// The end of a run: a reader such as `head` that has seen enough is no failure.
+/// The end of a run: a reader such as `head` that has seen enough is no failure, but what was found before still is.
 pub fn ended(result: Result<(), Ended>, exits: Vec<Exit>) -> Result<Exit, Error> {
     match result {
-        Ok(()) => Ok(Exit::of_all(exits)),
-        Err(Ended::Enough) => Ok(Exit::Done),
+        Ok(()) | Err(Ended::Enough) => Ok(Exit::of_all(exits)),
         Err(Ended::Failed(error)) => Err(error),
     }
 }

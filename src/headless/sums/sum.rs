@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    Stdin,
     shown::{Lines, Progress, ended, unread},
     threads,
     walk::{Id, Step, Walk, id},
@@ -31,9 +32,10 @@ pub fn sum(paths: &[PathBuf], out: &mut impl Write) -> Result<Exit, Error> {
     let (progress, others) = (Progress::new(), AtomicU64::new(0));
     let lines = Lines::new(out, &progress);
     let mut exits = Vec::new();
-    let output = own_output();
+    let (output, stdin) = (own_output(), Stdin::default());
     let give = |queue: &Queue<PathBuf>| {
-        paths.iter().all(|path| give(queue, path, output, &others));
+        let mut paths = paths.iter();
+        paths.all(|path| give(queue, path, output, &others, &stdin));
     };
     let read = |bytes| progress.read(bytes);
     let mut result = hashing::run(threads(), &read, give, |path, found| match found {
@@ -68,11 +70,16 @@ fn own_output() -> Option<Id> {
 }
 
 /// Puts what a path names into the queue; false once nobody takes it.
-fn give(queue: &Queue<PathBuf>, path: &Path, except: Option<Id>, others: &AtomicU64) -> bool {
+fn give(
+    queue: &Queue<PathBuf>,
+    path: &Path,
+    except: Option<Id>,
+    others: &AtomicU64,
+    stdin: &Stdin,
+) -> bool {
     let whole = |file| queue.add(path.to_owned(), file, Ask::Hash);
     if path == Path::new("-") {
-        let stdin = io::stdin().as_fd().try_clone_to_owned();
-        return whole(stdin.map(File::from));
+        return whole(stdin.open(path));
     }
     match std::fs::metadata(path) {
         Err(error) => whole(Err(error)),
