@@ -17,6 +17,14 @@ pub enum Error {
     /// The client could not start, browse or download.
     #[error(transparent)]
     Client(#[from] crate::client::Error),
+    /// The list of digests that the user gave cannot be fetched.
+    #[error("--checksums: {list}: {error}")]
+    List {
+        /// Its URL, without its query.
+        list: String,
+        /// Why not.
+        error: Box<crate::client::Error>,
+    },
     /// A certificate, key or pin cannot be used.
     #[error(transparent)]
     Tls(#[from] crate::tls::Error),
@@ -60,6 +68,7 @@ impl Error {
             Self::Usage(_) => Exit::Usage,
             Self::Server(error) => error.exit(),
             Self::Client(error) => error.exit(),
+            Self::List { error, .. } => error.exit(),
             Self::Tls(error) => error.exit(),
             Self::Credentials(error) => error.exit(),
             Self::Access(error) => error.exit(),

@@ -485,3 +485,99 @@ fn a_list_is_asked_for_again_when_the_server_says() {
     });
     assert_verified(&fetching.finish(), 1, SHA256SUMS);
 }
+
+/// A download with a list of `text`: its status and stderr, and the files that came.
+fn with_list(more: &[&str], text: &str) -> (i32, String, Vec<String>) {
+    let (lists, target) = (temp(), temp());
+    let list = lists.path().join("LIST");
+    fs::write(&list, text).unwrap();
+    let (to, given) = (
+        target.path().to_str().unwrap(),
+        format!("--checksums={}", list.display()),
+    );
+    let usual = ["connect", "-d", to, "--headless", "-r", "0", &given];
+    let (code, _, stderr) = Haul::new(&[&usual[..], more].concat()).run();
+    let files = crate::common::trees::digest(target.path());
+    // What differs from the list stays a part.
+    let files = files
+        .into_iter()
+        .filter(|(path, hash)| hash.is_some() && path.extension().is_none_or(|end| end != "part"));
+    let names = files.map(|(path, _)| path.to_str().unwrap().to_owned());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    (code, stderr, names)
+}
+
+#[test]
+fn a_list_that_is_given_has_to_prove_the_one_file_that_is_wanted() {
+    let source = temp();
+    for (name, bytes) in [("a", content(1, 100)), ("large", content(2, 3 * MIB))] {
+        fs::write(source.path().join(name), bytes).unwrap();
+    }
+    fs::create_dir(source.path().join("d")).unwrap();
+    fs::write(source.path().join("d/a"), "another").unwrap();
+    let serving = serve(source.path());
+    let (bad, good) = ("0".repeat(64), sha256(&content(1, 100)));
+    for (text, says) in [
+        (format!("{bad}  nothere\n"), "tells no digest of it"),
+        (
+            format!("{bad}  NAME\n{good}  NAME\n"),
+            "tells two different digests of it",
+        ),
+        (bad.clone(), "it is not what"),
+    ] {
+        for name in ["a", "large"] {
+            let text = text.replace("NAME", name);
+            let (url, root) = (serving.url(&format!("/{name}")), serving.url("/"));
+            for more in [&[&url[..]][..], &[&root, "--get", name]] {
+                let (code, stderr, names) = with_list(more, &text);
+                assert_eq!((code, names.len()), (6, 0), "{text}: {stderr}");
+                assert!(stderr.contains(says), "{text}: {stderr}");
+            }
+        }
+    }
+    for text in [&good, &format!("{good}  a\n")] {
+        let (code, stderr, names) = with_list(&[&serving.url("/a")], text);
+        assert_eq!((code, names), (0, vec!["a".to_owned()]), "{stderr}");
+    }
+    // A line of that name is of the file beside the list, and of no other.
+    let (code, stderr, _) = with_list(
+        &[&serving.url("/"), "--get", "d/a"],
+        &format!("{good}  a\n"),
+    );
+    assert_eq!(code, 6, "{stderr}");
+    assert!(stderr.contains("tells no digest of it"), "{stderr}");
+}
+
+#[test]
+fn a_list_that_is_given_tells_of_a_tree_what_it_names() {
+    let source = temp();
+    fs::create_dir(source.path().join("d")).unwrap();
+    for (name, bytes) in [("a", "AAAA"), ("d/a", "DDDD"), ("b.sha256", "")] {
+        fs::write(source.path().join(name), bytes).unwrap();
+    }
+    let (good, bad) = (sha256(b"AAAA"), "0".repeat(64));
+    let serving = serve(source.path());
+    for (text, says) in [
+        (
+            format!("{good}  a\n"),
+            "it tells no digest of 1 file that came",
+        ),
+        (good.clone(), "its digest has no name"),
+        (
+            format!("{good}  a\n{bad}  ../b\n{bad}  x\n{good}  x\n"),
+            "1 name has two different digests",
+        ),
+        (format!("{good}  a\n{bad}  ../b\n"), "1 line left out"),
+    ] {
+        let (code, stderr, names) = with_list(&[&serving.url("/"), "--all"], &text);
+        assert_eq!((code, names.len()), (0, 3), "{stderr}");
+        assert!(stderr.contains(says), "{text}: {stderr}");
+    }
+    let given = format!("--checksums={}", serving.url("/none"));
+    let url = serving.url("/a");
+    let (code, _, stderr) = Haul::new(&["connect", &url, "--headless", &given]).run();
+    assert_eq!(code, 3, "{stderr}");
+    let named = format!("--checksums: {}: not found", serving.url("/none"));
+    assert!(stderr.contains(&named), "{stderr}");
+}

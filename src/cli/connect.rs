@@ -70,8 +70,8 @@ pub struct ConnectArgs {
     /// A list of digests that files must have: SHA256SUMS, B3SUMS, …
     ///
     /// Names in it count from where it lies on the server, else from the URL's directory. What it tells is held against,
-    /// whatever the server says. Without it, lists that lie beside files or above them are found by themselves where
-    /// nothing else proves a file.
+    /// whatever the server says; one file that is asked for by its name has to be in it. Without it, lists that lie
+    /// beside files or above them are found by themselves where nothing else proves a file.
     #[arg(
         long,
         env = "HAUL_CHECKSUMS",

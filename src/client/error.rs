@@ -160,6 +160,14 @@ pub enum Error {
         /// The list: its path below the base URL, or what the user called it.
         list: String,
     },
+    /// The list that the user gave cannot prove the one file that is wanted.
+    #[error("{list} tells {} of it: give a list that names it from the same directory, or leave --checksums out", if *.torn { "two different digests" } else { "no digest" })]
+    NotListed {
+        /// What the user called the list.
+        list: String,
+        /// Whether it contradicts itself.
+        torn: bool,
+    },
     /// A server has another number of bytes than a Metalink tells.
     #[error("it has {} bytes on the server, the Metalink says {}: one of the two is damaged, or of another day", units::count(*.there), units::count(*.told))]
     Size {
@@ -262,7 +270,10 @@ impl Error {
             | Self::Empty => Exit::Remote,
             Self::Led { error, .. } => error.exit(),
             Self::Changed => Exit::Other,
-            Self::Integrity { .. } | Self::Listed { .. } | Self::Size { .. } => Exit::Integrity,
+            Self::Integrity { .. }
+            | Self::Listed { .. }
+            | Self::NotListed { .. }
+            | Self::Size { .. } => Exit::Integrity,
             Self::Disk { .. } | Self::Target { .. } | Self::Pin(_) => Exit::Disk,
             Self::Usage(_) => Exit::Usage,
         }

@@ -263,7 +263,7 @@ pub(super) async fn first(
 ) -> Result<(Session, Option<Want>), Error> {
     if settings.only_browses() {
         let (url, mirrors) = (settings.url.clone(), settings.mirrors.clone());
-        let checksums = checksums::given(settings, &url, access).await?;
+        let checksums = checksums::given(settings, &url, None, access).await?;
         let session = session(
             settings,
             url,
@@ -284,7 +284,7 @@ pub(super) async fn first(
         };
         return Err(Error::Usage(line.into()));
     }
-    let checksums = checksums::given(settings, &plan.url, access).await?;
+    let checksums = checksums::given(settings, &plan.url, plan.one(), access).await?;
     let (url, mirrors, named_at) = (plan.url, plan.mirrors, plan.named_at);
     let session = session(
         settings, url, mirrors, named_at, &plan.dir, access, checksums,

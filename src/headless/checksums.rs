@@ -4,7 +4,7 @@ use std::{fs::File, io::Read as _, os::unix::ffi::OsStrExt as _, path::Path, syn
 
 use url::Url;
 
-use super::plan::engine_settings;
+use super::plan::{engine_settings, shown};
 use crate::{
     client::{self, Access},
     config::{self, target::Checksums},
@@ -13,16 +13,18 @@ use crate::{
     exit::reason,
     http1::path::RemotePath,
     sums::{Given, LIST_MAX},
+    units,
 };
 
-/// Reads the list that the settings name, if they do, for files below `base`. One that cannot be read ends the run: it was
-/// asked for.
+/// Reads the list that the settings name, if they do, for files below `base`, of which `one` is all that is asked for, if
+/// it is one. A list that cannot be read ends the run: it was asked for.
 pub(crate) async fn given(
     settings: &config::Connect,
     base: &Url,
+    one: Option<RemotePath>,
     access: &Access,
 ) -> Result<Option<Arc<Given>>, Error> {
-    let given = match &settings.checksums {
+    let mut given = match &settings.checksums {
         None => return Ok(None),
         Some(Checksums::File(file)) => {
             let name = file.file_name().unwrap_or_default().as_bytes();
@@ -31,7 +33,11 @@ pub(crate) async fn given(
         Some(Checksums::Url(list)) => {
             let url = &list.url;
             let engine = engine_settings(settings, url.clone(), Vec::new(), &settings.dir, access);
-            let text = client::read_document(&engine, LIST_MAX).await?;
+            let text = client::read_document(&engine, LIST_MAX).await;
+            let text = text.map_err(|error| Error::List {
+                list: shown(url),
+                error: error.into(),
+            })?;
             let path = decoded(url);
             let (dir, name) = parted(&path);
             let mut given = Given::read(&text, name, display_name(name).into_owned());
@@ -53,7 +59,45 @@ pub(crate) async fn given(
             given.shown
         )));
     }
+    given.one = one.map(|path| path.as_bytes().to_vec());
+    warn(&given);
     Ok(Some(Arc::new(given)))
+}
+
+/// Tells what of a list counts for nothing.
+fn warn(given: &Given) {
+    let (list, table) = (&given.shown, &given.table);
+    let count = |count: usize, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        _ => format!("{} {many}", units::count(count as u64)),
+    };
+    if table.refused > 0 {
+        let lines = count(table.refused, "line", "lines");
+        tracing::warn!(
+            "{list}: {lines} left out: no digest, or a name that leads out of the directory"
+        );
+    }
+    if table.torn() > 0 {
+        let names = count(table.torn(), "name has", "names have");
+        tracing::warn!("{list}: {names} two different digests, of which neither counts");
+    }
+    if table.nameless().is_some() && given.one.is_none() {
+        tracing::warn!(
+            "{list}: its digest has no name, which tells nothing unless one file is asked for by its name"
+        );
+    }
+}
+
+/// Tells of how many files that came a list told nothing, if there are any.
+pub(super) fn warn_untold(given: Option<&Given>) {
+    let Some(given) = given.filter(|given| given.untold() > 0) else {
+        return;
+    };
+    let files = match given.untold() {
+        1 => "1 file".to_owned(),
+        many => format!("{} files", units::count(many)),
+    };
+    tracing::warn!("{}: it tells no digest of {files} that came", given.shown);
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Error> {

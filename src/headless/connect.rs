@@ -72,8 +72,9 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     );
     engine.named_at.clone_from(&plan.named_at);
     let elsewhere = dry(&settings, &mut engine)?;
-    let given = signals.or(checksums::given(&settings, &plan.url, &access));
-    engine.checksums = given.await.map_err(Error::Signal)??;
+    let given = signals.or(checksums::given(&settings, &plan.url, plan.one(), &access));
+    let given = given.await.map_err(Error::Signal)??;
+    engine.checksums.clone_from(&given);
     let to_stdout = plan.stdout();
     if to_stdout.is_some() {
         // Nothing of it is there to be gone on with.
@@ -105,6 +106,7 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
             finished.unwrap_or_else(|exit| Err(Error::Signal(exit))),
         );
     }
+    checksums::warn_untold(given.as_deref());
     drop((control, elsewhere));
     if let Ok((exit, None)) = ended
         && settings.delete
@@ -158,7 +160,8 @@ pub async fn go_on(
     let mut signals = Signals::new()?;
     end_whatever_hangs();
     let checksums = if left.checksums {
-        let given = signals.or(checksums::given(&settings, &left.url, &access));
+        let one = Plan::one_of(&settings);
+        let given = signals.or(checksums::given(&settings, &left.url, one, &access));
         given.await.map_err(Error::Signal)??
     } else {
         None

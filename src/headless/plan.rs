@@ -115,6 +115,29 @@ impl Plan {
         })
     }
 
+    /// The one path that is asked for by its name, whatever it turns out to be.
+    pub(crate) fn one(&self) -> Option<RemotePath> {
+        let path = match &self.want {
+            Want::Path { path, .. } | Want::File { path, .. } => Some(path.clone()),
+            Want::Patterns { get, .. } => match get.as_slice() {
+                [text] if !text.ends_with('/') && !text.contains(['*', '?', '[', '{']) => {
+                    one_path(get).ok()
+                }
+                _ => None,
+            },
+            Want::Named(_) => None,
+        };
+        path.filter(|path| !path.is_root())
+    }
+
+    /// The same of what the settings ask for.
+    pub(crate) fn one_of(settings: &config::Connect) -> Option<RemotePath> {
+        if settings.names_metalink() || settings.only_browses() {
+            return None;
+        }
+        Self::new(settings).ok()?.one()
+    }
+
     /// The way to stdout, where the file goes there.
     pub(super) fn stdout(&self) -> Option<ToStdout> {
         let scratch = self.for_stdout.as_ref()?;
@@ -220,7 +243,7 @@ fn directory(url: &Url) -> Url {
 }
 
 /// A URL for people: without its query, which may hold a signature.
-fn shown(url: &Url) -> String {
+pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.into()
@@ -332,6 +355,23 @@ mod tests {
         }
         let plan = planned(&["--all"]);
         assert!(matches!(plan.want, Want::Patterns { get, .. } if get.is_empty()));
+    }
+
+    #[test]
+    fn one_path_is_known_where_its_name_is_given() {
+        for (arguments, one) in [
+            (&["http://nas/x/a%20b"][..], Some("a b")),
+            (&["nas/x/", "-g", "c/a b.txt"], Some("c/a b.txt")),
+            (&["nas/a", "-o", "b"], Some("a")),
+            (&["nas/x/", "-g", "c/"], None),
+            (&["nas/x/", "-g", "*.txt"], None),
+            (&["nas/x/", "-g", "a", "-g", "b"], None),
+            (&["nas/x/", "--all"], None),
+        ] {
+            let found = planned(arguments).one();
+            let found = found.as_ref().map(RemotePath::as_bytes);
+            assert_eq!(found, one.map(str::as_bytes), "{arguments:?}");
+        }
     }
 
     #[test]

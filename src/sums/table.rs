@@ -1,8 +1,11 @@
 //! What lists tell of files, looked up by name.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use super::{Algorithm, beside, lines, names::GIVEN, published};
+use super::{Algorithm, SIGNATURES, beside, lines, names::GIVEN, published};
 use crate::digest::Digest;
 
 /// A list's digests by the paths that they are told of, from the list's directory on.
@@ -53,10 +56,25 @@ impl Table {
 
     /// What a list of one file tells of it: the digest by its name, or the only one without a name.
     pub fn of_one(&self, name: &[u8]) -> Option<&Digest> {
+        self.nameless().or_else(|| self.of(name))
+    }
+
+    /// The digest of a list that holds nothing else, and no name.
+    pub fn nameless(&self) -> Option<&Digest> {
         match self.nameless.as_slice() {
             [digest] if self.digests.is_empty() => Some(digest),
-            _ => self.of(name),
+            _ => None,
         }
+    }
+
+    /// Whether the list tells two digests of a path.
+    pub fn is_torn(&self, path: &[u8]) -> bool {
+        matches!(self.digests.get(path), Some(None))
+    }
+
+    /// Paths that the list tells two digests of.
+    pub fn torn(&self) -> usize {
+        self.digests.values().filter(|it| it.is_none()).count()
     }
 
     /// Whether it tells nothing.
@@ -83,6 +101,10 @@ pub struct Given {
     pub above: Vec<u8>,
     /// What of paths below the URL the list leaves out.
     pub below: Vec<u8>,
+    /// The one path that is asked for: a digest without a name is that one's, and the list has to tell one.
+    pub one: Option<Vec<u8>>,
+    /// Files that it told nothing of.
+    untold: AtomicU64,
 }
 
 impl Given {
@@ -95,15 +117,50 @@ impl Given {
             shown,
             above: Vec::new(),
             below: Vec::new(),
+            one: None,
+            untold: AtomicU64::default(),
         }
     }
 
     /// What it tells of a path below the URL.
     pub fn of(&self, path: &[u8]) -> Option<&Digest> {
-        let path = path.strip_prefix(&self.below[..])?;
+        let named = self.named(path).and_then(|name| self.table.of(&name));
+        named.or_else(|| self.table.nameless().filter(|_| self.is_one(path)))
+    }
+
+    /// Whether a path below the URL is all that is asked for, and the list tells no digest of it.
+    pub fn lacks(&self, path: &[u8]) -> bool {
+        self.is_one(path) && self.of(path).is_none()
+    }
+
+    /// Whether it tells two digests of a path below the URL.
+    pub fn is_torn(&self, path: &[u8]) -> bool {
+        let name = self.named(path);
+        name.is_some_and(|name| self.table.is_torn(&name))
+    }
+
+    /// A file is here that it tells nothing of. Lists and their signatures are no such files: who tells of those?
+    pub fn note_untold(&self, path: &[u8]) {
+        let signs = SIGNATURES.iter().any(|end| path.ends_with(end.as_bytes()));
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-        let digest = self.table.of(&[&self.above, path].concat());
-        digest.or_else(|| self.table.of_one(name).filter(|_| self.table.len() == 1))
+        if !signs && published(name).is_none() {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Files that came and that it told nothing of.
+    pub fn untold(&self) -> u64 {
+        self.untold.load(Ordering::Relaxed)
+    }
+
+    fn is_one(&self, path: &[u8]) -> bool {
+        self.one.as_deref() == Some(path)
+    }
+
+    /// What a path below the URL is called in the list.
+    fn named(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let path = path.strip_prefix(&self.below[..])?;
+        Some([&self.above, path].concat())
     }
 }
 
@@ -153,5 +210,39 @@ mod tests {
         assert!(given.of(b"a").is_some() && given.of(b"b").is_none());
         (given.above, given.below) = (Vec::new(), b"x/".to_vec());
         assert!(given.of(b"x/b").is_some() && given.of(b"b").is_none());
+    }
+
+    #[test]
+    fn a_digest_is_of_the_file_that_it_names_or_of_the_only_one_that_is_wanted() {
+        let given = |text: &str, one: Option<&str>| {
+            let mut given = Given::read(text.as_bytes(), b"LIST", String::new());
+            given.one = one.map(|one| one.as_bytes().to_vec());
+            given
+        };
+        let tells = |given: &Given, path: &str| given.of(path.as_bytes()).is_some();
+        let named = format!("{}  a\n", hex("1"));
+        for one in [None, Some("d/a")] {
+            let named = given(&named, one);
+            assert!(tells(&named, "a") && !tells(&named, "d/a") && !tells(&named, "b"));
+            assert_eq!(named.lacks(b"d/a"), one.is_some());
+            assert!(!named.lacks(b"b"));
+        }
+        let nameless = given(&hex("1"), None);
+        assert!(!tells(&nameless, "a"));
+        let nameless = given(&hex("1"), Some("d/a"));
+        assert!(tells(&nameless, "d/a") && !tells(&nameless, "a"));
+        assert!(!nameless.lacks(b"d/a"));
+        let torn = given(&format!("{named}{}  a\n", hex("2")), Some("a"));
+        assert!(torn.lacks(b"a") && torn.is_torn(b"a") && !torn.is_torn(b"b"));
+        assert_eq!(torn.table.torn(), 1);
+    }
+
+    #[test]
+    fn lists_and_signatures_are_not_counted_as_untold() {
+        let given = Given::read(hex("1").as_bytes(), b"LIST", String::new());
+        for path in ["a", "d/SHA256SUMS", "a.sha256", "d/SHA256SUMS.gpg", "d/b"] {
+            given.note_untold(path.as_bytes());
+        }
+        assert_eq!(given.untold(), 2);
     }
 }

@@ -116,16 +116,17 @@ impl Engine {
     /// What a file must hash to by the list that the user gave; where nothing else is `known` of it, by a published one, or by
     /// the weak digest of a Metalink.
     pub async fn told(&self, task: &FileTask, known: bool) -> Option<Listed> {
-        if let Some(given) = &self.settings.checksums
-            && let Some(digest) = self.given(&task.path)
-        {
-            return Some(Listed {
-                digest: digest.clone(),
-                word: given.word,
-                differs: Error::Listed {
-                    list: given.shown.clone(),
-                },
-            });
+        if let Some(given) = &self.settings.checksums {
+            if let Some(digest) = self.given(&task.path) {
+                return Some(Listed {
+                    digest: digest.clone(),
+                    word: given.word,
+                    differs: Error::Listed {
+                        list: given.shown.clone(),
+                    },
+                });
+            }
+            given.note_untold(task.path.as_bytes());
         }
         if known {
             return None;

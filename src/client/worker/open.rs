@@ -41,6 +41,7 @@ impl Worker {
             // An empty file has no first byte: nginx and others say so to a range request.
             416 if matches!(reading.head.range, Some(range) if range.total == Some(0)) => {
                 reading.drain().await;
+                self.is_listed(&task)?;
                 is_as_named(&task, 0)?;
                 self.resize(&mut task, 0);
                 return self
@@ -49,6 +50,7 @@ impl Worker {
             }
             _ => return Err(reading.fault().await),
         }
+        self.is_listed(&task)?;
         let coded = reading.decoder.is_some();
         if coded && (*ask == Ask::Head || reading.head.status == 206) {
             // Sizes and ranges of the coded content say nothing about the file's.
@@ -82,6 +84,19 @@ impl Worker {
             }
             None => self.read_unsized(reading, task, began).await,
         }
+    }
+
+    /// Refuses the one file that is wanted where the list that the user gave cannot prove it.
+    fn is_listed(&self, task: &FileTask) -> Result<(), Fault> {
+        let (given, path) = (&self.engine.settings.checksums, task.path.as_bytes());
+        let Some(given) = given.as_ref().filter(|given| given.lacks(path)) else {
+            return Ok(());
+        };
+        let error = Error::NotListed {
+            list: given.shown.clone(),
+            torn: given.is_torn(path),
+        };
+        Err(Fault::of(error, None))
     }
 
     /// A HEAD was answered: either what is here will do, or the file is asked for now.
