@@ -70,6 +70,15 @@ pub fn is_printable(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
+/// A shown name as a word for a shell: quoted where that would part it or act on it.
+pub fn shell_word(shown: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !shown.is_empty() && shown.chars().all(is_plain) {
+        return Cow::Borrowed(shown);
+    }
+    Cow::Owned(format!("'{}'", shown.replace('\'', r"'\''")))
+}
+
 /// Writing to a `String` cannot fail.
 fn push(text: &mut String, escape: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(escape);
@@ -203,6 +212,19 @@ mod tests {
                 let before = seen.entry(shown).or_insert_with(|| name.clone());
                 assert_eq!(before, name);
             }
+        }
+    }
+
+    #[test]
+    fn a_word_for_a_shell_is_one_word_to_it() {
+        for (shown, word) in [
+            ("o/x-1.2_b.asc", "o/x-1.2_b.asc"),
+            ("o/big (1).asc", "'o/big (1).asc'"),
+            ("a'; b", r"'a'\''; b'"),
+            ("$(x)", "'$(x)'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(shown), word);
         }
     }
 }

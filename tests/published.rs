@@ -437,6 +437,14 @@ fn a_signature_beside_a_file_that_only_lists_prove_is_fetched_and_named() {
     told.sort();
     let line = |name| format!("signature: /{name} (check it with gpg --verify /{name})");
     assert_eq!(told, [line("x.iso.asc"), line("y.sig")]);
+    let (names, told) = get(
+        &nginx.url("/"),
+        &["--all", "--exclude", "*.asc", "--exclude", "z"],
+    );
+    assert_eq!(
+        (names, told.len()),
+        (["x.iso", "y", "y.sig"].map(str::to_owned).to_vec(), 0)
+    );
     // They come with the tree, as files of it.
     let (names, told) = get(&nginx.url("/"), &["--all"]);
     assert_eq!((names.len(), told.len()), (5, 0));

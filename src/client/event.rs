@@ -10,7 +10,7 @@ use super::{
     snapshot::{ItemId, Verified},
 };
 use crate::{
-    escape::{display_name, display_path},
+    escape::{display_name, display_path, shell_word},
     exit::REPORTED,
     http1::path::RemotePath,
     units,
@@ -79,6 +79,8 @@ pub enum Event {
         path: RemotePath,
         /// Where it is, below the target directory.
         local: PathBuf,
+        /// Where the file is.
+        file: PathBuf,
     },
     /// A run that changes nothing would do this with a file.
     Would {
@@ -184,7 +186,7 @@ impl Event {
             } => {
                 tracing::error!(target: REPORTED, path = %shown(path), attempts, "{error}");
             }
-            Self::Signed { local, .. } => tracing::info!("{}", signature(local)),
+            Self::Signed { local, file, .. } => tracing::info!("{}", signature(local, file)),
             Self::Would { .. } | Self::Ended { .. } => {}
         }
     }
@@ -198,12 +200,19 @@ fn shown(path: &RemotePath) -> String {
     }
 }
 
-/// `signature: x.asc (check it with gpg --verify x.asc)`.
-pub fn signature(local: &Path) -> String {
+/// `signature: x.asc (check it with gpg --verify x.asc)`; gpg finds the file by the signature's name, or is told it.
+pub fn signature(local: &Path, file: &Path) -> String {
     let shown = display_path(local);
     let how = match local.extension() {
         Some(end) if end == "p7s" => "it is S/MIME".to_owned(),
-        _ => format!("check it with gpg --verify {shown}"),
+        _ => {
+            let mut words = vec![shown.clone()];
+            if local.with_extension("") != file {
+                words.push(display_path(file));
+            }
+            let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
+            format!("check it with gpg --verify {}", words.join(" "))
+        }
     };
     format!("signature: {shown} ({how})")
 }
@@ -216,4 +225,26 @@ pub fn kept_and_fetched(kept: u64, bytes: u64) -> String {
         units::size(kept),
         units::size(fetched)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_named_as_gpg_takes_it() {
+        for (local, file, says) in [
+            ("o/x.asc", "o/x", "gpg --verify o/x.asc)"),
+            (
+                "o/big (1).asc",
+                "o/big (1)",
+                "gpg --verify 'o/big (1).asc')",
+            ),
+            ("o/x (1).asc", "o/x", "gpg --verify 'o/x (1).asc' o/x)"),
+            ("o/x.p7s", "o/x", "(it is S/MIME)"),
+        ] {
+            let line = signature(Path::new(local), Path::new(file));
+            assert!(line.ends_with(says), "{line}");
+        }
+    }
 }

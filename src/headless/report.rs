@@ -186,8 +186,10 @@ impl Report {
                     ..Object::default()
                 })
             }
-            Event::Signed { path, local, .. } => {
-                self.line(&signature(local))?;
+            Event::Signed {
+                path, local, file, ..
+            } => {
+                self.line(&signature(local, file))?;
                 self.json(&Object {
                     event: "signature",
                     path: Some(&name(path)),

@@ -27,7 +27,7 @@ use crate::{
     },
     digest::Digest,
     entry::Entry,
-    escape::display_name,
+    escape::{display_name, shell_word},
     http1::path::RemotePath,
     sums::{Covers, LIST_MAX, METALINK, METALINK_WEAK, Table},
     units,
@@ -139,7 +139,7 @@ impl Engine {
     }
 
     /// The signature that a listing showed beside a file which only published lists prove, or nothing: whoever gets that file is
-    /// the one who may want to check it. Not where the same run fetches it anyway.
+    /// the one who may want to check it. Not where the same run fetches it anyway, or is to leave it out.
     pub async fn signature(&self, task: &FileTask, how: Verified) -> Option<Arc<Signature>> {
         let listed = match how {
             Verified::Listed(word) => word != METALINK,
@@ -153,7 +153,7 @@ impl Engine {
             let end = lock(&self.lists.beside).signature(&task.path)?;
             let name = [task.path.name(), end.as_bytes()].concat();
             let path = task.path.parent().join(&name).ok()?;
-            if self.look(|schedule| schedule.tree_wants(task.item, &path)) {
+            if self.look(|schedule| schedule.tree_decides(task.item, &path)) {
                 return None;
             }
             let lead = self.lead();
@@ -261,10 +261,19 @@ impl Engine {
         };
         let table = Table::read(&text, candidate.published.algorithm);
         let signed = candidate.signed.map_or_else(String::new, |end| {
-            format!("; it is signed: gpg --verify {shown}{end}")
+            let signature = format!("{shown}{end}");
+            format!("; it is signed: gpg --verify {}", shell_word(&signature))
         });
-        let (files, refused) = (table.len(), table.refused);
-        tracing::info!(path = %shown, "tells the digests of {files} files, {refused} lines left out{signed}");
+        let files = match table.len() {
+            1 => "the digest of 1 file".to_owned(),
+            files => format!("the digests of {files} files"),
+        };
+        let refused = match table.refused {
+            0 => String::new(),
+            1 => ", 1 line left out".to_owned(),
+            lines => format!(", {lines} lines left out"),
+        };
+        tracing::info!(path = %shown, "tells {files}{refused}{signed}");
         (Arc::new(table), text.len())
     }
 }

@@ -24,6 +24,7 @@ impl Engine {
     ) {
         let dir = task.path.parent();
         let end = signature.end.as_bytes();
+        let file = target.local(&dir, name);
         let name = [name, end].concat();
         let put = || {
             let handle = target.dir(&dir)?;
@@ -37,7 +38,7 @@ impl Engine {
                     return;
                 };
                 let local = target.local(&dir, &landed.name);
-                self.with(|schedule| schedule.signed(task.item, path, local));
+                self.with(|schedule| schedule.signed(task.item, path, local, file));
             }
             Err(error) => {
                 tracing::warn!(path = %display_name(&name), "this signature is not here: {error}");

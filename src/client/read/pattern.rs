@@ -111,6 +111,12 @@ impl Filter {
         wanted && !self.exclude.iter().any(|it| it.matches_file(&names))
     }
 
+    /// Whether a pattern leaves the file at `path` out.
+    pub fn excludes(&self, path: &RemotePath) -> bool {
+        let names: Vec<_> = path.names().collect();
+        self.exclude.iter().any(|it| it.matches_file(&names))
+    }
+
     /// Notes that the directory at `path` is there: whoever wants all of it has what there is, and be it nothing.
     pub fn enter(&mut self, path: &RemotePath) {
         let names: Vec<_> = path.names().collect();

@@ -181,9 +181,14 @@ impl Schedule {
         }
     }
 
-    /// The signature of a file is here.
-    pub fn signed(&mut self, item: ItemId, path: RemotePath, local: PathBuf) {
-        self.tell(Event::Signed { item, path, local });
+    /// The signature of a `file` is here.
+    pub fn signed(&mut self, item: ItemId, path: RemotePath, local: PathBuf, file: PathBuf) {
+        self.tell(Event::Signed {
+            item,
+            path,
+            local,
+            file,
+        });
     }
 
     pub(super) fn complete(&mut self, task: FileTask, complete: Complete, kept: u64) {

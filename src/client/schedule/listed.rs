@@ -80,6 +80,13 @@ impl Schedule {
         entries
     }
 
+    /// Whether an item's tree fetches a file, or its patterns leave it out.
+    pub fn tree_decides(&self, id: ItemId, path: &RemotePath) -> bool {
+        let item = self.item(id);
+        let filter = item.and_then(|item| item.filter.as_ref());
+        filter.is_some_and(|filter| filter.excludes(path)) || self.tree_wants(id, path)
+    }
+
     /// Patterns of an item have matched what a listing names: those that its filter's copy has noted.
     pub fn matched(&mut self, id: ItemId, by: &Filter) {
         if let Some(filter) = self.item_mut(id).and_then(|item| item.filter.as_mut()) {

@@ -282,7 +282,7 @@ fn what_became_of_a_file_that_is_gone_changes_nothing() {
 #[test]
 fn a_signature_is_told() {
     let mut schedule = schedule(1);
-    schedule.signed(ItemId(1), file("a", 1).path, "a.asc".into());
+    schedule.signed(ItemId(1), file("a", 1).path, "a.asc".into(), "a".into());
     let effects = schedule.take_effects();
     assert!(matches!(
         &effects[..],
