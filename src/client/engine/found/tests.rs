@@ -170,16 +170,27 @@ async fn a_huge_directory_comes_whole_and_once_though_little_of_it_is_known_at_o
 }
 
 /// The cancel comes while the disk is asked what is here.
-#[tokio::test]
-async fn what_a_cancel_keeps_from_the_queue_is_found_by_a_retry() {
+#[test]
+fn what_a_cancel_keeps_from_the_queue_is_found_by_a_retry() {
+    // The disk is looked at once the only thread for that is let go of: after the cancel.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).enable_all().build();
+    runtime.unwrap().block_on(cancels_and_retries());
+}
+
+async fn cancels_and_retries() {
     let temp = tempfile::tempdir().unwrap();
     let (engine, item) = engine(temp.path());
     let task = next_dir(&engine).await;
     let mut found = Found::default();
     let all = entries((0..10).map(|n| format!("file {n}")), false);
+    let (let_go, held) = std::sync::mpsc::channel::<()>();
+    let holds = tokio::task::spawn_blocking(move || held.recv());
     let mut handing = Box::pin(engine.found(&task, all.clone(), &mut found, false));
     assert!(handing.as_mut().now_or_never().is_none());
     engine.with(|schedule| schedule.cancel(item));
+    drop(let_go);
+    assert!(holds.await.unwrap().is_err());
     assert!(!handing.await.unwrap());
     let task = DirTask {
         taken: found.into_taken(),
