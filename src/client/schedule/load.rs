@@ -11,6 +11,8 @@ const GAP_FIRST: Duration = Duration::from_millis(50);
 const GAP_MAX: Duration = Duration::from_secs(2);
 /// A gap below this is none.
 const GAP_MIN: Duration = Duration::from_millis(4);
+/// The pause of a server that fails inside whatever it is asked for.
+const FAILING_REST: Duration = Duration::from_millis(400);
 /// Answers after which another connection may be opened.
 const ANSWERS_FOR_ONE: u32 = 16;
 
@@ -28,6 +30,8 @@ pub struct Load {
     /// Refusals in a row, without an answer between them, and when the last one was noted.
     refusals: u32,
     noted: Option<Instant>,
+    /// When it failed inside last, without an answer since then.
+    failed: Option<Instant>,
 }
 
 impl Default for Load {
@@ -40,6 +44,7 @@ impl Default for Load {
             answers: 0,
             refusals: 0,
             noted: None,
+            failed: None,
         }
     }
 }
@@ -64,6 +69,15 @@ impl Load {
         }
     }
 
+    /// A request that was sent at `asked` failed inside the server, which says nothing of load. One such failure is its file's; those
+    /// that follow it without an answer between hold all up for a moment, so that many files ask no broken server at every turn.
+    pub fn failed(&mut self, asked: Instant, now: Instant) {
+        if self.failed.is_none_or(|failed| asked > failed) && self.failed.replace(now).is_some() {
+            let rested = now + FAILING_REST;
+            self.next = Some(self.next.map_or(rested, |next| next.max(rested)));
+        }
+    }
+
     /// Refusals in a row, without an answer between them.
     pub fn refusals(&self) -> u32 {
         self.refusals
@@ -77,7 +91,13 @@ impl Load {
     /// The server answered.
     pub fn answered(&mut self) {
         self.refusals = 0;
-        let Some(gap) = self.gap else { return };
+        let failed = self.failed.take().is_some();
+        let Some(gap) = self.gap else {
+            if failed {
+                self.next = None;
+            }
+            return;
+        };
         self.answers += 1;
         if self.answers.is_multiple_of(ANSWERS_FOR_ONE) {
             self.window = self.window.saturating_add(1);
@@ -128,6 +148,23 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_server_that_fails_whatever_it_is_asked_for_has_pauses() {
+        let (mut load, start) = (Load::default(), Instant::now());
+        load.failed(start, start + MS);
+        // What was under way at that moment, and the first of a row, are their files' own.
+        load.failed(start, start + 2 * MS);
+        assert_eq!(load.wait(start + 2 * MS), None);
+        let again = start + 10 * MS;
+        load.failed(again, again + MS);
+        assert_eq!(load.wait(again + MS), Some(again + MS + FAILING_REST));
+        assert!(!load.is_paced() && load.refusals() == 0);
+        load.answered();
+        assert_eq!(load.wait(again + MS), None);
+        load.failed(again + 2 * MS, again + 3 * MS);
+        assert_eq!(load.wait(again + 3 * MS), None);
+    }
 
     #[test]
     fn a_refusal_halves_the_connections_and_doubles_the_gap() {

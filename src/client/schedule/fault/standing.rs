@@ -116,7 +116,7 @@ impl Schedule {
     }
 
     /// The server said that it is asked too much; or it failed inside, and others may do the work. Where nobody else may, such a
-    /// failure is that of the file alone, and holds up no other.
+    /// failure is that of the file alone, and holds up no other for longer than a moment.
     pub(super) fn refused_for_load(
         &mut self,
         source: SourceId,
@@ -128,6 +128,7 @@ impl Schedule {
             return;
         };
         if !is_about_load(error) && !self.others_may_do(&flight.work, source, fault) {
+            self.sources.get_mut(source).load.failed(flight.at, now);
             return;
         }
         let open = self.open_lines(source);
