@@ -37,6 +37,11 @@ impl PieceSet {
         self.0.count_ones(..) as u32
     }
 
+    /// How many the set was made for.
+    pub fn size(&self) -> u32 {
+        self.0.len() as u32
+    }
+
     /// Whether all are in that the set was made for.
     pub fn is_full(&self) -> bool {
         self.0.is_full()

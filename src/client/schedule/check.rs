@@ -96,7 +96,7 @@ impl Schedule {
     /// Transfers of which pieces wait for a connection.
     #[cfg(test)]
     pub(super) fn has_free(&self) -> Vec<crate::client::id::FileId> {
-        let free = self.transfers.values().filter(|it| it.plan.has_free());
+        let free = self.transfers.values().filter(|it| it.has_free());
         free.map(|transfer| transfer.id).collect()
     }
 

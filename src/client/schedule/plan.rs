@@ -120,6 +120,11 @@ impl Plan {
         self.done.is_full()
     }
 
+    /// Whether of each piece it is known that it is done or to be fetched, unless runs hold some.
+    pub fn is_known(&self) -> bool {
+        !self.runs.is_empty() || self.free.count() + self.done.count() == self.done.size()
+    }
+
     /// Whether a piece is done.
     pub fn is_done(&self, piece: u32) -> bool {
         self.done.contains(piece)

@@ -125,9 +125,9 @@ impl Schedule {
     /// More is known of a file's pieces: who sent bad ones is noted, and who waits is told of those that are free now.
     fn judge<T>(&mut self, file: FileId, learn: impl FnOnce(&mut Transfer) -> T) -> Option<T> {
         let transfer = self.transfers.get_mut(&file)?;
-        let had_free = transfer.plan.has_free();
+        let had_free = transfer.has_free();
         let outcome = learn(transfer);
-        if !had_free && transfer.plan.has_free() {
+        if !had_free && transfer.has_free() {
             self.ring_all();
         }
         self.blame_senders(file);

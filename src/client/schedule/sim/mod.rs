@@ -45,7 +45,7 @@ const ONCE: [u64; 28] = [
 ];
 
 /// The same, where servers redirect.
-const ONCE_REDIRECTING: [u64; 20] = [
+const ONCE_REDIRECTING: [u64; 22] = [
     1,
     12,
     16,
@@ -66,6 +66,8 @@ const ONCE_REDIRECTING: [u64; 20] = [
     87391,
     4_294_998_448,
     4_295_019_028,
+    12_884_903_075,
+    12_884_903_090,
 ];
 
 /// What went wrong in a seed's world; or in the same with servers that redirect.

@@ -47,6 +47,12 @@ impl Transfer {
         self.verdict.values == Values::Unasked && next && !rests
     }
 
+    /// Whether something of it is to be fetched now. Without ranges all comes in one answer: that is asked for once what lies here is
+    /// known for right or wrong, and not for each piece anew.
+    pub fn has_free(&self) -> bool {
+        self.plan.has_free() && (self.facts.ranges || self.plan.is_known())
+    }
+
     /// Sources that may give something of it that is free now, or tell its values, to one of so many `workers`.
     pub fn needed(&self, outlook: &Outlook, workers: usize, now: Instant) -> SourceSet {
         if self.phase != Phase::Flowing || self.not_before.is_some_and(|at| at > now) {
@@ -59,7 +65,7 @@ impl Transfer {
         {
             needed.insert(lead);
         }
-        if self.plan.has_free() {
+        if self.has_free() {
             if self.facts.ranges {
                 needed = needed.union(outlook.usable.without(off));
             }
@@ -101,7 +107,7 @@ impl Transfer {
             self.values_not_before = None;
             return Some(Step::Values);
         }
-        if !self.facts.ranges && (reading > 0 || !leads) {
+        if !self.facts.ranges && (reading > 0 || !leads || !self.has_free()) {
             return None;
         }
         let run = match asker.help {
@@ -127,7 +133,10 @@ mod tests {
         super::tests::{open, task, tell, transfer, values, with_etag, with_values},
         *,
     };
-    use crate::client::schedule::testing::{SECOND, set};
+    use crate::client::schedule::{
+        plan::Plan,
+        testing::{SECOND, set},
+    };
     use crate::{
         client::{id::SourceId, schedule::Opened},
         pieces::PIECE,
@@ -342,6 +351,24 @@ mod tests {
             ..asker(0, now)
         };
         assert!(transfer.next(&helper, 0).is_none());
+    }
+
+    #[test]
+    fn without_ranges_all_of_it_is_asked_for_once_it_is_known_what_is_wanted() {
+        let now = Instant::now();
+        let mut transfer = started(transfer(crate::client::facts::Facts {
+            ranges: false,
+            ..with_etag(3 * PIECE)
+        }));
+        transfer.plan = Plan::new(3);
+        transfer.plan.add_free(1..2);
+        assert!(transfer.next(&asker(0, now), 0).is_none());
+        assert_eq!(transfer.needed(&outlook(0), 4, now), set(&[]));
+        transfer.plan.add_done(0);
+        assert!(!transfer.has_free());
+        transfer.plan.add_free(2..3);
+        assert_eq!(transfer.needed(&outlook(0), 4, now), set(&[0]));
+        assert_eq!(pieces(transfer.next(&asker(0, now), 0)), Some(1..3));
     }
 
     const NO_PATIENCE: Patience = Patience {
