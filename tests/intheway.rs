@@ -209,23 +209,20 @@ fn a_large_file_that_a_list_refutes_is_had_from_another_mirror() {
     wrong[MIB + 9] ^= 1;
     let bad = temp();
     fs::write(bad.path().join("x"), &wrong).unwrap();
-    let (bad, good) = (serve(bad.path()), serve(source.path()));
-    let to = temp();
-    let (url, mirror) = (bad.url("/"), good.url("/"));
-    let line = ["connect", &url, &mirror, "--all", "--headless"];
-    let more = ["-d", to.path().to_str().unwrap(), "--checksums", &list];
-    let (code, _, stderr) = Haul::new(&[&line[..], &more].concat()).run();
-    assert_eq!(code, 0, "{stderr}");
-    assert!(fs::read(to.path().join("x")).unwrap() == right);
+    let (with_values, source) = (serve(bad.path()), serve(source.path()));
     // Without values nobody knows who sent what is wrong.
-    let (bad, good) = (plain(wrong), plain(right.clone()));
-    let to = temp();
-    let (url, mirror) = (bad.url("/"), good.url("/"));
-    let line = ["connect", &url, &mirror, "--all", "--headless"];
-    let more = ["-d", to.path().to_str().unwrap(), "--checksums", &list];
-    let (code, _, stderr) = Haul::new(&[&line[..], &more].concat()).run();
-    assert_eq!(code, 0, "{stderr}");
-    assert!(fs::read(to.path().join("x")).unwrap() == right);
+    let (without, right_one) = (plain(wrong), plain(right.clone()));
+    for (url, mirror) in [
+        (with_values.url("/"), source.url("/")),
+        (without.url("/"), right_one.url("/")),
+    ] {
+        let to = temp();
+        let line = ["connect", &url, &mirror, "--all", "--headless"];
+        let more = ["-d", to.path().to_str().unwrap(), "--checksums", &list];
+        let (code, _, stderr) = Haul::new(&[&line[..], &more].concat()).run();
+        assert_eq!(code, 0, "{stderr}");
+        assert!(fs::read(to.path().join("x")).unwrap() == right);
+    }
 }
 
 #[test]

@@ -124,14 +124,7 @@ fn limits_are_typed_behind_the_clients_name() {
     keys(&mut state, "Esc");
     let effects = keys(&mut state, ": k i c k Space n o b o d y Enter");
     assert!(effects.iter().all(|e| matches!(e, Effect::Remember(_))));
-    assert!(
-        state
-            .notice
-            .as_ref()
-            .unwrap()
-            .text
-            .contains("no client is called `nobody`")
-    );
+    assert!(notice(&state).contains("no client is called `nobody`"));
 }
 
 #[test]

@@ -473,14 +473,7 @@ fn a_ban_names_whom_else_it_cuts_off_and_is_lifted_by_name() {
         "{asked}"
     );
     keys(&mut state, "y");
-    assert!(
-        state
-            .notice
-            .as_ref()
-            .unwrap()
-            .text
-            .contains(":unban 10.0.0.7")
-    );
+    assert!(notice(&state).contains(":unban 10.0.0.7"));
     snapshot.banned.push(server::Ban {
         who: "10.0.0.7".into(),
         reason: String::new(),

@@ -423,14 +423,7 @@ fn commands_get_complete_and_complain() {
     let effects = keys(&mut state, ": g e t Space * . i s o Enter");
     assert!(wanted_patterns(&effects) == ["*.iso"]);
     keys(&mut state, ": n o Enter");
-    assert!(
-        state
-            .notice
-            .as_ref()
-            .unwrap()
-            .text
-            .contains("no command `no`")
-    );
+    assert!(notice(&state).contains("no command `no`"));
     let effects = keys(&mut state, ": Up Up Enter");
     assert_eq!(wanted_patterns(&effects), ["*.iso"], "history runs again");
 }

@@ -157,14 +157,7 @@ fn the_key_for_all_goes_on_with_all_as_was_promised() {
         tick(&mut state, now, wall(), Sample::Client(snapshot));
         items.push(item(2, "/manual.pdf", 5, 100, ItemState::Active));
     }
-    assert!(
-        state
-            .notice
-            .as_ref()
-            .unwrap()
-            .text
-            .contains("P goes on with all")
-    );
+    assert!(notice(&state).contains("P goes on with all"));
     let told = |effects: &[Effect]| match effects {
         [Effect::Control(ItemId(id), control)] => (*id, *control),
         other => panic!("{other:?}"),

@@ -522,6 +522,11 @@ pub fn answer_list(
     )
 }
 
+/// What the notice says; empty where there is none.
+pub fn notice(state: &State) -> &str {
+    state.notice.as_ref().map_or("", |notice| &notice.text)
+}
+
 /// Presses keys, with blanks between them: `j`, `Enter`, `C-a`; returns what the last ones asked for.
 pub fn keys(state: &mut State, keys: &str) -> Vec<app::Effect> {
     let mut effects = Vec::new();

@@ -32,10 +32,6 @@ fn controls(effects: &[Effect]) -> Vec<(u64, Control)> {
     controls.collect()
 }
 
-fn notice(state: &State) -> &str {
-    state.notice.as_ref().map_or("", |notice| &notice.text)
-}
-
 #[test]
 fn a_key_in_remote_is_for_the_transfer_of_the_entry_there_though_a_filter_hides_it() {
     for (key, control) in [

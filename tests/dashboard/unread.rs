@@ -50,18 +50,23 @@ fn connected(url: &str) -> Event {
     })
 }
 
+/// One of each kind.
+fn questions() -> [Event; 4] {
+    [
+        certificate("AA"),
+        damaged("/manual.pdf"),
+        changed(),
+        login(),
+    ]
+}
+
 fn typed(state: &State) -> &str {
     state.prompt.as_ref().unwrap().text()
 }
 
 #[test]
 fn what_is_typed_answers_no_question_that_comes_up_meanwhile() {
-    for asks in [
-        certificate("AA"),
-        damaged("/manual.pdf"),
-        changed(),
-        login(),
-    ] {
+    for asks in questions() {
         let mut state = browsing();
         type_line(&mut state, ":get m");
         send(&mut state, asks);
@@ -134,12 +139,7 @@ fn no_answer_meant_for_one_server_goes_to_another() {
     effects.extend(keys(&mut state, "Enter"));
     assert!(!effects.iter().any(|it| matches!(it, Effect::Login { .. })));
     // The boxes, open and waiting, and the ways to a server.
-    for asks in [
-        certificate("AA"),
-        damaged("/manual.pdf"),
-        changed(),
-        login(),
-    ] {
+    for asks in questions() {
         let mut state = browsing();
         send(&mut state, asks);
         send(&mut state, certificate("CC"));
