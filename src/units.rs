@@ -217,6 +217,11 @@ pub fn count(count: u64) -> String {
     text
 }
 
+/// A count of things with their word: `1 file`, `12,482 files`.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
 /// The unit that writes `bytes` with at most three digits before the point, and the decimals that make three.
 fn unit_of(bytes: u64) -> (usize, usize) {
     let mut unit = 0;

@@ -15,7 +15,7 @@ use super::{
     engine::{Engine, Server},
     id::{SOURCES_MAX, SlotId},
     net::{document, origin::Origin},
-    schedule::{Outcome, Schedule, Tally},
+    schedule::{Outcome, Schedule},
     snapshot::{ItemId, Link, Question, Snapshot, SourceView},
     worker::Worker,
 };
@@ -355,12 +355,6 @@ impl Client {
             }
             changed.await;
         }
-    }
-
-    /// Files finished and failed so far, over all items.
-    pub fn tally(&self) -> (u64, u64) {
-        let Tally { finished, failed } = self.engine.look(Schedule::tally);
-        (finished, failed)
     }
 
     /// What the run amounts to where nobody watches; see [`Outcome`].

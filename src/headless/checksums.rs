@@ -67,10 +67,7 @@ pub(crate) async fn given(
 /// Tells what of a list counts for nothing.
 fn warn(given: &Given) {
     let (list, table) = (&given.shown, &given.table);
-    let count = |count: usize, one: &str, many: &str| match count {
-        1 => format!("1 {one}"),
-        _ => format!("{} {many}", units::count(count as u64)),
-    };
+    let count = |count: usize, one, many| units::counted(count as u64, one, many);
     if table.refused > 0 {
         let lines = count(table.refused, "line", "lines");
         tracing::warn!(
@@ -93,10 +90,7 @@ pub(super) fn warn_untold(given: Option<&Given>) {
     let Some(given) = given.filter(|given| given.untold() > 0) else {
         return;
     };
-    let files = match given.untold() {
-        1 => "1 file".to_owned(),
-        many => format!("{} files", units::count(many)),
-    };
+    let files = units::counted(given.untold(), "file", "files");
     tracing::warn!("{}: it tells no digest of {files} that came", given.shown);
 }
 

@@ -270,8 +270,10 @@ impl Engine {
         };
         let refused = match table.refused {
             0 => String::new(),
-            1 => ", 1 line left out".to_owned(),
-            lines => format!(", {lines} lines left out"),
+            lines => format!(
+                ", {} left out",
+                units::counted(lines as u64, "line", "lines")
+            ),
         };
         tracing::info!(path = %shown, "tells {files}{refused}{signed}");
         (Arc::new(table), text.len())

@@ -74,7 +74,7 @@ pub use plan::{Run, RunId};
 
 pub use retry::backoff;
 pub use transfer::{Fit, Phase, Transfer};
-pub use view::{Outcome, Tally};
+pub use view::Outcome;
 
 use item::Item;
 use slot::{Line, Slot};

@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// What a run comes to.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Files complete.
@@ -340,6 +341,7 @@ impl Schedule {
     }
 
     /// Sums over all items.
+    #[cfg(test)]
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for item in &self.items {

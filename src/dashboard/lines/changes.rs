@@ -184,10 +184,7 @@ pub(super) fn state(item: &ItemView) -> Option<String> {
 
 /// `1 file`, `12 files`.
 pub(super) fn count(files: u64) -> String {
-    match files {
-        1 => "1 file".to_owned(),
-        files => format!("{} files", units::count(files)),
-    }
+    units::counted(files, "file", "files")
 }
 
 fn because(what: &str, why: &str) -> String {
