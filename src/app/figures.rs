@@ -74,6 +74,10 @@ impl Book {
         if running && !self.running {
             let ended = items.iter().filter(|item| item.state.is_ended());
             self.before = ended.map(|item| item.id).collect();
+            // With something new it is another job, be it as large as the last one; what is tried again goes on with that.
+            if items.iter().any(|it| !self.percents.contains_key(&it.id)) {
+                self.sum = Percent::default();
+            }
         }
         self.running = running;
         for item in items {

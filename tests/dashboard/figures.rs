@@ -532,3 +532,28 @@ fn kicked_is_no_abort_and_a_pause_by_the_server_no_stall() {
         assert!(!screen.contains("stalled"), "{screen}");
     }
 }
+
+#[test]
+fn a_job_as_large_as_the_last_one_begins_anew() {
+    let mut state = browsing();
+    let sample = |state: &mut State, items: Vec<client::ItemView>| {
+        let now = state.now.unwrap() + Duration::from_millis(100);
+        let snapshot = client::Snapshot {
+            items,
+            link: Link::Up,
+            ..client::Snapshot::default()
+        };
+        tick(state, now, wall(), Sample::Client(snapshot));
+        let View::Connect(view) = &state.view else {
+            panic!("a client")
+        };
+        view.whole().percent
+    };
+    let landed = || ItemState::Finished(Verified::Blake3);
+    let first = || item(1, "/a", 100, 100, landed());
+    let active = item(1, "/a", 50, 100, ItemState::Active);
+    assert_eq!(sample(&mut state, vec![active]), Some(50));
+    assert_eq!(sample(&mut state, vec![first()]), Some(100));
+    let second = item(2, "/b", 10, 100, ItemState::Active);
+    assert_eq!(sample(&mut state, vec![first(), second]), Some(10));
+}

@@ -91,6 +91,33 @@ fn another_directory_that_is_served_is_not_filtered_by_what_was_typed_before() {
 }
 
 #[test]
+fn a_client_that_took_a_part_and_left_did_not_only_look_around() {
+    let now = Instant::now() + Duration::from_secs(600);
+    let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
+    let part = transfer(
+        1,
+        "/big.bin",
+        1.0,
+        4.0,
+        TransferState::Left(ago(20)),
+        ago(60),
+    );
+    let mut gone = someone(2, Some("bob"), "10.0.0.8", "curl/8.5", vec![part]);
+    (gone.left, gone.connections, gone.files) = (Some(ago(20)), 0, 0);
+    let mut state = State::serve(serve_facts(), looks());
+    let snapshot = Snapshot {
+        clients: vec![gone],
+        ..Snapshot::default()
+    };
+    tick(&mut state, now, wall(), Sample::Server(snapshot));
+    let screen = text(&draw(&mut state, 120, 36));
+    let bob = screen.lines().find(|line| line.contains("bob")).unwrap();
+    for part in ["big.bin", "25%", "left", "20 s"] {
+        assert!(bob.contains(part), "{part}: {bob}");
+    }
+}
+
+#[test]
 fn a_client_whose_download_broke_off_and_who_left_looks_so() {
     let now = Instant::now() + Duration::from_secs(600);
     let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();

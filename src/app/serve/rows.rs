@@ -181,6 +181,10 @@ impl Serve {
                 figures.standing = Standing::BrokenOff;
                 return (what, figures);
             }
+            let part = client.transfers.iter().find(|it| is_left(it));
+            if let Some(part) = part.filter(|_| client.files == 0) {
+                return (What::Path(part.path.clone()), self.transfer_figures(part));
+            }
             figures.standing = Standing::Left(now.saturating_duration_since(left));
             return (What::Taken(client.files), figures);
         }
@@ -259,6 +263,10 @@ impl Serve {
             left: gauge.and_then(|g| g.left),
         }
     }
+}
+
+fn is_left(transfer: &TransferView) -> bool {
+    matches!(transfer.state, TransferState::Left(_))
 }
 
 fn is_aborted(transfer: &TransferView) -> bool {

@@ -99,7 +99,11 @@ pub fn draw(state: &State, theme: &Theme, slot: Slot, buf: &mut Buffer) {
         of: of.into(),
         right,
         bottom_left: waiting(state, browser, theme),
-        bottom_right: vec![(footer(pane, browser, theme).into(), theme.dim)],
+        bottom_right: Some(footer(pane, browser, theme))
+            .filter(|footer| !footer.is_empty())
+            .map(|footer| (footer.into(), theme.dim))
+            .into_iter()
+            .collect(),
         focused: state.focus == pane,
     };
     let inner = frame.draw(slot, theme, buf);
@@ -134,6 +138,9 @@ fn arrow(descending: bool, theme: &Theme) -> &'static str {
 
 /// Where the cursor is, how much is marked; for the served directory which rows are in the window.
 fn footer(pane: Pane, browser: &Browser, theme: &Theme) -> String {
+    if browser.is_unlisted() {
+        return marked(browser, theme);
+    }
     let listing = &browser.listing;
     let (shown, all) = listing.counts();
     let count = |n: usize| units::count(n as u64);
