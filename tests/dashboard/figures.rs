@@ -536,7 +536,7 @@ fn kicked_is_no_abort_and_a_pause_by_the_server_no_stall() {
 #[test]
 fn a_job_as_large_as_the_last_one_begins_anew() {
     let mut state = browsing();
-    let sample = |state: &mut State, items: Vec<client::ItemView>| {
+    let sample = |state: &mut State, items: Vec<ItemView>| {
         let now = state.now.unwrap() + Duration::from_millis(100);
         let snapshot = client::Snapshot {
             items,
