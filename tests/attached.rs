@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::common::{
-    program::Haul,
+    program::{Haul, ended, status},
     secure::Daemon,
     serving::{PATIENCE, serve},
     tools::{need, skipped},
@@ -87,19 +87,15 @@ fn status_tells_what_runs_and_whether_anything_does() {
     let root = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(root.path(), &["--instance", "pub", "--limit", "3M"]);
     let (code, stdout, _) = beside(&daemon, &["status"]).run();
-    let start = format!(
-        "pub.{}  {} on http://127.0.0.1:",
-        daemon.id(),
-        root.path().display()
-    );
+    let name = format!("pub.{}", daemon.id());
+    let told = stdout.lines().find_map(|line| line.strip_prefix(&name));
+    let told = told.unwrap_or_default().trim_start();
+    let serving = format!("{} on http://127.0.0.1:", root.path().display());
     assert_eq!(code, 0);
-    assert!(stdout.starts_with(&start), "{stdout}");
-    assert!(stdout.ends_with(" · 0 clients\n"), "{stdout}");
-    let (code, stdout, _) = beside(&daemon, &["status", "--json"]).run();
-    assert_eq!(code, 0);
-    let run: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(told.starts_with(&serving), "{stdout}");
+    assert!(told.ends_with(" · 0 clients"), "{stdout}");
+    let run = status(daemon.state.path(), daemon.id()).unwrap();
     assert_eq!(run["name"], "pub");
-    assert_eq!(run["pid"], daemon.id());
     assert_eq!(
         (&run["command"], &run["limit"]),
         (&json!("serve"), &json!(3 << 20))
@@ -110,11 +106,14 @@ fn status_tells_what_runs_and_whether_anything_does() {
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
 
     let runtime = daemon.state.path().to_owned();
-    let quit = beside(&daemon, &["ctl", "pub", "quit"]).run();
+    let quit = beside(&daemon, &["ctl", &name, "quit"]).run();
     assert_eq!(quit, (0, String::new(), String::new()));
     assert!(!path.exists(), "it goes with what listened there");
     let gone = Haul::new(&["status"]).env("XDG_RUNTIME_DIR", runtime.to_str().unwrap());
-    assert_eq!(gone.run(), (3, "nothing runs\n".to_owned(), String::new()));
+    match gone.run() {
+        (0, others, _) => assert!(!others.contains(&name), "{others}"),
+        none => assert_eq!(none, (3, "nothing runs\n".to_owned(), String::new())),
+    }
     assert_eq!(daemon.wait(), Some(0), "to be told to end is no failure");
 }
 
@@ -122,15 +121,16 @@ fn status_tells_what_runs_and_whether_anything_does() {
 fn a_command_from_a_script_answers_by_its_status() {
     let root = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(root.path(), &[]);
-    let ctl = |command: &[&str]| beside(&daemon, &[&["ctl", "serve"], command].concat());
+    let name = format!("serve.{}", daemon.id());
+    let ctl = |command: &[&str]| beside(&daemon, &[&["ctl", &name], command].concat());
     let (code, stdout, stderr) = ctl(&["limit", "2M"]).run();
     assert_eq!(
         (code, stdout.as_str()),
         (0, "all clients: at most 2.00 MiB/s\n"),
         "{stderr}"
     );
-    let (_, stdout, _) = beside(&daemon, &["status", "--json"]).run();
-    assert!(stdout.contains("\"limit\":2097152"), "{stdout}");
+    let run = status(daemon.state.path(), daemon.id()).unwrap();
+    assert_eq!(run["limit"], 2 << 20);
     // A whole line as one word, with the colon that screens have.
     let (code, stdout, _) = ctl(&[":limit off"]).run();
     assert_eq!((code, stdout.as_str()), (0, "all clients: no limit\n"));
@@ -156,7 +156,7 @@ fn a_command_from_a_script_answers_by_its_status() {
         assert!(line.contains(said), "{command:?}: {line}");
     }
     let line = beside(&daemon, &["ctl", "x", "drain"]).fails(3);
-    assert!(line.contains("there is serve."), "{line}");
+    assert!(line.contains("there is ") && line.contains(&name), "{line}");
     let line = beside(&daemon, &["attach"]).fails(2);
     assert!(line.contains("terminal"), "{line}");
     // Drained, it ends by itself.
@@ -180,33 +180,31 @@ fn a_download_is_steered_and_the_queue_added_to() {
     let mut child = haul.command.spawn().unwrap();
     let run = |arguments: &[&str]| beside(&daemon, arguments).run();
     let start = Instant::now();
+    let client = format!("connect.{}", child.id());
+    let server = format!("serve.{}", daemon.id());
     let item = |key: &str| {
-        let (_, stdout, _) = run(&["status", "--json"]);
-        let runs = stdout
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let mut connects = runs.filter(|run| run["command"] == "connect");
-        connects.next().map_or(Value::Null, |run| run[key].clone())
+        let run = status(daemon.state.path(), child.id());
+        run.map_or(Value::Null, |run| run[key].clone())
     };
     while item("items") != 1 {
         assert!(start.elapsed() < PATIENCE);
     }
-    let (code, stdout, stderr) = run(&["ctl", "connect", "get", "second"]);
+    let (code, stdout, stderr) = run(&["ctl", &client, "get", "second"]);
     assert_eq!(
         (code, stdout.as_str()),
         (0, "1 added to the queue\n"),
         "{stderr}"
     );
-    assert_eq!(run(&["ctl", "connect", "pause", "all"]).0, 0);
+    assert_eq!(run(&["ctl", &client, "pause", "all"]).0, 0);
     while item("paused") != 2 {
         assert!(start.elapsed() < PATIENCE);
     }
-    let line = beside(&daemon, &["ctl", "connect", "connect http://127.0.0.1:1/"]).fails(1);
+    let line = beside(&daemon, &["ctl", &client, "connect http://127.0.0.1:1/"]).fails(1);
     assert!(line.contains("stays with its server"), "{line}");
-    assert_eq!(run(&["ctl", "serve", "limit", "off"]).0, 0);
-    assert_eq!(run(&["ctl", "connect", "resume", "all"]).0, 0);
+    assert_eq!(run(&["ctl", &server, "limit", "off"]).0, 0);
+    assert_eq!(run(&["ctl", &client, "resume", "all"]).0, 0);
     // It ends only once what was added has arrived as well.
-    assert_eq!(crate::common::program::ended(&mut child).code(), Some(0));
+    assert_eq!(ended(&mut child).code(), Some(0));
     for (seed, name) in (1..).zip(["first", "second"]) {
         assert!(
             fs::read(into.path().join(name)).unwrap() == content(seed, 4 << 20),
@@ -220,6 +218,7 @@ fn what_a_killed_process_leaves_is_removed() {
     let root = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(root.path(), &[]);
     let path = socket(daemon.state.path());
+    let name = format!("serve.{}", daemon.id());
     assert!(fs::metadata(&path).unwrap().file_type().is_socket());
     let pid = Pid::from_raw(daemon.id().cast_signed()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
@@ -234,7 +233,8 @@ fn what_a_killed_process_leaves_is_removed() {
     fs::rename(&path, &moved).unwrap();
     assert_eq!(daemon.wait(), None);
     let status = Haul::new(&["status"]).env("XDG_RUNTIME_DIR", state.path().to_str().unwrap());
-    assert_eq!(status.run().0, 3);
+    let (_, told, _) = status.run();
+    assert!(!told.contains(&name), "{told}");
     assert!(!moved.exists());
 }
 
@@ -244,8 +244,7 @@ fn without_a_socket_it_runs_and_says_why() {
     fs::write(root.path().join("f"), "hello").unwrap();
     let off = Daemon::start(root.path(), &["--control", "off"]);
     assert!(!off.state.path().join("haul").join("run").exists());
-    let (code, ..) = beside(&off, &["status"]).run();
-    assert_eq!(code, 3);
+    assert_eq!(status(off.state.path(), off.id()), None);
     // A directory of that name cannot be made anywhere: files stand there.
     let blocked = tempfile::tempdir().unwrap();
     let file = blocked.path().join("file");

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::common::{
-    program::Haul,
+    program::{Haul, status},
     raw::{Answer, Raw},
     serving::PATIENCE,
     trees::content,
@@ -158,14 +158,7 @@ fn figures_are_those_of_a_real_transfer() {
             assert_eq!(here(&format!("{figure}{{kind=\"{kind}\"}}")), 0);
         }
     }
-    let runtime = server.haul.state.path().to_str().unwrap();
-    let (_, status, _) = Haul::new(&["status", "--json"])
-        .env("XDG_RUNTIME_DIR", runtime)
-        .run();
-    // Root sees what else runs on the machine.
-    let own = format!("\"pid\":{},", server.child.id());
-    let status = status.lines().find(|line| line.contains(&own)).unwrap();
-    let status: serde_json::Value = serde_json::from_str(status).unwrap();
+    let status = status(server.haul.state.path(), server.child.id()).unwrap();
     assert_eq!(status["sent"], here("sent_bytes_total"));
     // Who asks is counted nowhere.
     drop((client, raw));

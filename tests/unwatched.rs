@@ -17,7 +17,7 @@ use rustix::{
 use serde_json::Value;
 
 use crate::common::{
-    program::{Haul, ended},
+    program::{Haul, ended, status},
     scripted::{Reply, Then, scripted},
     secure::Daemon,
     serving::{PATIENCE, serve},
@@ -140,24 +140,31 @@ impl Steered {
         Self { daemon, run }
     }
 
-    fn beside(&self, arguments: &[&str]) -> (i32, String, String) {
+    /// Gives the run a command.
+    fn ctl(&self, command: &[&str]) -> (i32, String, String) {
+        self.tell(&format!("connect.{}", self.run.child.id()), command)
+    }
+
+    fn unlimited(&self) {
+        let name = format!("serve.{}", self.daemon.id());
+        assert_eq!(self.tell(&name, &["limit", "off"]).0, 0);
+    }
+
+    fn tell(&self, name: &str, command: &[&str]) -> (i32, String, String) {
         let runtime = self.daemon.state.path().to_str().unwrap();
-        Haul::new(arguments).env("XDG_RUNTIME_DIR", runtime).run()
+        let ctl = Haul::new(&[&["ctl", name], command].concat());
+        ctl.env("XDG_RUNTIME_DIR", runtime).run()
     }
 
     /// Waits until a figure of its status is `count`.
     fn until(&self, key: &str, count: u64) {
         let begun = Instant::now();
         loop {
-            let (_, stdout, _) = self.beside(&["status", "--json"]);
-            let runs = stdout
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap());
-            let mut connects = runs.filter(|run: &Value| run["command"] == "connect");
-            if connects.next().is_some_and(|run| run[key] == count) {
+            let run = status(self.daemon.state.path(), self.run.child.id());
+            if run.as_ref().is_some_and(|run| run[key] == count) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{key}: {stdout}");
+            assert!(begun.elapsed() < PATIENCE, "{key}: {run:?}");
         }
     }
 }
@@ -176,7 +183,7 @@ fn what_is_cancelled_from_elsewhere_is_no_success() {
         fs::write(target.path().join("old"), "old").unwrap();
         let steered = Steered::start(root.path(), target.path(), more);
         steered.until("items", 1);
-        let (code, _, stderr) = steered.beside(&["ctl", "connect", "cancel", "all"]);
+        let (code, _, stderr) = steered.ctl(&["cancel", "all"]);
         assert_eq!(code, 0, "{stderr}");
         let (code, out, err) = steered.run.end();
         assert_eq!(code, 1, "{more:?}: {out}{err}");
@@ -200,9 +207,9 @@ fn what_is_cleared_from_elsewhere_is_gone_and_still_counts() {
     let target = tempfile::tempdir().unwrap();
     let steered = Steered::start(root.path(), target.path(), &["--get", "large"]);
     steered.until("items", 1);
-    assert_eq!(steered.beside(&["ctl", "connect", "get", "none"]).0, 0);
+    assert_eq!(steered.ctl(&["get", "none"]).0, 0);
     steered.until("failed", 1);
-    let cleared = steered.beside(&["ctl", "connect", "clear"]);
+    let cleared = steered.ctl(&["clear"]);
     assert_eq!(
         (cleared.0, cleared.1.as_str()),
         (0, "cleared 1 transfer\n"),
@@ -211,7 +218,7 @@ fn what_is_cleared_from_elsewhere_is_gone_and_still_counts() {
     );
     steered.until("items", 1);
     steered.until("failed", 0);
-    assert_eq!(steered.beside(&["ctl", "serve", "limit", "off"]).0, 0);
+    steered.unlimited();
     let (code, out, err) = steered.run.end();
     assert_eq!(code, 3, "{out}{err}");
     assert!(out.contains("1 failed"), "{out}");

@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A run of haul whose log goes to a directory of its own, and that no variable of the caller's reaches.
@@ -115,6 +116,16 @@ impl Haul {
         assert!(stderr.starts_with("haul: "), "{stderr}");
         stderr.trim_end()["haul: ".len()..].to_owned()
     }
+}
+
+/// What `haul status --json` tells of a process whose socket is in `runtime`. Others may run on this machine: root sees those
+/// of the system, and everybody those of their own sessions.
+pub fn status(runtime: &Path, pid: u32) -> Option<Value> {
+    let runtime = runtime.to_str().unwrap();
+    let status = Haul::new(&["status", "--json"]).env("XDG_RUNTIME_DIR", runtime);
+    let (_, out, _) = status.run();
+    let mut runs = out.lines().map(|line| serde_json::from_str(line).unwrap());
+    runs.find(|run: &Value| run["pid"] == pid)
 }
 
 /// How a child ended; waits for that.

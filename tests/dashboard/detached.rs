@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::pty::{Pty, haul_in};
 use crate::common::{
-    program::{Haul, serve_line},
+    program::{Haul, serve_line, status},
     serving::{PATIENCE, serve, serve_with, settings},
     trees::content,
 };
@@ -43,9 +43,8 @@ impl Detached {
 
     /// How it stands, as `haul status --json` tells.
     fn status(&self, home: &TempDir) -> Option<Value> {
-        let (_, out, _) = run(home, &["status", "--json"]);
-        let mut runs = out.lines().map(|line| serde_json::from_str(line).unwrap());
-        runs.find(|run: &Value| format!("connect.{}", run["pid"]) == self.0)
+        let (_, pid) = self.0.rsplit_once('.').unwrap();
+        status(home.path(), pid.parse().unwrap())
     }
 
     fn wait_for(&self, home: &TempDir, is_so: impl Fn(&Value) -> bool) {
