@@ -279,11 +279,69 @@ fn names_of_parts_and_backups_are_those_of_files_where_the_server_has_such() {
     };
     assert_eq!(fetch(updating()).failed, []);
     assert_same(source.path(), target.path());
-    let old = fs::read(source.path().join("page")).unwrap();
-    fs::write(source.path().join("page"), "edited").unwrap();
+    // Each has a backup of its own.
+    let names = ["page", "page~"];
+    let here = |name: &str| target.path().join(name);
+    let old = names.map(|name| fs::read(here(name)).unwrap());
+    for name in names {
+        fs::write(source.path().join(name), format!("{name} edited")).unwrap();
+    }
     assert_eq!(fetch(updating()).failed, []);
-    let backup = target.path().join("page~~");
-    assert_eq!(fs::read(&backup).unwrap(), old);
-    fs::remove_file(backup).unwrap();
+    let backups = ["page~2", "page~~"];
+    assert_eq!(backups.map(|name| fs::read(here(name)).unwrap()), old);
+    // They stay, whatever became of the file that one is of; and that may be a backup itself.
+    fs::remove_file(source.path().join("page~")).unwrap();
+    let (url, dir) = (serving.url("/"), target.path().to_str().unwrap());
+    let line = ["connect", &url, "--all", "--headless", "-d", dir, "--yes"];
+    let rule = ["--on-conflict", "update", "--backup", "--delete"];
+    let (code, out, err) = Haul::new(&[&line[..], &rule].concat()).run();
+    assert_eq!(code, 0, "{out}{err}");
+    for name in backups.iter().chain(&["page~"]) {
+        fs::remove_file(here(name)).unwrap();
+    }
     assert_same(source.path(), target.path());
+}
+
+#[test]
+fn names_of_files_that_a_metalink_names_are_no_parts_and_no_backups() {
+    let (source, target) = (temp(), temp());
+    let files = [
+        ("x~", content(1, 3000)),
+        ("x", content(2, 3000)),
+        ("y", content(3, 3 * MIB)),
+        ("y.part", content(4, 3000)),
+    ];
+    let serving = serve(source.path());
+    let named = files.iter().map(|(name, content)| {
+        fs::write(source.path().join(name), content).unwrap();
+        let (size, url) = (content.len(), serving.url(&format!("/{name}")));
+        format!("<file name=\"{name}\"><size>{size}</size><url>{url}</url></file>")
+    });
+    let named: String = named.collect();
+    let list = temp();
+    let list = list.path().join("all.meta4");
+    let namespace = "urn:ietf:params:xml:ns:metalink";
+    fs::write(
+        &list,
+        format!("<metalink xmlns=\"{namespace}\">{named}</metalink>"),
+    )
+    .unwrap();
+    for name in ["x~", "x"] {
+        fs::write(target.path().join(name), format!("old {name}")).unwrap();
+    }
+    let (list, dir) = (list.to_str().unwrap(), target.path().to_str().unwrap());
+    let line = ["connect", list, "--headless", "-d", dir];
+    let rule = ["--on-conflict", "update", "--backup"];
+    let (code, out, err) = Haul::new(&[&line[..], &rule].concat()).run();
+    assert_eq!(code, 0, "{out}{err}");
+    for (name, content) in &files {
+        assert!(
+            fs::read(target.path().join(name)).unwrap() == *content,
+            "{name}"
+        );
+    }
+    for (backup, old) in [("x~~", "old x~"), ("x~2", "old x")] {
+        assert_eq!(fs::read_to_string(target.path().join(backup)).unwrap(), old);
+    }
+    assert_eq!(fs::read_dir(target.path()).unwrap().count(), 6);
 }

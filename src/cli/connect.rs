@@ -113,7 +113,7 @@ pub struct ConnectArgs {
         hide_possible_values = true
     )]
     pub on_conflict: OnConflict,
-    /// Keep files that overwrite and update replace, as `name~`
+    /// Keep files that overwrite and update replace, as `name~`, `name~2` …
     #[arg(long, env = "HAUL_BACKUP", hide_short_help = true)]
     pub backup: bool,
     /// Remove what the server does not have any more

@@ -6,6 +6,7 @@ use super::{
     Error, Want,
     disk::{
         journal::{Journal, Ticket},
+        names::may_be_ours,
         target::Target,
     },
     handle::Client,
@@ -160,6 +161,11 @@ impl Client {
     }
 
     fn add(&self, new: NewItem, target: Arc<Target>) -> ItemId {
+        if !self.engine.settings.dry_run {
+            let mut files = new.files();
+            files.retain(|file| may_be_ours(file.name()));
+            target.reserve(&files);
+        }
         self.engine.with(|schedule| {
             let limit = new.kept_as.as_ref().and_then(|(_, wanted)| wanted.limit());
             let id = schedule.add(new);
@@ -174,7 +180,7 @@ impl Client {
             return Ok(Arc::clone(&self.target));
         }
         let target = Target::open(to.unwrap_or(self.target.path()), rule.on_conflict)?;
-        Ok(Arc::new(target.keeping(rule.backup)))
+        Ok(Arc::new(target.keeping(rule.backup).beside(&self.target)))
     }
 }
 

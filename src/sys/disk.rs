@@ -144,17 +144,22 @@ pub fn rename_over(dir: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> io::Result<()
     Ok(rustix::fs::renameat(dir, from, dir, to)?)
 }
 
-/// Gives a file of `dir` a second name, in place of whatever file had that. Where the file system knows no second names, it
-/// has the new one only.
+/// Gives a file of `dir` a second name, which it may have already. Where the file system knows no second names, it has the new one
+/// only.
+///
+/// # Errors
+///
+/// With `AlreadyExists` where another file is called so, which stays.
 pub fn name_also(dir: BorrowedFd<'_>, name: &[u8], also: &[u8]) -> io::Result<()> {
-    let link = || rustix::fs::linkat(dir, name, dir, also, AtFlags::empty());
-    match link() {
+    let stat = |name: &[u8]| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+    match rustix::fs::linkat(dir, name, dir, also, AtFlags::empty()) {
         Err(Errno::EXIST) => {
-            rustix::fs::unlinkat(dir, also, AtFlags::empty())?;
-            Ok(link()?)
+            let (file, there) = (stat(name)?, stat(also)?);
+            let is_same = (file.st_dev, file.st_ino) == (there.st_dev, there.st_ino);
+            is_same.then_some(()).ok_or(Errno::EXIST.into())
         }
         Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
-            Ok(rustix::fs::renameat(dir, name, dir, also)?)
+            rename_new(dir, name, also)
         }
         done => Ok(done?),
     }

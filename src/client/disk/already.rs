@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, FileType, OFlags, statat};
 
 use super::{
     likeness::{Likeness, likeness},
-    names::{COPIES_MAX, PART, copied_name, copy_name},
+    names::{COPIES_MAX, PART, copied_name, copy_name, may_be_cut_copy},
     part::Part,
     target::Target,
 };
@@ -78,9 +78,10 @@ impl Target {
         name: &[u8],
         is_told: impl Fn(&[u8]) -> bool,
     ) -> bool {
-        copied_name(name).is_some_and(|of| {
+        let copied = copied_name(name).is_some_and(|of| {
             is_told(&of) && disk::exists(dir, &of).unwrap_or(true) && !self.replaces(dir, &of)
-        })
+        });
+        copied || may_be_cut_copy(name)
     }
 
     /// The names in use under which a file may be here that lands as `name`: that one, and where what has it is not replaced, those of

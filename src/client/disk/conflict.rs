@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 
 use super::{
     landed::{Holds, Landed},
-    names::{COPIES_MAX, copy_name, part_name},
+    names::{COPIES_MAX, backup_name, copy_name, part_name},
     target::Target,
 };
 use crate::{config::OnConflict, sys::disk};
@@ -154,7 +154,7 @@ impl Target {
             }
             if replaces {
                 if self.backup {
-                    disk::name_also(dir, &candidate, &self.backup_name(dir, &candidate))?;
+                    self.back_up(dir, &candidate)?;
                 }
                 replace(&candidate)?;
                 return Ok(Landed {
@@ -166,13 +166,17 @@ impl Target {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// What a file that is replaced is kept as: `name~`, with more tildes where the server has a file of that name.
-    fn backup_name(&self, dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
-        let mut backup = [name, b"~"].concat();
-        while self.is_reserved(dir, &backup) {
-            backup.push(b'~');
+    /// Gives a file that is replaced the first name of a backup that is free: what is there may be the server's, or the only one of
+    /// its content.
+    fn back_up(&self, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+        let backups = (1..=COPIES_MAX).map(|number| backup_name(name, number));
+        for backup in backups.filter(|backup| !self.is_reserved(dir, backup)) {
+            match disk::name_also(dir, name, &backup) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                named => return named,
+            }
         }
-        backup
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// Gives a nameless file a name that a part of `name` may have, and tells which.

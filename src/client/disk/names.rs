@@ -6,7 +6,9 @@ use std::{collections::HashSet, os::fd::OwnedFd};
 pub(super) const PART: &[u8] = b".part";
 /// The longest name that file systems take, in bytes.
 const NAME_MAX: usize = 255;
-/// Copies that are tried as `name (1)`, `name (2)` … before the conflict is an error.
+/// Digits of the hash in a shortened name.
+const HASH: usize = 16;
+/// Copies that are tried as `name (1)`, `name (2)` …, and backups, before the conflict is an error.
 pub(super) const COPIES_MAX: u32 = 10_000;
 
 /// What a look into the target directory found where a file should land.
@@ -57,24 +59,65 @@ impl Names {
 
 /// Whether a name ends like that of a part or a backup.
 pub fn may_be_ours(name: &[u8]) -> bool {
-    name.ends_with(PART) || name.ends_with(b"~")
+    let is_backup = |name: &[u8]| {
+        let end = name.iter().rposition(|byte| !byte.is_ascii_digit());
+        end.is_some_and(|at| name[at] == b'~')
+    };
+    name.ends_with(PART) || is_backup(name)
 }
 
 /// The name of the part of `name`; `turn` tells several apart. Long names are shortened with a hash of the whole.
 pub fn part_name(name: &[u8], turn: u32) -> Vec<u8> {
-    let mut part = name.to_vec();
-    let mut end = PART.to_vec();
-    if turn > 0 {
-        end = format!(".{turn}.part").into_bytes();
+    match turn {
+        0 => with_end(name, PART),
+        turn => with_end(name, format!(".{turn}.part").as_bytes()),
     }
-    if part.len() + end.len() > NAME_MAX {
-        let hash = blake3::hash(name).to_hex();
-        part.truncate(NAME_MAX - 16 - 1 - end.len());
-        part.push(b'~');
-        part.extend_from_slice(&hash.as_bytes()[..16]);
+}
+
+/// `name~`, `name~2`, `name~3` …: what files are kept as that `name` was before. Long names are shortened with a hash of the whole.
+pub(super) fn backup_name(name: &[u8], number: u32) -> Vec<u8> {
+    match number {
+        1 => with_end(name, b"~"),
+        number => with_end(name, format!("~{number}").as_bytes()),
     }
-    part.extend(end);
-    part
+}
+
+/// Whether `backup` is called like what a file of a name that `is_told` was before, or may be: of a shortened one that cannot be told.
+pub fn is_backup_of(backup: &[u8], is_told: impl Fn(&[u8]) -> bool) -> bool {
+    let mut name = backup;
+    while let Some(end) = name.iter().rposition(|byte| !byte.is_ascii_digit())
+        && name[end] == b'~'
+    {
+        name = &name[..end];
+        let is_cut = backup.len() == NAME_MAX && has_hash(name);
+        if is_cut || is_told(name) {
+            return true;
+        }
+    }
+    false
+}
+
+/// A name and what its end says of it. Long names are shortened with a hash of the whole.
+fn with_end(name: &[u8], end: &[u8]) -> Vec<u8> {
+    if name.len() + end.len() <= NAME_MAX {
+        return [name, end].concat();
+    }
+    let hash = blake3::hash(name).to_hex();
+    let stem = &name[..NAME_MAX - HASH - 1 - end.len()];
+    [stem, b"~", &hash.as_bytes()[..HASH], end].concat()
+}
+
+/// Whether a name ends with the hash of a longer one.
+fn has_hash(name: &[u8]) -> bool {
+    let at = name.len().checked_sub(HASH + 1);
+    let end = at.map_or(&[][..], |at| &name[at..]);
+    matches!(end, [b'~', hash @ ..] if hash.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// Whether a name may be that of a copy of a longer one, whose own name was cut for it: see [`copy_name`].
+pub fn may_be_cut_copy(copy: &[u8]) -> bool {
+    // A UTF-8 sequence is cut off whole.
+    copy.len() + 3 >= NAME_MAX && copy.windows(2).any(|two| two == b" (")
 }
 
 /// The name that `copy` is one of: see [`copy_name`]. `None` where it is called otherwise, or the name was cut.

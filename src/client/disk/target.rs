@@ -9,7 +9,7 @@ use std::{
         unix::fs::MetadataExt as _,
     },
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use rustix::{
@@ -45,11 +45,13 @@ pub struct Target {
     pub(super) on_conflict: OnConflict,
     pub(super) backup: bool,
     /// Names that files are to get, though they end like those of parts and backups, by the id of their directory.
-    reserved: Mutex<HashSet<(DirId, Vec<u8>)>>,
+    reserved: Arc<Mutex<HashSet<Place>>>,
 }
 
 /// Device and inode.
 type DirId = (u64, u64);
+/// A name in a directory.
+type Place = (DirId, Vec<u8>);
 
 impl Target {
     /// Opens `path`, making it and its parents where they are missing.
@@ -72,7 +74,7 @@ impl Target {
             dir,
             on_conflict,
             backup: false,
-            reserved: Mutex::default(),
+            reserved: Arc::default(),
         })
     }
 
@@ -80,6 +82,13 @@ impl Target {
     #[must_use]
     pub fn keeping(self, backup: bool) -> Self {
         Self { backup, ..self }
+    }
+
+    /// The same, which keeps names free for files together with another one.
+    #[must_use]
+    pub fn beside(self, other: &Self) -> Self {
+        let reserved = Arc::clone(&other.reserved);
+        Self { reserved, ..self }
     }
 
     /// The path it was opened by.
@@ -170,18 +179,19 @@ impl Target {
         Ok(Names::Few(names))
     }
 
-    /// Keeps the names of files that are to come free of parts and backups. Blocking.
-    pub fn reserve(&self, files: &[RemotePath]) -> Result<(), Error> {
+    /// Keeps the names of files that are to come free of parts and backups. Their directories are made; where one cannot be used,
+    /// the file itself tells so. Blocking.
+    pub fn reserve(&self, files: &[RemotePath]) {
         for file in files {
-            let parent = file.parent();
-            let failed = |error: &io::Error| Error::disk(self.local(&parent, b""), error);
-            let id = dir_key(self.dir(&parent)?.as_fd()).map_err(|error| failed(&error))?;
+            let dir = self.dir(&file.parent()).ok();
+            let Some(id) = dir.and_then(|dir| dir_key(dir.as_fd()).ok()) else {
+                continue;
+            };
             let mut reserved = lock(&self.reserved);
             if reserved.len() < RESERVED_MAX {
                 reserved.insert((id, file.name().to_vec()));
             }
         }
-        Ok(())
     }
 
     /// Whether a file is to get this name in `dir`, which nothing else gets then.

@@ -7,7 +7,10 @@ use std::io::Write;
 use super::{
     already::{Already, Remote},
     landed::{Holds, Landed},
-    names::{Local, copied_name, copy_name, part_name},
+    names::{
+        Local, backup_name, copied_name, copy_name, is_backup_of, may_be_cut_copy, may_be_ours,
+        part_name,
+    },
     target::Target,
 };
 use crate::{
@@ -158,6 +161,34 @@ fn names_of_parts_and_copies_fit() {
     let umlauts = "ü".repeat(127);
     let copy = copy_name(umlauts.as_bytes(), 10);
     assert!(copy.len() <= 255 && std::str::from_utf8(&copy).is_ok());
+    for name in [&long[..], umlauts.as_bytes(), &[b'a'; 252]] {
+        assert!(may_be_cut_copy(&copy_name(name, 1)));
+    }
+    assert!(!may_be_cut_copy(b"a (1)"));
+    assert!(!may_be_cut_copy(&long));
+}
+
+#[test]
+fn names_of_backups_fit_and_are_known() {
+    let long = [b'a'; 255];
+    assert_eq!(backup_name(b"a.iso", 1), b"a.iso~");
+    assert_eq!(backup_name(b"a.iso", 12), b"a.iso~12");
+    for name in [&long[..], &[b'a'; 254], b"a.iso", b"a~", b"a~2"] {
+        for number in [1, 2, 30] {
+            let backup = backup_name(name, number);
+            assert!(backup.len() <= 255);
+            assert!(is_backup_of(&backup, |told| told == name));
+            assert!(may_be_ours(&backup));
+        }
+    }
+    assert_ne!(backup_name(&long, 1), backup_name(&[b'b'; 255], 1));
+    assert!(is_backup_of(b"a~2~", |told| told == b"a"));
+    for other in ["a", "a2", "b~", "~", "a~b", "2"] {
+        assert!(
+            !is_backup_of(other.as_bytes(), |told| told == b"a"),
+            "{other}"
+        );
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::{
         Error,
         disk::{
             extra::{self, Extra, Extras},
+            names::is_backup_of,
             target::Target,
         },
         task::DirTask,
@@ -92,7 +93,7 @@ impl Engine {
                 let is_told = |name: &[u8]| names.0.contains(&key(name));
                 let is_copy = |dir: &OwnedFd| target.is_copy_of(dir.as_fd(), name, is_told);
                 is_told(name)
-                    || keeps_backups && name.strip_suffix(b"~").is_some_and(is_told)
+                    || keeps_backups && is_backup_of(name, is_told)
                     || handle.as_ref().is_some_and(is_copy)
             })
         });

@@ -114,7 +114,7 @@ impl Engine {
         if self.settings.dry_run {
             return self.would(task, &target, wanted, found).await;
         }
-        self.reserve(task, &target, &wanted).await?;
+        reserve(task, &target, &wanted).await?;
         // A directory is made where files will land, or where it is wanted itself, empty or not.
         let any_files = wanted.iter().any(|entry| !entry.is_dir);
         let dir_wanted = || {
@@ -134,26 +134,6 @@ impl Engine {
             return self.put_aside(&target, wanted, found).await.map(|()| true);
         }
         self.queue(task, target, wanted, found, last).await
-    }
-
-    /// Keeps names that files of a directory are to get free of what is called after others.
-    async fn reserve(
-        &self,
-        task: &DirTask,
-        target: &Arc<Target>,
-        wanted: &[Entry],
-    ) -> Result<(), Error> {
-        let ours = wanted
-            .iter()
-            .filter(|entry| !entry.is_dir && may_be_ours(&entry.name));
-        let files: Vec<_> = ours
-            .filter_map(|entry| task.dir.join_all(&entry.name).ok())
-            .collect();
-        if files.is_empty() {
-            return Ok(());
-        }
-        let target = Arc::clone(target);
-        blocking(move || target.reserve(&files)).await
     }
 
     /// Queues what is wanted of a directory. False where its item is not wanted any more.
@@ -312,6 +292,25 @@ impl Engine {
             Err(error) => self.with(|schedule| schedule.load_failed(id, error)),
         }
     }
+}
+
+/// Keeps names that files of a directory are to get free of what is called after others.
+async fn reserve(task: &DirTask, target: &Arc<Target>, wanted: &[Entry]) -> Result<(), Error> {
+    let ours = wanted
+        .iter()
+        .filter(|entry| !entry.is_dir && may_be_ours(&entry.name));
+    let files: Vec<_> = ours
+        .filter_map(|entry| task.dir.join_all(&entry.name).ok())
+        .collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let target = Arc::clone(target);
+    blocking(move || {
+        target.reserve(&files);
+        Ok(())
+    })
+    .await
 }
 
 /// The next entries of what waits on disk.

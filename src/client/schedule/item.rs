@@ -80,6 +80,17 @@ impl NewItem {
             extras: false,
         }
     }
+
+    /// Where the files land that it names itself.
+    pub fn files(&self) -> Vec<RemotePath> {
+        let named = |path: &RemotePath, name: &[u8]| path.parent().join(name).ok();
+        let files = self.named.iter();
+        let files = files.filter_map(|file| named(&file.path, file.local_name()));
+        let name = self.rename.as_deref().unwrap_or_else(|| self.path.name());
+        let is_file = !self.path.is_dir() && self.named.is_empty();
+        let file = is_file.then(|| named(&self.path, name)).flatten();
+        files.chain(file).collect()
+    }
 }
 
 /// Where an item is in its life.

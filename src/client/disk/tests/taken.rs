@@ -70,6 +70,25 @@ fn an_equal_file_is_not_replaced_and_costs_no_backup() {
 }
 
 #[test]
+fn a_backup_takes_the_place_of_nothing() {
+    let (temp, target) = target(OnConflict::Update);
+    let target = target.keeping(true);
+    let put = |name: &str, content: &str| std::fs::write(temp.path().join(name), content).unwrap();
+    put("x.txt~", "somebody's");
+    for (content, new) in [("1", "2"), ("2", "3")] {
+        put("x.txt", content);
+        assert_eq!(land(&target, new.as_bytes()).holds, Holds::New);
+    }
+    // One that is kept already, by a run that ended there, is not kept twice.
+    std::fs::hard_link(temp.path().join("x.txt"), temp.path().join("x.txt~4")).unwrap();
+    assert_eq!(land(&target, b"4").holds, Holds::New);
+    let names = ["x.txt", "x.txt~", "x.txt~2", "x.txt~3", "x.txt~4"];
+    let here = names.map(|name| std::fs::read_to_string(temp.path().join(name)).unwrap());
+    assert_eq!(here, ["4", "somebody's", "1", "2", "3"]);
+    assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), names.len());
+}
+
+#[test]
 fn what_is_here_is_found_under_the_name_of_a_copy_as_well() {
     let remote = |has_values: bool| Remote {
         size: 3,
@@ -155,17 +174,18 @@ fn whatever_has_the_name_is_skipped() {
 fn a_name_that_the_server_has_is_no_backups_and_no_parts() {
     let (temp, target) = target(OnConflict::Update);
     let target = target.keeping(true);
-    target.reserve(&[path("/x.txt~"), path("/d/y")]).unwrap();
-    for name in ["x.txt", "x.txt~", "x.txt~~"] {
-        std::fs::write(temp.path().join(name), name).unwrap();
+    let other = Target::open(temp.path(), OnConflict::Overwrite).unwrap();
+    let other = other.beside(&target).keeping(true);
+    std::fs::write(temp.path().join("file"), "").unwrap();
+    // One whose directory cannot be made is no harm to the others.
+    target.reserve(&[path("/file/y~"), path("/x.txt~"), path("/d/y")]);
+    for (target, backup) in [(&target, "x.txt~2"), (&other, "x.txt~3")] {
+        std::fs::write(temp.path().join("x.txt"), backup).unwrap();
+        assert_eq!(land(target, b"new").holds, Holds::New);
+        let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
+        assert_eq!((read("x.txt"), read(backup)), ("new".into(), backup.into()));
+        assert!(!temp.path().join("x.txt~").exists());
     }
-    assert_eq!(land(&target, b"new").holds, Holds::New);
-    let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
-    assert_eq!(read("x.txt~"), "x.txt~");
-    assert_eq!(
-        (read("x.txt"), read("x.txt~~")),
-        ("new".into(), "x.txt".into())
-    );
     // In its directory only.
     assert!(!target.is_reserved(target.handle(), b"y"));
     assert!(target.is_reserved(target.dir(&path("/d/")).unwrap().as_fd(), b"y"));
