@@ -168,7 +168,8 @@ impl Client {
         }
         self.engine.with(|schedule| {
             let limit = new.kept_as.as_ref().and_then(|(_, wanted)| wanted.limit());
-            let id = schedule.add(new);
+            let spares = target.spares();
+            let id = schedule.add(NewItem { spares, ..new });
             self.engine.set_target(id, target, limit);
             id
         })

@@ -156,7 +156,7 @@ impl Proof {
         match landed.holds {
             Holds::New => self,
             Holds::Equal => Self(self.0.min(Verified::Present)),
-            Holds::Other => Self(Verified::Unverified),
+            Holds::Other => Self(Verified::Unread),
         }
     }
 
@@ -247,7 +247,7 @@ mod tests {
         for (holds, verified) in [
             (Holds::New, Verified::Blake3),
             (Holds::Equal, Verified::Blake3),
-            (Holds::Other, Verified::Unverified),
+            (Holds::Other, Verified::Unread),
         ] {
             let name = Vec::new();
             let landed = Landed { name, holds };

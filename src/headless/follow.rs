@@ -41,7 +41,12 @@ impl Running<'_> {
             self.report.lost(&reason)?;
         }
         if signal.is_some() {
-            tracing::info!("stopping: what is here is kept, a second signal ends at once");
+            let kept = if self.client.can_be_gone_on_with() {
+                "what is here is kept, "
+            } else {
+                ""
+            };
+            tracing::info!("stopping: {kept}a second signal ends at once");
         }
         let late = self.stop().await?;
         Ok((exit, signal.or(late)))

@@ -10,6 +10,7 @@ use crate::client::{
     net::{document::Asking, side::SideConnection},
     schedule::Phase,
 };
+use crate::units::Rate;
 
 /// Who sends less than so many bytes a second, and is not held back here, is not waited for.
 const SLOWEST: u64 = 16 << 10;
@@ -85,19 +86,49 @@ impl Engine {
         server.received.add(bytes);
     }
 
-    /// How long so many bytes of a file may take, all in all; `None` where they are held back here.
-    pub(super) fn time_for(&self, part: &OpenPart, bytes: u64) -> Option<Duration> {
+    /// How long so many bytes of a file may take, all in all.
+    pub(super) fn time_for(&self, part: &OpenPart, bytes: u64) -> Duration {
         let own = self.pace_of(part.task.item);
-        let held_back = self.pace.is_on() || own.is_some_and(|own| own.is_on());
+        let own = own.and_then(|own| own.rate());
         let time = self.settings.timeout + Duration::from_millis(bytes * 1000 / SLOWEST);
-        (!held_back).then_some(time)
+        time + self.held_back(self.pace.rate(), bytes) + self.held_back(own, bytes)
+    }
+
+    /// How long the user's limit holds so many bytes back at most, which all connections share, and those beside them.
+    pub(super) fn held_back(&self, limit: Option<Rate>, bytes: u64) -> Duration {
+        let sharers = 2 * self.settings.workers as u64;
+        limit.map_or(Duration::ZERO, |limit| held_back(limit, sharers, bytes))
     }
 }
 
+fn held_back(limit: Rate, sharers: u64, bytes: u64) -> Duration {
+    Duration::from_secs(bytes.saturating_mul(sharers) / limit.0.max(1))
+}
+
 /// What comes of `work`; `None` where that takes longer than it may.
-pub(super) async fn in_time<T>(time: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
-    match time {
-        Some(time) => tokio::time::timeout(time, work).await.ok(),
-        None => Some(work.await),
+pub(super) async fn in_time<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(time, work).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn under_a_limit_there_is_more_time_and_an_end() {
+        let seconds = |limit, bytes| held_back(Rate(limit), 4, bytes).as_secs();
+        assert_eq!(seconds(1 << 20, 1 << 20), 4);
+        assert_eq!(seconds(1 << 20, 1000), 0);
+        assert_eq!(seconds(0, 5), 20);
+        assert_eq!(seconds(1, u64::MAX), u64::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_comes_is_waited_for_no_longer_than_it_may_take() {
+        let time = Duration::from_secs(60) + held_back(Rate(10 << 20), 16, 16 << 20);
+        let began = tokio::time::Instant::now();
+        assert_eq!(in_time(time, std::future::pending::<()>()).await, None);
+        assert_eq!(began.elapsed().as_secs(), 85);
+        assert_eq!(in_time(time, async { 1 }).await, Some(1));
     }
 }

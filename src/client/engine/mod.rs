@@ -39,10 +39,7 @@ use super::{
     net::origin::Origin,
     schedule::{Hop, Limits, Placed, Schedule, Work},
 };
-use crate::{
-    config::OnConflict, entry::Entry, http1::path::RemotePath, pace::Pace, progress::Counter,
-    units::Rate,
-};
+use crate::{entry::Entry, http1::path::RemotePath, pace::Pace, progress::Counter, units::Rate};
 
 /// Files that are searched or patched at the same time.
 const SEARCHES: usize = 2;
@@ -139,10 +136,6 @@ impl Engine {
             serial: settings.serial,
             patient: settings.patient,
             resume: settings.resume,
-            spares: matches!(
-                settings.on_conflict,
-                OnConflict::Verify | OnConflict::Skip | OnConflict::Update
-            ),
             fail_empty: settings.fail_empty,
         };
         let names = servers.iter().map(|server| server.origin.authority());

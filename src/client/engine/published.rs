@@ -36,8 +36,8 @@ use crate::{
 /// Bytes of lists that are remembered, and how many lists; the oldest are fetched again where they are needed.
 const KEPT_MAX: usize = 64 << 20;
 const LISTS_MAX: usize = 64;
-/// How long a list or a signature may take, however it drips in, where the user's own limit does not hold it back: the files
-/// that need it wait.
+/// How long a list or a signature may take, however it drips in, beside what the user's own limit holds it back: the files that
+/// need it wait.
 const TIME_MAX: Duration = Duration::from_secs(60);
 /// Most bytes of a signature.
 const SIGNATURE_MAX: usize = 64 << 10;
@@ -231,7 +231,7 @@ impl Engine {
         path: &RemotePath,
         max: usize,
     ) -> Option<Result<Vec<u8>, Error>> {
-        let time = (!self.pace.is_on()).then_some(TIME_MAX);
+        let time = TIME_MAX + self.held_back(self.pace.rate(), max as u64);
         in_time(time, self.asking(server).whole(path, max)).await
     }
 
@@ -282,7 +282,7 @@ impl Engine {
 
 /// Why there is none of what dripped in for too long.
 fn too_slow() -> String {
-    format!("it is not here after {}", units::took(TIME_MAX))
+    "its server sends it too slowly".to_owned()
 }
 
 /// What a Metalink tells of a file that only accidents are told by.

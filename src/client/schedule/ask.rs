@@ -32,7 +32,7 @@ impl Schedule {
         let worth_a_look = match task.local {
             // Small files leave no part that could be gone on with.
             Local::Part => self.limits.resume && task.size.is_none_or(|size| size > PIECE),
-            Local::File => self.limits.spares,
+            Local::File => self.item(task.item).is_some_and(|item| item.spares),
             Local::Nothing | Local::Unknown => false,
         };
         let range = |bytes: u64| Ask::Range {
@@ -69,13 +69,18 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::client::{
-        id::BrowseId,
-        schedule::{
-            Browse, FileId, Limits,
-            testing::{MIB, SLOT, add, begin, file, limits, path, ranges, schedule, schedule_of},
+    use crate::{
+        client::{
+            id::BrowseId,
+            schedule::{
+                Browse, FileId, Limits, NewItem,
+                testing::{
+                    MIB, SLOT, add, begin, file, limits, path, ranges, schedule, schedule_of,
+                },
+            },
+            task::DirTask,
         },
-        task::DirTask,
+        http1::path::RemotePath,
     };
 
     fn range(first: u64, last: u64) -> Ask {
@@ -114,25 +119,32 @@ mod tests {
 
     #[test]
     fn what_is_here_is_looked_at_where_that_may_spare_something() {
-        for (resume, spares, part, whole) in [
-            (false, false, false, false),
-            (true, false, true, false),
-            (false, true, false, true),
-        ] {
-            let limits = Limits {
-                resume,
-                spares,
-                ..limits()
-            };
-            let schedule = schedule_of(limits, 1);
-            let looks = |local, size| {
-                let mut task = file("a", size);
-                task.local = local;
-                schedule.first_ask(&task, SLOT) == Ask::Head
-            };
-            assert_eq!(looks(Local::Part, 9 * MIB), part);
-            assert_eq!(looks(Local::File, 9 * MIB), whole);
-            assert_eq!(looks(Local::File, 1), whole);
+        for resume in [false, true] {
+            let limits = Limits { resume, ..limits() };
+            let mut schedule = schedule_of(limits, 1);
+            // Each item by its own rule.
+            let items = [false, true].map(|spares| {
+                let named = vec![file("a", 1)];
+                let new = NewItem::new(RemotePath::root());
+                (
+                    spares,
+                    schedule.add(NewItem {
+                        named,
+                        spares,
+                        ..new
+                    }),
+                )
+            });
+            for (spares, item) in items {
+                let looks = |local, size| {
+                    let mut task = file("a", size);
+                    (task.item, task.local) = (item, local);
+                    schedule.first_ask(&task, SLOT) == Ask::Head
+                };
+                assert_eq!(looks(Local::Part, 9 * MIB), resume);
+                assert_eq!(looks(Local::File, 9 * MIB), spares);
+                assert_eq!(looks(Local::File, 1), spares);
+            }
         }
     }
 

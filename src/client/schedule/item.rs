@@ -62,6 +62,8 @@ pub struct NewItem {
     pub paused: bool,
     /// Whether what its target holds and its listings do not is noted.
     pub extras: bool,
+    /// Whether a file that is here may spare the fetching.
+    pub spares: bool,
 }
 
 impl NewItem {
@@ -78,6 +80,7 @@ impl NewItem {
             earlier: None,
             paused: false,
             extras: false,
+            spares: false,
         }
     }
 
@@ -129,6 +132,8 @@ pub struct Item {
     pub life: Life,
     /// What its target holds and its listings do not is noted.
     pub extras: bool,
+    /// A file that is here may spare the fetching.
+    pub spares: bool,
     /// What its connections together may take.
     pub limit: Option<Rate>,
     /// It gets every connection that it has work for before others do; one item at most.
@@ -196,6 +201,7 @@ impl Item {
             limit,
             first,
             extras: new.extras,
+            spares: new.spares,
             life: if new.paused {
                 Life::Paused
             } else {

@@ -106,8 +106,6 @@ pub struct Limits {
     pub patient: bool,
     /// Go on with parts that an earlier run left.
     pub resume: bool,
-    /// A file that is here may spare the fetching.
-    pub spares: bool,
     /// A tree without a file counts as failed.
     pub fail_empty: bool,
 }

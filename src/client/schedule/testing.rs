@@ -43,7 +43,6 @@ pub fn limits() -> Limits {
         serial: false,
         patient: false,
         resume: true,
-        spares: false,
         fail_empty: false,
     }
 }

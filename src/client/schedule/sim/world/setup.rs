@@ -32,7 +32,6 @@ impl World {
             serial: workers == 1 && rng.bool(),
             patient: rng.bool(),
             resume: true,
-            spares: true,
             fail_empty: false,
         };
         let names = (0..count).map(|n| format!("s{n}")).collect();
@@ -203,7 +202,10 @@ impl World {
     }
 
     pub(super) fn add(&mut self, path: RemotePath) {
-        let item = self.schedule.add(NewItem::new(path));
+        let item = self.schedule.add(NewItem {
+            spares: true,
+            ..NewItem::new(path)
+        });
         self.items.push(item);
     }
 }
