@@ -17,7 +17,7 @@ use crate::{
         fetching::{Fetched, fetch_with, settings},
         program::Haul,
         proxy::{Line, proxy},
-        scripted::{file, ok, reply, scripted},
+        scripted::{file, not_found, ok, reply, scripted},
         serving::serve,
         trees::content,
     },
@@ -192,4 +192,91 @@ fn a_file_that_always_fails_inside_takes_no_tries_from_others() {
     assert_eq!(fetched.paths(), ["b", "c", "d"]);
     // Each says that it is tried again.
     assert!(fetched.retried.len() >= names.len(), "{fetched:?}");
+}
+
+#[test]
+fn a_mirror_that_failed_once_is_asked_again_where_the_other_lacks_it() {
+    for other in [404, 500] {
+        let (asked, before) = (Mutex::new(HashSet::new()), Mutex::new(HashSet::new()));
+        let first = scripted(move |request| {
+            if asked.lock().unwrap().insert(request.target.clone()) {
+                return reply("502 Bad Gateway\nContent-Length: 0", b"");
+            }
+            match request.target.as_str() {
+                "/" => ok("text/html", b"<h1>Index of /</h1><a href=\"f\">f</a>"),
+                _ => file(request, b"content", "\nETag: \"1\""),
+            }
+        });
+        let second = scripted(move |_| reply(&format!("{other} X\nContent-Length: 0"), b""));
+        let urls = [first.url("/"), second.url("/")];
+        let dir = temp();
+        assert_done(&fetch(&urls, dir.path(), |_| {}));
+        assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"content");
+        // A tree's listing as well.
+        let third = scripted(move |request| {
+            let is_new = before.lock().unwrap().insert(request.target.clone());
+            match request.target.as_str() {
+                "/" if is_new => reply("502 Bad Gateway\nContent-Length: 0", b""),
+                "/" => ok("text/html", b"<h1>Index of /</h1><a href=\"f\">f</a>"),
+                _ => file(request, b"content", "\nETag: \"1\""),
+            }
+        });
+        let dir = temp();
+        let mut fetching = fetch_with(Settings {
+            mirrors: vec![urls[1].parse().unwrap()],
+            ..settings(&third.url("/"), dir.path())
+        });
+        fetching.get_everything();
+        assert_eq!(fetching.finish().paths(), ["f"], "{other}");
+    }
+}
+
+#[test]
+fn a_mirror_that_failed_once_gives_its_share_of_a_large_file() {
+    let bytes = content(1, 16 * MIB);
+    let (sent, slow) = (bytes.clone(), bytes.clone());
+    let asked = Mutex::new(false);
+    let first = scripted(move |request| {
+        if std::mem::replace(&mut *asked.lock().unwrap(), true) {
+            return file(request, &sent, "\nETag: \"1\"");
+        }
+        reply("502 Bad Gateway\nContent-Length: 0", b"")
+    });
+    let second = scripted(move |request| {
+        std::thread::sleep(Duration::from_millis(1000));
+        file(request, &slow, "\nETag: \"1\"")
+    });
+    let dir = temp();
+    let urls = [first.url("/"), second.url("/")];
+    assert_done(&fetch(&urls, dir.path(), |_| {}));
+    assert!(fs::read(dir.path().join("f")).unwrap() == bytes);
+    assert!(first.requests().len() > 1, "{:?}", first.requests());
+}
+
+#[test]
+fn a_busy_mirror_that_nobody_can_stand_in_for_is_not_asked_for_ever() {
+    let lacking = scripted(|_| not_found());
+    for (busy, exit) in [
+        ("503 Busy", Exit::Network),
+        ("503 Busy\nRetry-After: 1", Exit::Network),
+        ("429 Slow\nRetry-After: 0", Exit::Remote),
+    ] {
+        let server = scripted(move |_| reply(&format!("{busy}\nContent-Length: 0"), b""));
+        let urls = [server.url("/"), lacking.url("/")];
+        let dir = temp();
+        let fetched = fetch(&urls, dir.path(), |settings| settings.retries = 1);
+        assert_eq!(fetched.exit, Some(exit), "{busy}: {:?}", fetched.failed);
+        let asked = server.requests().len();
+        assert!(asked <= 8, "{busy}: {asked} requests");
+    }
+}
+
+#[test]
+fn a_mirror_that_is_busy_for_no_time_leaves_the_file_to_others() {
+    let busy = scripted(|_| reply("503 Busy\nRetry-After: 0\nContent-Length: 0", b""));
+    let good = scripted(|request| file(request, b"content", ""));
+    let dir = temp();
+    assert_done(&fetch(&[busy.url("/"), good.url("/")], dir.path(), |_| {}));
+    let asked = busy.requests().len();
+    assert!(asked <= 8, "{asked} requests");
 }

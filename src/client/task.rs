@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    ItemId,
+    Error, ItemId,
     disk::names::Local,
     id::{RestId, SourceId, SourceSet},
     read::metalink::{NamedFile, Signature},
@@ -47,6 +47,14 @@ pub struct Named {
     pub weak: Option<Digest>,
 }
 
+/// Sources that failed inside, and what one of them said. That may pass: each is left to the others at first, and asked again once
+/// all were tried.
+#[derive(Debug, Clone)]
+pub struct Failing {
+    sources: SourceSet,
+    error: Error,
+}
+
 /// Redirects that are followed in a row.
 pub const REDIRECTS_MAX: u32 = 5;
 
@@ -81,6 +89,8 @@ pub struct FileTask {
     pub failures: u32,
     /// Sources that refused it, or that have it not.
     pub tried: SourceSet,
+    /// Those of them that failed inside.
+    pub failing: Option<Box<Failing>>,
     /// Sources that a Metalink does not name for it.
     pub foreign: SourceSet,
     /// Whether it is asked for as a whole whatever its size is: ranges of it are of no use.
@@ -122,6 +132,7 @@ impl FileTask {
             kept: 0,
             failures: 0,
             tried: SourceSet::default(),
+            failing: None,
             foreign: SourceSet::default(),
             whole: false,
             changes: 0,
@@ -225,6 +236,11 @@ impl FileTask {
         first
     }
 
+    /// Another source has the file: those that failed inside may give some of it by now.
+    pub fn opened(&mut self) {
+        ask_again(&mut self.tried, &mut self.failing);
+    }
+
     /// The file is begun anew, at the first URLs.
     pub fn begin_anew(&mut self) {
         self.led.clear();
@@ -273,6 +289,13 @@ impl FileTask {
     }
 }
 
+/// Takes those out of `tried` that failed inside.
+fn ask_again(tried: &mut SourceSet, failing: &mut Option<Box<Failing>>) -> Option<Error> {
+    let failing = failing.take()?;
+    *tried = tried.without(failing.sources);
+    Some(failing.error)
+}
+
 /// A directory of a tree that is to be listed, or that was and holds more than could be remembered.
 #[derive(Debug, Clone)]
 pub struct DirTask {
@@ -284,6 +307,8 @@ pub struct DirTask {
     pub failures: u32,
     /// Sources that refused it.
     pub tried: SourceSet,
+    /// Those of them that failed inside.
+    pub failing: Option<Box<Failing>>,
     /// Files that attempts before handed on, by a hash of their names. They are bounded: what is too much for the
     /// queue is put on disk, and that is begun anew with each attempt.
     pub taken: HashSet<u128>,
@@ -320,6 +345,7 @@ impl DirTask {
             dir,
             failures: 0,
             tried: SourceSet::default(),
+            failing: None,
             taken: HashSet::new(),
             above: None,
             is_last: false,
@@ -359,6 +385,37 @@ impl Task {
         match self {
             Self::File(task) => &mut task.failures,
             Self::Dir(task) => &mut task.failures,
+        }
+    }
+
+    /// A source that is left out for it.
+    pub fn leave_out(&mut self, source: SourceId) {
+        self.tried().0.insert(source);
+    }
+
+    /// The same, for what may pass.
+    pub fn leave_out_failing(&mut self, source: SourceId, error: &Error) {
+        let (tried, failing) = self.tried();
+        tried.insert(source);
+        let failing = failing.get_or_insert_with(|| {
+            Box::new(Failing {
+                sources: SourceSet::default(),
+                error: error.clone(),
+            })
+        });
+        failing.sources.insert(source);
+    }
+
+    /// Those that failed inside are to be asked again; what one of them said, where there are any.
+    pub fn ask_failing_again(&mut self) -> Option<Error> {
+        let (tried, failing) = self.tried();
+        ask_again(tried, failing)
+    }
+
+    fn tried(&mut self) -> (&mut SourceSet, &mut Option<Box<Failing>>) {
+        match self {
+            Self::File(task) => (&mut task.tried, &mut task.failing),
+            Self::Dir(task) => (&mut task.tried, &mut task.failing),
         }
     }
 }

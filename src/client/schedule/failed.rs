@@ -26,6 +26,7 @@ impl Schedule {
         }
         *task.failures() += 1;
         let failures = *task.failures();
+        let _ = task.ask_failing_again();
         if let Task::File(task) = &mut task {
             task.begin_anew();
         }

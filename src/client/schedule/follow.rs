@@ -7,7 +7,11 @@ use super::{
     fault::{ASKED_MAX, Follow},
     order::{Effect, Fault, Flight, Keep, Work},
 };
-use crate::client::{Error, disk::names::Local, task::FileTask};
+use crate::client::{
+    Error,
+    disk::names::Local,
+    task::{FileTask, Task},
+};
 
 /// Values that did not come are asked for again after so long while pieces flow, where the server does not say.
 const VALUES_AGAIN: Duration = Duration::from_secs(2);
@@ -58,7 +62,7 @@ impl Schedule {
                 if matches!(fault, Fault::Busy { .. }) && !flight.as_ref().is_some_and(browses) {
                     self.sources.forgive(source);
                 }
-                self.fail(flight, self.told_by(source, fault));
+                self.fail(source, flight, fault, now);
             }
             Follow::Restart => self.restart(flight, now),
             Follow::Whole => {
@@ -159,20 +163,16 @@ impl Schedule {
                 browse.tried.insert(source);
                 self.put_back(Work::Browse(browse));
             }
-            Work::List(mut task) => {
-                task.tried.insert(source);
-                self.put_back(Work::List(task));
-            }
+            Work::List(task) => self.put_back_task(left_out(task.into(), source, fault)),
             Work::Open(task) => {
                 let mut task = match fault {
                     Fault::BadWhole(task) | Fault::Unlisted(task, _) => FileTask::clone(task),
                     _ => task,
                 };
-                task.tried.insert(source);
                 // What only one answer could give here, others may give in pieces.
                 task.whole = false;
                 tracing::warn!(path = %task.shown(), "{server}: {why}: another mirror is asked");
-                self.put_back(Work::Open(task));
+                self.put_back_task(left_out(task.into(), source, fault));
             }
             Work::Run(file, _) | Work::Values(file) => {
                 if let Some(transfer) = self.transfers.get_mut(&file)
@@ -231,12 +231,13 @@ impl Schedule {
     }
 
     /// The work failed for good.
-    fn fail(&mut self, flight: Option<Flight>, error: Error) {
+    fn fail(&mut self, source: SourceId, flight: Option<Flight>, fault: &Fault, now: Instant) {
         let Some(flight) = flight else { return };
+        let error = self.told_by(source, fault);
         match flight.work {
             Work::Browse(browse) => self.outbox.push_back(Effect::Answer(browse.id, error)),
-            Work::List(task) => self.task_ended(task.into(), error),
-            Work::Open(task) => self.task_ended(task.into(), error),
+            Work::List(task) => self.fail_task(source, task.into(), (fault, error), now),
+            Work::Open(task) => self.fail_task(source, task.into(), (fault, error), now),
             Work::Run(file, run) => {
                 if let Some(transfer) = self.transfers.get_mut(&file) {
                     transfer.plan.release(run.id);
@@ -245,6 +246,25 @@ impl Schedule {
             }
             Work::Values(file) => self.transfer_ended(file, error),
             Work::Spent => {}
+        }
+    }
+
+    /// The last of the servers refused a task. Those that failed inside before may serve it by now.
+    fn fail_task(
+        &mut self,
+        source: SourceId,
+        mut task: Task,
+        (fault, error): (&Fault, Error),
+        now: Instant,
+    ) {
+        // What is wrong here is so whoever sends it.
+        let is_here = matches!(fault, Fault::Local(_));
+        match task.ask_failing_again().filter(|_| !is_here) {
+            Some(failing) => {
+                task.leave_out(source);
+                self.task_failed(task, failing, None, now);
+            }
+            None => self.task_ended(task, error),
         }
     }
 
@@ -299,6 +319,15 @@ impl Schedule {
             ..task
         }));
     }
+}
+
+/// A task for which a server is left out.
+fn left_out(mut task: Task, source: SourceId, fault: &Fault) -> Task {
+    match fault {
+        Fault::Busy { error, .. } => task.leave_out_failing(source, error),
+        _ => task.leave_out(source),
+    }
+    task
 }
 
 #[cfg(test)]

@@ -144,6 +144,10 @@ pub struct Flight {
 
 /// What became of an order.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each order, and moved once"
+)]
 pub enum Report {
     /// The connection is open, and how long its handshakes took.
     Connected(Duration),

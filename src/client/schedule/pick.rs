@@ -9,7 +9,7 @@ use super::{
     slot::Line,
     transfer::{Asker, Step},
 };
-use crate::client::{ItemId, disk::names::Local};
+use crate::client::{ItemId, disk::names::Local, task::Task};
 
 /// Runs in flight on one connection: the second request is under way while the first one's answer is read.
 const RUNS_IN_FLIGHT: usize = 2;
@@ -89,8 +89,11 @@ impl Schedule {
             let source = self.slots[id.0].source;
             let work = match work {
                 Work::Open(task) if task.is_foreign_to(source) => {
-                    let attempts = task.failures + 1;
-                    self.task_ended_after(task.into(), attempts, Fault::NoMirror.error());
+                    let mut task = Task::from(task);
+                    match task.ask_failing_again() {
+                        Some(failing) => self.task_failed(task, failing, None, now),
+                        None => self.task_ended(task, Fault::NoMirror.error()),
+                    }
                     continue;
                 }
                 Work::List(task) if task.rest.is_some() => {

@@ -104,6 +104,7 @@ impl Transfer {
     /// A file whose part was opened. Nothing is free to be fetched before [`Self::start`].
     pub fn new(id: FileId, mut task: FileTask, opened: Opened, retries: u32, now: Instant) -> Self {
         task.refusals = 0;
+        task.opened();
         let Opened {
             facts,
             left,

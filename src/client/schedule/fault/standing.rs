@@ -63,7 +63,8 @@ impl Schedule {
             ahead: flight.is_some_and(|flight| flight.ahead),
             pipelined,
             progress: flight.is_some_and(|flight| self.goes_on_behind(flight)),
-            worn: if source.is_led() {
+            // One that nobody else can help out is its own measure.
+            worn: if source.is_led() || !others {
                 self.sources.is_worn(source)
             } else {
                 self.sources.are_worn()
@@ -135,9 +136,9 @@ impl Schedule {
         let refusals = self.sources.get(source).load.refusals();
         // One that counts requests is asked less, at first without a pause.
         let rest = match retry_after {
-            Some(time) => Some((*time).min(ASKED_MAX)),
-            None if is_about_load(error) && refusals < 2 => None,
-            None => Some(self.backoff(refusals + 1)),
+            Some(time) if !time.is_zero() => Some((*time).min(ASKED_MAX)),
+            _ if is_about_load(error) && refusals < 2 => None,
+            _ => Some(self.backoff(refusals + 1)),
         };
         let load = &mut self.sources.get_mut(source).load;
         load.refused(flight.at, now, open, rest);

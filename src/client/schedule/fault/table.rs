@@ -90,7 +90,7 @@ pub(super) struct Standing {
     /// Whole pieces came before it broke.
     pub(super) progress: bool,
     /// Every server that is left has failed or refused more than `retries` times in a row; this one, where a redirect led
-    /// to it.
+    /// to it, or no other may do the work.
     pub(super) worn: bool,
     /// A redirect led to the server: it is no one that the user named.
     pub(super) led: bool,

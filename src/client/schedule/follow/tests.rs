@@ -5,7 +5,7 @@ use crate::client::{
     ItemId,
     id::{BrowseId, FileId, SourceSet},
     schedule::{
-        Browse, Run,
+        Browse, Opened, Run, Transfer,
         testing::{
             Done, MIB, OPEN, SECOND, SLOT, add, at, begin, broken, done, fault, file, flight,
             later, led_file, logged, login, meet, open, path, ranges, read, receive, schedule,
@@ -276,14 +276,15 @@ fn where_a_redirect_led_is_not_asked_again_once_it_failed() {
 fn work_that_failed_for_good_is_told_once() {
     let now = Instant::now();
     let error = status(404);
+    let (server, refused) = (at(0), Fault::Refused(error.clone()));
     let mut schedule = schedule(1);
-    schedule.fail(Some(browses(0, now)), error.clone());
+    schedule.fail(server, Some(browses(0, now)), &refused, now);
     let told = done(&mut schedule).answers;
     assert_eq!(told, [(BrowseId(7), error.clone())]);
     let (_, list) = lists(&mut schedule, now);
-    schedule.fail(list, error.clone());
+    schedule.fail(server, list, &refused, now);
     let (_, _, flight_of_open) = opens(&mut schedule, MIB, now);
-    schedule.fail(flight_of_open, error.clone());
+    schedule.fail(server, flight_of_open, &refused, now);
     let told = done(&mut schedule);
     assert_eq!(told.failed, [(1, error.clone()), (1, error.clone())]);
     assert_eq!(told.ended, 2);
@@ -296,14 +297,56 @@ fn work_that_failed_for_good_is_told_once() {
             (schedule, file)
         };
         let flight = popped(&mut schedule, now);
-        schedule.fail(flight, error.clone());
+        schedule.fail(server, flight, &refused, now);
         let told = done(&mut schedule);
         assert_eq!(told.failed, [(1, error.clone())]);
         assert!(schedule.transfer(file).is_none());
     }
-    schedule.fail(Some(flight(Work::Spent, now)), error.clone());
-    schedule.fail(None, error);
+    schedule.fail(server, Some(flight(Work::Spent, now)), &refused, now);
+    schedule.fail(server, None, &refused, now);
     assert_eq!(done(&mut schedule), Done::default());
+}
+
+#[test]
+fn what_failed_inside_is_asked_again_once_all_were_tried() {
+    let now = Instant::now();
+    for (last, is_asked) in [
+        (Fault::Refused(status(404)), true),
+        (Fault::Refused(status(500)), true),
+        (Fault::Local(broken()), false),
+    ] {
+        let mut schedule = schedule(2);
+        schedule.limits.retries = 1;
+        let (item, _, flight_of_open) = opens(&mut schedule, MIB, now);
+        let inside = Fault::Busy {
+            error: status(502),
+            retry_after: None,
+        };
+        schedule.leave_out(at(0), &inside, flight_of_open);
+        let task = schedule.item_mut(item).unwrap().small.pop_front().unwrap();
+        assert!(task.tried.contains(at(0)));
+        // One that another server opened may be fetched from it as well.
+        let opened = Opened::default();
+        let transfer = Transfer::new(FileId(9), task.clone(), opened, 1, now);
+        assert!(!transfer.excluded.contains(at(0)));
+
+        let last_one = Some(flight(Work::Open(task), now));
+        schedule.fail(at(1), last_one, &last, now);
+        let told = done(&mut schedule);
+        if !is_asked {
+            assert_eq!(told.failed, [(1, last.error())]);
+            continue;
+        }
+        assert_eq!(told.failed, []);
+        let task = is_asked_later(&schedule, item);
+        let tried = [at(0), at(1)].map(|server| task.tried.contains(server));
+        assert_eq!((tried, task.failures), ([false, true], 1));
+        // It is a try like any other.
+        schedule.leave_out(at(0), &inside, Some(flight(Work::Open(task), now)));
+        let task = schedule.item_mut(item).unwrap().small.pop_front().unwrap();
+        schedule.fail(at(1), Some(flight(Work::Open(task), now)), &last, now);
+        assert_eq!(done(&mut schedule).failed, [(2, status(502))]);
+    }
 }
 
 #[test]

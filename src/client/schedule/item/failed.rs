@@ -29,14 +29,14 @@ impl Item {
         }
         for mut file in std::mem::take(&mut self.failed_files) {
             file.failures = 0;
-            file.tried = file.foreign;
+            (file.tried, file.failing) = (file.foreign, None);
             // What is here of it now must be looked at.
             file.local = Local::Unknown;
             self.push_back(file);
         }
         for mut dir in std::mem::take(&mut self.failed_dirs) {
             dir.failures = 0;
-            dir.tried = SourceSet::default();
+            (dir.tried, dir.failing) = (SourceSet::default(), None);
             self.dirs.push(dir);
         }
         if !self.waits_for_nothing() {
