@@ -252,8 +252,11 @@ impl Engine {
             return Ok(Owned::Taken);
         }
         // Whoever let go of it may have landed it: what was opened is the file itself then.
-        let is_named = disk::open_own(dir.as_fd(), name, OFlags::RDONLY)
-            .is_ok_and(|named| FileId::of(&named).is_ok_and(|named| named == id));
+        let is_named = match disk::open_own(dir.as_fd(), name, OFlags::RDONLY) {
+            // It would be looked at again at once.
+            Err(error) if passes(&error) => return Err(error),
+            named => named.is_ok_and(|named| FileId::of(&named).is_ok_and(|named| named == id)),
+        };
         if !is_named || !self.journal.owns(id) {
             return Ok(Owned::Gone);
         }

@@ -75,6 +75,8 @@ pub(super) struct Inner {
     was_kept: bool,
     /// It was written until that failed.
     failed: bool,
+    /// The log since then, for its lock: nobody else is to take up parts that this run still writes.
+    locked: Option<File>,
 }
 
 impl Inner {
@@ -113,6 +115,7 @@ impl Inner {
     /// Unlocks it; nothing more is written.
     pub(super) fn close(&mut self) {
         self.was_kept |= self.log.take().is_some();
+        self.locked = None;
     }
 
     /// No job has taken up any of its parts.
@@ -190,7 +193,7 @@ impl Inner {
             });
         if let Err(error) = written {
             tracing::warn!("the journal cannot be written: {}", reason(&error));
-            (self.log, self.failed) = (None, true);
+            (self.locked, self.failed) = (self.log.take(), true);
         }
     }
 }
