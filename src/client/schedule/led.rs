@@ -44,7 +44,7 @@ impl Schedule {
             flows: is_led
                 && task.refusals < LATER_MAX
                 && file.is_some_and(|file| self.reading(file) > 0),
-            outdated: redirects && task.turned.is_some_and(|turned| flight.at < turned),
+            outdated: redirects && task.turned.is_some_and(|turned| flight.at <= turned),
         }
     }
 

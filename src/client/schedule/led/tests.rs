@@ -142,7 +142,7 @@ fn what_was_sent_before_a_redirect_turned_the_file_elsewhere_is_outdated() {
     schedule.transfers.get_mut(&FILE).unwrap().task.turned = Some(turned);
     for source in [named(0), led(0)] {
         assert!(outdated(&schedule, turned - MS, source));
-        assert!(!outdated(&schedule, turned, source));
+        assert!(outdated(&schedule, turned, source), "sent ahead of it");
         assert!(!outdated(&schedule, turned + MS, source));
     }
     assert!(!outdated(&schedule, turned - MS, named(1)));

@@ -359,6 +359,16 @@ impl World {
 
     fn told(&mut self, event: Event) {
         self.say(|| format!("{event:?}").chars().take(160).collect());
+        if let Event::Failed {
+            path,
+            attempts,
+            error,
+            ..
+        } = &event
+            && *attempts <= self.schedule.limits.retries
+        {
+            self.check_missing(path, error);
+        }
         if let Event::Ended { item } = event {
             let ended = self.ended.entry(item).or_default();
             *ended += 1;

@@ -5,11 +5,12 @@ use std::{cmp::Reverse, collections::HashSet, time::Duration};
 use super::{Doing, Trouble, World, is_finished, orders::brief};
 use crate::{
     client::{
-        ItemState, UNDER_WAY_MAX,
+        Error, ItemState, UNDER_WAY_MAX,
         id::{SlotId, SourceId},
         schedule::{Order, Transfer},
     },
     exit::Exit,
+    http1::path::RemotePath,
 };
 
 /// A listing is waited for no longer than this from a server that works: the longest pause before a try, and a run of pieces
@@ -156,6 +157,21 @@ impl World {
                 "server {place} is dropped for nothing"
             );
         }
+    }
+
+    /// Nothing with tries left is told to be missing that a server has of which anything is hoped, whatever went wrong with that one
+    /// meanwhile.
+    pub(super) fn check_missing(&self, path: &RemotePath, error: &Error) {
+        let named = self.servers.len() - self.elsewhere.hosts;
+        let servers = self.servers.iter().take(named).enumerate();
+        let is_worn = |at| self.schedule.sources.is_worn(SourceId::at(at));
+        let mut left = servers
+            .filter(|(at, _)| !self.schedule.is_given_up(SourceId::at(*at)) && !is_worn(*at));
+        let is_missing = matches!(error, Error::Status { status: 404, .. });
+        assert!(
+            !is_missing || left.all(|(_, server)| server.foreign),
+            "{path:?} is told to be missing, which a server has"
+        );
     }
 
     /// What a run comes to is the sum of what its items came to.
