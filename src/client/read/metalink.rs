@@ -1,9 +1,12 @@
 //! Metalinks (RFC 5854): files, the servers that have them, and what they must hash to.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use roxmltree::{Document, Node};
-use url::Url;
+use url::{Origin, Url};
 
 use crate::{
     client::{
@@ -14,6 +17,7 @@ use crate::{
     escape::display_name,
     http1::path::RemotePath,
     piece_digests::PieceDigests,
+    units::counted,
 };
 
 /// Most bytes of a Metalink: about 40,000 files with a mirror each.
@@ -24,6 +28,9 @@ const NAMESPACE: &str = "urn:ietf:params:xml:ns:metalink";
 
 /// The priority of a URL that has none: it comes last (RFC 5854 §4.2.16).
 const LAST: u32 = 999_999;
+
+/// URLs of one file that are asked for at one server: nobody names more of them for a reason, and each may cost a request.
+const URLS_MAX: usize = 16;
 
 /// What a Metalink names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,19 +125,21 @@ impl Metalink {
     }
 }
 
-/// The servers that URLs name, each with the best priority of its URLs.
+/// The servers that URLs name.
 #[derive(Debug, Default)]
-struct Servers(Vec<(u32, Url)>);
+struct Servers {
+    /// Each with the best priority of its URLs.
+    each: Vec<(u32, Url)>,
+    /// Where each of them is there.
+    places: HashMap<Origin, usize>,
+}
 
 impl Servers {
     fn place(&mut self, url: &Url, priority: u32) -> Option<SourceId> {
-        let known = self
-            .0
-            .iter()
-            .position(|(_, server)| server.origin() == url.origin());
-        let at = match known {
-            Some(at) => at,
-            None if self.0.len() == SOURCES_MAX => return None,
+        let origin = url.origin();
+        let at = match self.places.get(&origin) {
+            Some(at) => *at,
+            None if self.each.len() == SOURCES_MAX => return None,
             None => {
                 let mut server = url.clone();
                 server.set_path("/");
@@ -139,23 +148,24 @@ impl Servers {
                 // A login that a document holds is nobody's. These fail for URLs without a host only.
                 let _ = server.set_username("");
                 let _ = server.set_password(None);
-                self.0.push((priority, server));
-                self.0.len() - 1
+                self.each.push((priority, server));
+                self.places.insert(origin, self.each.len() - 1);
+                self.each.len() - 1
             }
         };
-        self.0[at].0 = self.0[at].0.min(priority);
+        self.each[at].0 = self.each[at].0.min(priority);
         Some(SourceId::at(at))
     }
 
     /// The servers, the most wanted first, and where each of those that were placed is now.
     fn in_order(self) -> (Vec<Url>, Vec<SourceId>) {
-        let mut order: Vec<usize> = (0..self.0.len()).collect();
-        order.sort_by_key(|at| self.0[*at].0);
+        let mut order: Vec<usize> = (0..self.each.len()).collect();
+        order.sort_by_key(|at| self.each[*at].0);
         let mut places = vec![SourceId::default(); order.len()];
         for (now, before) in order.iter().enumerate() {
             places[*before] = SourceId::at(now);
         }
-        let servers = order.iter().map(|at| self.0[*at].1.clone());
+        let servers = order.iter().map(|at| self.each[*at].1.clone());
         (servers.collect(), places)
     }
 }
@@ -198,18 +208,7 @@ fn read_file(
         .filter(|(_, url)| matches!(url.scheme(), "http" | "https"))
         .collect();
     urls.sort_by_key(|(priority, _)| *priority);
-    let mut places: Vec<(SourceId, String)> = Vec::new();
-    for (priority, url) in urls {
-        let target = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
-        if let Some(source) = servers.place(&url, priority)
-            && !places.contains(&(source, target.clone()))
-        {
-            places.push((source, target));
-        }
-    }
+    let places = read_places(urls, &path, servers);
     if places.is_empty() {
         return Err("no HTTP server is named for it".into());
     }
@@ -224,6 +223,41 @@ fn read_file(
             .map(Arc::new),
         places,
     })
+}
+
+/// What to ask which servers for, of a file with these URLs; those that are too many are left out with a line in the log.
+fn read_places(
+    urls: Vec<(u32, Url)>,
+    path: &RemotePath,
+    servers: &mut Servers,
+) -> Vec<(SourceId, String)> {
+    let mut known: HashMap<SourceId, HashSet<String>> = HashMap::new();
+    let (mut places, mut left) = (Vec::new(), 0);
+    for (priority, url) in urls {
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let Some(source) = servers.place(&url, priority) else {
+            left += 1;
+            continue;
+        };
+        let its = known.entry(source).or_default();
+        if its.contains(&target) {
+            continue;
+        }
+        if its.len() == URLS_MAX {
+            left += 1;
+            continue;
+        }
+        its.insert(target.clone());
+        places.push((source, target));
+    }
+    if left > 0 {
+        let (path, left) = (display_name(path.as_bytes()), counted(left, "URL", "URLs"));
+        tracing::warn!(%path, "{left} of it in the Metalink left out: at most {URLS_MAX} at one server, and {SOURCES_MAX} servers");
+    }
+    places
 }
 
 /// The digest that a `hash` element tells; `None` where haul does not know its kind. Digits that are none of that kind are named
@@ -297,6 +331,24 @@ mod tests {
         let at = SourceId::at(0);
         let place = |target: &str| (at, target.to_owned());
         assert_eq!(metalink.files[0].places, [place("/old"), place("/new")]);
+    }
+
+    #[test]
+    fn of_too_many_urls_the_most_wanted_of_each_server_are_kept() {
+        let url = |at: usize| format!("<url>http://h{}/{at}</url>", at % 3);
+        let urls: String = (0..100_000).map(url).collect();
+        let metalink = parse(&format!("<file name='a'>{urls}</file>")).unwrap();
+        let places = &metalink.files[0].places;
+        assert_eq!(places.len(), 3 * URLS_MAX);
+        for (at, (source, target)) in places.iter().enumerate() {
+            assert_eq!(*source, SourceId::at(at % 3));
+            assert_eq!(*target, format!("/{at}"));
+        }
+        let url = |at: usize| format!("<url>http://h{at}/a</url>");
+        let urls: String = (0..2 * SOURCES_MAX).map(url).collect();
+        let metalink = parse(&format!("<file name='a'>{urls}</file>")).unwrap();
+        assert_eq!(metalink.files[0].places.len(), SOURCES_MAX);
+        assert_eq!(metalink.servers.len(), SOURCES_MAX);
     }
 
     #[test]
