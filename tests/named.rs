@@ -6,6 +6,7 @@ use crate::{
     common::{
         program::Haul,
         scripted::{file, not_found, ok, scripted},
+        trees::{content, hex},
     },
     foreign::temp,
     logins::{all, guarded},
@@ -149,4 +150,60 @@ fn a_list_is_fetched_with_the_login_in_its_address() {
     let (status, told) = run("ada:secret", &["--auth-file", path.to_str().unwrap()]);
     assert!(status == 2 && told.contains("another login"), "{told}");
     assert!(!told.contains("secret"), "{told}");
+}
+
+#[test]
+fn a_weak_digest_decides_about_a_file_that_is_here() {
+    const DATE: &str = "Thu, 01 Jan 2015 00:00:00 GMT";
+    let dated = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_420_070_400);
+    let (right, wrong) = (content(1, 3 << 20), content(2, 3 << 20));
+    let sent = right.clone();
+    let server = scripted(move |request| {
+        let fields = format!("\nAccept-Ranges: bytes\nLast-Modified: {DATE}");
+        file(request, &sent, &fields)
+    });
+    let digest = hex(&<md5::Md5 as md5::Digest>::digest(&right));
+    let dir = temp();
+    let path = dir.path().join("f.meta4");
+    let text = format!(
+        "<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\"><file name=\"f\"><size>{}</size>\
+         <hash type=\"md5\">{digest}</hash><url>{}</url></file></metalink>",
+        right.len(),
+        server.url("/f")
+    );
+    fs::write(&path, text).unwrap();
+    // Its date says neither that it is here nor that it is not.
+    for (here, date, name, kept) in [
+        (&wrong, Some(dated), "f (1)", false),
+        (&right, None, "f", true),
+        (&right, Some(dated), "f", true),
+    ] {
+        let to = temp();
+        let there = to.path().join("f");
+        fs::write(&there, here).unwrap();
+        if let Some(date) = date {
+            let opened = fs::File::options().write(true).open(&there).unwrap();
+            opened.set_modified(date).unwrap();
+        }
+        let before = server.requests().len();
+        let target = to.path().to_str().unwrap();
+        let line = ["connect", "--headless", "--json", "-d", target];
+        let (status, stdout, stderr) =
+            Haul::new(&[&line[..], &[path.to_str().unwrap()]].concat()).run();
+        assert_eq!(status, 0, "{stderr}");
+        assert!(fs::read(to.path().join(name)).unwrap() == right, "{stdout}");
+        assert_eq!(
+            fs::read_dir(to.path()).unwrap().count(),
+            if kept { 1 } else { 2 }
+        );
+        assert!(
+            stdout.contains("\"verified\":\"Metalink, weak\""),
+            "{stdout}"
+        );
+        let all_kept = format!("\"kept\":{}", right.len());
+        assert_eq!(stdout.contains(&all_kept), kept, "{stdout}");
+        let asked = server.requests().split_off(before);
+        let is_fetched = asked.iter().any(|request| request.method == "GET");
+        assert_eq!(is_fetched, !kept, "{stdout}");
+    }
 }

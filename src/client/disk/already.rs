@@ -22,6 +22,7 @@ use crate::{
     entry::Entry,
     http1::path::RemotePath,
     piece_digests::PieceDigests,
+    sums::METALINK_WEAK,
     sys::disk,
 };
 
@@ -47,6 +48,17 @@ pub struct Remote {
     pub blake3: Option<blake3::Hash>,
     /// Whether the server tells the values of its pieces.
     pub has_values: bool,
+}
+
+/// What was told of a file apart from its server's word, which replaces none of it but the weak digest.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told<'a> {
+    /// The digest that was given for it.
+    pub checksum: Option<&'a Digest>,
+    /// Those of its pieces.
+    pub pieces: Option<&'a PieceDigests>,
+    /// A Metalink's weak digest: it counts where nothing else is known.
+    pub weak: Option<&'a Digest>,
 }
 
 impl Target {
@@ -123,16 +135,13 @@ impl Target {
     }
 
     /// What the conflict rule makes of a local file before anything is fetched. Reads the file where a digest is
-    /// known to hold it against; `checksum` is the one that was given for it, `pieces` are those of its pieces: no word of the
-    /// server's replaces them.
-    /// Blocking.
+    /// known to hold it against. Blocking.
     pub fn already(
         &self,
         dir: &RemotePath,
         name: &[u8],
         remote: Remote,
-        checksum: Option<&Digest>,
-        pieces: Option<&PieceDigests>,
+        told: Told<'_>,
     ) -> Result<Already, Error> {
         if !self.spares() {
             return Ok(Already::Fetch);
@@ -145,7 +154,7 @@ impl Target {
             let here = is_here.then(|| here(name, Verified::Unread));
             return Ok(here.unwrap_or(Already::Fetch));
         }
-        let told = checksum.is_some() || pieces.is_some() || remote.blake3.is_some();
+        let is_told = told.checksum.is_some() || told.pieces.is_some() || remote.blake3.is_some();
         for name in self.names_of(at, name) {
             let failed = |error: &io::Error| Error::disk(self.local(dir, &name), error);
             // It is only read: other names of it are no harm.
@@ -156,7 +165,7 @@ impl Target {
             if there.len() != remote.size {
                 continue;
             }
-            if remote.has_values && !told {
+            if remote.has_values && !is_told {
                 return Ok(Already::Compare(Part {
                     claim: None,
                     file,
@@ -167,7 +176,7 @@ impl Target {
                     known: Vec::new(),
                 }));
             }
-            let held = held(&file, &there, remote, checksum, pieces);
+            let held = held(&file, &there, remote, told);
             if let Some(how) = held.map_err(|error| failed(&error))? {
                 return Ok(here(&name, how));
             }
@@ -206,20 +215,24 @@ fn held(
     file: &File,
     there: &Metadata,
     remote: Remote,
-    checksum: Option<&Digest>,
-    pieces: Option<&PieceDigests>,
+    told: Told<'_>,
 ) -> io::Result<Option<Verified>> {
-    if checksum.is_none()
-        && let Some(told) = pieces
+    if told.checksum.is_none()
+        && let Some(told) = told.pieces
     {
         let is_right = told.size() == remote.size && told.wrong(file)?.is_empty();
         return Ok(is_right.then_some(Verified::Present));
     }
-    let told = remote.blake3.map(Digest::Blake3);
-    match checksum.or(told.as_ref()) {
-        Some(digest) => Ok(digest.matches_file(file)?.then_some(Verified::Present)),
+    let server = remote.blake3.map(Digest::Blake3);
+    match (told.checksum.or(server.as_ref()), told.weak) {
+        (Some(digest), _) => Ok(digest.matches_file(file)?.then_some(Verified::Present)),
+        // Another file may have it too: that is no equal one, and no more than the Metalink's word.
+        (None, Some(weak)) => {
+            let how = Verified::Listed(METALINK_WEAK);
+            Ok(weak.matches_file(file)?.then_some(how))
+        }
         // Nothing to compare but what a quick check compares; it is reported as unread.
-        None => Ok(remote
+        (None, None) => Ok(remote
             .modified
             .filter(|time| landed_with(there.modified().ok(), *time))
             .map(|_| Verified::Unread)),

@@ -5,7 +5,7 @@ mod taken;
 use std::io::Write;
 
 use super::{
-    already::{Already, Remote},
+    already::{Already, Remote, Told},
     landed::{Holds, Landed},
     names::{
         Local, backup_name, copied_name, copy_name, is_backup_of, may_be_cut_copy, may_be_ours,
@@ -19,6 +19,7 @@ use crate::{
     digest::Digest,
     http1::path::RemotePath,
     piece_digests::PieceDigests,
+    sums::METALINK_WEAK,
     sys::disk,
 };
 
@@ -213,7 +214,7 @@ fn an_equal_file_is_found_before_anything_is_fetched() {
         has_values,
     };
     let already = |remote| {
-        let already = target.already(&RemotePath::root(), b"x", remote, None, None);
+        let already = target.already(&RemotePath::root(), b"x", remote, Told::default());
         already.unwrap()
     };
     assert!(matches!(
@@ -236,14 +237,56 @@ fn an_equal_file_is_found_before_anything_is_fetched() {
     // A digest that was given is what counts, whatever the server says of its own file.
     let given = |content: &str| {
         let given = Digest::Blake3(blake3::hash(content.as_bytes()));
+        let given = Told {
+            checksum: Some(&given),
+            ..Told::default()
+        };
         let remote = remote(4, Some("same"), true);
-        let already = target.already(&RemotePath::root(), b"x", remote, Some(&given), None);
+        let already = target.already(&RemotePath::root(), b"x", remote, given);
         already.unwrap()
     };
     assert!(matches!(given("same"), Already::Here(..)));
     assert!(matches!(given("else"), Already::Fetch));
     assert_eq!(target.look(&RemotePath::root(), b"x"), Local::File);
     assert_eq!(target.look(&RemotePath::root(), b"y"), Local::Nothing);
+}
+
+#[test]
+fn a_weak_digest_tells_whether_a_file_is_here_where_nothing_else_does() {
+    let (temp, target) = target(OnConflict::Verify);
+    std::fs::write(temp.path().join("x"), "same").unwrap();
+    let modified = temp.path().join("x").metadata().unwrap().modified();
+    let already = |content: &str, blake3: Option<&str>, has_values| {
+        let weak = Digest::Md5(
+            md5::Digest::finalize(md5::Digest::chain_update(md5::Md5::default(), content)).into(),
+        );
+        let remote = Remote {
+            size: 4,
+            modified: modified.as_ref().ok().copied(),
+            blake3: blake3.map(|content| blake3::hash(content.as_bytes())),
+            has_values,
+        };
+        let told = Told {
+            weak: Some(&weak),
+            ..Told::default()
+        };
+        let already = target.already(&RemotePath::root(), b"x", remote, told);
+        match already.unwrap() {
+            Already::Here(_, proof) => Some(proof.verified()),
+            Already::Fetch => None,
+            Already::Compare(_) => Some(Verified::Unverified),
+        }
+    };
+    let weak = Verified::Listed(METALINK_WEAK);
+    assert_eq!(already("same", None, false), Some(weak));
+    assert_eq!(already("else", None, false), None);
+    assert_eq!(
+        already("else", Some("same"), false),
+        Some(Verified::Present)
+    );
+    assert_eq!(already("same", Some("else"), false), None);
+    // The values of the server's pieces say more.
+    assert_eq!(already("same", None, true), Some(Verified::Unverified));
 }
 
 #[test]
@@ -262,7 +305,11 @@ fn the_digests_of_a_files_pieces_tell_whether_it_is_here() {
             blake3: None,
             has_values: true,
         };
-        let already = target.already(&RemotePath::root(), b"x", remote, None, Some(told));
+        let told = Told {
+            pieces: Some(told),
+            ..Told::default()
+        };
+        let already = target.already(&RemotePath::root(), b"x", remote, told);
         match already.unwrap() {
             Already::Here(_, proof) => {
                 assert_eq!(proof.verified(), Verified::Present);

@@ -167,7 +167,19 @@ impl Schedule {
         others && !is_asked_again && (transfer.facts.has_values() || transfer.task.failures > 0)
     }
 
-    /// A small file reached its final name, or did not; or one that was here already is told.
+    /// A file was here already. One that is held against a list is told by that list's name, so that all of it counts as kept.
+    pub fn found_here(&mut self, file: FileId, complete: Complete) {
+        let Some(task) = self.landings.remove(&file) else {
+            return;
+        };
+        let kept = match complete.verified {
+            Verified::Listed(_) => complete.bytes,
+            _ => 0,
+        };
+        self.complete(task, complete, kept);
+    }
+
+    /// A small file reached its final name, or did not.
     pub fn small_landed(&mut self, file: FileId, outcome: Result<Complete, Error>) {
         let Some(task) = self.landings.remove(&file) else {
             return;

@@ -13,7 +13,7 @@ use crate::{
         disk::lander::SmallFile,
         disk::part::{OpenPart, Part},
         disk::{
-            already::{Already, Remote},
+            already::{Already, Remote, Told},
             names::Local,
             target::Target,
         },
@@ -171,11 +171,18 @@ impl Worker {
     ) -> Result<Already, Error> {
         let (engine, target) = (Arc::clone(&self.engine), Arc::clone(target));
         let (path, name) = (task.path.clone(), task.local_name().to_vec());
-        let (checksum, pieces) = (task.checksum.clone(), task.pieces.clone());
+        let (checksum, pieces, named) = (
+            task.checksum.clone(),
+            task.pieces.clone(),
+            task.named.clone(),
+        );
         let look = tokio::task::spawn_blocking(move || {
-            let (dir, pieces) = (path.parent(), pieces.as_deref());
-            let checksum = checksum.as_deref().or_else(|| engine.given(&path));
-            let already = target.already(&dir, &name, remote, checksum, pieces)?;
+            let told = Told {
+                checksum: checksum.as_deref().or_else(|| engine.given(&path)),
+                pieces: pieces.as_deref(),
+                weak: named.as_ref().and_then(|named| named.weak.as_ref()),
+            };
+            let already = target.already(&path.parent(), &name, remote, told)?;
             if matches!(already, Already::Here(..)) {
                 engine.drop_left(&target, &path, &name);
             }
@@ -200,7 +207,7 @@ impl Worker {
     fn present(&self, task: FileTask, complete: Complete) {
         self.engine.with(|schedule| {
             let file = schedule.landing(self.slot, task);
-            schedule.small_landed(file, Ok(complete));
+            schedule.found_here(file, complete);
         });
     }
 

@@ -99,7 +99,7 @@ fn what_is_here_is_found_under_the_name_of_a_copy_as_well() {
     let already = |target: &Target, has_values| {
         let dir = RemotePath::root();
         target
-            .already(&dir, b"x.txt", remote(has_values), None, None)
+            .already(&dir, b"x.txt", remote(has_values), Told::default())
             .unwrap()
     };
     for rule in [OnConflict::Verify, OnConflict::Update] {
@@ -145,7 +145,7 @@ fn other_names_of_a_file_are_no_harm_where_it_is_only_read() {
         blake3: Some(blake3::hash(b"new")),
         has_values: true,
     };
-    let already = target.already(&RemotePath::root(), b"x.txt", remote, None, None);
+    let already = target.already(&RemotePath::root(), b"x.txt", remote, Told::default());
     assert!(matches!(already.unwrap(), Already::Here(..)));
     assert_eq!(land(&target, b"new").holds, Holds::Equal);
 }
@@ -160,7 +160,7 @@ fn whatever_has_the_name_is_skipped() {
     };
     for kind in ["link", "dir", "fifo"] {
         let (temp, target) = target(OnConflict::Skip);
-        let already = || target.already(&RemotePath::root(), b"x.txt", remote, None, None);
+        let already = || target.already(&RemotePath::root(), b"x.txt", remote, Told::default());
         assert!(matches!(already().unwrap(), Already::Fetch));
         put_in_the_way(temp.path(), kind);
         assert!(
