@@ -5,7 +5,7 @@ use std::fs;
 use crate::{
     common::{
         program::Haul,
-        scripted::{file, not_found, ok, scripted},
+        scripted::{Reply, Request, Scripted, file, not_found, ok, reply, scripted},
         trees::{content, hex},
     },
     foreign::temp,
@@ -205,5 +205,110 @@ fn a_weak_digest_decides_about_a_file_that_is_here() {
         let asked = server.requests().split_off(before);
         let is_fetched = asked.iter().any(|request| request.method == "GET");
         assert_eq!(is_fetched, !kept, "{stdout}");
+    }
+}
+
+/// A server whose `/one` answers like this, `/two` with the file, and all else with 404.
+fn of_two_urls(one: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
+    scripted(move |request| match request.target.as_str() {
+        "/one" => one(request),
+        "/two" => file(request, b"content", ""),
+        _ => not_found(),
+    })
+}
+
+fn status(head: &str) -> Reply {
+    reply(&format!("{head}\nContent-Length: 0"), b"")
+}
+
+fn redirect(to: &str) -> Reply {
+    status(&format!("302 Found\nLocation: {to}"))
+}
+
+/// What comes of a Metalink of these URLs; with the digest of what the file holds.
+fn of_urls(urls: &[String], more: &[&str]) -> (i32, String, Option<Vec<u8>>) {
+    let (dir, to) = (temp(), temp());
+    let path = dir.path().join("f.meta4");
+    let digest = hex(&<sha2::Sha256 as sha2::Digest>::digest(b"content"));
+    let hash = format!("<hash type=\"sha-256\">{digest}</hash></file>");
+    fs::write(&path, metalink(urls).replace("</file>", &hash)).unwrap();
+    let line = ["connect", "--headless", "-d", to.path().to_str().unwrap()];
+    let line = [&line[..], &[path.to_str().unwrap()], more].concat();
+    let (status, _, told) = Haul::new(&line).run();
+    (status, told, fs::read(to.path().join("f")).ok())
+}
+
+#[test]
+fn whatever_fails_at_one_url_the_next_one_of_its_server_is_asked() {
+    let gone = scripted(|_| not_found());
+    let away = gone.url("/gone");
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}/f", listener.local_addr().unwrap())
+    };
+    let to_closed = move |_: &Request| redirect(&closed);
+    let cases: [(&str, &str, Scripted); 10] = [
+        ("404", "0", of_two_urls(|_| not_found())),
+        (
+            "a redirect to a 404",
+            "0",
+            of_two_urls(|_| redirect("/gone")),
+        ),
+        ("a circle", "0", of_two_urls(|_| redirect("/one"))),
+        (
+            "a 404 elsewhere",
+            "0",
+            of_two_urls(move |_| redirect(&away)),
+        ),
+        ("nobody elsewhere", "1", of_two_urls(to_closed)),
+        (
+            "500",
+            "0",
+            of_two_urls(|_| status("500 Internal Server Error")),
+        ),
+        (
+            "500 and tries",
+            "2",
+            of_two_urls(|_| status("500 Internal Server Error")),
+        ),
+        (
+            "503",
+            "1",
+            of_two_urls(|_| status("503 Service Unavailable")),
+        ),
+        (
+            "401",
+            "0",
+            of_two_urls(|_| status("401 Unauthorized\nWWW-Authenticate: Basic realm=x")),
+        ),
+        (
+            "another coding",
+            "0",
+            of_two_urls(|request| file(request, b"content", "\nContent-Encoding: odd")),
+        ),
+    ];
+    let wrong = of_two_urls(|request| file(request, b"another", ""));
+    let short = of_two_urls(|request| file(request, b"short", ""));
+    let wrong = [("other bytes", "0", wrong), ("another size", "0", short)];
+    for (case, tries, server) in cases.into_iter().chain(wrong) {
+        let urls = ["/one", "/two"].map(|target| server.url(target));
+        let (status, told, content) = of_urls(&urls, &["-r", tries]);
+        assert_eq!(status, 0, "{case}: {told}");
+        assert_eq!(content.as_deref(), Some(&b"content"[..]), "{case}");
+    }
+}
+
+#[test]
+fn urls_that_all_fail_are_asked_for_no_more_often_than_tries_and_urls() {
+    for (head, tries, asked, expected) in [
+        ("404 Not Found", "3", 3, 3),
+        ("500 Internal Server Error", "0", 3, 4),
+        ("500 Internal Server Error", "1", 4, 4),
+    ] {
+        let server = scripted(move |_| status(head));
+        let urls = ["/1", "/2", "/3"].map(|target| server.url(target));
+        let (status, told, _) = of_urls(&urls, &["-r", tries]);
+        assert_eq!(status, expected, "{told}");
+        assert_eq!(server.requests().len(), asked, "{head} {tries}: {told}");
     }
 }

@@ -106,12 +106,14 @@ pub struct FileTask {
     /// When that changed last: what was asked for before may have been asked for elsewhere.
     pub turned: Option<Instant>,
     /// Refusals in a row where redirects led, without a byte between them.
-    pub refusals: u32,
+    pub refusals: u16,
     /// Whether it is to be asked for with nothing in front of it: it was refused behind other requests.
     pub alone: bool,
     /// Request targets where a Metalink points, rather than at the path below the source's base: the first of a source's is
-    /// asked for, the others once that is refused.
+    /// asked for, the others once that fails.
     pub targets: Vec<(SourceId, String)>,
+    /// How many of them, from the first on, are asked for no more.
+    pub passed: u16,
 }
 
 impl FileTask {
@@ -143,6 +145,7 @@ impl FileTask {
             refusals: 0,
             alone: false,
             targets: Vec::new(),
+            passed: 0,
         }
     }
 
@@ -172,7 +175,7 @@ impl FileTask {
         if let Some(led) = self.led_to(source) {
             return Subject::Target(led.target.clone());
         }
-        let mut targets = self.targets.iter();
+        let mut targets = self.left_targets().iter();
         let known = targets.find(|(of, _)| *of == source);
         known.map_or_else(
             || Subject::Path(self.path.clone()),
@@ -182,16 +185,37 @@ impl FileTask {
 
     /// Whether a Metalink points to more than what a source is asked for.
     pub fn has_next_url(&self, source: SourceId) -> bool {
-        let its = self.targets.iter().filter(|(of, _)| *of == source);
+        let its = self.left_targets().iter().filter(|(of, _)| *of == source);
         its.count() > 1
     }
 
-    /// Asks a source for the next of what a Metalink points to there.
-    pub fn turn_to_next_url(&mut self, source: SourceId) {
-        let first = self.targets.iter().position(|(of, _)| *of == source);
+    /// Asks a source for the next of what a Metalink points to there; for this one after all others, or `for_good` no more.
+    pub fn turn_to_next_url(&mut self, source: SourceId, for_good: bool) {
+        let mut left = self.left_targets().iter();
+        let first = left.position(|(of, _)| *of == source);
         if let Some(first) = first.filter(|_| self.has_next_url(source)) {
-            self.targets.remove(first);
+            let target = self.targets.remove(usize::from(self.passed) + first);
+            if for_good {
+                self.targets.insert(self.passed.into(), target);
+                self.passed += 1;
+            } else {
+                self.targets.push(target);
+            }
         }
+    }
+
+    /// All that a Metalink points to may be asked for again.
+    pub fn turn_to_all_urls(&mut self) {
+        self.passed = 0;
+    }
+
+    fn left_targets(&self) -> &[(SourceId, String)] {
+        self.targets.get(self.passed.into()..).unwrap_or_default()
+    }
+
+    /// The source whose URL led to one, or that one itself.
+    pub fn first_for(&self, source: SourceId) -> SourceId {
+        self.led_to(source).map_or(source, |led| led.first)
     }
 
     /// Whether a source is known not to have it: a Metalink names others.
@@ -250,7 +274,7 @@ impl FileTask {
     /// Sources that cannot be asked for the values of its pieces, because they are asked for it by a query.
     pub fn mute(&self) -> SourceSet {
         let targets = self
-            .targets
+            .left_targets()
             .iter()
             .map(|(source, target)| (*source, target));
         let known = targets.filter(|(source, _)| self.led_to(*source).is_none());

@@ -29,7 +29,9 @@ impl Schedule {
     ) {
         let source = self.slots[id.0].source;
         let flight = match follow {
-            Follow::LeaveOut | Follow::Fail => self.turn_to_next_url(source, fault, flight),
+            Follow::LeaveOut | Follow::Fail | Follow::Retry => {
+                self.turn_to_next_url(source, follow, fault, flight, now)
+            }
             _ => flight,
         };
         match follow {
@@ -128,30 +130,67 @@ impl Schedule {
         self.put_back(Work::Open(FileTask { local, ..task }));
     }
 
-    /// A Metalink may name several URLs at one server: a file that is refused at one is asked for at the next. What is left to be
+    /// A Metalink may name several URLs at one server: a file that fails for one of them is asked for at the next. What is left to be
     /// done.
     fn turn_to_next_url(
         &mut self,
         source: SourceId,
+        follow: Follow,
         fault: &Fault,
         flight: Option<Flight>,
+        now: Instant,
     ) -> Option<Flight> {
-        match (flight, fault) {
-            (
-                Some(Flight {
-                    work: Work::Open(mut task),
-                    ..
-                }),
-                Fault::Refused(why),
-            ) if task.has_next_url(source) => {
-                task.turn_to_next_url(source);
-                let server = self.name_of(source);
-                tracing::warn!(path = %task.shown(), "{server}: {why}: its next URL there is asked");
-                self.put_back(Work::Open(task));
-                None
-            }
-            (flight, _) => flight,
+        let Some(Flight {
+            work: Work::Open(task),
+            ..
+        }) = &flight
+        else {
+            return flight;
+        };
+        let first = task.first_for(source);
+        if !is_about_the_url(fault, follow) || !task.has_next_url(first) {
+            return flight;
         }
+        let mut task = match fault {
+            Fault::BadWhole(task) | Fault::Unlisted(task, _) => FileTask::clone(task),
+            _ => task.clone(),
+        };
+        let (server, why) = (self.name_of(source).to_owned(), self.told_by(source, fault));
+        if follow == Follow::Retry {
+            self.url_failed(first, task, why, fault.retry_after(), now);
+        } else {
+            // What only one answer could give here may be given there in pieces.
+            task.whole = false;
+            self.pass_url(first, task, &format!("{server}: {}", fault.error()), now);
+        }
+        None
+    }
+
+    /// A try at what the URL of a source gave failed. The next one there is asked after the usual pause; the last try is as many as it
+    /// has URLs.
+    pub(super) fn url_failed(
+        &mut self,
+        first: SourceId,
+        mut task: FileTask,
+        error: Error,
+        retry_after: Option<Duration>,
+        now: Instant,
+    ) {
+        let is_last = !error.is_transient() || task.failures >= self.limits.retries;
+        if is_last && task.has_next_url(first) && !self.stopped {
+            return self.pass_url(first, task, &error.to_string(), now);
+        }
+        task.turn_to_next_url(first, false);
+        self.task_failed(task.into(), error, retry_after, now);
+    }
+
+    /// A file is asked for at the next URL of a source at once, and at this one no more.
+    fn pass_url(&mut self, first: SourceId, mut task: FileTask, why: &str, now: Instant) {
+        task.turn_to_next_url(first, true);
+        task.led.retain(|led| led.first != first);
+        (task.refusals, task.turned) = (0, Some(now));
+        tracing::warn!(path = %task.shown(), "{why}: its next URL there is asked");
+        self.put_back(Work::Open(task));
     }
 
     /// The server is left out for this work, and others are asked.
@@ -328,6 +367,21 @@ fn left_out(mut task: Task, source: SourceId, fault: &Fault) -> Task {
         _ => task.leave_out(source),
     }
     task
+}
+
+/// Whether a failure may be that of what was asked for: a connection that broke may break at any URL, and of a server that fails
+/// inside the others are asked first.
+fn is_about_the_url(fault: &Fault, follow: Follow) -> bool {
+    match fault {
+        Fault::Refused(_)
+        | Fault::Login(_)
+        | Fault::Changed
+        | Fault::BadWhole(_)
+        | Fault::Unlisted(..)
+        | Fault::Other(_) => true,
+        Fault::Busy { .. } => follow != Follow::LeaveOut,
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -122,7 +122,8 @@ impl Schedule {
             tracing::warn!(path = %task.shown(), "{error}: another mirror is asked");
             self.put_back_task(task.into());
         } else {
-            self.task_failed(task.into(), error, None, now);
+            let first = task.first_for(teller);
+            self.url_failed(first, task, error, None, now);
         }
     }
 

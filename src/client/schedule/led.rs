@@ -17,7 +17,7 @@ const MET_MAX: usize = 16;
 /// A file for which there is no place is asked for again after so long.
 const FULL: Duration = Duration::from_secs(1);
 /// What was refused while others fetch some of the same file is asked for again so often in a row.
-const LATER_MAX: u32 = 8;
+const LATER_MAX: u16 = 8;
 
 /// How a file stands where a redirect led, when its work fails there.
 #[derive(Debug, Clone, Copy, Default)]

@@ -111,11 +111,17 @@ impl Schedule {
         // One by one: an item ends when nothing of it waits.
         while let Some(mut task) = self.items.iter_mut().find_map(|it| it.take_led(source)) {
             let first = task.forget_led_from(source);
+            // The next URLs of a Metalink may lead elsewhere.
+            let its = first.iter();
+            let over = its.filter(|first| !task.has_next_url(*first)).collect();
+            for first in first.iter() {
+                task.turn_to_next_url(first, leave == Leave::Fail);
+            }
             match leave {
                 Leave::Again => self.put_back_task(task.into()),
                 Leave::Retry => self.task_failed(task.into(), error.clone(), None, now),
                 Leave::Fail => {
-                    task.tried = task.tried.union(first);
+                    task.tried = task.tried.union(over);
                     if self.others_have(task.off()) {
                         self.put_back_task(task.into());
                     } else {

@@ -397,3 +397,62 @@ fn one_that_changes_while_it_is_fetched_in_one_answer_is_begun_anew_as_often_as_
     let task = is_asked_later(&schedule, item);
     assert_eq!((task.whole, task.local), (true, Local::Unknown));
 }
+
+#[test]
+fn each_try_at_urls_of_one_server_counts_or_passes_one() {
+    let now = Instant::now();
+    let busy = Fault::Busy {
+        error: status(500),
+        retry_after: None,
+    };
+    let (refused, wrong) = (Fault::Refused(status(404)), Fault::BadValues);
+    for (follow, fault, retries, tries) in [
+        (Follow::Fail, &refused, 3, 3),
+        (Follow::Fail, &busy, 3, 3),
+        (Follow::Retry, &busy, 0, 3),
+        (Follow::Retry, &busy, 3, 6),
+        // Nothing says that it is the URL's.
+        (Follow::Retry, &wrong, 3, 4),
+    ] {
+        let mut schedule = schedule(1);
+        schedule.limits.retries = retries;
+        let (item, mut task, _) = opens(&mut schedule, MIB, now);
+        task.targets = ["/1", "/2", "/3"].map(|url| (at(0), url.to_owned())).into();
+        let mut asked = Vec::new();
+        while done(&mut schedule).failed.is_empty() {
+            asked.push(task.targets[usize::from(task.passed)].1.clone());
+            assert!(asked.len() < 9, "{fault:?} {asked:?}");
+            let again = flight(Work::Open(task.clone()), now);
+            schedule.carry_out(SLOT, follow, fault, Some(again), now);
+            let item = schedule.item_mut(item).unwrap();
+            item.release(None);
+            task = item.small.pop_front().unwrap_or(task);
+        }
+        assert_eq!(asked.len(), tries, "{fault:?} {asked:?}");
+        let all = asked.iter().collect::<std::collections::HashSet<_>>();
+        assert_eq!(all.len(), if tries == 4 { 1 } else { 3 }, "{fault:?}");
+    }
+}
+
+#[test]
+fn the_next_url_is_that_of_the_server_that_redirected() {
+    let now = Instant::now();
+    let mut schedule = schedule(1);
+    let led = meet(&mut schedule);
+    let (item, task, _) = opens(&mut schedule, MIB, now);
+    let task = FileTask {
+        item: task.item,
+        refusals: 1,
+        targets: ["/1", "/2"].map(|url| (at(0), url.to_owned())).into(),
+        ..led_file("a", MIB, led)
+    };
+    schedule.slots[0].source = led;
+    let refused = Fault::Refused(status(404));
+    let opens = flight(Work::Open(task), now);
+    schedule.carry_out(SLOT, Follow::Fail, &refused, Some(opens), now);
+    let task = waiting(&schedule, item);
+    assert!(task.led.is_empty());
+    assert_eq!((task.refusals, task.turned), (0, Some(now)));
+    assert_eq!((task.targets[0].1.as_str(), task.passed), ("/1", 1));
+    assert!(!task.has_next_url(at(0)));
+}

@@ -30,6 +30,7 @@ impl Item {
         for mut file in std::mem::take(&mut self.failed_files) {
             file.failures = 0;
             (file.tried, file.failing) = (file.foreign, None);
+            file.turn_to_all_urls();
             // What is here of it now must be looked at.
             file.local = Local::Unknown;
             self.push_back(file);
@@ -183,6 +184,7 @@ mod tests {
                 foreign,
                 refusals: 3,
                 failures: 3,
+                passed: 1,
                 ..file("/t/a", Some(2 * PIECE))
             }
             .into(),
@@ -203,6 +205,7 @@ mod tests {
         let file = &item.large[0];
         assert_eq!((file.tried, file.failures, file.refusals), (foreign, 0, 0));
         assert_eq!(file.local, Local::Unknown);
+        assert_eq!(file.passed, 0);
         assert_eq!(
             (item.dirs[0].tried, item.dirs[0].failures),
             (SourceSet::default(), 0)
