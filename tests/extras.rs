@@ -240,6 +240,60 @@ fn a_page_with_the_name_of_the_directory_removes_nothing() {
 }
 
 #[test]
+fn a_page_that_does_not_list_the_directory_removes_nothing_in_it() {
+    let page = |body: &str| ok("text/html", body.as_bytes());
+    for (root, why) in [
+        (
+            reply("302 Found\nLocation: /sub/\nContent-Length: 0", b""),
+            "leads to a directory in it",
+        ),
+        (
+            page("<meta http-equiv=\"refresh\" content=\"0; url=sub/\">"),
+            "leads on to another",
+        ),
+        (
+            page(
+                "<h1>Index of /</h1><a href=\"http://internal:8080/keep.txt\">keep.txt</a> \
+                <a href=\"http://internal:8080/sub/\">sub/</a>",
+            ),
+            "only links that lead elsewhere",
+        ),
+        (
+            page("<h1>Index of /</h1><a href=\"?get=keep.txt\">keep.txt</a>"),
+            "only links that lead elsewhere",
+        ),
+    ] {
+        let leads_below = why.contains("leads ");
+        let server = scripted(move |request| match request.target.as_str() {
+            "/" => root.clone(),
+            "/sub/" => ok("text/html", b"<h1>Index of /sub/</h1><a href=\"x\">x</a>"),
+            "/sub/x" => ok("text/plain", b"new"),
+            _ => not_found(),
+        });
+        let target = temp();
+        fs::create_dir(target.path().join("sub")).unwrap();
+        for name in ["keep.txt", "other.bin", "sub/x", "sub/old"] {
+            fs::write(target.path().join(name), "old").unwrap();
+        }
+        let update = ["--delete", "--yes"];
+        let (code, stdout, stderr) = run(&server.url("/"), target.path(), &update);
+        assert_eq!(code, 0, "{stdout}{stderr}");
+        let there = |path: &str| target.path().join(path).exists();
+        assert!(
+            there("keep.txt") && there("other.bin"),
+            "{why}: {stdout}{stderr}"
+        );
+        // The listing that it leads to is one.
+        assert_eq!(there("sub/old"), !leads_below, "{why}: {stdout}{stderr}");
+        assert!(
+            stderr.contains("nothing is deleted in the target directory itself")
+                && stderr.contains(why),
+            "{why}: {stderr}"
+        );
+    }
+}
+
+#[test]
 fn a_bucket_that_is_not_all_removes_nothing() {
     removes_nothing(|_| {
         let page = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";

@@ -15,6 +15,7 @@ use crate::{
         task::DirTask,
     },
     entry::Entry,
+    escape::display_name,
     http1::body_reader::{BodyReader, Framing},
     units,
 };
@@ -66,11 +67,10 @@ impl Worker {
             read = self.hand_on(&task, entries, &mut found).await;
         }
         if let Ok(true) = read {
+            let partial = listed.partial;
             self.refuse(&task, listed);
-            if engine.look(|schedule| schedule.notes_extras(task.item))
-                && let Err(error) = engine.note_extras(&task, found.told()).await
-            {
-                self.engine.with(|schedule| schedule.refused(&task, error));
+            if engine.look(|schedule| schedule.notes_extras(task.item)) {
+                self.note_extras(&task, &mut found, partial).await;
             }
         }
         if found.any {
@@ -109,6 +109,20 @@ impl Worker {
             if last || !wanted {
                 return Ok(wanted);
             }
+        }
+    }
+
+    /// Notes what is here and was not listed, unless there is a reason why there may be more than the listing names.
+    async fn note_extras(&self, task: &DirTask, found: &mut Found, partial: Option<&str>) {
+        if let Some(why) = partial {
+            let dir = if task.dir.is_root() {
+                "the target directory".into()
+            } else {
+                display_name(task.dir.as_bytes())
+            };
+            tracing::warn!("nothing is deleted in {dir} itself: {why}");
+        } else if let Err(error) = self.engine.note_extras(task, found.told()).await {
+            self.engine.with(|schedule| schedule.refused(task, error));
         }
     }
 
@@ -163,6 +177,7 @@ impl Worker {
             Place::Here(address) => address,
             Place::Below(entry) => {
                 listed.entries.push(entry);
+                listed.partial = Some("it leads to a directory in it");
                 return Ok(true);
             }
             Place::Unwanted => return Ok(false),

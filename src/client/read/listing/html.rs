@@ -7,7 +7,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use html5gum::{Token, Tokenizer, emitters::default::DefaultEmitter};
 use url::Url;
 
-use self::opened::{Opened, is_cut};
+use self::{
+    links::{directory, is_itself, may_name_an_entry, names},
+    opened::{Opened, is_cut},
+};
 use super::{
     Error,
     looks::{Looks, attribute},
@@ -17,6 +20,7 @@ use crate::{
     http1::path::{self, PathError},
 };
 
+mod links;
 mod opened;
 
 /// Bytes of a page that are read at once: about two thousand entries.
@@ -87,8 +91,12 @@ impl Page {
     }
 
     /// The page has ended, `until_close` if only the connection's end says so: then it must have closed what it opened.
-    /// A page without entries must look like a listing of nothing.
-    pub fn finish(mut self, until_close: bool, found: &mut Found<'_>) -> Result<(), Error> {
+    /// A page without entries must look like a listing of nothing. Why there may be more than it names, if there may.
+    pub fn finish(
+        mut self,
+        until_close: bool,
+        found: &mut Found<'_>,
+    ) -> Result<Option<&'static str>, Error> {
         self.entries(true, found);
         if until_close && (self.cut || self.opened.any()) {
             let text = "the server closed it in the middle of the listing";
@@ -134,6 +142,7 @@ impl Page {
                     last = attribute(&tag, b"href").map(|href| Link {
                         href: href.to_vec(),
                         behind: Vec::new(),
+                        is_aside: opened.in_footer(),
                     });
                 }
                 Token::StartTag(tag) if tag.name.as_slice() == b"base" => {
@@ -146,10 +155,14 @@ impl Page {
                     opened.start(&tag.name);
                     self.looks.tag(&tag);
                     if let Some(target) = self.looks.refreshes() {
+                        if !is_itself(&self.address, &self.base, &target) {
+                            self.looks.led_on();
+                        }
                         // A page that leads on to a directory below it is a link to that.
                         let link = Link {
                             href: target.into_bytes(),
                             behind: Vec::new(),
+                            is_aside: false,
                         };
                         let entry = link.entry(&self.address, &self.base);
                         self.note(entry.filter(|(entry, _)| entry.is_dir), found);
@@ -157,7 +170,7 @@ impl Page {
                 }
                 Token::EndTag(tag) if tag.name.as_slice() == LINK => {
                     if let Some(link) = &mut last {
-                        self.looks.linked(&link.href, &link.behind);
+                        link.is_aside |= self.looks.linked(&link.href, &link.behind);
                         link.behind.clear();
                     }
                 }
@@ -186,10 +199,15 @@ impl Page {
     }
 
     fn link(&mut self, link: Option<Link>, found: &mut Found<'_>) {
-        self.note(
-            link.and_then(|link| link.entry(&self.address, &self.base)),
-            found,
-        );
+        let Some(link) = link else { return };
+        let entry = link.entry(&self.address, &self.base);
+        if entry.is_none()
+            && !link.is_aside
+            && may_name_an_entry(&self.address, &self.base, &text(&link.href))
+        {
+            self.looks.passed_over();
+        }
+        self.note(entry, found);
     }
 
     fn note(&mut self, entry: Option<Checked>, found: &mut Found<'_>) {
@@ -220,6 +238,8 @@ const LINK: &[u8] = b"a";
 struct Link {
     href: Vec<u8>,
     behind: Vec<u8>,
+    /// It leads up, or tells of the server: listings of nothing have such links, too.
+    is_aside: bool,
 }
 
 impl Link {
@@ -248,12 +268,6 @@ fn embedded_json(page: &[u8]) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(rest[..end].trim_ascii()).ok()
 }
 
-/// The names of a URL's path. A `%` that begins no escape is one, as browsers have it.
-fn names(url: &Url) -> impl Iterator<Item = Cow<'_, [u8]>> {
-    let segments = url.path().split('/').filter(|segment| !segment.is_empty());
-    segments.map(|segment| path::decode_leniently(segment.as_bytes()))
-}
-
 /// The entry that `href` names, if it lies below `page`: the names on the way are in its name.
 fn link(page: &Url, base: &Url, href: &str) -> Option<Checked> {
     let there = base.join(href.trim()).ok()?;
@@ -262,8 +276,7 @@ fn link(page: &Url, base: &Url, href: &str) -> Option<Checked> {
     }
     // Spellings differ (`%28` and `(`), names do not.
     let mut below = names(&there);
-    let dir = page.path().rfind('/').map_or("/", |at| &page.path()[..=at]);
-    let dir = page.join(dir).ok()?;
+    let dir = directory(page)?;
     if !names(&dir).all(|name| below.next().as_ref() == Some(&name)) {
         return None;
     }

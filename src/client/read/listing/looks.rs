@@ -32,6 +32,10 @@ pub struct Looks {
     headed: bool,
     /// It has a link to the directory above.
     up: bool,
+    /// It has links that may be entries, but are not taken for any.
+    passed_over: bool,
+    /// It leads on to another page.
+    led_on: bool,
     password: bool,
     script: bool,
     pre: bool,
@@ -103,12 +107,14 @@ impl Looks {
         }
     }
 
-    /// A link with this target and text.
-    pub fn linked(&mut self, href: &[u8], text: &[u8]) {
+    /// A link with this target and text; whether it leads to the directory above.
+    pub fn linked(&mut self, href: &[u8], text: &[u8]) -> bool {
         let text = String::from_utf8_lossy(text).to_ascii_lowercase();
-        self.up |= matches!(href.trim_ascii(), b"../" | b".." | b"./..")
+        let up = matches!(href.trim_ascii(), b"../" | b".." | b"./..")
             || matches!(text.trim(), "../" | "..")
             || text.contains("parent dir");
+        self.up |= up;
+        up
     }
 
     /// An entry was found.
@@ -116,15 +122,36 @@ impl Looks {
         self.entries = true;
     }
 
-    /// Whether the page is a listing, be it of nothing; else what it is.
+    /// A link was passed over that may name an entry.
+    pub fn passed_over(&mut self) {
+        self.passed_over = true;
+    }
+
+    /// The page leads on to another.
+    pub fn led_on(&mut self) {
+        self.led_on = true;
+    }
+
+    /// Why there may be more than a listing names, if there may. What has entries has links of other kinds as well.
+    fn partial(&self) -> Option<&'static str> {
+        if self.led_on {
+            Some("the page leads on to another")
+        } else if self.passed_over && !self.entries {
+            Some("the page has only links that lead elsewhere")
+        } else {
+            None
+        }
+    }
+
+    /// Whether the page is a listing, be it of nothing, and why there may be more than it names; else what it is.
     ///
     /// That it has the directory's name for a title says nothing: a login page may have it, and an error.
-    pub fn verdict(&self) -> Result<(), Error> {
+    pub fn verdict(&self) -> Result<Option<&'static str>, Error> {
         // Go's has nothing else.
         let bare = self.pre && !self.script && self.text == 0;
         let looks_empty = !self.password && (self.headed || self.up || bare);
         if self.entries || looks_empty {
-            return Ok(());
+            return Ok(self.partial());
         }
         let title = || display_name(&self.title).into_owned();
         Err(Error::Listing(if self.password {

@@ -43,6 +43,8 @@ pub struct Listed {
     pub more_refused: u64,
     /// The query that asks for the rest of it.
     pub next: Option<String>,
+    /// Why there may be more than it names: nothing follows from what it does not name.
+    pub partial: Option<&'static str>,
 }
 
 impl Reader {
@@ -83,9 +85,10 @@ impl Reader {
                     feed_json(&mut splitter, &json, listed)?;
                     return splitter.finish();
                 }
-                page.finish(until_close, &mut |entry, checked| {
+                listed.partial = page.finish(until_close, &mut |entry, checked| {
                     listed.accept(checked, entry);
-                })
+                })?;
+                Ok(())
             }
             Format::Xml(bucket) => {
                 listed.next = bucket.finish(&mut |entry| listed.accept_key(entry))?;

@@ -1,18 +1,26 @@
-//! Whether a page was cut: what it opened has to be closed at its end.
+//! What is open in a page: at its end all of it has to be closed, or it was cut.
 
 use html5gum::Error;
 
 /// Elements whose end no page may leave out while entries follow, with those around them.
 const ELEMENTS: [&[u8]; 6] = [b"html", b"head", b"body", b"pre", b"table", b"ul"];
 
-/// How many of each of [`ELEMENTS`] are open.
+/// Elements that tell of the server or the page, such as thttpd's and caddy's own links.
+const FOOTERS: [&[u8]; 2] = [b"address", b"footer"];
+
+/// How many of each of [`ELEMENTS`] are open, and of [`FOOTERS`].
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Opened([usize; ELEMENTS.len()]);
+pub struct Opened {
+    counts: [usize; ELEMENTS.len()],
+    footers: usize,
+}
 
 impl Opened {
     /// An element began.
     pub fn start(&mut self, name: &[u8]) {
-        if let Some(count) = self.count(name) {
+        if FOOTERS.contains(&name) {
+            self.footers += 1;
+        } else if let Some(count) = self.count(name) {
             *count += 1;
         }
     }
@@ -21,6 +29,8 @@ impl Opened {
     pub fn end(&mut self, name: &[u8]) {
         if matches!(name, b"html" | b"body") {
             *self = Self::default();
+        } else if FOOTERS.contains(&name) {
+            self.footers = self.footers.saturating_sub(1);
         } else if let Some(count) = self.count(name) {
             *count = count.saturating_sub(1);
         }
@@ -28,12 +38,17 @@ impl Opened {
 
     /// Whether something is still open.
     pub fn any(self) -> bool {
-        self.0.iter().any(|count| *count > 0)
+        self.counts.iter().any(|count| *count > 0)
+    }
+
+    /// Whether it is a footer that is open.
+    pub fn in_footer(self) -> bool {
+        self.footers > 0
     }
 
     fn count(&mut self, name: &[u8]) -> Option<&mut usize> {
         let at = ELEMENTS.iter().position(|element| *element == name)?;
-        Some(&mut self.0[at])
+        Some(&mut self.counts[at])
     }
 }
 

@@ -14,6 +14,13 @@ fn read(html: &[u8], target: &str) -> Result<Vec<Entry>, Error> {
     Ok(entries)
 }
 
+/// Why there may be more than a page names.
+fn partial(html: &str, target: &str) -> Option<&'static str> {
+    let mut reader = page_at(target);
+    reader.feed(html.as_bytes(), &mut |_, _| {}).unwrap();
+    reader.finish(false, &mut |_, _| {}).unwrap()
+}
+
 fn entries(page: &[u8], target: &str) -> Vec<Entry> {
     read(page, target).unwrap()
 }
@@ -276,5 +283,71 @@ fn a_page_that_is_no_listing_is_told_by_what_it_is() {
         "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n</pre>\n",
     ] {
         assert_eq!(read(empty.as_bytes(), "/x/").unwrap(), [], "{empty}");
+    }
+}
+
+#[test]
+fn a_page_whose_links_lead_elsewhere_is_no_listing_of_nothing() {
+    for links in [
+        "<a href=\"http://internal:8080/x/keep.txt\">keep.txt</a> <a href=\"http://internal:8080/x/sub/\">sub/</a>",
+        "<a href=\"https://host:8080/x/keep.txt\">keep.txt</a>",
+        "<a href=\"?get=keep.txt\">keep.txt</a>",
+        "<a href=\"keep.txt?raw=1\">keep.txt</a>",
+        "<a href=\"/keep.txt\">keep.txt</a>",
+        "<a href=\"/?path=x/keep.txt\">keep.txt</a>",
+        "<a href=\"../\">..</a> <a href=\"../y/keep.txt\">keep.txt</a>",
+        "<a href=\"ftp://host/x/keep.txt\">keep.txt</a>",
+    ] {
+        let html = format!("<h1>Index of /x/</h1>{links}");
+        assert!(partial(&html, "/x/").is_some(), "{links}");
+        // What has entries has other links, too.
+        let html = format!("{html}<a href=\"ok\">ok</a>");
+        assert_eq!(partial(&html, "/x/"), None, "{links}");
+    }
+}
+
+#[test]
+fn listings_of_nothing_have_links_of_their_own() {
+    for links in [
+        // nginx, lighttpd; fancyindex; Apache, behind a proxy that changes paths too; Jetty
+        "<pre><a href=\"../\">../</a></pre>",
+        "<a href=\"?C=N&amp;O=A\">File Name</a> <a href=\"?C=S&amp;O=D\">&darr;</a> <a href=\"../\">Parent directory/</a>",
+        "<a href=\"?C=N;O=D\">Name</a> <a href=\"?C=M;O=A\">Last modified</a> <a href=\"/\">Parent Directory</a>",
+        "<a href=\"/inside/\">Parent Directory</a><address>Apache at <a href=\"mailto:a@b\">host</a></address>",
+        "<a href=\"/x/?C=N&amp;O=D\">Name</a>",
+        // caddy; rclone; IIS; thttpd; others
+        "<a href=\"/\">host</a> <a href=\"/x/\">x</a> <a href=\"?layout=grid\">Grid</a> <a href=\"javascript:go()\">List</a>\
+            <a href=\"./?sort=name&order=desc\">Name</a><footer>Served with <a href=\"https://caddyserver.com/v2/\">Caddy</a></footer>",
+        "<a href=\"/\">/</a><a href=\"..\">Go up</a><a href=\"?sort=namedirfirst&order=asc\">Name</a>",
+        "<a href=\"/\">[To Parent Directory]</a>",
+        "<address><a href=\"http://www.acme.com/software/thttpd/\">thttpd/2.27</a></address>",
+        "<a href=\"#top\">top</a> <a href=\"\">again</a> <a href=\"https://example.org/\">our host</a> <a name=\"end\">.</a>",
+    ] {
+        let html = format!("<h1>Index of /x/</h1>{links}");
+        assert_eq!(entries(html.as_bytes(), "/x/"), [], "{links}");
+        assert_eq!(partial(&html, "/x/"), None, "{links}");
+    }
+    assert_eq!(partial(NGINX, "/d/"), None);
+}
+
+#[test]
+fn a_page_that_leads_on_to_another_does_not_name_all() {
+    for to in [
+        "files/",
+        "./files/",
+        "/elsewhere/",
+        "../",
+        "index.html",
+        "?page=2",
+    ] {
+        let html = format!(
+            "<meta http-equiv=refresh content='0; url={to}'><title>Index of</title><a href=\"files/\">files</a>"
+        );
+        assert!(partial(&html, "/x/").is_some(), "{to}");
+    }
+    for to in ["/x/", "./", "?C=N;O=D", "http://host:8080/x/"] {
+        let html =
+            format!("<meta http-equiv=refresh content='30; url={to}'><title>Index of</title>");
+        assert_eq!(partial(&html, "/x/"), None, "{to}");
     }
 }
