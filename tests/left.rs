@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Stdio, time::Instant};
 
 use haul::{
-    client::{Settings, Want},
+    client::{Settings, Snapshot, Want},
     config::OnConflict,
     exit::Exit,
     http1::path::RemotePath,
@@ -15,6 +15,7 @@ use crate::{
         fetching::fetch_with,
         program::Haul,
         proxy::{Line, proxy},
+        scripted::{Then, reply, scripted},
         serving::{PATIENCE, serve},
     },
     queue::{kept, pattern, stalling},
@@ -282,6 +283,30 @@ fn a_run_without_a_journal_leaves_no_part() {
     assert_eq!(names(dir.path()), ["one.part"]);
     drop(first);
     assert_eq!(names(dir.path()), ["one.part"]);
+}
+
+#[test]
+fn a_body_without_a_size_leaves_no_part_where_nothing_goes_on_with_it() {
+    let server = scripted(|_| {
+        let chunk = [&b"100000\r\n"[..], &vec![b'x'; 1 << 20], b"\r\n"].concat();
+        let head = "200 OK\nContent-Type: application/octet-stream\nTransfer-Encoding: chunked";
+        reply(head, &chunk.repeat(4)).then(Then::Hang)
+    });
+    let (state, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = server.url("/");
+    let received = |now: &Snapshot| now.received > 2 * MIB as u64;
+    let mut first = fetch_with(kept(&url, state.path(), dir.path()));
+    first.get_path("/one");
+    first.wait_for("a part", received);
+    let mut second = fetch_with(kept(&url, state.path(), dir.path()));
+    second.get_path("/two");
+    second.wait_for("a part", received);
+    assert_eq!(names(dir.path()), ["one.part", "two.part"]);
+    assert!(first.client.can_be_gone_on_with() && !second.client.can_be_gone_on_with());
+    drop(second);
+    assert_eq!(names(dir.path()), ["one.part"]);
+    drop(first);
+    assert_eq!(names(dir.path()), [""; 0]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod published;
 mod says;
 mod server;
 mod signatures;
+mod unfinished;
 
 pub use found::Found;
 pub use server::Server;

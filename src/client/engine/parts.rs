@@ -127,20 +127,6 @@ impl Engine {
         .await
     }
 
-    /// The same for a body whose size nobody tells.
-    pub async fn open_unsized(
-        self: &Arc<Self>,
-        task: &FileTask,
-    ) -> Result<Option<OpenPart>, Error> {
-        let target = self.target(task.item).ok_or(Error::Changed)?;
-        let (engine, task) = (Arc::clone(self), task.clone());
-        blocking(move || {
-            let part = engine.open_part(&target, &task, 0, &Keep::Nothing)?;
-            Ok(part.map(|part| OpenPart::new(part, target, task, Facts::default())))
-        })
-        .await
-    }
-
     /// The part of `task`: one of ours to go on with, or a new one of `size` bytes. `None` where another job had it in hand and
     /// has landed it meanwhile: what is here is to be looked at again. Blocking.
     pub fn open_part(

@@ -42,29 +42,29 @@ impl Worker {
                 .complete_small(&reading.head, task, content, began)
                 .await;
         }
-        let mut part = engine
+        let part = engine
             .open_unsized(&task)
             .await
             .map_err(|error| Fault::of(error, None))?
             .ok_or(Fault::Interrupted)?;
-        part.began = began;
         let written = tokio::select! {
             biased;
             () = engine.interrupted(self.slot) => Err(Fault::Interrupted),
-            read = self.read_rest(reading, &task, &part, &content) => read.map_err(|error| Fault::of(error, None)),
+            read = self.read_rest(reading, &task, part.open()?, &content) => read.map_err(|error| Fault::of(error, None)),
         };
         let written = written.and_then(|written| is_as_named(&task, written).map(|()| written));
         let written = match written {
             Ok(written) => written,
             Err(fault) => {
-                let dropping = Arc::clone(&engine);
-                let drop = tokio::task::spawn_blocking(move || dropping.drop_part(&part.part));
-                let _ = drop.await;
+                // Its name is free before the file is asked for again.
+                part.remove().await;
                 return Err(fault);
             }
         };
+        let mut part = part.into_whole()?;
         self.resize(&mut task, written);
         let head = &reading.head;
+        part.began = began;
         part.facts = Facts {
             source: self.source,
             size: written,
