@@ -155,6 +155,34 @@ fn a_session_browses_downloads_and_steers_in_plain_lines() {
 }
 
 #[test]
+fn what_a_later_connection_to_the_same_server_finishes_is_not_unfinished() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a"), content(1, 4 << 20)).unwrap();
+    let serving = serve(root.path());
+    let url = serving.url("/");
+    for goes_on in [true, false] {
+        let to = tempfile::tempdir().unwrap();
+        let dir = to.path().to_str().unwrap();
+        let line = ["connect", &url, "-d", dir, "--limit", "300k"];
+        let mut session = Session::start(&line);
+        session.say("get a");
+        session.until("a: started");
+        session.say(&format!("connect {url}"));
+        session.until("a: paused");
+        if goes_on {
+            session.say("resume all");
+            session.until("a: started");
+            session.say("limit off");
+            session.until("a: finished");
+        }
+        let (status, told, stderr) = session.end();
+        let unfinished = "haul: stopped with a transfer unfinished: the same command goes on\n";
+        let expected = if goes_on { (0, "") } else { (130, unfinished) };
+        assert_eq!((status, stderr.as_str()), expected, "{told}");
+    }
+}
+
+#[test]
 fn what_is_refused_is_a_line_and_a_status() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a"), content(1, 8 << 20)).unwrap();

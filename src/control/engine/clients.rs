@@ -1,7 +1,8 @@
 //! The clients that a dashboard made, and what they leave.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,7 +23,8 @@ pub struct Left {
     pub failed: usize,
     /// The only failure, if there was just one.
     pub error: Option<client::Error>,
-    /// Transfers that were stopped on their way; what the user had paused is not among them.
+    /// Transfers that were stopped on their way; what the user had paused is not among them. What a later client of the same
+    /// target and server went on with counts as that left it.
     pub unfinished: usize,
     /// Whether a later run can go on with them.
     pub goes_on: bool,
@@ -31,17 +33,29 @@ pub struct Left {
 impl Left {
     fn of(clients: &[Made]) -> Self {
         let (mut failed, mut unfinished) = (0, 0);
-        let items = clients.iter().flat_map(|made| {
+        // What each target and server have left of it; the last client of a journal has restored what those before it left.
+        let mut kept: HashMap<(&Path, String), usize> = HashMap::new();
+        for made in clients {
+            let (mut on_the_way, mut paused) = (0, 0);
             let items = made.client.snapshot().items.into_iter();
-            items.filter(|item| !made.cleared.contains(&item.id))
-        });
-        for item in items {
-            match item.state {
-                ItemState::Failed(_) => failed += 1,
-                ItemState::Finished(_) | ItemState::Cancelled | ItemState::Paused => {}
-                _ => unfinished += 1,
+            for item in items.filter(|item| !made.cleared.contains(&item.id)) {
+                match item.state {
+                    ItemState::Failed(_) => failed += 1,
+                    ItemState::Finished(_) | ItemState::Cancelled => {}
+                    ItemState::Paused => paused += 1,
+                    _ => on_the_way += 1,
+                }
+            }
+            if made.client.can_be_gone_on_with() {
+                let journal = (made.client.dir(), made.client.base_url());
+                let left = kept.entry(journal).or_default();
+                // What was restored waits, paused, until the user lets it go on.
+                *left = on_the_way + paused.min(*left);
+            } else {
+                unfinished += on_the_way;
             }
         }
+        unfinished += kept.values().sum::<usize>();
         let outcomes = clients.iter().map(|made| made.client.outcome());
         let (exits, errors): (Vec<_>, Vec<_>) = outcomes.unzip();
         let mut errors = errors.into_iter().flatten();
