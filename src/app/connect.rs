@@ -95,6 +95,8 @@ pub struct Connect {
     pub rows: Vec<Row>,
     /// Trees whose files on their way have rows.
     pub(super) unfolded: HashSet<ItemId>,
+    /// What the server asked last while nothing went on, until it is up again; and which one wants a login.
+    pub(super) asked: Option<(client::Question, Option<String>)>,
     /// Whether a sample was taken of this server's client.
     pub(super) sampled: bool,
     pub(super) gauges: HashMap<ItemId, Gauge>,
@@ -132,6 +134,7 @@ impl Connect {
             filter: String::new(),
             rows: Vec::new(),
             unfolded: HashSet::new(),
+            asked: None,
             sampled: false,
             gauges: HashMap::new(),
             book: Book::default(),
@@ -151,6 +154,7 @@ impl Connect {
         self.url = Some(server.url);
         self.named = server.named;
         self.snapshot = Snapshot::default();
+        self.asked = None;
         self.sampled = false;
         self.noted = false;
         self.undo = Undo::default();

@@ -129,7 +129,7 @@ pub enum Event {
     },
     /// The server showed a certificate that is not known here, or not the one that is.
     Fingerprint(Fingerprint),
-    /// What a server asked is answered, in answer to `Effect::Login` and `Effect::Trust`.
+    /// What a server asked is answered, in answer to `Effect::Login` and `Effect::Trust`, whichever screen it was given on.
     Answered,
     /// A line of a script, to be run as if it were typed after `:`.
     #[serde(skip)]
@@ -261,6 +261,13 @@ pub struct Fingerprint {
     pub seen: String,
     /// The one that was trusted before, where it was another.
     pub known: Option<String>,
+}
+
+impl Fingerprint {
+    /// Whether it is what a server asks about.
+    pub(super) fn is(&self, asked: &Question) -> bool {
+        matches!(asked, Question::Certificate { host, seen, .. } if (host, seen) == (&self.host, &self.seen))
+    }
 }
 
 /// How many rows each pane shows of its list, and the terminal's size in cells.

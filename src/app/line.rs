@@ -8,7 +8,7 @@ use super::{
     keymap::Edit,
     prompt::{Kind, Outcome, Prompt},
 };
-use crate::{credentials::Secret, escape::display_name};
+use crate::{client::Question, credentials::Secret, escape::display_name};
 
 impl State {
     pub(super) fn edit(&mut self, edit: Edit) -> Vec<Effect> {
@@ -92,6 +92,11 @@ impl State {
                 let password = Secret::new(prompt.text());
                 self.say(format!("logging in as {}", display_name(&user)));
                 let at = self.login_at.take();
+                if let View::Connect(view) = &mut self.view {
+                    // Where it is refused, the next question for it is another one.
+                    view.asked
+                        .take_if(|(asked, by)| matches!(asked, Question::Login(_)) && *by == at);
+                }
                 vec![Effect::Login { user, password, at }]
             }
             Kind::Address => match super::command::address(prompt.text()) {

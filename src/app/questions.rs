@@ -12,6 +12,7 @@ use super::{
     popup::Ask,
     prompt::{Kind, Prompt},
 };
+use crate::client;
 
 /// For so long a question takes no answer: whoever typed as it came up has not read it.
 const UNREAD: Duration = Duration::from_millis(600);
@@ -50,9 +51,15 @@ impl Question {
         }
     }
 
-    /// Whether a server asks.
-    fn is_of_the_server(&self) -> bool {
-        matches!(self, Self::Login { .. } | Self::Certificate(_))
+    /// Whether it is what a server asks; `at` tells which one wants a login.
+    fn is(&self, asked: &client::Question, at: Option<&str>) -> bool {
+        match self {
+            Self::Login { at: one, .. } => {
+                matches!(asked, client::Question::Login(_)) && one.as_deref() == at
+            }
+            Self::Certificate(shown) => shown.is(asked),
+            Self::Repair(_) | Self::Address => false,
+        }
     }
 }
 
@@ -144,11 +151,11 @@ impl State {
         if self.prompt.is_some() || self.popup.is_some() {
             return;
         }
-        self.questions.unread = None;
         let Some(question) = self.questions.waiting.pop_front() else {
             return;
         };
         self.dirty = true;
+        self.questions.unread = None;
         self.forget_waiting();
         match question {
             Question::Login { reason, at } => self.ask_login(reason, at),
@@ -172,12 +179,27 @@ impl State {
         }
     }
 
-    /// Takes back what the server asked: it was answered elsewhere.
-    pub(super) fn forget_answered(&mut self) {
-        self.questions
-            .waiting
-            .retain(|question| !question.is_of_the_server());
-        self.forget_waiting();
+    /// Takes back what a server asked, be it open: it was answered elsewhere. `at` tells which one wanted a login; what another
+    /// asks stays.
+    pub(super) fn forget_answered(&mut self, asked: &client::Question, at: Option<&str>) {
+        let waiting = &mut self.questions.waiting;
+        let before = waiting.len();
+        waiting.retain(|question| !question.is(asked, at));
+        if waiting.len() < before {
+            self.forget_waiting();
+        }
+        let open = match asked {
+            client::Question::Login(_) => self.login_at.as_deref() == at && self.forget_login(),
+            client::Question::Certificate { .. } => {
+                let same =
+                    |popup: &mut Popup| matches!(popup, Popup::Trust(open) if open.is(asked));
+                self.popup.take_if(same).is_some()
+            }
+        };
+        if open {
+            // The rest of what is being typed is no key of a pane.
+            self.questions.unread = self.now.map(|now| now + UNREAD);
+        }
     }
 
     /// Takes back all questions about the server that is left, those that are open too: their answers must not go to another.
@@ -186,11 +208,18 @@ impl State {
         self.forget_waiting();
         let of_it = |popup: &mut Popup| matches!(popup, Popup::Trust(_) | Popup::Ask(_));
         self.popup.take_if(of_it);
+        self.forget_login();
+    }
+
+    /// Closes the line that a login is typed into; whether there was one.
+    fn forget_login(&mut self) -> bool {
         let of_it = |prompt: &mut Prompt| matches!(prompt.kind, Kind::User | Kind::Password);
-        if self.prompt.take_if(of_it).is_some() {
+        let open = self.prompt.take_if(of_it).is_some();
+        if open {
             (self.login_user, self.login_at) = (None, None);
             self.notice = None;
         }
+        open
     }
 
     fn forget_waiting(&mut self) {

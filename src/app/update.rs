@@ -135,11 +135,7 @@ impl State {
             }
             Event::LoginWanted { reason, at } => self.ask(Question::Login { reason, at }),
             Event::Fingerprint(seen) => self.ask(Question::Certificate(seen)),
-            Event::Answered => {
-                if let View::Connect(view) = &mut self.view {
-                    return vec![view.remote.refresh()];
-                }
-            }
+            Event::Answered => return self.answered(),
             Event::Script { line, place } => self.script.push_back((line, place)),
             Event::Servers(known) => self.servers_found(known),
             Event::Focus(gained) => self.caller.focus(gained),
@@ -187,6 +183,22 @@ impl State {
             effects.extend(self.take(asks));
         }
         effects
+    }
+
+    /// Lists again what may have waited for the answer: what this asked is asked anew where it still has to be.
+    fn answered(&mut self) -> Vec<Effect> {
+        let View::Connect(view) = &mut self.view else {
+            return Vec::new();
+        };
+        let asked = match &view.remote.load {
+            Load::Failed(_, error) => error.asks.clone().map(|it| (it, error.login_at.clone())),
+            _ => None,
+        };
+        let effect = view.remote.refresh();
+        if let Some((question, at)) = asked {
+            self.forget_answered(&question, at.as_deref());
+        }
+        vec![effect]
     }
 
     /// What is shown of a server goes with it.
@@ -305,7 +317,6 @@ impl State {
                 .zip(&before.items)
                 .any(|(a, b)| (a.id, &a.state, a.done) != (b.id, &b.state, b.done));
         let back = snapshot.link == Link::Up && before.link != Link::Up;
-        let answered = matches!(before.link, Link::Asks(_));
         // It asks in the middle of a transfer, where nobody waits for a listing.
         let asks: Option<Event> = match &snapshot.link {
             Link::Asks(question)
@@ -313,6 +324,19 @@ impl State {
             {
                 Some(Event::asked(question.clone(), snapshot.login_at.clone()))
             }
+            _ => None,
+        };
+        let answered = match &snapshot.link {
+            Link::Asks(question) if asks.is_some() => {
+                let asked = (question.clone(), snapshot.login_at.clone());
+                let before = view.asked.replace(asked);
+                // Who is not believed yet is told no login: one that asks for it now is believed.
+                before.filter(|(before, _)| {
+                    matches!(before, client::Question::Certificate { host, .. } if snapshot.login_at.as_ref() == Some(host))
+                })
+            }
+            // It may have been answered many samples ago: what follows may take its time to connect.
+            Link::Up => view.asked.take(),
             _ => None,
         };
         self.throughput.sample(now, snapshot.received);
@@ -325,7 +349,7 @@ impl State {
         // The server is back: what could not be listed may be now. Not what waits for an answer of the user.
         if let Load::Failed(_, error) = &view.remote.load
             && back
-            && (error.asks.is_none() || answered)
+            && (error.asks.is_none() || answered.is_some())
         {
             effects.push(view.remote.refresh());
         }
@@ -333,8 +357,9 @@ impl State {
         let paused = view.counts().paused;
         let waits = first && paused > 0 && self.attached.is_none();
         view.undo.restored |= waits;
-        if answered && asks.is_none() && back {
-            self.forget_answered();
+        if let Some((question, at)) = answered {
+            self.dirty = true;
+            self.forget_answered(&question, at.as_deref());
         }
         if let Some(asks) = asks {
             self.dirty = true;

@@ -217,6 +217,38 @@ fn a_certificate_is_judged_once_and_what_was_queued_goes_on() {
 }
 
 #[test]
+fn what_one_screen_answers_no_other_one_asks_any_more() {
+    let (root, into) = (files(), tempfile::tempdir().unwrap());
+    let serving = serve_with(Settings {
+        tls: secured(root.path()).0.tls,
+        ..guarded(root.path(), "ada:lovelace")
+    });
+    let pty = connect(&serving.url("/"), into.path(), &[]);
+    pty.expect("Trust this server?");
+    let name = format!("connect.{}", pty.child.process_id().unwrap());
+    let mut other = haul_in(&pty.home, &["attach", &name, "--theme", "dark"]);
+    other.expect("y trust it");
+    other.press("y");
+    for screen in [&other, &pty] {
+        screen.expect("user ada");
+    }
+    other.press("\r");
+    other.expect("password ");
+    other.press("lovelace\r");
+    for screen in [&other, &pty] {
+        screen.expect("readme.txt");
+    }
+    pty.wait("nothing is asked", |seen| {
+        let screen = screen(&seen.bytes, (80, 24));
+        !screen.contains("user ada") && !screen.contains("Trust")
+    });
+    // What is typed as a question goes away is no key.
+    std::thread::sleep(Duration::from_secs(1));
+    quit(other);
+    quit(pty);
+}
+
+#[test]
 fn a_certificate_that_is_not_believed_is_left() {
     let (root, into) = (files(), tempfile::tempdir().unwrap());
     let serving = serve_with(secured(root.path()).0);

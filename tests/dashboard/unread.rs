@@ -2,7 +2,7 @@
 
 use haul::{
     app::{Effect, Event, Popup, Server, State, event::Fingerprint},
-    client::{Damage, Want},
+    client::{Damage, Link, Question, Snapshot, Want},
 };
 
 use super::states::*;
@@ -168,18 +168,115 @@ fn a_line_that_is_typed_outlives_its_server() {
     );
 }
 
+/// Takes a sample of a client whose link is so; `at` wants the login that is asked for.
+fn link_at(state: &mut State, link: Link, at: Option<&str>) -> Vec<Effect> {
+    let now = state.now.unwrap();
+    let snapshot = Snapshot {
+        link,
+        login_at: at.map(str::to_owned),
+        ..Snapshot::default()
+    };
+    tick(state, now, wall(), haul::app::Sample::Client(snapshot))
+}
+
+fn link(state: &mut State, link: Link) -> Vec<Effect> {
+    link_at(state, link, None)
+}
+
+/// What [`certificate`] and [`login`] tell, as the link does.
+fn asked() -> [Question; 2] {
+    let known = Question::Certificate {
+        host: "nas.lan:8888".into(),
+        seen: "AA".into(),
+        known: None,
+    };
+    [known, Question::Login("who?".into())]
+}
+
+fn lists(effects: &[Effect]) -> bool {
+    effects.iter().any(|it| matches!(it, Effect::List { .. }))
+}
+
+#[test]
+fn a_question_that_another_screen_answers_is_open_no_more() {
+    for question in asked() {
+        // As soon as that is told, or once the link is up again, however long it takes to connect.
+        for told in [true, false] {
+            let mut state = browsing();
+            keys(&mut state, "r");
+            let mut result = wants_login();
+            result.asks = Some(question.clone());
+            answer_list(&mut state, path("/"), Err(result));
+            link(&mut state, Link::Asks(question.clone()));
+            assert!(state.prompt.is_some() || state.popup.is_some());
+            read(&mut state);
+            let effects = if told {
+                send(&mut state, Event::Answered)
+            } else {
+                link(&mut state, Link::Connecting);
+                link(&mut state, Link::Up)
+            };
+            assert!(lists(&effects), "{effects:?}");
+            assert!(state.prompt.is_none() && state.popup.is_none());
+            // Whoever was typing an answer presses no keys.
+            keys(&mut state, "?");
+            assert!(state.popup.is_none());
+            read(&mut state);
+            keys(&mut state, "?");
+            assert!(state.popup.is_some());
+        }
+    }
+}
+
+#[test]
+fn a_server_that_wants_a_login_is_believed() {
+    let [certificate, login] = asked();
+    for (at, believed) in [("nas.lan:8888", true), ("mirror:1", false)] {
+        let mut state = browsing();
+        link(&mut state, Link::Asks(certificate.clone()));
+        link_at(&mut state, Link::Asks(login.clone()), Some(at));
+        assert_eq!(state.popup.is_none(), believed);
+        assert_eq!(state.prompt.is_some(), believed);
+    }
+}
+
+#[test]
+fn what_one_answer_does_not_answer_stays() {
+    let [certificate_asked, login_asked] = asked();
+    // The login of another server.
+    let mut state = browsing();
+    let wanted = |at: &str| Event::LoginWanted {
+        reason: "the server wants a login (401)".into(),
+        at: Some(at.into()),
+    };
+    send(&mut state, wanted("mirror:1"));
+    let asks = Link::Asks(login_asked.clone());
+    link_at(&mut state, asks, Some("nas.lan:8888"));
+    assert!(state.has_questions());
+    link(&mut state, Link::Up);
+    assert!(state.prompt.is_some() && !state.has_questions());
+    // The login that follows a certificate.
+    let mut state = browsing();
+    link(&mut state, Link::Asks(certificate_asked));
+    read(&mut state);
+    assert!(matches!(keys(&mut state, "y")[..], [Effect::Trust(_)]));
+    send(&mut state, login());
+    link(&mut state, Link::Up);
+    assert!(state.prompt.is_some());
+    // The one that follows a login which is refused.
+    let mut state = browsing();
+    link(&mut state, Link::Asks(login_asked));
+    read(&mut state);
+    let effects = keys(&mut state, "Enter x Enter");
+    assert!(matches!(effects[..], [Effect::Login { .. }]));
+    send(&mut state, login());
+    link(&mut state, Link::Up);
+    assert!(state.prompt.is_some());
+}
+
 #[test]
 fn a_question_that_was_answered_on_another_screen_is_not_asked() {
-    use haul::client::{Link, Question, Snapshot};
     let mut state = browsing();
-    let link = |state: &mut State, link| {
-        let now = state.now.unwrap();
-        let snapshot = Snapshot {
-            link,
-            ..Snapshot::default()
-        };
-        tick(state, now, wall(), haul::app::Sample::Client(snapshot));
-    };
     keys(&mut state, ":");
     link(&mut state, Link::Asks(Question::Login("who?".into())));
     link(&mut state, Link::Up);

@@ -38,6 +38,7 @@ impl Hub {
             hub: self.clone(),
             turn,
             turns,
+            answers: self.answers(),
             asked: Vec::new(),
         }
     }
@@ -49,6 +50,8 @@ pub struct Connecting {
     /// The turn that the screen knows of.
     turn: u64,
     turns: watch::Receiver<u64>,
+    /// What screens answer to servers.
+    answers: watch::Receiver<()>,
     /// What was asked of the server and is not answered yet.
     asked: Vec<(Asked, AbortHandle)>,
 }
@@ -86,7 +89,12 @@ impl Engine for Connecting {
                 Err(reason) => Event::Refused(reason),
             },
             Effect::Login { .. } | Effect::Trust(_) => match self.answer(effect) {
-                Ok(()) => Event::Answered,
+                Ok(()) => {
+                    self.hub.answered();
+                    // This screen is told below.
+                    self.answers.mark_unchanged();
+                    Event::Answered
+                }
                 Err(reason) => Event::Refused(reason),
             },
             Effect::Disconnect => match self.hub.leave() {
@@ -105,9 +113,12 @@ impl Engine for Connecting {
     }
 
     async fn told(&mut self) -> Option<Event> {
-        // The hub holds the sender.
-        if self.turns.changed().await.is_err() {
-            return std::future::pending().await;
+        tokio::select! {
+            biased;
+            Ok(()) = self.turns.changed() => {}
+            Ok(()) = self.answers.changed() => return Some(Event::Answered),
+            // The hub holds the senders.
+            else => return std::future::pending().await,
         }
         let turns = *self.turns.borrow_and_update();
         if turns == self.turn {

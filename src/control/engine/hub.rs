@@ -45,6 +45,8 @@ struct Inner {
     lcd: Mutex<Option<PathBuf>>,
     /// How often another server was turned to. Marked as changed with every turning point as well.
     turns: watch::Sender<u64>,
+    /// Marked as changed where a screen has answered what a server asked.
+    answers: watch::Sender<()>,
 }
 
 impl Hub {
@@ -67,6 +69,7 @@ impl Hub {
             stays: OnceLock::new(),
             lcd: Mutex::default(),
             turns: watch::Sender::new(0),
+            answers: watch::Sender::new(()),
         }))
     }
 
@@ -205,6 +208,16 @@ impl Hub {
     /// Follows how often another server was turned to.
     pub(super) fn turns(&self) -> watch::Receiver<u64> {
         self.0.turns.subscribe()
+    }
+
+    /// Follows the answers that screens give to servers.
+    pub(super) fn answers(&self) -> watch::Receiver<()> {
+        self.0.answers.subscribe()
+    }
+
+    /// Tells all screens that what a server asked is answered.
+    pub(super) fn answered(&self) {
+        self.0.answers.send_replace(());
     }
 
     /// Changes which items of the current client were cleared.
