@@ -63,17 +63,21 @@ fn is_wanted(item: &ItemView) -> bool {
 }
 
 impl Book {
-    /// Takes a sample; with `refresh` the estimate is renewed.
+    /// Takes a sample; what is `hidden` may be brought back. With `refresh` the estimate is renewed.
     pub(super) fn sample(
         &mut self,
         items: &[ItemView],
+        hidden: &HashSet<ItemId>,
         gauges: &HashMap<ItemId, Gauge>,
         refresh: bool,
     ) {
         let running = items.iter().any(|item| !item.state.is_ended());
         if running && !self.running {
             let ended = items.iter().filter(|item| item.state.is_ended());
-            self.before = ended.map(|item| item.id).collect();
+            self.before = ended
+                .map(|item| item.id)
+                .chain(hidden.iter().copied())
+                .collect();
             // With something new it is another job, be it as large as the last one; what is tried again goes on with that.
             if items.iter().any(|it| !self.percents.contains_key(&it.id)) {
                 self.sum = Percent::default();
@@ -92,8 +96,9 @@ impl Book {
             }
             percent.note(item.done, item.final_total());
         }
-        if self.percents.len() > items.len() {
-            let known: HashSet<_> = items.iter().map(|item| item.id).collect();
+        if self.percents.len() > items.len() + hidden.len() {
+            let mut known = hidden.clone();
+            known.extend(items.iter().map(|item| item.id));
             self.percents.retain(|id, _| known.contains(id));
             self.before.retain(|id| known.contains(id));
         }

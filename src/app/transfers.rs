@@ -69,7 +69,8 @@ impl Connect {
             self.gauges.retain(|id, _| known.contains(id));
             self.unfolded.retain(|id| known.contains(id));
         }
-        self.book.sample(&snapshot.items, &self.gauges, refresh);
+        self.book
+            .sample(&snapshot.items, &self.undo.hidden, &self.gauges, refresh);
         self.snapshot = snapshot;
         self.choose_rows();
     }

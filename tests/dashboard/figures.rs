@@ -533,22 +533,22 @@ fn kicked_is_no_abort_and_a_pause_by_the_server_no_stall() {
     }
 }
 
+/// What the whole says, in percent, once these are the items.
+fn whole(state: &mut State, items: Vec<ItemView>) -> Option<u8> {
+    let now = state.now.unwrap() + Duration::from_millis(100);
+    let snapshot = client::Snapshot {
+        items,
+        link: Link::Up,
+        ..client::Snapshot::default()
+    };
+    tick(state, now, wall(), Sample::Client(snapshot));
+    client(state).whole().percent
+}
+
 #[test]
 fn a_job_as_large_as_the_last_one_begins_anew() {
     let mut state = browsing();
-    let sample = |state: &mut State, items: Vec<ItemView>| {
-        let now = state.now.unwrap() + Duration::from_millis(100);
-        let snapshot = client::Snapshot {
-            items,
-            link: Link::Up,
-            ..client::Snapshot::default()
-        };
-        tick(state, now, wall(), Sample::Client(snapshot));
-        let View::Connect(view) = &state.view else {
-            panic!("a client")
-        };
-        view.whole().percent
-    };
+    let sample = whole;
     let landed = || ItemState::Finished(Verified::Blake3);
     let first = || item(1, "/a", 100, 100, landed());
     let active = item(1, "/a", 50, 100, ItemState::Active);
@@ -556,4 +556,27 @@ fn a_job_as_large_as_the_last_one_begins_anew() {
     assert_eq!(sample(&mut state, vec![first()]), Some(100));
     let second = item(2, "/b", 10, 100, ItemState::Active);
     assert_eq!(sample(&mut state, vec![first(), second]), Some(10));
+}
+
+#[test]
+fn what_was_cleared_and_brought_back_is_no_part_of_a_job_that_it_was_none_of() {
+    let first = || item(1, "/a", 100, 100, ItemState::Finished(Verified::Blake3));
+    let active = |id, done| item(id, "/b", done, 100, ItemState::Active);
+    for cleared_before in [false, true] {
+        let mut state = browsing();
+        whole(&mut state, vec![active(1, 50)]);
+        whole(&mut state, vec![first()]);
+        if cleared_before {
+            keys(&mut state, "c");
+            whole(&mut state, vec![first()]);
+        }
+        assert_eq!(whole(&mut state, vec![first(), active(2, 50)]), Some(50));
+        if !cleared_before {
+            keys(&mut state, "c");
+            whole(&mut state, vec![first(), active(2, 50)]);
+        }
+        keys(&mut state, "u");
+        let after = whole(&mut state, vec![first(), active(2, 50)]);
+        assert_eq!(after, Some(50), "{cleared_before}");
+    }
 }
