@@ -84,17 +84,25 @@ impl Book {
             }
         }
         self.running = running;
+        let mut fell = false;
         for item in items {
             if !item.state.is_ended() {
                 // Tried again, it is part of this job.
                 self.before.remove(&item.id);
             }
             let percent = self.percents.entry(item.id).or_default();
-            if matches!(item.state, ItemState::Cancelled | ItemState::Failed(_)) {
+            let before = percent.get();
+            let over = matches!(item.state, ItemState::Cancelled | ItemState::Failed(_));
+            if over {
                 // Its job is over: what is told is what is kept, and pieces that were under way are not.
                 *percent = Percent::default();
             }
             percent.note(item.done, item.final_total());
+            fell |= over && percent.get() < before;
+        }
+        if fell {
+            // The whole is told no higher than its parts.
+            self.sum = Percent::default();
         }
         if self.percents.len() > items.len() + hidden.len() {
             let mut known = hidden.clone();

@@ -191,7 +191,10 @@ fn client_is_true(state: &State, said: &mut Said) -> Result<(), TestCaseError> {
             let landed = matches!(item.state, ItemState::Finished(_));
             if matches!(item.state, ItemState::Failed(_) | ItemState::Cancelled) {
                 // The job is over: what is told is what is kept.
-                said.items.remove(&(item.id, total));
+                if percent < before {
+                    // So is the whole's, of which it was a part.
+                    said.whole = None;
+                }
                 let kept = (item.done * 100).checked_div(total).unwrap_or(0).min(99);
                 prop_assert_eq!(u64::from(percent), kept);
                 continue;
@@ -579,4 +582,15 @@ fn what_was_cleared_and_brought_back_is_no_part_of_a_job_that_it_was_none_of() {
         let after = whole(&mut state, vec![first(), active(2, 50)]);
         assert_eq!(after, Some(50), "{cleared_before}");
     }
+}
+
+#[test]
+fn the_whole_falls_with_what_failed_and_is_not_kept() {
+    let mut state = browsing();
+    let failed = |done| item(1, "/a", done, 100, ItemState::Failed("gone".into()));
+    let active = item(1, "/a", 52, 100, ItemState::Active);
+    assert_eq!(whole(&mut state, vec![active]), Some(52));
+    assert_eq!(whole(&mut state, vec![failed(0)]), Some(0));
+    let view = client(&state);
+    assert_eq!(view.figures(&view.snapshot.items[0]).percent, Some(0));
 }
