@@ -49,6 +49,8 @@ pub struct Browser {
     pub(super) asked: Option<Instant>,
     /// The entry to stand on once a directory is listed.
     wanted: Option<Vec<u8>>,
+    /// Whether the directory that could not be listed is asked for once more.
+    tried: bool,
 }
 
 impl Browser {
@@ -68,7 +70,7 @@ impl Browser {
         let below = self.path.below(&path).filter(|_| path != self.path);
         self.wanted = below.and_then(|rest| rest.names().next().map(<[u8]>::to_vec));
         self.load = Load::Loading(path.clone());
-        self.asked = None;
+        (self.asked, self.tried) = (None, false);
         self.request += 1;
         Effect::List {
             request: self.request,
@@ -99,6 +101,24 @@ impl Browser {
         self.open(path)
     }
 
+    /// Asks once more for the directory that is shown, where it could not be read again. Why not stays to be seen until the answer
+    /// is there, and no rows that may be gone.
+    pub(super) fn try_again(&mut self) -> Option<Effect> {
+        let Load::Failed(path, _) = &self.load else {
+            return None;
+        };
+        if self.tried || self.read.is_none() || *path != self.path {
+            return None;
+        }
+        let path = path.clone();
+        (self.wanted, self.tried) = (None, true);
+        self.request += 1;
+        Some(Effect::List {
+            request: self.request,
+            path,
+        })
+    }
+
     /// Opens the directory under the cursor; `None` on a file.
     pub fn enter(&mut self) -> Option<Effect> {
         let entry = match self.listing.row(self.listing.cursor().at())? {
@@ -118,7 +138,7 @@ impl Browser {
         if let Load::Failed(..) = self.load
             && self.read.is_some()
         {
-            self.load = Load::Idle;
+            (self.load, self.tried) = (Load::Idle, false);
             return None;
         }
         (!self.path.is_root()).then(|| self.open(self.path.parent()))
@@ -126,7 +146,7 @@ impl Browser {
 
     /// Whether the answer to a request is still waited for.
     pub fn awaits(&self, request: u64) -> bool {
-        matches!(self.load, Load::Loading(_)) && request == self.request
+        (self.tried || matches!(self.load, Load::Loading(_))) && request == self.request
     }
 
     /// Takes the answer to a request, if it is still the one that is waited for.
@@ -139,7 +159,8 @@ impl Browser {
         if !self.awaits(request) {
             return None;
         }
-        let Load::Loading(path) = std::mem::take(&mut self.load) else {
+        self.tried = false;
+        let (Load::Loading(path) | Load::Failed(path, _)) = std::mem::take(&mut self.load) else {
             return None;
         };
         match result {

@@ -148,13 +148,17 @@ impl Serve {
     pub(super) fn look_again(&mut self, now: Instant) -> Option<Effect> {
         let looked = *self.looked.get_or_insert(now);
         if now.saturating_duration_since(looked) < AGAIN_AFTER
-            || self.files.load != Load::Idle
             || self.files.listing.entries().len() > READ_AGAIN
         {
             return None;
         }
         self.looked = Some(now);
-        Some(self.files.refresh())
+        match self.files.load {
+            Load::Idle => Some(self.files.refresh()),
+            // It may be back, or allowed again.
+            Load::Failed(..) => self.files.try_again(),
+            Load::Loading(_) => None,
+        }
     }
 
     /// Shows another directory that is served from now on; its name is for people.

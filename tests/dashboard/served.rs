@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use haul::{
-    app::{Effect, Event, Sample, State, View},
+    app::{Effect, Event, Sample, State, View, browser::Load},
     entry::Entry,
     server::{Snapshot, TransferState},
 };
@@ -144,4 +144,67 @@ fn a_client_whose_download_broke_off_and_who_left_looks_so() {
             assert!(bob.contains(part), "{part}: {bob}");
         }
     }
+}
+
+#[test]
+fn a_served_directory_that_was_away_is_shown_once_it_is_back() {
+    let mut state = serving();
+    keys(&mut state, "3");
+    draw(&mut state, 80, 24);
+    let again = Duration::from_secs(5);
+    let unlisted = |state: &mut State| screen(state, 80, 24).contains("cannot list");
+    later(&mut state, Duration::from_secs(1));
+    assert!(lists(&later(&mut state, again)));
+    answer_list(&mut state, path("/"), Err("not found".into()));
+    let answer = |state: &mut State, result| {
+        let request = serve(state).files.request;
+        let path = path("/");
+        send(
+            state,
+            Event::Listed {
+                request,
+                path,
+                result,
+            },
+        );
+    };
+    for _ in 0..2 {
+        assert!(!lists(&later(&mut state, Duration::from_secs(1))));
+        assert!(lists(&later(&mut state, again)));
+        // Rows that may be gone do not come up for the time of the question, which is asked once.
+        assert!(unlisted(&mut state));
+        assert!(!lists(&later(&mut state, again)));
+        answer(&mut state, Err("not found".into()));
+        assert!(unlisted(&mut state));
+    }
+    assert!(lists(&later(&mut state, again)));
+    answer(&mut state, Ok(entries()));
+    assert_eq!(serve(&state).files.load, Load::Idle);
+    assert!(!unlisted(&mut state));
+    // What is asked for by hand, and the way back, are not undone by an answer that comes late.
+    for key in ["r", "h"] {
+        keys(&mut state, "r");
+        answer(&mut state, Err("not found".into()));
+        assert!(lists(&later(&mut state, again)));
+        let late = serve(&state).files.request;
+        keys(&mut state, key);
+        let load = serve(&state).files.load.clone();
+        let result = Err("late".into());
+        let path = path("/");
+        send(
+            &mut state,
+            Event::Listed {
+                request: late,
+                path,
+                result,
+            },
+        );
+        assert_eq!(serve(&state).files.load, load);
+        answer(&mut state, Ok(entries()));
+    }
+    // Another directory that cannot be listed is nobody's wish but of who asked for it.
+    keys(&mut state, "g g Enter");
+    answer_list(&mut state, path("/photos/"), Err("not found".into()));
+    assert!(unlisted(&mut state));
+    assert!(!lists(&later(&mut state, again)));
 }
