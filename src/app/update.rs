@@ -205,6 +205,7 @@ impl State {
     fn leave_server(&mut self) {
         self.throughput.clear();
         self.preview = None;
+        self.notice = None;
         self.forget_questions();
         let of_it = |popup: &mut Popup| {
             matches!(popup, Popup::Search(_) | Popup::Marks(_) | Popup::Info(_))

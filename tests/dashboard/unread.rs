@@ -275,6 +275,17 @@ fn what_one_answer_does_not_answer_stays() {
 }
 
 #[test]
+fn what_was_said_of_a_server_goes_with_it() {
+    for event in [connected("http://other/"), Event::Disconnected] {
+        let mut state = browsing();
+        keys(&mut state, "u");
+        assert!(notice(&state).contains("nothing to undo"));
+        send(&mut state, event);
+        assert_eq!(notice(&state), "");
+    }
+}
+
+#[test]
 fn a_question_that_was_answered_on_another_screen_is_not_asked() {
     let mut state = browsing();
     keys(&mut state, ":");
