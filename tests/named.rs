@@ -1,10 +1,13 @@
 //! What a client shows to servers that are named in files: Metalinks, lists and `.netrc`.
 
-use std::fs;
+use std::{fs, io::Read as _, net::TcpListener, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::{
     common::{
-        program::Haul,
+        program::{Haul, ended},
         scripted::{Reply, Request, Scripted, file, not_found, ok, reply, scripted},
         trees::{content, hex},
     },
@@ -311,4 +314,52 @@ fn urls_that_all_fail_are_asked_for_no_more_often_than_tries_and_urls() {
         assert_eq!(status, expected, "{told}");
         assert_eq!(server.requests().len(), asked, "{head} {tries}: {told}");
     }
+}
+
+/// What the last lines of `--json` tell: the failure, if there is one, and the summary's number of them.
+fn told(stdout: &str) -> (Option<String>, Value) {
+    let lines: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (summary, before) = lines.split_last().expect("nothing is told");
+    assert_eq!(summary["event"], "summary", "{stdout}");
+    let failed = before.iter().find(|line| line["event"] == "failed");
+    let error = failed.map(|line| line["error"].as_str().unwrap().to_owned());
+    (error, summary["failed"].clone())
+}
+
+#[test]
+fn a_run_that_ends_before_it_has_begun_says_so_in_json_too() {
+    let server = scripted(|_| not_found());
+    let dir = temp();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let (below, dir) = (file.join("x"), dir.path().to_str().unwrap());
+    let (named, one, list) = (server.url("/f.meta4"), server.url("/f"), server.url("/l"));
+    for (more, status) in [
+        (vec![named.as_str(), "-d", dir], 3),
+        (vec![&one, "-d", dir, "--checksums", &list], 3),
+        (vec![&one, "-d", below.to_str().unwrap()], 7),
+    ] {
+        let line = ["connect", "--headless", "--json", "-r", "0"];
+        let (code, stdout, stderr) = Haul::new(&[&line[..], &more].concat()).run();
+        assert_eq!(code, status, "{stderr}");
+        let (error, failed) = told(&stdout);
+        assert_eq!(stderr, format!("haul: {}\n", error.unwrap()));
+        assert_eq!(failed, 1);
+    }
+    // A signal is no failure.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/f.meta4", silent.local_addr().unwrap());
+    let mut run = Haul::new(&["connect", &url, "--headless", "--json", "-d", dir]);
+    let mut child = run.command.stdout(Stdio::piped()).spawn().unwrap();
+    let _held = silent.accept().unwrap();
+    let id = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(id, Signal::TERM).unwrap();
+    assert_eq!(ended(&mut child).code(), Some(143));
+    let mut stdout = String::new();
+    let mut out = child.stdout.take().unwrap();
+    out.read_to_string(&mut stdout).unwrap();
+    assert_eq!(told(&stdout), (None, 0.into()));
 }

@@ -3,11 +3,11 @@
 use std::{
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
 use tokio::sync::mpsc;
-
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use zeroize::Zeroizing;
@@ -20,12 +20,13 @@ use super::{
     hold::hold,
     plan::{Plan, engine_settings, only_server},
     report::Report,
+    stdout::ToStdout,
     style::Style,
     summary::Ended,
 };
 use crate::{
     app::connect::Facts,
-    client::{self, Access, Client, Outcome},
+    client::{self, Access, Client, Event, ItemId, Outcome},
     config::{self, proxy::Proxies, target::Checksums},
     control::{self, Control, Hub, Subject},
     credentials::{self, Credentials, netrc},
@@ -33,6 +34,7 @@ use crate::{
     escape::display_path,
     exit::{Exit, Local, reason},
     logging::{self, Ring},
+    sums::Given,
     sys::{
         detach,
         emulator::takes_links,
@@ -60,35 +62,28 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
     }
     delete::check(&settings)?;
     let prepared = signals.or(Plan::prepare(&settings, &access)).await;
-    let plan = prepared.map_err(Error::Signal)??;
+    let plan = match prepared.unwrap_or_else(|exit| Err(Error::Signal(exit))) {
+        Ok(plan) => plan,
+        Err(error) => {
+            let report = Report::new(style, Box::new(io::stdout()), Instant::now());
+            return Err(not_begun(report, error));
+        }
+    };
     let mut report = reporter(&settings, style, &plan);
-    let (sender, mut events) = mpsc::channel(EVENTS);
-    let mut engine = engine_settings(
-        &settings,
-        plan.url.clone(),
-        plan.mirrors.clone(),
-        &plan.dir,
-        &access,
-    );
-    engine.named_at.clone_from(&plan.named_at);
-    let elsewhere = dry(&settings, &mut engine)?;
-    let given = signals.or(checksums::given(&settings, &plan.url, plan.one(), &access));
-    let given = given.await.map_err(Error::Signal)??;
-    engine.checksums.clone_from(&given);
-    let to_stdout = plan.stdout();
-    if to_stdout.is_some() {
-        // Nothing of it is there to be gone on with.
-        engine.state_dir = None;
-    }
-    let client = Client::start(engine, sender)?;
-    let quit = CancellationToken::new();
-    // Before anything is asked for: a run that is refused here leaves nothing for a later one.
-    let control = listen(&settings, facts(&settings), &client, ring, &quit)?;
-    let item = client.get(plan.want.clone(), None)?;
-    go_on_with_left(&client, settings.dry_run);
-    if settings.detach {
-        runs(&settings)?;
-    }
+    let begun = begin(&settings, &plan, &access, &mut signals, ring).await;
+    let Begun {
+        client,
+        mut events,
+        item,
+        to_stdout,
+        given,
+        quit,
+        control,
+        elsewhere,
+    } = match begun {
+        Ok(begun) => begun,
+        Err(error) => return Err(not_begun(report, error)),
+    };
     let running = Running {
         client: &client,
         events: &mut events,
@@ -115,6 +110,80 @@ pub async fn run(mut settings: config::Connect, style: Style, ring: Ring) -> Res
         ended = after(exit, deleted.await);
     }
     end(report, &client, ended)
+}
+
+/// A run whose downloads have begun.
+struct Begun {
+    client: Client,
+    events: mpsc::Receiver<Event>,
+    item: ItemId,
+    to_stdout: Option<ToStdout>,
+    /// The list of digests that the user gave.
+    given: Option<Arc<Given>>,
+    /// What a watcher ends it by.
+    quit: CancellationToken,
+    control: Control,
+    /// Stands for a target that is missing.
+    elsewhere: Option<Scratch>,
+}
+
+/// Asks the engine for what is planned.
+async fn begin(
+    settings: &config::Connect,
+    plan: &Plan,
+    access: &Access,
+    signals: &mut Signals,
+    ring: Ring,
+) -> Result<Begun, Error> {
+    let (sender, events) = mpsc::channel(EVENTS);
+    let mut engine = engine_settings(
+        settings,
+        plan.url.clone(),
+        plan.mirrors.clone(),
+        &plan.dir,
+        access,
+    );
+    engine.named_at.clone_from(&plan.named_at);
+    let elsewhere = dry(settings, &mut engine)?;
+    let given = signals.or(checksums::given(settings, &plan.url, plan.one(), access));
+    let given = given.await.map_err(Error::Signal)??;
+    engine.checksums.clone_from(&given);
+    let to_stdout = plan.stdout();
+    if to_stdout.is_some() {
+        // Nothing of it is there to be gone on with.
+        engine.state_dir = None;
+    }
+    let client = Client::start(engine, sender)?;
+    let quit = CancellationToken::new();
+    // Before anything is asked for: a run that is refused here leaves nothing for a later one.
+    let control = listen(settings, facts(settings), &client, ring, &quit)?;
+    let item = client.get(plan.want.clone(), None)?;
+    go_on_with_left(&client, settings.dry_run);
+    if settings.detach {
+        runs(settings)?;
+    }
+    Ok(Begun {
+        client,
+        events,
+        item,
+        to_stdout,
+        given,
+        quit,
+        control,
+        elsewhere,
+    })
+}
+
+/// Tells that nothing was begun, for whoever reads the summary; the error's line is the caller's to print.
+fn not_begun(report: Report, error: Error) -> Error {
+    let now = Instant::now();
+    if matches!(error, Error::Signal(_)) {
+        // The signal's status stays, whoever reads this.
+        let _ = report.end(now, 0, Ended::Interrupted);
+    } else {
+        report.broken(now, 0, &error);
+    }
+    error
 }
 
 /// What a run came to: what its downloads amount to, and the status of a signal.
