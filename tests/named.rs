@@ -246,7 +246,7 @@ fn whatever_fails_at_one_url_the_next_one_of_its_server_is_asked() {
     let gone = scripted(|_| not_found());
     let away = gone.url("/gone");
     let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}/f", listener.local_addr().unwrap())
     };
     let to_closed = move |_: &Request| redirect(&closed);

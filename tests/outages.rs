@@ -243,7 +243,7 @@ fn a_mirror_that_failed_once_gives_its_share_of_a_large_file() {
         reply("502 Bad Gateway\nContent-Length: 0", b"")
     });
     let second = scripted(move |request| {
-        std::thread::sleep(Duration::from_millis(1000));
+        std::thread::sleep(Duration::from_secs(1));
         file(request, &slow, "\nETag: \"1\"")
     });
     let dir = temp();
