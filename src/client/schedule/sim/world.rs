@@ -127,6 +127,8 @@ pub struct World {
     waiting: Vec<(FileId, u32)>,
     /// When the run was stopped.
     stopped: Option<Duration>,
+    /// When nothing more was hoped of some server, last.
+    worn: Option<Duration>,
     verbose: bool,
     workers: usize,
 }

@@ -29,6 +29,12 @@ impl World {
         transfers.for_each(Transfer::check_sought);
         self.check_dropped();
         self.check_let_go();
+        let sources = &self.schedule.sources;
+        if (0..self.servers.len() - self.elsewhere.hosts)
+            .any(|at| sources.is_worn(SourceId::at(at)))
+        {
+            self.worn = Some(self.now);
+        }
         // Who waits with nothing to wake it at this moment finds nothing when it asks again.
         let rings = self
             .agenda
@@ -159,14 +165,15 @@ impl World {
         }
     }
 
-    /// Nothing with tries left is told to be missing that a server has of which anything is hoped, whatever went wrong with that one
-    /// meanwhile.
+    /// Nothing with tries left is told to be missing that a server has, whatever went wrong with that one meanwhile; unless nothing
+    /// more was hoped of it just before. Where redirects lead, what expires again and again may be.
     pub(super) fn check_missing(&self, path: &RemotePath, error: &Error) {
-        let named = self.servers.len() - self.elsewhere.hosts;
-        let servers = self.servers.iter().take(named).enumerate();
-        let is_worn = |at| self.schedule.sources.is_worn(SourceId::at(at));
-        let mut left = servers
-            .filter(|(at, _)| !self.schedule.is_given_up(SourceId::at(*at)) && !is_worn(*at));
+        let was_worn = self.worn.is_some_and(|at| self.now - at < BROWSE_MAX);
+        if was_worn || self.elsewhere.hosts > 0 {
+            return;
+        }
+        let servers = self.servers.iter().enumerate();
+        let mut left = servers.filter(|(at, _)| !self.schedule.is_given_up(SourceId::at(*at)));
         let is_missing = matches!(error, Error::Status { status: 404, .. });
         assert!(
             !is_missing || left.all(|(_, server)| server.foreign),

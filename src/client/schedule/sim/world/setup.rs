@@ -65,6 +65,7 @@ impl World {
             landed: HashSet::new(),
             waiting: Vec::new(),
             stopped: None,
+            worn: None,
             verbose: false,
             workers,
         };
