@@ -142,7 +142,7 @@ async fn connect_with(
     greeting: Option<&'static str>,
     stays: Option<&'static str>,
 ) -> Result<Ended, Error> {
-    let access = headless::connect::access(&mut settings)?;
+    let access = headless::access::access(&mut settings)?;
     let script = script(settings.run.as_ref(), true)?;
     // A target directory that cannot be used is told before the screen is taken.
     let first = if settings.means_no_server() {

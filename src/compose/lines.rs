@@ -42,7 +42,7 @@ pub(super) async fn serve(
 pub(super) async fn connect(mut settings: config::Connect, ring: Ring) -> Result<Exit, Error> {
     let mut signals = Signals::new()?;
     end_whatever_hangs();
-    let access = headless::connect::access(&mut settings)?;
+    let access = headless::access::access(&mut settings)?;
     let begun = signals.or(first(&settings, &access)).await;
     let (session, want) = begun.map_err(Error::Signal)??;
     let facts = headless::connect::facts(&settings);

@@ -1,5 +1,6 @@
 //! Serving and downloading without a screen, for scripts and services.
 
+pub(crate) mod access;
 mod ask;
 pub(crate) mod checksums;
 pub mod connect;
