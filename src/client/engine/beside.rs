@@ -91,7 +91,8 @@ impl Engine {
         let own = self.pace_of(part.task.item);
         let own = own.and_then(|own| own.rate());
         let time = self.settings.timeout + Duration::from_millis(bytes * 1000 / SLOWEST);
-        time + self.held_back(self.pace.rate(), bytes) + self.held_back(own, bytes)
+        let held = [self.pace.rate(), own].map(|limit| self.held_back(limit, bytes));
+        held.into_iter().fold(time, Duration::saturating_add)
     }
 
     /// How long the user's limit holds so many bytes back at most, which all connections share, and those beside them.

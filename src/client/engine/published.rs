@@ -231,7 +231,8 @@ impl Engine {
         path: &RemotePath,
         max: usize,
     ) -> Option<Result<Vec<u8>, Error>> {
-        let time = TIME_MAX + self.held_back(self.pace.rate(), max as u64);
+        let held = self.held_back(self.pace.rate(), max as u64);
+        let time = TIME_MAX.saturating_add(held);
         in_time(time, self.asking(server).whole(path, max)).await
     }
 
