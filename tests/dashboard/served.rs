@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use haul::{
     app::{Effect, Event, Sample, State, View, browser::Load},
     entry::Entry,
-    server::{Snapshot, TransferState},
+    server::{Snapshot, TransferState, TransferView},
 };
 
 use super::states::*;
@@ -90,20 +90,11 @@ fn another_directory_that_is_served_is_not_filtered_by_what_was_typed_before() {
     assert!(!serve(&state).files.listing.is_empty());
 }
 
-#[test]
-fn a_client_that_took_a_part_and_left_did_not_only_look_around() {
-    let now = Instant::now() + Duration::from_secs(600);
-    let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
-    let part = transfer(
-        1,
-        "/big.bin",
-        1.0,
-        4.0,
-        TransferState::Left(ago(20)),
-        ago(60),
-    );
-    let mut gone = someone(2, Some("bob"), "10.0.0.8", "curl/8.5", vec![part]);
-    (gone.left, gone.connections, gone.files) = (Some(ago(20)), 0, 0);
+/// The row of a client that left 20 seconds ago, and what stands in it.
+fn row_of_one_that_left(now: Instant, transfers: Vec<TransferView>) -> String {
+    let left = now.checked_sub(Duration::from_secs(20));
+    let mut gone = someone(2, Some("bob"), "10.0.0.8", "curl/8.5", transfers);
+    (gone.left, gone.connections, gone.files) = (left, 0, 0);
     let mut state = State::serve(serve_facts(), looks());
     let snapshot = Snapshot {
         clients: vec![gone],
@@ -111,7 +102,21 @@ fn a_client_that_took_a_part_and_left_did_not_only_look_around() {
     };
     tick(&mut state, now, wall(), Sample::Server(snapshot));
     let screen = text(&draw(&mut state, 120, 36));
-    let bob = screen.lines().find(|line| line.contains("bob")).unwrap();
+    let bob = screen.lines().find(|line| line.contains("bob"));
+    bob.unwrap().to_owned()
+}
+
+/// A quarter of a file, begun a minute ago.
+fn a_quarter(id: u64, now: Instant, state: TransferState) -> TransferView {
+    let begun = now.checked_sub(Duration::from_secs(60)).unwrap();
+    transfer(id, "/big.bin", 1.0, 4.0, state, begun)
+}
+
+#[test]
+fn a_client_that_took_a_part_and_left_did_not_only_look_around() {
+    let now = Instant::now() + Duration::from_secs(600);
+    let left = TransferState::Left(now.checked_sub(Duration::from_secs(20)).unwrap());
+    let bob = row_of_one_that_left(now, vec![a_quarter(1, now, left)]);
     for part in ["big.bin", "25%", "left", "20 s"] {
         assert!(bob.contains(part), "{part}: {bob}");
     }
@@ -120,26 +125,16 @@ fn a_client_that_took_a_part_and_left_did_not_only_look_around() {
 #[test]
 fn a_client_whose_download_broke_off_and_who_left_looks_so() {
     let now = Instant::now() + Duration::from_secs(600);
-    let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
     let broke = |id| {
+        let at = now.checked_sub(Duration::from_secs(30)).unwrap();
         let why = "the client closed the connection".into();
-        let state = TransferState::Aborted(ago(30), why);
-        transfer(id, "/big.bin", 1.0, 4.0, state, ago(60))
+        a_quarter(id, now, TransferState::Aborted(at, why))
     };
     for (transfers, what) in [
         (vec![broke(1)], "big.bin"),
         (vec![broke(1), broke(2)], "2 files"),
     ] {
-        let mut gone = someone(2, Some("bob"), "10.0.0.8", "curl/8.5", transfers);
-        (gone.left, gone.connections, gone.files) = (Some(ago(20)), 0, 0);
-        let mut state = State::serve(serve_facts(), looks());
-        let snapshot = Snapshot {
-            clients: vec![gone],
-            ..Snapshot::default()
-        };
-        tick(&mut state, now, wall(), Sample::Server(snapshot));
-        let screen = text(&draw(&mut state, 120, 36));
-        let bob = screen.lines().find(|line| line.contains("bob")).unwrap();
+        let bob = row_of_one_that_left(now, transfers);
         for part in [what, "25%", "aborted", "left"] {
             assert!(bob.contains(part), "{part}: {bob}");
         }
