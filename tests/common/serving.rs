@@ -53,9 +53,14 @@ fn start(settings: Settings, port: u16) -> Serving {
         .build()
         .unwrap();
     let server = Server::new(settings).unwrap();
-    let listeners = runtime
-        .block_on(bind(&[Ipv4Addr::LOCALHOST.into()], port))
-        .unwrap();
+    let begun = Instant::now();
+    let listeners = loop {
+        match runtime.block_on(bind(&[Ipv4Addr::LOCALHOST.into()], port)) {
+            // What was free a moment ago is another test's by chance, as a client's port say: until that has ended.
+            Err(_) if port != 0 && begun.elapsed() < PATIENCE => std::thread::yield_now(),
+            bound => break bound.unwrap(),
+        }
+    };
     let address = listeners[0].local_addr().unwrap();
     let stop = Stop::default();
     let task = runtime.spawn({
