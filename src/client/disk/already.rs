@@ -42,7 +42,7 @@ pub enum Already {
 pub struct Remote {
     /// Bytes.
     pub size: u64,
-    /// `Last-Modified`.
+    /// Its date, as fine as it is told.
     pub modified: Option<SystemTime>,
     /// Digest of the content.
     pub blake3: Option<blake3::Hash>,
@@ -178,6 +178,9 @@ impl Target {
             }
             let held = held(&file, &there, remote, told);
             if let Some(how) = held.map_err(|error| failed(&error))? {
+                if how != Verified::Unread {
+                    self.date(&file, remote.modified);
+                }
                 return Ok(here(&name, how));
             }
         }

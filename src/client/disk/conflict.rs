@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Write as _},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::SystemTime,
 };
 
 use rustix::fs::OFlags;
@@ -17,31 +18,33 @@ use crate::{config::OnConflict, sys::disk};
 
 impl Target {
     /// Names a complete file of `dir` by the conflict rule: a nameless one, or one that is called as its part. `content` is what
-    /// it holds.
+    /// it holds, `date` what the server told.
     pub fn land_content(
         &self,
         dir: BorrowedFd<'_>,
         (file, part): (&File, Option<&[u8]>),
         name: &[u8],
         content: &[u8],
+        date: Option<SystemTime>,
     ) -> io::Result<Landed> {
         match part {
-            None => self.land_nameless(dir, file, name, content),
-            Some(part) => self.land_part(dir, file, part, name),
+            None => self.land_nameless(dir, file, name, content, date),
+            Some(part) => self.land_part(dir, file, part, name, date),
         }
     }
 
-    /// Names a complete nameless `file` of `dir` by the conflict rule. `content` is what it holds.
+    /// Names a complete nameless `file` of `dir` by the conflict rule. `content` is what it holds, `date` what the server told.
     pub fn land_nameless(
         &self,
         dir: BorrowedFd<'_>,
         file: &File,
         name: &[u8],
         content: &[u8],
+        date: Option<SystemTime>,
     ) -> io::Result<Landed> {
         let same = |there: &File| equals(there, content);
         self.land(
-            (dir, file),
+            (dir, date),
             name,
             &mut |name| disk::name_file(file, dir, name),
             &same,
@@ -70,7 +73,7 @@ impl Target {
         let (mut file, part) = self.new_file(dir, name)?;
         let put = file.write_all(content).and_then(|()| {
             file.sync_data()?;
-            self.land_content(handle, (&file, part.as_deref()), name, content)
+            self.land_content(handle, (&file, part.as_deref()), name, content, None)
         });
         if let (Err(_), Some(part)) = (&put, part) {
             // The failure that is reported is the first one.
@@ -84,17 +87,19 @@ impl Target {
         self.on_conflict == OnConflict::Update
     }
 
-    /// Renames the complete part `from` of `dir` by the conflict rule; it is gone when an equal file was there.
+    /// Renames the complete part `from` of `dir` by the conflict rule; it is gone when an equal file was there. `date` is what the
+    /// server told.
     pub fn land_part(
         &self,
         dir: BorrowedFd<'_>,
         part: &File,
         from: &[u8],
         name: &[u8],
+        date: Option<SystemTime>,
     ) -> io::Result<Landed> {
         let same = |there: &File| same_content(there, part);
         let rename = &mut |name: &[u8]| disk::rename_new(dir, from, name);
-        let landed = self.land((dir, part), name, rename, &same, &|name| {
+        let landed = self.land((dir, date), name, rename, &same, &|name| {
             if self.updates() {
                 // It is the same file to whoever may read it.
                 disk::take_mode(dir, name, part)?;
@@ -107,11 +112,11 @@ impl Target {
         Ok(landed)
     }
 
-    /// The conflict rule for a `new` file: `give` gives it a free name, `same` compares it with the one in the way,
+    /// The conflict rule for a new file of this `date`: `give` gives it a free name, `same` compares it with the one in the way,
     /// `replace` puts it in that one's place.
     fn land(
         &self,
-        (dir, new): (BorrowedFd<'_>, &File),
+        (dir, date): (BorrowedFd<'_>, Option<SystemTime>),
         name: &[u8],
         give: &mut dyn FnMut(&[u8]) -> io::Result<()>,
         same: &dyn Fn(&File) -> io::Result<bool>,
@@ -144,9 +149,7 @@ impl Target {
             if let Ok(there) = disk::open_file(dir, &candidate, OFlags::RDONLY)
                 && same(&there).or_else(|error| if replaces { Ok(false) } else { Err(error) })?
             {
-                if self.on_conflict != OnConflict::Verify {
-                    date_as(&there, new);
-                }
+                self.date(&there, date);
                 return Ok(Landed {
                     name: candidate,
                     holds: Holds::Equal,
@@ -164,6 +167,16 @@ impl Target {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Gives a file that is equal to the server's the date that this one told, by which later runs know it; where the rule replaces
+    /// nothing, it keeps its own. So does another user's, which is only read again then.
+    pub fn date(&self, there: &File, date: Option<SystemTime>) {
+        let rules = matches!(self.on_conflict, OnConflict::Overwrite | OnConflict::Update);
+        let has = || there.metadata().and_then(|about| about.modified()).ok();
+        if let Some(date) = date.filter(|date| rules && has() != Some(*date)) {
+            let _ = disk::set_modified(there, date);
+        }
     }
 
     /// Gives a file that is replaced the first name of a backup that is free: what is there may be the server's, or the only one of
@@ -189,15 +202,6 @@ impl Target {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
-    }
-}
-
-/// Gives a file that is equal to a `new` one its date, by which later runs know it. Another user's keeps its own, and is only read
-/// again then.
-fn date_as(there: &File, new: &File) {
-    let date = |file: &File| file.metadata().and_then(|about| about.modified()).ok();
-    if let Some(new) = date(new).filter(|new| date(there) != Some(*new)) {
-        let _ = disk::set_modified(there, new);
     }
 }
 

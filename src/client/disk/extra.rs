@@ -80,6 +80,7 @@ impl Extras<'_> {
         opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
 
+    /// Finds what a directory holds that is not `listed`; whether nothing else is in it.
     fn gather(
         &self,
         handle: &OwnedFd,
@@ -87,11 +88,16 @@ impl Extras<'_> {
         listed: &dyn Fn(&[u8]) -> bool,
         (device, depth): (u64, usize),
         found: &mut Vec<Extra>,
-    ) -> io::Result<()> {
-        let mut names = Vec::new();
+    ) -> io::Result<bool> {
+        let (mut names, mut is_all) = (Vec::new(), true);
         for entry in Dir::read_from(handle)? {
             let name = entry?.file_name().to_bytes().to_vec();
-            if !name.starts_with(b".") && !listed(&name) {
+            if matches!(&*name, b"." | b"..") {
+                continue;
+            }
+            if name.starts_with(b".") || listed(&name) {
+                is_all = false;
+            } else {
                 names.push(name);
             }
         }
@@ -102,30 +108,48 @@ impl Extras<'_> {
                 Err(Errno::NOENT) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let Ok(path) = dir.join(&name) else { continue };
             let kind = FileType::from_raw_mode(stat.st_mode);
-            if kind.is_file() {
-                if !name.ends_with(PART) && self.is_old(&stat) && self.wants(&path) {
-                    found.push(extra(path, &stat));
+            is_all &= match dir.join(&name) {
+                Ok(path) if kind.is_file() => {
+                    let goes = !name.ends_with(PART) && self.is_old(&stat) && self.wants(&path);
+                    found.extend(goes.then(|| extra(path, &stat)));
+                    goes
                 }
-            } else if kind.is_dir() && stat.st_dev == device && depth < DEPTH_MAX {
-                let path = path.into_dir();
-                if !self.filter.is_none_or(|filter| filter.may_hold(&path)) {
-                    continue;
+                Ok(path) if kind.is_dir() && stat.st_dev == device && depth < DEPTH_MAX => {
+                    self.gather_dir(&path.into_dir(), &stat, depth, found)?
                 }
-                // A pattern of files takes what is in it, and leaves the directory itself.
-                if self.filter.is_none_or(|filter| filter.wants_dir(&path)) {
-                    found.push(extra(path.clone(), &stat));
-                }
-                let below = match self.open(&path) {
-                    Ok(below) => below,
-                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
-                    Err(error) => return Err(error.into()),
-                };
-                self.gather(&below, &path, &|_| false, (device, depth + 1), found)?;
-            }
+                _ => false,
+            };
         }
-        Ok(())
+        Ok(is_all)
+    }
+
+    /// Finds a directory that is not listed, if nothing stays in it, and what goes of it; whether it goes.
+    fn gather_dir(
+        &self,
+        path: &RemotePath,
+        stat: &Stat,
+        depth: usize,
+        found: &mut Vec<Extra>,
+    ) -> io::Result<bool> {
+        if !self.filter.is_none_or(|filter| filter.may_hold(path)) {
+            return Ok(false);
+        }
+        let below = match self.open(path) {
+            Ok(below) => below,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let at = found.len();
+        found.push(extra(path.clone(), stat));
+        let within = (stat.st_dev, depth + 1);
+        let is_all = self.gather(&below, path, &|_| false, within, found)?;
+        // A pattern of files takes what is in it, and leaves the directory itself.
+        let goes = is_all && self.filter.is_none_or(|filter| filter.wants_dir(path));
+        if !goes {
+            found.remove(at);
+        }
+        Ok(goes)
     }
 
     /// Whether nothing was done to it since this run began: neither its content nor its name is another's work beside it.

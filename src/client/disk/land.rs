@@ -35,12 +35,14 @@ impl OpenPart {
         mut proof: Proof,
         listed: impl FnOnce(bool) -> Option<Listed>,
     ) -> Result<(Vec<u8>, Proof), Error> {
+        let date = self.task.date(self.facts.modified);
         if self.compares {
+            self.target.date(&self.part.file, date);
             return Ok((self.part.name.clone(), Proof::of_local(Verified::Present)));
         }
         let failed = |error: &std::io::Error| Error::disk(self.path(), error);
         let file = &self.part.file;
-        if let Some(time) = self.task.date(self.facts.modified) {
+        if let Some(time) = date {
             disk::set_modified(file, time).map_err(|error| failed(&error))?;
         }
         // The pieces prove each of them; other digests are of the whole file.
@@ -74,7 +76,9 @@ impl OpenPart {
         file.sync_data().map_err(|error| failed(&error))?;
         let dir = self.part.dir.as_fd();
         let name = self.task.local_name();
-        let landed = self.target.land_part(dir, file, &self.part.name, name);
+        let landed = self
+            .target
+            .land_part(dir, file, &self.part.name, name, date);
         let landed = landed.map_err(|error| failed(&error))?;
         disk::sync_dir(dir).map_err(|error| failed(&error))?;
         let proof = proof.of_landed(&landed);

@@ -305,9 +305,10 @@ fn write(small: &SmallFile, dirs: &mut Dirs) -> Result<Written, Error> {
 fn name(small: &SmallFile, written: &Written) -> Outcome {
     let (dir, name) = (written.dir.as_fd(), small.task.local_name());
     let (file, part) = (&written.file, written.part.as_deref());
+    let (content, date) = (&small.content, small.modified);
     let landed = small
         .target
-        .land_content(dir, (file, part), name, &small.content);
+        .land_content(dir, (file, part), name, content, date);
     landed.map_err(|error| Error::disk(small.target.local(&small.task.path.parent(), name), &error))
 }
 

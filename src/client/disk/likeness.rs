@@ -1,6 +1,7 @@
 //! How a local file stands to what a listing tells of it: nothing is asked of the server for that.
 
 use std::{
+    fs::File,
     os::fd::BorrowedFd,
     time::{Duration, SystemTime},
 };
@@ -27,36 +28,45 @@ pub enum Likeness {
 /// How the file of that name in `dir` stands to `entry`: by its size and digest, where the listing tells one, else by size and
 /// date. Reads the file where a digest is told. Blocking.
 pub fn likeness(dir: BorrowedFd<'_>, entry: &Entry) -> Likeness {
+    looked_into(dir, entry).0
+}
+
+/// The same, and the file where it was read for that. Blocking.
+pub fn looked_into(dir: BorrowedFd<'_>, entry: &Entry) -> (Likeness, Option<File>) {
     let stat = match statat(dir, entry.name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(rustix::io::Errno::NOENT) => return Likeness::Missing,
-        Err(_) => return Likeness::Open,
+        Err(rustix::io::Errno::NOENT) => return (Likeness::Missing, None),
+        Err(_) => return (Likeness::Open, None),
     };
     if !FileType::from_raw_mode(stat.st_mode).is_file() {
-        return Likeness::InTheWay;
+        return (Likeness::InTheWay, None);
     }
     let Some(size) = entry.size else {
-        return Likeness::Open;
+        return (Likeness::Open, None);
     };
     if u64::try_from(stat.st_size).ok() != Some(size) {
-        return Likeness::Differs;
+        return (Likeness::Differs, None);
     }
     if let Some(hash) = entry.blake3 {
-        let file = disk::open_file(dir, &entry.name, OFlags::RDONLY);
-        return match file.and_then(|file| Digest::Blake3(hash).matches_file(&file)) {
+        let Ok(file) = disk::open_file(dir, &entry.name, OFlags::RDONLY) else {
+            return (Likeness::Open, None);
+        };
+        let likeness = match Digest::Blake3(hash).matches_file(&file) {
             Ok(true) => Likeness::Same(Verified::Present),
             Ok(false) => Likeness::Differs,
             Err(_) => Likeness::Open,
         };
+        return (likeness, Some(file));
     }
     let seconds = u64::try_from(stat.st_mtime).ok();
     let nanos = u32::try_from(stat.st_mtime_nsec).ok();
     let local = seconds.zip(nanos);
     let local = local.map(|(seconds, nanos)| Duration::new(seconds, nanos));
-    match local.zip(entry.modified) {
+    let likeness = match local.zip(entry.modified) {
         Some((local, told)) if is_date(local, told) => Likeness::Same(Verified::Unread),
         _ => Likeness::Open,
-    }
+    };
+    (likeness, None)
 }
 
 /// Whether a local date is what a listing tells: landing gives files that very date, or the whole seconds of `Last-Modified`.
@@ -84,7 +94,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = disk::open_dir(temp.path()).unwrap();
         let date = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let file = std::fs::File::create(temp.path().join("x")).unwrap();
+        let file = File::create(temp.path().join("x")).unwrap();
         std::fs::write(temp.path().join("x"), "abc").unwrap();
         file.set_modified(date(1_000_000_030)).unwrap();
         std::os::unix::fs::symlink("x", temp.path().join("link")).unwrap();

@@ -37,7 +37,7 @@ fn land(target: &Target, content: &[u8]) -> Landed {
     let mut part = disk::new_file(target.handle(), b"x.part").unwrap();
     part.write_all(content).unwrap();
     target
-        .land_part(target.handle(), &part, b"x.part", b"x.txt")
+        .land_part(target.handle(), &part, b"x.part", b"x.txt", None)
         .unwrap()
 }
 
@@ -81,7 +81,7 @@ fn a_nameless_file_lands_by_the_same_rule() {
     if let Some(mut file) = disk::nameless_file(target.handle()).unwrap() {
         file.write_all(b"new").unwrap();
         target
-            .land_nameless(target.handle(), &file, b"x", b"new")
+            .land_nameless(target.handle(), &file, b"x", b"new", None)
             .unwrap();
         assert_eq!(std::fs::read(temp.path().join("x")).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
@@ -97,7 +97,7 @@ fn a_part_in_the_way_is_neither_replaced_nor_an_obstacle() {
     if let Some(mut file) = disk::nameless_file(target.handle()).unwrap() {
         file.write_all(b"new").unwrap();
         let land = |name: &[u8]| {
-            let landed = target.land_nameless(target.handle(), &file, name, b"new");
+            let landed = target.land_nameless(target.handle(), &file, name, b"new", None);
             landed.unwrap().name
         };
         assert_eq!(land(b"x"), b"x");
@@ -370,7 +370,7 @@ fn a_file_is_not_named_where_its_directory_is_gone() {
     let (temp, target) = target(OnConflict::Verify);
     if let Some(file) = disk::nameless_file(target.handle()).unwrap() {
         drop(temp);
-        let landed = target.land_nameless(target.handle(), &file, b"x", b"");
+        let landed = target.land_nameless(target.handle(), &file, b"x", b"", None);
         assert_eq!(landed.unwrap_err().kind(), std::io::ErrorKind::NotFound);
     }
 }

@@ -55,8 +55,8 @@ fn an_equal_file_is_not_replaced_and_costs_no_backup() {
         // Another run brings the same.
         let mut part = disk::new_file(target.handle(), b"x.part").unwrap();
         part.write_all(b"new").unwrap();
-        part.set_modified(date(9)).unwrap();
-        let landed = target.land_part(target.handle(), &part, b"x.part", b"x.txt");
+        let told = Some(date(9));
+        let landed = target.land_part(target.handle(), &part, b"x.part", b"x.txt", told);
         assert_eq!(landed.unwrap().holds, Holds::Equal, "{rule:?}");
         assert_eq!(
             std::fs::read(temp.path().join("x.txt~")).unwrap(),
@@ -65,6 +65,10 @@ fn an_equal_file_is_not_replaced_and_costs_no_backup() {
         );
         let about = std::fs::metadata(&x).unwrap();
         assert_eq!(about.modified().unwrap(), date(9), "later runs know it by");
+        // A server that tells no date changes none.
+        assert_eq!(land(&target, b"new").holds, Holds::Equal);
+        let about = std::fs::metadata(&x).unwrap();
+        assert_eq!(about.modified().unwrap(), date(9), "{rule:?}");
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 2);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     client::{
         Error, ItemId,
         disk::{
-            likeness::{Likeness, likeness},
+            likeness::{Likeness, looked_into},
             names::{Local, Names},
             target::Target,
         },
@@ -117,13 +117,16 @@ fn here_already(
     handle: BorrowedFd<'_>,
     entry: &Entry,
 ) -> Option<Complete> {
-    match (likeness(handle, entry), entry.size) {
-        (Likeness::Same(verified), Some(bytes)) => Some(Complete {
-            local: target.local(dir, &entry.name),
-            bytes,
-            verified,
-            took: Duration::ZERO,
-        }),
-        _ => None,
+    let (Likeness::Same(verified), file) = looked_into(handle, entry) else {
+        return None;
+    };
+    if let Some(file) = file {
+        target.date(&file, entry.modified);
     }
+    Some(Complete {
+        local: target.local(dir, &entry.name),
+        bytes: entry.size?,
+        verified,
+        took: Duration::ZERO,
+    })
 }
