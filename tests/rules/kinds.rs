@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -13,7 +13,7 @@ use super::model::{Content, NAME};
 use crate::common::{
     program::Haul,
     scripted::{Reply, Request, Scripted, file, not_found, ok, reply, scripted},
-    serving::{Serving, serve},
+    serving::{PATIENCE, Serving, serve},
     trees::{content, hex, quick_temp},
 };
 
@@ -121,17 +121,18 @@ pub fn haul(size: usize, cells: usize) -> Kind {
     }
     let serving = serve(dir.path());
     let url = serving.url("/");
-    // It knows the digests of what it has sent.
-    let line = [
-        "connect",
-        &url,
-        "--all",
-        "--headless",
-        "-d",
-        known.path().to_str().unwrap(),
-    ];
-    let (code, _, stderr) = Haul::new(&line).run();
-    assert_eq!(code, 0, "{stderr}");
+    // It knows the digests of what it has sent, once nothing changed for a while.
+    let run = |rule| {
+        let line = ["connect", &url, "--all", "--headless", "--json"];
+        let to = ["-d", known.path().to_str().unwrap(), "--on-conflict", rule];
+        let (code, stdout, stderr) = Haul::new(&[&line[..], &to].concat()).run();
+        assert_eq!(code, 0, "{stderr}");
+        stdout
+    };
+    let begun = Instant::now();
+    while run("overwrite").is_empty() || run("update").contains(r#""verified":"unread""#) {
+        assert!(begun.elapsed() < PATIENCE, "digests in listings");
+    }
     Kind {
         url,
         believes_dates: false,
