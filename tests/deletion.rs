@@ -54,7 +54,7 @@ enum Says {
 }
 
 /// Options, and what they make of a run.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Options {
     line: &'static [&'static str],
     backup: bool,

@@ -14,7 +14,7 @@ use std::{
 use crate::common::{
     fetching::{Fetched, fetch_with, settings},
     proxy::{Line, proxy},
-    scripted::{Reply, Request, Scripted, Then, file, not_found, ok, reply, scripted},
+    scripted::{Reply, Request, Scripted, Then, chunked, file, not_found, ok, reply, scripted},
     serving::PATIENCE,
     tools::{installed, need, skipped},
     trees::{assert_same, content, make_tree, quick_temp},
@@ -597,12 +597,7 @@ fn servers_that_tell_no_length() {
     each_size(|size| {
         for listed in [true, false] {
             odd_sized(size, listed, |_, bytes| {
-                let mut body = Vec::new();
-                for chunk in bytes.chunks(70_001) {
-                    body.extend_from_slice(format!("{:x};x=y\r\n", chunk.len()).as_bytes());
-                    body.extend_from_slice(chunk);
-                    body.extend_from_slice(b"\r\n");
-                }
+                let mut body = chunked(bytes, 70_001, ";x=y");
                 body.extend_from_slice(b"0\r\nTrailer: x\r\n\r\n");
                 reply("200 OK\nTransfer-Encoding: chunked", &body)
             })

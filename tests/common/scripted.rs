@@ -91,6 +91,17 @@ pub fn ok(kind: &str, body: &[u8]) -> Reply {
     )
 }
 
+/// A chunked body without its end: chunks of so many bytes, each with this extension.
+pub fn chunked(content: &[u8], each: usize, extension: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    for chunk in content.chunks(each) {
+        body.extend_from_slice(format!("{:x}{extension}\r\n", chunk.len()).as_bytes());
+        body.extend_from_slice(chunk);
+        body.extend_from_slice(b"\r\n");
+    }
+    body
+}
+
 /// A 404.
 pub fn not_found() -> Reply {
     reply("404 Not Found\nContent-Length: 5", b"none\n")

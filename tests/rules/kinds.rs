@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::model::{Content, NAME};
 use crate::common::{
     program::Haul,
-    scripted::{Reply, Request, Scripted, file, not_found, ok, reply, scripted},
+    scripted::{Reply, Request, Scripted, chunked, file, not_found, ok, reply, scripted},
     serving::{PATIENCE, Serving, serve},
     trees::{content, hex, quick_temp},
 };
@@ -202,12 +202,7 @@ pub fn unsized_(size: usize, cells: usize) -> Kind {
         if request.method == "HEAD" {
             return reply(&head, b"");
         }
-        let mut body = Vec::new();
-        for chunk in new.chunks(50_000) {
-            body.extend(format!("{:x}\r\n", chunk.len()).bytes());
-            body.extend(chunk);
-            body.extend(b"\r\n");
-        }
+        let mut body = chunked(&new, 50_000, "");
         body.extend(b"0\r\n\r\n");
         reply(&head, &body)
     });
