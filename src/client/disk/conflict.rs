@@ -296,7 +296,11 @@ mod tests {
             return;
         };
         drop(temp);
-        let error = target.name_beside(&file, dir.as_fd(), b"x").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        for error in [
+            target.name_beside(&file, dir.as_fd(), b"x").unwrap_err(),
+            target.back_up(dir.as_fd(), b"x").unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        }
     }
 }

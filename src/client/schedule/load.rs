@@ -155,6 +155,7 @@ mod tests {
         load.failed(start, start + MS);
         // What was under way at that moment, and the first of a row, are their files' own.
         load.failed(start, start + 2 * MS);
+        load.failed(start + MS, start + 2 * MS);
         assert_eq!(load.wait(start + 2 * MS), None);
         let again = start + 10 * MS;
         load.failed(again, again + MS);

@@ -130,7 +130,8 @@ impl Sources {
     }
 
     /// Those that were neither dropped nor given up, and have not failed too often in a row; where all have, those that were
-    /// not given up, and where all were, all that were not dropped. Of those that redirects led to, all: a file is not led there any more once one fails.
+    /// not given up, and where all were, all that were not dropped. Of those that redirects led to, all: a file is not led there any
+    /// more once one fails.
     pub fn hopeful(&self) -> SourceSet {
         let kept = self.kept();
         let up: SourceSet = kept

@@ -227,6 +227,40 @@ fn two_clients_never_share_a_journal() {
 }
 
 #[test]
+fn a_client_that_gives_way_is_followed_by_one() {
+    let temp = tempfile::tempdir().unwrap();
+    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
+    let first = open();
+    first.began(A);
+    first.give_way(true);
+    first.give_way(false);
+    assert!(open().is_fleeting(), "it was taken back");
+    first.give_way(true);
+    let second = open();
+    assert!(second.is_kept() && second.claim_left(A).is_some());
+    first.give_way(true);
+    assert!(open().is_fleeting(), "the second gives way to nobody");
+    drop(first);
+    assert!(open().is_fleeting(), "the second has it still");
+    second.began(B);
+    drop(second);
+    assert!(open().owns(A) && open().owns(B));
+}
+
+#[test]
+fn nothing_is_noted_after_it_was_let_go_of() {
+    let temp = tempfile::tempdir().unwrap();
+    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
+    let first = open();
+    first.began(A);
+    first.let_go();
+    first.began(B);
+    assert!(first.is_kept(), "a later run can read it");
+    let second = open();
+    assert!(second.owns(A) && !second.owns(B));
+}
+
+#[test]
 fn a_journal_that_is_let_go_of_just_now_is_waited_for() {
     let temp = tempfile::tempdir().unwrap();
     let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");

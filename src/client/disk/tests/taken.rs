@@ -74,6 +74,20 @@ fn an_equal_file_is_not_replaced_and_costs_no_backup() {
 }
 
 #[test]
+fn an_equal_file_keeps_its_date_where_nothing_is_replaced() {
+    let date = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    let (temp, target) = target(OnConflict::Verify);
+    let mut x = std::fs::File::create(temp.path().join("x.txt")).unwrap();
+    x.write_all(b"same").unwrap();
+    x.set_modified(date(5)).unwrap();
+    let mut part = disk::new_file(target.handle(), b"x.part").unwrap();
+    part.write_all(b"same").unwrap();
+    let landed = target.land_part(target.handle(), &part, b"x.part", b"x.txt", Some(date(9)));
+    assert_eq!(landed.unwrap().holds, Holds::Equal);
+    assert_eq!(x.metadata().unwrap().modified().unwrap(), date(5));
+}
+
+#[test]
 fn a_backup_takes_the_place_of_nothing() {
     let (temp, target) = target(OnConflict::Update);
     let target = target.keeping(true);

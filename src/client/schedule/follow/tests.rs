@@ -435,6 +435,51 @@ fn each_try_at_urls_of_one_server_counts_or_passes_one() {
 }
 
 #[test]
+fn a_url_is_passed_once_it_was_tried_often_enough_or_cannot_help() {
+    let now = Instant::now();
+    for (error, failures, targets, passed) in [
+        (broken(), 0, ["/2", "/1"], 0),
+        (broken(), 1, ["/1", "/2"], 1),
+        (status(404), 0, ["/1", "/2"], 1),
+    ] {
+        let mut schedule = schedule(1);
+        let (item, mut task, _) = opens(&mut schedule, MIB, now);
+        task.targets = ["/1", "/2"].map(|url| (at(0), url.to_owned())).into();
+        task.failures = failures;
+        schedule.url_failed(at(0), task, error, None, now);
+        schedule.item_mut(item).unwrap().release(None);
+        let task = waiting(&schedule, item);
+        let left: Vec<_> = task.targets.iter().map(|(_, url)| url.as_str()).collect();
+        assert_eq!((left, task.passed), (targets.to_vec(), passed));
+    }
+}
+
+#[test]
+fn a_whole_that_is_wrong_is_asked_for_at_the_next_url_as_it_is_known_now() {
+    let now = Instant::now();
+    let list = Error::Listed { list: "x".into() };
+    for case in 0..3 {
+        let mut schedule = schedule(1);
+        let (item, mut task, _) = opens(&mut schedule, MIB, now);
+        task.targets = ["/1", "/2"].map(|url| (at(0), url.to_owned())).into();
+        let known = Box::new(FileTask {
+            kept: 3,
+            ..task.clone()
+        });
+        let (fault, kept) = match case {
+            0 => (Fault::BadWhole(known), 3),
+            1 => (Fault::Unlisted(known, list.clone()), 3),
+            _ => (Fault::Other(broken()), 0),
+        };
+        let opens = flight(Work::Open(task), now);
+        schedule.carry_out(SLOT, Follow::Retry, &fault, Some(opens), now);
+        schedule.item_mut(item).unwrap().release(None);
+        let task = waiting(&schedule, item);
+        assert_eq!((task.kept, task.targets[0].1.as_str()), (kept, "/2"));
+    }
+}
+
+#[test]
 fn the_next_url_is_that_of_the_server_that_redirected() {
     let now = Instant::now();
     let mut schedule = schedule(1);

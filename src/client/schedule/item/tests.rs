@@ -119,6 +119,55 @@ fn an_item_begins_with_a_file_a_directory_or_what_is_named() {
 }
 
 #[test]
+fn an_item_names_the_files_that_land_before_anything_is_listed() {
+    let rename = |to: &str, task| FileTask {
+        rename: Some(to.into()),
+        ..task
+    };
+    let named = vec![file("/d/a", None), rename("c", file("/d/b", None))];
+    for (new, files) in [
+        (NewItem::new(path("/d/a")), vec!["/d/a"]),
+        (
+            NewItem {
+                rename: Some("b".into()),
+                ..NewItem::new(path("/d/a"))
+            },
+            vec!["/d/b"],
+        ),
+        (NewItem::new(path("/d/")), vec![]),
+        (
+            NewItem {
+                named,
+                ..NewItem::new(path("/d/m.meta4"))
+            },
+            vec!["/d/a", "/d/c"],
+        ),
+    ] {
+        assert_eq!(new.files(), files.into_iter().map(path).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn an_item_is_about_one_file_where_it_names_no_other() {
+    let a = path("/d/a");
+    let new = || NewItem::new(a.clone());
+    assert_eq!(new().scope().file(), Some(&a));
+    for (name, file) in [("a", Some(&a)), ("b", None)] {
+        let renamed = NewItem {
+            rename: Some(name.into()),
+            ..new()
+        };
+        assert_eq!(renamed.scope().file(), file);
+    }
+    assert_eq!(NewItem::new(path("/d/")).scope().file(), None);
+    let named = NewItem {
+        named: vec![file("/d/b", None)],
+        ..new()
+    };
+    assert_eq!(named.scope().file(), None);
+}
+
+#[test]
 fn what_the_journal_keeps_of_an_item_holds_from_the_start() {
     let want = Want::Path {
         path: path("/a"),

@@ -360,3 +360,28 @@ fn a_name_beside_the_wanted_one_is_told() {
         assert_eq!(told.as_deref(), copy, "{local}");
     }
 }
+
+#[test]
+fn a_file_that_is_here_counts_as_kept_where_a_list_tells_of_it() {
+    let now = Instant::now();
+    for (verified, kept, unread) in [
+        (Verified::Listed("SHA256SUMS"), 9, 0),
+        (Verified::Present, 0, 0),
+        (Verified::Unread, 0, 1),
+    ] {
+        let mut schedule = schedule(1);
+        let item = add(&mut schedule, vec![file("a", 9)]);
+        let task = open(&mut schedule, 0, now);
+        let file = schedule.landing(SlotId(0), task);
+        for _ in 0..2 {
+            schedule.found_here(file, complete(9, verified));
+        }
+        let of = schedule.item(item).unwrap();
+        assert_eq!((of.finished, of.unread), (1, unread), "{verified:?}");
+        let told = schedule.take_effects().into_iter().find_map(|it| match it {
+            Effect::Tell(Event::Finished { kept, .. }) => Some(kept),
+            _ => None,
+        });
+        assert_eq!(told, Some(kept), "{verified:?}");
+    }
+}

@@ -103,6 +103,54 @@ fn a_tree_wants_what_lies_below_it_and_its_filter_takes() {
 }
 
 #[test]
+fn a_tree_decides_about_what_it_fetches_and_what_its_patterns_leave_out() {
+    let mut schedule = schedule(1);
+    let filter = Filter::new(&[], &["t/*.iso".into()]).unwrap();
+    let tree = schedule.add(NewItem {
+        filter: Some(filter),
+        extras: true,
+        ..NewItem::new(path("/t/"))
+    });
+    let plain = add_tree(&mut schedule);
+    for (id, file, decides) in [
+        (tree, "/t/a", true),
+        (tree, "/t/a.iso", true),
+        (tree, "/u/a", false),
+        (plain, "/t/a", true),
+        (plain, "/u/a.iso", false),
+    ] {
+        assert_eq!(schedule.tree_decides(id, &path(file)), decides, "{file}");
+    }
+    assert!(schedule.notes_extras(tree) && !schedule.notes_extras(plain));
+}
+
+#[test]
+fn of_two_trees_that_earlier_runs_left_the_later_one_has_what_both_take() {
+    let mut schedule = schedule(1);
+    let mut add = |earlier| {
+        schedule.add(NewItem {
+            earlier: Some(ticket(earlier)),
+            ..NewItem::new(path("/t/"))
+        })
+    };
+    let ids = [add(1), add(2)];
+    let [first, second] = ids.map(|id| schedule.item(id).unwrap());
+    assert!(second.comes_after(first) && !first.comes_after(second));
+    let entry = Entry {
+        name: "a".into(),
+        is_dir: false,
+        size: None,
+        modified: None,
+        blake3: None,
+    };
+    for (id, left) in ids.into_iter().zip([true, false]) {
+        let entries = schedule.without_later(id, &path("/t/"), vec![entry.clone()]);
+        assert_eq!(entries.is_empty(), left);
+        assert_eq!(schedule.item(id).unwrap().left, left);
+    }
+}
+
+#[test]
 fn what_an_earlier_run_left_leaves_files_to_what_was_asked_for_later() {
     let mut schedule = schedule(1);
     let wanted = |to: Option<&str>| {

@@ -9,8 +9,10 @@ use crate::{
                 waiting, with_values,
             },
         },
+        task::DirTask,
     },
     digest::Digest,
+    http1::path::RemotePath,
     pieces::{PieceHasher, root},
 };
 
@@ -313,4 +315,28 @@ fn the_journal_notes_what_is_under_way_where_nothing_else_vouches_for_it() {
     assert_eq!(schedule.worth_noting(), []);
     let (schedule, _, _, _) = runs(with_values(5 * MIB));
     assert_eq!(schedule.worth_noting(), []);
+}
+
+#[test]
+fn what_began_failed_or_is_tried_later_may_have_a_part() {
+    let mut schedule = schedule(1);
+    let task = |name, kept, local| FileTask {
+        local,
+        kept,
+        ..file(name, 9)
+    };
+    let waiting = vec![
+        task("new", 0, Local::Unknown),
+        task("kept", 1, Local::Nothing),
+        task("part", 0, Local::Part),
+    ];
+    let item = add(&mut schedule, waiting);
+    let it = schedule.item_mut(item).unwrap();
+    it.failed_files.push(file("failed", 9));
+    let dir = DirTask::new(item, RemotePath::root());
+    for task in [Task::File(file("later", 9)), Task::Dir(dir)] {
+        it.take_back_later(task, Instant::now(), String::new());
+    }
+    let begun: Vec<_> = schedule.begun().iter().map(FileTask::shown).collect();
+    assert_eq!(begun, ["kept", "part", "failed", "later"]);
 }

@@ -301,6 +301,14 @@ fn impatience_ends_a_rest_a_hold_and_a_question_alone() {
 }
 
 #[test]
+fn one_asks_until_it_is_answered() {
+    assert_eq!(source(Reach::Asks(login())).asks(), Some(&login()));
+    for reach in [Reach::Unknown, Reach::Up, Reach::Down(broken())] {
+        assert_eq!(source(reach).asks(), None);
+    }
+}
+
+#[test]
 fn a_screen_is_told_how_it_stands() {
     let until = Instant::now();
     let link = |reach| source(reach).link();

@@ -174,6 +174,26 @@ fn files_that_wait_leave_a_server_again_after_a_pause_or_for_good() {
 }
 
 #[test]
+fn files_that_leave_a_server_for_good_are_not_asked_for_at_the_url_that_led_there() {
+    let now = Instant::now();
+    for (leave, targets, passed) in [
+        (Leave::Again, ["/2", "/1"], 0),
+        (Leave::Fail, ["/1", "/2"], 1),
+    ] {
+        let mut schedule = schedule(1);
+        let led = meet(&mut schedule);
+        let mut task = led_file("a", MIB, led);
+        task.targets = ["/1", "/2"].map(|url| (at(0), url.to_owned())).into();
+        let item = add(&mut schedule, vec![task]);
+        schedule.leave(led, &broken(), leave, now);
+        let task = waiting(&schedule, item);
+        let left: Vec<_> = task.targets.iter().map(|(_, url)| url.as_str()).collect();
+        assert_eq!((left, task.passed), (targets.to_vec(), passed), "{leave:?}");
+        assert!(task.tried.is_empty());
+    }
+}
+
+#[test]
 fn transfers_leave_a_server_again_after_a_pause_or_for_good() {
     let now = Instant::now();
     for (leave, servers, retrying, failed, out) in [

@@ -258,30 +258,33 @@ fn what_breaks_under_pipelining_is_sent_as_much_ahead_as_it_answered() {
 
 #[test]
 fn a_server_that_is_asked_too_much_rests_at_the_third_refusal_or_as_it_says() {
-    let now = Instant::now();
-    let mut schedule = schedule(1);
-    let mut rests = |fault: &Fault, ms: u64| {
-        let now = now + Duration::from_millis(ms);
-        let flight = flight(Work::Open(task()), now);
-        schedule.refused_for_load(named(0), &flight, fault, now);
-        let load = &schedule.sources.get(named(0)).load;
-        (
-            load.refusals(),
-            load.rests_until(now).map(|until| until - now),
-        )
-    };
-    assert_eq!(rests(&broke(), 0), (0, None));
-    assert_eq!(rests(&busy(429, None), 1), (1, None));
-    assert_eq!(rests(&busy(503, None), 2), (2, None));
-    let (refusals, rest) = rests(&busy(503, None), 3);
-    // Two seconds, a quarter more or less.
-    assert_eq!(refusals, 3);
-    assert!(
-        (1500..=2500).contains(&rest.unwrap().as_millis()),
-        "{rest:?}"
-    );
-    let hour = Some(3600 * SECOND);
-    assert_eq!(rests(&busy(503, hour), 10_000), (4, Some(ASKED_MAX)));
+    // No time at all is none.
+    for none in [None, Some(Duration::ZERO)] {
+        let now = Instant::now();
+        let mut schedule = schedule(1);
+        let mut rests = |fault: &Fault, ms: u64| {
+            let now = now + Duration::from_millis(ms);
+            let flight = flight(Work::Open(task()), now);
+            schedule.refused_for_load(named(0), &flight, fault, now);
+            let load = &schedule.sources.get(named(0)).load;
+            (
+                load.refusals(),
+                load.rests_until(now).map(|until| until - now),
+            )
+        };
+        assert_eq!(rests(&broke(), 0), (0, None));
+        assert_eq!(rests(&busy(429, none), 1), (1, None));
+        assert_eq!(rests(&busy(503, none), 2), (2, None));
+        let (refusals, rest) = rests(&busy(503, none), 3);
+        // Two seconds, a quarter more or less.
+        assert_eq!(refusals, 3);
+        assert!(
+            (1500..=2500).contains(&rest.unwrap().as_millis()),
+            "{rest:?}"
+        );
+        let hour = Some(3600 * SECOND);
+        assert_eq!(rests(&busy(503, hour), 10_000), (4, Some(ASKED_MAX)));
+    }
 }
 
 #[test]
