@@ -179,7 +179,7 @@ impl Target {
             let held = held(&file, &there, remote, told);
             if let Some(how) = held.map_err(|error| failed(&error))? {
                 if how != Verified::Unread {
-                    self.date(&file, remote.modified);
+                    self.give_date(&file, remote.modified);
                 }
                 return Ok(here(&name, how));
             }

@@ -149,7 +149,7 @@ impl Target {
             if let Ok(there) = disk::open_file(dir, &candidate, OFlags::RDONLY)
                 && same(&there).or_else(|error| if replaces { Ok(false) } else { Err(error) })?
             {
-                self.date(&there, date);
+                self.give_date(&there, date);
                 return Ok(Landed {
                     name: candidate,
                     holds: Holds::Equal,
@@ -171,7 +171,7 @@ impl Target {
 
     /// Gives a file that is equal to the server's the date that this one told, by which later runs know it; where the rule replaces
     /// nothing, it keeps its own. So does another user's, which is only read again then.
-    pub fn date(&self, there: &File, date: Option<SystemTime>) {
+    pub fn give_date(&self, there: &File, date: Option<SystemTime>) {
         let rules = matches!(self.on_conflict, OnConflict::Overwrite | OnConflict::Update);
         let has = || there.metadata().and_then(|about| about.modified()).ok();
         if let Some(date) = date.filter(|date| rules && has() != Some(*date)) {

@@ -37,7 +37,7 @@ impl OpenPart {
     ) -> Result<(Vec<u8>, Proof), Error> {
         let date = self.task.date(self.facts.modified);
         if self.compares {
-            self.target.date(&self.part.file, date);
+            self.target.give_date(&self.part.file, date);
             return Ok((self.part.name.clone(), Proof::of_local(Verified::Present)));
         }
         let failed = |error: &std::io::Error| Error::disk(self.path(), error);

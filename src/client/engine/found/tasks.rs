@@ -121,7 +121,7 @@ fn here_already(
         return None;
     };
     if let Some(file) = file {
-        target.date(&file, entry.modified);
+        target.give_date(&file, entry.modified);
     }
     Some(Complete {
         local: target.local(dir, &entry.name),
