@@ -94,19 +94,16 @@ def check(top):
 
 
 def copy(to, profile):
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=TOP, capture_output=True, check=True).stdout.split(b"\0")
-    for name in filter(None, files):
-        source, target = TOP / os.fsdecode(name), to / os.fsdecode(name)
-        if source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target"))
+    skip = shutil.ignore_patterns(".git", "target", target.name)
+    shutil.copytree(TOP, to, ignore=skip, symlinks=True, dirs_exist_ok=True)
     check(to)
     for name, (path, line, does) in MUTANTS.items():
         text = (to / path).read_text()
         asks = f'std::env::var_os("MUTANT").is_some_and(|mutant| mutant == "{name}")'
         (to / path).write_text(text.replace(line, f"{line}        {does.replace('IS', asks)}\n"))
     # Dependencies that are built already: theirs is most of the time.
-    built = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target"), profile)
+    built = target / profile
     for part in ["deps", "build", ".fingerprint"]:
         if (built / part).is_dir():
             skip = shutil.ignore_patterns("haul-*", "libhaul-*")
