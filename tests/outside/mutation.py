@@ -36,11 +36,12 @@ from pathlib import Path
 import tree_sitter
 import tree_sitter_rust
 
+sys.dont_write_bytecode = True
+from mutants import ABOVE, keep_below  # noqa: E402
+
 TOP = Path(__file__).resolve().parents[2]
 OUT = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / "mutation"
 COPY = OUT / "tree"
-# Modules of src/lib.rs that nothing below the client uses.
-ABOVE = "app cli compose control dashboard discovery error eval headless metrics plot server ui".split()
 MEMORY_MAX = 6 << 30
 # A mutant whose tests take longer than those of the program by so much never ends; a test fails by that.
 TIMES, AT_LEAST = 6, 10
@@ -81,9 +82,8 @@ def copy_tree():
     shutil.copytree(TOP / "tests/fuzz", COPY / "tests/fuzz")
     for name in ("Cargo.lock", "clippy.toml"):
         shutil.copy2(TOP / name, COPY / name)
-    lib = (COPY / "src/lib.rs").read_text()
+    lib = keep_below((COPY / "src/lib.rs").read_text())
     for module in ABOVE:
-        lib = re.sub(rf"^(pub )?mod {module};\n", "", lib, flags=re.M)
         shutil.rmtree(COPY / "src" / module, ignore_errors=True)
         (COPY / f"src/{module}.rs").unlink(missing_ok=True)
     (COPY / "src/main.rs").unlink()
