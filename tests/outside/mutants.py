@@ -3,7 +3,6 @@
 
     mutants.py [--debug] [NAME…]           of a copy of the tree, in a build of its own
     mutants.py [--debug] --short [NAME…]   against unit tests and simulated runs alone, without downloads
-    mutants.py --check                     only that each still has its place
 
 Those of the landing take away what keeps wrong bytes out: each must make tests fail, and in none may a download through the
 damaging proxy (tests/damaged.rs) put a wrong byte under a final name or on stdout, or hang, because the proof of the landing
@@ -86,13 +85,9 @@ MUTANTS = {**LANDING, **SIMULATED}
 ABOVE = "app cli compose control dashboard discovery error eval headless metrics plot server ui".split()
 # What has to do with pieces; the rest knows nothing of them.
 TESTS = ["pieces::", "client::", "damaged::", "resume::", "mirrors::", "stdout"]
+BESIDE = ["pieces::", "client::", "--skip", "client::schedule::sim"]
 SIMULATION = "client::schedule::sim::whatever_goes_wrong_nothing_is_lost_and_all_ends"
 SEEDS = 2000
-
-
-def check(top):
-    for name, (path, line, _) in MUTANTS.items():
-        assert (top / path).read_text().count(line) == 1, f"{path} has changed: mend the mutant '{name}'"
 
 
 def keep_below(lib):
@@ -104,9 +99,9 @@ def copy(to, profile):
     target = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target"))
     skip = shutil.ignore_patterns(".git", "target", target.name)
     shutil.copytree(TOP, to, ignore=skip, symlinks=True, dirs_exist_ok=True)
-    check(to)
     for name, (path, line, does) in MUTANTS.items():
         text = (to / path).read_text()
+        assert text.count(line) == 1, f"{path} has changed: mend the mutant '{name}'"
         asks = f'std::env::var_os("MUTANT").is_some_and(|mutant| mutant == "{name}")'
         (to / path).write_text(text.replace(line, f"{line}        {does.replace('IS', asks)}\n"))
     # Dependencies that are built already: theirs is most of the time.
@@ -124,28 +119,17 @@ def cargo(work, options, mutant, tests):
     return told.stdout, re.findall(r"^test result: \w+\. (\d+) passed; (\d+) failed", told.stdout, re.M)
 
 
-def fails_beside(work, options, mutant):
-    """The short form of `lands`."""
-    told, results = cargo(work, options, mutant, ["--lib", "--", "pieces::", "client::", "--skip", "client::schedule::sim"])
-    if len(results) != 1:
-        sys.exit(f"{told[-4000:]}\nthe tests of '{mutant}' did not run to their end")
-    passed, failed = results[0]
-    print(f"{mutant or 'none'}: {passed} unit tests passed, {failed} failed", flush=True)
-    is_right = (failed != "0") == bool(mutant)
-    if not is_right:
-        print(re.sub(r"^test .* ok\n", "", told, flags=re.M)[-8000:])
-    return is_right
-
-
-def lands(work, options, mutant):
-    told, results = cargo(work, options, mutant, ["--lib", "--test", "haul", "--", *TESTS])
+def lands(work, options, mutant, is_short):
+    where = ["--lib", "--", *BESIDE] if is_short else ["--lib", "--test", "haul", "--", *TESTS]
+    told, results = cargo(work, options, mutant, where)
     downloads = re.search(r"^damaged downloads: .*, wrong (\d+), hung (\d+)$", told, re.M)
-    if len(results) != 2 or not downloads:
+    if len(results) != (1 if is_short else 2) or not (is_short or downloads):
         sys.exit(f"{told[-4000:]}\nthe tests of '{mutant}' did not run to their end")
     failed = sum(int(failed) for _, failed in results)
-    print(f"{mutant or 'none'}: {sum(int(passed) for passed, _ in results)} tests passed, {failed} failed")
-    print(f"    {downloads.group(0)}", flush=True)
-    is_sound = (downloads.group(1), downloads.group(2)) == ("0", "0")
+    print(f"{mutant or 'none'}: {sum(int(passed) for passed, _ in results)} tests passed, {failed} failed", flush=True)
+    if not is_short:
+        print(f"    {downloads.group(0)}", flush=True)
+    is_sound = is_short or (downloads.group(1), downloads.group(2)) == ("0", "0")
     is_right = is_sound and (failed > 0) == bool(mutant)
     if not is_right:
         print(re.sub(r"^test .* ok\n", "", told, flags=re.M)[-8000:])
@@ -163,13 +147,10 @@ def simulates(work, options, mutant):
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--check", action="store_true")
     parser.add_argument("--debug", action="store_true")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("names", nargs="*", metavar="NAME")
     given = parser.parse_args()
-    if given.check:
-        return check(TOP)
     names = given.names or [None, *MUTANTS]
     if unknown := set(names) - {None, *MUTANTS}:
         sys.exit(f"no mutant is called {', '.join(unknown)}: there are {', '.join(MUTANTS)}")
@@ -181,8 +162,9 @@ def main():
             lib = work / "src/lib.rs"
             lib.write_text(keep_below(lib.read_text()))
             options += ["--config", "profile.release.package.haul.codegen-units=16"]
-        landing = fails_beside if given.short else lands
-        results = [(simulates if name in SIMULATED else landing)(work, options, name) for name in names]
+        results = [
+            simulates(work, options, name) if name in SIMULATED else lands(work, options, name, given.short) for name in names
+        ]
     if not all(results):
         sys.exit("a mutant was not noticed, or it let wrong bytes through")
 

@@ -6,6 +6,11 @@ use crate::client::want::Rule;
 const A: FileId = FileId { dev: 1, ino: 2 };
 const B: FileId = FileId { dev: 1, ino: 3 };
 
+/// The journal of a target on device 1.
+fn open(state: &tempfile::TempDir) -> Journal {
+    Journal::open(Some(state.path()), Path::new("/target"), Some(1), "origin")
+}
+
 fn file(dir: &Path) -> PathBuf {
     std::fs::read_dir(dir.join("journals"))
         .unwrap()
@@ -18,13 +23,12 @@ fn file(dir: &Path) -> PathBuf {
 #[test]
 fn parts_are_remembered_across_runs() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-    let journal = open();
+    let journal = open(&temp);
     journal.began(A);
     journal.began(B);
     journal.ended(B);
     drop(journal);
-    let journal = open();
+    let journal = open(&temp);
     assert!(journal.owns(A) && !journal.owns(B));
     assert!(journal.has_left() && journal.claim_left(B).is_none());
     let claim = journal.claim_left(A);
@@ -59,18 +63,17 @@ fn parts_are_remembered_where_devices_have_other_numbers() {
 #[test]
 fn what_a_part_holds_is_remembered_for_its_content_only() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
     let content = |validator: &str| Content {
         validator: validator.into(),
         size: 9,
     };
-    let journal = open();
+    let journal = open(&temp);
     journal.began(A);
     journal.synced(A, content("one"), vec![0..2, 4..5]);
     journal.synced(A, content("one"), vec![0..3, 5..6]);
     journal.synced(B, content("one"), vec![0..1, 2..3]);
     drop(journal);
-    let journal = open();
+    let journal = open(&temp);
     assert_eq!(journal.pieces_of(A, &content("one")), [0..3, 5..6]);
     assert_eq!(journal.pieces_of(A, &content("two")), []);
     assert_eq!(journal.pieces_of(B, &content("one")), []);
@@ -80,22 +83,21 @@ fn what_a_part_holds_is_remembered_for_its_content_only() {
 #[test]
 fn a_journal_that_cannot_be_compacted_goes_on_as_it_is() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-    drop(open());
+    drop(open(&temp));
     let path = file(temp.path());
     std::fs::create_dir(path.with_extension("jsonl.new")).unwrap();
     for before in [&b""[..], &std::fs::read(&path).unwrap()] {
         std::fs::write(&path, before).unwrap();
-        open().began(A);
-        open().began(B);
-        assert!(open().owns(A) && open().owns(B));
+        open(&temp).began(A);
+        open(&temp).began(B);
+        assert!(open(&temp).owns(A) && open(&temp).owns(B));
     }
     let whole = std::fs::read(&path).unwrap();
     // On a file system that tells no device, what is empty is no whole line either.
     std::fs::write(&path, "").unwrap();
     assert!(Journal::open(Some(temp.path()), Path::new("/target"), None, "origin").is_kept());
     std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
-    let journal = open();
+    let journal = open(&temp);
     journal.began(B);
     assert!(!journal.owns(A), "nothing is written behind a cut line");
     assert_eq!(std::fs::read(&path).unwrap(), whole[..whole.len() - 4]);
@@ -104,7 +106,6 @@ fn a_journal_that_cannot_be_compacted_goes_on_as_it_is() {
 #[test]
 fn what_was_asked_for_is_remembered_until_it_ends() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
     let wanted = |name: &str| {
         let get = vec![name.to_owned()];
         let exclude = Vec::new();
@@ -115,31 +116,30 @@ fn what_was_asked_for_is_remembered_until_it_ends() {
         )
         .unwrap()
     };
-    let journal = open();
+    let journal = open(&temp);
     let first = journal.want(wanted("one"));
     let second = journal.want(wanted("two"));
     journal.settle(first);
     drop(journal);
-    let journal = open();
+    let journal = open(&temp);
     assert_eq!(journal.wanted(), [(second, wanted("two"))]);
     let third = journal.want(wanted("three"));
     assert!(third > second);
     drop(journal);
-    let journal = open();
+    let journal = open(&temp);
     journal.settle(second);
     journal.settle(third);
     drop(journal);
-    assert_eq!(open().wanted(), []);
+    assert_eq!(open(&temp).wanted(), []);
 }
 
 #[test]
 fn a_look_changes_nothing_and_keeps_out_of_a_running_clients_way() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
     let look = || Journal::look(temp.path(), Path::new("/target"), "origin");
     assert_eq!(look(), []);
     assert!(!temp.path().join("journals").exists());
-    let journal = open();
+    let journal = open(&temp);
     let (get, exclude) = (vec!["a".to_owned()], Vec::new());
     let want = crate::client::Want::Patterns { get, exclude };
     let wanted = Wanted::new(&want, None, Rule::default()).unwrap();
@@ -154,7 +154,6 @@ fn a_look_changes_nothing_and_keeps_out_of_a_running_clients_way() {
 #[test]
 fn the_queue_keeps_its_order_and_its_limits() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
     let wanted = |name: &str| {
         let (get, exclude) = (vec![name.to_owned()], Vec::new());
         Wanted::new(
@@ -164,7 +163,7 @@ fn the_queue_keeps_its_order_and_its_limits() {
         )
         .unwrap()
     };
-    let journal = open();
+    let journal = open(&temp);
     let [a, b, c] = ["a", "b", "c"].map(|name| journal.want(wanted(name)));
     let mut slow = wanted("c");
     slow.set_limit(Some(crate::units::Rate(7)));
@@ -179,92 +178,86 @@ fn the_queue_keeps_its_order_and_its_limits() {
     let after = [(c, slow.clone()), (a, wanted("a")), (b, wanted("b"))];
     assert_eq!(journal.wanted(), after);
     drop(journal);
-    assert_eq!(open().wanted(), after, "from its lines");
-    assert_eq!(open().wanted(), after, "and from the compacted ones");
-    let journal = open();
+    assert_eq!(open(&temp).wanted(), after, "from its lines");
+    assert_eq!(open(&temp).wanted(), after, "and from the compacted ones");
+    let journal = open(&temp);
     let d = journal.want(wanted("d"));
     journal.settle(a);
     drop(journal);
     let after = [(c, slow), (b, wanted("b")), (d, wanted("d"))];
-    assert_eq!(open().wanted(), after);
+    assert_eq!(open(&temp).wanted(), after);
 }
 
 #[test]
 fn what_a_crash_left_while_it_was_compacted_is_no_obstacle() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-    open().began(A);
+    open(&temp).began(A);
     let path = file(temp.path());
     std::fs::write(path.with_extension("jsonl.new"), "half a li").unwrap();
-    let journal = open();
+    let journal = open(&temp);
     assert!(journal.owns(A));
-    assert!(!open().owns(A), "it is locked, whichever file it is");
+    assert!(!open(&temp).owns(A), "it is locked, whichever file it is");
     drop(journal);
-    assert!(open().owns(A) && !path.with_extension("jsonl.new").exists());
+    assert!(open(&temp).owns(A) && !path.with_extension("jsonl.new").exists());
 }
 
 #[test]
 fn a_journal_without_a_queue_is_read() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-    drop(open());
+    drop(open(&temp));
     let old = "{\"journal\":{\"version\":1}}\n{\"began\":{\"dev\":1,\"ino\":2}}\n";
     std::fs::write(file(temp.path()), old).unwrap();
-    assert!(open().owns(A));
+    assert!(open(&temp).owns(A));
 }
 
 #[test]
 fn two_clients_never_share_a_journal() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-    let first = open();
+    let first = open(&temp);
     first.began(A);
-    let second = open();
+    let second = open(&temp);
     assert!(!second.owns(A));
     second.began(B);
     drop((first, second));
-    assert!(open().owns(A) && !open().owns(B));
+    assert!(open(&temp).owns(A) && !open(&temp).owns(B));
 }
 
 #[test]
 fn a_client_that_gives_way_is_followed_by_one() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-    let first = open();
+    let first = open(&temp);
     first.began(A);
     first.give_way(true);
     first.give_way(false);
-    assert!(open().is_fleeting(), "it was taken back");
+    assert!(open(&temp).is_fleeting(), "it was taken back");
     first.give_way(true);
-    let second = open();
+    let second = open(&temp);
     assert!(second.is_kept() && second.claim_left(A).is_some());
     first.give_way(true);
-    assert!(open().is_fleeting(), "the second gives way to nobody");
+    assert!(open(&temp).is_fleeting(), "the second gives way to nobody");
     drop(first);
-    assert!(open().is_fleeting(), "the second has it still");
+    assert!(open(&temp).is_fleeting(), "the second has it still");
     second.began(B);
     drop(second);
-    assert!(open().owns(A) && open().owns(B));
+    assert!(open(&temp).owns(A) && open(&temp).owns(B));
 }
 
 #[test]
 fn nothing_is_noted_after_it_was_let_go_of() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-    let first = open();
+    let first = open(&temp);
     first.began(A);
     first.let_go();
     first.began(B);
     assert!(first.is_kept(), "a later run can read it");
-    let second = open();
+    let second = open(&temp);
     assert!(second.owns(A) && !second.owns(B));
 }
 
 #[test]
 fn a_journal_that_is_let_go_of_just_now_is_waited_for() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-    let first = open();
+    let first = open(&temp);
     assert!(first.is_kept());
     let path = file(temp.path());
     std::thread::scope(|scope| {
@@ -274,9 +267,9 @@ fn a_journal_that_is_let_go_of_just_now_is_waited_for() {
         drop(first);
         assert!(second.join().unwrap().is_ok());
     });
-    let held = open();
+    let held = open(&temp);
     assert!(held.is_kept() && !held.is_fleeting());
-    for other in [open(), Journal::default()] {
+    for other in [open(&temp), Journal::default()] {
         assert!(!other.is_kept() && other.is_fleeting());
     }
 }
@@ -298,15 +291,14 @@ fn a_part_has_one_job_at_a_time() {
 #[test]
 fn a_cut_line_is_dropped_and_damage_is_set_aside() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Journal::open(Some(temp.path()), Path::new("/target"), Some(1), "origin");
-    let journal = open();
+    let journal = open(&temp);
     journal.began(A);
     journal.began(B);
     drop(journal);
     let path = file(temp.path());
     let whole = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
-    let journal = open();
+    let journal = open(&temp);
     assert!(journal.owns(A) != journal.owns(B));
     assert!(!path.with_extension("jsonl.bad").exists());
     drop(journal);
@@ -320,7 +312,7 @@ fn a_cut_line_is_dropped_and_damage_is_set_aside() {
         &format!("{first}\nnonsense\n{rest}"),
     ] {
         std::fs::write(&path, damage).unwrap();
-        assert!(!open().owns(A), "{damage}");
+        assert!(!open(&temp).owns(A), "{damage}");
         let aside = path.with_extension("jsonl.bad");
         assert_eq!(std::fs::read_to_string(&aside).unwrap(), damage);
         std::fs::remove_file(aside).unwrap();
